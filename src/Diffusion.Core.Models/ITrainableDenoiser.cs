@@ -1,0 +1,10 @@
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>A denoiser whose weights a trainer can see.</summary>
+public interface ITrainableDenoiser : IDenoiser
+{
+    /// <summary>The module that owns the parameters and buffers.</summary>
+    nn.Module Module { get; }
+}

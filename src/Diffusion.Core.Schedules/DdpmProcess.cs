@@ -1,0 +1,48 @@
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Schedules;
+
+/// <summary>The forward process of DDPM step by step, and the posterior that undoes one step, with one t for each sample.</summary>
+/// <remarks>Source: Ho et al. 2020, section 2.</remarks>
+public sealed class DdpmProcess : ForwardProcess
+{
+    private readonly ScheduledPair _step;
+    private readonly ScheduledPair _posteriorMean;
+    private readonly ScheduledValue _posteriorVariance;
+
+    /// <summary>The process of a discrete schedule.</summary>
+    public DdpmProcess(DiscreteSchedule schedule)
+        : base(schedule)
+    {
+        Discrete = schedule;
+        _step = new ScheduledPair(schedule, GaussianTransition.Forward);
+        _posteriorMean = new ScheduledPair(
+            new ScheduledValue(schedule, schedule.PosteriorMeanCoefficient1),
+            new ScheduledValue(schedule, schedule.PosteriorMeanCoefficient2));
+        _posteriorVariance = new ScheduledValue(schedule, schedule.PosteriorVariance);
+    }
+
+    /// <summary>The schedule, as the discrete one it is.</summary>
+    public DiscreteSchedule Discrete { get; }
+
+    /// <summary>A draw from q(x_t | x_{t-1}) = N(sqrt(1 - beta_t) x_{t-1}, beta_t I), eq. 2.</summary>
+    /// <param name="previous">[B, ...] x_{t-1}; x_0 where t is 0.</param>
+    /// <param name="t">[B] int64 indices 0..T-1.</param>
+    /// <param name="noise">The shape of <paramref name="previous"/>, drawn from N(0, I).</param>
+    /// <returns>x_t; the caller's.</returns>
+    /// <exception cref="ArgumentException">The shapes do not fit each other.</exception>
+    public Tensor SampleStep(Tensor previous, Tensor t, Tensor noise) => _step.Apply(t, previous, noise);
+
+    /// <summary>The mean of q(x_{t-1} | x_t, x_0), eq. 7.</summary>
+    /// <param name="x0">[B, ...] data, or a prediction of it.</param>
+    /// <param name="xt">The shape of <paramref name="x0"/>.</param>
+    /// <param name="t">[B] int64 indices 0..T-1; index 0 leads to x_0 itself.</param>
+    /// <returns>The shape of <paramref name="x0"/>; the caller's.</returns>
+    /// <exception cref="ArgumentException">The shapes do not fit each other.</exception>
+    public Tensor PosteriorMean(Tensor x0, Tensor xt, Tensor t) => _posteriorMean.Apply(t, x0, xt);
+
+    /// <summary>The variance of q(x_{t-1} | x_t, x_0), eq. 7, shaped [B, 1, ...] to broadcast; zero where t is 0.</summary>
+    /// <param name="t">[B] int64 indices 0..T-1.</param>
+    /// <param name="like">[B, ...]; gives the device and the type.</param>
+    public Tensor PosteriorVariance(Tensor t, Tensor like) => _posteriorVariance.At(t, like);
+}

@@ -1,0 +1,18 @@
+namespace Diffusion.Core.Schedules;
+
+/// <summary>
+/// The two numbers that every diffusion family is made of, at one time: <c>x_t = alpha x_0 + sigma eps</c>, with eps ~ N(0, I).
+/// </summary>
+/// <param name="Alpha">The scale of the data, <c>sqrt(abar_t)</c> in a variance preserving process.</param>
+/// <param name="Sigma">The standard deviation of the noise, <c>sqrt(1 - abar_t)</c> in a variance preserving process.</param>
+public readonly record struct NoiseLevel(double Alpha, double Sigma)
+{
+    /// <summary>Data without noise: alpha 1, sigma 0. Where every sampler ends.</summary>
+    public static NoiseLevel Clean { get; } = new(1.0, 0.0);
+
+    /// <summary>log(alpha^2 / sigma^2), in nats: +infinity without noise, -infinity without signal.</summary>
+    public double LogSnr => 2.0 * (Math.Log(Alpha) - Math.Log(Sigma));
+
+    /// <summary>alpha^2 / sigma^2.</summary>
+    public double Snr => Alpha * Alpha / (Sigma * Sigma);
+}

@@ -1,0 +1,68 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core;
+
+/// <summary>Preconditions checked in managed code, before any native call: a native shape error can end the process.</summary>
+[ExcludeFromCodeCoverage]
+internal static class Guard
+{
+    /// <summary>The value, when it lies in [<paramref name="min"/>, <paramref name="max"/>].</summary>
+    public static T InRange<T>(T value, T min, T max, [CallerArgumentExpression(nameof(value))] string name = "")
+        where T : INumber<T>
+        => value >= min && value <= max
+            ? value
+            : throw new ArgumentOutOfRangeException(name, value, $"{name} must lie in [{min}, {max}], got {value}.");
+
+    /// <summary>The value, when it is finite and greater than zero.</summary>
+    public static T Positive<T>(T value, [CallerArgumentExpression(nameof(value))] string name = "")
+        where T : INumber<T>
+        => value > T.Zero && T.IsFinite(value)
+            ? value
+            : throw new ArgumentOutOfRangeException(name, value, $"{name} must be finite and greater than 0, got {value}.");
+
+    /// <summary>Requires exactly the given shape; -1 stands for any size.</summary>
+    public static void Shape(Tensor tensor, ReadOnlySpan<long> expected, [CallerArgumentExpression(nameof(tensor))] string name = "")
+    {
+        ArgumentNullException.ThrowIfNull(tensor, name);
+        var actual = tensor.shape;
+        var matches = actual.Length == expected.Length;
+        for (var i = 0; matches && i < actual.Length; i++)
+            matches = expected[i] < 0 || expected[i] == actual[i];
+        if (!matches)
+            throw new ArgumentException($"{name} must have shape {Format(expected)}, got {Format(actual)}.", name);
+    }
+
+    /// <summary>Requires two tensors of one shape.</summary>
+    public static void SameShape(
+        Tensor first,
+        Tensor second,
+        [CallerArgumentExpression(nameof(first))] string firstName = "",
+        [CallerArgumentExpression(nameof(second))] string secondName = "")
+    {
+        ArgumentNullException.ThrowIfNull(first, firstName);
+        ArgumentNullException.ThrowIfNull(second, secondName);
+        if (!first.shape.AsSpan().SequenceEqual(second.shape))
+            throw new ArgumentException(
+                $"{secondName} must have the shape of {firstName}, {Format(first.shape)}, got {Format(second.shape)}.", secondName);
+    }
+
+    /// <summary>Requires a floating point tensor.</summary>
+    public static void Floating(Tensor tensor, [CallerArgumentExpression(nameof(tensor))] string name = "")
+    {
+        ArgumentNullException.ThrowIfNull(tensor, name);
+        if (!tensor.is_floating_point())
+            throw new ArgumentException($"{name} must be a floating point tensor, got {tensor.dtype}.", name);
+    }
+
+    /// <summary>A shape as it is written in messages: <c>[16, 3, 32, 32]</c>, with <c>*</c> for any size.</summary>
+    public static string Format(ReadOnlySpan<long> shape)
+    {
+        var parts = new string[shape.Length];
+        for (var i = 0; i < shape.Length; i++)
+            parts[i] = shape[i] < 0 ? "*" : shape[i].ToString(System.Globalization.CultureInfo.InvariantCulture);
+        return $"[{string.Join(", ", parts)}]";
+    }
+}
