@@ -5,6 +5,9 @@ internal static class ImageBytes
 {
     private static readonly float[] Values = MakeValues();
 
+    /// <inheritdoc cref="Decode(ReadOnlySpan{byte}, Span{float})"/>
+    public static float Decode(byte value) => Values[value];
+
     /// <summary>0..255 to [-1, 1]: v / 127.5 - 1, so that 0 and 255 are exactly -1 and 1.</summary>
     public static void Decode(ReadOnlySpan<byte> bytes, Span<float> values)
     {
