@@ -23,7 +23,7 @@ internal sealed class DenoiserEvaluator(INoiseSchedule schedule, SamplerOptions 
         if (!options.RederiveNoise)
             return new Evaluation(time, level, inRange, x, output, options.Prediction.ToNoise(level, previous));
         output.Dispose();
-        return new Evaluation(time, level, inRange, x, inRange.detach(), Prediction.Data.ToNoise(level, previous));
+        return new Evaluation(time, level, inRange, x, inRange.detach(), Prediction.NoiseGivenData(level));
     }
 
     /// <summary>The level one step before a time, as predictions ask for it: that of the index before on a discrete schedule.</summary>
