@@ -36,6 +36,7 @@ public sealed partial class DdpmTrainer : IDisposable
     private readonly UpdateEngine _engine;
     private readonly AveragedDenoiser _ema;
     private long? _datasetCount;
+    private long _savedStep = -1;
     private bool _disposed;
 
     /// <summary>A trainer of a model, at step 0.</summary>
