@@ -30,6 +30,6 @@ public sealed class AncestralSolver : ISolver
         using var noise = step.Noise.Draw(step.Sample);
         return GaussianTransition.PosteriorMean(from, to)
             .Apply(step.Current.Data, step.Sample)
-            .add_(noise, alpha: Math.Sqrt(Variance.Variance(from, to)));
+            .add_(noise, alpha: Math.Sqrt(Variance.Variance(new ReverseTransition(from, to))));
     }
 }
