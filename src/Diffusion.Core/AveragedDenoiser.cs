@@ -18,6 +18,9 @@ internal sealed class AveragedDenoiser(ITrainableDenoiser model, UpdateEngine en
     private bool _disposed;
 
     /// <inheritdoc/>
+    public Device? Device => model.Device;
+
+    /// <inheritdoc/>
     public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
     {
         using var averaged = BeginInference();

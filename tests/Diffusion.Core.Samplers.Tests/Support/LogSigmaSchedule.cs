@@ -12,9 +12,11 @@ internal sealed class LogSigmaSchedule(bool preservesVariance) : INoiseSchedule
 
     public double MaxTime => Math.Log(10.0) + 1e-9;
 
-    public double Alpha(double t) => preservesVariance ? 1.0 / Math.Sqrt(1.0 + Math.Exp(2.0 * t)) : 1.0;
-
-    public double Sigma(double t) => Math.Exp(t) * Alpha(t);
+    public NoiseLevel LevelAt(double t)
+    {
+        var alpha = preservesVariance ? 1.0 / Math.Sqrt(1.0 + Math.Exp(2.0 * t)) : 1.0;
+        return new NoiseLevel(alpha, Math.Exp(t) * alpha);
+    }
 
     /// <summary>N steps from sigma 10 to .05, equally spaced in log sigma; the last one ends at .05.</summary>
     public TimeGrid Grid(int steps)
@@ -23,6 +25,6 @@ internal sealed class LogSigmaSchedule(bool preservesVariance) : INoiseSchedule
         var times = new double[steps];
         for (var k = 0; k < steps; k++)
             times[k] = first + ((last - first) * k / steps);
-        return new TimeGrid(this, times, ((INoiseSchedule)this).LevelAt(last));
+        return new TimeGrid(this, times, LevelAt(last));
     }
 }
