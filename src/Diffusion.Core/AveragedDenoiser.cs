@@ -21,6 +21,9 @@ internal sealed class AveragedDenoiser(ITrainableDenoiser model, UpdateEngine en
     public Device? Device => engine.Parameters.Device;
 
     /// <inheritdoc/>
+    public Device? Device => model.Device;
+
+    /// <inheritdoc/>
     public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
     {
         using var averaged = BeginInference();
