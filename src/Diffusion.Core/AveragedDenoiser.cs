@@ -17,11 +17,8 @@ internal sealed class AveragedDenoiser(ITrainableDenoiser model, UpdateEngine en
     private bool _stepping;
     private bool _disposed;
 
-    /// <summary>Where the weights are.</summary>
-    public Device? Device => engine.Parameters.Device;
-
     /// <inheritdoc/>
-    public Device? Device => model.Device;
+    public Device? Device => engine.Parameters.Device;
 
     /// <inheritdoc/>
     public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)

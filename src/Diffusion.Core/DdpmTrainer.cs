@@ -128,5 +128,6 @@ public sealed partial class DdpmTrainer : IDisposable
         _disposed = true;
         _ema.Dispose();
         _engine.Dispose();
+        _process.Dispose();
     }
 }
