@@ -90,15 +90,18 @@ public sealed class SyntheticDigitsTests
     {
         using var known = new SyntheticDigits(1).Load(Range(0, 2000));
         using var unknown = new SyntheticDigits(2).Load(Range(0, 300));
-        using var a = unknown.Samples.view(300, 784);
-        using var b = known.Samples.view(2000, 784);
-        using var distances = torch.cdist(a, b);
-        using var nearest = distances.argmin(1);
+        using var a = known.Samples.view(2000, 784);
+        using var b = unknown.Samples.view(300, 784);
+        using var turned = b.transpose(0, 1);
+        using var products = a.matmul(turned);
+        var product = products.data<float>().ToArray();
+        var square = Values(known).Chunk(784).Select(image => image.Sum(value => value * value)).ToArray();
         var labels = Labels(known);
 
-        var read = nearest.data<long>().ToArray().Select(i => labels[i]);
+        // |a - b|^2 = |a|^2 - 2 a b + |b|^2, of which the last is the same for all a.
+        var read = Enumerable.Range(0, 300).Select(i => labels[Enumerable.Range(0, 2000).MinBy(k => square[k] - (2 * product[(k * 300) + i]))]);
 
-        read.Zip(Labels(unknown)).Count(pair => pair.First == pair.Second).Should().BeGreaterThan(270);
+        read.Zip(Labels(unknown)).Count(pair => pair.First == pair.Second).Should().BeGreaterThan(285);
     }
 
     [Fact]
@@ -106,10 +109,11 @@ public sealed class SyntheticDigitsTests
     {
         var data = new SyntheticDigits();
         using var batch = data.Load([.. Range(0, 2000).Where(i => data.LabelOf(i) == 1)]);
-        using var deviation = batch.Samples.std(0);
 
-        Images(batch).Select(Convert.ToHexString).Should().OnlyHaveUniqueItems();
-        deviation.data<float>().ToArray().Max().Should().BeGreaterThan(0.5f);
+        var images = Images(batch);
+        images.Select(Convert.ToHexString).Should().OnlyHaveUniqueItems();
+        // Somewhere near the middle, the ink is there about as often as not.
+        Enumerable.Range(0, 784).Min(i => Math.Abs(images.Average(image => image[i] / 255.0) - 0.5)).Should().BeLessThan(0.1);
     }
 
     [Fact]
