@@ -8,14 +8,14 @@ namespace Diffusion.Core.Losses;
 /// <param name="prediction">What the network predicts; eps unless said otherwise.</param>
 public sealed class SimpleLoss(IPrediction? prediction = null) : IDiffusionLoss
 {
-    private ScheduledPair? _target;
-    private INoiseSchedule? _schedule;
+    /// <summary>The name of the squared error among the terms; here it is the loss itself, without gradients.</summary>
+    public const string MseName = "mse";
 
     /// <summary>What the network predicts.</summary>
     public IPrediction Prediction { get; } = prediction ?? Schedules.Prediction.Epsilon;
 
     /// <inheritdoc/>
-    /// <returns><c>loss</c> and <c>mse</c>, [B] each: the mean over all dimensions but the first.</returns>
+    /// <returns><c>loss</c> and <c>mse</c>, [B] each: the mean over all dimensions but the first; the caller's.</returns>
     /// <exception cref="ArgumentException">A shape does not fit, or the network answers with another shape than x_0.</exception>
     public LossTerms Evaluate(IDenoiser denoiser, ForwardProcess process, Tensor x0, Tensor t, Tensor noise, Condition? condition = null)
     {
@@ -23,18 +23,11 @@ public sealed class SimpleLoss(IPrediction? prediction = null) : IDiffusionLoss
         ArgumentNullException.ThrowIfNull(process);
         using var scope = NewDisposeScope();
         var xt = process.Sample(x0, t, noise);
-        var target = TargetOf(process.Schedule).Apply(t, x0, noise);
-        var output = denoiser.Predict(xt, t, condition);
+        var target = process.Target(Prediction, x0, t, noise);
+        using var output = denoiser.Predict(xt, t, condition);
         Guard.SameShape(target, output);
         var error = output.sub(target);
-        var mse = error.mul(error).view(x0.shape[0], -1).mean([1L]);
-        return new LossTerms(mse.MoveToOuterDisposeScope()).Add("mse", mse.detach().clone().MoveToOuterDisposeScope());
-    }
-
-    private ScheduledPair TargetOf(INoiseSchedule schedule)
-    {
-        if (_target is null || !ReferenceEquals(_schedule, schedule))
-            (_target, _schedule) = (new ScheduledPair(schedule, Prediction.Target), schedule);
-        return _target;
+        var mse = error.mul(error).reshape(x0.shape[0], -1).mean([1L]);
+        return new LossTerms(mse.MoveToOuterDisposeScope()).Add(MseName, mse.detach().clone().MoveToOuterDisposeScope());
     }
 }

@@ -9,6 +9,7 @@ public sealed class DdpmProcess : ForwardProcess
     private readonly ScheduledPair _step;
     private readonly ScheduledPair _posteriorMean;
     private readonly ScheduledValue _posteriorVariance;
+    private readonly ScheduledValue _posteriorLogVariance;
 
     /// <summary>The process of a discrete schedule.</summary>
     public DdpmProcess(DiscreteSchedule schedule)
@@ -16,10 +17,9 @@ public sealed class DdpmProcess : ForwardProcess
     {
         Discrete = schedule;
         _step = new ScheduledPair(schedule, GaussianTransition.Forward);
-        _posteriorMean = new ScheduledPair(
-            new ScheduledValue(schedule, schedule.PosteriorMeanCoefficient1),
-            new ScheduledValue(schedule, schedule.PosteriorMeanCoefficient2));
+        _posteriorMean = new ScheduledPair(schedule, schedule.PosteriorMeanCoefficient1, schedule.PosteriorMeanCoefficient2);
         _posteriorVariance = new ScheduledValue(schedule, schedule.PosteriorVariance);
+        _posteriorLogVariance = new ScheduledValue(schedule, schedule.PosteriorLogVariance);
     }
 
     /// <summary>The schedule, as the discrete one it is.</summary>
@@ -28,21 +28,41 @@ public sealed class DdpmProcess : ForwardProcess
     /// <summary>A draw from q(x_t | x_{t-1}) = N(sqrt(1 - beta_t) x_{t-1}, beta_t I), eq. 2.</summary>
     /// <param name="previous">[B, ...] x_{t-1}; x_0 where t is 0.</param>
     /// <param name="t">[B] int64 indices 0..T-1.</param>
-    /// <param name="noise">The shape of <paramref name="previous"/>, drawn from N(0, I).</param>
+    /// <param name="noise">The shape and type of <paramref name="previous"/>, drawn from N(0, I).</param>
     /// <returns>x_t; the caller's.</returns>
-    /// <exception cref="ArgumentException">The shapes do not fit each other.</exception>
+    /// <exception cref="ArgumentException">The shapes or types do not fit each other, or an index lies outside 0..T-1.</exception>
     public Tensor SampleStep(Tensor previous, Tensor t, Tensor noise) => _step.Apply(t, previous, noise);
 
     /// <summary>The mean of q(x_{t-1} | x_t, x_0), eq. 7.</summary>
     /// <param name="x0">[B, ...] data, or a prediction of it.</param>
-    /// <param name="xt">The shape of <paramref name="x0"/>.</param>
+    /// <param name="xt">The shape and type of <paramref name="x0"/>.</param>
     /// <param name="t">[B] int64 indices 0..T-1; index 0 leads to x_0 itself.</param>
     /// <returns>The shape of <paramref name="x0"/>; the caller's.</returns>
-    /// <exception cref="ArgumentException">The shapes do not fit each other.</exception>
+    /// <exception cref="ArgumentException">The shapes or types do not fit each other, or an index lies outside 0..T-1.</exception>
     public Tensor PosteriorMean(Tensor x0, Tensor xt, Tensor t) => _posteriorMean.Apply(t, x0, xt);
 
-    /// <summary>The variance of q(x_{t-1} | x_t, x_0), eq. 7, shaped [B, 1, ...] to broadcast; zero where t is 0.</summary>
+    /// <summary>The variance of q(x_{t-1} | x_t, x_0), eq. 7; zero where t is 0.</summary>
     /// <param name="t">[B] int64 indices 0..T-1.</param>
     /// <param name="like">[B, ...]; gives the device and the type.</param>
+    /// <returns>[B, 1, ...], to broadcast; the caller's.</returns>
+    /// <exception cref="ArgumentException">The shapes do not fit each other, or an index lies outside 0..T-1.</exception>
     public Tensor PosteriorVariance(Tensor t, Tensor like) => _posteriorVariance.At(t, like);
+
+    /// <summary>The log variance of q(x_{t-1} | x_t, x_0); where t is 0, that of t = 1, so that it is finite.</summary>
+    /// <inheritdoc cref="PosteriorVariance"/>
+    public Tensor PosteriorLogVariance(Tensor t, Tensor like) => _posteriorLogVariance.At(t, like);
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            _step.Dispose();
+            _posteriorMean.Dispose();
+            _posteriorVariance.Dispose();
+            _posteriorLogVariance.Dispose();
+        }
+
+        base.Dispose(disposing);
+    }
 }

@@ -1,12 +1,17 @@
+using System.Collections.Concurrent;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Schedules;
 
-/// <summary>q(x_t | x_0) of any schedule: <c>x_t = alpha_t x_0 + sigma_t eps</c>, with one t for each sample of a batch.</summary>
+/// <summary>
+/// q(x_t | x_0) of any schedule, <c>x_t = alpha_t x_0 + sigma_t eps</c>, with one t for each sample of a batch. Owns its tables, which
+/// are kept on every device they were used on until it is disposed; may be used from several threads.
+/// </summary>
 /// <remarks>Source: Ho et al. 2020, eq. 4, in the notation of Kingma et al. 2021.</remarks>
-public class ForwardProcess
+public class ForwardProcess : IDisposable
 {
     private readonly ScheduledPair _marginal;
+    private readonly ConcurrentDictionary<IPrediction, ScheduledPair> _targets = new();
 
     /// <summary>The forward process of a schedule.</summary>
     public ForwardProcess(INoiseSchedule schedule)
@@ -21,9 +26,39 @@ public class ForwardProcess
 
     /// <summary>A draw from q(x_t | x_0), eq. 4.</summary>
     /// <param name="x0">[B, ...] data.</param>
-    /// <param name="t">[B] times of the schedule: int64 indices for a discrete one.</param>
-    /// <param name="noise">The shape of <paramref name="x0"/>, drawn from N(0, I).</param>
+    /// <param name="t">[B] times of the schedule: int64 indices for a discrete one, floating point for a continuous one.</param>
+    /// <param name="noise">The shape and type of <paramref name="x0"/>, drawn from N(0, I).</param>
     /// <returns>x_t, the shape of <paramref name="x0"/>; the caller's.</returns>
-    /// <exception cref="ArgumentException">The shapes do not fit each other.</exception>
+    /// <exception cref="ArgumentException">The shapes or types do not fit each other, or a time lies outside the schedule.</exception>
     public Tensor Sample(Tensor x0, Tensor t, Tensor noise) => _marginal.Apply(t, x0, noise);
+
+    /// <summary>What a network that predicts <paramref name="prediction"/> should answer at the x_t of <see cref="Sample"/>.</summary>
+    /// <param name="prediction">What the network predicts.</param>
+    /// <param name="x0">[B, ...] data.</param>
+    /// <param name="t">[B] times of the schedule: int64 indices for a discrete one, floating point for a continuous one.</param>
+    /// <param name="noise">The shape and type of <paramref name="x0"/>: the noise that x_t was made with.</param>
+    /// <returns>The shape of <paramref name="x0"/>; the caller's.</returns>
+    /// <exception cref="ArgumentException">The shapes or types do not fit each other, or a time lies outside the schedule.</exception>
+    public Tensor Target(IPrediction prediction, Tensor x0, Tensor t, Tensor noise)
+    {
+        ArgumentNullException.ThrowIfNull(prediction);
+        return _targets.GetOrAdd(prediction, key => new ScheduledPair(Schedule, key.Target)).Apply(t, x0, noise);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Dispose(true);
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Frees the tables.</summary>
+    protected virtual void Dispose(bool disposing)
+    {
+        if (!disposing)
+            return;
+        _marginal.Dispose();
+        foreach (var target in _targets.Values)
+            target.Dispose();
+    }
 }

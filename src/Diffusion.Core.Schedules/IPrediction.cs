@@ -9,6 +9,11 @@ public interface IPrediction
     /// <summary>The field's name of the prediction, such as <c>epsilon</c>.</summary>
     string Name { get; }
 
+    /// <summary>
+    /// True where the output is itself the mean of p(x_{t-1} | x_t), so that no other mean is formed from it, whatever happens to x_0.
+    /// </summary>
+    bool IsPosteriorMean => false;
+
     /// <summary>The training target as coefficients of (x_0, eps).</summary>
     /// <param name="level">alpha and sigma at t.</param>
     /// <param name="previous">alpha and sigma one step nearer to the data; most predictions do not need it.</param>

@@ -16,12 +16,13 @@ public readonly record struct LinearPair(double First, double Second)
     /// infinity there cannot turn into NaN.
     /// </summary>
     /// <param name="a">[...] any shape.</param>
-    /// <param name="b">The shape of <paramref name="a"/>.</param>
+    /// <param name="b">The shape, type and device of <paramref name="a"/>.</param>
     /// <returns>A new tensor of that shape; the caller's.</returns>
-    /// <exception cref="ArgumentException">The shapes differ.</exception>
+    /// <exception cref="ArgumentException">The shapes or types differ.</exception>
     public Tensor Apply(Tensor a, Tensor b)
     {
         Guard.SameShape(a, b);
+        Guard.SameType(a, b);
         if (Second == 0.0)
             return a.mul(First);
         if (First == 0.0)
@@ -30,4 +31,7 @@ public readonly record struct LinearPair(double First, double Second)
         result.add_(b, alpha: Second);
         return result;
     }
+
+    /// <summary><c>First * a + Second * b</c>, for numbers.</summary>
+    public double Apply(double a, double b) => (First * a) + (Second * b);
 }

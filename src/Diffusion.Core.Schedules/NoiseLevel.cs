@@ -15,4 +15,8 @@ public readonly record struct NoiseLevel(double Alpha, double Sigma)
 
     /// <summary>alpha^2 / sigma^2.</summary>
     public double Snr => Alpha * Alpha / (Sigma * Sigma);
+
+    /// <summary>The level of a variance preserving process (alpha^2 + sigma^2 = 1) with the given log-SNR, infinities included.</summary>
+    public static NoiseLevel FromLogSnr(double logSnr)
+        => new(Math.Sqrt(1.0 / (1.0 + Math.Exp(-logSnr))), Math.Sqrt(1.0 / (1.0 + Math.Exp(logSnr))));
 }

@@ -6,7 +6,7 @@ public static class Prediction
     /// <summary>The total noise of x_t (Ho et al. 2020, eq. 14).</summary>
     public static IPrediction Epsilon { get; } = new EpsilonPrediction();
 
-    /// <summary>The clean data (Ho et al. 2020, section 3.2).</summary>
+    /// <summary>The clean data, x_0 (Ho et al. 2020, section 3.2).</summary>
     public static IPrediction Data { get; } = new DataPrediction();
 
     /// <summary>The velocity <c>v = alpha eps - sigma x_0</c> (Salimans and Ho 2022, section 4).</summary>
@@ -61,9 +61,11 @@ public static class Prediction
     {
         public string Name => "previous-mean";
 
+        public bool IsPosteriorMean => true;
+
         public LinearPair Target(NoiseLevel level, NoiseLevel previous)
         {
-            var posterior = GaussianTransition.PosteriorMean(level, previous);
+            var posterior = Posterior(level, previous);
             return new LinearPair(
                 posterior.First + (posterior.Second * level.Alpha),
                 posterior.Second * level.Sigma);
@@ -71,7 +73,7 @@ public static class Prediction
 
         public LinearPair ToData(NoiseLevel level, NoiseLevel previous)
         {
-            var posterior = GaussianTransition.PosteriorMean(level, previous);
+            var posterior = Posterior(level, previous);
             return new LinearPair(-posterior.Second / posterior.First, 1.0 / posterior.First);
         }
 
@@ -81,6 +83,11 @@ public static class Prediction
             var noise = NoiseGivenData(level);
             return new LinearPair(noise.First + (noise.Second * data.First), noise.Second * data.Second);
         }
+
+        private static LinearPair Posterior(NoiseLevel level, NoiseLevel previous)
+            => level == previous
+                ? throw new ArgumentException("The previous mean needs a schedule with steps: there is no step before a continuous time.", nameof(previous))
+                : GaussianTransition.PosteriorMean(level, previous);
     }
 
     /// <summary>eps as coefficients of (x_t, x_0); without noise there is nothing to divide by and eps is taken as zero.</summary>

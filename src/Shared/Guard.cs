@@ -49,6 +49,20 @@ internal static class Guard
                 $"{secondName} must have the shape of {firstName}, {Format(first.shape)}, got {Format(second.shape)}.", secondName);
     }
 
+    /// <summary>Requires two tensors of one element type on one device.</summary>
+    public static void SameType(
+        Tensor first,
+        Tensor second,
+        [CallerArgumentExpression(nameof(first))] string firstName = "",
+        [CallerArgumentExpression(nameof(second))] string secondName = "")
+    {
+        ArgumentNullException.ThrowIfNull(first, firstName);
+        ArgumentNullException.ThrowIfNull(second, secondName);
+        if (first.dtype != second.dtype || first.device_type != second.device_type || first.device_index != second.device_index)
+            throw new ArgumentException(
+                $"{secondName} must be {first.dtype} on {first.device} as {firstName} is, got {second.dtype} on {second.device}.", secondName);
+    }
+
     /// <summary>Requires a floating point tensor.</summary>
     public static void Floating(Tensor tensor, [CallerArgumentExpression(nameof(tensor))] string name = "")
     {

@@ -1,0 +1,67 @@
+using System.CommandLine;
+
+namespace Quickstart;
+
+/// <summary>The options of the sample and their defaults.</summary>
+internal static class CommandLine
+{
+    public static RootCommand Create(Func<QuickstartOptions, CancellationToken, int> run)
+    {
+        var data = new Option<string>("--data") { Description = "What to train on: digits drawn by the library, or the real MNIST.", DefaultValueFactory = _ => "synthetic" };
+        data.AcceptOnlyFromAmong("synthetic", "mnist");
+        var dataFolder = new Option<string?>("--data-dir") { Description = "The folder of the MNIST files (default: data/mnist, downloaded when missing)." };
+        var output = new Option<string?>("--output") { Description = "Where pictures and checkpoints go (default: runs/<data>, or the next free name)." };
+        var resume = new Option<bool>("--resume") { Description = "Go on from the newest checkpoint." };
+        var imageSize = new Option<int>("--image-size") { Description = "Height and width of the digits (MNIST: 28 or 32).", DefaultValueFactory = _ => 28 };
+        var width = new Option<int>("--width") { Description = "Channels of the U-Net's first level; a multiple of 8.", DefaultValueFactory = _ => 32 };
+        var batchSize = new Option<int>("--batch-size") { Description = "Images in a step.", DefaultValueFactory = _ => 64 };
+        var steps = new Option<long>("--steps") { Description = "Training steps at most.", DefaultValueFactory = _ => 100_000 };
+        var minutes = new Option<double?>("--minutes") { Description = "Training time at most (default: 2 for synthetic digits, 30 for MNIST)." };
+        var samplingSteps = new Option<int>("--sampling-steps") { Description = "DDIM steps for the pictures.", DefaultValueFactory = _ => 50 };
+        var columns = new Option<int>("--columns") { Description = "Samples of each digit in samples.png.", DefaultValueFactory = _ => 8 };
+        var seed = new Option<long>("--seed") { Description = "Fixes every random draw.", DefaultValueFactory = _ => 0 };
+        var device = new Option<string>("--device") { Description = "cpu, cuda or cuda:N.", DefaultValueFactory = _ => "cpu" };
+
+        AtLeast(imageSize, 8);
+        AtLeast(width, 8);
+        AtLeast(batchSize, 1);
+        AtLeast(steps, 1L);
+        AtLeast(samplingSteps, 1);
+        AtLeast(columns, 1);
+
+        var command = new RootCommand("Trains a class-conditional diffusion model on digits and draws some.")
+        {
+            data, dataFolder, output, resume, imageSize, width, batchSize, steps, minutes, samplingSteps, columns, seed, device,
+        };
+        command.SetAction((parsed, cancellation) =>
+        {
+            var name = parsed.GetRequiredValue(data);
+            var options = new QuickstartOptions
+            {
+                Data = name,
+                DataFolder = parsed.GetValue(dataFolder),
+                Output = OutputFolder.Choose(parsed.GetValue(output), name, parsed.GetValue(resume)),
+                Resume = parsed.GetValue(resume),
+                ImageSize = parsed.GetRequiredValue(imageSize),
+                Width = parsed.GetRequiredValue(width),
+                BatchSize = parsed.GetRequiredValue(batchSize),
+                Steps = parsed.GetRequiredValue(steps),
+                Minutes = parsed.GetValue(minutes) ?? (name == "mnist" ? 30 : 2),
+                SamplingSteps = parsed.GetRequiredValue(samplingSteps),
+                Columns = parsed.GetRequiredValue(columns),
+                Seed = parsed.GetRequiredValue(seed),
+                Device = parsed.GetRequiredValue(device),
+            };
+            return Task.FromResult(run(options, cancellation));
+        });
+        return command;
+    }
+
+    private static void AtLeast<T>(Option<T> option, T least)
+        where T : IComparable<T>
+        => option.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<T>() is { } value && value.CompareTo(least) < 0)
+                result.AddError($"{option.Name} must be at least {least}, got {value}.");
+        });
+}

@@ -1,0 +1,20 @@
+namespace Quickstart;
+
+/// <summary>Where a run goes: never over an earlier one.</summary>
+internal static class OutputFolder
+{
+    public static string Choose(string? asked, string data, bool resume)
+    {
+        if (asked is not null)
+            return asked;
+        var first = Path.Combine("runs", data);
+        var taken = first;
+        for (var n = 2; ; n++)
+        {
+            var next = n == 2 && !Directory.Exists(first) ? first : Path.Combine("runs", $"{data}-{n}");
+            if (!Directory.Exists(next))
+                return resume ? taken : next;
+            taken = next;
+        }
+    }
+}

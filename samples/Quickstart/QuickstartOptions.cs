@@ -1,0 +1,35 @@
+namespace Quickstart;
+
+/// <summary>What the command line asked for, with the defaults filled in.</summary>
+internal sealed record QuickstartOptions
+{
+    public required string Data { get; init; }
+
+    public string? DataFolder { get; init; }
+
+    public required string Output { get; init; }
+
+    public required bool Resume { get; init; }
+
+    public required int ImageSize { get; init; }
+
+    public required int Width { get; init; }
+
+    public required int BatchSize { get; init; }
+
+    public required long Steps { get; init; }
+
+    public required double Minutes { get; init; }
+
+    public required int SamplingSteps { get; init; }
+
+    public required int Columns { get; init; }
+
+    public required long Seed { get; init; }
+
+    public required string Device { get; init; }
+
+    public string CheckpointFolder => Path.Combine(Output, "checkpoints");
+
+    public string File(string name) => Path.Combine(Output, name);
+}

@@ -1,0 +1,133 @@
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Schedules;
+
+/// <summary>
+/// The reverse process of DDPM: p(x_{t-1} | x_t) from what a network says at x_t, with one t for each sample of a batch. Owns its
+/// tables.
+/// </summary>
+/// <remarks>Source: Ho et al. 2020, section 3.2; Nichol and Dhariwal 2021, section 3.1.</remarks>
+public sealed class ReverseProcess : IDisposable
+{
+    private readonly ScheduledPair _data;
+    private readonly ScheduledPair _posteriorMean;
+    private readonly ScheduledValue _variance;
+    private readonly ScheduledValue _logVariance;
+    private readonly ScheduledValue _logVarianceSlope;
+
+    /// <summary>The reverse process of a network.</summary>
+    /// <param name="schedule">The schedule that the network was trained with.</param>
+    /// <param name="prediction">What the network predicts; eps unless said otherwise.</param>
+    /// <param name="variance">The variance of a step; <see cref="ReverseVariance.FixedSmall"/> unless said otherwise.</param>
+    /// <param name="clip">
+    /// Whether the predicted x_0 is clipped to [-1, 1] before the mean is formed from it. A network that predicts the mean itself is taken
+    /// at its word: only the reported x_0 is clipped.
+    /// </param>
+    /// <exception cref="ArgumentException">
+    /// The prediction does not determine x_0 at some t (eps where no signal is left), or the variance has no finite logarithm there.
+    /// </exception>
+    public ReverseProcess(
+        DiscreteSchedule schedule, IPrediction? prediction = null, IReverseVariance? variance = null, bool clip = true)
+    {
+        ArgumentNullException.ThrowIfNull(schedule);
+        (Schedule, Clip) = (schedule, clip);
+        Prediction = prediction ?? Schedules.Prediction.Epsilon;
+        Variance = variance ?? ReverseVariance.FixedSmall;
+
+        var (variances, logs, slopes) = (new double[schedule.Steps], new double[schedule.Steps], new double[schedule.Steps]);
+        for (var t = 0; t < schedule.Steps; t++)
+        {
+            var transition = ReverseTransition.Of(schedule, t);
+            RequireData(Prediction, transition, t);
+            (logs[t], slopes[t]) = Variance.LogVariance(transition);
+            variances[t] = Variance.IsLearned ? 0.0 : Variance.Variance(transition);
+            if (!double.IsFinite(logs[t]) || !double.IsFinite(slopes[t]) || !double.IsFinite(variances[t]))
+                throw new ArgumentException(
+                    $"The variance '{Variance.Name}' must be finite, and its logarithm too, got {variances[t]} and {logs[t]} + {slopes[t]} v at t = {t}.", nameof(variance));
+        }
+
+        _data = new ScheduledPair(schedule, Prediction.ToData);
+        _posteriorMean = new ScheduledPair(schedule, schedule.PosteriorMeanCoefficient1, schedule.PosteriorMeanCoefficient2);
+        _variance = new ScheduledValue(schedule, variances);
+        _logVariance = new ScheduledValue(schedule, logs);
+        _logVarianceSlope = new ScheduledValue(schedule, slopes);
+    }
+
+    /// <summary>The schedule.</summary>
+    public DiscreteSchedule Schedule { get; }
+
+    /// <summary>What the network predicts.</summary>
+    public IPrediction Prediction { get; }
+
+    /// <summary>The variance of a step.</summary>
+    public IReverseVariance Variance { get; }
+
+    /// <summary>Whether the predicted x_0 is clipped to [-1, 1] before the mean is formed.</summary>
+    public bool Clip { get; }
+
+    /// <summary>p(x_{t-1} | x_t), with gradients to <paramref name="output"/> and <paramref name="xt"/>.</summary>
+    /// <param name="xt">[B, ...] or, with a learned variance, [B, C, ...].</param>
+    /// <param name="t">[B] int64 indices 0..T-1; index 0 leads to x_0 itself.</param>
+    /// <param name="output">
+    /// What the network says at (<paramref name="xt"/>, <paramref name="t"/>), of the same type: the same shape or, with a learned
+    /// variance, [B, 2C, ...].
+    /// </param>
+    /// <returns>Mean, variance, log variance and x_0; the caller's.</returns>
+    /// <exception cref="ArgumentException">The shapes or types do not fit each other.</exception>
+    public ReverseDistribution Transition(Tensor xt, Tensor t, Tensor output)
+    {
+        RequireOutput(xt, output);
+        using var scope = NewDisposeScope();
+        var channels = Variance.IsLearned ? xt.shape[1] : 0L;
+        var prediction = Variance.IsLearned ? output.narrow(1, 0, channels) : output;
+        var data = _data.Apply(t, xt, prediction);
+        if (Clip)
+            data = data.clamp(-1.0, 1.0);
+        var mean = Prediction.IsPosteriorMean ? prediction.clone() : _posteriorMean.Apply(t, data, xt);
+
+        var logVariance = _logVariance.At(t, xt);
+        if (Variance.IsLearned)
+            logVariance = logVariance.add(_logVarianceSlope.At(t, xt).mul(output.narrow(1, channels, channels)));
+        var variance = Variance.IsLearned ? logVariance.exp() : _variance.At(t, xt);
+        return new ReverseDistribution(
+            mean.MoveToOuterDisposeScope(),
+            variance.MoveToOuterDisposeScope(),
+            logVariance.MoveToOuterDisposeScope(),
+            data.MoveToOuterDisposeScope());
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _data.Dispose();
+        _posteriorMean.Dispose();
+        _variance.Dispose();
+        _logVariance.Dispose();
+        _logVarianceSlope.Dispose();
+    }
+
+    private static void RequireData(IPrediction prediction, ReverseTransition transition, int t)
+    {
+        var (first, second) = prediction.ToData(transition.Level, transition.Earlier);
+        if (!double.IsFinite(first) || !double.IsFinite(second))
+            throw new ArgumentException(
+                $"A network that predicts '{prediction.Name}' does not determine x_0 at t = {t}, where alpha is {transition.Level.Alpha} " +
+                $"and sigma is {transition.Level.Sigma}; choose another prediction, such as 'velocity', or a schedule that leaves some signal.",
+                nameof(prediction));
+    }
+
+    private void RequireOutput(Tensor xt, Tensor output)
+    {
+        ArgumentNullException.ThrowIfNull(xt);
+        var expected = xt.shape;
+        if (Variance.IsLearned)
+        {
+            if (expected.Length < 2)
+                throw new ArgumentException($"xt must have channels, [B, C, ...], for a learned variance, got {Guard.Format(expected)}.", nameof(xt));
+            expected[1] *= 2;
+        }
+
+        Guard.Shape(output, expected);
+        Guard.SameType(xt, output);
+    }
+}
