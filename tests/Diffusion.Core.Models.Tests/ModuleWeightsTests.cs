@@ -8,7 +8,12 @@ public class ModuleWeightsTests
 {
     private static readonly UNetOptions Small = new()
     {
-        ImageSize = 8, Channels = 1, Width = 8, Multipliers = [1, 2], LayersPerBlock = 1, Classes = 2,
+        ImageSize = 8,
+        Channels = 1,
+        Width = 8,
+        Multipliers = [1, 2],
+        LayersPerBlock = 1,
+        Classes = 2,
     };
 
     [Fact]
