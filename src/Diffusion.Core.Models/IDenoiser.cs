@@ -15,6 +15,9 @@ public interface IDenoiser
     /// <returns>The shape of <paramref name="xt"/> for the predictions of Ho et al.; the caller's.</returns>
     Tensor Predict(Tensor xt, Tensor t, Condition? condition = null);
 
+    /// <summary>Where the denoiser wants its inputs, and samplers therefore sample; null when it takes them anywhere.</summary>
+    Device? Device => null;
+
     /// <summary>
     /// Readies the denoiser for sampling (evaluation mode, averaged weights) until the returned scope is disposed. Samplers call it once
     /// around their loop; null when there is nothing to do.

@@ -3,29 +3,71 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Samplers;
 
-/// <summary>What the network says at one point of a trajectory, in the two forms that every solver is written in. Owns its tensors.</summary>
-/// <param name="time">The time it was evaluated at.</param>
-/// <param name="level">alpha and sigma at that time.</param>
-/// <param name="data">The predicted x_0, after clipping; taken over.</param>
-/// <param name="noise">The eps that goes with it, re-derived where x_0 was clipped; taken over.</param>
-public sealed class Evaluation(double time, NoiseLevel level, Tensor data, Tensor noise) : IDisposable
+/// <summary>
+/// What the network says at one point of a trajectory, in the two forms that every solver is written in. Owns its tensors, whatever
+/// dispose scope is open when they are made.
+/// </summary>
+public sealed class Evaluation : IDisposable
 {
-    /// <summary>The time it was evaluated at.</summary>
-    public double Time { get; } = time;
+    private readonly Tensor? _sample;
+    private readonly Tensor? _source;
+    private readonly LinearPair _noiseOfSource;
+    private Tensor? _noise;
 
-    /// <summary>alpha and sigma at that time.</summary>
-    public NoiseLevel Level { get; } = level;
+    /// <summary>An evaluation whose two forms are known.</summary>
+    /// <param name="time">The time it was made at.</param>
+    /// <param name="level">alpha and sigma it was made at.</param>
+    /// <param name="data">[B, ...] the predicted x_0; taken over.</param>
+    /// <param name="noise">The predicted eps, of the same shape; taken over.</param>
+    public Evaluation(double time, NoiseLevel level, Tensor data, Tensor noise)
+    {
+        ArgumentNullException.ThrowIfNull(data);
+        ArgumentNullException.ThrowIfNull(noise);
+        (Time, Level) = (time, level);
+        Data = data.DetachFromDisposeScope();
+        _noise = noise.DetachFromDisposeScope();
+    }
 
-    /// <summary>[B, ...] the predicted x_0.</summary>
-    public Tensor Data { get; } = data;
+    /// <summary>An evaluation whose eps is <paramref name="noise"/> of (sample, source), computed when it is first asked for.</summary>
+    /// <param name="time">The time it was made at.</param>
+    /// <param name="level">alpha and sigma it was made at.</param>
+    /// <param name="data">[B, ...] the predicted x_0; taken over.</param>
+    /// <param name="sample">x_t, not changed afterwards; shared, not taken over.</param>
+    /// <param name="source">The output of the network, or <paramref name="data"/>; taken over.</param>
+    /// <param name="noise">The coefficients.</param>
+    internal Evaluation(double time, NoiseLevel level, Tensor data, Tensor sample, Tensor source, LinearPair noise)
+    {
+        (Time, Level, _noiseOfSource) = (time, level, noise);
+        Data = data.DetachFromDisposeScope();
+        source.DetachFromDisposeScope();
+        if (noise == new LinearPair(0.0, 1.0))
+        {
+            _noise = source;
+            return;
+        }
 
-    /// <summary>[B, ...] the predicted eps.</summary>
-    public Tensor Noise { get; } = noise;
+        _source = source;
+        _sample = sample.detach().DetachFromDisposeScope();
+    }
+
+    /// <summary>The time it was made at.</summary>
+    public double Time { get; }
+
+    /// <summary>alpha and sigma it was made at.</summary>
+    public NoiseLevel Level { get; }
+
+    /// <summary>[B, ...] the predicted x_0, after thresholding. Owned by the evaluation.</summary>
+    public Tensor Data { get; }
+
+    /// <summary>[B, ...] the predicted eps that goes with it. Owned by the evaluation.</summary>
+    public Tensor Noise => _noise ??= _noiseOfSource.Apply(_sample!, _source!).DetachFromDisposeScope();
 
     /// <inheritdoc/>
     public void Dispose()
     {
         Data.Dispose();
-        Noise.Dispose();
+        _sample?.Dispose();
+        _source?.Dispose();
+        _noise?.Dispose();
     }
 }

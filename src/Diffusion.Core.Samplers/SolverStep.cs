@@ -3,26 +3,51 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Samplers;
 
-/// <summary>Everything a solver may look at in one step.</summary>
-public sealed class SolverStep
+/// <summary>
+/// Everything a solver may look at in one step: where it is, where the step leads, what the network says, what came before, and the
+/// random draws. Frees what it evaluated when it is disposed.
+/// </summary>
+public sealed class SolverStep : IDisposable
 {
+    private readonly IEvaluator _evaluator;
+    private Evaluation? _current;
+
+    /// <summary>Step <paramref name="index"/> of a grid.</summary>
+    /// <param name="grid">The grid being walked.</param>
+    /// <param name="index">k, 0..N-1.</param>
+    /// <param name="sample">[B, ...] the sample at level k; not changed and not taken over.</param>
+    /// <param name="evaluator">The network.</param>
+    /// <param name="noise">Gaussian draws.</param>
+    /// <param name="history">Earlier steps, newest first; not taken over.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The grid has no such step.</exception>
+    public SolverStep(
+        TimeGrid grid, int index, Tensor sample, IEvaluator evaluator, INoiseSource noise, IReadOnlyList<PastStep>? history = null)
+    {
+        ArgumentNullException.ThrowIfNull(grid);
+        ArgumentNullException.ThrowIfNull(sample);
+        ArgumentNullException.ThrowIfNull(evaluator);
+        ArgumentNullException.ThrowIfNull(noise);
+        Guard.InRange(index, 0, grid.Count - 1);
+        (Grid, Index, Sample, _evaluator, Noise, History) = (grid, index, sample, evaluator, noise, history ?? []);
+    }
+
     /// <summary>The grid being walked.</summary>
-    public required TimeGrid Grid { get; init; }
+    public TimeGrid Grid { get; }
 
     /// <summary>The index k of this step, 0..N-1.</summary>
-    public required int Index { get; init; }
+    public int Index { get; }
 
-    /// <summary>What the network says at (x, t_k). Owned by the sampler.</summary>
-    public required Evaluation Current { get; init; }
-
-    /// <summary>Earlier evaluations, newest first, at most <see cref="ISolver.HistoryLength"/> of them. Owned by the sampler.</summary>
-    public required IReadOnlyList<Evaluation> History { get; init; }
-
-    /// <summary>A further evaluation of the network at (x, t), for methods with more than one a step; the solver's to dispose.</summary>
-    public required Func<Tensor, double, Evaluation> Evaluate { get; init; }
+    /// <summary>[B, ...] x at the start of the step. Owned by the sampler; never change it in place.</summary>
+    public Tensor Sample { get; }
 
     /// <summary>Gaussian draws.</summary>
-    public required INoiseSource Noise { get; init; }
+    public INoiseSource Noise { get; }
+
+    /// <summary>Earlier steps, newest first, at most <see cref="ISolver.HistoryLength"/> of them. Owned by the sampler.</summary>
+    public IReadOnlyList<PastStep> History { get; }
+
+    /// <summary>The time t_k that the network is told at the start of the step.</summary>
+    public double Time => Grid.Times[Index];
 
     /// <summary>alpha and sigma at the start of the step.</summary>
     public NoiseLevel From => Grid.Levels[Index];
@@ -32,4 +57,29 @@ public sealed class SolverStep
 
     /// <summary>True for the step that ends the trajectory.</summary>
     public bool IsLast => Index == Grid.Count - 1;
+
+    /// <summary>
+    /// What the network says at the start of the step. The network is called when this is first read: a method that evaluates
+    /// somewhere else only, such as one that first adds noise, does not pay for it. Owned by the step.
+    /// </summary>
+    public Evaluation Current => _current ??= _evaluator.Evaluate(Sample, Time, From);
+
+    /// <summary>A further call of the network, for methods with more than one a step.</summary>
+    /// <param name="x">[B, ...] a sample at <paramref name="time"/>; not changed.</param>
+    /// <param name="time">A time of the schedule, on the grid or between its points.</param>
+    /// <param name="level">alpha and sigma of <paramref name="x"/>; those of the schedule at that time unless said otherwise.</param>
+    /// <returns>The caller's.</returns>
+    public Evaluation Evaluate(Tensor x, double time, NoiseLevel? level = null)
+        => _evaluator.Evaluate(x, time, level ?? Grid.Schedule.LevelAt(time));
+
+    /// <inheritdoc/>
+    public void Dispose() => _current?.Dispose();
+
+    /// <summary>What was evaluated at the start of the step, if anything was; the caller's from now on.</summary>
+    internal Evaluation? TakeCurrent()
+    {
+        var current = _current;
+        _current = null;
+        return current;
+    }
 }

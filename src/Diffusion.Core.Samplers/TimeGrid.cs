@@ -3,39 +3,56 @@ using Diffusion.Core.Schedules;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// The times a sampler visits, from the noisiest to the cleanest, and the level it ends at. Immutable. The target of step k is the
-/// level of time k + 1, and of the last step the final level: nothing else decides where a step goes.
+/// The times a sampler visits and the noise level at each, and the level it ends at. Immutable. The target of step k is level k + 1,
+/// and of the last step the final level: nothing else decides where a step goes.
 /// </summary>
 public sealed class TimeGrid
 {
     private readonly double[] _times;
     private readonly NoiseLevel[] _levels;
 
-    /// <summary>A grid of one's own.</summary>
+    /// <summary>The grid of a schedule at times of one's own, from the noisiest to the cleanest.</summary>
     /// <param name="schedule">Gives alpha and sigma at each time.</param>
     /// <param name="times">At least one time of the schedule, never increasing; duplicates are allowed.</param>
     /// <param name="finalLevel">Where the last step leads; no noise at all unless said otherwise.</param>
-    /// <exception cref="ArgumentException">No times, an increasing time, or one outside the schedule.</exception>
+    /// <exception cref="ArgumentException">
+    /// No times, an increasing time, one outside the schedule, or a level that is not finite.
+    /// </exception>
     public TimeGrid(INoiseSchedule schedule, ReadOnlySpan<double> times, NoiseLevel? finalLevel = null)
     {
-        ArgumentNullException.ThrowIfNull(schedule);
-        if (times.IsEmpty)
-            throw new ArgumentException("A time grid needs at least one time, got none.", nameof(times));
-        _times = times.ToArray();
+        Schedule = schedule ?? throw new ArgumentNullException(nameof(schedule));
+        _times = CheckedTimes(schedule, times);
         _levels = new NoiseLevel[times.Length + 1];
         for (var k = 0; k < _times.Length; k++)
         {
-            if (!(_times[k] >= schedule.MinTime && _times[k] <= schedule.MaxTime))
-                throw new ArgumentException(
-                    $"Every time must lie in [{schedule.MinTime}, {schedule.MaxTime}], got {_times[k]} at step {k}.", nameof(times));
             if (k > 0 && _times[k] > _times[k - 1])
-                throw new ArgumentException(
-                    $"Times must not increase, got {_times[k]} after {_times[k - 1]} at step {k}.", nameof(times));
-            _levels[k] = schedule.LevelAt(_times[k]);
+                throw new ArgumentException($"Times must not increase, got {_times[k]} after {_times[k - 1]} at step {k}.", nameof(times));
+            _levels[k] = CheckedLevel(schedule.LevelAt(_times[k]), k, nameof(schedule));
         }
 
-        _levels[^1] = finalLevel ?? NoiseLevel.Clean;
-        Schedule = schedule;
+        _levels[^1] = CheckedLevel(finalLevel ?? NoiseLevel.Clean, _times.Length, nameof(finalLevel));
+    }
+
+    /// <summary>
+    /// A grid whose levels do not follow from its times, or do not fall: noise levels chosen first and given to the network as the
+    /// nearest time it knows, or a walk from data to noise.
+    /// </summary>
+    /// <param name="schedule">The schedule the network was trained with.</param>
+    /// <param name="times">[N] at least one time of the schedule, in any order: what the network is told.</param>
+    /// <param name="levels">[N + 1] the level at the start of each step, then the final level.</param>
+    /// <exception cref="ArgumentException">
+    /// No times, one outside the schedule, another number of levels than N + 1, or a level that is not finite.
+    /// </exception>
+    public TimeGrid(INoiseSchedule schedule, ReadOnlySpan<double> times, ReadOnlySpan<NoiseLevel> levels)
+    {
+        Schedule = schedule ?? throw new ArgumentNullException(nameof(schedule));
+        _times = CheckedTimes(schedule, times);
+        if (levels.Length != times.Length + 1)
+            throw new ArgumentException(
+                $"A grid of {times.Length} times has {times.Length + 1} levels, the last one final, got {levels.Length}.", nameof(levels));
+        _levels = levels.ToArray();
+        for (var k = 0; k < _levels.Length; k++)
+            CheckedLevel(_levels[k], k, nameof(levels));
     }
 
     /// <summary>The schedule the times belong to.</summary>
@@ -44,9 +61,39 @@ public sealed class TimeGrid
     /// <summary>N, the number of steps.</summary>
     public int Count => _times.Length;
 
-    /// <summary>[N] the times, never increasing.</summary>
+    /// <summary>[N] the times that the network is told.</summary>
     public ReadOnlySpan<double> Times => _times;
 
-    /// <summary>[N + 1] the level at each time, then the final level.</summary>
+    /// <summary>[N + 1] the level at the start of each step, then the final level.</summary>
     public ReadOnlySpan<NoiseLevel> Levels => _levels;
+
+    /// <summary>The same steps, the last of which leads elsewhere.</summary>
+    /// <exception cref="ArgumentException">The level is not finite.</exception>
+    public TimeGrid WithFinalLevel(NoiseLevel finalLevel)
+    {
+        var levels = (NoiseLevel[])_levels.Clone();
+        levels[^1] = finalLevel;
+        return new TimeGrid(Schedule, _times, levels);
+    }
+
+    private static double[] CheckedTimes(INoiseSchedule schedule, ReadOnlySpan<double> times)
+    {
+        if (times.IsEmpty)
+            throw new ArgumentException("A time grid needs at least one time, got none.", nameof(times));
+        for (var k = 0; k < times.Length; k++)
+        {
+            if (!(times[k] >= schedule.MinTime && times[k] <= schedule.MaxTime))
+                throw new ArgumentException(
+                    $"Every time must lie in [{schedule.MinTime}, {schedule.MaxTime}], got {times[k]} at step {k}.", nameof(times));
+        }
+
+        return times.ToArray();
+    }
+
+    private static NoiseLevel CheckedLevel(NoiseLevel level, int index, string name)
+        => double.IsFinite(level.Alpha) && double.IsFinite(level.Sigma) && level.Alpha >= 0.0 && level.Sigma >= 0.0
+            && level.Alpha + level.Sigma > 0.0
+            ? level
+            : throw new ArgumentException(
+                $"alpha and sigma must be finite, not negative and not both zero, got {level.Alpha} and {level.Sigma} at index {index}.", name);
 }

@@ -1,0 +1,47 @@
+using Diffusion.Core.Data;
+using Diffusion.Core.Models;
+using Diffusion.Core.Samplers;
+using Diffusion.Core.Schedules;
+using TorchSharp;
+
+namespace Quickstart;
+
+/// <summary>What the trained network draws.</summary>
+internal static class Pictures
+{
+    private const int Digits = 10;
+    private const int Frames = 10;
+
+    public static void Draw(IDenoiser denoiser, DiscreteSchedule schedule, QuickstartOptions options)
+    {
+        var sampler = new DdimSampler(schedule, options.SamplingSteps);
+        DrawDigits(denoiser, sampler, options);
+        DrawDenoising(denoiser, sampler, options);
+    }
+
+    private static void DrawDigits(IDenoiser denoiser, DdimSampler sampler, QuickstartOptions options)
+    {
+        var labels = new long[Digits * options.Columns];
+        for (var i = 0; i < labels.Length; i++)
+            labels[i] = i / options.Columns;
+        using var condition = Condition.OfLabels(labels);
+        using var images = sampler.Sample(denoiser, [labels.Length, 1, options.ImageSize, options.ImageSize], options.Seed, condition);
+        ImageGrid.SavePng(images, options.File("samples.png"), columns: options.Columns, scale: 2);
+    }
+
+    private static void DrawDenoising(IDenoiser denoiser, DdimSampler sampler, QuickstartOptions options)
+    {
+        using var scope = torch.NewDisposeScope();
+        using var condition = Condition.OfLabels([3]);
+        var frames = new List<torch.Tensor>();
+        var every = Math.Max(1, options.SamplingSteps / Frames);
+        var request = new SamplingRequest { Shape = [1, 1, options.ImageSize, options.ImageSize], Seed = options.Seed, Condition = condition };
+        foreach (var state in sampler.Steps(denoiser, request))
+        {
+            if (state.Step % every == 0 || state.Step == state.Steps)
+                frames.Add(state.Sample.clone());
+        }
+
+        ImageGrid.SavePng(torch.cat(frames), options.File("denoising.png"), columns: frames.Count, scale: 2);
+    }
+}

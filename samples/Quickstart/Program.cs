@@ -1,0 +1,3 @@
+using Quickstart;
+
+return await CommandLine.Create(QuickstartRun.Execute).Parse(args).InvokeAsync();

@@ -1,0 +1,77 @@
+namespace Diffusion.Core.Data;
+
+/// <summary>
+/// A file that appears under its name only when it is complete: written beside it under a temporary name, renamed by
+/// <see cref="Commit"/>, removed where that was not reached.
+/// </summary>
+internal sealed class AtomicFile : IDisposable
+{
+    private readonly string _path;
+    private readonly string _temporary;
+    private readonly FileStream _stream;
+    private bool _committed;
+
+    /// <summary>Opens the temporary file, and makes the folder where it is missing.</summary>
+    /// <exception cref="IOException">The folder cannot be made or written to.</exception>
+    public AtomicFile(string path)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(path);
+        _path = Path.GetFullPath(path);
+        var folder = Path.GetDirectoryName(_path) ?? throw new IOException($"Cannot write '{path}': it names no file.");
+        _temporary = Path.Combine(folder, $".{Path.GetFileName(_path)}.{Guid.NewGuid():N}.tmp");
+        _stream = Try(() =>
+        {
+            if (Directory.Exists(_path))
+                throw new IOException("it is a folder");
+            Directory.CreateDirectory(folder);
+            return new FileStream(_temporary, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None);
+        });
+    }
+
+    /// <summary>The temporary file.</summary>
+    public Stream Stream => _stream;
+
+    /// <summary>Writes a whole file, or nothing.</summary>
+    /// <exception cref="IOException">The file cannot be written; whatever stood there before still does.</exception>
+    public static void Write(string path, Action<Stream> write)
+    {
+        using var file = new AtomicFile(path);
+        file.Try(() =>
+        {
+            write(file.Stream);
+            return true;
+        });
+        file.Commit();
+    }
+
+    /// <summary>Gives the file its name, in place of one that may be there.</summary>
+    /// <exception cref="IOException">The file cannot be written.</exception>
+    public void Commit()
+        => Try(() =>
+        {
+            _stream.Flush(flushToDisk: true);
+            _stream.Dispose();
+            File.Move(_temporary, _path, overwrite: true);
+            return _committed = true;
+        });
+
+    public void Dispose()
+    {
+        _stream.Dispose();
+        if (!_committed)
+            File.Delete(_temporary);
+    }
+
+    /// <summary>One kind of error for all that can be wrong with a place to write to, with the path in it.</summary>
+    private T Try<T>(Func<T> action)
+    {
+        try
+        {
+            return action();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
+        {
+            throw new IOException($"Cannot write '{_path}': {e.Message}", e);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+namespace Diffusion.Core.Data;
+
+/// <summary>
+/// Writes one digit by hand: a way of writing it, every point a little off, the whole rotated, slanted, stretched and shifted, with a
+/// pen of some thickness and softness. All of it follows from one seed.
+/// </summary>
+internal static class DigitPen
+{
+    private const double Height = 0.70;
+    private const double Margin = 0.02;
+    private const double MostPressure = 1.1;
+
+    /// <summary>Draws a digit.</summary>
+    /// <param name="digit">0..9.</param>
+    /// <param name="seed">All that varies.</param>
+    /// <param name="size">Pixels on a side.</param>
+    /// <param name="pixels">size * size bytes, 0 without ink.</param>
+    /// <param name="depth">Working memory of as many values.</param>
+    public static void Draw(int digit, ulong seed, int size, Span<byte> pixels, Span<double> depth)
+    {
+        var random = new SplitMix64(seed);
+        var ways = DigitStrokes.All[digit];
+        var strokes = ways[random.Below(ways.Length)];
+        var radius = random.Uniform(0.030, 0.062);
+        var softness = random.Uniform(0.030, 0.055);
+
+        var length = 0;
+        foreach (var stroke in strokes)
+            length += stroke.Length;
+        Span<double> points = stackalloc double[length];
+        Distort(strokes, points, ref random);
+        var reach = (MostPressure * radius) + (0.5 * softness);
+        Place(strokes, points, 1.0 - (2.0 * (Margin + reach)), 0.03 * random.Bell(), 0.03 * random.Bell());
+
+        var raster = new StrokeRaster(depth, size, softness * size);
+        var start = 0;
+        foreach (var stroke in strokes)
+        {
+            var (first, last) = (radius * random.Uniform(0.85, MostPressure), radius * random.Uniform(0.8, MostPressure));
+            Trace(new PenCurve(points.Slice(start, stroke.Length)), size, first * size, last * size, raster);
+            start += stroke.Length;
+        }
+
+        raster.CopyTo(pixels);
+    }
+
+    /// <summary>The points of all strokes about the origin, each a little off, all rotated, slanted and stretched.</summary>
+    private static void Distort(double[][] strokes, Span<double> points, ref SplitMix64 random)
+    {
+        // tan(angle / 2) makes a rotation out of arithmetic alone.
+        var half = 0.055 * random.Bell();
+        var (cos, sin) = ((1.0 - (half * half)) / (1.0 + (half * half)), 2.0 * half / (1.0 + (half * half)));
+        var height = Height * (1.0 + (0.06 * random.Bell()));
+        var width = height * random.Uniform(0.80, 1.20);
+        var slant = 0.10 + (0.13 * random.Bell());
+        var n = 0;
+        foreach (var stroke in strokes)
+        {
+            for (var i = 0; i < stroke.Length; i += 2, n += 2)
+            {
+                if (i > 0 && stroke[i] == stroke[i - 2] && stroke[i + 1] == stroke[i - 1])
+                {
+                    (points[n], points[n + 1]) = (points[n - 2], points[n - 1]);
+                    continue;
+                }
+
+                var y = stroke[i + 1] - 0.5 + (0.024 * random.Bell());
+                var x = stroke[i] - 0.5 + (0.024 * random.Bell()) - (slant * y);
+                (x, y) = (x * width, y * height);
+                (points[n], points[n + 1]) = ((cos * x) - (sin * y), (sin * x) + (cos * y));
+            }
+        }
+    }
+
+    /// <summary>Puts the strokes into the middle of the unit square, a wish off, inside a square of the given room; shrinks them to fit.</summary>
+    private static void Place(double[][] strokes, Span<double> points, double room, double wishX, double wishY)
+    {
+        var (left, right, top, bottom) = (double.MaxValue, double.MinValue, double.MaxValue, double.MinValue);
+        var start = 0;
+        foreach (var stroke in strokes)
+        {
+            // The curve swings beyond its points; quarters of a piece see nearly all of that.
+            var curve = new PenCurve(points.Slice(start, stroke.Length));
+            for (var quarter = 0; quarter <= 4 * curve.Pieces; quarter++)
+            {
+                var piece = Math.Min(quarter / 4, curve.Pieces - 1);
+                var (x, y) = curve.At(piece, (quarter / 4.0) - piece);
+                (left, right) = (Math.Min(left, x), Math.Max(right, x));
+                (top, bottom) = (Math.Min(top, y), Math.Max(bottom, y));
+            }
+
+            start += stroke.Length;
+        }
+
+        var scale = Math.Min(1.0, room / Math.Max(right - left, bottom - top));
+        var shiftX = Shift(scale * left, scale * right, room, wishX);
+        var shiftY = Shift(scale * top, scale * bottom, room, wishY);
+        for (var i = 0; i < points.Length; i += 2)
+            (points[i], points[i + 1]) = ((scale * points[i]) + shiftX, (scale * points[i + 1]) + shiftY);
+    }
+
+    private static double Shift(double low, double high, double room, double wish)
+    {
+        var slack = Math.Max(0.5 * (room - (high - low)), 0.0);
+        return 0.5 - (0.5 * (low + high)) + Math.Clamp(wish, -slack, slack);
+    }
+
+    private static void Trace(PenCurve curve, int size, double first, double last, StrokeRaster raster)
+    {
+        var lines = Math.Max(4, size / 5);
+        for (var piece = 0; piece < curve.Pieces; piece++)
+        {
+            if (curve.IsCorner(piece))
+                continue;
+            var (x, y) = curve.At(piece, 0.0);
+            var radius = first + ((last - first) * piece / curve.Pieces);
+            for (var k = 1; k <= lines; k++)
+            {
+                var t = (double)k / lines;
+                var (nextX, nextY) = curve.At(piece, t);
+                var next = first + ((last - first) * (piece + t) / curve.Pieces);
+                raster.Line(x * size, y * size, radius, nextX * size, nextY * size, next);
+                (x, y, radius) = (nextX, nextY, next);
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+namespace Diffusion.Core.Data;
+
+/// <summary>
+/// The MNIST digits (LeCun, Cortes and Burges): 60,000 training and 10,000 test images of 28 x 28 grey pixels, from their IDX files,
+/// plain or gzip. Kept in memory as bytes. Sets of the same form (Fashion-MNIST, KMNIST) read the same way.
+/// </summary>
+public sealed class Mnist : IDataset
+{
+    /// <summary>The number of classes.</summary>
+    public const int Classes = 10;
+
+    private const int OriginalSize = 28;
+    private const byte Background = 0;
+
+    private readonly ReadOnlyMemory<byte> _images;
+    private readonly ReadOnlyMemory<byte> _labels;
+    private readonly bool _withLabels;
+
+    /// <summary>Reads one of the two sets from a folder; downloads nothing.</summary>
+    /// <param name="folder">Where the files are, under their own names, as <c>train-images-idx3-ubyte</c>, with or without <c>.gz</c>.</param>
+    /// <param name="train">The training set, or else the test set.</param>
+    /// <param name="imageSize">Pixels on a side, at least 28: the images are set in the middle of a black square of this size.</param>
+    /// <param name="withLabels">Whether batches come with the digit as <see cref="Models.Condition.Labels"/>.</param>
+    /// <exception cref="FileNotFoundException">A file is missing; the message says what to do.</exception>
+    /// <exception cref="InvalidDataException">A file is damaged, or does not hold what MNIST holds.</exception>
+    public Mnist(string folder, bool train = true, int imageSize = OriginalSize, bool withLabels = true)
+    {
+        Guard.InRange(imageSize, OriginalSize, 1024);
+        (ImageSize, _withLabels) = (imageSize, withLabels);
+        SampleShape = [1, imageSize, imageSize];
+
+        var imagesPath = MnistFiles.Require(folder, MnistFiles.Images(train));
+        var labelsPath = withLabels ? MnistFiles.Require(folder, MnistFiles.Labels(train)) : null;
+        var images = IdxFile.Read(imagesPath);
+        if (images.Dimensions is not [_, OriginalSize, OriginalSize])
+            throw new InvalidDataException(
+                $"'{imagesPath}' must have dimensions N x 28 x 28, got {string.Join(" x ", images.Dimensions)}.");
+        (Count, _images) = (images.Dimensions[0], images.Data);
+        if (labelsPath is not null)
+            _labels = ReadLabels(labelsPath, images.Dimensions[0]);
+    }
+
+    /// <summary>Pixels on a side.</summary>
+    public int ImageSize { get; }
+
+    /// <inheritdoc/>
+    public long Count { get; }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<long> SampleShape { get; }
+
+    /// <summary>Reads one of the two sets, and downloads what is missing first. Blocks until it is there.</summary>
+    /// <param name="folder">Where the files are or shall be; <see cref="DataFolder.For"/> <c>mnist</c> where null.</param>
+    /// <param name="train">The training set, or else the test set.</param>
+    /// <param name="imageSize">Pixels on a side, at least 28.</param>
+    /// <param name="withLabels">Whether batches come with the digit as <see cref="Models.Condition.Labels"/>.</param>
+    /// <param name="download">How to download.</param>
+    /// <param name="cancellationToken">Stops the download; a file that is not complete is removed.</param>
+    /// <exception cref="IOException">Files are missing and cannot be downloaded; the message says what to do.</exception>
+    /// <exception cref="InvalidDataException">A file is damaged, or does not hold what MNIST holds.</exception>
+    public static Mnist OpenOrDownload(
+        string? folder = null,
+        bool train = true,
+        int imageSize = OriginalSize,
+        bool withLabels = true,
+        DownloadOptions? download = null,
+        CancellationToken cancellationToken = default)
+    {
+        Guard.InRange(imageSize, OriginalSize, 1024);
+        folder ??= DataFolder.For(MnistFiles.Name);
+        if (MnistFiles.Find(folder, MnistFiles.Images(train)) is null || MnistFiles.Find(folder, MnistFiles.Labels(train)) is null)
+            Task.Run(() => DownloadAsync(folder, download, cancellationToken), cancellationToken).GetAwaiter().GetResult();
+        return new Mnist(folder, train, imageSize, withLabels);
+    }
+
+    /// <summary>
+    /// Downloads the files that a folder lacks, from the public mirrors, and checks them against their known checksums. A file appears
+    /// under its name only when it is complete and right.
+    /// </summary>
+    /// <param name="folder">Made where it is missing.</param>
+    /// <param name="options">Mirrors, time limit, progress, log.</param>
+    /// <param name="cancellationToken">Stops the download; a file that is not complete is removed.</param>
+    /// <exception cref="IOException">No mirror sent the right file, or it cannot be written; the message says what to do.</exception>
+    public static async Task DownloadAsync(string folder, DownloadOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(folder);
+        using var downloader = new Downloader(options ?? new DownloadOptions(), MnistFiles.Mirrors);
+        foreach (var file in MnistFiles.All)
+        {
+            if (MnistFiles.Find(folder, Path.GetFileNameWithoutExtension(file.Name)) is not null)
+                continue;
+            try
+            {
+                await downloader.FetchAsync(file, folder, cancellationToken).ConfigureAwait(false);
+            }
+            catch (IOException e)
+            {
+                throw new IOException($"{e.Message} {MnistFiles.Advice(folder)}", e);
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    /// <returns>[B, 1, size, size] float32, -1 black and 1 white, with [B] labels unless the set was opened without.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">An index lies outside 0..<see cref="Count"/>-1.</exception>
+    /// <exception cref="ArgumentException">There are no indices.</exception>
+    public Batch Load(ReadOnlySpan<long> indices)
+    {
+        Batches.CheckIndices(indices, Count);
+        const int Area = OriginalSize * OriginalSize;
+        var area = ImageSize * ImageSize;
+        var border = (ImageSize - OriginalSize) / 2;
+        var values = new float[(long)indices.Length * area];
+        Array.Fill(values, ImageBytes.Decode(Background));
+        var labels = _withLabels ? new long[indices.Length] : null;
+        for (var i = 0; i < indices.Length; i++)
+        {
+            var image = _images.Span.Slice((int)indices[i] * Area, Area);
+            for (var y = 0; y < OriginalSize; y++)
+            {
+                var start = (i * area) + ((y + border) * ImageSize) + border;
+                ImageBytes.Decode(image.Slice(y * OriginalSize, OriginalSize), values.AsSpan(start, OriginalSize));
+            }
+
+            if (labels is not null)
+                labels[i] = _labels.Span[(int)indices[i]];
+        }
+
+        return Batches.Create(values, [1, ImageSize, ImageSize], labels);
+    }
+
+    private static ReadOnlyMemory<byte> ReadLabels(string path, int count)
+    {
+        var labels = IdxFile.Read(path);
+        if (labels.Dimensions.Count != 1 || labels.Dimensions[0] != count)
+            throw new InvalidDataException(
+                $"'{path}' must have one label for each of {count} images, got dimensions {string.Join(" x ", labels.Dimensions)}.");
+        var wrong = labels.Data.Span.IndexOfAnyExceptInRange((byte)0, (byte)(Classes - 1));
+        if (wrong >= 0)
+            throw new InvalidDataException($"'{path}' must have labels 0..9, got {labels.Data.Span[wrong]} at index {wrong}.");
+        return labels.Data;
+    }
+}

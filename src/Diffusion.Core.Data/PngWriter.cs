@@ -1,0 +1,157 @@
+using System.Buffers.Binary;
+using System.IO.Compression;
+
+namespace Diffusion.Core.Data;
+
+/// <summary>Writes PNG files of 8 bits per channel, grey or RGB, with what .NET brings alone.</summary>
+/// <remarks>Source: W3C, "Portable Network Graphics (PNG) Specification", third edition.</remarks>
+public static class PngWriter
+{
+    private const int Filters = 5;
+    private static readonly uint[] Crc = MakeCrcTable();
+
+    private static ReadOnlySpan<byte> Signature => [0x89, (byte)'P', (byte)'N', (byte)'G', 0x0D, 0x0A, 0x1A, 0x0A];
+
+    /// <summary>Writes an image file whole, or not at all; makes its folder where that is missing.</summary>
+    /// <param name="path">The file, replaced where it exists.</param>
+    /// <param name="pixels">height * width * channels bytes: rows from the top, pixels from the left, channels together.</param>
+    /// <param name="width">Pixels in a row, at least 1.</param>
+    /// <param name="height">Rows, at least 1.</param>
+    /// <param name="channels">1 for grey, 3 for red, green and blue.</param>
+    /// <exception cref="ArgumentException">A size is out of range, or does not fit the number of pixels.</exception>
+    /// <exception cref="IOException">The file cannot be written.</exception>
+    public static void Save(string path, ReadOnlySpan<byte> pixels, int width, int height, int channels)
+    {
+        using var memory = new MemoryStream();
+        Write(memory, pixels, width, height, channels);
+        AtomicFile.Write(path, memory.WriteTo);
+    }
+
+    /// <summary>Writes an image to a stream, which stays open.</summary>
+    /// <param name="stream">Where to write.</param>
+    /// <param name="pixels">height * width * channels bytes: rows from the top, pixels from the left, channels together.</param>
+    /// <param name="width">Pixels in a row, at least 1.</param>
+    /// <param name="height">Rows, at least 1.</param>
+    /// <param name="channels">1 for grey, 3 for red, green and blue.</param>
+    /// <exception cref="ArgumentException">A size is out of range, or does not fit the number of pixels.</exception>
+    public static void Write(Stream stream, ReadOnlySpan<byte> pixels, int width, int height, int channels)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        Check(pixels, width, height, channels);
+
+        Span<byte> header = stackalloc byte[13];
+        BinaryPrimitives.WriteInt32BigEndian(header, width);
+        BinaryPrimitives.WriteInt32BigEndian(header[4..], height);
+        header[8] = 8;
+        header[9] = (byte)(channels == 1 ? 0 : 2);
+        header[10..].Clear();
+
+        stream.Write(Signature);
+        WriteChunk(stream, "IHDR"u8, header);
+        WriteChunk(stream, "IDAT"u8, Compress(pixels, width * channels, height, channels));
+        WriteChunk(stream, "IEND"u8, []);
+    }
+
+    private static void Check(ReadOnlySpan<byte> pixels, int width, int height, int channels)
+    {
+        Guard.InRange(width, 1, int.MaxValue);
+        Guard.InRange(height, 1, int.MaxValue);
+        if (channels is not (1 or 3))
+            throw new ArgumentOutOfRangeException(nameof(channels), channels, $"An image must have 1 or 3 channels, got {channels}.");
+        if ((Int128)width * height * channels != pixels.Length)
+            throw new ArgumentException(
+                $"An image of {width} x {height} pixels and {channels} channels has {(Int128)width * height * channels} bytes, got {pixels.Length}.",
+                nameof(pixels));
+    }
+
+    private static ReadOnlySpan<byte> Compress(ReadOnlySpan<byte> pixels, int stride, int height, int channels)
+    {
+        using var memory = new MemoryStream();
+        using (var zlib = new ZLibStream(memory, CompressionLevel.Optimal, leaveOpen: true))
+        {
+            ReadOnlySpan<byte> above = new byte[stride];
+            var candidate = new byte[stride + 1];
+            var best = new byte[stride + 1];
+            for (var y = 0; y < height; y++)
+            {
+                var row = pixels.Slice(y * stride, stride);
+                var lowest = long.MaxValue;
+                for (var filter = 0; filter < Filters; filter++)
+                {
+                    var cost = Filter(filter, row, above, channels, candidate);
+                    if (cost >= lowest)
+                        continue;
+                    (candidate, best, lowest) = (best, candidate, cost);
+                }
+
+                zlib.Write(best);
+                above = row;
+            }
+        }
+
+        return memory.GetBuffer().AsSpan(0, (int)memory.Length);
+    }
+
+    /// <summary>One filtered row after its filter byte; returns the sum of absolute differences, the customary guess at its size.</summary>
+    private static long Filter(int filter, ReadOnlySpan<byte> row, ReadOnlySpan<byte> above, int channels, Span<byte> result)
+    {
+        result[0] = (byte)filter;
+        var sum = 0L;
+        for (var i = 0; i < row.Length; i++)
+        {
+            int left = i < channels ? 0 : row[i - channels];
+            int up = above[i];
+            var predicted = filter switch
+            {
+                0 => 0,
+                1 => left,
+                2 => up,
+                3 => (left + up) >> 1,
+                _ => Paeth(left, up, i < channels ? 0 : above[i - channels]),
+            };
+            var difference = unchecked((byte)(row[i] - predicted));
+            result[i + 1] = difference;
+            sum += Math.Abs((int)unchecked((sbyte)difference));
+        }
+
+        return sum;
+    }
+
+    private static int Paeth(int left, int up, int corner)
+    {
+        var (a, b, c) = (Math.Abs(up - corner), Math.Abs(left - corner), Math.Abs(left + up - (2 * corner)));
+        return a <= b && a <= c ? left : b <= c ? up : corner;
+    }
+
+    private static void WriteChunk(Stream stream, ReadOnlySpan<byte> type, ReadOnlySpan<byte> data)
+    {
+        Span<byte> word = stackalloc byte[4];
+        BinaryPrimitives.WriteInt32BigEndian(word, data.Length);
+        stream.Write(word);
+        stream.Write(type);
+        stream.Write(data);
+        BinaryPrimitives.WriteUInt32BigEndian(word, ~Update(Update(uint.MaxValue, type), data));
+        stream.Write(word);
+    }
+
+    private static uint Update(uint crc, ReadOnlySpan<byte> data)
+    {
+        foreach (var value in data)
+            crc = Crc[(crc ^ value) & 0xFF] ^ (crc >> 8);
+        return crc;
+    }
+
+    private static uint[] MakeCrcTable()
+    {
+        var table = new uint[256];
+        for (var i = 0u; i < table.Length; i++)
+        {
+            var value = i;
+            for (var bit = 0; bit < 8; bit++)
+                value = (value & 1) == 0 ? value >> 1 : 0xEDB88320u ^ (value >> 1);
+            table[i] = value;
+        }
+
+        return table;
+    }
+}

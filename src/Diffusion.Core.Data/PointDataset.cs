@@ -1,0 +1,54 @@
+using Diffusion.Core.Schedules;
+
+namespace Diffusion.Core.Data;
+
+/// <summary>
+/// Points in the plane, drawn from a known distribution and brought to mean 0 and mean variance 1: a raw point p becomes
+/// (p - centre) / scale, with a centre and a scale that are known exactly and the same for every set. The point of an index follows from
+/// (seed, index) alone; nothing is kept.
+/// </summary>
+public abstract class PointDataset : IDataset
+{
+    private readonly long _seed;
+
+    private protected PointDataset(long seed, long count)
+    {
+        Guard.InRange(count, 1, long.MaxValue);
+        (_seed, Count) = (seed, count);
+    }
+
+    /// <inheritdoc/>
+    public long Count { get; }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<long> SampleShape { get; } = [2];
+
+    /// <summary>The mean of the raw distribution.</summary>
+    public abstract (double X, double Y) Centre { get; }
+
+    /// <summary>The root of the mean, over both axes, of the variance of the raw distribution.</summary>
+    public abstract double Scale { get; }
+
+    /// <inheritdoc/>
+    /// <returns>[B, 2] float32, without labels.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">An index lies outside 0..<see cref="Count"/>-1.</exception>
+    /// <exception cref="ArgumentException">There are no indices.</exception>
+    public Batch Load(ReadOnlySpan<long> indices)
+    {
+        Batches.CheckIndices(indices, Count);
+        var (centre, scale) = (Centre, Scale);
+        var values = new float[2 * indices.Length];
+        for (var i = 0; i < indices.Length; i++)
+        {
+            var random = new SplitMix64(SeedSequence.Mix(_seed, indices[i]));
+            var (x, y) = Draw(ref random);
+            values[2 * i] = (float)((x - centre.X) / scale);
+            values[(2 * i) + 1] = (float)((y - centre.Y) / scale);
+        }
+
+        return Batches.Create(values, [2]);
+    }
+
+    /// <summary>One raw point.</summary>
+    private protected abstract (double X, double Y) Draw(ref SplitMix64 random);
+}

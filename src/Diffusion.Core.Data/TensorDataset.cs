@@ -1,0 +1,72 @@
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Data;
+
+/// <summary>Data that is in memory already. The values are copied, so the tensors stay the caller's and nothing is to be disposed.</summary>
+public sealed class TensorDataset : IDataset
+{
+    private readonly float[] _values;
+    private readonly long[]? _labels;
+    private readonly long[] _shape;
+    private readonly int _size;
+
+    /// <summary>A copy of the samples.</summary>
+    /// <param name="samples">[N, ...] floating point on any device, N at least 1; kept as float32.</param>
+    /// <param name="labels">[N] int64 class labels, or null.</param>
+    /// <exception cref="ArgumentException">A shape or a type does not fit, or there are too many values for one array.</exception>
+    public TensorDataset(Tensor samples, Tensor? labels = null)
+    {
+        Guard.Floating(samples);
+        if (samples.dim() == 0 || samples.numel() == 0)
+            throw new ArgumentException($"samples must be [N, ...] with no size of 0, got {Guard.Format(samples.shape)}.", nameof(samples));
+        if (samples.numel() > Array.MaxLength)
+            throw new ArgumentException($"samples may have {Array.MaxLength} values at most, got {samples.numel()}.", nameof(samples));
+        Count = samples.shape[0];
+        _shape = samples.shape[1..];
+        _size = (int)(samples.numel() / Count);
+        if (labels is not null)
+        {
+            Guard.Shape(labels, [Count]);
+            if (labels.dtype != ScalarType.Int64)
+                throw new ArgumentException($"labels must be Int64, got {labels.dtype}.", nameof(labels));
+            _labels = Copy<long>(labels, ScalarType.Int64);
+        }
+
+        _values = Copy<float>(samples, ScalarType.Float32);
+    }
+
+    /// <inheritdoc/>
+    public long Count { get; }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<long> SampleShape => _shape;
+
+    /// <inheritdoc/>
+    /// <returns>[B, ...] float32, with [B] labels where there are any.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">An index lies outside 0..<see cref="Count"/>-1.</exception>
+    /// <exception cref="ArgumentException">There are no indices.</exception>
+    public Batch Load(ReadOnlySpan<long> indices)
+    {
+        Batches.CheckIndices(indices, Count);
+        var values = new float[(long)indices.Length * _size];
+        var labels = _labels is null ? null : new long[indices.Length];
+        for (var i = 0; i < indices.Length; i++)
+        {
+            _values.AsSpan((int)indices[i] * _size, _size).CopyTo(values.AsSpan(i * _size));
+            if (labels is not null)
+                labels[i] = _labels![indices[i]];
+        }
+
+        return Batches.Create(values, _shape, labels);
+    }
+
+    private static T[] Copy<T>(Tensor tensor, ScalarType type)
+        where T : unmanaged
+    {
+        using var detached = tensor.detach();
+        using var typed = detached.to(type);
+        using var host = typed.cpu();
+        using var packed = host.contiguous();
+        return packed.data<T>().ToArray();
+    }
+}

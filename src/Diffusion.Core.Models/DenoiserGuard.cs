@@ -1,0 +1,57 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>What every network checks before it touches native code.</summary>
+internal static class DenoiserGuard
+{
+    /// <summary>Requires floating point data of the type and on the device of the weights.</summary>
+    public static void Data(Tensor xt, Tensor weight)
+    {
+        if (xt.dtype != weight.dtype)
+            throw new ArgumentException($"x_t must have the type of the weights, {weight.dtype}, got {xt.dtype}.", nameof(xt));
+        SameDevice(xt, weight, nameof(xt));
+        if (xt.shape[0] == 0)
+            throw new ArgumentException($"x_t must hold at least one sample, got shape {Guard.Format(xt.shape)}.", nameof(xt));
+    }
+
+    /// <summary>Requires one time for each sample.</summary>
+    public static void Times(Tensor t, long batch)
+    {
+        Guard.Shape(t, [batch]);
+        if (t.dtype != ScalarType.Int64 && !t.is_floating_point())
+            throw new ArgumentException($"t must be Int64 or floating point, got {t.dtype}.", nameof(t));
+    }
+
+    /// <summary>Requires one label for each sample where there are classes, and none where there are not.</summary>
+    public static void Labels(Tensor? labels, int? classes, long batch, Tensor weight)
+    {
+        if (classes is null)
+        {
+            if (labels is not null)
+                throw new ArgumentException("This network has no classes, but got labels.", nameof(labels));
+            return;
+        }
+
+        if (labels is null)
+            throw new ArgumentException($"This network has {classes} classes and needs a label for each sample, got none.", nameof(labels));
+        Guard.Shape(labels, [batch]);
+        if (labels.dtype != ScalarType.Int64)
+            throw new ArgumentException($"Labels must be Int64, got {labels.dtype}.", nameof(labels));
+        SameDevice(labels, weight, nameof(labels));
+        if (labels.device_type != DeviceType.CPU)
+            return;
+        foreach (var label in labels.data<long>())
+        {
+            if (label < 0 || label >= classes)
+                throw new ArgumentOutOfRangeException(nameof(labels), label, $"Labels must lie in [0, {classes - 1}], got {label}.");
+        }
+    }
+
+    private static void SameDevice(Tensor tensor, Tensor weight, string name)
+    {
+        if (tensor.device_type != weight.device_type || tensor.device_index != weight.device_index)
+            throw new ArgumentException($"{name} must be on the device of the weights, {weight.device}, got {tensor.device}.", name);
+    }
+}

@@ -1,0 +1,79 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>A small network for vectors, such as points in the plane: residual layers told of time and class.</summary>
+/// <remarks>State: <c>linear_in</c>, <c>time_embedding</c>, <c>class_embedding</c>, <c>layers</c>, <c>linear_out</c>.</remarks>
+public sealed class MlpDenoiser : nn.Module<Tensor, Tensor, Tensor?, Tensor>, ITrainableDenoiser
+{
+    private readonly Linear _linearIn;
+    private readonly SinusoidalEmbedding _sinusoids;
+    private readonly TimeEmbedding _timeEmbedding;
+    private readonly LabelEmbedding? _labelEmbedding;
+    private readonly ModuleList<MlpLayer> _layers = new();
+    private readonly Linear _linearOut;
+
+    /// <summary>A network with fresh weights from the default generator, on the CPU, in float32.</summary>
+    /// <exception cref="ArgumentException">The options do not fit each other.</exception>
+    public MlpDenoiser(MlpDenoiserOptions options)
+        : base(nameof(MlpDenoiser))
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        options.Validate();
+        Options = options;
+        _linearIn = nn.Linear(options.Features, options.Width);
+        _sinusoids = new SinusoidalEmbedding(options.Width);
+        _timeEmbedding = new TimeEmbedding(options.Width, options.Width);
+        register_module("linear_in", _linearIn);
+        register_module("time_proj", _sinusoids);
+        register_module("time_embedding", _timeEmbedding);
+        if (options.Classes is { } classes)
+            register_module("class_embedding", _labelEmbedding = new LabelEmbedding(classes, options.Width));
+        for (var layer = 0; layer < options.Layers; layer++)
+            _layers.Add(new MlpLayer(options.Width));
+        _linearOut = nn.Linear(options.Width, options.Features);
+        register_module("layers", _layers);
+        register_module("linear_out", _linearOut);
+    }
+
+    /// <summary>The architecture.</summary>
+    public MlpDenoiserOptions Options { get; }
+
+    nn.Module ITrainableDenoiser.Module => this;
+
+    /// <inheritdoc/>
+    /// <exception cref="ArgumentException">As for <see cref="forward"/>.</exception>
+    public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null) => call(xt, t, condition?.Labels);
+
+    /// <inheritdoc/>
+    public IDisposable? BeginInference() => new EvaluationMode(this);
+
+    /// <summary>The raw output of the network.</summary>
+    /// <param name="xt">[B, D] noisy vectors, of the type and on the device of the weights.</param>
+    /// <param name="t">[B] int64 or floating point times, the unit of which is one step: 0..T-1 for a discrete schedule.</param>
+    /// <param name="labels">[B] int64 in 0..classes-1 where the network has classes, else null.</param>
+    /// <returns>[B, D]; the caller's.</returns>
+    /// <exception cref="ArgumentException">A shape, type, device or label does not fit; the message names what was expected.</exception>
+    public override Tensor forward(Tensor xt, Tensor t, Tensor? labels)
+    {
+        Guard.Shape(xt, [-1, Options.Features]);
+        DenoiserGuard.Data(xt, _linearIn.weight);
+        DenoiserGuard.Times(t, xt.shape[0]);
+        DenoiserGuard.Labels(labels, Options.Classes, xt.shape[0], _linearIn.weight);
+        using var scope = NewDisposeScope();
+        var embedding = _timeEmbedding.call(_sinusoids.call(t).to(xt.dtype, xt.device));
+        if (labels is not null)
+            embedding.add_(_labelEmbedding!.call(labels));
+        var hidden = _linearIn.call(xt);
+        foreach (var layer in _layers)
+            hidden = layer.call(hidden, embedding);
+        return _linearOut.call(nn.functional.silu(hidden)).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // Done by name in the constructor.
+    }
+}

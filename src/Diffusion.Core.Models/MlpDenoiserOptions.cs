@@ -1,0 +1,28 @@
+namespace Diffusion.Core.Models;
+
+/// <summary>The architecture of an <see cref="MlpDenoiser"/>.</summary>
+public sealed record MlpDenoiserOptions
+{
+    /// <summary>D, the number of features of x_t. 2 by default.</summary>
+    public int Features { get; init; } = 2;
+
+    /// <summary>The width of the hidden layers. 128 by default.</summary>
+    public int Width { get; init; } = 128;
+
+    /// <summary>The number of residual layers. 3 by default.</summary>
+    public int Layers { get; init; } = 3;
+
+    /// <summary>The number of classes, or null, the default, for an unconditional network.</summary>
+    public int? Classes { get; init; }
+
+    /// <summary>Refuses options that do not fit each other.</summary>
+    /// <exception cref="ArgumentException">The first that does not.</exception>
+    internal void Validate()
+    {
+        Guard.Positive(Features);
+        Guard.Positive(Layers);
+        Guard.Positive(Classes ?? 1, nameof(Classes));
+        if (Width < 2 || Width % 2 != 0)
+            throw new ArgumentException($"{nameof(Width)} must be an even number from 2, got {Width}.", nameof(Width));
+    }
+}

@@ -1,0 +1,83 @@
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>
+/// Times as sines and cosines of geometrically spaced frequencies, <c>w_i = 10000^(-i / (D/2 - shift))</c>, computed in double precision.
+/// Has no parameters.
+/// </summary>
+/// <remarks>Source: Vaswani et al. 2017, section 3.5, as Ho et al. 2020 apply it to t.</remarks>
+public sealed class SinusoidalEmbedding : nn.Module<Tensor, Tensor>
+{
+    private const double MaxPeriod = 10_000;
+
+    private readonly double[] _values;
+    private readonly Lock _lock = new();
+    private Tensor? _frequencies;
+
+    /// <summary>An embedding of a given width.</summary>
+    /// <param name="width">D, an even number from 2.</param>
+    /// <param name="flipSinToCos">True for [cos, sin], false for [sin, cos].</param>
+    /// <param name="frequencyShift">Less than D/2. 1 makes the lowest frequency exactly 1/10000, as in Ho et al.; 0 stops just above it.</param>
+    /// <exception cref="ArgumentException">The width is not even, or the shift does not fit it.</exception>
+    public SinusoidalEmbedding(int width, bool flipSinToCos = true, double frequencyShift = 0)
+        : base(nameof(SinusoidalEmbedding))
+    {
+        if (width < 2 || width % 2 != 0)
+            throw new ArgumentException($"The width of a sinusoidal embedding must be an even number from 2, got {width}.", nameof(width));
+        var half = width / 2;
+        if (!(frequencyShift < half))
+            throw new ArgumentException(
+                $"The frequency shift must be less than half the width, {half}, got {frequencyShift}.", nameof(frequencyShift));
+        (Width, FlipSinToCos) = (width, flipSinToCos);
+        _values = new double[half];
+        for (var i = 0; i < half; i++)
+            _values[i] = Math.Exp(-Math.Log(MaxPeriod) * i / (half - frequencyShift));
+    }
+
+    /// <summary>D, the width of the embedding.</summary>
+    public int Width { get; }
+
+    /// <summary>True for [cos, sin], false for [sin, cos].</summary>
+    public bool FlipSinToCos { get; }
+
+    /// <summary>The embedding of each time.</summary>
+    /// <param name="input">t, [B], integer or floating point, on any device.</param>
+    /// <returns>[B, D] float64 on the device of t; the caller's.</returns>
+    public override Tensor forward(Tensor input)
+    {
+        Guard.Shape(input, [-1]);
+        using var scope = NewDisposeScope();
+        var angles = input.to(ScalarType.Float64).unsqueeze(1).mul(Frequencies(input.device));
+        var (sin, cos) = (angles.sin(), angles.cos());
+        return cat(FlipSinToCos ? [cos, sin] : [sin, cos], 1).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // The frequencies stay out of the state dict, and stay double when the module is cast.
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+            _frequencies?.Dispose();
+        base.Dispose(disposing);
+    }
+
+    private Tensor Frequencies(Device device)
+    {
+        lock (_lock)
+        {
+            if (_frequencies is null || _frequencies.device_type != device.type || _frequencies.device_index != device.index)
+            {
+                _frequencies?.Dispose();
+                _frequencies = tensor(_values, dtype: ScalarType.Float64, device: device).DetachFromDisposeScope();
+            }
+
+            return _frequencies;
+        }
+    }
+}

@@ -1,0 +1,36 @@
+using Diffusion.Core.Schedules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Samplers;
+
+/// <summary>
+/// DDIM: from (alpha, sigma) to (alpha', sigma') by <c>alpha' x_0 + sqrt(sigma'^2 - w^2) eps + w z</c>, where w is <c>eta</c> times the
+/// standard deviation of q(x_s | x_t, x_0). With eta 0 nothing is random, and the step is Euler's for the probability flow.
+/// </summary>
+/// <remarks>Source: Song, Meng and Ermon 2021, "Denoising Diffusion Implicit Models", eq. 12 and 16.</remarks>
+public sealed class DdimSolver : ISolver
+{
+    /// <summary>The method for one eta.</summary>
+    /// <param name="eta">From 0, deterministic, to 1, the ancestral sampler with the posterior's variance.</param>
+    /// <exception cref="ArgumentOutOfRangeException">eta lies outside [0, 1].</exception>
+    public DdimSolver(double eta = 0.0) => Eta = Guard.InRange(eta, 0.0, 1.0);
+
+    /// <summary>How much of the posterior's noise is drawn anew, 0 to 1.</summary>
+    public double Eta { get; }
+
+    /// <inheritdoc/>
+    public Tensor Step(SolverStep step)
+    {
+        ArgumentNullException.ThrowIfNull(step);
+        var (from, to) = (step.From, step.To);
+        if (to.Sigma == 0.0)
+            return step.Current.Data.mul(to.Alpha);
+        if (Eta == 0.0)
+            return new LinearPair(to.Alpha, to.Sigma).Apply(step.Current.Data, step.Current.Noise);
+
+        var deviation = Eta * Math.Sqrt(GaussianTransition.PosteriorVariance(from, to));
+        var direction = Math.Sqrt(Math.Max((to.Sigma * to.Sigma) - (deviation * deviation), 0.0));
+        using var noise = step.Noise.Draw(step.Sample);
+        return new LinearPair(to.Alpha, direction).Apply(step.Current.Data, step.Current.Noise).add_(noise, alpha: deviation);
+    }
+}

@@ -1,0 +1,111 @@
+using Diffusion.Core.Models;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Samplers;
+
+/// <summary>
+/// One run of a <see cref="DiffusionSampler"/>: the current sample and what a step leaves behind. No dispose scope and no gradient mode
+/// stays open between steps, because both belong to the thread and the caller's code runs there.
+/// </summary>
+internal sealed class Trajectory : IDisposable
+{
+    private readonly TimeGrid _grid;
+    private readonly ISolver _solver;
+    private readonly IEvaluator _evaluator;
+    private readonly List<PastStep> _history = [];
+    private readonly INoiseSource _noise;
+    private readonly bool _ownsNoise;
+    private readonly IDisposable? _inference;
+    private Tensor? _sample;
+    private Evaluation? _last;
+    private int _step;
+
+    public Trajectory(DiffusionSampler sampler, IDenoiser denoiser, SamplingRequest request)
+    {
+        (_grid, _solver) = (sampler.Grid, sampler.Solver);
+        _evaluator = new DenoiserEvaluator(_grid.Schedule, sampler.Options, denoiser, request.Condition);
+        _ownsNoise = request.Noise is null;
+        _noise = request.Noise ?? new PerSampleNoise(request.Seed, request.Shape[0], request.FirstSample);
+        try
+        {
+            _inference = denoiser.BeginInference();
+            _sample = InitialSample(request, request.Device ?? denoiser.Device ?? CPU, sampler.InitialScale);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Where the run stands.</summary>
+    public SamplerState State => new()
+    {
+        Step = _step,
+        Steps = _grid.Count,
+        Level = _grid.Levels[_step],
+        Sample = _sample!,
+        Denoised = _last?.Data ?? (_history.Count > 0 ? _history[0].Evaluation.Data : null),
+    };
+
+    /// <summary>Takes one step.</summary>
+    public void Advance()
+    {
+        using var noGrad = no_grad();
+        using var scope = NewDisposeScope();
+        using var step = new SolverStep(_grid, _step, _sample!, _evaluator, _noise, _history);
+        if (_solver.HistoryLength > 0)
+            _ = step.Current;
+        var next = _solver.Step(step);
+        if (next is null || ReferenceEquals(next, _sample))
+            throw new InvalidOperationException($"{_solver.GetType().Name} must answer with a new tensor.");
+        Guard.SameShape(_sample!, next, "the sample", $"the answer of {_solver.GetType().Name}");
+        Remember(_sample!, step.TakeCurrent());
+        _sample = next.DetachFromDisposeScope();
+        _step++;
+    }
+
+    public void Dispose()
+    {
+        _sample?.Dispose();
+        _last?.Dispose();
+        foreach (var past in _history)
+            past.Dispose();
+        if (_ownsNoise)
+            _noise.Dispose();
+        _inference?.Dispose();
+    }
+
+    private void Remember(Tensor sample, Evaluation? evaluation)
+    {
+        if (_solver.HistoryLength == 0)
+        {
+            sample.Dispose();
+            _last?.Dispose();
+            _last = evaluation;
+            return;
+        }
+
+        _history.Insert(0, new PastStep(sample, evaluation!));
+        if (_history.Count <= _solver.HistoryLength)
+            return;
+        _history[^1].Dispose();
+        _history.RemoveAt(_history.Count - 1);
+    }
+
+    private Tensor InitialSample(SamplingRequest request, Device device, double scale)
+    {
+        using var noGrad = no_grad();
+        using var scope = NewDisposeScope();
+        if (request.InitialSample is { } given)
+            return given.clone().DetachFromDisposeScope();
+        using var like = empty(request.Shape, dtype: request.Dtype, device: device);
+        var drawn = _noise.Draw(like);
+        Guard.SameShape(like, drawn, "the samples", "the noise");
+
+        // A process that preserves variance starts from the draw itself: its scale is 1 but for rounding.
+        if (Math.Abs(scale - 1.0) > 1e-12)
+            drawn.mul_(scale);
+        return drawn.DetachFromDisposeScope();
+    }
+}

@@ -1,0 +1,73 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Diffusion.Core;
+
+/// <summary>What trainer.json says: where the run is, what it was made with, and the files beside it.</summary>
+internal sealed record CheckpointManifest
+{
+    /// <summary>The value of <see cref="Format"/>.</summary>
+    public const string FormatName = "diffusion-core-trainer";
+
+    /// <summary>The value of <see cref="Version"/> that this code writes and reads.</summary>
+    public const int CurrentVersion = 1;
+
+    /// <summary>What kind of file this is.</summary>
+    public required string Format { get; init; }
+
+    /// <summary>Which version of that kind.</summary>
+    public required int Version { get; init; }
+
+    /// <summary>Steps done.</summary>
+    public required long Step { get; init; }
+
+    /// <summary>The seed, which with the step is the state of every random draw and the position in the data.</summary>
+    public required long Seed { get; init; }
+
+    /// <summary>Samples in each step.</summary>
+    public required int BatchSize { get; init; }
+
+    /// <summary>Samples in the data set, or null where batches came from outside.</summary>
+    public required long? DatasetCount { get; init; }
+
+    /// <summary>Steps skipped so far.</summary>
+    public required long SkippedSteps { get; init; }
+
+    /// <summary>Steps skipped since the last that was not.</summary>
+    public required long SkippedInARow { get; init; }
+
+    /// <summary>What the schedule is.</summary>
+    public required ScheduleFingerprint Schedule { get; init; }
+
+    /// <summary>The other files, each whole.</summary>
+    public required IReadOnlyList<CheckpointFile> Files { get; init; }
+
+    /// <summary>The JSON text.</summary>
+    public byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(this, ManifestJson.Default.CheckpointManifest);
+
+    /// <summary>Parses the JSON text.</summary>
+    /// <exception cref="JsonException">It is not what <see cref="ToJson"/> writes.</exception>
+    public static CheckpointManifest Parse(ReadOnlySpan<byte> json)
+    {
+        var manifest = JsonSerializer.Deserialize(json, ManifestJson.Default.CheckpointManifest)
+            ?? throw new JsonException("expected an object, got null");
+        if (manifest.Format != FormatName || manifest.Version != CurrentVersion)
+            throw new JsonException(
+                $"expected {FormatName} version {CurrentVersion}, got {manifest.Format} version {manifest.Version}");
+        return manifest;
+    }
+}
+
+/// <summary>One file of a checkpoint.</summary>
+/// <param name="Name">Its name in the folder.</param>
+/// <param name="Size">Its length in bytes.</param>
+/// <param name="Sha256">The SHA-256 of its contents, in lower-case hexadecimal.</param>
+internal sealed record CheckpointFile(string Name, long Size, string Sha256);
+
+/// <summary>How the manifest is written.</summary>
+[JsonSourceGenerationOptions(
+    WriteIndented = true,
+    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
+    NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals)]
+[JsonSerializable(typeof(CheckpointManifest))]
+internal sealed partial class ManifestJson : JsonSerializerContext;

@@ -1,0 +1,90 @@
+using System.Diagnostics;
+
+namespace Diffusion.Core;
+
+public sealed partial class DdpmTrainer
+{
+    /// <summary>
+    /// Trains until <see cref="TrainerOptions.Steps"/> steps are done. A trainer at step 0 first resumes from the newest checkpoint in
+    /// <see cref="TrainerOptions.CheckpointFolder"/>, if there is one.
+    /// </summary>
+    /// <param name="dataset">The data; the same in every part of a run.</param>
+    /// <param name="progress">
+    /// Told every <see cref="TrainerOptions.LogEvery"/> steps and at the end, between steps. <see cref="Progress{T}"/> passes it on to another
+    /// thread; to sample from <see cref="Ema"/> in it, implement the interface.
+    /// </param>
+    /// <param name="cancellationToken">Ends the run after the step at hand, with a checkpoint if there is a folder for them.</param>
+    /// <exception cref="OperationCanceledException">The run was cancelled; its state is saved, and the trainer can go on.</exception>
+    /// <exception cref="DivergedException">Too many steps in a row were skipped.</exception>
+    /// <exception cref="CheckpointException">A checkpoint cannot be resumed from, or written.</exception>
+    /// <exception cref="ArgumentException">The data set is empty, or a batch of it does not fit the model.</exception>
+    public void Fit(IDataset dataset, IProgress<TrainingProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(dataset);
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        var count = dataset.Count;
+        if (count < 1)
+            throw new ArgumentException($"A data set must have at least one sample, got {count}.", nameof(dataset));
+        if (Step == 0 && _store is not null && Resume(_store.Folder, count))
+            _savedStep = Step;
+        RequireSameData(count);
+        _datasetCount = count;
+
+        var order = new DataOrder(_options.Seed, count, _options.BatchSize);
+        var indices = new long[_options.BatchSize];
+        var (reportedStep, reportedAt) = (Step, Stopwatch.GetTimestamp());
+        LogStart(_logger, Step, _options.Steps, count);
+        while (Step < _options.Steps)
+        {
+            if (cancellationToken.IsCancellationRequested)
+                break;
+            order.Fill(Step, indices);
+            using (var batch = dataset.Load(indices))
+                TrainStep(batch);
+            var ended = Step == _options.Steps;
+            if (Step % _options.LogEvery == 0 || ended)
+            {
+                Report(progress, (Step - reportedStep) * _options.BatchSize / Stopwatch.GetElapsedTime(reportedAt).TotalSeconds);
+                (reportedStep, reportedAt) = (Step, Stopwatch.GetTimestamp());
+            }
+
+            if (_store is not null && (Step % _options.CheckpointEvery == 0 || ended))
+                Save();
+        }
+
+        if (Step >= _options.Steps)
+            return;
+        var path = _store is null || _savedStep == Step ? null : Save();
+        LogCancelled(_logger, Step, _options.Steps, path ?? "none");
+        cancellationToken.ThrowIfCancellationRequested();
+    }
+
+    private void Report(IProgress<TrainingProgress>? progress, double samplesPerSecond)
+    {
+        var skipped = _engine.Skipped;
+        var report = new TrainingProgress(
+            Step,
+            _options.Steps,
+            (double)Step * _options.BatchSize / _datasetCount!.Value,
+            _engine.TakeMeanLoss(),
+            _learningRate.At(Step - 1),
+            _engine.GradientNorm,
+            samplesPerSecond,
+            skipped);
+        LogProgress(_logger, Step, _options.Steps, report.Loss, report.LearningRate, report.GradientNorm, samplesPerSecond);
+        if (skipped > _reportedSkips)
+            LogSkipped(_logger, skipped - _reportedSkips, skipped, Step);
+        _reportedSkips = skipped;
+        progress?.Report(report);
+        RequireConvergence();
+    }
+
+    private void RequireConvergence()
+    {
+        var inARow = _engine.SkippedInARow;
+        if (inARow >= _options.MaxSkippedInARow)
+            throw new DivergedException(
+                $"The last {inARow} steps up to step {Step} had a loss or gradient that is not finite (at most {_options.MaxSkippedInARow - 1} are allowed); "
+                + "lower the learning rate, or look for values in the data that are not finite. The weights are those before them.");
+    }
+}

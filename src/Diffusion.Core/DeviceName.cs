@@ -1,0 +1,43 @@
+using System.Globalization;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core;
+
+/// <summary>Devices by the names that command lines and configuration files use.</summary>
+public static class DeviceName
+{
+    /// <summary>The device of a name, which this machine must have.</summary>
+    /// <param name="name"><c>cpu</c>, <c>cuda</c> (the first), <c>cuda:N</c>, or <c>auto</c>: cuda where there is one, else cpu.</param>
+    /// <exception cref="ArgumentException">The name is unknown, or this machine has no such device.</exception>
+    public static Device Parse(string name)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        var device = name switch
+        {
+            "auto" => cuda.is_available() ? new Device(DeviceType.CUDA, 0) : new Device(DeviceType.CPU),
+            "cpu" => new Device(DeviceType.CPU),
+            "cuda" => new Device(DeviceType.CUDA, 0),
+            _ when name.StartsWith("cuda:", StringComparison.Ordinal)
+                && int.TryParse(name.AsSpan(5), NumberStyles.None, CultureInfo.InvariantCulture, out var index)
+                => new Device(DeviceType.CUDA, index),
+            _ => throw new ArgumentException($"A device must be auto, cpu, cuda or cuda:N, got '{name}'.", nameof(name)),
+        };
+        RequireAvailable(device, nameof(name));
+        return device;
+    }
+
+    /// <summary>Makes sure that this machine has a device.</summary>
+    /// <exception cref="ArgumentException">It has not.</exception>
+    internal static void RequireAvailable(Device device, string argument)
+    {
+        if (device.type != DeviceType.CUDA)
+            return;
+        var count = cuda.is_available() ? cuda.device_count() : 0;
+        if (device.index < count && count > 0)
+            return;
+        throw new ArgumentException(
+            $"The device {device} is not available: {(count == 0 ? "this machine has no CUDA device, or its libtorch no CUDA" : $"there are cuda:0 to cuda:{count - 1}")}.",
+            argument);
+    }
+}

@@ -1,0 +1,25 @@
+namespace Diffusion.Core;
+
+/// <summary>
+/// A run was stopped because too many steps in a row had a loss or gradient that is not finite. The weights are those of the last
+/// finite step.
+/// </summary>
+public sealed class DivergedException : Exception
+{
+    /// <summary>A run that diverged.</summary>
+    public DivergedException()
+    {
+    }
+
+    /// <summary>A run that diverged.</summary>
+    public DivergedException(string message)
+        : base(message)
+    {
+    }
+
+    /// <summary>A run that diverged, with what caused it.</summary>
+    public DivergedException(string message, Exception innerException)
+        : base(message, innerException)
+    {
+    }
+}

@@ -1,0 +1,15 @@
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Samplers.Tests.Support;
+
+/// <summary>Answers each draw from a function of its number, counted from 0.</summary>
+internal sealed class ReplayNoise(Func<int, Tensor, Tensor> draw) : INoiseSource
+{
+    public int Draws { get; private set; }
+
+    public Tensor Draw(Tensor like) => draw(Draws++, like);
+
+    public void Dispose()
+    {
+    }
+}
