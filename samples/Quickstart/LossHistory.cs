@@ -28,6 +28,12 @@ internal sealed class LossHistory(string path)
     {
         File.WriteAllLines(path, _points.Select(p => string.Create(CultureInfo.InvariantCulture, $"{p.Step:F0},{p.Loss:R}")).Prepend("step,loss"));
         if (_points.Count > 0)
-            LineChart.SaveSvg(chart, "Training loss", "step", "L_simple", _points);
+            LineChart.SaveSvg(
+                chart,
+                [new LineSeries("mean of 10 steps", _points.Select(p => p.Step).ToArray(), _points.Select(p => p.Loss).ToArray(), smoothing: 0.9)],
+                "Training loss",
+                "step",
+                "L_simple",
+                logScale: true);
     }
 }

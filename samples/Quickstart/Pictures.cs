@@ -35,9 +35,10 @@ internal static class Pictures
         using var condition = Condition.OfLabels([3]);
         var frames = new List<torch.Tensor>();
         var every = Math.Max(1, options.SamplingSteps / Frames);
-        foreach (var state in sampler.Steps(denoiser, [1, 1, options.ImageSize, options.ImageSize], options.Seed, condition))
+        var request = new SamplingRequest { Shape = [1, 1, options.ImageSize, options.ImageSize], Seed = options.Seed, Condition = condition };
+        foreach (var state in sampler.Steps(denoiser, request))
         {
-            if (state.Index % every == 0 || state.IsLast)
+            if (state.Step % every == 0 || state.Step == state.Steps)
                 frames.Add(state.Sample.clone());
         }
 

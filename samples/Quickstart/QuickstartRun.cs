@@ -29,6 +29,8 @@ internal static class QuickstartRun
 
     private static int Run(QuickstartOptions options, CancellationToken cancellationToken)
     {
+        if (!options.Resume && Directory.Exists(options.CheckpointFolder))
+            throw new IOException($"{options.Output} holds an earlier run: go on with it by --resume, or choose another --output.");
         Directory.CreateDirectory(options.Output);
         var data = OpenData(options);
         using var unet = new UNet(new UNetOptions
@@ -38,7 +40,6 @@ internal static class QuickstartRun
             Width = options.Width,
             Multipliers = [1, 2, 2],
             LayersPerBlock = 1,
-            GroupNormGroups = 8,
             Classes = Digits,
         });
         var schedule = DiscreteSchedule.Cosine(steps: 1000);
@@ -48,18 +49,18 @@ internal static class QuickstartRun
             Steps = options.Steps,
             LearningRate = 1e-3,
             WarmupSteps = 100,
-            EmaDecay = 0.995,
+            Ema = EmaDecay.WarmUp(0.998),
             Seed = options.Seed,
-            Device = options.Device,
+            Device = DeviceName.Parse(options.Device),
             LogEvery = 10,
             CheckpointEvery = 500,
             CheckpointFolder = options.CheckpointFolder,
         });
-        if (options.Resume && !trainer.TryResume())
+        if (options.Resume && !trainer.TryResume(options.CheckpointFolder))
             AnsiConsole.MarkupLineInterpolated($"[yellow]There is no checkpoint in {options.CheckpointFolder} yet; starting from scratch.[/]");
 
         AnsiConsole.MarkupLineInterpolated(
-            $"{data.Count:N0} {options.Data} digits, U-Net of {unet.ParameterCount:N0} parameters, at most {options.Steps:N0} steps or {options.Minutes} minutes.");
+            $"{data.Count:N0} {options.Data} digits, U-Net of {unet.parameters().Sum(p => p.numel()):N0} parameters, at most {options.Steps:N0} steps or {options.Minutes} minutes.");
         var history = new LossHistory(options.File("loss.csv"));
         history.Load(trainer.Step);
         Train(trainer, data, options, history, cancellationToken);
@@ -76,8 +77,8 @@ internal static class QuickstartRun
     }
 
     private static IDataset OpenData(QuickstartOptions options) => options.Data == "mnist"
-        ? new Mnist(options.DataFolder ?? Path.Combine("data", "mnist"), imageSize: options.ImageSize)
-        : new SyntheticDigits(imageSize: options.ImageSize, seed: options.Seed);
+        ? Mnist.OpenOrDownload(options.DataFolder, imageSize: options.ImageSize)
+        : new SyntheticDigits(options.Seed, imageSize: options.ImageSize);
 
     private static void Train(DdpmTrainer trainer, IDataset data, QuickstartOptions options, LossHistory history, CancellationToken cancellationToken)
     {

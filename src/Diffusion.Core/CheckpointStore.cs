@@ -57,7 +57,7 @@ public sealed class CheckpointStore
     }
 
     /// <summary>The newest checkpoint in a folder, or null where there is none. A save that was cut short is never found.</summary>
-    public static string? Latest(string folder) => List(folder).LastOrDefault();
+    public static string? Latest(string folder) => List(folder) is [.., var newest] ? newest : null;
 
     /// <summary>Writes the checkpoint of a step, then removes the oldest beyond those to keep.</summary>
     /// <returns>Its folder.</returns>

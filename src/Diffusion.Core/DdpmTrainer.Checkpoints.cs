@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core;
@@ -15,7 +14,7 @@ public sealed partial class DdpmTrainer
     public void Save(string folder)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
-        Write(folder, (manifest, tensors) =>
+        Write((manifest, tensors) =>
         {
             Checkpoint.Write(folder, manifest, tensors);
             return folder;
@@ -29,7 +28,9 @@ public sealed partial class DdpmTrainer
     public string Save()
     {
         var store = _store ?? throw new InvalidOperationException("TrainerOptions.CheckpointFolder is not set; give Save a folder.");
-        return Write(store.Folder, store.Write);
+        var path = Write(store.Write);
+        _savedStep = Step;
+        return path;
     }
 
     /// <summary>Goes back to the state of a checkpoint.</summary>
@@ -78,7 +79,7 @@ public sealed partial class DdpmTrainer
         return true;
     }
 
-    private string Write(string folder, Func<CheckpointManifest, Dictionary<string, Dictionary<string, Tensor>>, string> write)
+    private string Write(Func<CheckpointManifest, Dictionary<string, Dictionary<string, Tensor>>, string> write)
     {
         using var claim = _ema.Claim("save");
         using var scope = NewDisposeScope();

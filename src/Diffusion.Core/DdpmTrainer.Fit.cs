@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using Microsoft.Extensions.Logging;
 
 namespace Diffusion.Core;
 
@@ -26,15 +25,14 @@ public sealed partial class DdpmTrainer
         var count = dataset.Count;
         if (count < 1)
             throw new ArgumentException($"A data set must have at least one sample, got {count}.", nameof(dataset));
-        if (Step == 0 && _store is not null && CheckpointStore.Latest(_store.Folder) is not null)
-            Resume(_store.Folder, count);
+        if (Step == 0 && _store is not null && Resume(_store.Folder, count))
+            _savedStep = Step;
         RequireSameData(count);
         _datasetCount = count;
 
         var order = new DataOrder(_options.Seed, count, _options.BatchSize);
         var indices = new long[_options.BatchSize];
         var (reportedStep, reportedAt) = (Step, Stopwatch.GetTimestamp());
-        var savedStep = _store is not null && CheckpointStore.Latest(_store.Folder) is not null ? Step : -1;
         LogStart(_logger, Step, _options.Steps, count);
         while (Step < _options.Steps)
         {
@@ -51,15 +49,12 @@ public sealed partial class DdpmTrainer
             }
 
             if (_store is not null && (Step % _options.CheckpointEvery == 0 || ended))
-            {
                 Save();
-                savedStep = Step;
-            }
         }
 
         if (Step >= _options.Steps)
             return;
-        var path = _store is null || savedStep == Step ? null : Save();
+        var path = _store is null || _savedStep == Step ? null : Save();
         LogCancelled(_logger, Step, _options.Steps, path ?? "none");
         cancellationToken.ThrowIfCancellationRequested();
     }

@@ -36,6 +36,7 @@ public sealed partial class DdpmTrainer : IDisposable
     private readonly UpdateEngine _engine;
     private readonly AveragedDenoiser _ema;
     private long? _datasetCount;
+    private long _savedStep = -1;
     private bool _disposed;
 
     /// <summary>A trainer of a model, at step 0.</summary>
@@ -108,6 +109,8 @@ public sealed partial class DdpmTrainer : IDisposable
         var noise = randn(x0.shape, dtype: parameters.Dtype, device: parameters.Device, generator: noiseDraws);
 
         parameters.ZeroGradients();
+        using var networkDraws = SeedSequence.Generator(parameters.Device, _options.Seed, RandomStream.Network, Step, Rank);
+        using var dropout = DropoutRandom.Use(networkDraws);
         using var terms = _loss.Evaluate(_model, _process, x0, t, noise, condition);
         var loss = terms.Loss.mean();
         loss.backward();
@@ -125,5 +128,6 @@ public sealed partial class DdpmTrainer : IDisposable
         _disposed = true;
         _ema.Dispose();
         _engine.Dispose();
+        _process.Dispose();
     }
 }

@@ -1,5 +1,3 @@
-using Diffusion.Core.Models;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core;

@@ -8,10 +8,10 @@ public class DisposeScopeTests
     [Fact]
     public void A_scope_frees_what_was_made_in_it()
     {
-        var outside = zeros(2);
+        var outside = zeros([2]);
         Tensor inside;
         using (NewDisposeScope())
-            inside = zeros(2);
+            inside = zeros([2]);
 
         inside.IsInvalid.Should().BeTrue();
         outside.IsInvalid.Should().BeFalse();
@@ -26,7 +26,7 @@ public class DisposeScopeTests
         {
             using (NewDisposeScope())
             {
-                moved = zeros(2);
+                moved = zeros([2]);
                 moved.MoveToOuterDisposeScope().Should().BeSameAs(moved);
             }
 
@@ -41,7 +41,7 @@ public class DisposeScopeTests
     {
         Tensor moved;
         using (NewDisposeScope())
-            moved = zeros(2).MoveToOuterDisposeScope();
+            moved = zeros([2]).MoveToOuterDisposeScope();
 
         moved.IsInvalid.Should().BeFalse();
         moved.Dispose();
@@ -51,7 +51,7 @@ public class DisposeScopeTests
     [Fact]
     public void Moving_out_where_there_is_no_scope_changes_nothing()
     {
-        using var tensor = zeros(2);
+        using var tensor = zeros([2]);
 
         tensor.MoveToOuterDisposeScope().Should().BeSameAs(tensor);
         tensor.DetachFromDisposeScope().Should().BeSameAs(tensor);
@@ -66,7 +66,7 @@ public class DisposeScopeTests
         using (NewDisposeScope())
         {
             using (NewDisposeScope())
-                detached = zeros(2).DetachFromDisposeScope();
+                detached = zeros([2]).DetachFromDisposeScope();
         }
 
         detached.IsInvalid.Should().BeFalse();
@@ -76,7 +76,7 @@ public class DisposeScopeTests
     [Fact]
     public void A_tensor_belongs_to_the_scope_it_was_made_in_wherever_its_data_came_from()
     {
-        using var source = zeros(2, 3);
+        using var source = zeros([2, 3]);
         Tensor view;
         using (NewDisposeScope())
             view = source.view(6);
@@ -89,8 +89,8 @@ public class DisposeScopeTests
     public void A_scope_counts_what_it_holds()
     {
         using var scope = NewDisposeScope();
-        var first = zeros(2);
-        _ = zeros(2);
+        var first = zeros([2]);
+        _ = zeros([2]);
 
         scope.DisposablesCount.Should().Be(2);
         scope.Contains(first).Should().BeTrue();
@@ -104,7 +104,7 @@ public class DisposeScopeTests
     [Fact]
     public void A_tensor_can_be_attached_to_a_scope()
     {
-        var tensor = zeros(2);
+        var tensor = zeros([2]);
         using (var scope = NewDisposeScope())
             scope.Attach(tensor);
 
@@ -115,13 +115,13 @@ public class DisposeScopeTests
     public void An_inner_scope_ends_without_touching_the_outer_one()
     {
         using var outer = NewDisposeScope();
-        var kept = zeros(2);
+        var kept = zeros([2]);
         using (NewDisposeScope())
             _ = kept.add(1);
 
         kept.IsInvalid.Should().BeFalse();
         outer.DisposablesCount.Should().Be(1);
-        var later = zeros(2);
+        var later = zeros([2]);
         outer.Contains(later).Should().BeTrue();
     }
 
@@ -129,7 +129,7 @@ public class DisposeScopeTests
     public void Disposing_a_scope_or_a_tensor_twice_is_harmless()
     {
         var scope = NewDisposeScope();
-        var tensor = zeros(2);
+        var tensor = zeros([2]);
         tensor.Dispose();
         tensor.Dispose();
         scope.Dispose();
@@ -144,7 +144,7 @@ public class DisposeScopeTests
         var act = () =>
         {
             using var scope = NewDisposeScope();
-            lost = zeros(2);
+            lost = zeros([2]);
             throw new InvalidDataException("on purpose");
         };
 
@@ -157,11 +157,7 @@ public class DisposeScopeTests
     {
         Tensor? elsewhere = null;
         using (NewDisposeScope())
-        {
-            var thread = new Thread(() => elsewhere = zeros(2));
-            thread.Start();
-            thread.Join();
-        }
+            Values.OnAnotherThread(() => elsewhere = zeros([2]));
 
         elsewhere!.IsInvalid.Should().BeFalse();
         elsewhere.Dispose();
@@ -170,8 +166,8 @@ public class DisposeScopeTests
     [Fact]
     public void A_disposed_tensor_refuses_to_be_used()
     {
-        var gone = zeros(2, 3);
-        using var other = zeros(2, 3);
+        var gone = zeros([2, 3]);
+        using var other = zeros([2, 3]);
         gone.Dispose();
 
         ((Action)(() => gone.sum())).Should().Throw<InvalidOperationException>();

@@ -27,7 +27,7 @@ public class FlatBufferTests
     public void A_parameter_repointed_at_a_view_stays_a_leaf_of_the_same_object()
     {
         using var flat = arange(0, 10, ScalarType.Float32);
-        using var parameter = nn.Parameter(zeros(2, 3));
+        using var parameter = nn.Parameter(zeros([2, 3]));
 
         using (no_grad())
         {
@@ -46,8 +46,8 @@ public class FlatBufferTests
     [Fact]
     public void A_repointed_parameter_and_the_flat_tensor_share_memory_both_ways()
     {
-        using var flat = zeros(5);
-        using var parameter = nn.Parameter(zeros(3));
+        using var flat = zeros([5]);
+        using var parameter = nn.Parameter(zeros([3]));
         PointAt(parameter, flat, 1);
 
         using (no_grad())
@@ -63,8 +63,8 @@ public class FlatBufferTests
     [Fact]
     public void A_repointed_parameter_outlives_the_flat_tensor_object()
     {
-        var flat = ones(5);
-        using var parameter = nn.Parameter(zeros(3));
+        var flat = ones([5]);
+        using var parameter = nn.Parameter(zeros([3]));
         PointAt(parameter, flat, 1);
 
         flat.Dispose();
@@ -75,9 +75,9 @@ public class FlatBufferTests
     [Fact]
     public void Gradients_accumulate_in_place_into_a_gradient_set_beforehand()
     {
-        using var gradients = zeros(8);
-        using var first = nn.Parameter(ones(3));
-        using var second = nn.Parameter(ones(2, 2));
+        using var gradients = zeros([8]);
+        using var first = nn.Parameter(ones([3]));
+        using var second = nn.Parameter(ones([2, 2]));
         PointGradientAt(first, gradients, 0);
         PointGradientAt(second, gradients, 4);
 
@@ -87,7 +87,7 @@ public class FlatBufferTests
         Backward(first, second);
         gradients.ShouldHold(4, 4, 4, 0, 6, 6, 6, 6);
 
-        gradients.zero_();
+        gradients.fill_(0);
         using var seen = first.grad;
         seen!.ShouldHold(0, 0, 0);
         Backward(first, second);
@@ -100,8 +100,8 @@ public class FlatBufferTests
         using var layer = nn.Linear(3, 2);
         var weight = layer.weight;
         var bias = layer.bias!;
-        using var flat = zeros(8);
-        using var gradients = zeros(8);
+        using var flat = zeros([8]);
+        using var gradients = zeros([8]);
         using (no_grad())
         {
             using var weights = flat.narrow(0, 0, 6);
@@ -113,7 +113,7 @@ public class FlatBufferTests
         PointAt(bias, flat, 6);
         PointGradientAt(weight, gradients, 0);
         PointGradientAt(bias, gradients, 6);
-        using var x = tensor(new float[] { 1, 2, 3, 4, 5, 6 }, [2L, 3L]);
+        using var x = tensor(new float[] { 1, 2, 3, 4, 5, 6 }, [2, 3]);
 
         for (var k = 1; k <= 3; k++)
         {
@@ -125,7 +125,7 @@ public class FlatBufferTests
 
         layer.weight.Should().BeSameAs(weight);
         using (no_grad())
-            flat.zero_();
+            flat.fill_(0);
         using var zero = layer.forward(x);
         zero.ShouldHold(0, 0, 0, 0);
     }
@@ -133,8 +133,8 @@ public class FlatBufferTests
     [Fact]
     public void Reading_a_gradient_makes_a_tensor_object_each_time()
     {
-        using var gradients = zeros(3);
-        using var parameter = nn.Parameter(ones(3));
+        using var gradients = zeros([3]);
+        using var parameter = nn.Parameter(ones([3]));
         PointGradientAt(parameter, gradients, 0);
 
         var before = Tensor.TotalCount;
@@ -152,8 +152,8 @@ public class FlatBufferTests
     [Fact]
     public void The_gradient_read_shares_memory_with_the_one_set()
     {
-        using var gradients = zeros(3);
-        using var parameter = nn.Parameter(ones(3));
+        using var gradients = zeros([3]);
+        using var parameter = nn.Parameter(ones([3]));
         PointGradientAt(parameter, gradients, 0);
 
         using var read = parameter.grad!;
@@ -165,7 +165,7 @@ public class FlatBufferTests
     [Fact]
     public void There_is_no_gradient_before_backward_and_none_after_it_is_set_to_null()
     {
-        using var parameter = nn.Parameter(ones(3));
+        using var parameter = nn.Parameter(ones([3]));
         parameter.grad.Should().BeNull();
 
         Backward(parameter, parameter);
@@ -179,7 +179,7 @@ public class FlatBufferTests
     [Fact]
     public void Without_one_set_beforehand_each_backward_adds_to_a_gradient_of_its_own()
     {
-        using var parameter = nn.Parameter(ones(3));
+        using var parameter = nn.Parameter(ones([3]));
         Backward(parameter, parameter);
         using var first = parameter.grad!;
         Backward(parameter, parameter);
@@ -192,10 +192,10 @@ public class FlatBufferTests
     [Fact]
     public void Operators_on_the_flat_tensor_reach_every_parameter()
     {
-        using var flat = zeros(6);
-        using var gradients = ones(6);
-        using var first = nn.Parameter(ones(2));
-        using var second = nn.Parameter(ones(2, 2));
+        using var flat = zeros([6]);
+        using var gradients = ones([6]);
+        using var first = nn.Parameter(ones([2]));
+        using var second = nn.Parameter(ones([2, 2]));
         PointAt(first, flat, 0);
         PointAt(second, flat, 2);
 

@@ -1,0 +1,133 @@
+using System.Runtime.CompilerServices;
+using System.Text;
+using static TorchSharp.torch;
+
+namespace TorchSharp.Interop;
+
+/// <summary>
+/// An operator of libtorch, looked up by name when it is first called. Arguments are in the order of its schema; trailing ones that
+/// are not given take the schema's defaults.
+/// </summary>
+/// <param name="name">As in <c>add.Tensor</c>: the name within the aten namespace, and the overload.</param>
+internal sealed unsafe class Operator(string name)
+{
+    private const int ListsOnStack = 64;
+
+    private nint _native;
+
+    /// <summary>Whether this libtorch has it.</summary>
+    internal bool Exists
+    {
+        get
+        {
+            if (_native == 0 && Find(name, out var found) is null)
+                _native = found;
+            return _native != 0;
+        }
+    }
+
+    /// <summary>Calls it and wraps the one tensor it returns.</summary>
+    internal Tensor Call(params ReadOnlySpan<Value> arguments)
+    {
+        NativeValue result;
+        Invoke(arguments, &result, 1);
+        return new Tensor((nint)result.Payload);
+    }
+
+    /// <summary>Calls it and wraps the two tensors it returns.</summary>
+    internal (Tensor First, Tensor Second) CallPair(params ReadOnlySpan<Value> arguments)
+    {
+        var results = stackalloc NativeValue[2];
+        Invoke(arguments, results, 2);
+        return (new Tensor((nint)results[0].Payload), new Tensor((nint)results[1].Payload));
+    }
+
+    /// <summary>Calls it and wraps the tensors of the list it returns.</summary>
+    internal Tensor[] CallList(params ReadOnlySpan<Value> arguments)
+    {
+        NativeValue result;
+        Invoke(arguments, &result, 1);
+        var handles = (nint*)result.Payload;
+        var tensors = new Tensor[result.Count];
+        for (var k = 0; k < tensors.Length; k++)
+            tensors[k] = new Tensor(handles[k]);
+        Native.sl_free(handles);
+        return tensors;
+    }
+
+    /// <summary>Calls it and takes the one number or truth value it returns.</summary>
+    internal NativeValue CallScalar(params ReadOnlySpan<Value> arguments)
+    {
+        NativeValue result;
+        Invoke(arguments, &result, 1);
+        return result;
+    }
+
+    /// <summary>Calls it for what it does to its arguments.</summary>
+    internal void Run(params ReadOnlySpan<Value> arguments) => Invoke(arguments, null, 0);
+
+    [SkipLocalsInit]
+    private void Invoke(ReadOnlySpan<Value> arguments, NativeValue* results, int resultCount)
+    {
+        if (_native == 0)
+        {
+            Native.Check(Find(name, out var found));
+            _native = found;
+        }
+
+        var total = 0;
+        foreach (ref readonly var argument in arguments)
+            total += argument.ManagedCount;
+        var lists = total <= ListsOnStack ? stackalloc long[ListsOnStack] : new long[total];
+        var values = stackalloc NativeValue[arguments.Length];
+        fixed (long* free = lists)
+        {
+            var next = free;
+            for (var k = 0; k < arguments.Length; k++)
+            {
+                ref readonly var argument = ref arguments[k];
+                values[k].Tag = argument.Tag;
+                values[k].Count = argument.Count;
+                values[k].Payload = argument.ManagedCount == 0 ? argument.Payload : (long)next;
+                if (argument.ManagedCount != 0)
+                    next += CopyList(argument.Owner!, next);
+            }
+
+            Native.Check(Native.sl_call(_native, values, arguments.Length, results, resultCount));
+        }
+
+        foreach (ref readonly var argument in arguments)
+            GC.KeepAlive(argument.Owner);
+    }
+
+    private static int CopyList(object list, long* target)
+    {
+        switch (list)
+        {
+            case long[] numbers:
+                numbers.CopyTo(new Span<long>(target, numbers.Length));
+                return numbers.Length;
+            case double[] numbers:
+                numbers.CopyTo(new Span<double>(target, numbers.Length));
+                return numbers.Length;
+            default:
+                var tensors = (Tensor?[])list;
+                for (var k = 0; k < tensors.Length; k++)
+                    target[k] = tensors[k]?.Handle ?? 0;
+                return tensors.Length;
+        }
+    }
+
+    private static byte* Find(string name, out nint found)
+    {
+        var dot = name.IndexOf('.', StringComparison.Ordinal);
+        var overload = dot < 0 ? "" : name[(dot + 1)..];
+        fixed (byte* nameBytes = Encoding.UTF8.GetBytes($"aten::{(dot < 0 ? name : name[..dot])}\0"))
+        fixed (byte* overloadBytes = Encoding.UTF8.GetBytes($"{overload}\0"))
+        fixed (nint* place = &found)
+        {
+            *place = 0;
+            return Native.sl_find(nameBytes, overloadBytes, place);
+        }
+    }
+}

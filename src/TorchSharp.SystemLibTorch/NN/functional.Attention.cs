@@ -1,0 +1,40 @@
+using TorchSharp.Interop;
+
+namespace TorchSharp;
+
+public static partial class torch
+{
+    public static partial class nn
+    {
+        public static partial class functional
+        {
+            private static readonly Operator Attention = new("scaled_dot_product_attention");
+
+            /// <summary>softmax(q k^T / sqrt(E) + mask) v; the one operator where libtorch has it (2.0 and later), composed where not.</summary>
+            public static Tensor scaled_dot_product_attention(
+                Tensor query, Tensor key, Tensor value, Tensor? attn_mask = null, double p = 0.0, bool is_casual = false)
+            {
+                if (p < 0)
+                    throw new ArgumentException("Dropout probability must be greater than or equal to zero.");
+                if (is_casual && attn_mask is not null)
+                    throw new ArgumentException("Casual attention masking cannot pass a mask.");
+                return Attention.Exists
+                    ? Attention.Call(query, key, value, attn_mask, p, is_casual)
+                    : Composed(query, key, value, attn_mask, p, is_casual);
+            }
+
+            private static Tensor Composed(Tensor query, Tensor key, Tensor value, Tensor? mask, double p, bool causal)
+            {
+                using var scope = NewDisposeScope();
+                var shape = query.shape;
+                var logits = query.mul(1.0 / Math.Sqrt(shape[^1])).matmul(key.transpose(-2, -1));
+                if (causal)
+                    mask = ones([shape[^2], key.shape[^2]], ScalarType.Bool, query.device).tril();
+                if (mask is not null)
+                    logits = mask.dtype == ScalarType.Bool ? logits.masked_fill(mask.logical_not(), double.NegativeInfinity) : logits.add(mask);
+                var weights = logits.softmax(-1);
+                return (p > 0 ? dropout(weights, p) : weights).matmul(value).MoveToOuterDisposeScope();
+            }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+using TorchSharp.Interop;
+
+namespace TorchSharp;
+
+public static partial class torch
+{
+    private static readonly Operator Cat = new("cat");
+    private static readonly Operator Stack = new("stack");
+    private static readonly Operator WhereSelf = new("where.self");
+    private static readonly Operator Einsum = new("einsum");
+
+    public static Tensor cat(IList<Tensor> tensors, long dim = 0) => Cat.Call(tensors.ToArray(), dim);
+
+    public static Tensor cat(Tensor[] tensors, long dim = 0) => Cat.Call(tensors, dim);
+
+    public static Tensor cat(ReadOnlySpan<Tensor> tensors, long dim = 0) => Cat.Call(tensors.ToArray(), dim);
+
+    public static Tensor stack(IEnumerable<Tensor> tensors, long dim = 0) => Stack.Call(tensors.ToArray(), dim);
+
+    public static Tensor where(Tensor condition, Tensor x, Tensor y) => WhereSelf.Call(condition, x, y);
+
+    public static unsafe Tensor einsum(string equation, params Tensor[] tensors)
+    {
+        fixed (byte* bytes = System.Text.Encoding.UTF8.GetBytes(equation))
+            return Einsum.Call(Value.Text(new ReadOnlySpan<byte>(bytes, equation.Length)), tensors);
+    }
+
+    public static Tensor matmul(Tensor input, Tensor target) => input.matmul(target);
+
+    public static Tensor exp(Tensor input) => input.exp();
+
+    public static Tensor sqrt(Tensor input) => input.sqrt();
+
+    public static Tensor sin(Tensor input) => input.sin();
+
+    public static Tensor cos(Tensor input) => input.cos();
+
+    public static Tensor bmm(Tensor input, Tensor batch2) => input.bmm(batch2);
+
+    public static Tensor softmax(Tensor input, int dim, ScalarType? dtype = null) => input.softmax(dim, dtype);
+
+    public static bool allclose(Tensor tensor, Tensor target, double rtol = 1e-05, double atol = 1e-08, bool equal_nan = false)
+        => tensor.allclose(target, rtol, atol, equal_nan);
+}

@@ -1,0 +1,50 @@
+#!/bin/sh
+# Builds the shim:  build.sh <output.so>
+# TORCH_ROOT is the folder of a libtorch (with include/ and lib/), such as the torch folder of a Python environment; without it,
+# the libtorch of the distribution is used. CXX is the compiler, g++ unless said otherwise.
+set -eu
+
+output=$1
+here=$(cd "$(dirname "$0")" && pwd)
+compiler=${CXX:-g++}
+root=${TORCH_ROOT:-}
+
+fail() {
+    echo "$1"
+    exit 2
+}
+
+[ "$(uname -s)" = Linux ] || fail "The system provider runs on Linux; use the TorchSharp package here (TorchProvider=nuget)."
+command -v "$compiler" >/dev/null 2>&1 ||
+    fail "The system provider needs the C++ compiler $compiler: apt-get install g++ (or set CXX)."
+
+if [ -n "$root" ]; then
+    include=$root/include
+    lib=$root/lib
+    [ -e "$lib/libtorch_cpu.so" ] && [ -e "$include/ATen/core/Tensor.h" ] ||
+        fail "TORCH_ROOT=$root is no libtorch: expected include/ATen/core/Tensor.h and lib/libtorch_cpu.so in it."
+else
+    include=/usr/include
+    lib=/usr/lib/$("$compiler" -print-multiarch)
+    [ -e "$lib/libtorch_cpu.so" ] && [ -e "$include/ATen/core/Tensor.h" ] ||
+        fail "The system provider found no libtorch: apt-get install libtorch-dev libopenblas0-openmp g++, or set TORCH_ROOT to the folder of a libtorch."
+fi
+
+# Old builds of libtorch for Python keep the strings of C++98.
+abi=0
+if nm -D --defined-only "$lib/libc10.so" | grep -q __cxx11; then
+    abi=1
+fi
+
+# The CUDA (or HIP) half registers itself when loaded; nothing refers to it by name.
+devices=
+for name in torch_cuda torch_hip; do
+    if [ -e "$lib/lib$name.so" ]; then
+        devices="$devices -l$name"
+    fi
+done
+
+# shellcheck disable=SC2086
+exec "$compiler" -std=c++17 -O2 -fPIC -shared -fvisibility=hidden -Wall -D_GLIBCXX_USE_CXX11_ABI=$abi \
+    ${root:+-isystem "$include"} -isystem "$include/torch/csrc/api/include" "$here/shim.cpp" -o "$output" \
+    -L"$lib" ${root:+-Wl,-rpath,"$lib"} -ltorch_cpu -lc10 -Wl,--no-as-needed -ltorch $devices -Wl,--as-needed -ldl

@@ -1,0 +1,205 @@
+using Diffusion.Core.Tests.Support;
+using Diffusion.Core.Testing;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Tests;
+
+public class UpdateEngineTests
+{
+    /// <summary>Gradients of a small quadratic with different curvatures, so that every element goes its own way.</summary>
+    private static readonly double[] Start = [1.0, -2.0, 0.5, 3.0, -0.25, 0.0];
+
+    [Theory]
+    [InlineData(0.0, null)]
+    [InlineData(0.1, null)]
+    [InlineData(0.0, 0.5)]
+    [InlineData(0.1, 0.5)]
+    [InlineData(0.1, 1e6)]
+    public void Steps_equal_the_published_algorithm_written_out(double weightDecay, double? clip)
+    {
+        var options = new TrainerOptions { Beta1 = 0.8, Beta2 = 0.95, WeightDecay = weightDecay, ClipNorm = clip };
+        using var run = new Run(options);
+        var expected = new Reference(options);
+        for (var step = 0; step < 30; step++)
+        {
+            var rate = 0.05 / (step + 1);
+            run.Step(Gradient, rate, emaDecay: 0.9);
+            expected.Step(rate, emaDecay: 0.9);
+        }
+
+        Near(run.Weights, expected.Weights);
+        Near(run.Average, expected.Average);
+    }
+
+    [Fact]
+    public void The_average_has_its_closed_form()
+    {
+        // Weights that fall by 0.01 a step (a sign step, with both betas 0), averaged with a decay of 1/2.
+        using var run = new Run(new TrainerOptions { Beta1 = 0.0, Beta2 = 0.0, ClipNorm = null });
+        for (var step = 0; step < 20; step++)
+            run.Step(weights => [.. weights.Select(_ => 7.0)], 0.01, emaDecay: 0.5);
+
+        // a_k = w_k + 0.01 (1 - 2^-k): the average lags one step behind in the end.
+        for (var i = 0; i < Start.Length; i++)
+        {
+            run.Weights[i].Should().BeApproximately(Start[i] - 0.2, 1e-9);
+            run.Average[i].Should().BeApproximately(Start[i] - 0.2 + (0.01 * (1 - Math.Pow(2, -20))), 1e-9);
+        }
+    }
+
+    [Theory]
+    [InlineData(double.NaN, 1.0)]
+    [InlineData(double.PositiveInfinity, 1.0)]
+    [InlineData(1.0, double.NaN)]
+    [InlineData(1.0, double.NegativeInfinity)]
+    [Trait(Category.Name, Category.Fault)]
+    public void A_step_that_is_not_finite_might_as_well_not_have_been(double loss, double gradient)
+    {
+        var options = new TrainerOptions { WeightDecay = 0.1 };
+        using var clean = new Run(options);
+        using var dirty = new Run(options);
+        for (var step = 1; step < 10; step++)
+        {
+            for (var skipped = 0; skipped < step % 3; skipped++)
+                dirty.Step(weights => [.. weights.Select((_, i) => i == 3 ? gradient : 1.0)], 0.01, 0.9, loss);
+            dirty.Engine.SkippedInARow.Should().Be(step % 3);
+
+            clean.Step(Gradient, 0.01, 0.9);
+            dirty.Step(Gradient, 0.01, 0.9);
+            dirty.Engine.SkippedInARow.Should().Be(0);
+        }
+
+        dirty.State().Should().Equal(clean.State());
+        dirty.Engine.Skipped.Should().Be(9);
+        clean.Engine.Skipped.Should().Be(0);
+        dirty.Engine.TakeMeanLoss().Should().Be(clean.Engine.TakeMeanLoss());
+    }
+
+    [Fact]
+    public void A_gradient_too_large_for_its_norm_is_skipped_in_float32()
+    {
+        using var model = nn.Linear(4, 4);
+        using var engine = new UpdateEngine(new FlatParameters(model), new TrainerOptions());
+        var before = Bits.Of(engine.Parameters.Values);
+        engine.Parameters.Gradients.fill_(1e30);
+        using var loss = tensor(1.0f);
+
+        engine.Apply(loss, 0.1, 0.9);
+
+        engine.Skipped.Should().Be(1);
+        Bits.Of(engine.Parameters.Values).Should().Be(before);
+    }
+
+    [Fact]
+    public void The_mean_loss_covers_the_steps_since_it_was_last_taken()
+    {
+        using var run = new Run(new TrainerOptions());
+        run.Step(Gradient, 0.01, 0.9, loss: 1.0);
+        run.Step(Gradient, 0.01, 0.9, loss: 2.0);
+        run.Engine.TakeMeanLoss().Should().Be(1.5);
+
+        run.Step(Gradient, 0.01, 0.9, loss: 5.0);
+        run.Engine.Loss.Should().Be(5.0);
+        run.Engine.TakeMeanLoss().Should().Be(5.0);
+        run.Engine.TakeMeanLoss().Should().Be(double.NaN);
+    }
+
+    [Fact]
+    public void Steps_leave_no_tensors_behind()
+    {
+        using var run = new Run(new TrainerOptions());
+        run.Step(Gradient, 0.01, 0.9);
+
+        LiveTensors.Change(() =>
+        {
+            for (var step = 0; step < 20; step++)
+                run.Step(Gradient, 0.01, 0.9);
+        }).Should().Be(0);
+        using var model = nn.Linear(3, 3);
+        LiveTensors.Change(() => new UpdateEngine(new FlatParameters(model), new TrainerOptions()).Dispose()).Should().Be(0);
+    }
+
+    private static double[] Gradient(double[] weights) => [.. weights.Select((w, i) => (i + 1) * (w - 0.3))];
+
+    private static void Near(double[] actual, double[] expected)
+    {
+        for (var i = 0; i < expected.Length; i++)
+            actual[i].Should().BeApproximately(expected[i], 1e-12);
+    }
+
+    /// <summary>An engine over six weights in double precision.</summary>
+    private sealed class Run : IDisposable
+    {
+        private readonly TorchSharp.Modules.Linear _model = nn.Linear(6, 1, hasBias: false, dtype: ScalarType.Float64);
+
+        public Run(TrainerOptions options)
+        {
+            using var gradientsOff = no_grad();
+            using var start = tensor(Start);
+            _model.weight.copy_(start);
+            Engine = new UpdateEngine(new FlatParameters(_model), options);
+        }
+
+        public UpdateEngine Engine { get; }
+
+        public double[] Weights => Read(Engine.Parameters.Values);
+
+        public double[] Average => Read(Engine.Average);
+
+        public void Step(Func<double[], double[]> gradient, double rate, double emaDecay, double loss = 1.0)
+        {
+            using var scope = NewDisposeScope();
+            var slice = Engine.Parameters.Slices[0];
+            FlatParameters.View(Engine.Parameters.Gradients, slice).copy_(tensor(gradient(Weights)));
+            Engine.Apply(tensor(loss), rate, emaDecay);
+        }
+
+        public double[] State() =>
+        [
+            .. Weights, .. Average, .. Read(Engine.Optimizer.FirstMoment), .. Read(Engine.Optimizer.SecondMoment),
+            Engine.Optimizer.FirstCorrection.item<double>(), Engine.Optimizer.SecondCorrection.item<double>(),
+        ];
+
+        public void Dispose()
+        {
+            Engine.Dispose();
+            _model.Dispose();
+        }
+
+        private double[] Read(Tensor buffer)
+        {
+            using var view = FlatParameters.View(buffer, Engine.Parameters.Slices[0]);
+            return view.data<double>().ToArray();
+        }
+    }
+
+    /// <summary>Algorithm 2 of Loshchilov and Hutter in plain arithmetic, after clipping by the norm.</summary>
+    private sealed class Reference(TrainerOptions options)
+    {
+        private readonly double[] _first = new double[Start.Length];
+        private readonly double[] _second = new double[Start.Length];
+        private int _step;
+
+        public double[] Weights { get; } = [.. Start];
+
+        public double[] Average { get; } = [.. Start];
+
+        public void Step(double rate, double emaDecay)
+        {
+            _step++;
+            var gradient = Gradient(Weights);
+            var norm = Math.Sqrt(gradient.Sum(g => g * g));
+            var scale = options.ClipNorm is { } clip ? Math.Min(1.0, clip / (norm + 1e-6)) : 1.0;
+            for (var i = 0; i < Weights.Length; i++)
+            {
+                var g = gradient[i] * scale;
+                _first[i] = (options.Beta1 * _first[i]) + ((1 - options.Beta1) * g);
+                _second[i] = (options.Beta2 * _second[i]) + ((1 - options.Beta2) * g * g);
+                var first = _first[i] / (1 - Math.Pow(options.Beta1, _step));
+                var second = _second[i] / (1 - Math.Pow(options.Beta2, _step));
+                Weights[i] -= (rate * first / (Math.Sqrt(second) + options.Epsilon)) + (rate * options.WeightDecay * Weights[i]);
+                Average[i] = (emaDecay * Average[i]) + ((1 - emaDecay) * Weights[i]);
+            }
+        }
+    }
+}
