@@ -44,7 +44,8 @@ public sealed class MlpDenoiser : nn.Module<Tensor, Tensor, Tensor?, Tensor>, IT
 
     /// <inheritdoc/>
     /// <exception cref="ArgumentException">As for <see cref="forward"/>.</exception>
-    public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null) => call(xt, t, condition?.Labels);
+    public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
+        => call(xt, t, Options.Classes is null ? null : condition?.Labels);
 
     /// <inheritdoc/>
     public IDisposable? BeginInference() => new EvaluationMode(this);
