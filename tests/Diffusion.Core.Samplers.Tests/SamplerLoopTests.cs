@@ -162,7 +162,7 @@ public class SamplerLoopTests
     [Fact]
     public void An_initial_sample_is_used_as_it_is_and_left_alone()
     {
-        using var initial = tensor(new[] { 3.0, -0.5 }).reshape(2, 1);
+        using var initial = tensor(new[,] { { 3.0 }, { -0.5 } });
         var sampler = new DdimSampler(_schedule, 3);
         foreach (var state in sampler.Steps(new FunctionDenoiser(x => x.mul(0.5)), new SamplingRequest { Shape = [2, 1], InitialSample = initial }, Token))
         {
