@@ -14,7 +14,6 @@ public class DeviceTests
         x.device_type.Should().Be(DeviceType.CPU);
         x.device_index.Should().Be(-1);
         x.device.ToString().Should().Be("cpu");
-        x.is_cpu().Should().BeTrue();
     }
 
     [Theory]

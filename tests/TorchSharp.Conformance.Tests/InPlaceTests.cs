@@ -22,7 +22,6 @@ public class InPlaceTests
         ["neg_"] = (x => x.neg_(), [-1, -4]),
         ["sqrt_"] = (x => x.sqrt_(), [1, 2]),
         ["pow_"] = (x => x.pow_(2), [1, 16]),
-        ["lerp_ number"] = (x => x.lerp_(Two, 0.5), [1.5, 4]),
         ["lerp_"] = (x => x.lerp_(Two, Two.mul(0.25)), [1.5, 4]),
         ["addcmul_"] = (x => x.addcmul_(Two, Two, 0.5), [3, 12]),
         ["addcdiv_"] = (x => x.addcdiv_(Two, Two, 3), [4, 7]),

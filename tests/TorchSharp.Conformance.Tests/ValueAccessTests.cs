@@ -54,11 +54,9 @@ public class ValueAccessTests
     }
 
     [Fact]
-    public void Data_can_be_copied_out_and_in()
+    public void Data_can_be_copied_out()
     {
-        using var x = zeros([2, 2]);
-        x.data<float>().CopyFrom(new float[] { 1, 2, 3, 4 });
-        x.ShouldHold(1, 2, 3, 4);
+        using var x = tensor(new float[] { 1, 2, 3, 4 });
         var target = new float[4];
         x.data<float>().CopyTo(target);
         target.Should().Equal(1, 2, 3, 4);
