@@ -99,6 +99,9 @@ internal static unsafe partial class Native
     internal static partial void sl_set_grad_mode(int enabled);
 
     [LibraryImport(Shim)]
+    internal static partial int sl_inference_mode();
+
+    [LibraryImport(Shim)]
     internal static partial nint sl_inference_enter(int enabled);
 
     [LibraryImport(Shim)]

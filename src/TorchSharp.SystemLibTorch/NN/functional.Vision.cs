@@ -17,6 +17,9 @@ public static partial class torch
                     ? Pad.Call(input, pad, Value.Text("constant"u8), value)
                     : Pad.Call(input, pad, Name(mode));
 
+            public static Tensor pad(Tensor input, ReadOnlySpan<long> pad, PaddingModes mode = PaddingModes.Constant, double value = 0)
+                => functional.pad(input, pad.ToArray(), mode, value);
+
             public static Tensor pad(
                 Tensor input, (long, long, long, long) pad, PaddingModes mode = PaddingModes.Constant, double value = 0)
                 => functional.pad(input, [pad.Item1, pad.Item2, pad.Item3, pad.Item4], mode, value);

@@ -62,6 +62,16 @@ public static partial class torch
                     divisor_override);
             }
 
+            public static Tensor avg_pool2d(
+                Tensor input,
+                long[] kernel_size,
+                long[]? stride = null,
+                long[]? padding = null,
+                bool ceil_mode = false,
+                bool count_include_pad = true,
+                long? divisor_override = null)
+                => AvgPool2d.Call(input, kernel_size, stride ?? kernel_size, padding ?? [0], ceil_mode, count_include_pad, divisor_override);
+
             public static Tensor mse_loss(Tensor input, Tensor target, Reduction reduction = Reduction.Mean)
                 => MseLoss.Call(input, target, (long)reduction);
 

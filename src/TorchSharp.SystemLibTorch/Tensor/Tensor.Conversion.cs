@@ -11,6 +11,11 @@ public static partial class torch
         private static readonly Operator CopyInPlace = new("copy_");
         private static readonly Operator SetInPlace = new("set_.source_Tensor");
 
+        public static implicit operator Tensor(double value) => tensor(value);
+
+        /// <summary>Only makes a number that is passed where a tensor or a scalar fits be taken as a scalar.</summary>
+        public static implicit operator Tensor(Scalar scalar) => throw new InvalidOperationException("Should not be called.");
+
         public Tensor to(ScalarType type, bool copy = false, bool disposeAfter = false, bool non_blocking = false)
             => Convert(type, null, copy, disposeAfter, non_blocking);
 
@@ -37,6 +42,12 @@ public static partial class torch
                 : throw new ArgumentException("Not a CUDA device.", nameof(device));
 
         public Tensor clone() => CloneOf.Call(this);
+
+        public Tensor zeros_like(ScalarType? dtype = null, Device? device = null, bool requires_grad = false)
+            => torch.zeros_like(this, dtype, device, requires_grad);
+
+        public Tensor ones_like(ScalarType? dtype = null, Device? device = null, bool requires_grad = false)
+            => torch.ones_like(this, dtype, device, requires_grad);
 
         public Tensor copy_(Tensor source, bool nonBlocking = false) => InPlace(CopyInPlace, source, nonBlocking);
 

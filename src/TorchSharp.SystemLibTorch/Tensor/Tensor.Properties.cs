@@ -38,6 +38,8 @@ public static partial class torch
 
         public bool is_contiguous() => Kept(Native.sl_is_contiguous(Handle)) != 0;
 
+        public bool is_cpu() => device_type == DeviceType.CPU;
+
         public bool is_floating_point() => torch.is_floating_point(dtype);
 
         public bool is_integral() => torch.is_integral(dtype);

@@ -34,6 +34,7 @@ public static partial class torch
         private static readonly Operator CumProd = new("cumprod");
         private static readonly Operator Prod = new("prod");
         private static readonly Operator LogSumExp = new("logsumexp");
+        private static readonly Operator TopK = new("topk");
         private static readonly Operator ArgSort = new("argsort");
         private static readonly Operator Median = new("median");
 
@@ -58,6 +59,9 @@ public static partial class torch
         public Tensor var(long dim, bool unbiased = true, bool keepdim = false, ScalarType? type = null)
             => VarDims.Call(this, new[] { dim }, unbiased, keepdim);
 
+        public Tensor var(ReadOnlySpan<long> dimensions, bool unbiased = true, bool keepdim = false, ScalarType? type = null)
+            => VarDims.Call(this, dimensions.ToArray(), unbiased, keepdim);
+
         public Tensor var(long[] dimensions, bool unbiased = true, bool keepdim = false, ScalarType? type = null)
             => VarDims.Call(this, dimensions, unbiased, keepdim);
 
@@ -65,6 +69,9 @@ public static partial class torch
 
         public Tensor std(long dim, bool unbiased = true, bool keepdim = false, ScalarType? type = null)
             => StdDims.Call(this, new[] { dim }, unbiased, keepdim);
+
+        public Tensor std(ReadOnlySpan<long> dimensions, bool unbiased = true, bool keepdim = false, ScalarType? type = null)
+            => StdDims.Call(this, dimensions.ToArray(), unbiased, keepdim);
 
         public Tensor std(long[] dimensions, bool unbiased = true, bool keepdim = false, ScalarType? type = null)
             => StdDims.Call(this, dimensions, unbiased, keepdim);
@@ -85,7 +92,13 @@ public static partial class torch
 
         public (Tensor values, Tensor indexes) min(long dim, bool keepdim = false) => MinDim.CallPair(this, dim, keepdim);
 
+        public Tensor amax(ReadOnlySpan<long> dims, bool keepdim = false, Tensor? @out = null)
+            => @out is null ? AMax.Call(this, dims.ToArray(), keepdim) : throw OutNotSupported();
+
         public Tensor amax(params long[] dims) => AMax.Call(this, dims);
+
+        public Tensor amin(ReadOnlySpan<long> dims, bool keepdim = false, Tensor? @out = null)
+            => @out is null ? AMin.Call(this, dims.ToArray(), keepdim) : throw OutNotSupported();
 
         public Tensor amin(params long[] dims) => AMin.Call(this, dims);
 
@@ -115,6 +128,11 @@ public static partial class torch
 
         public Tensor argsort(long dim = -1, bool descending = false) => ArgSort.Call(this, dim, descending);
 
+        public (Tensor values, Tensor indexes) topk(int k, int dim = -1, bool largest = true, bool sorted = true)
+            => TopK.CallPair(this, k, dim, largest, sorted);
+
         public Tensor median() => Median.Call(this);
+
+        private static NotSupportedException OutNotSupported() => new("The system provider has no results written to a given tensor.");
     }
 }

@@ -77,6 +77,8 @@ public static partial class torch
 
         public Tensor[] split(long[] sizes, long dim = 0) => SplitSizes.CallList(this, sizes, dim);
 
+        public Tensor[] split(ReadOnlySpan<long> sizes, long dim = 0) => SplitSizes.CallList(this, sizes.ToArray(), dim);
+
         public Tensor[] split(params long[] sizes) => SplitSizes.CallList(this, sizes);
 
         public Tensor[] unbind(long dimension = 0L) => Unbind.CallList(this, dimension);

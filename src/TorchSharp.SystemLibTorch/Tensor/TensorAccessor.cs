@@ -50,6 +50,14 @@ public sealed unsafe class TensorAccessor<T> : IDisposable, IEnumerable<T>
             target[k] = _data[Offset(tensorIndex + k, shape, strides)];
     }
 
+    public void CopyFrom(T[] array, int arrayIndex = 0, long tensorIndex = 0)
+    {
+        var count = (int)Math.Min(Count - tensorIndex, array.Length - arrayIndex);
+        var (shape, strides) = (_tensor.shape, _tensor.stride());
+        for (var k = 0; k < count; k++)
+            _data[Offset(tensorIndex + k, shape, strides)] = array[arrayIndex + k];
+    }
+
     public IEnumerator<T> GetEnumerator() => ((IEnumerable<T>)ToArray()).GetEnumerator();
 
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();

@@ -12,6 +12,8 @@ public static partial class torch
 
     public static bool is_grad_enabled() => Native.sl_grad_mode() != 0;
 
+    public static bool is_inference_mode_enabled() => Native.sl_inference_mode() != 0;
+
     public static IDisposable inference_mode(bool mode = true) => new InferenceMode(mode);
 
     public static DisposeScope NewDisposeScope() => DisposeScopeManager.ThreadSingleton.NewDisposeScope();

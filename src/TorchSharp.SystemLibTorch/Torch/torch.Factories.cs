@@ -62,6 +62,17 @@ public static partial class torch
             .requires_grad_(requires_grad);
     }
 
+    public static Tensor randint(
+        int low,
+        int high,
+        int[] size,
+        ScalarType? dtype = null,
+        Device? device = null,
+        bool requires_grad = false,
+        Generator? generator = null,
+        string[]? names = null)
+        => randint(low, high, Array.ConvertAll(size, length => (long)length), dtype, device, requires_grad, generator, names);
+
     public static Tensor randperm(
         long n, ScalarType? dtype = null, Device? device = null, bool requires_grad = false, Generator? generator = null)
         => RandPerm.Call(n, generator, dtype ?? ScalarType.Int64, Value.None, InitializeDevice(device)).requires_grad_(requires_grad);

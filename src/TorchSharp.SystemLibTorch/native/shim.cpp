@@ -272,6 +272,7 @@ EXPORT const char* sl_autograd_grad(
 
 EXPORT int32_t sl_grad_mode() { return c10::GradMode::is_enabled(); }
 EXPORT void sl_set_grad_mode(int32_t enabled) { c10::GradMode::set_enabled(enabled != 0); }
+EXPORT int32_t sl_inference_mode() { return c10::InferenceMode::is_enabled(); }
 EXPORT void* sl_inference_enter(int32_t enabled) { return new c10::InferenceMode(enabled != 0); }
 EXPORT void sl_inference_leave(void* guard) { delete static_cast<c10::InferenceMode*>(guard); }
 
