@@ -57,7 +57,9 @@ public static class LineChart
         using (var svg = XmlWriter.Create(memory, settings))
         {
             svg.WriteStartElement("svg", Namespace);
-            Attributes(svg, ("viewBox", $"0 0 {Format(Width)} {Format(Height)}"), ("font-family", "sans-serif"), ("font-size", "13"), ("fill", Ink));
+            Attributes(
+                svg, ("width", Format(Width)), ("height", Format(Height)), ("viewBox", $"0 0 {Format(Width)} {Format(Height)}"),
+                ("font-family", "sans-serif"), ("font-size", "13"), ("fill", Ink));
             Axes(svg, x, y);
             for (var i = 0; i < series.Count; i++)
                 Curve(svg, series[i], Colours[i % Colours.Length], x, y, logScale);

@@ -1,5 +1,3 @@
-using TorchSharp;
-
 namespace Diffusion.Core.Schedules.Tests;
 
 /// <summary>The discrete schedules that a property must hold for, by name.</summary>
@@ -22,10 +20,6 @@ public static class TestSchedules
     public static TheoryData<string> Names => [.. Makers.Keys];
 
     public static DiscreteSchedule Make(string name) => Makers[name]();
-
-    /// <summary>[T] all indices of a schedule.</summary>
-    public static torch.Tensor AllTimes(DiscreteSchedule schedule)
-        => torch.tensor(Enumerable.Range(0, schedule.Steps).Select(t => (long)t).ToArray());
 
     /// <summary>The logistic curve from -3 to 3, stretched to run from 1 to 0 (Jabri et al. 2022, tau = 1).</summary>
     public static double Sigmoid(double t)
