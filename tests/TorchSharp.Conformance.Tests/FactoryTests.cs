@@ -38,6 +38,31 @@ public class FactoryTests
     }
 
     [Fact]
+    public void Sizes_may_be_given_one_by_one_or_as_an_array()
+    {
+        using var scope = NewDisposeScope();
+        zeros(2).ShouldHaveShape(2);
+        zeros(2, 3).ShouldHaveShape(2, 3);
+        zeros(2, 3, 4).ShouldHaveShape(2, 3, 4);
+        zeros(2, 3, 4, 5).ShouldHaveShape(2, 3, 4, 5);
+        ones(2).ShouldHaveShape(2);
+        ones(2, 3).ShouldHaveShape(2, 3);
+        ones(2, 3, 4).ShouldHaveShape(2, 3, 4);
+        ones(2, 3, 4, 5).ShouldHaveShape(2, 3, 4, 5);
+        empty(2, 3).ShouldHaveShape(2, 3);
+        empty(2, 3, 4).ShouldHaveShape(2, 3, 4);
+        rand(2).ShouldHaveShape(2);
+        randn(2).ShouldHaveShape(2);
+        randn(2, 3).ShouldHaveShape(2, 3);
+        randn(2, 3, 4).ShouldHaveShape(2, 3, 4);
+        randn(2, 3, 4, 5).ShouldHaveShape(2, 3, 4, 5);
+
+        long[] shape = [2, 3];
+        foreach (var x in new[] { zeros(shape), ones(shape), empty(shape), rand(shape), randn(shape), full(shape, 1.5), randint(0L, 9L, shape) })
+            x.ShouldHaveShape(2, 3);
+    }
+
+    [Fact]
     public void Arange_counts_up_to_but_not_including_the_stop()
     {
         using var scope = NewDisposeScope();

@@ -51,6 +51,8 @@ public class ValueAccessTests
         tensor(7L).data<long>().ToArray().Should().Equal(7L);
         zeros([0], ScalarType.Int64).data<long>().ToArray().Should().BeEmpty();
         x.data<long>().Count.Should().Be(6);
+        x.gt(3).data<bool>().ToArray().Should().Equal(false, false, false, false, true, true);
+        x.transpose(0, 1).data<long>().Should().Equal(0, 3, 1, 4, 2, 5);
     }
 
     [Fact]
