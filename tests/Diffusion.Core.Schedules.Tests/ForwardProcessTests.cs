@@ -170,6 +170,19 @@ public sealed class ForwardProcessTests
     }
 
     [Fact]
+    public void A_disposed_process_is_refused()
+    {
+        using var scope = torch.NewDisposeScope();
+        var process = new ForwardProcess(DiscreteSchedule.Linear(10));
+        var (t, x) = (TestTensors.Times(0), torch.zeros([1, 2]));
+        process.Dispose();
+
+        FluentActions.Invoking(() => process.Sample(x, t, x)).Should().Throw<ObjectDisposedException>();
+        FluentActions.Invoking(() => process.Target(Prediction.Data, x, t, x)).Should().Throw<ObjectDisposedException>();
+        FluentActions.Invoking(process.Dispose).Should().NotThrow();
+    }
+
+    [Fact]
     public void Nothing_is_left_behind()
     {
         using var x0 = torch.zeros([4, 3, 8, 8]);

@@ -1,4 +1,5 @@
 using Diffusion.Core.Testing;
+using TorchSharp;
 
 namespace Diffusion.Core.Schedules.Tests;
 
@@ -13,24 +14,25 @@ public sealed class GoldenProcessTests
     [MemberData(nameof(Files))]
     public void Forward_process_equals_the_reference(string path)
     {
+        using var scope = torch.NewDisposeScope();
         using var golden = new GoldenFile(path);
-        using var process = new DdpmProcess(OpenAi.Schedule(golden.Case));
-        using var x0 = golden.Read("x0");
-        using var t = golden.Read("t");
-        using var noise = golden.Read("noise");
-        using var none = noise.mul(0.0);
-        using var xt = golden.Read("x_t");
+        using var process = new DdpmProcess(OpenAiCase.Schedule(golden.Case));
+        var x0 = golden.Read("x0");
+        var t = golden.Read("t");
+        var noise = golden.Read("noise");
+        var none = noise.mul(0.0);
+        var xt = golden.Read("x_t");
 
-        using var sample = process.Sample(x0, t, noise);
+        var sample = process.Sample(x0, t, noise);
         RelativeError.OfSamples(sample, xt).Should().BeLessThan(Tolerance);
 
-        using var mean = process.Sample(x0, t, none);
-        using var expectedMean = golden.Read("q_mean");
+        var mean = process.Sample(x0, t, none);
+        var expectedMean = golden.Read("q_mean");
         RelativeError.OfSamples(mean, expectedMean).Should().BeLessThan(Tolerance);
 
         using var sigmaSquared = new ScheduledValue(process.Discrete, (level, _) => level.Sigma * level.Sigma);
-        using var variance = sigmaSquared.At(t, x0);
-        using var expectedVariance = golden.ReadDouble("q_var");
+        var variance = sigmaSquared.At(t, x0);
+        var expectedVariance = golden.ReadDouble("q_var");
         RelativeError.OfSamples(variance, expectedVariance).Should().BeLessThan(Tolerance);
     }
 
@@ -38,22 +40,23 @@ public sealed class GoldenProcessTests
     [MemberData(nameof(Files))]
     public void Posterior_equals_the_reference(string path)
     {
+        using var scope = torch.NewDisposeScope();
         using var golden = new GoldenFile(path);
-        using var process = new DdpmProcess(OpenAi.Schedule(golden.Case));
-        using var x0 = golden.Read("x0");
-        using var t = golden.Read("t");
-        using var xt = golden.Read("x_t");
+        using var process = new DdpmProcess(OpenAiCase.Schedule(golden.Case));
+        var x0 = golden.Read("x0");
+        var t = golden.Read("t");
+        var xt = golden.Read("x_t");
 
-        using var mean = process.PosteriorMean(x0, xt, t);
-        using var expectedMean = golden.Read("post_mean");
+        var mean = process.PosteriorMean(x0, xt, t);
+        var expectedMean = golden.Read("post_mean");
         RelativeError.OfSamples(mean, expectedMean).Should().BeLessThan(Tolerance);
 
-        using var variance = process.PosteriorVariance(t, x0);
-        using var expectedVariance = golden.ReadDouble("post_var");
+        var variance = process.PosteriorVariance(t, x0);
+        var expectedVariance = golden.ReadDouble("post_var");
         RelativeError.OfSamples(variance, expectedVariance).Should().BeLessThan(Tolerance);
 
-        using var logVariance = process.PosteriorLogVariance(t, x0);
-        using var expectedLogVariance = golden.ReadDouble("post_logvar");
+        var logVariance = process.PosteriorLogVariance(t, x0);
+        var expectedLogVariance = golden.ReadDouble("post_logvar");
         RelativeError.OfSamples(logVariance, expectedLogVariance).Should().BeLessThan(Tolerance);
     }
 
@@ -61,31 +64,32 @@ public sealed class GoldenProcessTests
     [MemberData(nameof(Files))]
     public void Reverse_process_equals_the_reference(string path)
     {
+        using var scope = torch.NewDisposeScope();
         using var golden = new GoldenFile(path);
-        var (schedule, prediction) = (OpenAi.Schedule(golden.Case), OpenAi.Mean(golden.Case));
+        var (schedule, prediction) = (OpenAiCase.Schedule(golden.Case), OpenAiCase.Mean(golden.Case));
         using var process = new ReverseProcess(
-            schedule, prediction, OpenAi.Variance(golden.Case), golden.Case.GetProperty("clip").GetBoolean());
-        using var t = golden.Read("t");
-        using var xt = golden.Read("x_t");
-        using var output = golden.Read("model_out");
+            schedule, prediction, OpenAiCase.Variance(golden.Case), golden.Case.GetProperty("clip").GetBoolean());
+        var t = golden.Read("t");
+        var xt = golden.Read("x_t");
+        var output = golden.Read("model_out");
 
         using var result = process.Transition(xt, t, output);
 
         // The reference casts its coefficients to single precision. Where large terms cancel, its error is relative to them.
         using var dataTerms = new ScheduledPair(schedule, (level, previous) => Magnitude(prediction.ToData(level, previous)));
         using var meanTerms = new ScheduledPair(schedule, schedule.PosteriorMeanCoefficient1, schedule.PosteriorMeanCoefficient2);
-        using var xtScale = xt.abs();
-        using var outputScale = output.narrow(1, 0, xt.shape[1]).abs();
-        using var dataScale = dataTerms.Apply(t, xtScale, outputScale);
-        using var meanScale = meanTerms.Apply(t, dataScale, xtScale);
+        var xtScale = xt.abs();
+        var outputScale = output.narrow(1, 0, xt.shape[1]).abs();
+        var dataScale = dataTerms.Apply(t, xtScale, outputScale);
+        var meanScale = meanTerms.Apply(t, dataScale, xtScale);
 
-        using var expectedData = golden.Read("p_x0");
+        var expectedData = golden.Read("p_x0");
         RelativeError.OfSamples(result.Data, expectedData, dataScale).Should().BeLessThan(Tolerance);
-        using var expectedMean = golden.Read("p_mean");
+        var expectedMean = golden.Read("p_mean");
         RelativeError.OfSamples(result.Mean, expectedMean, meanScale).Should().BeLessThan(Tolerance);
-        using var expectedVariance = golden.ReadDouble("p_var");
+        var expectedVariance = golden.ReadDouble("p_var");
         RelativeError.OfSamples(result.Variance, expectedVariance).Should().BeLessThan(Tolerance);
-        using var expectedLogVariance = golden.ReadDouble("p_logvar");
+        var expectedLogVariance = golden.ReadDouble("p_logvar");
         RelativeError.OfSamples(result.LogVariance, expectedLogVariance).Should().BeLessThan(Tolerance);
     }
 
@@ -93,19 +97,20 @@ public sealed class GoldenProcessTests
     [MemberData(nameof(Files))]
     public void Predicted_data_equals_the_reference_to_the_last_digits_where_its_casts_are_repeated(string path)
     {
+        using var scope = torch.NewDisposeScope();
         using var golden = new GoldenFile(path);
         using var process = new ReverseProcess(
-            OpenAi.Schedule(golden.Case),
-            new SinglePrecisionPrediction(OpenAi.Mean(golden.Case)),
-            OpenAi.Variance(golden.Case),
+            OpenAiCase.Schedule(golden.Case),
+            new SinglePrecisionPrediction(OpenAiCase.Mean(golden.Case)),
+            OpenAiCase.Variance(golden.Case),
             golden.Case.GetProperty("clip").GetBoolean());
-        using var t = golden.Read("t");
-        using var xt = golden.Read("x_t");
-        using var output = golden.Read("model_out");
+        var t = golden.Read("t");
+        var xt = golden.Read("x_t");
+        var output = golden.Read("model_out");
 
         using var result = process.Transition(xt, t, output);
 
-        using var expected = golden.Read("p_x0");
+        var expected = golden.Read("p_x0");
         RelativeError.OfSamples(result.Data, expected).Should().BeLessThan(1e-12);
     }
 

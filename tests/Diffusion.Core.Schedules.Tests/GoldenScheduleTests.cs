@@ -14,7 +14,7 @@ public sealed class GoldenScheduleTests
     public void Tables_equal_the_reference(string path)
     {
         using var golden = new GoldenFile(path);
-        var schedule = OpenAi.Schedule(golden.Case);
+        var schedule = OpenAiCase.Schedule(golden.Case);
 
         RelativeError.OfEach(schedule.Betas, golden.Values("betas")).Should().BeLessThan(Tolerance);
         RelativeError.OfEach(schedule.AlphaBars, golden.Values("alphas_cumprod")).Should().BeLessThan(Tolerance);

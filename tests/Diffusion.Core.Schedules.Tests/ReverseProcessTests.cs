@@ -150,7 +150,7 @@ public sealed class ReverseProcessTests
     {
         using var scope = torch.NewDisposeScope();
         var schedule = DiscreteSchedule.Linear();
-        using var reverse = new ReverseProcess(schedule, variance: new OpenAi.LearnedVariance(), clip: false);
+        using var reverse = new ReverseProcess(schedule, variance: new OpenAiCase.LearnedVariance(), clip: false);
         var output = TestTensors.Filled(0.1, [1, 2, 1]).requires_grad_();
         using var result = reverse.Transition(TestTensors.Filled(0.4, [1, 1, 1]), TestTensors.Times(500), output);
 
@@ -167,7 +167,7 @@ public sealed class ReverseProcessTests
     {
         using var scope = torch.NewDisposeScope();
         using var plain = new ReverseProcess(DiscreteSchedule.Linear(10));
-        using var learned = new ReverseProcess(DiscreteSchedule.Linear(10), variance: new OpenAi.LearnedVariance());
+        using var learned = new ReverseProcess(DiscreteSchedule.Linear(10), variance: new OpenAiCase.LearnedVariance());
         var (t, xt) = (TestTensors.Times(0, 9), torch.zeros([2, 3, 4]));
 
         void Refuses(ReverseProcess process, torch.Tensor x, torch.Tensor time, torch.Tensor output, string message)
@@ -192,7 +192,7 @@ public sealed class ReverseProcessTests
         LiveTensors.Change(() =>
         {
             using var plain = new ReverseProcess(DiscreteSchedule.Linear());
-            using var learned = new ReverseProcess(DiscreteSchedule.Linear(), Prediction.PreviousMean, new OpenAi.LearnedRangeVariance());
+            using var learned = new ReverseProcess(DiscreteSchedule.Linear(), Prediction.PreviousMean, new OpenAiCase.LearnedRangeVariance());
             void Use()
             {
                 plain.Transition(xt, t, first).Dispose();
@@ -205,8 +205,10 @@ public sealed class ReverseProcessTests
                 for (var i = 0; i < 100; i++)
                     Use();
             }).Should().Be(0);
-            LiveTensors.Change(() => plain.Transition(xt, t, first)).Should().Be(4);
-        }).Should().Be(4);
+            ReverseDistribution? kept = null;
+            LiveTensors.Change(() => kept = plain.Transition(xt, t, first)).Should().Be(4);
+            kept!.Dispose();
+        }).Should().Be(0);
     }
 
     private sealed class NoVariance : IReverseVariance

@@ -1,9 +1,10 @@
 using System.Text.Json;
+using Diffusion.Core.Schedules;
 
-namespace Diffusion.Core.Schedules.Tests;
+namespace Diffusion.Core.Testing;
 
 /// <summary>The settings of improved-diffusion's reference cases, as objects of this library.</summary>
-internal static class OpenAi
+public static class OpenAiCase
 {
     public static DiscreteSchedule Schedule(JsonElement settings)
     {
@@ -35,7 +36,7 @@ internal static class OpenAi
     };
 
     /// <summary>The network says the log variance itself.</summary>
-    internal sealed class LearnedVariance : IReverseVariance
+    public sealed class LearnedVariance : IReverseVariance
     {
         public string Name => "learned";
 
@@ -45,7 +46,7 @@ internal static class OpenAi
     }
 
     /// <summary>The network says where between the two fixed log variances to be, from -1 to 1 (Nichol and Dhariwal 2021, eq. 15).</summary>
-    internal sealed class LearnedRangeVariance : IReverseVariance
+    public sealed class LearnedRangeVariance : IReverseVariance
     {
         public string Name => "learned-range";
 
