@@ -58,17 +58,36 @@ public class ReproducibilityTests
         }
     }
 
-    [Fact]
-    public void Samples_in_single_and_in_double_precision_differ_by_rounding_only()
+    [Theory]
+    [InlineData(ScalarType.Float32, 1e-5)]
+    [InlineData(ScalarType.BFloat16, 3e-2)]
+    public void Samples_in_another_precision_differ_by_rounding_only(ScalarType type, double error)
     {
         foreach (var solver in Combinations.Solvers.Keys)
         {
             var sampler = Sampler(solver, "static");
-            using var single = Sample(sampler, 2, 0);
+            using var narrow = Sample(sampler, 2, 0, dtype: type);
             using var wide = Sample(sampler, 2, 0, dtype: ScalarType.Float64);
 
+            narrow.dtype.Should().Be(type);
             wide.dtype.Should().Be(ScalarType.Float64);
-            single.ShouldBeClose(wide, 1e-4, solver);
+            narrow.ShouldBeClose(wide, error, solver);
+        }
+    }
+
+    [Fact]
+    [Trait(Category.Name, Category.Gpu)]
+    public void Samples_on_a_cuda_device_differ_by_rounding_only()
+    {
+        Assert.SkipUnless(cuda.is_available(), "There is no CUDA device.");
+        foreach (var solver in Combinations.Solvers.Keys)
+        {
+            var sampler = Sampler(solver, "dynamic");
+            using var host = Sample(sampler, 3, 0);
+            using var device = Sample(sampler, 3, 0, device: CUDA);
+
+            device.device_type.Should().Be(TorchSharp.DeviceType.CUDA);
+            device.ShouldBeClose(host, 1e-4, solver);
         }
     }
 
@@ -94,6 +113,19 @@ public class ReproducibilityTests
             actualFirst.ShouldBeIdentical(expectedFirst, $"draw 0 of sample {i}");
             actualSecond.ShouldBeIdentical(expectedSecond, $"draw 1 of sample {i}");
         }
+    }
+
+    [Theory]
+    [InlineData(40, new[] { -0.19572579052340688, -1.1190868782267982, 0.12081324701153583 })]
+    [InlineData(3, new[] { 0.4144633003259791, -1.2629470018549382, -0.2386298952215171 })]
+    public void The_noise_of_a_seed_is_the_same_in_every_version_of_libtorch(int size, double[] expected)
+    {
+        using var source = new PerSampleNoise(seed: 0, count: 2);
+        using var like = empty(2, size, dtype: ScalarType.Float64);
+        using var draw = source.Draw(like);
+        using var second = draw.select(0, 1);
+
+        second.Values()[^3..].Zip(expected, (a, e) => Math.Abs(a - e)).Max().Should().BeLessThan(1e-14);
     }
 
     [Fact]
@@ -131,9 +163,9 @@ public class ReproducibilityTests
         Combinations.Solvers[solver],
         new SamplerOptions { Threshold = Combinations.Thresholds[threshold], Prediction = Prediction.Data });
 
-    private static Tensor Sample(DiffusionSampler sampler, long count, long first, long seed = 11, ScalarType dtype = ScalarType.Float32)
+    private static Tensor Sample(DiffusionSampler sampler, long count, long first, long seed = 11, ScalarType dtype = ScalarType.Float32, Device? device = null)
         => sampler.Sample(
             new FunctionDenoiser(x => x.mul(0.7).add_(0.1)),
-            new SamplingRequest { Shape = [count, .. _size], Seed = seed, FirstSample = first, Dtype = dtype },
+            new SamplingRequest { Shape = [count, .. _size], Seed = seed, FirstSample = first, Dtype = dtype, Device = device },
             cancellationToken: TestContext.Current.CancellationToken);
 }
