@@ -29,7 +29,10 @@ internal sealed class ChartAxis
     /// <summary>0 at the low end and 1 at the high end.</summary>
     public double Place(double value) => (Map(value) - _low) / (_high - _low);
 
-    /// <summary>Round values inside the range, ascending: 1, 2 or 5 times a power of ten apart, or powers of ten and what lies between.</summary>
+    /// <summary>
+    /// Round values inside the range, ascending: 1, 2 or 5 times a power of ten apart, or powers of ten and what lies between.
+    /// </summary>
+    /// <param name="about">How many to aim at.</param>
     public IReadOnlyList<(double Value, string Label)> Ticks(int about)
     {
         var values = _log && _high - _low >= 1.0 ? LogTicks(about) : LinearTicks(about);

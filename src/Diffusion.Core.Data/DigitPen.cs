@@ -72,7 +72,9 @@ internal static class DigitPen
         }
     }
 
-    /// <summary>Puts the strokes into the middle of the unit square, a wish off, inside a square of the given room; shrinks them to fit.</summary>
+    /// <summary>
+    /// Puts the strokes into the middle of the unit square, a wish off, inside a square of the given room; shrinks them to fit.
+    /// </summary>
     private static void Place(double[][] strokes, Span<double> points, double room, double wishX, double wishY)
     {
         var (left, right, top, bottom) = (double.MaxValue, double.MinValue, double.MaxValue, double.MinValue);

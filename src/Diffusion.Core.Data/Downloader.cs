@@ -25,7 +25,8 @@ public sealed partial class Downloader : IDisposable
         if (_mirrors.Count == 0)
             throw new ArgumentException("There must be at least one mirror, got none.", nameof(options));
         if (options.Timeout <= TimeSpan.Zero)
-            throw new ArgumentOutOfRangeException(nameof(options), options.Timeout, $"The timeout must be positive, got {options.Timeout}.");
+            throw new ArgumentOutOfRangeException(
+                nameof(options), options.Timeout, $"The timeout must be positive, got {options.Timeout}.");
         _client = options.Handler is null ? new HttpClient() : new HttpClient(options.Handler, disposeHandler: false);
         _client.Timeout = Timeout.InfiniteTimeSpan;
     }
@@ -78,7 +79,9 @@ public sealed partial class Downloader : IDisposable
         try
         {
             silence.CancelAfter(_options.Timeout);
-            using var response = await _client.GetAsync(address, HttpCompletionOption.ResponseHeadersRead, silence.Token).ConfigureAwait(false);
+            using var response = await _client
+                .GetAsync(address, HttpCompletionOption.ResponseHeadersRead, silence.Token)
+                .ConfigureAwait(false);
             response.EnsureSuccessStatusCode();
             using var content = await response.Content.ReadAsStreamAsync(silence.Token).ConfigureAwait(false);
             var buffer = new byte[Block];

@@ -8,7 +8,9 @@ namespace Diffusion.Core.Data;
 /// <remarks>Source: RFC 1952, section 2.3.1.</remarks>
 internal static class GzipTrailer
 {
-    /// <summary>Requires that a file of one member ends with the length of what it holds; then its checksum was there and was read too.</summary>
+    /// <summary>
+    /// Requires that a file of one member ends with the length of what it holds; then its checksum was there and was read too.
+    /// </summary>
     /// <param name="file">The compressed file; its position is moved.</param>
     /// <param name="length">Bytes that were decompressed.</param>
     /// <exception cref="InvalidDataException">The file ends otherwise.</exception>

@@ -63,8 +63,10 @@ public sealed class UNet : nn.Module<Tensor, Tensor, Tensor?, Tensor>, ITrainabl
     nn.Module ITrainableDenoiser.Module => this;
 
     /// <inheritdoc/>
+    /// <remarks>A network without classes trains on labelled data as it is: it does not look at the labels.</remarks>
     /// <exception cref="ArgumentException">As for <see cref="forward"/>.</exception>
-    public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null) => call(xt, t, condition?.Labels);
+    public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
+        => call(xt, t, Options.Classes is null ? null : condition?.Labels);
 
     /// <inheritdoc/>
     public IDisposable? BeginInference() => new EvaluationMode(this);

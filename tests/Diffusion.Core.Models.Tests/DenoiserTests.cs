@@ -8,7 +8,7 @@ namespace Diffusion.Core.Models.Tests;
 public class DenoiserTests
 {
     [Fact]
-    public void A_module_of_data_and_time_is_a_denoiser_without_labels()
+    public void A_module_of_data_and_time_is_a_denoiser_that_does_not_look_at_labels()
     {
         using var scope = NewDisposeScope();
         using var module = new Scale();
@@ -17,7 +17,7 @@ public class DenoiserTests
 
         denoiser.Predict(ones(1, 2), tensor(new[] { 3.0 })).data<float>().ToArray().Should().Equal(6, 6);
         denoiser.Module.Should().BeSameAs(module);
-        FluentActions.Invoking(() => denoiser.Predict(ones(1, 2), tensor(new[] { 3.0 }), condition)).Should().Throw<ArgumentException>().WithMessage("*no labels*");
+        denoiser.Predict(ones(1, 2), tensor(new[] { 3.0 }), condition).data<float>().ToArray().Should().Equal(6, 6);
         FluentActions.Invoking(() => denoiser.Predict(ones(2, 2), tensor(new[] { 3.0 }))).Should().Throw<ArgumentException>().WithMessage("*[2]*[1]*");
     }
 
@@ -76,12 +76,12 @@ public class DenoiserTests
     }
 
     [Theory]
-    [InlineData(null)]
-    [InlineData(3)]
-    public void The_mlp_has_the_gradients_of_finite_differences(int? classes)
+    [InlineData(null, 0)]
+    [InlineData(3, 2)]
+    public void The_mlp_has_the_gradients_of_finite_differences(int? classes, int fourierFeatures)
     {
         using var scope = NewDisposeScope();
-        using var mlp = new MlpDenoiser(new MlpDenoiserOptions { Width = 8, Layers = 2, Classes = classes }).to(ScalarType.Float64);
+        using var mlp = new MlpDenoiser(new MlpDenoiserOptions { Width = 8, Layers = 2, Classes = classes, FourierFeatures = fourierFeatures }).to(ScalarType.Float64);
         var x = randn([4, 2], dtype: ScalarType.Float64).requires_grad_(true);
         var t = tensor(new long[] { 0, 3, 50, 999 });
         using var condition = classes is null ? null : Condition.OfLabels([0, 1, 2, 0]);
@@ -102,6 +102,7 @@ public class DenoiserTests
         FluentActions.Invoking(() => mlp.call(zeros(2, 2), t, null)).Should().Throw<ArgumentException>().WithMessage("*[2]*[1]*");
         FluentActions.Invoking(() => mlp.call(zeros(1, 2), t, t)).Should().Throw<ArgumentException>().WithMessage("*no classes*");
         FluentActions.Invoking(() => new MlpDenoiser(new() { Width = 7 })).Should().Throw<ArgumentException>().WithMessage("*Width*7*");
+        FluentActions.Invoking(() => new MlpDenoiser(new() { FourierFeatures = -1 })).Should().Throw<ArgumentException>().WithMessage("*FourierFeatures*-1*");
         FluentActions.Invoking(() => new MlpDenoiser(new() { Layers = 0 })).Should().Throw<ArgumentException>().WithMessage("*Layers*0*");
     }
 

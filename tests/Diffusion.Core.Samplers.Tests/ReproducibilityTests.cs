@@ -86,7 +86,8 @@ public class ReproducibilityTests
         for (var i = 0; i < 3; i++)
         {
             using var generator = SeedSequence.Generator(CPU, 7, 10 + i);
-            using var expectedFirst = randn([2, 5], dtype: ScalarType.Float64, generator: generator).to(ScalarType.Float32);
+            using var wideFirst = randn([2, 5], dtype: ScalarType.Float64, generator: generator);
+            using var expectedFirst = wideFirst.to(ScalarType.Float32);
             using var expectedSecond = randn([2, 5], dtype: ScalarType.Float64, generator: generator);
             using var actualFirst = first.select(0, i);
             using var actualSecond = second.select(0, i);

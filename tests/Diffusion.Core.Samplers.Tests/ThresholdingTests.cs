@@ -29,7 +29,8 @@ public class ThresholdingTests
     {
         var random = new Random(5);
         double[][] samples = [.. Enumerable.Range(0, 3).Select(i => Enumerable.Range(0, 24).Select(_ => (i + 0.5) * ((4.0 * random.NextDouble()) - 2.0)).ToArray())];
-        using var data = tensor(samples.SelectMany(sample => sample).ToArray()).reshape(3, 2, 3, 4);
+        using var flat = tensor(samples.SelectMany(sample => sample).ToArray());
+        using var data = flat.reshape(3, 2, 3, 4);
         using var actual = Thresholding.Dynamic(quantile, maximum).Apply(data);
 
         actual.shape.Should().Equal(3, 2, 3, 4);
@@ -49,7 +50,7 @@ public class ThresholdingTests
     [Fact]
     public void Dynamic_thresholding_leaves_samples_within_range_alone()
     {
-        using var data = tensor(new[] { -0.9f, 0.2f, 1.0f, 0.5f }).reshape(2, 2);
+        using var data = tensor(new[,] { { -0.9f, 0.2f }, { 1.0f, 0.5f } });
         using var actual = Thresholding.Dynamic().Apply(data);
 
         actual.ShouldBeIdentical(data, "a sample within [-1, 1]");

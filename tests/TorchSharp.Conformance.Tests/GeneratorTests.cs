@@ -63,6 +63,31 @@ public class GeneratorTests
     }
 
     [Fact]
+    public void A_generator_knows_its_device_and_can_be_disposed_twice()
+    {
+        var generator = new Generator(1);
+        generator.device.type.Should().Be(DeviceType.CPU);
+        generator.Dispose();
+        generator.Dispose();
+    }
+
+    [Theory]
+    [InlineData(15)]
+    [InlineData(16)]
+    [InlineData(17)]
+    [InlineData(33)]
+    public void Normal_draws_of_any_number_are_the_same_again(int count)
+    {
+        // Sixteen and more are drawn in blocks; the last block overlaps the one before.
+        using var scope = NewDisposeScope();
+        using var first = new Generator(6);
+        using var second = new Generator(6);
+        var x = Values.Of(randn([count], generator: first));
+        x.Should().Equal(Values.Of(randn([count], generator: second)));
+        x.Distinct().Should().HaveCount(count);
+    }
+
+    [Fact]
     public void Seeding_again_starts_over()
     {
         using var scope = NewDisposeScope();
