@@ -48,7 +48,7 @@ public sealed partial class DiscreteSchedule : INoiseSchedule
         _posteriorLogVariance[0] = steps > 1 ? _posteriorLogVariance[1] : Math.Log(betas[0]);
         var terminal = _levels[^1].LogSnr;
         if (logger is not null && terminal > TerminalLogSnrWarning)
-            LogTerminalSignal(logger, terminal, steps, TerminalLogSnrWarning);
+            LogTerminalSignal(logger, steps, terminal, TerminalLogSnrWarning);
     }
 
     /// <summary>T, the number of noise steps.</summary>
@@ -93,7 +93,8 @@ public sealed partial class DiscreteSchedule : INoiseSchedule
     /// Betas whose square roots are equally spaced (latent diffusion's "linear", diffusers' "scaled_linear"; Rombach et al. 2022).
     /// </summary>
     /// <inheritdoc cref="FromBetas" path="/exception"/>
-    public static DiscreteSchedule ScaledLinear(int steps = 1000, double betaStart = 0.00085, double betaEnd = 0.012, ILogger? logger = null)
+    public static DiscreteSchedule ScaledLinear(
+        int steps = 1000, double betaStart = 0.00085, double betaEnd = 0.012, ILogger? logger = null)
     {
         Guard.InRange(betaStart, 0.0, 1.0);
         Guard.InRange(betaEnd, 0.0, 1.0);
@@ -103,7 +104,10 @@ public sealed partial class DiscreteSchedule : INoiseSchedule
         return new DiscreteSchedule(betas, logger);
     }
 
-    /// <summary>abar(t) = cos^2((t + s) / (1 + s) pi / 2) (Nichol and Dhariwal 2021, eq. 17), betas at most <paramref name="maxBeta"/>.</summary>
+    /// <summary>
+    /// abar(t) = cos^2((t + s) / (1 + s) pi / 2) with s the offset (Nichol and Dhariwal 2021, eq. 17), betas at most
+    /// <paramref name="maxBeta"/>.
+    /// </summary>
     /// <inheritdoc cref="FromBetas" path="/exception"/>
     public static DiscreteSchedule Cosine(int steps = 1000, double offset = 0.008, double maxBeta = 0.999, ILogger? logger = null)
     {
@@ -131,7 +135,8 @@ public sealed partial class DiscreteSchedule : INoiseSchedule
     /// <param name="maxBeta">In (0, 1]; below 1 it keeps some signal to the end.</param>
     /// <param name="logger">Told when the last step still shows the data.</param>
     /// <exception cref="ArgumentException">abar(t) does not fall, or a number lies outside its range.</exception>
-    public static DiscreteSchedule FromAlphaBar(Func<double, double> alphaBar, int steps = 1000, double maxBeta = 0.999, ILogger? logger = null)
+    public static DiscreteSchedule FromAlphaBar(
+        Func<double, double> alphaBar, int steps = 1000, double maxBeta = 0.999, ILogger? logger = null)
     {
         ArgumentNullException.ThrowIfNull(alphaBar);
         Guard.InRange(steps, 1, int.MaxValue);
@@ -143,7 +148,8 @@ public sealed partial class DiscreteSchedule : INoiseSchedule
             var next = alphaBar((i + 1.0) / steps);
             if (!(next >= 0.0 && next < previous && double.IsFinite(previous)))
                 throw new ArgumentException(
-                    $"abar(t) must fall strictly and stay finite and not below 0, got {previous:R} at t = {(double)i / steps:R} and {next:R} at t = {(i + 1.0) / steps:R}.",
+                    $"abar(t) must fall strictly, finite and not below 0, got {previous:R} at t = {(double)i / steps:R} " +
+                    $"and {next:R} at t = {(i + 1.0) / steps:R}.",
                     nameof(alphaBar));
             betas[i] = Math.Min(1.0 - (next / previous), maxBeta);
             previous = next;
@@ -174,7 +180,8 @@ public sealed partial class DiscreteSchedule : INoiseSchedule
             level = new NoiseLevel(scale * level.Alpha, scale * level.Sigma);
             if (!(level.LogSnr < previous.LogSnr))
                 throw new ArgumentException(
-                    $"The log-SNR of a schedule must fall, got {previous.LogSnr:R} before and {level.LogSnr:R} at t = {t:R}.", nameof(schedule));
+                    $"The log-SNR of a schedule must fall, got {previous.LogSnr:R} before and {level.LogSnr:R} at t = {t:R}.",
+                    nameof(schedule));
             betas[i] = level.Alpha == 0.0 ? 1.0 : GaussianTransition.Variance(level, previous);
             previous = level;
         }
@@ -227,15 +234,17 @@ public sealed partial class DiscreteSchedule : INoiseSchedule
             if (!(betas[t] > 0.0 && betas[t] <= 1.0))
                 throw new ArgumentException($"Every beta must lie in (0, 1], got beta[{t}] = {betas[t]:R}.", nameof(betas));
             if (1.0 - betas[t] == 1.0)
-                throw new ArgumentException($"A beta below 1e-16 changes nothing in double precision, got beta[{t}] = {betas[t]:R}.", nameof(betas));
+                throw new ArgumentException(
+                    $"A beta below 1e-16 changes nothing in double precision, got beta[{t}] = {betas[t]:R}.", nameof(betas));
             if (betas[t] == 1.0 && t + 1 < betas.Length)
-                throw new ArgumentException($"A beta of 1 destroys all signal and may only be the last, got beta[{t}] = 1 of {betas.Length}.", nameof(betas));
+                throw new ArgumentException(
+                    $"A beta of 1 destroys all signal and may only be the last, got beta[{t}] = 1 of {betas.Length}.", nameof(betas));
         }
     }
 
     [LoggerMessage(
         EventId = 1,
         Level = LogLevel.Warning,
-        Message = "The terminal log-SNR is {LogSnr:F2} after {Steps} steps, above {Limit}: the last step still shows the data, but sampling starts from pure noise.")]
-    private static partial void LogTerminalSignal(ILogger logger, double logSnr, int steps, double limit);
+        Message = "The log-SNR after {Steps} steps is {LogSnr:F2}, above {Limit}: the data still shows where sampling starts from noise.")]
+    private static partial void LogTerminalSignal(ILogger logger, int steps, double logSnr, double limit);
 }

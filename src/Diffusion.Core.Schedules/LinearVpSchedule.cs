@@ -6,7 +6,9 @@ namespace Diffusion.Core.Schedules;
 /// The variance preserving process in continuous time with a linear beta(t) (the VP SDE): the limit of DDPM's linear schedule for many
 /// steps. t runs from 0, the data, to 1; <c>beta(t) = betaMin + t (betaMax - betaMin)</c> and <c>abar(t) = exp(-int_0^t beta)</c>.
 /// </summary>
-/// <remarks>Source: Song et al. 2021, "Score-Based Generative Modeling through Stochastic Differential Equations", appendix C, eq. 32.</remarks>
+/// <remarks>
+/// Source: Song et al. 2021, "Score-Based Generative Modeling through Stochastic Differential Equations", appendix C, eq. 32.
+/// </remarks>
 public sealed class LinearVpSchedule : INoiseSchedule
 {
     /// <summary>The schedule between two noise rates.</summary>

@@ -34,7 +34,8 @@ public static class NoiseScheduleExtensions
             throw new ArgumentOutOfRangeException(
                 nameof(logSnr),
                 logSnr,
-                $"The log-SNR of this schedule falls from {schedule.LogSnr(schedule.MinTime)} to {schedule.LogSnr(schedule.MaxTime)}, got {logSnr}.");
+                $"The log-SNR of this schedule falls from {schedule.LogSnr(schedule.MinTime)} to {schedule.LogSnr(schedule.MaxTime)}, " +
+                $"got {logSnr}.");
         if (first == 0.0)
             return schedule.MinTime;
         if (last == 0.0)

@@ -86,7 +86,8 @@ public static class Prediction
 
         private static LinearPair Posterior(NoiseLevel level, NoiseLevel previous)
             => level == previous
-                ? throw new ArgumentException("The previous mean needs a schedule with steps: there is no step before a continuous time.", nameof(previous))
+                ? throw new ArgumentException(
+                    "The previous mean needs a schedule with steps: there is no step before a continuous time.", nameof(previous))
                 : GaussianTransition.PosteriorMean(level, previous);
     }
 

@@ -43,7 +43,9 @@ public sealed class ReverseProcess : IDisposable
             variances[t] = Variance.IsLearned ? 0.0 : Variance.Variance(transition);
             if (!double.IsFinite(logs[t]) || !double.IsFinite(slopes[t]) || !double.IsFinite(variances[t]))
                 throw new ArgumentException(
-                    $"The variance '{Variance.Name}' must be finite, and its logarithm too, got {variances[t]} and {logs[t]} + {slopes[t]} v at t = {t}.", nameof(variance));
+                    $"The variance '{Variance.Name}' must be finite, and its logarithm too, got {variances[t]} and " +
+                    $"{logs[t]} + {slopes[t]} v at t = {t}.",
+                    nameof(variance));
         }
 
         _data = new ScheduledPair(schedule, Prediction.ToData);
@@ -112,7 +114,7 @@ public sealed class ReverseProcess : IDisposable
         if (!double.IsFinite(first) || !double.IsFinite(second))
             throw new ArgumentException(
                 $"A network that predicts '{prediction.Name}' does not determine x_0 at t = {t}, where alpha is {transition.Level.Alpha} " +
-                $"and sigma is {transition.Level.Sigma}; choose another prediction, such as 'velocity', or a schedule that leaves some signal.",
+                $"and sigma is {transition.Level.Sigma}; choose another prediction, such as 'velocity', or a schedule that leaves signal.",
                 nameof(prediction));
     }
 
@@ -123,7 +125,8 @@ public sealed class ReverseProcess : IDisposable
         if (Variance.IsLearned)
         {
             if (expected.Length < 2)
-                throw new ArgumentException($"xt must have channels, [B, C, ...], for a learned variance, got {Guard.Format(expected)}.", nameof(xt));
+                throw new ArgumentException(
+                    $"xt must have channels, [B, C, ...], for a learned variance, got {Guard.Format(expected)}.", nameof(xt));
             expected[1] *= 2;
         }
 

@@ -10,8 +10,8 @@ public static class ReverseVariance
     public static IReverseVariance FixedSmall { get; } = new FixedSmallVariance();
 
     /// <summary>
-    /// beta_t, the variance of the forward step: right for data from N(0, I). For the final step <see cref="ReverseTransition.FinalVariance"/>,
-    /// which gives a better likelihood than beta_0 (OpenAI's fixed_large).
+    /// beta_t, the variance of the forward step: right for data from N(0, I). For the final step
+    /// <see cref="ReverseTransition.FinalVariance"/>, which gives a better likelihood than beta_0 (OpenAI's fixed_large).
     /// </summary>
     public static IReverseVariance FixedLarge { get; } = new FixedLargeVariance();
 

@@ -28,7 +28,8 @@ public sealed class LossTermsTests
         FluentActions.Invoking(() => new LossTerms(torch.tensor(1.0f))).Should().Throw<ArgumentException>().WithMessage("*got []*");
         FluentActions.Invoking(() => new LossTerms(torch.ones([3, 1]))).Should().Throw<ArgumentException>().WithMessage("*got [3, 1]*");
         FluentActions.Invoking(() => terms.Add("mse", torch.ones([4]))).Should().Throw<ArgumentException>().WithMessage("*[3], got [4]*");
-        FluentActions.Invoking(() => terms.Add("loss", torch.ones([3]))).Should().Throw<ArgumentException>().WithMessage("*already*'loss'*");
+        FluentActions.Invoking(() => terms.Add("loss", torch.ones([3])))
+            .Should().Throw<ArgumentException>().WithMessage("*already*'loss'*");
         FluentActions.Invoking(() => terms.Add("", torch.ones([3]))).Should().Throw<ArgumentException>();
         FluentActions.Invoking(() => new LossTerms(null!)).Should().Throw<ArgumentNullException>();
     }

@@ -146,7 +146,8 @@ public sealed class ContinuousScheduleTests
     [InlineData(0.1, double.PositiveInfinity)]
     public void Rates_of_linear_VP_outside_their_range_are_refused(double betaMin, double betaMax)
     {
-        FluentActions.Invoking(() => new LinearVpSchedule(betaMin, betaMax)).Should().Throw<ArgumentOutOfRangeException>().WithMessage("*beta*");
+        FluentActions.Invoking(() => new LinearVpSchedule(betaMin, betaMax))
+            .Should().Throw<ArgumentOutOfRangeException>().WithMessage("*beta*");
     }
 
     [Theory]
@@ -156,7 +157,8 @@ public sealed class ContinuousScheduleTests
     [InlineData(-20.0, double.NaN)]
     public void Log_SNRs_of_the_cosine_outside_their_range_are_refused(double minLogSnr, double maxLogSnr)
     {
-        FluentActions.Invoking(() => new CosineLogSnrSchedule(minLogSnr, maxLogSnr)).Should().Throw<ArgumentException>().WithMessage("*log-SNR must fall*");
+        FluentActions.Invoking(() => new CosineLogSnrSchedule(minLogSnr, maxLogSnr))
+            .Should().Throw<ArgumentException>().WithMessage("*log-SNR must fall*");
     }
 
     [Theory]

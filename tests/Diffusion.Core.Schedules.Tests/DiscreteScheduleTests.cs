@@ -93,7 +93,7 @@ public sealed class DiscreteScheduleTests
         var (bar, variance) = (1.0, 0.0);
         for (var t = 0; t < schedule.Steps; t++)
         {
-            var (beta, before) = (schedule.Betas[t], variance);
+            var (beta, barBefore, before) = (schedule.Betas[t], bar, variance);
             bar *= 1.0 - beta;
 
             // The variance of x_t given x_0, one step after another, with no difference of nearly equal numbers.
@@ -103,8 +103,8 @@ public sealed class DiscreteScheduleTests
             (level.Alpha * level.Alpha).Should().BeApproximately(bar, 1e-12 * bar);
             (level.Sigma * level.Sigma).Should().BeApproximately(variance, 1e-11 * variance);
             schedule.PosteriorVariance[t].Should().BeApproximately(beta * before / variance, 1e-11 * beta);
-            double.IsFinite(schedule.PosteriorLogVariance[t]).Should().BeTrue();
-            (schedule.PosteriorMeanCoefficient1[t] * schedule.PosteriorMeanCoefficient1[t]).Should().BeGreaterThan(0.0);
+            schedule.PosteriorMeanCoefficient1[t].Should().BeApproximately(beta * Math.Sqrt(barBefore) / variance, 1e-11);
+            schedule.PosteriorMeanCoefficient2[t].Should().BeApproximately(before * Math.Sqrt(1.0 - beta) / variance, 1e-11);
         }
     }
 
@@ -167,7 +167,8 @@ public sealed class DiscreteScheduleTests
     {
         var schedule = DiscreteSchedule.Linear(10);
 
-        FluentActions.Invoking(() => schedule.LevelAt(t)).Should().Throw<ArgumentOutOfRangeException>().WithMessage("t must lie in [0, 9]*");
+        FluentActions.Invoking(() => schedule.LevelAt(t))
+            .Should().Throw<ArgumentOutOfRangeException>().WithMessage("t must lie in [0, 9]*");
     }
 
     [Fact]

@@ -2,7 +2,7 @@ using TorchSharp;
 
 namespace Diffusion.Core.Schedules.Tests;
 
-/// <summary>A schedule, a prediction and a variance of a user's own, each one class on the public surface, used with everything else.</summary>
+/// <summary>A schedule, a prediction and a variance of a user's own, each one class on the public surface, used with the rest.</summary>
 public sealed class ExtensibilityTests
 {
     [Fact]

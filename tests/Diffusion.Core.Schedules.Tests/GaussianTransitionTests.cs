@@ -104,7 +104,8 @@ public sealed class GaussianTransitionTests
     {
         var (clean, noisy) = (Level(0.9), Level(0.1));
 
-        FluentActions.Invoking(() => GaussianTransition.Forward(clean, noisy)).Should().Throw<ArgumentException>().WithMessage("*less noise*");
+        FluentActions.Invoking(() => GaussianTransition.Forward(clean, noisy))
+            .Should().Throw<ArgumentException>().WithMessage("*less noise*");
         FluentActions.Invoking(() => GaussianTransition.PosteriorMean(clean, noisy)).Should().Throw<ArgumentException>();
         FluentActions.Invoking(() => GaussianTransition.PosteriorVariance(clean, noisy)).Should().Throw<ArgumentException>();
     }

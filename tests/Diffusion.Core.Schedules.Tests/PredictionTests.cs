@@ -113,7 +113,8 @@ public sealed class PredictionTests
     {
         var level = new LinearVpSchedule().LevelAt(0.5);
 
-        FluentActions.Invoking(() => Prediction.PreviousMean.Target(level, level)).Should().Throw<ArgumentException>().WithMessage("*steps*");
+        FluentActions.Invoking(() => Prediction.PreviousMean.Target(level, level))
+            .Should().Throw<ArgumentException>().WithMessage("*steps*");
         FluentActions.Invoking(() => Prediction.PreviousMean.ToData(level, level)).Should().Throw<ArgumentException>();
         FluentActions.Invoking(() => Prediction.PreviousMean.ToNoise(level, level)).Should().Throw<ArgumentException>();
     }

@@ -192,7 +192,8 @@ public sealed class ReverseProcessTests
         LiveTensors.Change(() =>
         {
             using var plain = new ReverseProcess(DiscreteSchedule.Linear());
-            using var learned = new ReverseProcess(DiscreteSchedule.Linear(), Prediction.PreviousMean, new OpenAiCase.LearnedRangeVariance());
+            using var learned = new ReverseProcess(
+                DiscreteSchedule.Linear(), Prediction.PreviousMean, new OpenAiCase.LearnedRangeVariance());
             void Use()
             {
                 plain.Transition(xt, t, first).Dispose();

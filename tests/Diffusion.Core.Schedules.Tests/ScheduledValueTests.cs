@@ -138,13 +138,15 @@ public sealed class ScheduledValueTests
         using var like = torch.zeros([1]);
 
         FluentActions.Invoking(() => discrete.At(times, like)).Should().Throw<ArgumentException>().WithMessage("*Int64*Float64*");
-        FluentActions.Invoking(() => continuous.At(indices, like)).Should().Throw<ArgumentException>().WithMessage("*floating point*Int64*");
+        FluentActions.Invoking(() => continuous.At(indices, like))
+            .Should().Throw<ArgumentException>().WithMessage("*floating point*Int64*");
     }
 
     [Fact]
     public void A_table_of_another_length_is_refused()
     {
-        FluentActions.Invoking(() => new ScheduledValue(Schedule, [0.1, 0.2])).Should().Throw<ArgumentException>().WithMessage("*3 values*got 2*");
+        FluentActions.Invoking(() => new ScheduledValue(Schedule, [0.1, 0.2]))
+            .Should().Throw<ArgumentException>().WithMessage("*3 values*got 2*");
     }
 
     [Fact]

@@ -45,7 +45,9 @@ public static class OpenAiCase
         public LinearPair LogVariance(ReverseTransition transition) => new(0.0, 1.0);
     }
 
-    /// <summary>The network says where between the two fixed log variances to be, from -1 to 1 (Nichol and Dhariwal 2021, eq. 15).</summary>
+    /// <summary>
+    /// The network says where between the two fixed log variances to be, from -1 to 1 (Nichol and Dhariwal 2021, eq. 15).
+    /// </summary>
     public sealed class LearnedRangeVariance : IReverseVariance
     {
         public string Name => "learned-range";

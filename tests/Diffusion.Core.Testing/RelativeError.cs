@@ -49,5 +49,6 @@ public static class RelativeError
     // Math.Max would do, but says so less plainly: NaN is the worst of all.
     private static double Worse(double first, double second) => double.IsNaN(second) || second > first ? second : first;
 
-    private static double[] Rows(torch.Tensor tensor) => tensor.to(torch.ScalarType.Float64).contiguous().reshape(-1).data<double>().ToArray();
+    private static double[] Rows(torch.Tensor tensor)
+        => tensor.to(torch.ScalarType.Float64).contiguous().reshape(-1).data<double>().ToArray();
 }
