@@ -6,6 +6,7 @@ using Diffusion.Core.Models;
 using Diffusion.Core.Samplers;
 using Diffusion.Core.Schedules;
 using Spectre.Console;
+using TorchSharp;
 
 namespace Quickstart;
 
@@ -33,6 +34,7 @@ internal static class QuickstartRun
             throw new IOException($"{options.Output} holds an earlier run: go on with it by --resume, or choose another --output.");
         Directory.CreateDirectory(options.Output);
         var data = OpenData(options);
+        torch.manual_seed(options.Seed);
         using var unet = new UNet(new UNetOptions
         {
             ImageSize = options.ImageSize,

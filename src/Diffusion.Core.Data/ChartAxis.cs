@@ -29,7 +29,10 @@ internal sealed class ChartAxis
     /// <summary>0 at the low end and 1 at the high end.</summary>
     public double Place(double value) => (Map(value) - _low) / (_high - _low);
 
-    /// <summary>Round values inside the range, ascending: 1, 2 or 5 times a power of ten apart, or powers of ten and what lies between.</summary>
+    /// <summary>
+    /// Round values inside the range, ascending: 1, 2 or 5 times a power of ten apart, or powers of ten and what lies between.
+    /// </summary>
+    /// <param name="about">How many to aim at.</param>
     public IReadOnlyList<(double Value, string Label)> Ticks(int about)
     {
         var values = _log && _high - _low >= 1.0 ? LogTicks(about) : LinearTicks(about);
@@ -56,9 +59,9 @@ internal sealed class ChartAxis
         var (low, high) = _log ? (Math.Pow(10.0, _low), Math.Pow(10.0, _high)) : (_low, _high);
         var raw = (high - low) / about;
         var power = Math.Pow(10.0, Math.Floor(Math.Log10(raw)));
-        var step = power * (raw / power > 5.0 ? 10.0 : raw / power > 2.0 ? 5.0 : raw / power > 1.0 ? 2.0 : 1.0);
+        var step = power * (raw / power > 7.5 ? 10.0 : raw / power > 3.5 ? 5.0 : raw / power > 1.5 ? 2.0 : 1.0);
         for (var i = Math.Ceiling(low / step); i <= Math.Floor(high / step); i++)
-            yield return i * step;
+            yield return (i * step) + 0.0; // no minus zero
     }
 
     private double Map(double value) => _log ? Math.Log10(value) : value;

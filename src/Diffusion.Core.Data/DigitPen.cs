@@ -7,8 +7,8 @@ namespace Diffusion.Core.Data;
 internal static class DigitPen
 {
     private const double Height = 0.70;
-    private const double Margin = 0.04;
-    private const int MostPoints = 32;
+    private const double Margin = 0.02;
+    private const double MostPressure = 1.1;
 
     /// <summary>Draws a digit.</summary>
     /// <param name="digit">0..9.</param>
@@ -21,24 +21,31 @@ internal static class DigitPen
         var random = new SplitMix64(seed);
         var ways = DigitStrokes.All[digit];
         var strokes = ways[random.Below(ways.Length)];
-        var radius = random.Uniform(0.030, 0.062) * size;
-        var raster = new StrokeRaster(depth, size, random.Uniform(0.030, 0.055) * size);
+        var radius = random.Uniform(0.030, 0.062);
+        var softness = random.Uniform(0.030, 0.055);
 
-        Span<double> points = stackalloc double[strokes.Length * MostPoints * 2];
-        var place = Place(strokes, points, ref random, radius / size);
+        var length = 0;
+        foreach (var stroke in strokes)
+            length += stroke.Length;
+        Span<double> points = stackalloc double[length];
+        Distort(strokes, points, ref random);
+        var reach = (MostPressure * radius) + (0.5 * softness);
+        Place(strokes, points, 1.0 - (2.0 * (Margin + reach)), 0.03 * random.Bell(), 0.03 * random.Bell());
+
+        var raster = new StrokeRaster(depth, size, softness * size);
         var start = 0;
         foreach (var stroke in strokes)
         {
-            var (first, last) = (radius * random.Uniform(0.85, 1.1), radius * random.Uniform(0.8, 1.1));
-            Trace(points.Slice(start, stroke.Length), place, size, first, last, raster);
+            var (first, last) = (radius * random.Uniform(0.85, MostPressure), radius * random.Uniform(0.8, MostPressure));
+            Trace(new PenCurve(points.Slice(start, stroke.Length)), size, first * size, last * size, raster);
             start += stroke.Length;
         }
 
         raster.CopyTo(pixels);
     }
 
-    /// <summary>Distorts the points, and finds the scale and shift that keep them, with the pen, inside the unit square.</summary>
-    private static (double Scale, double X, double Y) Place(double[][] strokes, Span<double> points, ref SplitMix64 random, double radius)
+    /// <summary>The points of all strokes about the origin, each a little off, all rotated, slanted and stretched.</summary>
+    private static void Distort(double[][] strokes, Span<double> points, ref SplitMix64 random)
     {
         // tan(angle / 2) makes a rotation out of arithmetic alone.
         var half = 0.055 * random.Bell();
@@ -46,67 +53,77 @@ internal static class DigitPen
         var height = Height * (1.0 + (0.06 * random.Bell()));
         var width = height * random.Uniform(0.80, 1.20);
         var slant = 0.10 + (0.13 * random.Bell());
-        var (left, right, top, bottom) = (double.MaxValue, double.MinValue, double.MaxValue, double.MinValue);
         var n = 0;
         foreach (var stroke in strokes)
         {
-            var (jx, jy) = (0.0, 0.0);
             for (var i = 0; i < stroke.Length; i += 2, n += 2)
             {
-                var corner = i > 0 && stroke[i] == stroke[i - 2] && stroke[i + 1] == stroke[i - 1];
-                if (!corner)
-                    (jx, jy) = (0.024 * random.Bell(), 0.024 * random.Bell());
-                var y = stroke[i + 1] + jy - 0.5;
-                var x = stroke[i] + jx - 0.5 - (slant * y);
+                if (i > 0 && stroke[i] == stroke[i - 2] && stroke[i + 1] == stroke[i - 1])
+                {
+                    (points[n], points[n + 1]) = (points[n - 2], points[n - 1]);
+                    continue;
+                }
+
+                var y = stroke[i + 1] - 0.5 + (0.024 * random.Bell());
+                var x = stroke[i] - 0.5 + (0.024 * random.Bell()) - (slant * y);
                 (x, y) = (x * width, y * height);
                 (points[n], points[n + 1]) = ((cos * x) - (sin * y), (sin * x) + (cos * y));
-                (left, right) = (Math.Min(left, points[n]), Math.Max(right, points[n]));
-                (top, bottom) = (Math.Min(top, points[n + 1]), Math.Max(bottom, points[n + 1]));
             }
         }
-
-        // The curve swings a little beyond its points; the margin has room for that.
-        var room = 1.0 - (2.0 * (Margin + radius));
-        var scale = Math.Min(1.0, room / Math.Max(right - left, bottom - top));
-        var shiftX = Shift(left * scale, right * scale, 0.03 * random.Bell(), room);
-        var shiftY = Shift(top * scale, bottom * scale, 0.03 * random.Bell(), room);
-        return (scale, shiftX, shiftY);
     }
 
-    /// <summary>Where to put the origin so that low..high lies about the middle of the unit square, a wish off, and inside the room.</summary>
-    private static double Shift(double low, double high, double wish, double room)
+    /// <summary>
+    /// Puts the strokes into the middle of the unit square, a wish off, inside a square of the given room; shrinks them to fit.
+    /// </summary>
+    private static void Place(double[][] strokes, Span<double> points, double room, double wishX, double wishY)
+    {
+        var (left, right, top, bottom) = (double.MaxValue, double.MinValue, double.MaxValue, double.MinValue);
+        var start = 0;
+        foreach (var stroke in strokes)
+        {
+            // The curve swings beyond its points; quarters of a piece see nearly all of that.
+            var curve = new PenCurve(points.Slice(start, stroke.Length));
+            for (var quarter = 0; quarter <= 4 * curve.Pieces; quarter++)
+            {
+                var piece = Math.Min(quarter / 4, curve.Pieces - 1);
+                var (x, y) = curve.At(piece, (quarter / 4.0) - piece);
+                (left, right) = (Math.Min(left, x), Math.Max(right, x));
+                (top, bottom) = (Math.Min(top, y), Math.Max(bottom, y));
+            }
+
+            start += stroke.Length;
+        }
+
+        var scale = Math.Min(1.0, room / Math.Max(right - left, bottom - top));
+        var shiftX = Shift(scale * left, scale * right, room, wishX);
+        var shiftY = Shift(scale * top, scale * bottom, room, wishY);
+        for (var i = 0; i < points.Length; i += 2)
+            (points[i], points[i + 1]) = ((scale * points[i]) + shiftX, (scale * points[i + 1]) + shiftY);
+    }
+
+    private static double Shift(double low, double high, double room, double wish)
     {
         var slack = Math.Max(0.5 * (room - (high - low)), 0.0);
         return 0.5 - (0.5 * (low + high)) + Math.Clamp(wish, -slack, slack);
     }
 
-    /// <summary>A Catmull-Rom curve through the points, ended and started anew where a point is repeated.</summary>
-    private static void Trace(
-        ReadOnlySpan<double> points, (double Scale, double X, double Y) place, int size, double first, double last, StrokeRaster raster)
+    private static void Trace(PenCurve curve, int size, double first, double last, StrokeRaster raster)
     {
-        var count = points.Length / 2;
-        var pieces = Math.Max(4, size / 5);
-        for (var i = 0; i + 1 < count; i++)
+        var lines = Math.Max(4, size / 5);
+        for (var piece = 0; piece < curve.Pieces; piece++)
         {
-            var (x1, y1, x2, y2) = (points[2 * i], points[(2 * i) + 1], points[(2 * i) + 2], points[(2 * i) + 3]);
-            if (x1 == x2 && y1 == y2)
+            if (curve.IsCorner(piece))
                 continue;
-            var (x0, y0) = i > 0 ? (points[(2 * i) - 2], points[(2 * i) - 1]) : (x1, y1);
-            var (x3, y3) = i + 2 < count ? (points[(2 * i) + 4], points[(2 * i) + 5]) : (x2, y2);
-            var (px, py, pr) = (0.0, 0.0, 0.0);
-            for (var k = 0; k <= pieces; k++)
+            var (x, y) = curve.At(piece, 0.0);
+            var radius = first + ((last - first) * piece / curve.Pieces);
+            for (var k = 1; k <= lines; k++)
             {
-                var t = (double)k / pieces;
-                var x = ((Curve(x0, x1, x2, x3, t) * place.Scale) + place.X) * size;
-                var y = ((Curve(y0, y1, y2, y3, t) * place.Scale) + place.Y) * size;
-                var r = first + ((last - first) * (i + t) / (count - 1));
-                if (k > 0)
-                    raster.Line(px, py, pr, x, y, r);
-                (px, py, pr) = (x, y, r);
+                var t = (double)k / lines;
+                var (nextX, nextY) = curve.At(piece, t);
+                var next = first + ((last - first) * (piece + t) / curve.Pieces);
+                raster.Line(x * size, y * size, radius, nextX * size, nextY * size, next);
+                (x, y, radius) = (nextX, nextY, next);
             }
         }
     }
-
-    private static double Curve(double p0, double p1, double p2, double p3, double t)
-        => p1 + (0.5 * t * (p2 - p0 + (t * ((2.0 * p0) - (5.0 * p1) + (4.0 * p2) - p3 + (t * ((3.0 * (p1 - p2)) + p3 - p0))))));
 }

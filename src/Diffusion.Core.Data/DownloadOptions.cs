@@ -6,8 +6,8 @@ namespace Diffusion.Core.Data;
 public sealed class DownloadOptions
 {
     /// <summary>
-    /// Folders on the web to try in turn, each ending in a slash; the public mirrors of the data set where null. What they send is checked
-    /// against the known checksum in any case.
+    /// Folders on the web to try in turn; the public mirrors of the data set where null. What they send is checked against the known
+    /// checksum in any case.
     /// </summary>
     public IReadOnlyList<Uri>? Mirrors { get; init; }
 

@@ -5,7 +5,7 @@ using Microsoft.Extensions.Logging;
 namespace Diffusion.Core.Data;
 
 /// <summary>Fetches files from the first mirror that sends the right ones. A file that is not right never gets its name.</summary>
-internal sealed partial class Downloader : IDisposable
+public sealed partial class Downloader : IDisposable
 {
     private const int Block = 1 << 16;
 
@@ -13,27 +13,38 @@ internal sealed partial class Downloader : IDisposable
     private readonly IReadOnlyList<Uri> _mirrors;
     private readonly HttpClient _client;
 
+    /// <summary>A downloader over some mirrors.</summary>
+    /// <param name="options">Time limit, progress, log, and mirrors to use instead.</param>
+    /// <param name="mirrors">Folders on the web to try in turn, unless the options name others.</param>
+    /// <exception cref="ArgumentException">There are no mirrors, or the time limit is not positive.</exception>
     public Downloader(DownloadOptions options, IReadOnlyList<Uri> mirrors)
     {
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(mirrors);
         (_options, _mirrors) = (options, options.Mirrors ?? mirrors);
         if (_mirrors.Count == 0)
             throw new ArgumentException("There must be at least one mirror, got none.", nameof(options));
         if (options.Timeout <= TimeSpan.Zero)
-            throw new ArgumentOutOfRangeException(nameof(options), options.Timeout, $"The timeout must be positive, got {options.Timeout}.");
+            throw new ArgumentOutOfRangeException(
+                nameof(options), options.Timeout, $"The timeout must be positive, got {options.Timeout}.");
         _client = options.Handler is null ? new HttpClient() : new HttpClient(options.Handler, disposeHandler: false);
         _client.Timeout = Timeout.InfiniteTimeSpan;
     }
 
-    /// <summary>Puts a file into a folder.</summary>
+    /// <summary>Puts a file into a folder, compressed as the mirror sent it. Replaces one of that name.</summary>
+    /// <param name="file">What to fetch.</param>
+    /// <param name="folder">Made where it is missing.</param>
+    /// <param name="cancellationToken">Stops the download.</param>
     /// <exception cref="IOException">No mirror sent the right file, or it cannot be written.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled; nothing is left behind.</exception>
     public async Task FetchAsync(RemoteFile file, string folder, CancellationToken cancellationToken)
     {
+        ArgumentNullException.ThrowIfNull(file);
         var failures = new List<Exception>();
         using var target = new AtomicFile(Path.Combine(folder, file.Name));
         foreach (var mirror in _mirrors)
         {
-            var address = new Uri(mirror, file.Name);
+            var address = new Uri($"{mirror.AbsoluteUri.TrimEnd('/')}/{file.Name}");
             try
             {
                 target.Stream.SetLength(0);
@@ -42,7 +53,7 @@ internal sealed partial class Downloader : IDisposable
             }
             catch (Exception e) when (e is HttpRequestException or IOException or InvalidDataException or TimeoutException)
             {
-                failures.Add(new IOException($"{address}: {e.Message}", e));
+                failures.Add(new IOException($"{address}: {e.Message.TrimEnd('.')}", e));
                 if (_options.Logger is { } logger)
                     LogFailed(logger, address, e.Message);
                 continue;
@@ -59,6 +70,7 @@ internal sealed partial class Downloader : IDisposable
             new AggregateException(failures));
     }
 
+    /// <inheritdoc/>
     public void Dispose() => _client.Dispose();
 
     private async Task ReceiveAsync(Uri address, RemoteFile file, Stream target, CancellationToken cancellationToken)
@@ -67,7 +79,9 @@ internal sealed partial class Downloader : IDisposable
         try
         {
             silence.CancelAfter(_options.Timeout);
-            using var response = await _client.GetAsync(address, HttpCompletionOption.ResponseHeadersRead, silence.Token).ConfigureAwait(false);
+            using var response = await _client
+                .GetAsync(address, HttpCompletionOption.ResponseHeadersRead, silence.Token)
+                .ConfigureAwait(false);
             response.EnsureSuccessStatusCode();
             using var content = await response.Content.ReadAsStreamAsync(silence.Token).ConfigureAwait(false);
             var buffer = new byte[Block];
@@ -104,9 +118,10 @@ internal sealed partial class Downloader : IDisposable
         }
 
         var actual = Convert.ToHexStringLower(hash.GetHashAndReset());
-        if (actual != file.Sha256)
+        if (!actual.Equals(file.Sha256, StringComparison.OrdinalIgnoreCase))
             throw new InvalidDataException(
                 $"expected {file.Length} decompressed bytes with SHA-256 {file.Sha256}, got {length} with {actual}");
+        GzipTrailer.Require(stream, length);
     }
 
     [LoggerMessage(EventId = 1, Level = LogLevel.Information, Message = "Downloaded {File} from {Address} to {Folder}.")]

@@ -36,9 +36,15 @@ public sealed class IdxFile
             var compressed = file.ReadByte() == 0x1F && file.ReadByte() == 0x8B;
             file.Position = 0;
             if (!compressed)
-                return Parse(file, path, file.Length);
+                return Parse(file, file.Length);
             using var content = new GZipStream(file, CompressionMode.Decompress);
-            return Parse(content, path, null);
+            var result = Parse(content, null);
+            GzipTrailer.Require(file, 4 + (4 * result.Dimensions.Count) + result.Data.Length);
+            return result;
+        }
+        catch (InvalidDataException e)
+        {
+            throw new InvalidDataException($"'{path}' is damaged, or no IDX file of bytes: {e.Message}", e);
         }
         catch (UnauthorizedAccessException e)
         {
@@ -47,67 +53,58 @@ public sealed class IdxFile
     }
 
     /// <param name="stream">At the first byte of the header.</param>
-    /// <param name="path">For messages.</param>
     /// <param name="length">Bytes in the stream, where that is known.</param>
-    private static IdxFile Parse(Stream stream, string path, long? length)
+    private static IdxFile Parse(Stream stream, long? length)
     {
-        var header = ReadAtMost(stream, path, 4);
+        var header = ReadAtMost(stream, 4);
         if (header.Length < 4 || header[0] != 0 || header[1] != 0)
-            throw Damaged(path, "an IDX header that starts with two zero bytes", $"'{Convert.ToHexString(header)}'");
+            throw Damaged("an IDX header that starts with two zero bytes", $"'{Convert.ToHexString(header)}'");
         if (header[2] != UnsignedByte)
-            throw Damaged(path, "values of type 0x08 (unsigned byte)", $"type 0x{header[2]:X2}");
+            throw Damaged("values of type 0x08 (unsigned byte)", $"type 0x{header[2]:X2}");
         if (header[3] == 0)
-            throw Damaged(path, "at least one dimension", "none");
+            throw Damaged("at least one dimension", "none");
 
-        var sizes = ReadAtMost(stream, path, 4 * header[3]);
+        var sizes = ReadAtMost(stream, 4 * header[3]);
         if (sizes.Length < 4 * header[3])
-            throw Damaged(path, $"{header[3]} dimensions", "the end of the file among them");
+            throw Damaged($"{header[3]} dimensions", "the end of the file among them");
         var dimensions = new int[header[3]];
         var count = 1L;
         for (var i = 0; i < dimensions.Length; i++)
         {
             var size = BinaryPrimitives.ReadUInt32BigEndian(sizes.AsSpan(4 * i));
             if (size == 0 || size * (Int128)count > Array.MaxLength)
-                throw Damaged(path, $"dimensions of at least 1 and at most {Array.MaxLength} values", $"dimension {i} of size {size}");
+                throw Damaged($"dimensions of at least 1 and at most {Array.MaxLength} values", $"dimension {i} of size {size}");
             (dimensions[i], count) = ((int)size, count * size);
         }
 
         var start = 4 + sizes.Length;
         if (length is { } total && total != start + count)
-            throw Damaged(path, $"{start + count} bytes for dimensions {Format(dimensions)}", $"{total}");
-        var data = ReadAtMost(stream, path, (int)count);
+            throw Damaged($"{start + count} bytes for dimensions {Format(dimensions)}", $"{total}");
+        var data = ReadAtMost(stream, (int)count);
         if (data.Length < count)
-            throw Damaged(path, $"{count} values for dimensions {Format(dimensions)}", $"{data.Length}");
-        if (ReadAtMost(stream, path, 1).Length != 0)
-            throw Damaged(path, $"{count} values for dimensions {Format(dimensions)}", "more");
+            throw Damaged($"{count} values for dimensions {Format(dimensions)}", $"{data.Length}");
+        if (ReadAtMost(stream, 1).Length != 0)
+            throw Damaged($"{count} values for dimensions {Format(dimensions)}", "more");
         return new IdxFile(dimensions, data);
     }
 
     /// <summary>Grows with what the stream really holds, so that a header cannot ask for memory that the file does not back.</summary>
-    private static byte[] ReadAtMost(Stream stream, string path, int count)
+    private static byte[] ReadAtMost(Stream stream, int count)
     {
-        try
+        var buffer = new byte[Math.Min(count, Chunk)];
+        var filled = 0;
+        while (true)
         {
-            var buffer = new byte[Math.Min(count, Chunk)];
-            var filled = 0;
-            while (true)
-            {
-                filled += stream.ReadAtLeast(buffer.AsSpan(filled), buffer.Length - filled, throwOnEndOfStream: false);
-                if (filled < buffer.Length)
-                    return buffer[..filled];
-                if (filled == count)
-                    return buffer;
-                Array.Resize(ref buffer, (int)Math.Min(count, 2L * buffer.Length));
-            }
-        }
-        catch (InvalidDataException e)
-        {
-            throw new InvalidDataException($"'{path}' is damaged: {e.Message}", e);
+            filled += stream.ReadAtLeast(buffer.AsSpan(filled), buffer.Length - filled, throwOnEndOfStream: false);
+            if (filled < buffer.Length)
+                return buffer[..filled];
+            if (filled == count)
+                return buffer;
+            Array.Resize(ref buffer, (int)Math.Min(count, 2L * buffer.Length));
         }
     }
 
-    private static InvalidDataException Damaged(string path, string expected, string actual)
-        => new($"'{path}' is no IDX file of bytes: expected {expected}, got {actual}.");
+    private static InvalidDataException Damaged(string expected, string actual) => new($"expected {expected}, got {actual}.");
 
     private static string Format(int[] dimensions) => string.Join(" x ", dimensions);
 }

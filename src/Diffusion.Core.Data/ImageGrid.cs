@@ -62,7 +62,8 @@ public static class ImageGrid
         for (var i = 0; i < images.Length; i++)
         {
             if (!float.IsFinite(images[i]))
-                throw new ArgumentException($"Every value must be finite, got {images[i]} in image {i / (plane * channels)}.", nameof(images));
+                throw new ArgumentException(
+                    $"Every value must be finite, got {images[i]} in image {i / (plane * channels)}.", nameof(images));
             var (image, channel) = (i / (plane * channels), i / plane % channels);
             var y = padding + (image / columns * (height + padding)) + (i % plane / width);
             var x = padding + (image % columns * (width + padding)) + (i % width);

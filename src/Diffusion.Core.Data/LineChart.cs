@@ -48,7 +48,8 @@ public static class LineChart
             .Where(point => ChartAxis.Shows(point.Second, logScale))
             .ToArray();
         if (shown.Length == 0)
-            throw new ArgumentException($"A chart needs at least one {(logScale ? "positive" : "finite")} value, got none.", nameof(series));
+            throw new ArgumentException(
+                $"A chart needs at least one {(logScale ? "positive" : "finite")} value, got none.", nameof(series));
         var x = new ChartAxis(shown.Min(point => point.First), shown.Max(point => point.First), log: false, room: 0.0);
         var y = new ChartAxis(shown.Min(point => point.Second), shown.Max(point => point.Second), logScale, room: 0.04);
 
@@ -57,7 +58,9 @@ public static class LineChart
         using (var svg = XmlWriter.Create(memory, settings))
         {
             svg.WriteStartElement("svg", Namespace);
-            Attributes(svg, ("viewBox", $"0 0 {Format(Width)} {Format(Height)}"), ("font-family", "sans-serif"), ("font-size", "13"), ("fill", Ink));
+            Attributes(
+                svg, ("width", Format(Width)), ("height", Format(Height)), ("viewBox", $"0 0 {Format(Width)} {Format(Height)}"),
+                ("font-family", "sans-serif"), ("font-size", "13"), ("fill", Ink));
             Axes(svg, x, y);
             for (var i = 0; i < series.Count; i++)
                 Curve(svg, series[i], Colours[i % Colours.Length], x, y, logScale);
@@ -100,9 +103,19 @@ public static class LineChart
             Path(svg, line.X, line.Smooth(), colour, "2.5", "1", x, y, log);
     }
 
-    /// <summary>Of the points that share one column of the picture, the lowest and the highest: the same line from far fewer numbers.</summary>
+    /// <summary>
+    /// Of the points that share one column of the picture, the lowest and the highest: the same line from far fewer numbers.
+    /// </summary>
     private static void Path(
-        XmlWriter svg, IReadOnlyList<double> xs, IReadOnlyList<double> ys, string colour, string width, string opacity, ChartAxis x, ChartAxis y, bool log)
+        XmlWriter svg,
+        IReadOnlyList<double> xs,
+        IReadOnlyList<double> ys,
+        string colour,
+        string width,
+        string opacity,
+        ChartAxis x,
+        ChartAxis y,
+        bool log)
     {
         var data = new StringBuilder();
         var connected = false;

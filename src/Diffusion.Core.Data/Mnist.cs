@@ -17,7 +17,9 @@ public sealed class Mnist : IDataset
     private readonly bool _withLabels;
 
     /// <summary>Reads one of the two sets from a folder; downloads nothing.</summary>
-    /// <param name="folder">Where the files are, under their own names, as <c>train-images-idx3-ubyte</c>, with or without <c>.gz</c>.</param>
+    /// <param name="folder">
+    /// Where the files are, under their own names, as <c>train-images-idx3-ubyte</c>, with or without <c>.gz</c>.
+    /// </param>
     /// <param name="train">The training set, or else the test set.</param>
     /// <param name="imageSize">Pixels on a side, at least 28: the images are set in the middle of a black square of this size.</param>
     /// <param name="withLabels">Whether batches come with the digit as <see cref="Models.Condition.Labels"/>.</param>

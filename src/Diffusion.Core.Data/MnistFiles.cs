@@ -40,10 +40,11 @@ internal static class MnistFiles
     /// <exception cref="FileNotFoundException">There is neither.</exception>
     public static string Require(string folder, string name)
         => Find(folder, name)
-            ?? throw new FileNotFoundException($"'{name}' or '{name}.gz' is not in '{folder}'. {Advice(folder)}", Path.Combine(folder, name));
+            ?? throw new FileNotFoundException(
+                $"'{name}' or '{name}.gz' is not in '{folder}'. {Advice(folder)}", Path.Combine(folder, name));
 
     /// <summary>What to do where the files are missing.</summary>
     public static string Advice(string folder)
-        => $"Where there is a network, Mnist.OpenOrDownload fetches MNIST; elsewhere, put {string.Join(", ", All.Select(file => file.Name))} "
-            + $"into '{Path.GetFullPath(folder)}', or set {DataFolder.Variable} to a folder that holds them in a folder '{Name}'.";
+        => "Where there is a network, Mnist.OpenOrDownload fetches MNIST; elsewhere, put "
+            + $"{string.Join(", ", All.Select(file => file.Name))} into '{Path.GetFullPath(folder)}', or set {DataFolder.Variable} to a folder that holds them in a folder '{Name}'.";
 }

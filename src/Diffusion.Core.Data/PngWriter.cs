@@ -60,7 +60,8 @@ public static class PngWriter
             throw new ArgumentOutOfRangeException(nameof(channels), channels, $"An image must have 1 or 3 channels, got {channels}.");
         if ((Int128)width * height * channels != pixels.Length)
             throw new ArgumentException(
-                $"An image of {width} x {height} pixels and {channels} channels has {(Int128)width * height * channels} bytes, got {pixels.Length}.",
+                $"The pixels of {width} x {height} with {channels} channels are {(Int128)width * height * channels} bytes, "
+                    + $"got {pixels.Length}.",
                 nameof(pixels));
     }
 

@@ -2,7 +2,9 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Data;
 
-/// <summary>Data that is in memory already. The values are copied, so the tensors stay the caller's and nothing is to be disposed.</summary>
+/// <summary>
+/// Data that is in memory already. The values are copied, so the tensors stay the caller's and nothing is to be disposed.
+/// </summary>
 public sealed class TensorDataset : IDataset
 {
     private readonly float[] _values;

@@ -17,7 +17,8 @@ public sealed class LossTerms : IDisposable
     public LossTerms(Tensor loss) => Add(LossName, loss);
 
     /// <summary>[B] the value that is minimised.</summary>
-    public Tensor Loss => _terms[LossName];
+    /// <exception cref="ObjectDisposedException">The terms were disposed.</exception>
+    public Tensor Loss => _terms.TryGetValue(LossName, out var loss) ? loss : throw new ObjectDisposedException(nameof(LossTerms));
 
     /// <summary>The names, in ordinal order.</summary>
     public IEnumerable<string> Names => _terms.Keys;

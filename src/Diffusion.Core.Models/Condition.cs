@@ -7,7 +7,7 @@ namespace Diffusion.Core.Models;
 /// </summary>
 public class Condition : IDisposable
 {
-    /// <summary>[B] int64 class labels, or null where the network is unconditional. Owned by the condition.</summary>
+    /// <summary>[B] int64 class labels, or null. A network without classes does not look at them. Owned by the condition.</summary>
     public Tensor? Labels { get; init; }
 
     /// <summary>A condition on class labels, one for each sample, on the given device.</summary>

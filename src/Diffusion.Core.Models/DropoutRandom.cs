@@ -12,7 +12,7 @@ public static class DropoutRandom
     private static Generator? _current;
 
     /// <summary>The generator in use on this thread, or null for the default one.</summary>
-    internal static Generator? Current => _current;
+    public static Generator? Current => _current;
 
     /// <summary>Draws from a generator on this thread until the returned scope is disposed. Scopes nest.</summary>
     /// <param name="generator">Not disposed here. Masks are drawn on its device and moved where they are needed.</param>

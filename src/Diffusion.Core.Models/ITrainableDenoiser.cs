@@ -7,4 +7,7 @@ public interface ITrainableDenoiser : IDenoiser
 {
     /// <summary>The module that owns the parameters and buffers.</summary>
     nn.Module Module { get; }
+
+    /// <summary>The device of the parameters; null for a module without any.</summary>
+    Device? IDenoiser.Device => Module.parameters().FirstOrDefault()?.device;
 }

@@ -22,7 +22,7 @@ public sealed class MlpDenoiser : nn.Module<Tensor, Tensor, Tensor?, Tensor>, IT
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
         Options = options;
-        _linearIn = nn.Linear(options.Features, options.Width);
+        _linearIn = nn.Linear(options.Features * (1 + (2 * options.FourierFeatures)), options.Width);
         _sinusoids = new SinusoidalEmbedding(options.Width);
         _timeEmbedding = new TimeEmbedding(options.Width, options.Width);
         register_module("linear_in", _linearIn);
@@ -44,7 +44,8 @@ public sealed class MlpDenoiser : nn.Module<Tensor, Tensor, Tensor?, Tensor>, IT
 
     /// <inheritdoc/>
     /// <exception cref="ArgumentException">As for <see cref="forward"/>.</exception>
-    public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null) => call(xt, t, condition?.Labels);
+    public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
+        => call(xt, t, Options.Classes is null ? null : condition?.Labels);
 
     /// <inheritdoc/>
     public IDisposable? BeginInference() => new EvaluationMode(this);
@@ -65,7 +66,7 @@ public sealed class MlpDenoiser : nn.Module<Tensor, Tensor, Tensor?, Tensor>, IT
         var embedding = _timeEmbedding.call(_sinusoids.call(t).to(xt.dtype, xt.device));
         if (labels is not null)
             embedding.add_(_labelEmbedding!.call(labels));
-        var hidden = _linearIn.call(xt);
+        var hidden = _linearIn.call(WithFourierFeatures(xt));
         foreach (var layer in _layers)
             hidden = layer.call(hidden, embedding);
         return _linearOut.call(nn.functional.silu(hidden)).MoveToOuterDisposeScope();
@@ -75,5 +76,19 @@ public sealed class MlpDenoiser : nn.Module<Tensor, Tensor, Tensor?, Tensor>, IT
     protected override void RegisterComponents()
     {
         // Done by name in the constructor.
+    }
+
+    /// <summary>[B, D (1 + 2n)]: x, then sin and cos of each frequency.</summary>
+    private Tensor WithFourierFeatures(Tensor x)
+    {
+        var parts = new List<Tensor> { x };
+        for (var k = 0; k < Options.FourierFeatures; k++)
+        {
+            var angle = x.mul(Math.PI * Math.Pow(2, k));
+            parts.Add(angle.sin());
+            parts.Add(angle.cos());
+        }
+
+        return cat(parts, 1);
     }
 }

@@ -12,7 +12,7 @@ namespace Diffusion.Core.Models;
 /// <para>The state dict has the names of diffusers' <c>UNet2DModel</c>, whose weights fit an equal architecture.</para>
 /// <para>
 /// Parameters (<see cref="ModuleWeights.Count"/>): 35,746,307 for CIFAR-10 as in Ho et al. (widths 128, 256, 256, 256, attention at 16);
-/// 5,993,025 for 28x28 digits with the default options and one channel.
+/// 6,138,369 for 28x28 digits with the default options and one channel.
 /// </para>
 /// <para>
 /// On a device other than the CPU labels are not looked at: one outside 0..classes-1 is undefined there.
@@ -63,8 +63,10 @@ public sealed class UNet : nn.Module<Tensor, Tensor, Tensor?, Tensor>, ITrainabl
     nn.Module ITrainableDenoiser.Module => this;
 
     /// <inheritdoc/>
+    /// <remarks>A network without classes trains on labelled data as it is: it does not look at the labels.</remarks>
     /// <exception cref="ArgumentException">As for <see cref="forward"/>.</exception>
-    public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null) => call(xt, t, condition?.Labels);
+    public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
+        => call(xt, t, Options.Classes is null ? null : condition?.Labels);
 
     /// <inheritdoc/>
     public IDisposable? BeginInference() => new EvaluationMode(this);

@@ -14,7 +14,13 @@ public sealed class AncestralSolver : ISolver
 {
     /// <summary>The method for one choice of variance.</summary>
     /// <param name="variance">That of the noise added by a step; <see cref="ReverseVariance.FixedSmall"/> unless said otherwise.</param>
-    public AncestralSolver(IReverseVariance? variance = null) => Variance = variance ?? ReverseVariance.FixedSmall;
+    /// <exception cref="ArgumentException">The variance is learned: it is an answer of the network, not a number.</exception>
+    public AncestralSolver(IReverseVariance? variance = null)
+    {
+        Variance = variance ?? ReverseVariance.FixedSmall;
+        if (Variance.IsLearned)
+            throw new ArgumentException($"The variance must be fixed, got '{Variance.Name}', which the network answers with.", nameof(variance));
+    }
 
     /// <summary>The variance of the noise added by a step.</summary>
     public IReverseVariance Variance { get; }

@@ -28,7 +28,7 @@ public class DiffusionSampler : ISampler
             RequireDetermined(grid.Times[k], grid.Levels[k]);
         var start = grid.Levels[0];
         InitialScale = Options.InitialScale is { } scale
-            ? Guard.Positive(scale, nameof(options))
+            ? Guard.Positive(scale, "options.InitialScale")
             : Math.Sqrt((start.Alpha * start.Alpha) + (start.Sigma * start.Sigma));
     }
 

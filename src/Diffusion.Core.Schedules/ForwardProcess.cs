@@ -12,6 +12,7 @@ public class ForwardProcess : IDisposable
 {
     private readonly ScheduledPair _marginal;
     private readonly ConcurrentDictionary<IPrediction, ScheduledPair> _targets = new();
+    private bool _disposed;
 
     /// <summary>The forward process of a schedule.</summary>
     public ForwardProcess(INoiseSchedule schedule)
@@ -42,6 +43,7 @@ public class ForwardProcess : IDisposable
     public Tensor Target(IPrediction prediction, Tensor x0, Tensor t, Tensor noise)
     {
         ArgumentNullException.ThrowIfNull(prediction);
+        ObjectDisposedException.ThrowIf(_disposed, this);
         return _targets.GetOrAdd(prediction, key => new ScheduledPair(Schedule, key.Target)).Apply(t, x0, noise);
     }
 
@@ -57,6 +59,7 @@ public class ForwardProcess : IDisposable
     {
         if (!disposing)
             return;
+        _disposed = true;
         _marginal.Dispose();
         foreach (var target in _targets.Values)
             target.Dispose();

@@ -6,7 +6,11 @@ namespace Diffusion.Core.Schedules;
 /// Seeds as a function of what they are for: (seed, step, rank) in training, (seed, sample index) in sampling, so that neither batch
 /// size, process count nor resuming changes a random draw.
 /// </summary>
-/// <remarks>Mixing: the finaliser of SplitMix64 (Steele, Lea and Flood 2014), applied to each word in turn.</remarks>
+/// <remarks>
+/// Mixing: the finaliser of SplitMix64 (Steele, Lea and Flood 2014), applied to each word in turn. Seeds that differ in one word never
+/// meet. libtorch's generator on the CPU reads the lower 32 bits of a seed, so that there two of n uses draw alike with a chance of
+/// about n^2 / 2^33; its generators on other devices read all 64.
+/// </remarks>
 public static class SeedSequence
 {
     /// <summary>A 64-bit seed from a root seed and the words that tell one use from another.</summary>

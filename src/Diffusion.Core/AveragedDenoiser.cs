@@ -12,12 +12,12 @@ internal sealed class AveragedDenoiser(ITrainableDenoiser model, UpdateEngine en
 {
     private readonly Lock _lock = new();
     private Tensor? _trainedWeights;
-    private List<(nn.Module Module, bool Training)> _modes = [];
+    private EvaluationMode? _evaluation;
     private int _scopes;
     private bool _stepping;
     private bool _disposed;
 
-    /// <summary>Where the weights are.</summary>
+    /// <inheritdoc/>
     public Device? Device => engine.Parameters.Device;
 
     /// <inheritdoc/>
@@ -89,9 +89,7 @@ internal sealed class AveragedDenoiser(ITrainableDenoiser model, UpdateEngine en
         using var gradientsOff = no_grad();
         _trainedWeights = engine.Parameters.Values.clone().DetachFromDisposeScope();
         engine.Parameters.Values.copy_(engine.Average);
-        // Parents come before their children, so that setting the modes again in this order restores each.
-        _modes = [(model.Module, model.Module.training), .. model.Module.named_modules().Select(m => (m.module, m.module.training))];
-        model.Module.eval();
+        _evaluation = new EvaluationMode(model.Module);
     }
 
     private void SwapOut()
@@ -102,9 +100,8 @@ internal sealed class AveragedDenoiser(ITrainableDenoiser model, UpdateEngine en
         engine.Parameters.Values.copy_(_trainedWeights);
         _trainedWeights.Dispose();
         _trainedWeights = null;
-        foreach (var (module, training) in _modes)
-            module.train(training);
-        _modes = [];
+        _evaluation?.Dispose();
+        _evaluation = null;
     }
 
     private void End()

@@ -109,6 +109,8 @@ public sealed partial class DdpmTrainer : IDisposable
         var noise = randn(x0.shape, dtype: parameters.Dtype, device: parameters.Device, generator: noiseDraws);
 
         parameters.ZeroGradients();
+        using var networkDraws = SeedSequence.Generator(parameters.Device, _options.Seed, RandomStream.Network, Step, Rank);
+        using var dropout = DropoutRandom.Use(networkDraws);
         using var terms = _loss.Evaluate(_model, _process, x0, t, noise, condition);
         var loss = terms.Loss.mean();
         loss.backward();
@@ -126,5 +128,6 @@ public sealed partial class DdpmTrainer : IDisposable
         _disposed = true;
         _ema.Dispose();
         _engine.Dispose();
+        _process.Dispose();
     }
 }

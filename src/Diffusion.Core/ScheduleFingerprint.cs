@@ -34,7 +34,11 @@ internal sealed record ScheduleFingerprint(
         for (var i = 0; i < Times; i++)
         {
             if (Alphas.Count != Times || Sigmas.Count != Times || !Near(Alphas[i], actual.Alphas[i]) || !Near(Sigmas[i], actual.Sigmas[i]))
-                return Text($"alpha {Alphas.ElementAtOrDefault(i)}, sigma {Sigmas.ElementAtOrDefault(i)} at time {MinTime + ((MaxTime - MinTime) * i / (Times - 1))}, not {actual.Alphas[i]}, {actual.Sigmas[i]}");
+            {
+                var t = MinTime + ((MaxTime - MinTime) * i / (Times - 1));
+                return Text(
+                    $"alpha {Alphas.ElementAtOrDefault(i):G6}, sigma {Sigmas.ElementAtOrDefault(i):G6} at time {t}, not {actual.Alphas[i]:G6}, {actual.Sigmas[i]:G6}");
+            }
         }
 
         return null;

@@ -58,7 +58,9 @@ internal static class Guard
     {
         ArgumentNullException.ThrowIfNull(first, firstName);
         ArgumentNullException.ThrowIfNull(second, secondName);
-        if (first.dtype != second.dtype || first.device_type != second.device_type || first.device_index != second.device_index)
+        var sameDevice = first.device_type == second.device_type
+            && (first.device_type == TorchSharp.DeviceType.CPU || first.device_index == second.device_index);
+        if (first.dtype != second.dtype || !sameDevice)
             throw new ArgumentException(
                 $"{secondName} must be {first.dtype} on {first.device} as {firstName} is, got {second.dtype} on {second.device}.", secondName);
     }

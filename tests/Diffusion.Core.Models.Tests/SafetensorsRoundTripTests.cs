@@ -1,3 +1,4 @@
+using System.Text;
 using Diffusion.Core.Testing;
 using static TorchSharp.torch;
 
@@ -109,6 +110,45 @@ public class SafetensorsRoundTripTests
             foreach (var tensor in Safetensors.Load(path).Values)
                 tensor.Dispose();
         }).Should().Be(0);
+    }
+
+    [Fact]
+    public void Tensors_longer_than_one_piece_come_back()
+    {
+        using var folder = new TemporaryFolder();
+        using var scope = NewDisposeScope();
+        var path = folder.File("pieces.safetensors");
+        var length = (1 << 24) + 3;
+        var values = arange(length, dtype: ScalarType.Int64).remainder(251).to(ScalarType.Byte);
+
+        Safetensors.Save(path, [new("x", values)]);
+        var read = Safetensors.Load(path)["x"];
+
+        read.bytes.SequenceEqual(values.bytes).Should().BeTrue();
+    }
+
+    [Fact]
+    public void Tensors_beyond_2_GiB_are_found()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "The file is one large hole, which NTFS would fill.");
+        using var folder = new TemporaryFolder();
+        using var scope = NewDisposeScope();
+        var path = folder.File("large.safetensors");
+        const long Hole = 3_000_000_000;
+        var header = $"{{\"hole\":{{\"dtype\":\"U8\",\"shape\":[{Hole}],\"data_offsets\":[0,{Hole}]}},"
+            + $"\"last\":{{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[{Hole},{Hole + 2}]}}}}";
+        using (var stream = File.Create(path))
+        {
+            stream.Write(BitConverter.GetBytes((ulong)header.Length));
+            stream.Write(Encoding.UTF8.GetBytes(header));
+            stream.Seek(Hole, SeekOrigin.Current);
+            stream.Write([7, 9]);
+        }
+
+        using var file = SafetensorsFile.Open(path);
+
+        file["hole"].ByteCount.Should().Be(Hole);
+        file.Read("last").bytes.ToArray().Should().Equal(7, 9);
     }
 
     [Fact]

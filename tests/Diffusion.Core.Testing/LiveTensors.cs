@@ -9,6 +9,10 @@ public static class LiveTensors
     public static long Change(Action action)
     {
         ArgumentNullException.ThrowIfNull(action);
+
+        // What others left to finalisers goes first, so that it is not taken for freed by the action.
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
         var before = torch.Tensor.TotalCount;
         action();
         return torch.Tensor.TotalCount - before;

@@ -14,7 +14,6 @@ public class DeviceTests
         x.device_type.Should().Be(DeviceType.CPU);
         x.device_index.Should().Be(-1);
         x.device.ToString().Should().Be("cpu");
-        x.is_cpu().Should().BeTrue();
     }
 
     [Theory]
@@ -68,11 +67,14 @@ public class DeviceTests
             x.device.ToString().Should().Be("cuda:0");
             using var back = x.cpu();
             back.ShouldHold(0, 0);
+            CUDA.type.Should().Be(DeviceType.CUDA);
         }
         else
         {
             cuda.device_count().Should().Be(0);
             using var x = zeros([2]);
+            ((Action)(() => x.cuda())).Should().Throw<InvalidOperationException>();
+            ((Action)(() => _ = CUDA)).Should().Throw<InvalidOperationException>();
             ((Action)(() => x.to(new Device("cuda:0")))).Should().Throw<InvalidOperationException>();
             ((Action)(() => zeros([2], device: new Device("cuda:0")))).Should().Throw<InvalidOperationException>();
         }

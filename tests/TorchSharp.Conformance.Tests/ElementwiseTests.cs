@@ -32,6 +32,9 @@ public class ElementwiseTests
         ["clamp"] = (x => x.clamp(-1, 1), x => Math.Clamp(x, -1.0, 1.0)),
         ["clamp below"] = (x => x.clamp(min: -1), x => Math.Max(x, -1.0)),
         ["clamp above"] = (x => x.clamp(max: 1), x => Math.Min(x, 1.0)),
+        ["clamp_min"] = (x => x.clamp_min(-1), x => Math.Max(x, -1.0)),
+        ["clamp_max"] = (x => x.clamp_max(1), x => Math.Min(x, 1.0)),
+        ["remainder"] = (x => x.remainder(2), x => x - (2 * Math.Floor(x / 2))),
         ["add a number"] = (x => x.add(1.5), x => x + 1.5),
         ["subtract a number"] = (x => x.sub(1.5), x => x - 1.5),
         ["multiply by a number"] = (x => x.mul(1.5), x => x * 1.5),
@@ -120,6 +123,7 @@ public class ElementwiseTests
         x.gt(y).ShouldHold(0, 0, 1);
         x.ge(y).ShouldHold(0, 1, 1);
         x.eq(2).ShouldHold(0, 1, 0);
+        x.ne(2).ShouldHold(1, 0, 1);
         x.gt(2).ShouldHold(0, 0, 1);
         x.lt(2).ShouldHold(1, 0, 0);
         x.ge(2).ShouldHold(0, 1, 1);
@@ -178,7 +182,6 @@ public class ElementwiseTests
         var b = Values.Double([2], 3, 8);
         var c = Values.Double([2], 2, 4);
 
-        a.lerp(b, 0.25).ShouldHold(1.5, 3.5);
         a.lerp(b, Values.Double([2], 0.5, 0.25)).ShouldHold(2, 3.5);
         a.addcmul(b, c, 0.5).ShouldHold(4, 18);
         a.addcdiv(b, c, 2).ShouldHold(4, 6);

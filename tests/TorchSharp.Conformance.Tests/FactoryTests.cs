@@ -21,6 +21,8 @@ public class FactoryTests
         zeros([2]).ShouldHold(0, 0);
         ones([2]).ShouldHold(1, 1);
         full([2], 1.5).ShouldHold(1.5, 1.5);
+        full([2], 1).dtype.Should().Be(ScalarType.Int64, "the number decides the type of full");
+        full([2], 1.0).dtype.Should().Be(ScalarType.Float32);
     }
 
     [Fact]
@@ -33,6 +35,32 @@ public class FactoryTests
         empty([1], dtype: ScalarType.BFloat16).dtype.Should().Be(ScalarType.BFloat16);
         zeros([]).ShouldHaveShape();
         zeros([0, 3]).numel().Should().Be(0);
+    }
+
+    [Fact]
+    public void Sizes_may_be_given_one_by_one_or_as_an_array()
+    {
+        using var scope = NewDisposeScope();
+        zeros(2).ShouldHaveShape(2);
+        zeros(2, 3).ShouldHaveShape(2, 3);
+        zeros(2, 3, 4).ShouldHaveShape(2, 3, 4);
+        zeros(2, 3, 4, 5).ShouldHaveShape(2, 3, 4, 5);
+        ones(2).ShouldHaveShape(2);
+        ones(2, 3).ShouldHaveShape(2, 3);
+        ones(2, 3, 4).ShouldHaveShape(2, 3, 4);
+        ones(2, 3, 4, 5).ShouldHaveShape(2, 3, 4, 5);
+        empty(2, 3).ShouldHaveShape(2, 3);
+        empty(2, 3, 4).ShouldHaveShape(2, 3, 4);
+        rand(2).ShouldHaveShape(2);
+        randn(2).ShouldHaveShape(2);
+        randn(2, 3).ShouldHaveShape(2, 3);
+        randn(2, 3, 4).ShouldHaveShape(2, 3, 4);
+        randn(2, 3, 4, 5).ShouldHaveShape(2, 3, 4, 5);
+
+        long[] shape = [2, 3];
+        Tensor[] all = [zeros(shape), ones(shape), empty(shape), rand(shape), randn(shape), full(shape, 1.5), randint(0L, 9L, shape)];
+        foreach (var x in all)
+            x.ShouldHaveShape(2, 3);
     }
 
     [Fact]
@@ -70,7 +98,8 @@ public class FactoryTests
         using var scope = NewDisposeScope();
         var like = Values.Double([2, 3], 1, 2, 3, 4, 5, 6).requires_grad_();
 
-        foreach (var x in new[] { zeros_like(like), ones_like(like), empty_like(like), full_like(like, 4), rand_like(like), randn_like(like) })
+        Tensor[] all = [zeros_like(like), ones_like(like), empty_like(like), full_like(like, 4), rand_like(like), randn_like(like)];
+        foreach (var x in all)
         {
             x.ShouldHaveShape(2, 3);
             x.dtype.Should().Be(ScalarType.Float64);
@@ -80,8 +109,6 @@ public class FactoryTests
         zeros_like(like)[0].ShouldHold(0, 0, 0);
         ones_like(like)[0].ShouldHold(1, 1, 1);
         full_like(like, 4)[0].ShouldHold(4, 4, 4);
-        like.zeros_like()[0].ShouldHold(0, 0, 0);
-        like.ones_like()[0].ShouldHold(1, 1, 1);
     }
 
     [Fact]

@@ -63,6 +63,31 @@ public class GeneratorTests
     }
 
     [Fact]
+    public void A_generator_knows_its_device_and_can_be_disposed_twice()
+    {
+        var generator = new Generator(1);
+        generator.device.type.Should().Be(DeviceType.CPU);
+        generator.Dispose();
+        generator.Dispose();
+    }
+
+    [Theory]
+    [InlineData(15)]
+    [InlineData(16)]
+    [InlineData(17)]
+    [InlineData(33)]
+    public void Normal_draws_of_any_number_are_the_same_again(int count)
+    {
+        // Sixteen and more are drawn in blocks; the last block overlaps the one before.
+        using var scope = NewDisposeScope();
+        using var first = new Generator(6);
+        using var second = new Generator(6);
+        var x = Values.Of(randn([count], generator: first));
+        x.Should().Equal(Values.Of(randn([count], generator: second)));
+        x.Distinct().Should().HaveCount(count);
+    }
+
+    [Fact]
     public void Seeding_again_starts_over()
     {
         using var scope = NewDisposeScope();
@@ -116,7 +141,8 @@ public class GeneratorTests
         generator.manual_seed(0);
         rand([3], dtype: ScalarType.Float64, generator: generator).ShouldHold(0.9700530018065531, 0.707819864399788, 0.45938294312745087);
         generator.manual_seed(0);
-        randn([3], dtype: ScalarType.Float64, generator: generator).ShouldBeNear(1e-15, 1.5409961082440433, -0.2934289057609464, -2.1787893820745574);
+        randn([3], dtype: ScalarType.Float64, generator: generator)
+            .ShouldBeNear(1e-15, 1.5409961082440433, -0.2934289057609464, -2.1787893820745574);
         generator.manual_seed(0);
         randperm(8, generator: generator).ShouldHold(4, 0, 7, 3, 2, 5, 1, 6);
     }

@@ -17,6 +17,8 @@ public class IndexingTests
         x[1, 2].ShouldHold(20, 21, 22, 23);
         x[1, 2, 3].ShouldHold(23);
         x[-1, -1, -1].ShouldHold(23);
+        x.select(2, 1).ShouldHold(1, 5, 9, 13, 17, 21);
+        x.select(-1, -1).ShouldHold(3, 7, 11, 15, 19, 23);
         x[1].fill_(0);
         x[1, 2, 3].ShouldHold(0);
     }
@@ -97,6 +99,9 @@ public class IndexingTests
         x.ShouldHold(1, 1, 1, 0, 0, 0);
         x[1, 2] = tensor(5f);
         x.ShouldHold(1, 1, 1, 0, 0, 5);
+        var deep = zeros([1, 1, 1, 2]);
+        deep[0, 0, 0, 1] = tensor(5f);
+        deep.ShouldHold(0, 5);
         x[TensorIndex.Ellipsis, 0] = tensor(7f);
         x.ShouldHold(7, 1, 1, 7, 0, 5);
         x[TensorIndex.Colon, TensorIndex.Slice(1)] = zeros([2, 2]);

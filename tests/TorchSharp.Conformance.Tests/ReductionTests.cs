@@ -74,6 +74,32 @@ public class ReductionTests
     }
 
     [Fact]
+    public void The_norm_over_a_dimension()
+    {
+        using var scope = NewDisposeScope();
+        var x = Values.Double([2, 2], 3, 4, -6, 8);
+
+        x.norm(1).ShouldBeNear(1e-15, 5, 10);
+        x.norm(1, keepdim: true).ShouldHaveShape(2, 1);
+        x.norm(0, p: 1f).ShouldBeNear(1e-15, 9, 12);
+        x.norm(0, p: float.PositiveInfinity).ShouldHold(6, 8);
+    }
+
+    [Fact]
+    public void The_largest_values_in_order()
+    {
+        using var scope = NewDisposeScope();
+        var x = Values.Double([2, 4], 1, 4, 2, 3, 8, 5, 7, 6);
+
+        var (values, indices) = x.topk(2);
+        values.ShouldHold(4, 3, 8, 7);
+        indices.ShouldHold(1, 3, 0, 2);
+        indices.dtype.Should().Be(ScalarType.Int64);
+        x.topk(1, dim: 0).values.ShouldHold(8, 5, 7, 6);
+        x.topk(2, dim: -1, largest: false, sorted: true).values.ShouldHold(1, 2, 5, 6);
+    }
+
+    [Fact]
     public void Deviation_over_a_dimension_is_unbiased_unless_said_otherwise()
     {
         using var scope = NewDisposeScope();
@@ -141,6 +167,8 @@ public class ReductionTests
 
         a.matmul(b).ShouldHold(4, 5, 10, 11);
         a.unsqueeze(0).bmm(b.unsqueeze(0)).ShouldHold(4, 5, 10, 11);
+        a.mm(b).ShouldHold(4, 5, 10, 11);
+        a.mm(a.t()).ShouldHold(14, 32, 32, 77);
         a.matmul(Values.Double([3], 1, 1, 1)).ShouldHold(6, 15);
         a.expand(4, 2, 3).matmul(b).ShouldHaveShape(4, 2, 2);
     }

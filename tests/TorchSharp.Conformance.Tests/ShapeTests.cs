@@ -83,7 +83,8 @@ public class ShapeTests
     public void Moving_to_the_device_and_type_it_has_is_the_same_memory_in_a_new_object()
     {
         using var x = zeros([2]);
-        foreach (var move in new Func<Tensor>[] { () => x.to(CPU), () => x.to(ScalarType.Float32), () => x.to(ScalarType.Float32, CPU), x.cpu })
+        Func<Tensor>[] moves = [() => x.to(CPU), () => x.to(ScalarType.Float32), () => x.to(ScalarType.Float32, CPU), x.cpu];
+        foreach (var move in moves)
         {
             using var same = move();
             same.Should().NotBeSameAs(x);
@@ -100,6 +101,7 @@ public class ShapeTests
         var x = Numbers(2, 3);
 
         x.permute(1, 0).ShouldHold(0, 3, 1, 4, 2, 5);
+        x.t().ShouldHold(0, 3, 1, 4, 2, 5);
         x.transpose(-1, -2).ShouldHold(0, 3, 1, 4, 2, 5);
         x.permute(1, 0).stride().Should().Equal(1, 3);
         x.permute(1, 0).is_contiguous().Should().BeFalse();
@@ -177,6 +179,37 @@ public class ShapeTests
         stack([a, b]).ShouldHaveShape(2, 1, 2);
         stack([a, b], 1).ShouldHaveShape(1, 2, 2);
         stack([a, b], -1).ShouldHold(1, 3, 2, 4);
+    }
+
+    [Fact]
+    public void Cat_takes_arrays_and_lists()
+    {
+        using var scope = NewDisposeScope();
+        var a = Values.Float([1, 2], 1, 2);
+
+        cat(new[] { a, a }, 0).ShouldHold(1, 2, 1, 2);
+        cat(new List<Tensor> { a, a, a }, 1).ShouldHaveShape(1, 6);
+        stack(new List<Tensor> { a, a }).ShouldHaveShape(2, 1, 2);
+    }
+
+    [Fact]
+    public void Cat_of_one_tensor_is_a_new_object_of_the_same_memory_and_of_none_an_error()
+    {
+        using var scope = NewDisposeScope();
+        var a = Values.Float([1, 2], 1, 2);
+        foreach (var joined in new[] { cat([a]), cat(new[] { a }), cat(new List<Tensor> { a }, 1) })
+        {
+            joined.Should().NotBeSameAs(a);
+            a.fill_(1);
+            joined.fill_(0);
+            a.ShouldHold(0, 0);
+        }
+
+        a.fill_(1);
+        stack([a]).fill_(0);
+        a.ShouldHold(1, 1);
+        ((Action)(() => cat(new List<Tensor>()))).Should().Throw<ArgumentException>();
+        ((Action)(() => cat(Array.Empty<Tensor>()))).Should().Throw<ArgumentException>();
     }
 
     [Fact]

@@ -19,7 +19,7 @@ public sealed class Embedding : nn.Module<Tensor, Tensor>
         if (_padding >= 0)
         {
             using var row = values.select(0, _padding);
-            row.zero_();
+            row.fill_(0);
         }
 
         register_parameter("weight", new Parameter(values.to(dtype ?? values.dtype, device ?? CPU, disposeAfter: true)));

@@ -92,7 +92,7 @@ public static partial class torch
                 foreach (var (label, buffer) in named_buffers(false).ToArray())
                 {
                     var type = dtype is not null && (buffer.is_floating_point() || buffer.is_complex()) ? dtype.Value : buffer.dtype;
-                    if (!WillCopy(buffer, type, device ?? buffer.device))
+                    if (!WillCopy(buffer, dtype ?? buffer.dtype, device ?? buffer.device))
                         continue;
                     var moved = buffer.to(type, device ?? buffer.device, disposeAfter: true).DetachFromDisposeScope();
                     ConditionallyRegisterBuffer(label, moved);

@@ -119,7 +119,7 @@ public static partial class torch
                     if (set_to_none)
                         parameter.grad = null;
                     else
-                        gradient.zero_();
+                        gradient.fill_(0);
                 }
             }
 

@@ -32,13 +32,15 @@ public static partial class torch
 
             public static Tensor ones_(Tensor tensor) => Untracked(tensor, t => t.fill_(1));
 
-            public static Tensor zeros_(Tensor tensor) => Untracked(tensor, t => t.zero_());
+            public static Tensor zeros_(Tensor tensor) => Untracked(tensor, t => t.fill_(0));
 
+            /// <summary>Uniform draws from the global generator; the one given is ignored, as it is in TorchSharp.</summary>
             public static Tensor uniform_(Tensor tensor, double low = 0, double high = 1, Generator? generator = null)
-                => Untracked(tensor, t => t.uniform_(low, high, generator));
+                => Untracked(tensor, t => t.uniform_(low, high));
 
+            /// <summary>Normal draws from the global generator; the one given is ignored, as it is in TorchSharp.</summary>
             public static Tensor normal_(Tensor tensor, double mean = 0, double std = 1, Generator? generator = null)
-                => Untracked(tensor, t => t.normal_(mean, std, generator));
+                => Untracked(tensor, t => t.normal_(mean, std));
 
             public static Tensor xavier_uniform_(Tensor tensor, double gain = 1.0)
             {

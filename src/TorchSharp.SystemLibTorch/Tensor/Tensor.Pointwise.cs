@@ -147,7 +147,8 @@ public static partial class torch
 
         public Tensor relu_() => InPlace(ReluInPlace);
 
-        public Tensor zero_() => InPlace(ZeroInPlace);
+        /// <summary>Zeroes this tensor; what it returns is a new object of the same memory, unlike all others in place.</summary>
+        public Tensor zero_() => InPlace(ZeroInPlace).alias();
 
         public Tensor floor_() => InPlace(FloorInPlace);
 

@@ -10,11 +10,17 @@ public static partial class torch
     private static readonly Operator CDist = new("cdist");
     private static readonly Operator Einsum = new("einsum");
 
-    public static Tensor cat(IList<Tensor> tensors, long dim = 0) => Cat.Call(tensors.ToArray(), dim);
+    public static Tensor cat(IList<Tensor> tensors, long dim = 0) => cat(tensors.ToArray(), dim);
 
-    public static Tensor cat(Tensor[] tensors, long dim = 0) => Cat.Call(tensors, dim);
+    /// <summary>The tensors one after the other; of a single one, that tensor's own memory.</summary>
+    public static Tensor cat(Tensor[] tensors, long dim = 0) => tensors.Length switch
+    {
+        0 => throw new ArgumentException("There must be at least one tensor to join.", nameof(tensors)),
+        1 => tensors[0].alias(),
+        _ => Cat.Call(tensors, dim),
+    };
 
-    public static Tensor cat(ReadOnlySpan<Tensor> tensors, long dim = 0) => Cat.Call(tensors.ToArray(), dim);
+    public static Tensor cat(ReadOnlySpan<Tensor> tensors, long dim = 0) => cat(tensors.ToArray(), dim);
 
     public static Tensor stack(IEnumerable<Tensor> tensors, long dim = 0) => Stack.Call(tensors.ToArray(), dim);
 

@@ -7,9 +7,9 @@ internal sealed class ReplayNoise(Func<int, Tensor, Tensor> draw) : INoiseSource
 {
     public int Draws { get; private set; }
 
+    public bool IsDisposed { get; private set; }
+
     public Tensor Draw(Tensor like) => draw(Draws++, like);
 
-    public void Dispose()
-    {
-    }
+    public void Dispose() => IsDisposed = true;
 }

@@ -8,7 +8,8 @@ internal static class TensorAssertions
     /// <summary>The elements in row-major order.</summary>
     public static double[] Values(this Tensor tensor)
     {
-        using var host = tensor.to(ScalarType.Float64).cpu().contiguous();
+        using var scope = NewDisposeScope();
+        var host = tensor.to(ScalarType.Float64).cpu().contiguous();
         return host.data<double>().ToArray();
     }
 

@@ -11,13 +11,15 @@ public sealed class TinyDenoiser : nn.Module<Tensor, Tensor, Tensor>, ITrainable
     private readonly Linear _first;
     private readonly Linear _second;
     private readonly Linear _unused;
+    private readonly SeededDropout _dropout;
 
-    public TinyDenoiser(long seed = 1, long width = 16, ScalarType dtype = ScalarType.Float32)
+    public TinyDenoiser(long seed = 1, long width = 16, ScalarType dtype = ScalarType.Float32, double dropout = 0.0)
         : base(nameof(TinyDenoiser))
     {
         _first = nn.Linear(3, width);
         _second = nn.Linear(width, 2);
         _unused = nn.Linear(5, 1);
+        _dropout = new SeededDropout(dropout);
         RegisterComponents();
         register_buffer("scale", tensor(new[] { 1e-3f }));
         Randomise(seed);
@@ -37,7 +39,7 @@ public sealed class TinyDenoiser : nn.Module<Tensor, Tensor, Tensor>, ITrainable
         using var scope = NewDisposeScope();
         var time = t.to(xt.dtype).mul(get_buffer("scale")!.to(xt.dtype)).unsqueeze(1);
         var hidden = nn.functional.silu(_first.call(cat([xt, time], 1)));
-        return _second.call(hidden).MoveToOuterDisposeScope();
+        return _second.call(_dropout.call(hidden)).MoveToOuterDisposeScope();
     }
 
     private void Randomise(long seed)

@@ -1,0 +1,93 @@
+using Diffusion.Core.Testing;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models.Tests;
+
+[Trait(Category.Name, Category.Fault)]
+public class UNetFaultTests
+{
+    private static readonly UNetOptions Small = new() { ImageSize = 8, Channels = 1, Width = 8, Multipliers = [1, 2], LayersPerBlock = 1 };
+
+    /// <summary>What is wrong, how, and what the message must say.</summary>
+    public static TheoryData<string, UNetOptions, string> BadOptions => new()
+    {
+        { "no image", Small with { ImageSize = 0 }, "*ImageSize*greater than 0*0*" },
+        { "no channels", Small with { Channels = 0 }, "*Channels*greater than 0*0*" },
+        { "no output", Small with { OutChannels = -1 }, "*OutChannels*greater than 0*-1*" },
+        { "no width", Small with { Width = 0 }, "*positive width*0*" },
+        { "no levels", Small with { Multipliers = [] }, "*at least one level*" },
+        { "empty widths", Small with { LevelWidths = [] }, "*at least one level*" },
+        { "a level without width", Small with { LevelWidths = [8, 0] }, "*positive width*8, 0*" },
+        { "no layers", Small with { LayersPerBlock = 0 }, "*LayersPerBlock*greater than 0*0*" },
+        { "dropout of everything", Small with { Dropout = 1 }, "*Dropout*[0, 1)*1*" },
+        { "no dropout number", Small with { Dropout = double.NaN }, "*Dropout*[0, 1)*NaN*" },
+        { "groups that do not divide", Small with { GroupNormGroups = 3 }, "*GroupNormGroups*3*8*" },
+        { "no groups", Small with { GroupNormGroups = 0 }, "*GroupNormGroups*greater than 0*0*" },
+        { "no epsilon", Small with { NormEpsilon = 0 }, "*NormEpsilon*greater than 0*0*" },
+        { "odd width", Small with { LevelWidths = [9] }, "*even width*9*" },
+        { "shift beyond the frequencies", Small with { FrequencyShift = 4 }, "*FrequencyShift*4*" },
+        { "attention nowhere", Small with { AttentionResolutions = [5] }, "*AttentionResolutions*8, 4*got 5*" },
+        { "heads that do not divide", Small with { AttentionResolutions = [4], HeadWidth = 5 }, "*HeadWidth*5*16*" },
+        { "middle heads that do not divide", Small with { HeadWidth = 5 }, "*HeadWidth*5*16*" },
+        { "no head", Small with { HeadWidth = 0 }, "*HeadWidth*greater than 0*0*" },
+        { "no classes", Small with { Classes = 0 }, "*Classes*greater than 0*0*" },
+        { "too much padding", Small with { DownsamplePadding = 2 }, "*DownsamplePadding*[0, 1]*2*" },
+        { "too small for its levels", Small with { ImageSize = 1, DownsamplePadding = 0 }, "*ImageSize*at least 2*1*" },
+    };
+
+    [Theory]
+    [MemberData(nameof(BadOptions))]
+    public void Options_that_do_not_fit_are_refused(string what, UNetOptions options, string message)
+        => FluentActions.Invoking(() => new UNet(options)).Should().Throw<ArgumentException>(what).WithMessage(message);
+
+    [Fact]
+    public void Data_of_a_wrong_shape_type_or_size_is_refused_before_native_code()
+    {
+        using var scope = NewDisposeScope();
+        using var unet = new UNet(Small);
+        using var asymmetric = new UNet(Small with { DownsamplePadding = 0 });
+        var x = zeros(2, 1, 8, 8);
+        var t = tensor(new long[] { 1, 2 });
+
+        Refused(unet, zeros(2, 3, 8, 8), t, null, "*xt*[*, 1, *, *]*[2, 3, 8, 8]*");
+        Refused(unet, zeros(1, 8, 8), t, null, "*xt*[*, 1, *, *]*[1, 8, 8]*");
+        Refused(unet, zeros(0, 1, 8, 8), zeros([0], dtype: ScalarType.Int64), null, "*at least one sample*");
+        Refused(unet, x.to(ScalarType.Float64), t, null, "*Float32*Float64*");
+        Refused(unet, x, tensor(new long[] { 1 }), null, "*t must have shape [2]*[1]*");
+        Refused(unet, x, tensor(5L), null, "*t must have shape [2]*[]*");
+        Refused(unet, x, tensor(new[] { 1, 2 }), null, "*Int64 or floating point*Int32*");
+        Refused(asymmetric, zeros(2, 1, 1, 8), t, null, "*at least 2 by 2*[2, 1, 1, 8]*");
+    }
+
+    [Fact]
+    public void Labels_are_required_exactly_where_there_are_classes()
+    {
+        using var scope = NewDisposeScope();
+        using var unconditional = new UNet(Small);
+        using var conditional = new UNet(Small with { Classes = 3 });
+        var x = zeros(2, 1, 8, 8);
+        var t = tensor(new long[] { 1, 2 });
+
+        Refused(unconditional, x, t, tensor(new long[] { 0, 1 }), "*no classes*");
+        Refused(conditional, x, t, null, "*3 classes*none*");
+        Refused(conditional, x, t, tensor(new long[] { 0 }), "*labels*[2]*[1]*");
+        Refused(conditional, x, t, tensor(new[] { 0, 1 }), "*Int64*Int32*");
+        Refused(conditional, x, t, tensor(new long[] { 0, 3 }), "*[0, 2]*3*");
+        Refused(conditional, x, t, tensor(new long[] { -1, 0 }), "*[0, 2]*-1*");
+        FluentActions.Invoking(() => conditional.Predict(x, t)).Should().Throw<ArgumentException>().WithMessage("*3 classes*none*");
+    }
+
+    [Fact]
+    public void A_refused_call_leaves_no_tensors_behind()
+    {
+        using var unet = new UNet(Small with { Classes = 3 });
+        using var x = zeros(2, 1, 8, 8);
+        using var t = tensor(new long[] { 1, 2 });
+        using var labels = tensor(new long[] { 0, 7 });
+
+        LiveTensors.Change(() => Refused(unet, x, t, labels, "*7*")).Should().Be(0);
+    }
+
+    private static void Refused(UNet unet, Tensor x, Tensor t, Tensor? labels, string message)
+        => FluentActions.Invoking(() => unet.call(x, t, labels)).Should().Throw<ArgumentException>().WithMessage(message);
+}

@@ -1,0 +1,174 @@
+using Diffusion.Core.Models;
+using Diffusion.Core.Samplers.Tests.Support;
+using Diffusion.Core.Schedules;
+using Diffusion.Core.Testing;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Samplers.Tests;
+
+[Trait(Category.Name, Category.Fault)]
+public class SamplerFaultTests
+{
+    private static readonly DiffusionSampler _sampler = new DdimSampler(DiscreteSchedule.Linear(), 4);
+
+    [Fact]
+    public void An_answer_of_another_shape_is_refused()
+        => Refused(x => x.narrow(0, 0, 1).clone(), "The denoiser must answer with the shape of its input, [2, 3], got [1, 3].");
+
+    [Fact]
+    public void An_answer_with_a_learned_variance_is_refused()
+        => Refused(x => cat([x, x], 1), "The denoiser must answer with the shape of its input, [2, 3], got [2, 6].");
+
+    [Fact]
+    public void An_answer_in_integers_is_refused()
+        => Refused(x => x.to(ScalarType.Int64), "The denoiser must answer in floating point on CPU, got Int64 on CPU.");
+
+    [Fact]
+    public void No_answer_is_refused()
+        => Refused(_ => null!, "The denoiser must answer with a tensor, got null.");
+
+    [Fact]
+    public void The_input_is_no_answer()
+        => Refused(x => x, "The denoiser must answer with a new tensor, got its own input.");
+
+    [Fact]
+    public void Shapes_that_are_no_batch_are_refused()
+    {
+        foreach (var shape in new long[][] { [], [0, 3], [2, -1] })
+            Refused(new SamplingRequest { Shape = shape }, "The shape must be [B, ...] of sizes of at least 1*");
+        Refused(new SamplingRequest { Shape = null! }, "*Shape*");
+    }
+
+    [Fact]
+    public void Types_and_indices_that_make_no_samples_are_refused()
+    {
+        Refused(new SamplingRequest { Shape = [2], Dtype = ScalarType.Int64 }, "*floating point, got Int64*");
+        Refused(new SamplingRequest { Shape = [2], FirstSample = -1 }, "*FirstSample*got -1*");
+        Refused(new SamplingRequest { Shape = [2], FirstSample = long.MaxValue }, "*FirstSample*");
+    }
+
+    [Fact]
+    public void Initial_samples_and_labels_of_another_batch_are_refused()
+    {
+        using var initial = zeros(3, 3);
+        using var whole = zeros(2, 3, dtype: ScalarType.Int64);
+        using var condition = Condition.OfLabels([1, 2, 3]);
+
+        Refused(new SamplingRequest { Shape = [2, 3], InitialSample = initial }, "*InitialSample must have shape [2, 3], got [3, 3]*");
+        Refused(new SamplingRequest { Shape = [2, 3], InitialSample = whole }, "*InitialSample must be a floating point tensor, got Int64*");
+        Refused(new SamplingRequest { Shape = [2, 3], Condition = condition }, "*Labels must have shape [2], got [3]*");
+    }
+
+    [Fact]
+    public void Noise_of_another_shape_is_refused()
+    {
+        using var noise = new ReplayNoise((_, _) => zeros(2, 2));
+        var sample = () => _sampler.Sample(new FunctionDenoiser(x => x.mul(0.5)), new SamplingRequest { Shape = [2, 3], Noise = noise });
+
+        sample.Should().Throw<ArgumentException>().WithMessage("the noise must have the shape of the samples, [2, 3], got [2, 2]*");
+    }
+
+    [Fact]
+    public void Solvers_that_break_their_contract_are_refused()
+    {
+        foreach (var (step, message) in new (Func<Tensor, Tensor>, string)[]
+        {
+            (x => x, "*must answer with a new tensor*"),
+            (_ => null!, "*must answer with a new tensor*"),
+        })
+        {
+            var sample = () => Broken(step).Sample(new FunctionDenoiser(x => x.mul(0.5)), [2, 3], 0);
+            sample.Should().Throw<InvalidOperationException>().WithMessage(message);
+        }
+
+        var reshaped = () => Broken(x => x.reshape(3, 2).clone()).Sample(new FunctionDenoiser(x => x.mul(0.5)), [2, 3], 0);
+        reshaped.Should().Throw<ArgumentException>().WithMessage("the answer of BrokenSolver must have the shape of the sample, [2, 3], got [3, 2]*");
+    }
+
+    [Fact]
+    public void Thresholdings_that_break_their_contract_are_refused()
+    {
+        var sampler = new DdimSampler(DiscreteSchedule.Linear(), 4, options: new SamplerOptions { Threshold = new BrokenThresholding() });
+        var sample = () => sampler.Sample(new FunctionDenoiser(x => x.mul(0.5)), [2, 3], 0);
+
+        LiveTensors.Change(() => sample.Should().Throw<ArgumentException>().WithMessage("the thresholded x_0 must have the shape of x, [2, 3], got [6]*"))
+            .Should().Be(0);
+    }
+
+    [Fact]
+    public void Missing_arguments_are_refused_at_once()
+    {
+        var denoiser = new FunctionDenoiser(x => x.mul(0.5));
+        var request = new SamplingRequest { Shape = [1] };
+        var grid = _sampler.Grid;
+        foreach (var missing in new Action[]
+        {
+            () => _sampler.Steps(null!, request),
+            () => _sampler.Steps(denoiser, null!),
+            () => ((ISampler)null!).Sample(denoiser, request),
+            () => _ = new DiffusionSampler(null!, new DdimSolver()),
+            () => _ = new DiffusionSampler(grid, null!),
+            () => _ = new DdimSampler(null!, 10),
+            () => _ = new DdimSampler((TimeGrid)null!),
+            () => _ = new DiffusionSampler(grid, new DdimSolver(), new SamplerOptions { Prediction = null! }),
+        })
+        {
+            missing.Should().Throw<ArgumentNullException>();
+        }
+    }
+
+    [Fact]
+    public void Bad_settings_are_refused_at_construction()
+    {
+        var schedule = DiscreteSchedule.Linear();
+        foreach (var scale in new[] { 0.0, -1.0, double.NaN, double.PositiveInfinity })
+        {
+            var create = () => new DiffusionSampler(_sampler.Grid, new DdimSolver(), new SamplerOptions { InitialScale = scale });
+            create.Should().Throw<ArgumentOutOfRangeException>().WithMessage("*InitialScale*");
+        }
+
+        foreach (var create in new Action[]
+        {
+            () => _ = new DdimSampler(schedule, 0),
+            () => _ = new DdimSampler(schedule, 1001),
+            () => _ = new AncestralSampler(schedule, 1001),
+            () => _ = new DdimSampler(schedule, 10, eta: 2.0),
+            () => _ = new AncestralSampler(schedule, 1000, spacing: TimeSpacing.Leading(1)),
+        })
+        {
+            create.Should().Throw<ArgumentException>();
+        }
+    }
+
+    private static void Refused(Func<Tensor, Tensor> answer, string message)
+    {
+        var denoiser = new FunctionDenoiser(answer);
+        LiveTensors.Change(() =>
+        {
+            var sample = () => _sampler.Sample(denoiser, [2, 3], 0);
+            sample.Should().Throw<ArgumentException>().WithMessage(message);
+        }).Should().Be(0);
+        denoiser.Ended.Should().Be(1);
+    }
+
+    private static void Refused(SamplingRequest request, string message)
+    {
+        var denoiser = new FunctionDenoiser(x => x.mul(0.5));
+        var steps = () => _sampler.Steps(denoiser, request);
+
+        steps.Should().Throw<ArgumentException>().WithMessage(message);
+        denoiser.Begun.Should().Be(0);
+    }
+
+    private static DiffusionSampler Broken(Func<Tensor, Tensor> step) => new(_sampler.Grid, new BrokenSolver(step));
+
+    private sealed class BrokenSolver(Func<Tensor, Tensor> step) : ISolver
+    {
+        public Tensor Step(SolverStep context) => step(context.Sample);
+    }
+
+    private sealed class BrokenThresholding : IThresholding
+    {
+        public Tensor Apply(Tensor data) => data.reshape(-1).clone();
+    }
+}

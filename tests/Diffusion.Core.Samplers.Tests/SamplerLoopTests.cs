@@ -1,0 +1,219 @@
+using Diffusion.Core.Models;
+using Diffusion.Core.Samplers.Tests.Support;
+using Diffusion.Core.Schedules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Samplers.Tests;
+
+public class SamplerLoopTests
+{
+    private static readonly DiscreteSchedule _schedule = DiscreteSchedule.Linear();
+
+    private static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public void Two_lines_sample_a_batch()
+    {
+        var denoiser = new FunctionDenoiser(x => x.mul(0.5));
+
+        var sampler = new DdimSampler(_schedule, steps: 50);
+        using var images = sampler.Sample(denoiser, shape: [4, 1, 8, 8], seed: 0, cancellationToken: Token);
+
+        images.shape.Should().Equal(4, 1, 8, 8);
+        images.dtype.Should().Be(ScalarType.Float32);
+        images.requires_grad.Should().BeFalse();
+        images.Values().Should().OnlyContain(x => Math.Abs(x) <= 1.0);
+        denoiser.Calls.Should().Be(50);
+
+        using var ancestral = new AncestralSampler(_schedule, steps: 10).Sample(denoiser, shape: [2, 1, 8, 8], seed: 0, cancellationToken: Token);
+        ancestral.shape.Should().Equal(2, 1, 8, 8);
+    }
+
+    [Fact]
+    public void The_entry_points_choose_trailing_times_eps_and_a_clip_to_one()
+    {
+        var ddim = new DdimSampler(_schedule, 20);
+        var ancestral = new AncestralSampler(_schedule, 20);
+
+        foreach (var sampler in new DiffusionSampler[] { ddim, ancestral })
+        {
+            sampler.Grid.Times.ToArray().Should().Equal(TimeSpacing.Trailing.CreateGrid(_schedule, 20).Times.ToArray());
+            sampler.Options.Should().Be(new SamplerOptions { Threshold = sampler.Options.Threshold });
+            sampler.Options.Prediction.Should().BeSameAs(Prediction.Epsilon);
+            using var far = tensor(new[] { -5.0, 5.0 });
+            using var clipped = sampler.Options.Threshold!.Apply(far);
+            clipped.Values().Should().Equal(-1.0, 1.0);
+        }
+
+        ((DdimSolver)ddim.Solver).Eta.Should().Be(0.0);
+        ((AncestralSolver)ancestral.Solver).Variance.Should().BeSameAs(ReverseVariance.FixedSmall);
+        ((DdimSolver)new DdimSampler(_schedule, 20, 0.5, TimeSpacing.Linspace).Solver).Eta.Should().Be(0.5);
+        new DdimSampler(_schedule, 20, spacing: TimeSpacing.Linspace).Grid.Times[^1].Should().Be(0.0);
+    }
+
+    [Fact]
+    public void The_trajectory_starts_with_the_noise_and_ends_with_the_sample()
+    {
+        var sampler = new AncestralSampler(_schedule, 5);
+        var request = new SamplingRequest { Shape = [2, 3], Seed = 9 };
+        var denoiser = new FunctionDenoiser(x => x.mul(0.5));
+        using var source = new PerSampleNoise(9, 2);
+        using var like = empty(2, 3);
+        using var noise = source.Draw(like);
+        using var expected = sampler.Sample(denoiser, request, cancellationToken: Token);
+
+        var index = 0;
+        foreach (var state in sampler.Steps(denoiser, request, Token))
+        {
+            state.Step.Should().Be(index);
+            state.Steps.Should().Be(5);
+            state.Level.Should().Be(sampler.Grid.Levels[index]);
+            state.Sample.shape.Should().Equal(2, 3);
+            if (index == 0)
+            {
+                state.Denoised.Should().BeNull();
+                state.Sample.ShouldBeIdentical(noise, "the start");
+            }
+            else
+            {
+                state.Denoised!.shape.Should().Equal(2, 3);
+            }
+
+            if (index == 5)
+                state.Sample.ShouldBeIdentical(expected, "the end");
+            index++;
+        }
+
+        index.Should().Be(6);
+    }
+
+    [Fact]
+    public void A_trajectory_may_be_walked_again_and_beside_another()
+    {
+        var sampler = new AncestralSampler(_schedule, 4);
+        var denoiser = new FunctionDenoiser(x => x.mul(0.5));
+        var first = sampler.Steps(denoiser, new SamplingRequest { Shape = [2], Seed = 1 }, Token);
+        var second = sampler.Steps(denoiser, new SamplingRequest { Shape = [2], Seed = 2 }, Token);
+
+        var alone = first.Select(state => state.Sample.Values()).ToArray();
+        var together = first.Zip(second, (a, b) => (A: a.Sample.Values(), B: b.Sample.Values())).ToArray();
+
+        together.Select(pair => pair.A).Should().BeEquivalentTo(alone, options => options.WithStrictOrdering());
+        together[^1].B.Should().NotEqual(alone[^1]);
+        denoiser.Begun.Should().Be(3);
+        denoiser.Ended.Should().Be(3);
+    }
+
+    [Fact]
+    public void Progress_is_reported_after_each_step()
+    {
+        var reports = new List<SamplingProgress>();
+        using var sample = new DdimSampler(_schedule, 4).Sample(
+            new FunctionDenoiser(x => x.mul(0.5)), [1, 2], 0, progress: new Reports(reports.Add), cancellationToken: Token);
+
+        reports.Should().Equal(new SamplingProgress(1, 4), new SamplingProgress(2, 4), new SamplingProgress(3, 4), new SamplingProgress(4, 4));
+    }
+
+    [Fact]
+    public void The_network_is_called_in_inference_without_gradients_and_the_callers_code_is_not()
+    {
+        using var weight = ones(1, requires_grad: true);
+        var denoiser = new FunctionDenoiser(x => x.mul(weight));
+        foreach (var state in new DdimSampler(_schedule, 3).Steps(denoiser, new SamplingRequest { Shape = [2] }, Token))
+        {
+            is_grad_enabled().Should().BeTrue();
+            state.Sample.requires_grad.Should().BeFalse();
+            denoiser.Begun.Should().Be(1);
+            denoiser.Ended.Should().Be(0);
+        }
+
+        denoiser.Misused.Should().BeFalse();
+        denoiser.Begun.Should().Be(1);
+        denoiser.Ended.Should().Be(1);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void The_network_is_told_the_time_of_each_sample_and_the_condition(bool discrete)
+    {
+        using var condition = Condition.OfLabels([3, 1]);
+        INoiseSchedule schedule = discrete ? _schedule : new LogSigmaSchedule(preservesVariance: true);
+        double[] times = discrete ? [900.0, 450.5, 3.0] : [2.0, -0.5, -2.0];
+        var seen = new List<(ScalarType Type, double[] Times)>();
+        var denoiser = new FunctionDenoiser((x, t, told) =>
+        {
+            told.Should().BeSameAs(condition);
+            seen.Add((t.dtype, t.Values()));
+            return x.mul(0.5);
+        });
+
+        foreach (var type in new[] { ScalarType.Float32, ScalarType.Float64 })
+        {
+            seen.Clear();
+            using var sample = new DdimSampler(new TimeGrid(schedule, times)).Sample(
+                denoiser, new SamplingRequest { Shape = [2, 3], Condition = condition, Dtype = type }, cancellationToken: Token);
+
+            seen.Select(call => call.Times).Should().BeEquivalentTo(times.Select(time => new[] { time, time }), options => options.WithStrictOrdering());
+            seen.Select(call => call.Type).Should().Equal(discrete ? [ScalarType.Int64, type, ScalarType.Int64] : [type, type, type]);
+        }
+    }
+
+    [Fact]
+    public void An_initial_sample_is_used_as_it_is_and_left_alone()
+    {
+        using var initial = tensor(new[,] { { 3.0 }, { -0.5 } });
+        var sampler = new DdimSampler(_schedule, 3);
+        foreach (var state in sampler.Steps(new FunctionDenoiser(x => x.mul(0.5)), new SamplingRequest { Shape = [2, 1], InitialSample = initial }, Token))
+        {
+            state.Sample.dtype.Should().Be(ScalarType.Float64);
+            if (state.Step == 0)
+                state.Sample.ShouldBeIdentical(initial, "the start");
+        }
+
+        initial.Values().Should().Equal(3.0, -0.5);
+    }
+
+    [Theory]
+    [InlineData(true, null, 1.0)]
+    [InlineData(false, null, 10.0)]
+    [InlineData(true, 2.5, 2.5)]
+    public void The_initial_noise_has_the_spread_of_the_process_unless_told_otherwise(bool preservesVariance, double? chosen, double expected)
+    {
+        var grid = new LogSigmaSchedule(preservesVariance).Grid(3);
+        var sampler = new DiffusionSampler(grid, new DdimSolver(), new SamplerOptions { InitialScale = chosen });
+        using var noise = new ReplayNoise((_, like) => ones_like(like));
+        var first = sampler.Steps(new FunctionDenoiser(x => x.mul(0.5)), new SamplingRequest { Shape = [1], Noise = noise, Dtype = ScalarType.Float64 }, Token)
+            .Select(state => state.Sample.Values()[0]).First();
+
+        first.Should().BeApproximately(preservesVariance ? expected : Math.Sqrt(1.0 + (expected * expected)), 1e-12);
+        noise.IsDisposed.Should().BeFalse("it belongs to the caller");
+    }
+
+    [Fact]
+    public void A_network_may_answer_in_another_precision()
+    {
+        var sampler = new DdimSampler(_schedule, 3);
+        var denoiser = new FunctionDenoiser(x =>
+        {
+            using var half = x.to(ScalarType.BFloat16);
+            return half.mul(0.5);
+        });
+        using var sample = sampler.Sample(denoiser, new SamplingRequest { Shape = [2], Dtype = ScalarType.Float64 }, cancellationToken: Token);
+
+        sample.dtype.Should().Be(ScalarType.Float64);
+    }
+
+    [Fact]
+    public void Samples_are_made_where_the_network_is()
+    {
+        using var model = new MlpDenoiser(new MlpDenoiserOptions());
+        ((IDenoiser)model).Device!.type.Should().Be(TorchSharp.DeviceType.CPU);
+        ((IDenoiser)new FunctionDenoiser(x => x.mul(0.5))).Device.Should().BeNull();
+    }
+
+    private sealed class Reports(Action<SamplingProgress> report) : IProgress<SamplingProgress>
+    {
+        public void Report(SamplingProgress value) => report(value);
+    }
+}

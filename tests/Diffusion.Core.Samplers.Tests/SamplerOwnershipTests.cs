@@ -1,0 +1,155 @@
+using Diffusion.Core.Samplers.Tests.Support;
+using Diffusion.Core.Schedules;
+using Diffusion.Core.Testing;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Samplers.Tests;
+
+public class SamplerOwnershipTests
+{
+    private static readonly DiscreteSchedule _schedule = DiscreteSchedule.Linear();
+
+    public static TheoryData<string> Solvers => [.. Combinations.Solvers.Keys];
+
+    [Theory]
+    [MemberData(nameof(Solvers))]
+    public void Live_tensors_are_constant_over_a_thousand_steps_and_none_stays_behind(string solver)
+    {
+        var sampler = new DiffusionSampler(TimeSpacing.Trailing.CreateGrid(_schedule, 1000), Combinations.Solvers[solver]);
+        var counts = new List<long>();
+        LiveTensors.Change(() =>
+        {
+            foreach (var state in sampler.Steps(Denoiser(), new SamplingRequest { Shape = [2, 3] }, TestContext.Current.CancellationToken))
+            {
+                if (state.Step is > 0 and < 1000)
+                    counts.Add(Tensor.TotalCount);
+            }
+        }).Should().Be(0);
+
+        counts.Should().HaveCount(999);
+        counts.Distinct().Should().HaveCount(1);
+    }
+
+    [Fact]
+    public void Sampling_leaves_its_answer_and_nothing_else()
+        => LiveTensors.Change(() =>
+        {
+            var sample = new AncestralSampler(_schedule, 5).Sample(Denoiser(), [2, 3], 0);
+            LiveTensors.Change(sample.Dispose).Should().Be(-1);
+        }).Should().Be(0);
+
+    [Fact]
+    public void Leaving_a_trajectory_early_frees_it()
+    {
+        var denoiser = Denoiser();
+        LiveTensors.Change(() =>
+        {
+            foreach (var state in new AncestralSampler(_schedule, 5).Steps(denoiser, new SamplingRequest { Shape = [2, 3] }, TestContext.Current.CancellationToken))
+            {
+                if (state.Step == 2)
+                    break;
+            }
+        }).Should().Be(0);
+        denoiser.Ended.Should().Be(1);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(3)]
+    [Trait(Category.Name, Category.Fault)]
+    public void A_failing_network_leaves_nothing_behind(int call)
+    {
+        var calls = 0;
+        var denoiser = new FunctionDenoiser(x => calls++ == call ? throw new IOException("lost") : x.mul(0.5));
+        LiveTensors.Change(() =>
+        {
+            var sample = () => new AncestralSampler(_schedule, 5).Sample(denoiser, [2, 3], 0);
+            sample.Should().Throw<IOException>().WithMessage("lost");
+        }).Should().Be(0);
+        denoiser.Begun.Should().Be(1);
+        denoiser.Ended.Should().Be(1);
+    }
+
+    [Fact]
+    [Trait(Category.Name, Category.Fault)]
+    public void A_failing_noise_source_leaves_nothing_behind()
+    {
+        foreach (var draw in new[] { 0, 2 })
+        {
+            var denoiser = Denoiser();
+            LiveTensors.Change(() =>
+            {
+                using var noise = new ReplayNoise((m, like) => m == draw ? throw new IOException("lost") : ones_like(like));
+                var sample = () => new AncestralSampler(_schedule, 5).Sample(denoiser, new SamplingRequest { Shape = [2, 3], Noise = noise });
+                sample.Should().Throw<IOException>();
+            }).Should().Be(0);
+            denoiser.Ended.Should().Be(denoiser.Begun);
+        }
+    }
+
+    [Fact]
+    [Trait(Category.Name, Category.Fault)]
+    public void Cancellation_stops_before_the_next_step_and_leaves_nothing_behind()
+    {
+        using var source = new CancellationTokenSource();
+        var calls = 0;
+        var denoiser = new FunctionDenoiser(x =>
+        {
+            if (++calls == 3)
+                source.Cancel();
+            return x.mul(0.5);
+        });
+        LiveTensors.Change(() =>
+        {
+            var sample = () => new DdimSampler(_schedule, 10).Sample(denoiser, [2, 3], 0, cancellationToken: source.Token);
+            sample.Should().Throw<OperationCanceledException>().Which.CancellationToken.Should().Be(source.Token);
+        }).Should().Be(0);
+        denoiser.Calls.Should().Be(3);
+        denoiser.Ended.Should().Be(1);
+    }
+
+    [Fact]
+    [Trait(Category.Name, Category.Fault)]
+    public void A_cancelled_run_does_not_begin()
+    {
+        var denoiser = Denoiser();
+        var sample = () => new DdimSampler(_schedule, 10).Sample(denoiser, [2, 3], 0, cancellationToken: new CancellationToken(true));
+
+        sample.Should().Throw<OperationCanceledException>();
+        denoiser.Begun.Should().Be(0);
+    }
+
+    [Fact]
+    public void The_callers_dispose_scopes_do_not_reach_the_trajectory_but_own_the_answer()
+    {
+        var sampler = new DdimSampler(_schedule, 4);
+        LiveTensors.Change(() =>
+        {
+            using var steps = sampler.Steps(Denoiser(), new SamplingRequest { Shape = [2] }, TestContext.Current.CancellationToken).GetEnumerator();
+            for (var more = true; more;)
+            {
+                // The scope closes between two steps, as it does where each frame is handled in a method of its own.
+                using var scope = NewDisposeScope();
+                more = steps.MoveNext();
+                if (more)
+                    steps.Current.Sample.add(1.0).Values().Should().OnlyContain(x => double.IsFinite(x));
+            }
+        }).Should().Be(0);
+
+        LiveTensors.Change(() =>
+        {
+            using var scope = NewDisposeScope();
+            sampler.Sample(Denoiser(), [2], 0).Values().Should().HaveCount(2);
+        }).Should().Be(0);
+    }
+
+    [Fact]
+    public void Nothing_is_made_before_the_first_state_is_asked_for()
+    {
+        var denoiser = Denoiser();
+        LiveTensors.Change(() => new DdimSampler(_schedule, 4).Steps(denoiser, new SamplingRequest { Shape = [2] })).Should().Be(0);
+        denoiser.Begun.Should().Be(0);
+    }
+
+    private static FunctionDenoiser Denoiser() => new(x => x.mul(0.5));
+}

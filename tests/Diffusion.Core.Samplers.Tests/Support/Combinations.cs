@@ -1,0 +1,47 @@
+using Diffusion.Core.Schedules;
+
+namespace Diffusion.Core.Samplers.Tests.Support;
+
+/// <summary>The named choices that theories run every combination of.</summary>
+internal static class Combinations
+{
+    public static IReadOnlyDictionary<string, DiscreteSchedule> Schedules { get; } = new Dictionary<string, DiscreteSchedule>
+    {
+        ["linear"] = DiscreteSchedule.Linear(),
+        ["scaled linear"] = DiscreteSchedule.ScaledLinear(),
+        ["cosine"] = DiscreteSchedule.Cosine(),
+        ["linear, 100 steps"] = DiscreteSchedule.Linear(100, 1e-3, 0.2),
+    };
+
+    public static IReadOnlyDictionary<string, ITimeSpacing> Spacings { get; } = new Dictionary<string, ITimeSpacing>
+    {
+        ["leading"] = TimeSpacing.Leading(),
+        ["leading, offset 1"] = TimeSpacing.Leading(1),
+        ["trailing"] = TimeSpacing.Trailing,
+        ["linspace"] = TimeSpacing.Linspace,
+    };
+
+    public static IReadOnlyDictionary<string, IPrediction> Predictions { get; } = new Dictionary<string, IPrediction>
+    {
+        ["epsilon"] = Prediction.Epsilon,
+        ["data"] = Prediction.Data,
+        ["velocity"] = Prediction.Velocity,
+        ["previous mean"] = Prediction.PreviousMean,
+    };
+
+    public static IReadOnlyDictionary<string, ISolver> Solvers { get; } = new Dictionary<string, ISolver>
+    {
+        ["ancestral, fixed small"] = new AncestralSolver(ReverseVariance.FixedSmall),
+        ["ancestral, fixed large"] = new AncestralSolver(ReverseVariance.FixedLarge),
+        ["ddim, eta 0"] = new DdimSolver(0.0),
+        ["ddim, eta 0.5"] = new DdimSolver(0.5),
+        ["ddim, eta 1"] = new DdimSolver(1.0),
+    };
+
+    public static IReadOnlyDictionary<string, IThresholding?> Thresholds { get; } = new Dictionary<string, IThresholding?>
+    {
+        ["none"] = null,
+        ["static"] = Thresholding.Static(0.8),
+        ["dynamic"] = Thresholding.Dynamic(0.7, 1.2),
+    };
+}

@@ -1,0 +1,111 @@
+using TorchSharp;
+
+namespace Diffusion.Core.Schedules.Tests;
+
+/// <summary>A schedule, a prediction and a variance of a user's own, each one class on the public surface, used with everything else.</summary>
+public sealed class ExtensibilityTests
+{
+    [Fact]
+    public void A_schedule_of_ones_own_noises_data_at_floating_point_times()
+    {
+        using var scope = torch.NewDisposeScope();
+        using var process = new ForwardProcess(new StraightLine());
+        var t = TestTensors.Values(0.25, 1.0);
+
+        var xt = process.Sample(TestTensors.Filled(2.0, [2, 1]), t, TestTensors.Filled(-4.0, [2, 1]));
+
+        xt.data<double>().ToArray().Should().Equal(0.5, -4.0);
+    }
+
+    [Fact]
+    public void A_schedule_of_ones_own_has_its_alpha_sigma_log_SNR_and_inverse()
+    {
+        var schedule = new StraightLine();
+
+        schedule.Alpha(0.25).Should().Be(0.75);
+        schedule.Sigma(0.25).Should().Be(0.25);
+        schedule.LogSnr(0.25).Should().BeApproximately(2.0 * Math.Log(3.0), 1e-14);
+        schedule.TimeOf(2.0 * Math.Log(3.0)).Should().BeApproximately(0.25, 1e-14);
+    }
+
+    [Fact]
+    public void A_schedule_of_ones_own_becomes_a_discrete_one()
+    {
+        var discrete = DiscreteSchedule.Discretise(new StraightLine(), 4);
+
+        discrete.Betas[3].Should().Be(1.0);
+        for (var i = 0; i < 3; i++)
+            discrete.LogSnr(i).Should().BeApproximately(new StraightLine().LogSnr((i + 1) / 4.0), 1e-13);
+    }
+
+    [Theory]
+    [InlineData(0.1)]
+    [InlineData(0.7)]
+    public void A_prediction_of_ones_own_trains_and_converts(double time)
+    {
+        using var scope = torch.NewDisposeScope();
+        var schedule = new StraightLine();
+        using var process = new ForwardProcess(schedule);
+        using var toData = new ScheduledPair(schedule, new FlowVelocity().ToData);
+        using var toNoise = new ScheduledPair(schedule, new FlowVelocity().ToNoise);
+        var (t, x0, noise) = (TestTensors.Values(time), TestTensors.Filled(0.7, [1, 1]), TestTensors.Filled(-1.3, [1, 1]));
+        var xt = process.Sample(x0, t, noise);
+
+        var output = process.Target(new FlowVelocity(), x0, t, noise);
+
+        output.item<double>().Should().BeApproximately(-2.0, 1e-15);
+        toData.Apply(t, xt, output).item<double>().Should().BeApproximately(0.7, 1e-14);
+        toNoise.Apply(t, xt, output).item<double>().Should().BeApproximately(-1.3, 1e-14);
+    }
+
+    [Fact]
+    public void A_prediction_and_a_variance_of_ones_own_run_the_reverse_process()
+    {
+        using var scope = torch.NewDisposeScope();
+        var schedule = DiscreteSchedule.Cosine(100);
+        using var forward = new DdpmProcess(schedule);
+        using var reverse = new ReverseProcess(schedule, new FlowVelocity(), new Between(), clip: false);
+        var (t, x0, noise) = (TestTensors.Times(60), TestTensors.Filled(0.7, [1, 1]), TestTensors.Filled(-1.3, [1, 1]));
+        var xt = forward.Sample(x0, t, noise);
+
+        using var result = reverse.Transition(xt, t, forward.Target(new FlowVelocity(), x0, t, noise));
+
+        result.Data.item<double>().Should().BeApproximately(0.7, 1e-14);
+        result.Mean.item<double>().Should().BeApproximately(forward.PosteriorMean(x0, xt, t).item<double>(), 1e-14);
+        result.Variance.item<double>().Should().BeInRange(schedule.PosteriorVariance[60], schedule.Betas[60]);
+        result.LogVariance.item<double>().Should().BeApproximately(Math.Log(result.Variance.item<double>()), 1e-14);
+    }
+
+    /// <summary>Flow matching's straight line from data to noise.</summary>
+    private sealed class StraightLine : INoiseSchedule
+    {
+        public double MinTime => 0.0;
+
+        public double MaxTime => 1.0;
+
+        public NoiseLevel LevelAt(double t) => new(1.0 - t, t);
+    }
+
+    /// <summary>eps - x_0.</summary>
+    private sealed class FlowVelocity : IPrediction
+    {
+        public string Name => "flow-velocity";
+
+        public LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(-1.0, 1.0);
+
+        public LinearPair ToData(NoiseLevel level, NoiseLevel previous)
+            => new(1.0 / (level.Alpha + level.Sigma), -level.Sigma / (level.Alpha + level.Sigma));
+
+        public LinearPair ToNoise(NoiseLevel level, NoiseLevel previous)
+            => new(1.0 / (level.Alpha + level.Sigma), level.Alpha / (level.Alpha + level.Sigma));
+    }
+
+    /// <summary>The geometric mean of the two fixed variances.</summary>
+    private sealed class Between : IReverseVariance
+    {
+        public string Name => "between";
+
+        public LinearPair LogVariance(ReverseTransition transition)
+            => new(0.5 * Math.Log(transition.ClippedPosteriorVariance * transition.ForwardVariance), 0.0);
+    }
+}

@@ -1,0 +1,246 @@
+using System.Text.Json.Nodes;
+using Diffusion.Core.Testing;
+using Diffusion.Core.Tests.Support;
+
+namespace Diffusion.Core.Tests;
+
+public class CheckpointTests
+{
+    [Fact]
+    public void The_newest_checkpoints_are_kept()
+    {
+        using var folder = new TemporaryFolder();
+        using var model = new TinyDenoiser();
+        using var trainer = Runs.Trainer(
+            model, Runs.Options with { CheckpointFolder = folder.Path, CheckpointEvery = 3, KeepCheckpoints = 2 });
+
+        trainer.Run(new Points(50));
+
+        CheckpointStore.List(folder.Path).Select(Path.GetFileName).Should().Equal("step-00000018", "step-00000020");
+        Directory.GetFileSystemEntries(folder.Path).Should().HaveCount(2);
+    }
+
+    [Fact]
+    public void A_checkpoint_holds_what_it_says()
+    {
+        using var folder = new TemporaryFolder();
+        Save(folder.File("a"));
+
+        Directory.GetFiles(folder.File("a")).Select(Path.GetFileName).Should().BeEquivalentTo(
+            "model.safetensors", "ema.safetensors", "optimizer.safetensors", "trainer.json", "trainer.json.sha256");
+        var manifest = JsonNode.Parse(File.ReadAllText(folder.File("a/trainer.json")))!;
+        ((int)manifest["step"]!).Should().Be(20);
+        ((int)manifest["seed"]!).Should().Be(5);
+        ((int)manifest["batch_size"]!).Should().Be(8);
+        ((int)manifest["dataset_count"]!).Should().Be(50);
+        manifest["files"]!.AsArray().Select(file => (long)file!["size"]!).Should().Equal(
+            new FileInfo(folder.File("a/model.safetensors")).Length,
+            new FileInfo(folder.File("a/ema.safetensors")).Length,
+            new FileInfo(folder.File("a/optimizer.safetensors")).Length);
+    }
+
+    [Fact]
+    public void Saving_again_replaces_a_checkpoint()
+    {
+        using var folder = new TemporaryFolder();
+        Save(folder.File("a"));
+        var before = Bits.OfFolder(folder.File("a"));
+
+        Save(folder.File("a"), seed: 6);
+
+        Bits.OfFolder(folder.File("a")).Should().NotEqual(before).And.HaveCount(5);
+        Directory.GetFileSystemEntries(folder.Path).Should().ContainSingle();
+    }
+
+    [Fact]
+    public void What_a_save_that_was_cut_short_left_is_neither_found_nor_in_the_way()
+    {
+        using var folder = new TemporaryFolder();
+        Directory.CreateDirectory(folder.File(".step-00000020.partial"));
+        File.WriteAllText(folder.File(".step-00000020.partial/model.safetensors"), "half");
+        Directory.CreateDirectory(folder.File("step-00000030"));
+        File.WriteAllText(folder.File("step-00000030/model.safetensors"), "not ours");
+        Directory.CreateDirectory(folder.File("step-last"));
+        CheckpointStore.Latest(folder.Path).Should().BeNull();
+        using var model = new TinyDenoiser();
+        using var trainer = Runs.Trainer(model, Runs.Options with { CheckpointFolder = folder.Path });
+
+        trainer.Run(new Points(50));
+
+        CheckpointStore.Latest(folder.Path).Should().Be(folder.File("step-00000020"));
+        Directory.Exists(folder.File(".step-00000020.partial")).Should().BeFalse();
+    }
+
+    [Theory]
+    [InlineData("model.safetensors")]
+    [InlineData("ema.safetensors")]
+    [InlineData("optimizer.safetensors")]
+    [InlineData("trainer.json")]
+    [InlineData("trainer.json.sha256")]
+    [Trait(Category.Name, Category.Fault)]
+    public void Damaged_truncated_and_missing_files_are_refused_by_name_and_nothing_is_loaded(string file)
+    {
+        using var folder = new TemporaryFolder();
+        Save(folder.File("good"));
+        var contents = File.ReadAllBytes(Path.Combine(folder.File("good"), file));
+        using var model = new TinyDenoiser(seed: 4);
+        using var trainer = Runs.Trainer(model);
+        trainer.Save(folder.File("before"));
+
+        void Refused(string kind, byte[]? damaged)
+        {
+            var path = Path.Combine(folder.File("good"), file);
+            File.Delete(path);
+            if (damaged is not null)
+                File.WriteAllBytes(path, damaged);
+            var error = FluentActions.Invoking(() => trainer.Resume(folder.File("good"))).Should().Throw<CheckpointException>(kind).Which;
+            error.Message.Should().Contain(file, kind);
+        }
+
+        foreach (var place in (int[])[0, contents.Length / 2, contents.Length - 2])
+        {
+            var flipped = contents.ToArray();
+            flipped[place] ^= 1;
+            Refused($"bit {place}", flipped);
+        }
+
+        Refused("truncated", contents[..^3]);
+        Refused("empty", []);
+        if (file == "trainer.json")
+            FluentActions.Invoking(() => { File.Delete(folder.File("good/trainer.json")); trainer.Resume(folder.File("good")); })
+                .Should().Throw<CheckpointException>().WithMessage("*no checkpoint here*");
+        else
+            Refused("missing", null);
+
+        trainer.Step.Should().Be(0);
+        trainer.Save(folder.File("after"));
+        Bits.OfFolder(folder.File("after")).Should().Equal(Bits.OfFolder(folder.File("before")));
+        File.WriteAllBytes(Path.Combine(folder.File("good"), file), contents);
+        trainer.Resume(folder.File("good"));
+        trainer.Step.Should().Be(20);
+    }
+
+    [Fact]
+    [Trait(Category.Name, Category.Fault)]
+    public void Swapped_files_are_refused()
+    {
+        using var folder = new TemporaryFolder();
+        Save(folder.File("a"));
+        File.Move(folder.File("a/model.safetensors"), folder.File("a/x"));
+        File.Move(folder.File("a/ema.safetensors"), folder.File("a/model.safetensors"));
+        File.Move(folder.File("a/x"), folder.File("a/ema.safetensors"));
+        using var model = new TinyDenoiser();
+        using var trainer = Runs.Trainer(model);
+
+        FluentActions.Invoking(() => trainer.Resume(folder.File("a")))
+            .Should().Throw<CheckpointException>().WithMessage("*model.safetensors: is damaged*");
+    }
+
+    [Fact]
+    [Trait(Category.Name, Category.Fault)]
+    public void A_damaged_newest_checkpoint_is_an_error_that_offers_the_one_before()
+    {
+        using var folder = new TemporaryFolder();
+        var options = Runs.Options with { CheckpointFolder = folder.Path };
+        using var model = new TinyDenoiser();
+        using (var trainer = Runs.Trainer(model, options))
+            trainer.Run(new Points(50));
+        File.WriteAllText(folder.File("step-00000020/ema.safetensors"), "?");
+        using var next = Runs.Trainer(model, options);
+
+        FluentActions.Invoking(() => next.Run(new Points(50))).Should().Throw<CheckpointException>()
+            .WithMessage($"*{folder.File("step-00000020/ema.safetensors")}*must have * bytes, has 1*before it is {folder.File("step-00000010")}.");
+
+        next.Resume(folder.File("step-00000010"));
+        next.Step.Should().Be(10);
+    }
+
+    [Fact]
+    [Trait(Category.Name, Category.Fault)]
+    public void Another_model_seed_batch_size_schedule_or_data_set_is_refused_by_name()
+    {
+        using var folder = new TemporaryFolder();
+        Save(folder.Path + "/a");
+        void Refused(string message, TrainerOptions? options = null, long width = 16, Schedules.INoiseSchedule? schedule = null, long samples = 50)
+        {
+            using var model = new TinyDenoiser(width: width);
+            using var trainer = new DdpmTrainer(
+                model, schedule ?? Runs.Schedule, new Losses.SimpleLoss(), (options ?? Runs.Options) with { Steps = 30 });
+            var before = Bits.Of(model.get_parameter("_first.weight")!);
+            FluentActions.Invoking(() =>
+            {
+                trainer.Resume(folder.File("a"));
+                before = "resumed";
+                trainer.Run(new Points(samples));
+            }).Should().Throw<CheckpointException>().WithMessage(message);
+            if (before == "resumed")
+                return;
+            trainer.Step.Should().Be(0);
+            Bits.Of(model.get_parameter("_first.weight")!).Should().Be(before);
+        }
+
+        Refused("*trainer.json: was made with a seed of 5, this trainer has 7*", Runs.Options with { Seed = 7 });
+        Refused("*trainer.json: was made with a batch size of 8, this trainer has 16*", Runs.Options with { BatchSize = 16 });
+        Refused("*model.safetensors: '_first.weight' must be Float32 [17, 3], is Float32 [16, 3]*", width: 17);
+        Refused("*another noise schedule: times from 0 to 999, not 0 to 99*", schedule: Schedules.DiscreteSchedule.Linear(100));
+        Refused("*another noise schedule: alpha 0.99995, sigma 0.01 at time 0, not 0.99997*", schedule: Schedules.DiscreteSchedule.Cosine());
+        Refused("*data set of 50 samples, this one has 51*", samples: 51);
+    }
+
+    [Fact]
+    [Trait(Category.Name, Category.Fault)]
+    public void A_folder_that_cannot_be_written_is_refused_when_the_trainer_is_made()
+    {
+        using var folder = new TemporaryFolder();
+        File.WriteAllText(folder.File("file"), "in the way");
+        using var model = new TinyDenoiser();
+
+        FluentActions.Invoking(() => Runs.Trainer(model, Runs.Options with { CheckpointFolder = folder.File("file/run") }))
+            .Should().Throw<CheckpointException>().WithMessage($"*{folder.File("file/run")}: cannot be written to*");
+
+        Runs.Trainer(model).Dispose();
+    }
+
+    [Fact]
+    [Trait(Category.Name, Category.Fault)]
+    public void A_save_that_fails_leaves_nothing_and_can_be_repeated_elsewhere()
+    {
+        using var folder = new TemporaryFolder();
+        File.WriteAllText(folder.File("file"), "in the way");
+        Directory.CreateDirectory(folder.File("mine"));
+        File.WriteAllText(folder.File("mine/notes.txt"), "dear diary");
+        using var model = new TinyDenoiser();
+        using var trainer = Runs.Trainer(model);
+
+        FluentActions.Invoking(() => trainer.Save(folder.File("file/a"))).Should().Throw<CheckpointException>().WithMessage("*cannot be written*");
+        FluentActions.Invoking(() => trainer.Save(folder.File("file"))).Should().Throw<CheckpointException>().WithMessage("*cannot be written*");
+        FluentActions.Invoking(() => trainer.Save(folder.File("mine"))).Should().Throw<CheckpointException>().WithMessage("*holds other files*");
+
+        Directory.GetFileSystemEntries(folder.Path).Select(Path.GetFileName).Should().BeEquivalentTo("file", "mine");
+        File.ReadAllText(folder.File("mine/notes.txt")).Should().Be("dear diary");
+        trainer.Save(folder.File("good"));
+        trainer.Resume(folder.File("good"));
+    }
+
+    [Fact]
+    [Trait(Category.Name, Category.Fault)]
+    public void Resuming_from_nothing_is_an_error_unless_one_only_tries()
+    {
+        using var folder = new TemporaryFolder();
+        using var model = new TinyDenoiser();
+        using var trainer = Runs.Trainer(model);
+
+        trainer.TryResume(folder.File("absent")).Should().BeFalse();
+        trainer.TryResume(folder.Path).Should().BeFalse();
+        FluentActions.Invoking(() => trainer.Resume(folder.Path)).Should().Throw<CheckpointException>().WithMessage($"{folder.Path}: there is no checkpoint here.");
+        FluentActions.Invoking(() => trainer.Save()).Should().Throw<InvalidOperationException>().WithMessage("*CheckpointFolder is not set*");
+    }
+
+    private static void Save(string folder, long seed = 5)
+    {
+        using var model = new TinyDenoiser();
+        using var trainer = Runs.Trainer(model, Runs.Options with { Seed = seed });
+        trainer.Run(new Points(50));
+        trainer.Save(folder);
+    }
+}

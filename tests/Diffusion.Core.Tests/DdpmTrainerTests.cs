@@ -1,0 +1,234 @@
+using Diffusion.Core.Losses;
+using Diffusion.Core.Models;
+using Diffusion.Core.Schedules;
+using Diffusion.Core.Testing;
+using Diffusion.Core.Tests.Support;
+using Microsoft.Extensions.Logging;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Tests;
+
+public class DdpmTrainerTests
+{
+    [Fact]
+    public void Training_lowers_the_loss_and_moves_the_average_after_the_weights()
+    {
+        using var model = new TinyDenoiser();
+        var start = Weights(model);
+        using var trainer = Runs.Trainer(model, Runs.Options with { Steps = 300, BatchSize = 64, LogEvery = 100 });
+        var progress = new DirectProgress();
+
+        trainer.Run(new Points(50), progress);
+
+        progress.Reports[^1].Loss.Should().BeLessThan(0.8 * progress.Reports[0].Loss);
+        var trained = Weights(model);
+        trained.Should().NotEqual(start);
+        using (trainer.Ema.BeginInference())
+            Weights(model).Should().NotEqual(start).And.NotEqual(trained);
+        Weights(model).Should().Equal(trained);
+    }
+
+    [Fact]
+    public void A_loop_of_ones_own_equals_Fit()
+    {
+        using var mine = new TinyDenoiser();
+        using var theirs = new TinyDenoiser();
+        using var loop = Runs.Trainer(mine);
+        using var fit = Runs.Trainer(theirs);
+        var points = new Points(13);
+        fit.Run(points);
+
+        foreach (var indices in points.Loaded.ToArray())
+        {
+            using var batch = points.Load(indices);
+            loop.TrainStep(batch);
+        }
+
+        loop.Step.Should().Be(20);
+        Weights(mine).Should().Equal(Weights(theirs));
+        loop.LastLoss.Should().Be(fit.LastLoss);
+    }
+
+    [Fact]
+    public void The_seed_decides_everything()
+    {
+        string[] Run(long seed)
+        {
+            using var model = new TinyDenoiser();
+            using var trainer = Runs.Trainer(model, Runs.Options with { Seed = seed });
+            trainer.Run(new Points(50));
+            return Weights(model);
+        }
+
+        Run(5).Should().Equal(Run(5)).And.NotEqual(Run(6));
+    }
+
+    [Fact]
+    public void Every_step_draws_times_and_noise_of_its_own()
+    {
+        var times = new HashSet<string>();
+        var noise = new HashSet<string>();
+        using var model = new TinyDenoiser();
+        using var trainer = Runs.Trainer(model, loss: new Watching((t, eps) =>
+        {
+            t.dtype.Should().Be(ScalarType.Int64);
+            t.data<long>().ToArray().Should().OnlyContain(value => value >= 0 && value < 1000);
+            times.Add(Bits.Of(t));
+            noise.Add(Bits.Of(eps));
+        }));
+
+        trainer.Run(new Points(50));
+
+        times.Should().HaveCount(20);
+        noise.Should().HaveCount(20);
+    }
+
+    [Fact]
+    public void Reports_say_where_the_run_is()
+    {
+        using var model = new TinyDenoiser();
+        var logger = new ListLogger();
+        using var trainer = Runs.Trainer(model, Runs.Options with { Steps = 12 }, logger: logger);
+        var progress = new DirectProgress();
+
+        trainer.Run(new Points(32), progress);
+
+        progress.Reports.Select(report => report.Step).Should().Equal(5, 10, 12);
+        progress.Reports.Select(report => report.Epoch).Should().Equal(1.25, 2.5, 3.0);
+        progress.Reports.Select(report => report.LearningRate).Should().Equal(0.01, 0.01, 0.01);
+        progress.Reports.Should().OnlyContain(report =>
+            report.TotalSteps == 12 && report.Loss > 0 && report.GradientNorm > 0 && report.SamplesPerSecond > 0 && report.SkippedSteps == 0);
+        logger.Entries.Should().HaveCount(4).And.OnlyContain(entry => entry.Level == LogLevel.Information);
+    }
+
+    [Fact]
+    public void The_learning_rate_is_a_function_of_the_step_alone()
+    {
+        var asked = new List<long>();
+        using var model = new TinyDenoiser();
+        using var trainer = Runs.Trainer(model, Runs.Options with { Steps = 4, LogEvery = 100, LearningRateSchedule = new Recorded(asked) });
+
+        trainer.Run(new Points(50));
+
+        asked.Should().StartWith([0L, 1L, 2L, 3L]);
+    }
+
+    [Fact]
+    public void Clipping_bounds_the_gradient_but_not_the_report_of_it()
+    {
+        using var model = new TinyDenoiser();
+        using var trainer = Runs.Trainer(model, Runs.Options with { ClipNorm = 1e-3 });
+        using var batch = Runs.Batch(1, 2, 3);
+
+        trainer.TrainStep(batch);
+
+        trainer.LastGradientNorm.Should().BeGreaterThan(0.01);
+    }
+
+    [Fact]
+    public void A_module_in_evaluation_mode_is_put_to_training()
+    {
+        using var model = new TinyDenoiser();
+        model.eval();
+        var modes = new List<bool>();
+        model.Before = () => modes.Add(model.training);
+        using var trainer = Runs.Trainer(model);
+        using var batch = Runs.Batch(1, 2, 3);
+
+        trainer.TrainStep(batch);
+
+        modes.Should().Equal(true);
+    }
+
+    [Fact]
+    public void A_float64_module_trains_on_float32_data_and_continuous_schedules_give_their_own_times()
+    {
+        using var model = new TinyDenoiser(dtype: ScalarType.Float64);
+        var seen = new List<double>();
+        using var trainer = new DdpmTrainer(
+            model,
+            new Straight(),
+            new Watching((t, _) => seen.AddRange(t.data<double>().ToArray())),
+            Runs.Options);
+
+        trainer.Run(new Points(50));
+
+        seen.Should().HaveCount(160).And.OnlyContain(t => t >= 0.1 && t <= 0.9);
+        trainer.LastLoss.Should().BePositive();
+    }
+
+    [Fact]
+    public void The_module_outlives_its_trainer()
+    {
+        using var model = new TinyDenoiser();
+        string[] trained;
+        using (var first = Runs.Trainer(model))
+        {
+            first.Run(new Points(50));
+            trained = Weights(model);
+        }
+
+        Weights(model).Should().Equal(trained);
+        using var second = Runs.Trainer(model);
+        second.Run(new Points(50));
+        Weights(model).Should().NotEqual(trained);
+    }
+
+    [Fact]
+    public void A_trainer_made_in_a_dispose_scope_outlives_it()
+    {
+        using var model = new TinyDenoiser();
+        DdpmTrainer trainer;
+        using (NewDisposeScope())
+            trainer = Runs.Trainer(model);
+
+        trainer.Run(new Points(50));
+        trainer.Dispose();
+    }
+
+    [Fact]
+    public void Live_tensors_are_constant_over_a_thousand_steps()
+    {
+        using var model = new TinyDenoiser();
+        var points = new Points(50);
+        LiveTensors.Change(() =>
+        {
+            using var trainer = Runs.Trainer(model, Runs.Options with { Steps = 1000, BatchSize = 4 });
+            var counts = new List<long>();
+            trainer.Run(points, new DirectProgress(_ => counts.Add(Tensor.TotalCount)));
+            counts.Should().HaveCount(200).And.OnlyContain(count => count == counts[0]);
+        }).Should().Be(0);
+    }
+
+    private static string[] Weights(TinyDenoiser model) => [.. model.state_dict().Values.Select(Bits.Of)];
+
+    private sealed class Watching(Action<Tensor, Tensor> seen) : IDiffusionLoss
+    {
+        private readonly SimpleLoss _inner = new();
+
+        public LossTerms Evaluate(
+            IDenoiser denoiser, ForwardProcess process, Tensor x0, Tensor t, Tensor noise, Condition? condition = null)
+        {
+            seen(t, noise);
+            return _inner.Evaluate(denoiser, process, x0, t, noise, condition);
+        }
+    }
+
+    private sealed class Recorded(List<long> asked) : ILearningRateSchedule
+    {
+        public double At(long step)
+        {
+            asked.Add(step);
+            return 1e-3;
+        }
+    }
+
+    private sealed class Straight : INoiseSchedule
+    {
+        public double MinTime => 0.1;
+
+        public double MaxTime => 0.9;
+
+        public NoiseLevel LevelAt(double t) => new(1 - t, t);
+    }
+}

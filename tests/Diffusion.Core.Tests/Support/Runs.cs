@@ -1,0 +1,33 @@
+using Diffusion.Core.Losses;
+using Diffusion.Core.Schedules;
+using Microsoft.Extensions.Logging;
+
+namespace Diffusion.Core.Tests.Support;
+
+/// <summary>Trainers of tiny networks.</summary>
+internal static class Runs
+{
+    public static DiscreteSchedule Schedule { get; } = DiscreteSchedule.Linear();
+
+    public static TrainerOptions Options { get; } = new()
+    {
+        Steps = 20,
+        BatchSize = 8,
+        Seed = 5,
+        LearningRate = 1e-2,
+        WarmupSteps = 5,
+        WeightDecay = 0.01,
+        LogEvery = 5,
+        CheckpointEvery = 10,
+    };
+
+    public static DdpmTrainer Trainer(
+        TinyDenoiser model, TrainerOptions? options = null, IDiffusionLoss? loss = null, ILogger? logger = null)
+        => new(model, Schedule, loss ?? new SimpleLoss(), options ?? Options, logger);
+
+    /// <summary>Fit, until the test is cancelled.</summary>
+    public static void Run(this DdpmTrainer trainer, IDataset dataset, IProgress<TrainingProgress>? progress = null)
+        => trainer.Fit(dataset, progress, TestContext.Current.CancellationToken);
+
+    public static Batch Batch(params long[] indices) => new Points(100).Load(indices);
+}
