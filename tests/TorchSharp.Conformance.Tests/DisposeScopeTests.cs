@@ -49,6 +49,41 @@ public class DisposeScopeTests
     }
 
     [Fact]
+    public void Moving_out_starts_from_the_scope_that_owns_a_tensor_not_from_the_current_one()
+    {
+        // So a method that moves out what it was given takes it away from its caller.
+        Tensor argument;
+        using (NewDisposeScope())
+        {
+            using (var caller = NewDisposeScope())
+            {
+                argument = zeros([2]);
+                using (NewDisposeScope())
+                    argument.MoveToOuterDisposeScope();
+                caller.Contains(argument).Should().BeFalse();
+            }
+
+            argument.IsInvalid.Should().BeFalse();
+        }
+
+        argument.IsInvalid.Should().BeTrue();
+    }
+
+    [Fact]
+    public void Moving_out_twice_goes_up_twice()
+    {
+        Tensor moved;
+        using (NewDisposeScope())
+        {
+            using (NewDisposeScope())
+                moved = zeros([2]).MoveToOuterDisposeScope().MoveToOuterDisposeScope();
+        }
+
+        moved.IsInvalid.Should().BeFalse();
+        moved.Dispose();
+    }
+
+    [Fact]
     public void Moving_out_where_there_is_no_scope_changes_nothing()
     {
         using var tensor = zeros([2]);

@@ -58,7 +58,8 @@ public class FactoryTests
         randn(2, 3, 4, 5).ShouldHaveShape(2, 3, 4, 5);
 
         long[] shape = [2, 3];
-        foreach (var x in new[] { zeros(shape), ones(shape), empty(shape), rand(shape), randn(shape), full(shape, 1.5), randint(0L, 9L, shape) })
+        Tensor[] all = [zeros(shape), ones(shape), empty(shape), rand(shape), randn(shape), full(shape, 1.5), randint(0L, 9L, shape)];
+        foreach (var x in all)
             x.ShouldHaveShape(2, 3);
     }
 
@@ -97,7 +98,8 @@ public class FactoryTests
         using var scope = NewDisposeScope();
         var like = Values.Double([2, 3], 1, 2, 3, 4, 5, 6).requires_grad_();
 
-        foreach (var x in new[] { zeros_like(like), ones_like(like), empty_like(like), full_like(like, 4), rand_like(like), randn_like(like) })
+        Tensor[] all = [zeros_like(like), ones_like(like), empty_like(like), full_like(like, 4), rand_like(like), randn_like(like)];
+        foreach (var x in all)
         {
             x.ShouldHaveShape(2, 3);
             x.dtype.Should().Be(ScalarType.Float64);

@@ -141,7 +141,8 @@ public class GeneratorTests
         generator.manual_seed(0);
         rand([3], dtype: ScalarType.Float64, generator: generator).ShouldHold(0.9700530018065531, 0.707819864399788, 0.45938294312745087);
         generator.manual_seed(0);
-        randn([3], dtype: ScalarType.Float64, generator: generator).ShouldBeNear(1e-15, 1.5409961082440433, -0.2934289057609464, -2.1787893820745574);
+        randn([3], dtype: ScalarType.Float64, generator: generator)
+            .ShouldBeNear(1e-15, 1.5409961082440433, -0.2934289057609464, -2.1787893820745574);
         generator.manual_seed(0);
         randperm(8, generator: generator).ShouldHold(4, 0, 7, 3, 2, 5, 1, 6);
     }

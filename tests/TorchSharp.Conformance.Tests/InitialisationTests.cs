@@ -6,7 +6,7 @@ namespace TorchSharp.Conformance.Tests;
 public class InitialisationTests
 {
     // The first numbers in [0, 1) of MT19937 seeded with 0, computed apart from torch.
-    private static readonly double[] Uniform = 
+    private static readonly double[] Uniform =
     [
         0.49625658988952637, 0.7682217955589294, 0.08847743272781372, 0.13203048706054688, 0.30742281675338745,
         0.6340786814689636, 0.4900934100151062, 0.8964447379112244, 0.455627977848053, 0.6323062777519226,
@@ -63,8 +63,13 @@ public class InitialisationTests
         using var weight = nn.Parameter(zeros([2, 2]));
         foreach (var initialise in new Func<Tensor>[]
         {
-            () => nn.init.ones_(weight), () => nn.init.zeros_(weight), () => nn.init.constant_(weight, 0.5), () => nn.init.uniform_(weight, -1, 1),
-            () => nn.init.normal_(weight, 0, 1), () => nn.init.kaiming_uniform_(weight, Math.Sqrt(5)), () => nn.init.xavier_uniform_(weight),
+            () => nn.init.ones_(weight),
+            () => nn.init.zeros_(weight),
+            () => nn.init.constant_(weight, 0.5),
+            () => nn.init.uniform_(weight, -1, 1),
+            () => nn.init.normal_(weight, 0, 1),
+            () => nn.init.kaiming_uniform_(weight, Math.Sqrt(5)),
+            () => nn.init.xavier_uniform_(weight),
         })
         {
             Values.LiveTensors(() => initialise().Should().BeSameAs(weight)).Should().Be(0);

@@ -83,7 +83,8 @@ public class ShapeTests
     public void Moving_to_the_device_and_type_it_has_is_the_same_memory_in_a_new_object()
     {
         using var x = zeros([2]);
-        foreach (var move in new Func<Tensor>[] { () => x.to(CPU), () => x.to(ScalarType.Float32), () => x.to(ScalarType.Float32, CPU), x.cpu })
+        Func<Tensor>[] moves = [() => x.to(CPU), () => x.to(ScalarType.Float32), () => x.to(ScalarType.Float32, CPU), x.cpu];
+        foreach (var move in moves)
         {
             using var same = move();
             same.Should().NotBeSameAs(x);

@@ -11,6 +11,8 @@ public static partial class torch
         private static readonly Operator CopyInPlace = new("copy_");
         private static readonly Operator SetInPlace = new("set_.source_Tensor");
 
+        public static implicit operator Tensor(int value) => tensor(value);
+
         public static implicit operator Tensor(double value) => tensor(value);
 
         /// <summary>Only makes a number that is passed where a tensor or a scalar fits be taken as a scalar.</summary>

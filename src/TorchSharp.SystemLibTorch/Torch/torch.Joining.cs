@@ -7,6 +7,7 @@ public static partial class torch
     private static readonly Operator Cat = new("cat");
     private static readonly Operator Stack = new("stack");
     private static readonly Operator WhereSelf = new("where.self");
+    private static readonly Operator CDist = new("cdist");
     private static readonly Operator Einsum = new("einsum");
 
     public static Tensor cat(IList<Tensor> tensors, long dim = 0) => cat(tensors.ToArray(), dim);
@@ -30,6 +31,10 @@ public static partial class torch
         fixed (byte* bytes = System.Text.Encoding.UTF8.GetBytes(equation))
             return Einsum.Call(Value.Text(new ReadOnlySpan<byte>(bytes, equation.Length)), tensors);
     }
+
+    public static Tensor cdist(
+        Tensor x1, Tensor x2, double p = 2.0, compute_mode compute_mode = compute_mode.use_mm_for_euclid_dist_if_necessary)
+        => CDist.Call(x1, x2, p, (long)compute_mode);
 
     public static Tensor matmul(Tensor input, Tensor target) => input.matmul(target);
 
