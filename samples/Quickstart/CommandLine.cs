@@ -13,7 +13,7 @@ internal static class CommandLine
         var output = new Option<string?>("--output") { Description = "Where pictures and checkpoints go (default: runs/<data>, or the next free name)." };
         var resume = new Option<bool>("--resume") { Description = "Go on from the newest checkpoint." };
         var imageSize = new Option<int>("--image-size") { Description = "Height and width of the digits (MNIST: 28 or 32).", DefaultValueFactory = _ => 28 };
-        var width = new Option<int>("--width") { Description = "Channels of the U-Net's first level; a multiple of 8.", DefaultValueFactory = _ => 32 };
+        var width = new Option<int>("--width") { Description = "Channels of the U-Net's first level; a multiple of 8.", DefaultValueFactory = _ => 24 };
         var batchSize = new Option<int>("--batch-size") { Description = "Images in a step.", DefaultValueFactory = _ => 64 };
         var steps = new Option<long>("--steps") { Description = "Training steps at most.", DefaultValueFactory = _ => 100_000 };
         var minutes = new Option<double?>("--minutes") { Description = "Training time at most (default: 2 for synthetic digits, 30 for MNIST)." };

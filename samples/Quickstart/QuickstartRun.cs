@@ -3,7 +3,6 @@ using Diffusion.Core;
 using Diffusion.Core.Data;
 using Diffusion.Core.Losses;
 using Diffusion.Core.Models;
-using Diffusion.Core.Samplers;
 using Diffusion.Core.Schedules;
 using Spectre.Console;
 using TorchSharp;
@@ -40,11 +39,14 @@ internal static class QuickstartRun
             ImageSize = options.ImageSize,
             Channels = 1,
             Width = options.Width,
-            Multipliers = [1, 2, 2],
+            Multipliers = [1, 2, 3],
             LayersPerBlock = 1,
+            AttentionResolutions = [(((options.ImageSize + 1) / 2) + 1) / 2],
+            HeadWidth = options.Width,
             Classes = Digits,
+            ZeroOutput = true,
         });
-        var schedule = DiscreteSchedule.Cosine(steps: 1000);
+        var schedule = DiscreteSchedule.Linear(steps: 1000);
         using var trainer = new DdpmTrainer(unet, schedule, new SimpleLoss(), new TrainerOptions
         {
             BatchSize = options.BatchSize,

@@ -18,7 +18,7 @@ public static class Safetensors
     /// Writes a file. The same tensors and metadata give the same bytes, in whatever order they come: the widest types first, then by
     /// name. The file appears whole or not at all; one that is already there is replaced.
     /// </summary>
-    /// <param name="path">The file; its folder must exist.</param>
+    /// <param name="path">The file; its folder is made where it is missing.</param>
     /// <param name="tensors">Names and tensors of any shape, device and memory layout; not changed.</param>
     /// <param name="metadata">Strings to store beside them, or null.</param>
     /// <exception cref="ArgumentException">A name that appears twice, is reserved or is not Unicode, or a type that the format does not have.</exception>
@@ -30,24 +30,12 @@ public static class Safetensors
         ArgumentNullException.ThrowIfNull(tensors);
         var ordered = Order(tensors);
         var header = Header(ordered, metadata);
-        var temporary = $"{path}.{Guid.NewGuid():N}.tmp";
-        try
+        AtomicFile.Write(path, stream =>
         {
-            using (var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None))
-            {
-                stream.Write(header);
-                foreach (var (_, tensor) in ordered)
-                    Write(stream, tensor);
-                stream.Flush(flushToDisk: true);
-            }
-
-            File.Move(temporary, path, overwrite: true);
-        }
-        catch
-        {
-            File.Delete(temporary);
-            throw;
-        }
+            stream.Write(header);
+            foreach (var (_, tensor) in ordered)
+                Write(stream, tensor);
+        });
     }
 
     /// <summary>Reads every tensor of a file.</summary>
@@ -156,7 +144,7 @@ public static class Safetensors
         }
     }
 
-    private static void Write(FileStream stream, Tensor tensor)
+    private static void Write(Stream stream, Tensor tensor)
     {
         using var detached = tensor.detach();
         using var host = detached.cpu();

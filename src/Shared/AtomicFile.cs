@@ -1,9 +1,12 @@
-namespace Diffusion.Core.Data;
+using System.Diagnostics.CodeAnalysis;
+
+namespace Diffusion.Core;
 
 /// <summary>
 /// A file that appears under its name only when it is complete: written beside it under a temporary name, renamed by
 /// <see cref="Commit"/>, removed where that was not reached.
 /// </summary>
+[ExcludeFromCodeCoverage]
 internal sealed class AtomicFile : IDisposable
 {
     private readonly string _path;
