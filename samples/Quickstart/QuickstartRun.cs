@@ -44,7 +44,6 @@ internal static class QuickstartRun
             AttentionResolutions = [(((options.ImageSize + 1) / 2) + 1) / 2],
             HeadWidth = options.Width,
             Classes = Digits,
-            ZeroOutput = true,
         });
         var schedule = DiscreteSchedule.Linear(steps: 1000);
         using var trainer = new DdpmTrainer(unet, schedule, new SimpleLoss(), new TrainerOptions
