@@ -17,4 +17,13 @@ internal static class OutputFolder
             taken = next;
         }
     }
+
+    /// <summary>The arguments of this process, such that the next one goes on where it stopped.</summary>
+    public static string ResumeArguments(string output)
+    {
+        List<string> arguments = [.. Environment.GetCommandLineArgs().Skip(1).Where(argument => argument != "--resume"), "--resume"];
+        if (!arguments.Exists(argument => argument.StartsWith("--output", StringComparison.Ordinal)))
+            arguments.AddRange(["--output", output]);
+        return string.Join(' ', arguments);
+    }
 }

@@ -20,7 +20,7 @@ internal static class QuickstartRun
         {
             return Run(options, cancellationToken);
         }
-        catch (Exception error) when (error is ArgumentException or IOException or InvalidDataException or UnauthorizedAccessException)
+        catch (Exception error) when (error is ArgumentException or IOException or InvalidDataException or UnauthorizedAccessException or DivergedException)
         {
             AnsiConsole.MarkupLineInterpolated($"[red]{error.Message}[/]");
             return 1;
@@ -44,7 +44,6 @@ internal static class QuickstartRun
             AttentionResolutions = [(((options.ImageSize + 1) / 2) + 1) / 2],
             HeadWidth = options.Width,
             Classes = Digits,
-            ZeroOutput = true,
         });
         var schedule = DiscreteSchedule.Linear(steps: 1000);
         using var trainer = new DdpmTrainer(unet, schedule, new SimpleLoss(), new TrainerOptions
@@ -65,16 +64,16 @@ internal static class QuickstartRun
 
         AnsiConsole.MarkupLineInterpolated(
             $"{data.Count:N0} {options.Data} digits, U-Net of {unet.parameters().Sum(p => p.numel()):N0} parameters, at most {options.Steps:N0} steps or {options.Minutes} minutes.");
-        var history = new LossHistory(options.File("loss.csv"));
-        history.Load(trainer.Step);
+        var history = new LossHistory(options.File("loss.csv"), trainer.Step);
         Train(trainer, data, options, history, cancellationToken);
-        history.Save(options.File("loss.svg"));
+        history.Draw(options.File("loss.svg"));
         if (cancellationToken.IsCancellationRequested)
         {
-            AnsiConsole.MarkupLineInterpolated($"Stopped and saved at step {trainer.Step:N0}. To go on: [bold]quickstart --resume --output {options.Output}[/]");
+            AnsiConsole.MarkupLineInterpolated($"Stopped and saved at step {trainer.Step:N0}. To go on: [bold]quickstart {OutputFolder.ResumeArguments(options.Output)}[/]");
             return 130;
         }
 
+        AnsiConsole.MarkupLine("Drawing ...");
         Pictures.Draw(trainer.Ema, schedule, options);
         Report(options, trainer.Step);
         return 0;

@@ -70,8 +70,11 @@ public sealed record UNetOptions
     /// <summary>The frequency shift of the time embedding; see <see cref="SinusoidalEmbedding"/>. 0 by default.</summary>
     public double FrequencyShift { get; init; }
 
-    /// <summary>True when the last convolution starts at zero, so that the first prediction is zero. False by default.</summary>
-    public bool ZeroOutput { get; init; }
+    /// <summary>
+    /// True when the last convolution starts at zero, so that the first prediction is zero, as in the code of Ho et al. True by default:
+    /// short trainings get further.
+    /// </summary>
+    public bool ZeroOutput { get; init; } = true;
 
     /// <summary>The width of every level, from the full resolution down.</summary>
     /// <exception cref="ArgumentException">There are no levels, or a width is not positive.</exception>

@@ -95,7 +95,16 @@ public class SeededDropoutTests
     public void A_network_with_dropout_repeats_itself_under_one_seed_and_is_deterministic_in_inference()
     {
         using var scope = NewDisposeScope();
-        using var unet = new UNet(new UNetOptions { ImageSize = 8, Channels = 1, Width = 8, Multipliers = [1], LayersPerBlock = 1, Dropout = 0.3 });
+        using var unet = new UNet(new UNetOptions
+        {
+            ImageSize = 8,
+            Channels = 1,
+            Width = 8,
+            Multipliers = [1],
+            LayersPerBlock = 1,
+            Dropout = 0.3,
+            ZeroOutput = false,
+        });
         var x = randn(1, 1, 8, 8);
         var t = tensor(new long[] { 4 });
         float[] Run(ulong seed)

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Builds the shim:  build.sh <output.so>
+# Builds the shim, or a program over the same libtorch:  build.sh <output> [source.cpp]
 # TORCH_ROOT is the folder of a libtorch (with include/ and lib/), such as the torch folder of a Python environment; without it,
 # the libtorch of the distribution is used. CXX is the compiler, g++ unless said otherwise.
 set -eu
 
 output=$1
-here=$(cd "$(dirname "$0")" && pwd)
+source=${2:-$(dirname "$0")/shim.cpp}
 compiler=${CXX:-g++}
 root=${TORCH_ROOT:-}
 
@@ -44,7 +44,12 @@ for name in torch_cuda torch_hip; do
     fi
 done
 
+case $output in
+    *.so) kind='-fPIC -shared -fvisibility=hidden' ;;
+    *) kind= ;;
+esac
+
 # shellcheck disable=SC2086
-exec "$compiler" -std=c++17 -O2 -fPIC -shared -fvisibility=hidden -Wall -D_GLIBCXX_USE_CXX11_ABI=$abi \
-    ${root:+-isystem "$include"} -isystem "$include/torch/csrc/api/include" "$here/shim.cpp" -o "$output" \
+exec "$compiler" -std=c++17 -O2 $kind -Wall -D_GLIBCXX_USE_CXX11_ABI=$abi \
+    ${root:+-isystem "$include"} -isystem "$include/torch/csrc/api/include" "$source" -o "$output" \
     -L"$lib" ${root:+-Wl,-rpath,"$lib"} -ltorch_cpu -lc10 -Wl,--no-as-needed -ltorch $devices -Wl,--as-needed -ldl

@@ -1,0 +1,31 @@
+using System.Globalization;
+using BenchmarkDotNet.Reports;
+
+namespace Diffusion.Core.Benchmarks;
+
+/// <summary>The fastest iterations of <see cref="ProviderOverhead"/> beside those of benchmarks/native/baseline.cpp.</summary>
+internal static class OverheadTable
+{
+    /// <summary>Prints one line for each operation.</summary>
+    /// <param name="summary">What was measured here.</param>
+    /// <param name="baseline">A file with a line <c>name TAB nanoseconds</c> for each operation.</param>
+    public static void Print(Summary summary, string baseline)
+    {
+        var alone = File.ReadLines(baseline)
+            .Select(line => line.Split('\t'))
+            .ToDictionary(parts => parts[0], parts => double.Parse(parts[1], CultureInfo.InvariantCulture));
+        Console.WriteLine();
+        Line("operation", "C#", "libtorch alone", "ratio");
+        foreach (var report in summary.Reports)
+        {
+            var name = report.BenchmarkCase.Descriptor.WorkloadMethodDisplayInfo.Trim('\'');
+            if (report.ResultStatistics is { } measured && alone.TryGetValue(name, out var native))
+                Line(name, Time(measured.Min), Time(native), (measured.Min / native).ToString("F2", CultureInfo.InvariantCulture));
+        }
+    }
+
+    private static string Time(double nanoseconds) => string.Create(CultureInfo.InvariantCulture, $"{nanoseconds / 1000.0:F2} us");
+
+    private static void Line(string name, string here, string there, string ratio)
+        => Console.WriteLine($"{name,-42}{here,14}{there,18}{ratio,8}");
+}
