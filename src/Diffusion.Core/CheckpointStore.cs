@@ -8,6 +8,10 @@ namespace Diffusion.Core;
 /// <c>model.safetensors</c> and <c>ema.safetensors</c> (weights and averaged weights, under the network's own names),
 /// <c>optimizer.safetensors</c>, and <c>trainer.json</c> with the SHA-256 of the others.
 /// </summary>
+/// <remarks>
+/// The averaged weights of a run, in a network of the same architecture:
+/// <c>ModuleWeights.Load(unet, Path.Combine(CheckpointStore.Latest("run")!, "ema.safetensors"))</c>.
+/// </remarks>
 public sealed class CheckpointStore
 {
     private const string Prefix = "step-";

@@ -29,6 +29,25 @@ public class DdpmTrainerTests
     }
 
     [Fact]
+    public void Two_trainers_on_two_threads_give_what_they_give_alone()
+    {
+        string[] Run(long seed)
+        {
+            using var model = new TinyDenoiser(seed, dropout: 0.3);
+            using var trainer = Runs.Trainer(model, Runs.Options with { Seed = seed, Steps = 100 });
+            trainer.Run(new Points(50));
+            return Weights(model);
+        }
+
+        var alone = new[] { Run(1), Run(2) };
+        var together = new string[2][];
+        Parallel.For(0, 2, i => together[i] = Run(i + 1));
+
+        together[0].Should().Equal(alone[0]);
+        together[1].Should().Equal(alone[1]);
+    }
+
+    [Fact]
     public void A_loop_of_ones_own_equals_Fit()
     {
         using var mine = new TinyDenoiser();
