@@ -121,13 +121,6 @@ public sealed partial class DdpmTrainer
         LogResumed(_logger, Step, folder);
     }
 
-    private void RequireSameData(long count)
-    {
-        if (_datasetCount is { } before && before != count)
-            throw new CheckpointException(
-                $"The run so far had a data set of {before} samples, this one has {count}: the order of the data would not go on.");
-    }
-
     private static void Require(string path, string what, long expected, long actual)
     {
         if (expected != actual)

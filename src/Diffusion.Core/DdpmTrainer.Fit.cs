@@ -17,7 +17,7 @@ public sealed partial class DdpmTrainer
     /// <exception cref="OperationCanceledException">The run was cancelled; its state is saved, and the trainer can go on.</exception>
     /// <exception cref="DivergedException">Too many steps in a row were skipped.</exception>
     /// <exception cref="CheckpointException">A checkpoint cannot be resumed from, or written.</exception>
-    /// <exception cref="ArgumentException">The data set is empty, or a batch of it does not fit the model.</exception>
+    /// <exception cref="ArgumentException">The data set is empty or of another size than so far, or a batch of it does not fit the model.</exception>
     public void Fit(IDataset dataset, IProgress<TrainingProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(dataset);
@@ -27,7 +27,9 @@ public sealed partial class DdpmTrainer
             throw new ArgumentException($"A data set must have at least one sample, got {count}.", nameof(dataset));
         if (Step == 0 && _store is not null && Resume(_store.Folder, count))
             _savedStep = Step;
-        RequireSameData(count);
+        if (_datasetCount is { } before && before != count)
+            throw new ArgumentException(
+                $"The run so far had a data set of {before} samples, this one has {count}: the order of the data would not go on.", nameof(dataset));
         _datasetCount = count;
 
         var order = new DataOrder(_options.Seed, count, _options.BatchSize);

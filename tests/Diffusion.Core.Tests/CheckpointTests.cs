@@ -1,4 +1,6 @@
 using System.Text.Json.Nodes;
+using Diffusion.Core.Losses;
+using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
 using Diffusion.Core.Tests.Support;
 
@@ -157,24 +159,17 @@ public class CheckpointTests
 
     [Fact]
     [Trait(Category.Name, Category.Fault)]
-    public void Another_model_seed_batch_size_schedule_or_data_set_is_refused_by_name()
+    public void Another_model_seed_batch_size_or_schedule_is_refused_by_name()
     {
         using var folder = new TemporaryFolder();
         Save(folder.Path + "/a");
-        void Refused(string message, TrainerOptions? options = null, long width = 16, Schedules.INoiseSchedule? schedule = null, long samples = 50)
+        void Refused(string message, TrainerOptions? options = null, long width = 16, INoiseSchedule? schedule = null)
         {
             using var model = new TinyDenoiser(width: width);
             using var trainer = new DdpmTrainer(
-                model, schedule ?? Runs.Schedule, new Losses.SimpleLoss(), (options ?? Runs.Options) with { Steps = 30 });
+                model, schedule ?? Runs.Schedule, new SimpleLoss(), (options ?? Runs.Options) with { Steps = 30 });
             var before = Bits.Of(model.get_parameter("_first.weight")!);
-            FluentActions.Invoking(() =>
-            {
-                trainer.Resume(folder.File("a"));
-                before = "resumed";
-                trainer.Run(new Points(samples));
-            }).Should().Throw<CheckpointException>().WithMessage(message);
-            if (before == "resumed")
-                return;
+            FluentActions.Invoking(() => trainer.Resume(folder.File("a"))).Should().Throw<CheckpointException>().WithMessage(message);
             trainer.Step.Should().Be(0);
             Bits.Of(model.get_parameter("_first.weight")!).Should().Be(before);
         }
@@ -182,9 +177,28 @@ public class CheckpointTests
         Refused("*trainer.json: was made with a seed of 5, this trainer has 7*", Runs.Options with { Seed = 7 });
         Refused("*trainer.json: was made with a batch size of 8, this trainer has 16*", Runs.Options with { BatchSize = 16 });
         Refused("*model.safetensors: '_first.weight' must be Float32 [17, 3], is Float32 [16, 3]*", width: 17);
-        Refused("*another noise schedule: times from 0 to 999, not 0 to 99*", schedule: Schedules.DiscreteSchedule.Linear(100));
-        Refused("*another noise schedule: alpha 0.99995, sigma 0.01 at time 0, not 0.99997*", schedule: Schedules.DiscreteSchedule.Cosine());
-        Refused("*data set of 50 samples, this one has 51*", samples: 51);
+        Refused("*another noise schedule: times from 0 to 999, not 0 to 99*", schedule: DiscreteSchedule.Linear(100));
+        Refused("*another noise schedule: alpha 0.99995, sigma 0.01 at time 0, not 0.99997*", schedule: DiscreteSchedule.Cosine());
+    }
+
+    [Fact]
+    [Trait(Category.Name, Category.Fault)]
+    public void A_data_set_of_another_size_is_refused()
+    {
+        using var folder = new TemporaryFolder();
+        var options = Runs.Options with { CheckpointFolder = folder.Path };
+        using var model = new TinyDenoiser();
+        using (var trainer = Runs.Trainer(model, options))
+            trainer.Run(new Points(50));
+
+        using var next = Runs.Trainer(model, options with { Steps = 30 });
+        FluentActions.Invoking(() => next.Run(new Points(51)))
+            .Should().Throw<CheckpointException>().WithMessage("*trainer.json: was made with a size of the data set of 50, this trainer has 51*");
+        next.Step.Should().Be(0);
+        next.Resume(folder.Path);
+        FluentActions.Invoking(() => next.Run(new Points(51)))
+            .Should().Throw<ArgumentException>().WithMessage("*data set of 50 samples, this one has 51*");
+        next.Step.Should().Be(20);
     }
 
     [Fact]
