@@ -19,6 +19,8 @@ internal static class Pictures
         DrawDenoising(denoiser, sampler, options);
     }
 
+    private static int Scale(QuickstartOptions options) => Math.Max(1, 64 / options.ImageSize);
+
     private static void DrawDigits(IDenoiser denoiser, DdimSampler sampler, QuickstartOptions options)
     {
         var labels = new long[Digits * options.Columns];
@@ -26,7 +28,7 @@ internal static class Pictures
             labels[i] = i / options.Columns;
         using var condition = Condition.OfLabels(labels);
         using var images = sampler.Sample(denoiser, [labels.Length, 1, options.ImageSize, options.ImageSize], options.Seed, condition);
-        ImageGrid.SavePng(images, options.File("samples.png"), columns: options.Columns, scale: 2);
+        ImageGrid.SavePng(images, options.File("samples.png"), columns: options.Columns, scale: Scale(options));
     }
 
     /// <summary>Above, the sample on its way from noise; below, what the network takes it for at that moment.</summary>
@@ -46,6 +48,6 @@ internal static class Pictures
             denoised.Add(state.Denoised.clone());
         }
 
-        ImageGrid.SavePng(torch.cat([.. noisy, .. denoised]), options.File("denoising.png"), columns: noisy.Count, scale: 2);
+        ImageGrid.SavePng(torch.cat([.. noisy, .. denoised]), options.File("denoising.png"), columns: noisy.Count, scale: Scale(options));
     }
 }
