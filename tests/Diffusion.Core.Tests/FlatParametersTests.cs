@@ -1,5 +1,5 @@
-using Diffusion.Core.Tests.Support;
 using Diffusion.Core.Testing;
+using Diffusion.Core.Tests.Support;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
