@@ -12,17 +12,17 @@ internal static class CommandLine
         var dataFolder = new Option<string?>("--data-dir") { Description = "The folder of the MNIST files (default: data/mnist, downloaded when missing)." };
         var output = new Option<string?>("--output") { Description = "Where pictures and checkpoints go (default: runs/<data>, or the next free name)." };
         var resume = new Option<bool>("--resume") { Description = "Go on from the newest checkpoint." };
-        var imageSize = new Option<int>("--image-size") { Description = "Height and width of the digits (MNIST: 28 or more).", DefaultValueFactory = _ => 28 };
+        var imageSize = new Option<int?>("--image-size") { Description = "Height and width of the digits (default: 16, for MNIST 28, which is also its least)." };
         var width = new Option<int?>("--width") { Description = "Channels of the U-Net's first level, a multiple of 4 (default: 16, for MNIST 24)." };
         var batchSize = new Option<int>("--batch-size") { Description = "Images in a step.", DefaultValueFactory = _ => 64 };
         var steps = new Option<long>("--steps") { Description = "Training steps at most.", DefaultValueFactory = _ => 100_000 };
-        var minutes = new Option<double?>("--minutes") { Description = "Training time at most (default: 2 for synthetic digits, 30 for MNIST)." };
+        var minutes = new Option<double?>("--minutes") { Description = "Training time at most (default: 2.5, for MNIST 30)." };
         var samplingSteps = new Option<int>("--sampling-steps") { Description = "DDIM steps for the pictures.", DefaultValueFactory = _ => 50 };
         var columns = new Option<int>("--columns") { Description = "Samples of each digit in samples.png.", DefaultValueFactory = _ => 8 };
         var seed = new Option<long>("--seed") { Description = "Fixes every random draw.", DefaultValueFactory = _ => 0 };
         var device = new Option<string>("--device") { Description = "cpu, cuda, cuda:N, or auto for the first that is there.", DefaultValueFactory = _ => "cpu" };
 
-        AtLeast(imageSize, 8);
+        AtLeast<int?>(imageSize, 16);
         AtLeast<int?>(width, 4);
         AtLeast(batchSize, 1);
         AtLeast(steps, 1L);
@@ -36,17 +36,18 @@ internal static class CommandLine
         command.SetAction((parsed, cancellation) =>
         {
             var name = parsed.GetRequiredValue(data);
+            var mnist = name == "mnist";
             var options = new QuickstartOptions
             {
                 Data = name,
                 DataFolder = parsed.GetValue(dataFolder),
                 Output = OutputFolder.Choose(parsed.GetValue(output), name, parsed.GetValue(resume)),
                 Resume = parsed.GetValue(resume),
-                ImageSize = parsed.GetRequiredValue(imageSize),
-                Width = parsed.GetValue(width) ?? (name == "mnist" ? 24 : 16),
+                ImageSize = parsed.GetValue(imageSize) ?? (mnist ? 28 : 16),
+                Width = parsed.GetValue(width) ?? (mnist ? 24 : 16),
                 BatchSize = parsed.GetRequiredValue(batchSize),
                 Steps = parsed.GetRequiredValue(steps),
-                Minutes = parsed.GetValue(minutes) ?? (name == "mnist" ? 30 : 2),
+                Minutes = parsed.GetValue(minutes) ?? (mnist ? 30 : 2.5),
                 SamplingSteps = parsed.GetRequiredValue(samplingSteps),
                 Columns = parsed.GetRequiredValue(columns),
                 Seed = parsed.GetRequiredValue(seed),

@@ -19,6 +19,8 @@ internal static class Pictures
         DrawDenoising(denoiser, sampler, options);
     }
 
+    private static int Scale(QuickstartOptions options) => Math.Max(1, 64 / options.ImageSize);
+
     private static void DrawDigits(IDenoiser denoiser, DdimSampler sampler, QuickstartOptions options)
     {
         var labels = new long[Digits * options.Columns];
@@ -26,22 +28,26 @@ internal static class Pictures
             labels[i] = i / options.Columns;
         using var condition = Condition.OfLabels(labels);
         using var images = sampler.Sample(denoiser, [labels.Length, 1, options.ImageSize, options.ImageSize], options.Seed, condition);
-        ImageGrid.SavePng(images, options.File("samples.png"), columns: options.Columns, scale: 2);
+        ImageGrid.SavePng(images, options.File("samples.png"), columns: options.Columns, scale: Scale(options));
     }
 
+    /// <summary>Above, the sample on its way from noise; below, what the network takes it for at that moment.</summary>
     private static void DrawDenoising(IDenoiser denoiser, DdimSampler sampler, QuickstartOptions options)
     {
         using var scope = torch.NewDisposeScope();
         using var condition = Condition.OfLabels([3]);
-        var frames = new List<torch.Tensor>();
-        var every = Math.Max(1, options.SamplingSteps / Frames);
         var request = new SamplingRequest { Shape = [1, 1, options.ImageSize, options.ImageSize], Seed = options.Seed, Condition = condition };
+        var every = Math.Max(1, options.SamplingSteps / Frames);
+        var noisy = new List<torch.Tensor>();
+        var denoised = new List<torch.Tensor>();
         foreach (var state in sampler.Steps(denoiser, request))
         {
-            if (state.Step % every == 0 || state.Step == state.Steps)
-                frames.Add(state.Sample.clone());
+            if (state.Denoised is null || (state.Step % every != 0 && state.Step != state.Steps))
+                continue;
+            noisy.Add(state.Sample.clone());
+            denoised.Add(state.Denoised.clone());
         }
 
-        ImageGrid.SavePng(torch.cat(frames), options.File("denoising.png"), columns: frames.Count, scale: 2);
+        ImageGrid.SavePng(torch.cat([.. noisy, .. denoised]), options.File("denoising.png"), columns: noisy.Count, scale: Scale(options));
     }
 }

@@ -57,6 +57,20 @@ public class LiveCountTests
     }
 
     [Fact]
+    public void A_number_in_the_place_of_a_tensor_makes_a_tensor_that_nobody_disposes()
+    {
+        using var x = zeros([2, 2]);
+
+        Tensor number = 3;
+        number.dtype.Should().Be(ScalarType.Int32);
+        number.ShouldHold(3);
+        number.Dispose();
+        using (NewDisposeScope())
+            Values.LiveTensors(() => x[0, 1] = 3).Should().Be(1);
+        x.ShouldHold(0, 3, 0, 0);
+    }
+
+    [Fact]
     public void Reading_shape_type_and_values_makes_no_tensor()
     {
         using var x = ones([3, 4]);

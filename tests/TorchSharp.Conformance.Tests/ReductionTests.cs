@@ -18,7 +18,6 @@ public class ReductionTests
         x.mean().ShouldHold(5);
         x.max().ShouldHold(9);
         x.min().ShouldHold(1);
-        x.prod().ShouldHold(3456);
         x.argmax().ShouldHold(5);
         x.argmax().dtype.Should().Be(ScalarType.Int64);
         x.norm().ShouldBeNear(1e-15, Math.Sqrt(202));
@@ -155,7 +154,6 @@ public class ReductionTests
 
         x.softmax(-1).ShouldBeNear(1e-15, 1 / (1 + e), e / (1 + e), 0.5, 0.5);
         x.softmax(1).ShouldBeNear(1e-15, 1 / (1 + e), e / (1 + e), 0.5, 0.5);
-        x.log_softmax(-1).ShouldBeNear(1e-15, -Math.Log(1 + e), 1 - Math.Log(1 + e), -Math.Log(2), -Math.Log(2));
     }
 
     [Fact]

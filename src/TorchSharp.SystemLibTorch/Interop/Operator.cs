@@ -14,17 +14,10 @@ internal sealed unsafe class Operator(string name)
     private const int ListsOnStack = 64;
 
     private nint _native;
+    private bool _missing;
 
     /// <summary>Whether this libtorch has it.</summary>
-    internal bool Exists
-    {
-        get
-        {
-            if (_native == 0 && Find(name, out var found) is null)
-                _native = found;
-            return _native != 0;
-        }
-    }
+    internal bool Exists => _native != 0 || Find();
 
     /// <summary>Calls it and wraps the one tensor it returns.</summary>
     internal Tensor Call(params ReadOnlySpan<Value> arguments)
@@ -69,12 +62,8 @@ internal sealed unsafe class Operator(string name)
     [SkipLocalsInit]
     private void Invoke(ReadOnlySpan<Value> arguments, NativeValue* results, int resultCount)
     {
-        if (_native == 0)
-        {
-            Native.Check(Find(name, out var found));
-            _native = found;
-        }
-
+        if (!Exists)
+            throw new NotSupportedException($"This libtorch has no operator aten::{name}.");
         var total = 0;
         foreach (ref readonly var argument in arguments)
             total += argument.ManagedCount;
@@ -118,16 +107,20 @@ internal sealed unsafe class Operator(string name)
         }
     }
 
-    private static byte* Find(string name, out nint found)
+    private bool Find()
     {
-        var dot = name.IndexOf('.', StringComparison.Ordinal);
-        var overload = dot < 0 ? "" : name[(dot + 1)..];
-        fixed (byte* nameBytes = Encoding.UTF8.GetBytes($"aten::{(dot < 0 ? name : name[..dot])}\0"))
-        fixed (byte* overloadBytes = Encoding.UTF8.GetBytes($"{overload}\0"))
-        fixed (nint* place = &found)
+        if (_missing)
+            return false;
+        var parts = name.Split('.');
+        fixed (byte* nameBytes = Encoding.UTF8.GetBytes($"aten::{parts[0]}\0"))
+        fixed (byte* overloadBytes = Encoding.UTF8.GetBytes($"{(parts.Length == 2 ? parts[1] : "")}\0"))
         {
-            *place = 0;
-            return Native.sl_find(nameBytes, overloadBytes, place);
+            nint found;
+            Native.Check(Native.sl_find(nameBytes, overloadBytes, &found));
+            _native = found;
         }
+
+        _missing = _native == 0;
+        return !_missing;
     }
 }

@@ -44,12 +44,21 @@ for name in torch_cuda torch_hip; do
     fi
 done
 
+# New headers want C++20, which old ones do not know.
+number() {
+    sed -n "s/^#define TORCH_VERSION_$1 //p" "$include/torch/csrc/api/include/torch/version.h"
+}
+standard=c++17
+if [ "$(number MAJOR)" -gt 2 ] || { [ "$(number MAJOR)" -eq 2 ] && [ "$(number MINOR)" -ge 6 ]; }; then
+    standard=c++20
+fi
+
 case $output in
     *.so) kind='-fPIC -shared -fvisibility=hidden' ;;
     *) kind= ;;
 esac
 
 # shellcheck disable=SC2086
-exec "$compiler" -std=c++17 -O2 $kind -Wall -D_GLIBCXX_USE_CXX11_ABI=$abi \
+exec "$compiler" -std=$standard -O2 $kind -Wall -D_GLIBCXX_USE_CXX11_ABI=$abi \
     ${root:+-isystem "$include"} -isystem "$include/torch/csrc/api/include" "$source" -o "$output" \
     -L"$lib" ${root:+-Wl,-rpath,"$lib"} -ltorch_cpu -lc10 -Wl,--no-as-needed -ltorch $devices -Wl,--as-needed -ldl

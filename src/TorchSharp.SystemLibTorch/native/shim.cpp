@@ -178,10 +178,13 @@ Value toValue(c10::IValue&& result) {
 
 } // namespace
 
+// Leaves null where this libtorch has no such operator.
 EXPORT const char* sl_find(const char* name, const char* overload, Operator** found) {
     return guarded([&] {
+        *found = nullptr;
         auto handle = c10::Dispatcher::singleton().findSchema({name, overload});
-        TORCH_CHECK(handle.has_value(), "libtorch ", TORCH_VERSION, " has no operator ", name, ".", overload);
+        if (!handle.has_value())
+            return;
         auto op = std::make_unique<Operator>(Operator{*handle, {}, {}, {}});
         for (const auto& argument : handle->schema().arguments()) {
             op->kinds.push_back(kindOf(argument.type()));
@@ -336,8 +339,6 @@ EXPORT const char* sl_set_threads(int32_t count) {
 EXPORT void sl_calm_blas() {
     auto parallel = reinterpret_cast<int (*)()>(dlsym(RTLD_DEFAULT, "openblas_get_parallel"));
     auto setThreads = reinterpret_cast<void (*)(int)>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"));
-    if (parallel && setThreads && parallel() == 1)
+    if (parallel && setThreads && parallel() == 1 && !std::getenv("OPENBLAS_NUM_THREADS"))
         setThreads(1);
 }
-
-EXPORT const char* sl_version() { return TORCH_VERSION; }
