@@ -37,7 +37,8 @@ internal sealed class AveragedDenoiser(ITrainableDenoiser model, UpdateEngine en
             ObjectDisposedException.ThrowIf(_disposed, typeof(DdpmTrainer));
             if (_stepping)
                 throw new InvalidOperationException(
-                    "The averaged weights cannot be used while a training step runs. Progress<T> reports on other threads; sample between steps.");
+                    "The averaged weights cannot be used while a training step runs. "
+                    + "Progress<T> reports on other threads; sample between steps.");
             if (_scopes == 0)
                 SwapIn();
             _scopes++;

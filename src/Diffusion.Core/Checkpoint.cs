@@ -72,7 +72,9 @@ internal static class Checkpoint
     }
 
     /// <summary>Reads the manifest and proves every file whole.</summary>
-    /// <exception cref="CheckpointException">A file is missing, truncated, damaged or from another version; the message names it.</exception>
+    /// <exception cref="CheckpointException">
+    /// A file is missing, truncated, damaged or from another version; the message names it.
+    /// </exception>
     public static CheckpointManifest Read(string folder)
     {
         var json = ReadFile(folder, ManifestFile);
@@ -93,7 +95,9 @@ internal static class Checkpoint
 
         if (!manifest.Files.Select(file => file.Name).SequenceEqual(TensorFiles))
             throw new CheckpointException(
-                path, $"must list {string.Join(", ", TensorFiles)}, got {string.Join(", ", manifest.Files.Select(file => file.Name))}.", null);
+                path,
+                $"must list {string.Join(", ", TensorFiles)}, got {string.Join(", ", manifest.Files.Select(file => file.Name))}.",
+                null);
         foreach (var file in manifest.Files)
             Verify(folder, file);
         return manifest;

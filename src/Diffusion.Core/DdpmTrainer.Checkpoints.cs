@@ -21,7 +21,9 @@ public sealed partial class DdpmTrainer
         });
     }
 
-    /// <summary>Writes a checkpoint of this step to <see cref="TrainerOptions.CheckpointFolder"/>, and removes the oldest beyond those to keep.</summary>
+    /// <summary>
+    /// Writes a checkpoint of this step to <see cref="TrainerOptions.CheckpointFolder"/>, and removes the oldest beyond those to keep.
+    /// </summary>
     /// <returns>Its folder.</returns>
     /// <exception cref="InvalidOperationException">There is no such folder; or as for <see cref="Save(string)"/>.</exception>
     /// <inheritdoc cref="Save(string)" path="/exception[@cref='CheckpointException']"/>
@@ -36,8 +38,8 @@ public sealed partial class DdpmTrainer
     /// <summary>Goes back to the state of a checkpoint.</summary>
     /// <param name="folder">A checkpoint, or a folder of them, of which the newest is taken.</param>
     /// <exception cref="CheckpointException">
-    /// There is none, a file is missing or damaged, it was made with another model, schedule, seed or batch size. The message names the file, what
-    /// was expected and what is there; nothing has been loaded.
+    /// There is none, a file is missing or damaged, or it was made with another model, schedule, seed or batch size. The message names
+    /// the file, what was expected and what is there; nothing has been loaded.
     /// </exception>
     /// <exception cref="InvalidOperationException">The averaged weights are in use, or the module's parameters were replaced.</exception>
     public void Resume(string folder)
@@ -118,6 +120,7 @@ public sealed partial class DdpmTrainer
         _datasetCount = manifest.DatasetCount;
         _engine.Skipped = _reportedSkips = manifest.SkippedSteps;
         _engine.SkippedInARow = manifest.SkippedInARow;
+        _engine.TakeMeanLoss();
         LogResumed(_logger, Step, folder);
     }
 

@@ -10,14 +10,16 @@ public sealed partial class DdpmTrainer
     /// </summary>
     /// <param name="dataset">The data; the same in every part of a run.</param>
     /// <param name="progress">
-    /// Told every <see cref="TrainerOptions.LogEvery"/> steps and at the end, between steps. <see cref="Progress{T}"/> passes it on to another
-    /// thread; to sample from <see cref="Ema"/> in it, implement the interface.
+    /// Told every <see cref="TrainerOptions.LogEvery"/> steps and at the end, between steps. <see cref="Progress{T}"/> passes it on to
+    /// another thread; to sample from <see cref="Ema"/> in it, implement the interface.
     /// </param>
     /// <param name="cancellationToken">Ends the run after the step at hand, with a checkpoint if there is a folder for them.</param>
     /// <exception cref="OperationCanceledException">The run was cancelled; its state is saved, and the trainer can go on.</exception>
     /// <exception cref="DivergedException">Too many steps in a row were skipped.</exception>
     /// <exception cref="CheckpointException">A checkpoint cannot be resumed from, or written.</exception>
-    /// <exception cref="ArgumentException">The data set is empty or of another size than so far, or a batch of it does not fit the model.</exception>
+    /// <exception cref="ArgumentException">
+    /// The data set is empty or of another size than so far, or a batch of it does not fit the model.
+    /// </exception>
     public void Fit(IDataset dataset, IProgress<TrainingProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(dataset);
@@ -29,7 +31,8 @@ public sealed partial class DdpmTrainer
             _savedStep = Step;
         if (_datasetCount is { } before && before != count)
             throw new ArgumentException(
-                $"The run so far had a data set of {before} samples, this one has {count}: the order of the data would not go on.", nameof(dataset));
+                $"The run so far had a data set of {before} samples, this one has {count}: the order of the data would not go on.",
+                nameof(dataset));
         _datasetCount = count;
 
         var order = new DataOrder(_options.Seed, count, _options.BatchSize);
@@ -86,7 +89,7 @@ public sealed partial class DdpmTrainer
         var inARow = _engine.SkippedInARow;
         if (inARow >= _options.MaxSkippedInARow)
             throw new DivergedException(
-                $"The last {inARow} steps up to step {Step} had a loss or gradient that is not finite (at most {_options.MaxSkippedInARow - 1} are allowed); "
-                + "lower the learning rate, or look for values in the data that are not finite. The weights are those before them.");
+                $"The last {inARow} steps up to step {Step} had a loss or gradient that is not finite; {_options.MaxSkippedInARow} end the run."
+                + " Lower the learning rate, or look for values in the data that are not finite. The weights are those before these steps.");
     }
 }

@@ -12,7 +12,8 @@ public sealed partial class DdpmTrainer
     [LoggerMessage(
         EventId = 2,
         Level = LogLevel.Information,
-        Message = "Step {Step} of {Steps}: loss {Loss:G5}, learning rate {LearningRate:G3}, gradient norm {GradientNorm:G3}, {SamplesPerSecond:F1} samples/s.")]
+        Message = "Step {Step} of {Steps}: loss {Loss:G5}, learning rate {LearningRate:G3}, gradient norm {GradientNorm:G3}, "
+            + "{SamplesPerSecond:F1} samples/s.")]
     private static partial void LogProgress(
         ILogger logger, long step, long steps, double loss, double learningRate, double gradientNorm, double samplesPerSecond);
 

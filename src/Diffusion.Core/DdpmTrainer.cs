@@ -45,7 +45,9 @@ public sealed partial class DdpmTrainer : IDisposable
     /// <param name="loss">What is minimised; the mean over the batch.</param>
     /// <param name="options">How; the defaults where null.</param>
     /// <param name="logger">Told about reports, checkpoints and skipped steps.</param>
-    /// <exception cref="ArgumentException">An option is out of range, or the module has no trainable parameters of one type on one device.</exception>
+    /// <exception cref="ArgumentException">
+    /// An option is out of range, or the module has no trainable parameters, or not of one type on one device.
+    /// </exception>
     /// <exception cref="InvalidOperationException">The module already belongs to another trainer.</exception>
     /// <exception cref="CheckpointException"><see cref="TrainerOptions.CheckpointFolder"/> cannot be written to.</exception>
     public DdpmTrainer(
@@ -80,7 +82,7 @@ public sealed partial class DdpmTrainer : IDisposable
     /// <summary>The mean loss of the last batch, NaN before the first. Reading it waits for the device.</summary>
     public double LastLoss => _engine.Loss;
 
-    /// <summary>The norm of all gradients of the last step, before clipping; NaN before the first. Reading it waits for the device.</summary>
+    /// <summary>The norm of all gradients of the last step before clipping; NaN before the first. Reading waits for the device.</summary>
     public double LastGradientNorm => _engine.GradientNorm;
 
     /// <summary>Steps skipped because their loss or gradient was not finite. Reading it waits for the device.</summary>
@@ -95,7 +97,8 @@ public sealed partial class DdpmTrainer : IDisposable
         ArgumentNullException.ThrowIfNull(batch);
         using var claim = _ema.Claim("take a step");
         if (batch.Samples.dim() < 1 || batch.Samples.shape[0] < 1)
-            throw new ArgumentException($"A batch must have shape [B, ...] with B >= 1, got {Guard.Format(batch.Samples.shape)}.", nameof(batch));
+            throw new ArgumentException(
+                $"A batch must have shape [B, ...] with B >= 1, got {Guard.Format(batch.Samples.shape)}.", nameof(batch));
         if (!_model.Module.training)
             _model.Module.train();
 

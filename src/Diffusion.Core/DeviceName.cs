@@ -36,8 +36,7 @@ public static class DeviceName
         var count = cuda.is_available() ? cuda.device_count() : 0;
         if (device.index < count && count > 0)
             return;
-        throw new ArgumentException(
-            $"The device {device} is not available: {(count == 0 ? "this machine has no CUDA device, or its libtorch no CUDA" : $"there are cuda:0 to cuda:{count - 1}")}.",
-            argument);
+        var present = count == 0 ? "this machine has no CUDA device, or its libtorch no CUDA" : $"there are cuda:0 to cuda:{count - 1}";
+        throw new ArgumentException($"The device {device} is not available: {present}.", argument);
     }
 }

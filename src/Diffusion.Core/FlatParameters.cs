@@ -171,7 +171,8 @@ internal sealed class FlatParameters : IDisposable
             Guard.Floating(parameter, name);
             if (parameter.dtype != first.dtype || parameter.device.ToString() != first.device.ToString())
                 throw new ArgumentException(
-                    $"All parameters must have one type and device; '{firstName}' is {first.dtype} on {first.device}, '{name}' is {parameter.dtype} on {parameter.device}.",
+                    $"All parameters must have one type and device; '{firstName}' is {first.dtype} on {first.device}, "
+                    + $"'{name}' is {parameter.dtype} on {parameter.device}.",
                     nameof(trained));
             if (Owners.TryGetValue(parameter, out _))
                 throw new InvalidOperationException($"Parameter '{name}' already belongs to another trainer; dispose that one first.");

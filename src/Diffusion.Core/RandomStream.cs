@@ -1,6 +1,8 @@
 namespace Diffusion.Core;
 
-/// <summary>The words that tell the random draws of a training run apart; with the seed, the step and the rank they are all its state.</summary>
+/// <summary>
+/// The words that tell the random draws of a training run apart; with the seed, the step and the rank they are all its state.
+/// </summary>
 internal static class RandomStream
 {
     /// <summary>The order of the data: (seed, epoch).</summary>

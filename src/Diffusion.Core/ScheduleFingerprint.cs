@@ -36,8 +36,8 @@ internal sealed record ScheduleFingerprint(
             if (Alphas.Count != Times || Sigmas.Count != Times || !Near(Alphas[i], actual.Alphas[i]) || !Near(Sigmas[i], actual.Sigmas[i]))
             {
                 var t = MinTime + ((MaxTime - MinTime) * i / (Times - 1));
-                return Text(
-                    $"alpha {Alphas.ElementAtOrDefault(i):G6}, sigma {Sigmas.ElementAtOrDefault(i):G6} at time {t}, not {actual.Alphas[i]:G6}, {actual.Sigmas[i]:G6}");
+                var (alpha, sigma) = (Alphas.ElementAtOrDefault(i), Sigmas.ElementAtOrDefault(i));
+                return Text($"alpha {alpha:G6} and sigma {sigma:G6} at time {t}, not {actual.Alphas[i]:G6} and {actual.Sigmas[i]:G6}");
             }
         }
 

@@ -61,8 +61,8 @@ public sealed record TrainerOptions
     public int KeepCheckpoints { get; init; } = 3;
 
     /// <summary>
-    /// Skipped steps in a row that end <see cref="DdpmTrainer.Fit"/>, as seen at the next report: 10. A step is skipped when its loss or gradient is
-    /// not finite.
+    /// Skipped steps in a row that end <see cref="DdpmTrainer.Fit"/>, as seen at the next report: 10. A step is skipped when its loss or
+    /// gradient is not finite.
     /// </summary>
     public long MaxSkippedInARow { get; init; } = 10;
 

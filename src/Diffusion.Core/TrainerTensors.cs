@@ -38,7 +38,9 @@ internal static class TrainerTensors
     }
 
     /// <summary>Reads every file of a checkpoint into the state, or nothing at all.</summary>
-    /// <exception cref="CheckpointException">A file does not fit the model; the message names the file, the tensor, what was expected and what is there.</exception>
+    /// <exception cref="CheckpointException">
+    /// A file does not fit the model; the message names the file, the tensor, what was expected and what is there.
+    /// </exception>
     public static void Read(string folder, Dictionary<string, Dictionary<string, Tensor>> state)
     {
         using var scope = NewDisposeScope();

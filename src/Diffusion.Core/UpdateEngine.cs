@@ -7,8 +7,8 @@ namespace Diffusion.Core;
 /// when they are read.
 /// </summary>
 /// <remarks>
-/// A step whose loss or gradient norm is not finite is skipped without a branch: its gradients are replaced by zeros, and the amount by which
-/// weights, moments and average move is zero. They stay as they were, bit for bit.
+/// A step whose loss or gradient norm is not finite is skipped without a branch: its gradients are replaced by zeros, and the amount by
+/// which weights, moments and average move is zero. They stay as they were, bit for bit.
 /// </remarks>
 internal sealed class UpdateEngine : IDisposable
 {

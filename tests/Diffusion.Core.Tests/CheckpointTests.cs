@@ -178,7 +178,7 @@ public class CheckpointTests
         Refused("*trainer.json: was made with a batch size of 8, this trainer has 16*", Runs.Options with { BatchSize = 16 });
         Refused("*model.safetensors: '_first.weight' must be Float32 [17, 3], is Float32 [16, 3]*", width: 17);
         Refused("*another noise schedule: times from 0 to 999, not 0 to 99*", schedule: DiscreteSchedule.Linear(100));
-        Refused("*another noise schedule: alpha 0.99995, sigma 0.01 at time 0, not 0.99997*", schedule: DiscreteSchedule.Cosine());
+        Refused("*another noise schedule: alpha 0.99995 and sigma 0.01 at time 0, not 0.99997*", schedule: DiscreteSchedule.Cosine());
     }
 
     [Fact]

@@ -55,7 +55,8 @@ public class ResumeTests
         Part("resumed", 20, "half");
 
         Bits.OfFolder(folder.File("resumed")).Should().Equal(Bits.OfFolder(folder.File("whole")));
-        File.ReadAllText(Path.Combine(folder.File("half"), "trainer.json")).Should().Contain("\"skipped_steps\": 3").And.Contain("\"skipped_in_a_row\": 2");
+        File.ReadAllText(folder.File("half/trainer.json"))
+            .Should().Contain("\"skipped_steps\": 3").And.Contain("\"skipped_in_a_row\": 2");
     }
 
     [Fact]

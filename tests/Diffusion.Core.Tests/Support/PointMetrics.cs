@@ -3,7 +3,9 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Tests.Support;
 
-/// <summary>How far two sets of points in the plane are from one distribution. Estimates of squares are unbiased, so they may be negative.</summary>
+/// <summary>
+/// How far two sets of points in the plane are from one distribution. Estimates of squares are unbiased, so they may be negative.
+/// </summary>
 /// <param name="Energy">The squared energy distance (Szekely and Rizzo 2013).</param>
 /// <param name="Mmd">The squared maximum mean discrepancy (Gretton et al. 2012), Gaussian kernels of width .05, .2 and .8 added up.</param>
 /// <param name="SlicedW2">The root of the mean of the squared 2-Wasserstein distance over 64 directions.</param>
