@@ -89,7 +89,8 @@ public sealed partial class DdpmTrainer
         var inARow = _engine.SkippedInARow;
         if (inARow >= _options.MaxSkippedInARow)
             throw new DivergedException(
-                $"The last {inARow} steps up to step {Step} had a loss or gradient that is not finite; {_options.MaxSkippedInARow} end the run."
-                + " Lower the learning rate, or look for values in the data that are not finite. The weights are those before these steps.");
+                $"The last {inARow} steps up to step {Step} had a loss or gradient that is not finite; "
+                + $"{_options.MaxSkippedInARow} end the run. "
+                + "Lower the learning rate, or look for such values in the data. The weights are those before these steps.");
     }
 }
