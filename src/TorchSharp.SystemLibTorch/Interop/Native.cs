@@ -85,8 +85,7 @@ internal static unsafe partial class Native
     internal static partial byte* sl_set_grad(nint tensor, nint grad);
 
     [LibraryImport(Shim)]
-    internal static partial byte* sl_backward(
-        nint* roots, int rootCount, nint* grads, int gradCount, int retain, int create, nint* inputs, int inputCount);
+    internal static partial byte* sl_backward(nint root);
 
     [LibraryImport(Shim)]
     internal static partial byte* sl_autograd_grad(
@@ -97,9 +96,6 @@ internal static unsafe partial class Native
 
     [LibraryImport(Shim)]
     internal static partial void sl_set_grad_mode(int enabled);
-
-    [LibraryImport(Shim)]
-    internal static partial int sl_inference_mode();
 
     [LibraryImport(Shim)]
     internal static partial nint sl_inference_enter(int enabled);
@@ -133,9 +129,6 @@ internal static unsafe partial class Native
 
     [LibraryImport(Shim)]
     internal static partial long sl_cuda_count();
-
-    [LibraryImport(Shim)]
-    internal static partial int sl_get_threads();
 
     [LibraryImport(Shim)]
     internal static partial byte* sl_set_threads(int count);

@@ -4,22 +4,7 @@ public static partial class torch
 {
     public static partial class nn
     {
-        public interface IModule<T, TResult>
-        {
-            TResult call(T input1);
-        }
-
-        public interface IModule<T1, T2, TResult>
-        {
-            TResult call(T1 input1, T2 input2);
-        }
-
-        public interface IModule<T1, T2, T3, TResult>
-        {
-            TResult call(T1 input1, T2 input2, T3 input3);
-        }
-
-        public abstract class Module<T, TResult> : Module, IModule<T, TResult>
+        public abstract class Module<T, TResult> : Module
         {
             protected Module(string name)
                 : base(name)
@@ -31,7 +16,7 @@ public static partial class torch
             public TResult call(T input) => forward(input);
         }
 
-        public abstract class Module<T1, T2, TResult> : Module, IModule<T1, T2, TResult>
+        public abstract class Module<T1, T2, TResult> : Module
         {
             protected Module(string name)
                 : base(name)
@@ -43,7 +28,7 @@ public static partial class torch
             public TResult call(T1 input1, T2 input2) => forward(input1, input2);
         }
 
-        public abstract class Module<T1, T2, T3, TResult> : Module, IModule<T1, T2, T3, TResult>
+        public abstract class Module<T1, T2, T3, TResult> : Module
         {
             protected Module(string name)
                 : base(name)

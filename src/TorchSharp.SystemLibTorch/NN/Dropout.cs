@@ -4,13 +4,12 @@ namespace TorchSharp.Modules;
 
 public sealed class Dropout : ParameterLessModule<Tensor, Tensor>
 {
+    private readonly double _probability;
+    private readonly bool _inPlace;
+
     internal Dropout(double p, bool inplace)
         : base(nameof(Dropout))
-        => (this.p, this.inplace) = (p, inplace);
+        => (_probability, _inPlace) = (p, inplace);
 
-    public double p { get; set; }
-
-    public bool inplace { get; set; }
-
-    public override Tensor forward(Tensor tensor) => nn.functional.dropout(tensor, p, training, inplace);
+    public override Tensor forward(Tensor tensor) => nn.functional.dropout(tensor, _probability, training, _inPlace);
 }

@@ -1,4 +1,3 @@
-using System.Diagnostics.CodeAnalysis;
 using TorchSharp.Interop;
 using static TorchSharp.torch;
 
@@ -15,7 +14,7 @@ public sealed class Embedding : nn.Module<Tensor, Tensor>
     {
         // Of the count rows, a negative place is counted from the end.
         _padding = padding is { } place ? (place < 0 ? place + count : place) : -1;
-        var values = empty(count, size).normal_();
+        var values = empty([count, size]).normal_();
         if (_padding >= 0)
         {
             using var row = values.select(0, _padding);
@@ -23,14 +22,6 @@ public sealed class Embedding : nn.Module<Tensor, Tensor>
         }
 
         register_parameter("weight", new Parameter(values.to(dtype ?? values.dtype, device ?? CPU, disposeAfter: true)));
-    }
-
-    /// <summary>A new handle to the weight, for the caller to dispose.</summary>
-    [DisallowNull]
-    public Parameter? weight
-    {
-        get => new(Native.sl_alias(Weight.Handle));
-        set => ConditionallyRegisterParameter("weight", value);
     }
 
     private Parameter Weight => get_parameter("weight")!;

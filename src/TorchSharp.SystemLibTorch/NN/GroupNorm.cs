@@ -12,21 +12,18 @@ public sealed class GroupNorm : nn.Module<Tensor, Tensor>
     [ComponentName(Name = nameof(weight))]
     private Parameter? _weight;
 
+    private readonly long _groups;
+    private readonly double _epsilon;
+
     internal GroupNorm(long num_groups, long num_channels, double eps, bool affine, Device? device, ScalarType? dtype)
         : base(nameof(GroupNorm))
     {
-        (this.num_groups, this.eps, this.affine) = (num_groups, eps, affine);
+        (_groups, _epsilon) = (num_groups, eps);
         if (!affine)
             return;
-        weight = new Parameter(empty(num_channels, dtype, device));
-        bias = new Parameter(empty(num_channels, dtype, device));
+        weight = new Parameter(empty([num_channels], dtype, device));
+        bias = new Parameter(empty([num_channels], dtype, device));
     }
-
-    public long num_groups { get; set; }
-
-    public double eps { get; set; }
-
-    public bool affine { get; set; }
 
     public Parameter weight
     {
@@ -46,7 +43,7 @@ public sealed class GroupNorm : nn.Module<Tensor, Tensor>
 
     public override Tensor forward(Tensor tensor)
         => tensor.Dimensions >= 3
-            ? nn.functional.group_norm(tensor, num_groups, weight, bias, eps)
+            ? nn.functional.group_norm(tensor, _groups, weight, bias, _epsilon)
             : throw new ArgumentException($"Invalid number of dimensions for GroupNorm argument: {tensor.Dimensions}");
 
     protected override void Dispose(bool disposing)

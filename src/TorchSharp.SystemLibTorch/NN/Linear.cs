@@ -14,19 +14,14 @@ public sealed class Linear : nn.Module<Tensor, Tensor>
     internal Linear(long inputSize, long outputSize, bool hasBias, Device? device, ScalarType? dtype)
         : base(nameof(Linear))
     {
-        (in_features, out_features) = (inputSize, outputSize);
-        weight = new Parameter(empty(outputSize, inputSize, dtype, device));
+        weight = new Parameter(empty([outputSize, inputSize], dtype, device));
         nn.init.kaiming_uniform_(weight, Math.Sqrt(5));
         if (!hasBias)
             return;
-        bias = new Parameter(empty(outputSize, dtype, device));
+        bias = new Parameter(empty([outputSize], dtype, device));
         var bound = inputSize > 0 ? 1 / Math.Sqrt(inputSize) : 0;
         nn.init.uniform_(bias, -bound, bound);
     }
-
-    public long in_features { get; set; }
-
-    public long out_features { get; set; }
 
     public Parameter weight
     {

@@ -43,7 +43,7 @@ public static partial class torch
                 moved.DetachFromDisposeScope();
                 if (gradient is not null)
                 {
-                    using var movedGradient = gradient.to(type, place).with_requires_grad(gradient.requires_grad);
+                    using var movedGradient = gradient.to(type, place).requires_grad_(gradient.requires_grad);
                     moved.grad = movedGradient;
                 }
 

@@ -14,8 +14,7 @@ public static partial class torch
         /// <summary>A tree of modules with parameters and buffers, found in its fields when it is registered.</summary>
         public partial class Module : IDisposable
         {
-            protected string? name;
-
+            private readonly string? _name;
             private readonly OrderedMap<Module> _submodules = new();
             private readonly OrderedMap<(Tensor Tensor, bool Persistent)> _buffers = new();
             private readonly OrderedMap<Parameter> _parameters = new();
@@ -23,7 +22,7 @@ public static partial class torch
             private bool _disposed;
             private bool _training = true;
 
-            protected Module(string name) => this.name = name;
+            protected Module(string name) => _name = name;
 
             public virtual bool training => _training;
 
@@ -42,7 +41,7 @@ public static partial class torch
 
             public virtual void eval() => train(false);
 
-            public virtual string GetName() => string.IsNullOrEmpty(name) ? GetType().Name : name;
+            public virtual string GetName() => string.IsNullOrEmpty(_name) ? GetType().Name : _name;
 
             public virtual Module apply(Action<Module> fn)
             {
@@ -67,8 +66,6 @@ public static partial class torch
                 if (!_parameters.TryAdd(name, param))
                     throw new InvalidOperationException($"Parameter {name} is already registered.");
             }
-
-            public void add_module(string name, Module module) => register_module(name, module);
 
             public virtual void register_module(string name, Module submodule)
             {
@@ -115,7 +112,7 @@ public static partial class torch
                 _registered = true;
             }
 
-            protected void ConditionallyRegisterParameter(string name, Parameter? value)
+            private protected void ConditionallyRegisterParameter(string name, Parameter? value)
             {
                 if (value is null)
                     _parameters.Remove(name);
@@ -132,15 +129,13 @@ public static partial class torch
                 ConditionallyRegisterParameter(name, value);
             }
 
-            protected void ConditionallyRegisterBuffer(string name, Tensor? value, bool persistent = true)
+            private protected void ConditionallyRegisterBuffer(string name, Tensor? value)
             {
                 if (value is null)
                     _buffers.Remove(name);
                 else
-                    _buffers.Set(name, (value, persistent));
+                    _buffers.Set(name, (value, true));
             }
-
-            protected void ClearModules() => _submodules.Clear();
 
             protected virtual void Dispose(bool disposing)
             {

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace TorchSharp.Modules;
 
 /// <summary>Modules by number. They are registered when the list itself is.</summary>
-public class ModuleList<T> : nn.Module, IList<T>
+public class ModuleList<T> : nn.Module, IEnumerable<T>
     where T : nn.Module
 {
     private readonly List<T> _list;
@@ -16,31 +16,9 @@ public class ModuleList<T> : nn.Module, IList<T>
 
     public int Count => _list.Count;
 
-    public bool IsReadOnly => false;
-
-    public T this[int index]
-    {
-        get => _list[index];
-        set => _list[index] = value;
-    }
+    public T this[int index] => _list[index];
 
     public void Add(T item) => _list.Add(item);
-
-    public void append(params T[] parameters) => _list.AddRange(parameters);
-
-    public void Clear() => _list.Clear();
-
-    public bool Contains(T item) => _list.Contains(item);
-
-    public void CopyTo(T[] array, int arrayIndex) => _list.CopyTo(array, arrayIndex);
-
-    public int IndexOf(T item) => _list.IndexOf(item);
-
-    public void Insert(int index, T item) => _list.Insert(index, item);
-
-    public bool Remove(T item) => _list.Remove(item);
-
-    public void RemoveAt(int index) => _list.RemoveAt(index);
 
     public IEnumerator<T> GetEnumerator() => _list.GetEnumerator();
 

@@ -42,7 +42,5 @@ internal sealed class OrderedMap<T>
             _items.RemoveAt(place);
     }
 
-    internal void Clear() => _items.Clear();
-
     private int Find(string name) => _items.FindIndex(entry => entry.Name == name);
 }

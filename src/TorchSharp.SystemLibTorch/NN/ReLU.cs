@@ -1,14 +1,17 @@
+using TorchSharp.Interop;
 using static TorchSharp.torch;
 
 namespace TorchSharp.Modules;
 
 public sealed class ReLU : ParameterLessModule<Tensor, Tensor>
 {
+    private static readonly Operator InPlace = new("relu_");
+
+    private readonly bool _inPlace;
+
     internal ReLU(bool inplace)
         : base(nameof(ReLU))
-        => this.inplace = inplace;
+        => _inPlace = inplace;
 
-    public bool inplace { get; set; }
-
-    public override Tensor forward(Tensor tensor) => nn.functional.relu(tensor, inplace);
+    public override Tensor forward(Tensor tensor) => _inPlace ? nn.functional.InPlace(InPlace, tensor) : tensor.relu();
 }

@@ -6,18 +6,18 @@ namespace TorchSharp.Modules;
 /// <summary>Modules called one after the other; what each makes is disposed once the next has read it.</summary>
 public class Sequential : nn.Module<Tensor, Tensor>
 {
-    private readonly List<(string Name, nn.IModule<Tensor, Tensor> Module)> _steps = [];
+    private readonly List<(string Name, nn.Module<Tensor, Tensor> Module)> _steps = [];
 
     internal Sequential()
         : base(nameof(Sequential))
     {
     }
 
-    public int Count => _steps.Count;
+    private int Count => _steps.Count;
 
-    public Sequential append(nn.IModule<Tensor, Tensor> module) => append(Count.ToString(CultureInfo.InvariantCulture), module);
+    internal Sequential append(nn.Module<Tensor, Tensor> module) => append(Count.ToString(CultureInfo.InvariantCulture), module);
 
-    public Sequential append(string name, nn.IModule<Tensor, Tensor> module)
+    internal Sequential append(string name, nn.Module<Tensor, Tensor> module)
     {
         _steps.Add((name, module));
         return this;

@@ -4,11 +4,10 @@ namespace TorchSharp.Modules;
 
 public sealed class SiLU : ParameterLessModule<Tensor, Tensor>
 {
-    internal SiLU(bool inplace)
+    internal SiLU()
         : base(nameof(SiLU))
-        => this.inplace = inplace;
+    {
+    }
 
-    public bool inplace { get; set; }
-
-    public override Tensor forward(Tensor tensor) => nn.functional.silu(tensor, inplace);
+    public override Tensor forward(Tensor tensor) => tensor.silu();
 }

@@ -8,6 +8,7 @@ public static partial class torch
     {
         public static partial class functional
         {
+            private static readonly Operator LowerTriangle = new("tril");
             private static readonly Operator Attention = new("scaled_dot_product_attention");
 
             /// <summary>softmax(q k^T / sqrt(E) + mask) v; the one operator where libtorch has it (2.0 and later), composed where not.</summary>
@@ -29,7 +30,7 @@ public static partial class torch
                 var shape = query.shape;
                 var logits = query.mul(1.0 / Math.Sqrt(shape[^1])).matmul(key.transpose(-2, -1));
                 if (causal)
-                    mask = ones([shape[^2], key.shape[^2]], ScalarType.Bool, query.device).tril();
+                    mask = LowerTriangle.Call(ones([shape[^2], key.shape[^2]], ScalarType.Bool, query.device));
                 if (mask is not null)
                     logits = mask.dtype == ScalarType.Bool ? logits.masked_fill(mask.logical_not(), double.NegativeInfinity) : logits.add(mask);
                 var weights = logits.softmax(-1);

@@ -12,17 +12,10 @@ public static partial class torch
             private static readonly Operator Nearest = new("upsample_nearest2d.vec");
             private static readonly Operator Bilinear = new("upsample_bilinear2d.vec");
 
-            public static Tensor pad(Tensor input, long[] pad, PaddingModes mode = PaddingModes.Constant, double value = 0)
-                => mode is PaddingModes.Constant or PaddingModes.Zeros
-                    ? Pad.Call(input, pad, Value.Text("constant"u8), value)
-                    : Pad.Call(input, pad, Name(mode));
-
             public static Tensor pad(Tensor input, ReadOnlySpan<long> pad, PaddingModes mode = PaddingModes.Constant, double value = 0)
-                => functional.pad(input, pad.ToArray(), mode, value);
-
-            public static Tensor pad(
-                Tensor input, (long, long, long, long) pad, PaddingModes mode = PaddingModes.Constant, double value = 0)
-                => functional.pad(input, [pad.Item1, pad.Item2, pad.Item3, pad.Item4], mode, value);
+                => mode is PaddingModes.Constant or PaddingModes.Zeros
+                    ? Pad.Call(input, pad.ToArray(), Value.Text("constant"u8), value)
+                    : Pad.Call(input, pad.ToArray(), Name(mode));
 
             /// <summary>Resamples [B, C, H, W]; the other ranks of TorchSharp are not declared here.</summary>
             public static Tensor interpolate(

@@ -44,7 +44,7 @@ public static partial class torch
 
             public static Tensor xavier_uniform_(Tensor tensor, double gain = 1.0)
             {
-                var (fanIn, fanOut) = CalculateFanInAndFanOut(tensor);
+                var (fanIn, fanOut) = Fans(tensor);
                 var bound = Math.Sqrt(3.0) * gain * Math.Sqrt(2.0 / (fanIn + fanOut));
                 return uniform_(tensor, -bound, bound);
             }
@@ -56,13 +56,18 @@ public static partial class torch
                 return uniform_(tensor, -bound, bound);
             }
 
-            public static Tensor kaiming_normal_(
-                Tensor tensor, double a = 0, FanInOut mode = FanInOut.FanIn, NonlinearityType nonlinearity = NonlinearityType.LeakyReLU)
-                => normal_(tensor, 0, Spread(tensor, a, mode, nonlinearity));
-
-            public static (long fanIn, long fanOut) CalculateFanInAndFanOut(Tensor tensor)
+            private static double Gain(NonlinearityType nonlinearity, double param) => nonlinearity switch
             {
-                var shape = tensor.shape;
+                NonlinearityType.Tanh => 5.0 / 3.0,
+                NonlinearityType.ReLU => Math.Sqrt(2.0),
+                NonlinearityType.LeakyReLU => Math.Sqrt(2.0 / (1 + (param * param))),
+                _ => 1.0,
+            };
+
+            /// <summary>How many numbers an output reads, and an input feeds, of a weight [out, in, ...].</summary>
+            internal static (long In, long Out) Fans(Tensor weight)
+            {
+                var shape = weight.shape;
                 if (shape.Length < 2)
                     throw new ArgumentException("Fan in and fan out can not be computed for tensor with fewer than 2 dimensions");
                 var field = 1L;
@@ -71,18 +76,10 @@ public static partial class torch
                 return (shape[1] * field, shape[0] * field);
             }
 
-            public static double calculate_gain(NonlinearityType nonlinearity, double param = 0.0) => nonlinearity switch
-            {
-                NonlinearityType.Tanh => 5.0 / 3.0,
-                NonlinearityType.ReLU => Math.Sqrt(2.0),
-                NonlinearityType.LeakyReLU => Math.Sqrt(2.0 / (1 + (param * param))),
-                _ => 1.0,
-            };
-
             private static double Spread(Tensor tensor, double a, FanInOut mode, NonlinearityType nonlinearity)
             {
-                var (fanIn, fanOut) = CalculateFanInAndFanOut(tensor);
-                return calculate_gain(nonlinearity, a) / Math.Sqrt(mode == FanInOut.FanIn ? fanIn : fanOut);
+                var (fanIn, fanOut) = Fans(tensor);
+                return Gain(nonlinearity, a) / Math.Sqrt(mode == FanInOut.FanIn ? fanIn : fanOut);
             }
 
             private static Tensor Untracked(Tensor tensor, Action<Tensor> fill)

@@ -6,13 +6,6 @@ public static partial class torch
 {
     public static partial class nn
     {
-        public enum Reduction : long
-        {
-            None = 0,
-            Mean = 1,
-            Sum = 2,
-        }
-
         public static Linear Linear(
             long inputSize, long outputSize, bool hasBias = true, Device? device = null, ScalarType? dtype = null)
             => new(inputSize, outputSize, hasBias, device, dtype);
@@ -29,26 +22,10 @@ public static partial class torch
             bool bias = true,
             Device? device = null,
             ScalarType? dtype = null)
-            => Conv2d(
-                in_channels, out_channels, (kernel_size, kernel_size), (stride, stride), (padding, padding), (dilation, dilation), padding_mode, groups, bias, device, dtype);
-
-        public static Conv2d Conv2d(
-            long in_channels,
-            long out_channels,
-            (long, long) kernel_size,
-            (long, long)? stride = null,
-            (long, long)? padding = null,
-            (long, long)? dilation = null,
-            PaddingModes padding_mode = PaddingModes.Zeros,
-            long groups = 1,
-            bool bias = true,
-            Device? device = null,
-            ScalarType? dtype = null)
         {
             if (padding_mode != PaddingModes.Zeros)
                 throw new NotSupportedException($"The system provider pads convolutions with zeros only, not with {padding_mode}.");
-            return new Conv2d(
-                in_channels, out_channels, kernel_size, stride ?? (1, 1), padding ?? (0, 0), dilation ?? (1, 1), groups, bias, device, dtype);
+            return new Conv2d(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, device, dtype);
         }
 
         public static GroupNorm GroupNorm(
@@ -71,23 +48,15 @@ public static partial class torch
             return new Embedding(num_embeddings, embedding_dims, padding_idx, device, dtype);
         }
 
-        public static SiLU SiLU() => new(false);
+        public static SiLU SiLU() => new();
 
         public static ReLU ReLU(bool inplace = false) => new(inplace);
 
-        public static Tanh Tanh() => new();
-
-        public static Identity Identity() => new();
-
         public static Dropout Dropout(double p = 0.5, bool inplace = false) => new(p, inplace);
-
-        public static ModuleList<Module> ModuleList(params Module[] modules) => new(modules);
 
         public static ModuleList<T> ModuleList<T>(params T[] modules)
             where T : Module
             => new(modules);
-
-        public static Sequential Sequential() => new();
 
         public static Sequential Sequential(params Module<Tensor, Tensor>[] modules)
         {

@@ -3,84 +3,36 @@ namespace TorchSharp;
 /// <summary>Disposes the tensors that its thread makes while it is the innermost scope.</summary>
 public sealed class DisposeScope : IDisposable
 {
+    private readonly HashSet<IDisposable> _disposables = new(ReferenceEqualityComparer.Instance);
     private DisposeScopeManager? _manager;
 
     internal DisposeScope(DisposeScopeManager manager, DisposeScope? outer) => (_manager, OuterScope) = (manager, outer);
-
-    public IReadOnlyList<IDisposable> DisposablesView
-    {
-        get
-        {
-            ObjectDisposedException.ThrowIf(_manager is null, this);
-            return [.. Disposables];
-        }
-    }
 
     public int DisposablesCount
     {
         get
         {
             ObjectDisposedException.ThrowIf(_manager is null, this);
-            return Disposables.Count;
+            return _disposables.Count;
         }
     }
 
     internal DisposeScope? OuterScope { get; set; }
 
-    internal HashSet<IDisposable> Disposables { get; private set; } = NewSet();
-
-    public T MoveToOuter<T>(T disposable)
-        where T : IDisposable
-    {
-        Move(OuterScope, disposable);
-        return disposable;
-    }
-
-    public T MoveToOther<T>(DisposeScope? scope, T disposable)
-        where T : IDisposable
-    {
-        Move(scope, disposable);
-        return disposable;
-    }
-
-    public T Detach<T>(T disposable)
-        where T : IDisposable
-    {
-        Move(null, disposable);
-        return disposable;
-    }
-
     public void Attach(IDisposable disposable)
     {
         ObjectDisposedException.ThrowIf(_manager is null, this);
-        if (Adopt(this, Tracked(disposable)))
-            _manager.StatisticsInstance.TensorStatistics.AttachedToScopeCount++;
+        Adopt(disposable as torch.Tensor ?? throw new InvalidOperationException("DisposeScope can only manage Tensor or PackedSequence"));
     }
 
-    public bool Contains(IDisposable disposable) => Disposables.Contains(disposable);
-
-    public void MarkAsDisposed(IDisposable disposable)
-    {
-        ObjectDisposedException.ThrowIf(_manager is null, this);
-        Disposables.Remove(disposable);
-        if (disposable is torch.Tensor tensor)
-            tensor.OwningDisposeScope = null;
-    }
-
-    public void DisposeEverything() => DisposeAllBut([]);
-
-    public T DisposeEverythingBut<T>(T keep)
-        where T : IDisposable
-    {
-        DisposeAllBut([keep]);
-        return keep;
-    }
+    public bool Contains(IDisposable disposable) => _disposables.Contains(disposable);
 
     public void Dispose()
     {
         if (_manager is null)
             return;
-        DisposeEverything();
+        foreach (var disposable in _disposables.ToArray())
+            disposable.Dispose();
         _manager.RemoveDisposeScope(this);
         _manager = null;
     }
@@ -88,56 +40,41 @@ public sealed class DisposeScope : IDisposable
     /// <summary>Lets a tensor take the place of another in the scope that holds it, if one does.</summary>
     internal static void ReplaceWith(torch.Tensor original, torch.Tensor replacement)
     {
-        if (original.OwningDisposeScope is { } scope && scope.Disposables.Remove(original))
-        {
-            original.OwningDisposeScope = null;
-            Adopt(scope, replacement);
-        }
+        if (original.OwningDisposeScope is not { } scope)
+            return;
+        scope.Remove(original);
+        scope.Adopt(replacement);
     }
 
-    private static HashSet<IDisposable> NewSet() => new(ReferenceEqualityComparer.Instance);
+    /// <summary>Takes in a tensor that no scope holds.</summary>
+    internal void Add(torch.Tensor tensor) => _disposables.Add(tensor);
 
-    private static torch.Tensor Tracked(IDisposable disposable)
-        => disposable as torch.Tensor ?? throw new InvalidOperationException("DisposeScope can only manage Tensor or PackedSequence");
-
-    private static bool Adopt(DisposeScope scope, torch.Tensor tensor)
-    {
-        var previous = tensor.OwningDisposeScope;
-        if (ReferenceEquals(previous, scope))
-            return false;
-        scope.Disposables.Add(tensor);
-        previous?.Disposables.Remove(tensor);
-        tensor.OwningDisposeScope = scope;
-        return true;
-    }
-
-    private void Move(DisposeScope? scope, IDisposable disposable)
+    /// <summary>Forgets a tensor, which belongs to no scope then.</summary>
+    internal void Remove(torch.Tensor tensor)
     {
         ObjectDisposedException.ThrowIf(_manager is null, this);
-        if (!Disposables.Remove(disposable))
-            return;
-        var tensor = Tracked(disposable);
-        if (scope is not null)
-        {
-            Adopt(scope, tensor);
-            return;
-        }
-
+        _disposables.Remove(tensor);
         tensor.OwningDisposeScope = null;
-        _manager.StatisticsInstance.TensorStatistics.DetachedFromScopeCount++;
     }
 
-    private void DisposeAllBut(ReadOnlySpan<IDisposable> kept)
+    internal void MoveToOuter(torch.Tensor tensor)
     {
-        ObjectDisposedException.ThrowIf(_manager is null, this);
-        var all = Disposables;
-        Disposables = NewSet();
-        foreach (var disposable in kept)
-            Disposables.Add(disposable);
-        foreach (var disposable in all)
-        {
-            if (!Disposables.Contains(disposable))
-                disposable.Dispose();
-        }
+        if (OuterScope is null)
+            Detach(tensor);
+        else
+            OuterScope.Adopt(tensor);
+    }
+
+    internal void Detach(torch.Tensor tensor)
+    {
+        Remove(tensor);
+        _manager!.StatisticsInstance.DetachedFromScopeCount++;
+    }
+
+    private void Adopt(torch.Tensor tensor)
+    {
+        tensor.OwningDisposeScope?._disposables.Remove(tensor);
+        _disposables.Add(tensor);
+        tensor.OwningDisposeScope = this;
     }
 }

@@ -18,7 +18,7 @@ public class DisposeScopeManager
 
     internal DisposeScope? RegisterOnCurrentDisposeScope(torch.Tensor tensor)
     {
-        var statistics = StatisticsInstance.TensorStatistics;
+        var statistics = StatisticsInstance;
         if (CurrentDisposeScope is not { } scope)
         {
             statistics.CreatedOutsideScopeCount++;
@@ -26,16 +26,16 @@ public class DisposeScopeManager
         }
 
         statistics.CreatedInScopeCount++;
-        scope.Disposables.Add(tensor);
+        scope.Add(tensor);
         return scope;
     }
 
     internal void CountDisposal(torch.Tensor tensor)
     {
         if (tensor.OwningDisposeScope is null)
-            StatisticsInstance.TensorStatistics.DisposedOutsideScopeCount++;
+            StatisticsInstance.DisposedOutsideScopeCount++;
         else
-            StatisticsInstance.TensorStatistics.DisposedInScopeCount++;
+            StatisticsInstance.DisposedInScopeCount++;
     }
 
     /// <summary>Takes a scope out of the stack, wherever in it it is.</summary>

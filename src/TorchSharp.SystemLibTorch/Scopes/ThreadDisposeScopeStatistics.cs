@@ -1,23 +1,18 @@
 namespace TorchSharp;
 
-/// <summary>What became of everything that one thread made and a scope could hold.</summary>
+/// <summary>What became of the tensors that one thread made.</summary>
 public class ThreadDisposeScopeStatistics
 {
-    public LifetimeStatistics TensorStatistics { get; } = new();
+    public long CreatedOutsideScopeCount { get; internal set; }
 
-    public long CreatedOutsideScopeCount => TensorStatistics.CreatedOutsideScopeCount;
+    public long DisposedOutsideScopeCount { get; internal set; }
 
-    public long DisposedOutsideScopeCount => TensorStatistics.DisposedOutsideScopeCount;
+    public long CreatedInScopeCount { get; internal set; }
 
-    public long CreatedInScopeCount => TensorStatistics.CreatedInScopeCount;
+    public long DisposedInScopeCount { get; internal set; }
 
-    public long DisposedInScopeCount => TensorStatistics.DisposedInScopeCount;
+    public long DetachedFromScopeCount { get; internal set; }
 
-    public long AttachedToScopeCount => TensorStatistics.AttachedToScopeCount;
-
-    public long DetachedFromScopeCount => TensorStatistics.DetachedFromScopeCount;
-
-    public long ThreadTotalLiveCount => TensorStatistics.ThreadTotalLiveCount;
-
-    public void Reset() => TensorStatistics.Reset();
+    public long ThreadTotalLiveCount
+        => CreatedInScopeCount - DisposedInScopeCount + CreatedOutsideScopeCount - DisposedOutsideScopeCount;
 }

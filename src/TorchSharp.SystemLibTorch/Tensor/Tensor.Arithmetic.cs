@@ -23,7 +23,6 @@ public static partial class torch
         private static readonly Operator DivInPlace = new("div_.Tensor_mode");
         private static readonly Operator DivScalarInPlace = new("div_.Scalar_mode");
         private static readonly Operator RSubScalar = new("rsub.Scalar");
-        private static readonly Operator Remainder = new("remainder.Tensor");
         private static readonly Operator RemainderScalar = new("remainder.Scalar");
         private static readonly Operator AddCMul = new("addcmul");
         private static readonly Operator AddCMulInPlace = new("addcmul_");
@@ -35,95 +34,25 @@ public static partial class torch
 
         public static Tensor operator +(Tensor left, Tensor right) => left.add(right);
 
-        public static Tensor operator +(Tensor left, Scalar right) => left.add(right);
-
         public static Tensor operator +(Tensor left, int right) => left.add(right);
-
-        public static Tensor operator +(Tensor left, long right) => left.add(right);
-
-        public static Tensor operator +(Tensor left, float right) => left.add(right);
-
-        public static Tensor operator +(Tensor left, double right) => left.add(right);
-
-        public static Tensor operator +(Scalar left, Tensor right) => right.add(left);
-
-        public static Tensor operator +(int left, Tensor right) => right.add(left);
-
-        public static Tensor operator +(long left, Tensor right) => right.add(left);
-
-        public static Tensor operator +(float left, Tensor right) => right.add(left);
-
-        public static Tensor operator +(double left, Tensor right) => right.add(left);
 
         public static Tensor operator -(Tensor left, Tensor right) => left.sub(right);
 
-        public static Tensor operator -(Tensor left, Scalar right) => left.sub(right);
-
-        public static Tensor operator -(Tensor left, int right) => left.sub(right);
-
-        public static Tensor operator -(Tensor left, long right) => left.sub(right);
-
-        public static Tensor operator -(Tensor left, float right) => left.sub(right);
-
         public static Tensor operator -(Tensor left, double right) => left.sub(right);
-
-        public static Tensor operator -(Scalar left, Tensor right) => RSubScalar.Call(right, left);
-
-        public static Tensor operator -(int left, Tensor right) => RSubScalar.Call(right, left);
-
-        public static Tensor operator -(long left, Tensor right) => RSubScalar.Call(right, left);
-
-        public static Tensor operator -(float left, Tensor right) => RSubScalar.Call(right, left);
 
         public static Tensor operator -(double left, Tensor right) => RSubScalar.Call(right, left);
 
         public static Tensor operator *(Tensor left, Tensor right) => left.mul(right);
 
-        public static Tensor operator *(Tensor left, Scalar right) => left.mul(right);
-
-        public static Tensor operator *(Tensor left, int right) => left.mul(right);
-
-        public static Tensor operator *(Tensor left, long right) => left.mul(right);
-
-        public static Tensor operator *(Tensor left, float right) => left.mul(right);
-
         public static Tensor operator *(Tensor left, double right) => left.mul(right);
-
-        public static Tensor operator *(Scalar left, Tensor right) => right.mul(left);
-
-        public static Tensor operator *(int left, Tensor right) => right.mul(left);
-
-        public static Tensor operator *(long left, Tensor right) => right.mul(left);
-
-        public static Tensor operator *(float left, Tensor right) => right.mul(left);
 
         public static Tensor operator *(double left, Tensor right) => right.mul(left);
 
         public static Tensor operator /(Tensor left, Tensor right) => left.div(right);
 
-        public static Tensor operator /(Tensor left, Scalar right) => left.div(right);
-
-        public static Tensor operator /(Tensor left, int right) => left.div(right);
-
-        public static Tensor operator /(Tensor left, long right) => left.div(right);
-
-        public static Tensor operator /(Tensor left, float right) => left.div(right);
-
         public static Tensor operator /(Tensor left, double right) => left.div(right);
 
-        public static Tensor operator /(Scalar left, Tensor right) => Reciprocal(right, left);
-
-        public static Tensor operator /(int left, Tensor right) => Reciprocal(right, left);
-
-        public static Tensor operator /(long left, Tensor right) => Reciprocal(right, left);
-
-        public static Tensor operator /(float left, Tensor right) => Reciprocal(right, left);
-
         public static Tensor operator /(double left, Tensor right) => Reciprocal(right, left);
-
-        public static Tensor operator %(Tensor left, Tensor right) => Remainder.Call(left, right);
-
-        public static Tensor operator %(Tensor left, Scalar right) => RemainderScalar.Call(left, right);
 
         public static Tensor operator -(Tensor tensor) => tensor.neg();
 
@@ -133,15 +62,11 @@ public static partial class torch
 
         public Tensor add(Scalar scalar) => AddScalar.Call(this, scalar);
 
-        public Tensor add(Scalar scalar, Scalar alpha) => AddScalar.Call(this, scalar, alpha);
-
         public Tensor add_(Tensor target) => InPlace(AddInPlace, target);
 
         public Tensor add_(Tensor target, Scalar alpha) => InPlace(AddInPlace, target, alpha);
 
         public Tensor add_(Scalar scalar) => InPlace(AddScalarInPlace, scalar);
-
-        public Tensor add_(Scalar scalar, Scalar alpha) => InPlace(AddScalarInPlace, scalar, alpha);
 
         public Tensor sub(Tensor target) => Sub.Call(this, target);
 
@@ -171,17 +96,11 @@ public static partial class torch
 
         public Tensor remainder(Scalar scalar) => RemainderScalar.Call(this, scalar);
 
-        public Tensor remainder(Tensor target) => Remainder.Call(this, target);
-
         public Tensor addcmul(Tensor tensor1, Tensor tensor2, Scalar value) => AddCMul.Call(this, tensor1, tensor2, value);
 
         public Tensor addcmul_(Tensor tensor1, Tensor tensor2, Scalar value) => InPlace(AddCMulInPlace, tensor1, tensor2, value);
 
-        public Tensor addcdiv(Tensor tensor1, Tensor tensor2) => AddCDiv.Call(this, tensor1, tensor2);
-
         public Tensor addcdiv(Tensor tensor1, Tensor tensor2, Scalar value) => AddCDiv.Call(this, tensor1, tensor2, value);
-
-        public Tensor addcdiv_(Tensor tensor1, Tensor tensor2) => InPlace(AddCDivInPlace, tensor1, tensor2);
 
         public Tensor addcdiv_(Tensor tensor1, Tensor tensor2, Scalar value) => InPlace(AddCDivInPlace, tensor1, tensor2, value);
 

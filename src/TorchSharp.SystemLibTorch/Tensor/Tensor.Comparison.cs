@@ -19,46 +19,7 @@ public static partial class torch
         private static readonly Operator Ge = new("ge.Tensor");
         private static readonly Operator GeScalar = new("ge.Scalar");
         private static readonly Operator LogicalAnd = new("logical_and");
-        private static readonly Operator LogicalOr = new("logical_or");
-        private static readonly Operator AllClose = new("allclose");
         private static readonly Operator IsEqual = new("equal");
-        private static readonly Operator IsClose = new("isclose");
-
-        public static Tensor operator ==(Tensor left, Tensor right) => left.eq(right);
-
-        public static Tensor operator ==(Tensor left, Scalar right) => left.eq(right);
-
-        public static Tensor operator ==(Scalar left, Tensor right) => right.eq(left);
-
-        public static Tensor operator !=(Tensor left, Tensor right) => left.ne(right);
-
-        public static Tensor operator !=(Tensor left, Scalar right) => left.ne(right);
-
-        public static Tensor operator !=(Scalar left, Tensor right) => right.ne(left);
-
-        public static Tensor operator <(Tensor left, Tensor right) => left.lt(right);
-
-        public static Tensor operator <(Tensor left, Scalar right) => left.lt(right);
-
-        public static Tensor operator <(Scalar left, Tensor right) => right.gt(left);
-
-        public static Tensor operator <=(Tensor left, Tensor right) => left.le(right);
-
-        public static Tensor operator <=(Tensor left, Scalar right) => left.le(right);
-
-        public static Tensor operator <=(Scalar left, Tensor right) => right.ge(left);
-
-        public static Tensor operator >(Tensor left, Tensor right) => left.gt(right);
-
-        public static Tensor operator >(Tensor left, Scalar right) => left.gt(right);
-
-        public static Tensor operator >(Scalar left, Tensor right) => right.lt(left);
-
-        public static Tensor operator >=(Tensor left, Tensor right) => left.ge(right);
-
-        public static Tensor operator >=(Tensor left, Scalar right) => left.ge(right);
-
-        public static Tensor operator >=(Scalar left, Tensor right) => right.le(left);
 
         public Tensor eq(Tensor target) => Eq.Call(this, target);
 
@@ -86,17 +47,7 @@ public static partial class torch
 
         public Tensor logical_and(Tensor other) => LogicalAnd.Call(this, other);
 
-        public Tensor logical_or(Tensor other) => LogicalOr.Call(this, other);
-
-        public bool allclose(Tensor target, double rtol = 1e-05, double atol = 1e-08, bool equal_nan = false)
-            => AllClose.CallScalar(this, target, rtol, atol, equal_nan).Payload != 0;
-
-        public Tensor isclose(Tensor other, double rtol = 1e-05, double atol = 1e-08, bool nanEqual = false)
-            => IsClose.Call(this, other, rtol, atol, nanEqual);
-
         public bool Equals(Tensor target) => IsEqual.CallScalar(this, target).Payload != 0;
-
-        public Tensor equal(Tensor target) => eq(target);
 
         public override bool Equals(object? obj) => obj is Tensor tensor && Equals(tensor);
 

@@ -11,9 +11,7 @@ public static partial class torch
         private static readonly Operator CopyInPlace = new("copy_");
         private static readonly Operator SetInPlace = new("set_.source_Tensor");
 
-        public static implicit operator Tensor(int value) => tensor(value);
-
-        public static implicit operator Tensor(double value) => tensor(value);
+        public static implicit operator Tensor(int value) => FromSpan([value], [], ScalarType.Int32, null, null, false);
 
         /// <summary>Only makes a number that is passed where a tensor or a scalar fits be taken as a scalar.</summary>
         public static implicit operator Tensor(Scalar scalar) => throw new InvalidOperationException("Should not be called.");
@@ -27,15 +25,6 @@ public static partial class torch
         public Tensor to(ScalarType type, Device device, bool copy = false, bool disposeAfter = false, bool non_blocking = false)
             => Convert(type, device, copy, disposeAfter, non_blocking);
 
-        public Tensor to(
-            DeviceType deviceType, int deviceIndex = -1, bool copy = false, bool disposeAfter = false, bool non_blocking = false)
-            => Convert(null, new Device(deviceType, deviceIndex), copy, disposeAfter, non_blocking);
-
-        public Tensor to_type(ScalarType type, bool copy = false, bool disposeAfter = false, bool non_blocking = false)
-            => Convert(type, null, copy, disposeAfter, non_blocking);
-
-        public Tensor type_as(Tensor tensor) => to_type(tensor.dtype);
-
         public Tensor cpu() => Convert(null, CPU, false, false, false);
 
         public Tensor cuda(Device? device = null, bool non_blocking = false)
@@ -44,12 +33,6 @@ public static partial class torch
                 : throw new ArgumentException("Not a CUDA device.", nameof(device));
 
         public Tensor clone() => CloneOf.Call(this);
-
-        public Tensor zeros_like(ScalarType? dtype = null, Device? device = null, bool requires_grad = false)
-            => torch.zeros_like(this, dtype, device, requires_grad);
-
-        public Tensor ones_like(ScalarType? dtype = null, Device? device = null, bool requires_grad = false)
-            => torch.ones_like(this, dtype, device, requires_grad);
 
         public Tensor copy_(Tensor source, bool nonBlocking = false) => InPlace(CopyInPlace, source, nonBlocking);
 

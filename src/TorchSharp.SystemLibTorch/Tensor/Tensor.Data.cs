@@ -57,7 +57,11 @@ public static partial class torch
         {
             if (NumberOfElements != 1)
                 throw new ArgumentException("Number of elements in the tensor must be 1");
-            return data<T>()[0];
+            ValidateType(typeof(T));
+            if (device_type == DeviceType.CPU)
+                return Kept(*(T*)DataPointer);
+            using var host = cpu();
+            return host.item<T>();
         }
 
         private static Type? ElementType(ScalarType type) => type switch

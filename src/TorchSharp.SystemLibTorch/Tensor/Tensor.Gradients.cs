@@ -42,14 +42,12 @@ public static partial class torch
             return this;
         }
 
-        public Tensor with_requires_grad(bool requires_grad = true) => requires_grad_(requires_grad);
-
         public Tensor detach() => Detach.Call(this);
 
-        public void backward() => autograd.backward([this]);
-
-        public void backward(
-            IList<Tensor>? grad_tensors = null, bool retain_graph = false, bool create_graph = false, IList<Tensor>? inputs = null)
-            => autograd.backward([this], grad_tensors, retain_graph, create_graph, inputs);
+        public void backward()
+        {
+            Native.Check(Native.sl_backward(Handle));
+            GC.KeepAlive(this);
+        }
     }
 }

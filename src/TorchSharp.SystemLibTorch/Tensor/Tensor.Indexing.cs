@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using TorchSharp.Interop;
 
 namespace TorchSharp;
@@ -10,54 +11,43 @@ public static partial class torch
         private static readonly Operator IndexPutInPlace = new("index_put_");
         private static readonly Operator IndexSelect = new("index_select");
         private static readonly Operator Gather = new("gather");
-        private static readonly Operator Scatter = new("scatter.src");
-        private static readonly Operator ScatterInPlace = new("scatter_.src");
-        private static readonly Operator MaskedSelect = new("masked_select");
-        private static readonly Operator NonZero = new("nonzero");
 
-        [System.Runtime.CompilerServices.IndexerName("TensorItems")]
+        [IndexerName("TensorItems")]
         public Tensor this[params TensorIndex[] indices]
         {
             get => index(indices);
             set => index_put_(value, indices);
         }
 
-        [System.Runtime.CompilerServices.IndexerName("TensorItems")]
-        public Tensor this[params Tensor[] indices]
-        {
-            get => index(indices);
-            set => index_put_(value, indices);
-        }
-
-        [System.Runtime.CompilerServices.IndexerName("TensorItems")]
+        [IndexerName("TensorItems")]
         public Tensor this[long i1]
         {
             get => select(0, i1);
             set => index_put_(value, TensorIndex.Single(i1));
         }
 
-        [System.Runtime.CompilerServices.IndexerName("TensorItems")]
+        [IndexerName("TensorItems")]
         public Tensor this[long i1, long i2]
         {
             get => index(TensorIndex.Single(i1), TensorIndex.Single(i2));
             set => index_put_(value, TensorIndex.Single(i1), TensorIndex.Single(i2));
         }
 
-        [System.Runtime.CompilerServices.IndexerName("TensorItems")]
+        [IndexerName("TensorItems")]
         public Tensor this[long i1, long i2, long i3]
         {
             get => index(TensorIndex.Single(i1), TensorIndex.Single(i2), TensorIndex.Single(i3));
             set => index_put_(value, TensorIndex.Single(i1), TensorIndex.Single(i2), TensorIndex.Single(i3));
         }
 
-        [System.Runtime.CompilerServices.IndexerName("TensorItems")]
+        [IndexerName("TensorItems")]
         public Tensor this[long i1, long i2, long i3, long i4]
         {
             get => index(TensorIndex.Single(i1), TensorIndex.Single(i2), TensorIndex.Single(i3), TensorIndex.Single(i4));
             set => index_put_(value, TensorIndex.Single(i1), TensorIndex.Single(i2), TensorIndex.Single(i3), TensorIndex.Single(i4));
         }
 
-        public Tensor index(params TensorIndex[] indices)
+        private Tensor index(params TensorIndex[] indices)
         {
             var view = Sliced(indices, out var advanced);
             if (advanced is null)
@@ -66,9 +56,7 @@ public static partial class torch
                 return IndexTensor.Call(view, advanced);
         }
 
-        public Tensor index(params Tensor[] indices) => IndexTensor.Call(this, indices);
-
-        public Tensor index_put_(Tensor value, params TensorIndex[] indices)
+        private Tensor index_put_(Tensor value, params TensorIndex[] indices)
         {
             using var view = Sliced(indices, out var advanced);
             if (advanced is null)
@@ -78,19 +66,9 @@ public static partial class torch
             return this;
         }
 
-        public Tensor index_put_(Tensor value, params Tensor[] indices) => InPlace(IndexPutInPlace, indices, value);
-
         public Tensor index_select(long dim, Tensor index) => IndexSelect.Call(this, dim, index);
 
         public Tensor gather(long dim, Tensor index) => Gather.Call(this, dim, index);
-
-        public Tensor scatter(long dim, Tensor index, Tensor src) => Scatter.Call(this, dim, index, src);
-
-        public Tensor scatter_(long dim, Tensor index, Tensor src) => InPlace(ScatterInPlace, dim, index, src);
-
-        public Tensor masked_select(Tensor mask) => MaskedSelect.Call(this, mask);
-
-        public Tensor nonzero() => NonZero.Call(this);
 
         /// <summary>
         /// Applies the numbers, slices, new dimensions and the ellipsis of an index as views; what is left are the tensors among its

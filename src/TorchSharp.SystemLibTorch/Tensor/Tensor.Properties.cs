@@ -6,13 +6,13 @@ public static partial class torch
 {
     public unsafe partial class Tensor
     {
-        public long Dimensions => Kept(Native.sl_dim(Handle));
+        internal long Dimensions => Kept(Native.sl_dim(Handle));
 
         public long ndim => Dimensions;
 
-        public long NumberOfElements => Kept(Native.sl_numel(Handle));
+        internal long NumberOfElements => Kept(Native.sl_numel(Handle));
 
-        public long ElementSize => Kept(Native.sl_element_size(Handle));
+        internal long ElementSize => Kept(Native.sl_element_size(Handle));
 
         public long[] shape => size();
 
@@ -20,11 +20,9 @@ public static partial class torch
 
         public DeviceType device_type => (DeviceType)Kept(Native.sl_device_type(Handle));
 
-        public int device_index => (int)Kept(Native.sl_device_index(Handle));
+        public int device_index => Kept(Native.sl_device_index(Handle));
 
         public Device device => device_type == DeviceType.CPU ? new Device(DeviceType.CPU) : new Device(device_type, device_index);
-
-        public bool is_cuda => device_type == DeviceType.CUDA;
 
         public bool is_leaf => Kept(Native.sl_is_leaf(Handle)) != 0;
 
@@ -38,23 +36,17 @@ public static partial class torch
 
         public bool is_contiguous() => Kept(Native.sl_is_contiguous(Handle)) != 0;
 
-        public bool is_cpu() => device_type == DeviceType.CPU;
-
         public bool is_floating_point() => torch.is_floating_point(dtype);
 
-        public bool is_integral() => torch.is_integral(dtype);
+        internal bool is_complex() => IsComplex(dtype);
 
-        public bool is_complex() => IsComplex(dtype);
-
-        public long[] size() => Numbers(Native.sl_sizes(Handle));
+        internal long[] size() => Numbers(Native.sl_sizes(Handle));
 
         public long size(int dim) => Number(Native.sl_sizes(Handle), dim);
 
         public long[] stride() => Numbers(Native.sl_strides(Handle));
 
-        public long stride(int dim) => Number(Native.sl_strides(Handle), dim);
-
-        private long Kept(long value)
+        private T Kept<T>(T value)
         {
             GC.KeepAlive(this);
             return value;

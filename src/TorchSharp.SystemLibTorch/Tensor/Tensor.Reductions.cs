@@ -10,7 +10,6 @@ public static partial class torch
         private static readonly Operator SumDims = new("sum.dim_IntList");
         private static readonly Operator Mean = new("mean");
         private static readonly Operator MeanDims = new("mean.dim");
-        private static readonly Operator Var = new("var");
         private static readonly Operator VarDims = new("var.dim");
         private static readonly Operator Std = new("std");
         private static readonly Operator StdDims = new("std.dim");
@@ -18,34 +17,19 @@ public static partial class torch
         private static readonly Operator NormDim = new("norm.ScalarOpt_dim");
         private static readonly Operator Max = new("max");
         private static readonly Operator MaxDim = new("max.dim");
-        private static readonly Operator MaxOther = new("max.other");
         private static readonly Operator Min = new("min");
         private static readonly Operator MinDim = new("min.dim");
-        private static readonly Operator MinOther = new("min.other");
         private static readonly Operator AMax = new("amax");
         private static readonly Operator AMin = new("amin");
         private static readonly Operator ArgMax = new("argmax");
-        private static readonly Operator ArgMin = new("argmin");
         private static readonly Operator All = new("all");
-        private static readonly Operator AllDim = new("all.dim");
         private static readonly Operator Any = new("any");
-        private static readonly Operator AnyDim = new("any.dim");
         private static readonly Operator CumSum = new("cumsum");
-        private static readonly Operator CumProd = new("cumprod");
-        private static readonly Operator Prod = new("prod");
-        private static readonly Operator LogSumExp = new("logsumexp");
         private static readonly Operator TopK = new("topk");
-        private static readonly Operator ArgSort = new("argsort");
-        private static readonly Operator Median = new("median");
 
         public Tensor sum(ScalarType? type = null) => Sum.Call(this, type);
 
         public Tensor sum(long dim, bool keepdim = false, ScalarType? type = null) => SumDims.Call(this, new[] { dim }, keepdim, type);
-
-        public Tensor sum(long dim0, long dim1, bool keepdim = false, ScalarType? type = null)
-            => SumDims.Call(this, new[] { dim0, dim1 }, keepdim, type);
-
-        public Tensor sum(long[] dim, bool keepdim = false, ScalarType? type = null) => SumDims.Call(this, dim, keepdim, type);
 
         public Tensor sum(ReadOnlySpan<long> dim, bool keepdim = false, ScalarType? type = null)
             => SumDims.Call(this, dim.ToArray(), keepdim, type);
@@ -54,16 +38,11 @@ public static partial class torch
 
         public Tensor mean(long[] dimensions, bool keepdim = false, ScalarType? type = null) => MeanDims.Call(this, dimensions, keepdim, type);
 
-        public Tensor var(bool unbiased = true) => Var.Call(this, unbiased);
-
         public Tensor var(long dim, bool unbiased = true, bool keepdim = false, ScalarType? type = null)
             => VarDims.Call(this, new[] { dim }, unbiased, keepdim);
 
         public Tensor var(ReadOnlySpan<long> dimensions, bool unbiased = true, bool keepdim = false, ScalarType? type = null)
             => VarDims.Call(this, dimensions.ToArray(), unbiased, keepdim);
-
-        public Tensor var(long[] dimensions, bool unbiased = true, bool keepdim = false, ScalarType? type = null)
-            => VarDims.Call(this, dimensions, unbiased, keepdim);
 
         public Tensor std(bool unbiased = true) => Std.Call(this, unbiased);
 
@@ -73,65 +52,36 @@ public static partial class torch
         public Tensor std(ReadOnlySpan<long> dimensions, bool unbiased = true, bool keepdim = false, ScalarType? type = null)
             => StdDims.Call(this, dimensions.ToArray(), unbiased, keepdim);
 
-        public Tensor std(long[] dimensions, bool unbiased = true, bool keepdim = false, ScalarType? type = null)
-            => StdDims.Call(this, dimensions, unbiased, keepdim);
-
         public Tensor norm(float p = 2.0f) => Norm.Call(this, (double)p);
 
         public Tensor norm(int dim, bool keepdim = false, float p = 2.0f) => NormDim.Call(this, (double)p, new long[] { dim }, keepdim);
 
         public Tensor max() => Max.Call(this);
 
-        public Tensor max(Tensor other) => MaxOther.Call(this, other);
-
         public (Tensor values, Tensor indexes) max(long dim, bool keepdim = false) => MaxDim.CallPair(this, dim, keepdim);
 
         public Tensor min() => Min.Call(this);
-
-        public Tensor min(Tensor other) => MinOther.Call(this, other);
 
         public (Tensor values, Tensor indexes) min(long dim, bool keepdim = false) => MinDim.CallPair(this, dim, keepdim);
 
         public Tensor amax(ReadOnlySpan<long> dims, bool keepdim = false, Tensor? @out = null)
             => @out is null ? AMax.Call(this, dims.ToArray(), keepdim) : throw OutNotSupported();
 
-        public Tensor amax(params long[] dims) => AMax.Call(this, dims);
-
         public Tensor amin(ReadOnlySpan<long> dims, bool keepdim = false, Tensor? @out = null)
             => @out is null ? AMin.Call(this, dims.ToArray(), keepdim) : throw OutNotSupported();
-
-        public Tensor amin(params long[] dims) => AMin.Call(this, dims);
 
         public Tensor argmax() => ArgMax.Call(this);
 
         public Tensor argmax(long dim, bool keepdim = false) => ArgMax.Call(this, dim, keepdim);
 
-        public Tensor argmin() => ArgMin.Call(this);
-
-        public Tensor argmin(long dim, bool keepdim = false) => ArgMin.Call(this, dim, keepdim);
-
         public Tensor all() => All.Call(this);
-
-        public Tensor all(long dim, bool keepdim = false) => AllDim.Call(this, dim, keepdim);
 
         public Tensor any() => Any.Call(this);
 
-        public Tensor any(long dim, bool keepdim = false) => AnyDim.Call(this, dim, keepdim);
-
         public Tensor cumsum(long dim, ScalarType? type = null) => CumSum.Call(this, dim, type);
-
-        public Tensor cumprod(long dim, ScalarType? type = null) => CumProd.Call(this, dim, type);
-
-        public Tensor prod(ScalarType? type = null) => Prod.Call(this, type);
-
-        public Tensor logsumexp(long dim, bool keepdim = false) => LogSumExp.Call(this, new[] { dim }, keepdim);
-
-        public Tensor argsort(long dim = -1, bool descending = false) => ArgSort.Call(this, dim, descending);
 
         public (Tensor values, Tensor indexes) topk(int k, int dim = -1, bool largest = true, bool sorted = true)
             => TopK.CallPair(this, k, dim, largest, sorted);
-
-        public Tensor median() => Median.Call(this);
 
         private static NotSupportedException OutNotSupported() => new("The system provider has no results written to a given tensor.");
     }

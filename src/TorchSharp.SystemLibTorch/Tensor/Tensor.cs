@@ -24,13 +24,9 @@ public static partial class torch
 
         public static long TotalCount => s_totalCount;
 
-        public static long PeakCount => s_peakCount;
-
-        public string? name { get; set; }
-
         public bool IsInvalid => handle == 0;
 
-        public nint Handle => handle != 0 ? handle : throw new InvalidOperationException("Tensor invalid -- empty handle.");
+        internal nint Handle => handle != 0 ? handle : throw new InvalidOperationException("Tensor invalid -- empty handle.");
 
         internal DisposeScope? OwningDisposeScope { get; set; }
 
@@ -45,17 +41,6 @@ public static partial class torch
             OwningDisposeScope?.MoveToOuter(this);
             return this;
         }
-
-        public Tensor MoveToOtherDisposeScope(DisposeScope? other)
-        {
-            if (OwningDisposeScope is null)
-                other?.Attach(this);
-            else
-                OwningDisposeScope.MoveToOther(other, this);
-            return this;
-        }
-
-        public Tensor MoveToOtherDisposeScope(Tensor other) => MoveToOtherDisposeScope(other.OwningDisposeScope);
 
         public Tensor DetachFromDisposeScope()
         {
@@ -83,7 +68,7 @@ public static partial class torch
             if (handle == 0)
                 return;
             DisposeScopeManager.ThreadSingleton.CountDisposal(this);
-            OwningDisposeScope?.MarkAsDisposed(this);
+            OwningDisposeScope?.Remove(this);
             Interlocked.Decrement(ref s_totalCount);
             Native.sl_release(handle);
             handle = 0;

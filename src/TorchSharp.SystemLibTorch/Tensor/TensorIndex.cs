@@ -7,7 +7,6 @@ public static partial class torch
     {
         public static TensorIndex Ellipsis = new() { kind = Kind.Ellipsis };
         public static TensorIndex None = new() { kind = Kind.None };
-        public static TensorIndex Null = new() { kind = Kind.Null };
         public static TensorIndex Colon = Slice();
 
         internal long? first;
@@ -20,7 +19,6 @@ public static partial class torch
         {
             None,
             Single,
-            Null,
             Ellipsis,
             Tensor,
             Slice,
@@ -35,10 +33,10 @@ public static partial class torch
         public static TensorIndex Slice(long? start = null, long? stop = null, long? step = null)
             => new() { kind = Kind.Slice, first = start, stop = stop, step = step };
 
-        public static TensorIndex Slice(Range range)
+        internal static TensorIndex Slice(Range range)
             => Slice(Place(range.Start), range.End.Equals(Index.End) ? null : Place(range.End));
 
-        public static TensorIndex Single(long? index) => new() { kind = Kind.Single, first = index };
+        internal static TensorIndex Single(long? index) => new() { kind = Kind.Single, first = index };
 
         public static TensorIndex Tensor(Tensor tensor) => new() { kind = Kind.Tensor, tensor = tensor };
 

@@ -12,27 +12,20 @@ public static partial class torch
 
     public static Device device(string description) => InitializeDevice(new Device(description));
 
-    public static Device device(string deviceType, int index = -1) => InitializeDevice(new Device(deviceType, index));
-
-    public static Device device(DeviceType deviceType, int index = -1) => InitializeDevice(new Device(deviceType, index));
-
-    public static Device InitializeDevice(Device? device)
+    internal static Device InitializeDevice(Device? device)
     {
         device ??= CPU;
         InitializeDeviceType(device.type);
         return device;
     }
 
-    public static void InitializeDeviceType(DeviceType deviceType)
+    internal static void InitializeDeviceType(DeviceType deviceType)
     {
         if (deviceType == DeviceType.MPS)
             throw new InvalidOperationException("Torch device type 'MPS' is not available on this platform.");
         if (deviceType == DeviceType.CUDA && Native.sl_cuda_count() == 0)
             throw new InvalidOperationException("Torch device type CUDA did not initialise on the current machine.");
     }
-
-    public static bool TryInitializeDeviceType(DeviceType deviceType)
-        => deviceType != DeviceType.MPS && (deviceType != DeviceType.CUDA || Native.sl_cuda_count() != 0);
 
     /// <summary>Where a tensor lies: a kind of device and, where there are several, which.</summary>
     public class Device
@@ -45,16 +38,11 @@ public static partial class torch
                 index = int.Parse(parts[1], System.Globalization.CultureInfo.InvariantCulture);
         }
 
-        public Device(string deviceType, int index = -1)
-            => (type, this.index) = (Enum.Parse<DeviceType>(deviceType.ToUpperInvariant()), index);
-
         public Device(DeviceType deviceType, int index = -1) => (type, this.index) = (deviceType, index);
 
         public DeviceType type { get; }
 
         public int index { get; } = -1;
-
-        public static implicit operator Device(string description) => new(description);
 
         public override string ToString()
         {

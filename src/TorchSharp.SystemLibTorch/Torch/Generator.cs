@@ -6,28 +6,12 @@ public static partial class torch
 {
     public static Generator manual_seed(long seed) => random.manual_seed(seed);
 
-    public static Tensor get_rng_state() => random.get_rng_state();
-
-    public static void set_rng_state(Tensor new_state) => random.set_rng_state(new_state);
-
     public static unsafe class random
     {
         public static Generator manual_seed(long seed)
         {
             Native.Check(Native.sl_manual_seed((ulong)seed));
             return Generator.Default;
-        }
-
-        public static Tensor get_rng_state()
-        {
-            using var generator = Generator.Default;
-            return generator.get_state();
-        }
-
-        public static void set_rng_state(Tensor new_state)
-        {
-            using var generator = Generator.Default;
-            generator.set_state(new_state);
         }
     }
 
@@ -46,7 +30,7 @@ public static partial class torch
 
         ~Generator() => Dispose(false);
 
-        public static Generator Default
+        internal static Generator Default
         {
             get
             {
@@ -56,7 +40,7 @@ public static partial class torch
             }
         }
 
-        public nint Handle { get; private set; }
+        internal nint Handle { get; private set; }
 
         public Device device { get; }
 

@@ -8,19 +8,11 @@ public static partial class torch
 
     public static IDisposable enable_grad(bool enabled = true) => new GradientMode(enabled);
 
-    public static IDisposable set_grad_enabled(bool mode = true) => new GradientMode(mode);
-
     public static bool is_grad_enabled() => Native.sl_grad_mode() != 0;
-
-    public static bool is_inference_mode_enabled() => Native.sl_inference_mode() != 0;
 
     public static IDisposable inference_mode(bool mode = true) => new InferenceMode(mode);
 
     public static DisposeScope NewDisposeScope() => DisposeScopeManager.ThreadSingleton.NewDisposeScope();
-
-    public static int get_num_threads() => Native.sl_get_threads();
-
-    public static unsafe void set_num_threads(int num) => Native.Check(Native.sl_set_threads(num));
 
     private sealed class GradientMode : IDisposable
     {

@@ -6,25 +6,6 @@ public static partial class torch
 {
     public static unsafe class autograd
     {
-        public static void backward(
-            IList<Tensor> tensors,
-            IList<Tensor>? grad_tensors = null,
-            bool? retain_graph = null,
-            bool create_graph = false,
-            IList<Tensor>? inputs = null)
-        {
-            var (roots, grads, leaves) = (Handles(tensors), Handles(grad_tensors), Handles(inputs));
-            fixed (nint* root = roots, grad = grads, leaf = leaves)
-            {
-                Native.Check(Native.sl_backward(
-                    root, roots.Length, grad, grads.Length, (retain_graph ?? create_graph) ? 1 : 0, create_graph ? 1 : 0, leaf, leaves.Length));
-            }
-
-            GC.KeepAlive(tensors);
-            GC.KeepAlive(grad_tensors);
-            GC.KeepAlive(inputs);
-        }
-
         public static IList<Tensor> grad(
             IList<Tensor> outputs,
             IList<Tensor> inputs,

@@ -38,16 +38,6 @@ public static partial class torch
     }
 
     public static Tensor randint(
-        long high,
-        long[] size,
-        ScalarType? dtype = null,
-        Device? device = null,
-        bool requires_grad = false,
-        Generator? generator = null,
-        string[]? names = null)
-        => randint(0, high, size, dtype, device, requires_grad, generator, names);
-
-    public static Tensor randint(
         long low,
         long high,
         long[] size,
@@ -76,17 +66,6 @@ public static partial class torch
     public static Tensor randperm(
         long n, ScalarType? dtype = null, Device? device = null, bool requires_grad = false, Generator? generator = null)
         => RandPerm.Call(n, generator, dtype ?? ScalarType.Int64, Value.None, InitializeDevice(device)).requires_grad_(requires_grad);
-
-    public static Tensor normal(
-        double mean,
-        double std,
-        ReadOnlySpan<long> size,
-        ScalarType? dtype = null,
-        Device? device = null,
-        bool requires_grad = false,
-        Generator? generator = null,
-        string[]? names = null)
-        => randn(size, dtype, device, false, generator, names).mul_(std).add_(mean).requires_grad_(requires_grad);
 
     public static Tensor zeros_like(
         Tensor input, ScalarType? dtype = null, Device? device = null, bool requires_grad = false, string[]? names = null)

@@ -17,22 +17,6 @@ public static partial class torch
         => ZerosOf(size, dtype, device, requires_grad, names);
 
     public static Tensor zeros(
-        long size, ScalarType? dtype = null, Device? device = null, bool requires_grad = false, string[]? names = null)
-        => ZerosOf([size], dtype, device, requires_grad, names);
-
-    public static Tensor zeros(
-        long rows, long columns, ScalarType? dtype = null, Device? device = null, bool requires_grad = false, string[]? names = null)
-        => ZerosOf([rows, columns], dtype, device, requires_grad, names);
-
-    public static Tensor zeros(
-        long dim0, long dim1, long dim2, ScalarType? dtype = null, Device? device = null, bool requires_grad = false, string[]? names = null)
-        => ZerosOf([dim0, dim1, dim2], dtype, device, requires_grad, names);
-
-    public static Tensor zeros(
-        long dim0, long dim1, long dim2, long dim3, ScalarType? dtype = null, Device? device = null, bool requires_grad = false, string[]? names = null)
-        => ZerosOf([dim0, dim1, dim2, dim3], dtype, device, requires_grad, names);
-
-    public static Tensor zeros(
         int size, ScalarType? dtype = null, Device? device = null, bool requires_grad = false, string[]? names = null)
         => ZerosOf([size], dtype, device, requires_grad, names);
 
@@ -55,22 +39,6 @@ public static partial class torch
     public static Tensor ones(
         ReadOnlySpan<long> size, ScalarType? dtype = null, Device? device = null, bool requires_grad = false, string[]? names = null)
         => OnesOf(size, dtype, device, requires_grad, names);
-
-    public static Tensor ones(
-        long size, ScalarType? dtype = null, Device? device = null, bool requires_grad = false, string[]? names = null)
-        => OnesOf([size], dtype, device, requires_grad, names);
-
-    public static Tensor ones(
-        long rows, long columns, ScalarType? dtype = null, Device? device = null, bool requires_grad = false, string[]? names = null)
-        => OnesOf([rows, columns], dtype, device, requires_grad, names);
-
-    public static Tensor ones(
-        long dim0, long dim1, long dim2, ScalarType? dtype = null, Device? device = null, bool requires_grad = false, string[]? names = null)
-        => OnesOf([dim0, dim1, dim2], dtype, device, requires_grad, names);
-
-    public static Tensor ones(
-        long dim0, long dim1, long dim2, long dim3, ScalarType? dtype = null, Device? device = null, bool requires_grad = false, string[]? names = null)
-        => OnesOf([dim0, dim1, dim2, dim3], dtype, device, requires_grad, names);
 
     public static Tensor ones(
         int size, ScalarType? dtype = null, Device? device = null, bool requires_grad = false, string[]? names = null)
@@ -97,36 +65,12 @@ public static partial class torch
         => EmptyOf(size, dtype, device, requires_grad, names);
 
     public static Tensor empty(
-        long size, ScalarType? dtype = null, Device? device = null, bool requires_grad = false, string[]? names = null)
-        => EmptyOf([size], dtype, device, requires_grad, names);
-
-    public static Tensor empty(
-        long rows, long columns, ScalarType? dtype = null, Device? device = null, bool requires_grad = false, string[]? names = null)
-        => EmptyOf([rows, columns], dtype, device, requires_grad, names);
-
-    public static Tensor empty(
-        long dim0, long dim1, long dim2, ScalarType? dtype = null, Device? device = null, bool requires_grad = false, string[]? names = null)
-        => EmptyOf([dim0, dim1, dim2], dtype, device, requires_grad, names);
-
-    public static Tensor empty(
-        long dim0, long dim1, long dim2, long dim3, ScalarType? dtype = null, Device? device = null, bool requires_grad = false, string[]? names = null)
-        => EmptyOf([dim0, dim1, dim2, dim3], dtype, device, requires_grad, names);
-
-    public static Tensor empty(
-        int size, ScalarType? dtype = null, Device? device = null, bool requires_grad = false, string[]? names = null)
-        => EmptyOf([size], dtype, device, requires_grad, names);
-
-    public static Tensor empty(
         int rows, int columns, ScalarType? dtype = null, Device? device = null, bool requires_grad = false, string[]? names = null)
         => EmptyOf([rows, columns], dtype, device, requires_grad, names);
 
     public static Tensor empty(
         int dim0, int dim1, int dim2, ScalarType? dtype = null, Device? device = null, bool requires_grad = false, string[]? names = null)
         => EmptyOf([dim0, dim1, dim2], dtype, device, requires_grad, names);
-
-    public static Tensor empty(
-        int dim0, int dim1, int dim2, int dim3, ScalarType? dtype = null, Device? device = null, bool requires_grad = false, string[]? names = null)
-        => EmptyOf([dim0, dim1, dim2, dim3], dtype, device, requires_grad, names);
 
     private static Tensor ZerosOf(
         ReadOnlySpan<long> size, ScalarType? dtype, Device? device, bool requires_grad, string[]? names)

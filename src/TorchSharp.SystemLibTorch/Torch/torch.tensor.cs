@@ -4,12 +4,6 @@ namespace TorchSharp;
 
 public static partial class torch
 {
-    public static Tensor tensor(bool scalar, ScalarType? dtype = null, Device? device = null, bool requires_grad = false)
-        => FromSpan([scalar], [], ScalarType.Bool, dtype, device, requires_grad);
-
-    public static Tensor tensor(int scalar, Device? device = null, bool requires_grad = false)
-        => FromSpan([scalar], [], ScalarType.Int32, null, device, requires_grad);
-
     public static Tensor tensor(long scalar, ScalarType? dtype = null, Device? device = null, bool requires_grad = false)
         => FromSpan([scalar], [], ScalarType.Int64, dtype, device, requires_grad);
 
@@ -24,15 +18,6 @@ public static partial class torch
         => FromSpan(rawArray, [rawArray.LongLength], ScalarType.Byte, dtype, device, requires_grad, names);
 
     public static Tensor tensor(
-        byte[] rawArray,
-        ReadOnlySpan<long> dimensions,
-        ScalarType? dtype = null,
-        Device? device = null,
-        bool requires_grad = false,
-        string[]? names = null)
-        => FromSpan(rawArray, dimensions, ScalarType.Byte, dtype, device, requires_grad, names);
-
-    public static Tensor tensor(
         bool[] rawArray, ScalarType? dtype = null, Device? device = null, bool requires_grad = false, string[]? names = null)
         => FromSpan(rawArray, [rawArray.LongLength], ScalarType.Bool, dtype, device, requires_grad, names);
 
@@ -41,26 +26,8 @@ public static partial class torch
         => FromSpan(rawArray, [rawArray.LongLength], ScalarType.Int32, dtype, device, requires_grad, names);
 
     public static Tensor tensor(
-        int[] rawArray,
-        ReadOnlySpan<long> dimensions,
-        ScalarType? dtype = null,
-        Device? device = null,
-        bool requires_grad = false,
-        string[]? names = null)
-        => FromSpan(rawArray, dimensions, ScalarType.Int32, dtype, device, requires_grad, names);
-
-    public static Tensor tensor(
         long[] dataArray, ScalarType? dtype = null, Device? device = null, bool requires_grad = false, string[]? names = null)
         => FromSpan(dataArray, [dataArray.LongLength], ScalarType.Int64, dtype, device, requires_grad, names);
-
-    public static Tensor tensor(
-        long[] dataArray,
-        ReadOnlySpan<long> dimensions,
-        ScalarType? dtype = null,
-        Device? device = null,
-        bool requires_grad = false,
-        string[]? names = null)
-        => FromSpan(dataArray, dimensions, ScalarType.Int64, dtype, device, requires_grad, names);
 
     public static Tensor tensor(
         float[] rawArray, ScalarType? dtype = null, Device? device = null, bool requires_grad = false, string[]? names = null)
@@ -82,15 +49,6 @@ public static partial class torch
     public static Tensor tensor(
         double[] rawArray, ScalarType? dtype = null, Device? device = null, bool requires_grad = false, string[]? names = null)
         => FromSpan(rawArray, [rawArray.LongLength], ScalarType.Float64, dtype, device, requires_grad, names);
-
-    public static Tensor tensor(
-        double[] rawArray,
-        ReadOnlySpan<long> dimensions,
-        ScalarType? dtype = null,
-        Device? device = null,
-        bool requires_grad = false,
-        string[]? names = null)
-        => FromSpan(rawArray, dimensions, ScalarType.Float64, dtype, device, requires_grad, names);
 
     public static Tensor tensor(
         double[,] rawArray, ScalarType? dtype = null, Device? device = null, bool requires_grad = false, string[]? names = null)

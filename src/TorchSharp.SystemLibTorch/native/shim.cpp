@@ -253,12 +253,8 @@ EXPORT const char* sl_set_grad(void* impl, void* grad) {
     return guarded([&] { borrow(impl).mutable_grad() = borrow(grad); });
 }
 
-EXPORT const char* sl_backward(
-    void** roots, int32_t rootCount, void** grads, int32_t gradCount, int32_t retain, int32_t create, void** inputs, int32_t inputCount) {
-    return guarded([&] {
-        torch::autograd::backward(
-            borrowAll(roots, rootCount), borrowAll(grads, gradCount), retain != 0, create != 0, borrowAll(inputs, inputCount));
-    });
+EXPORT const char* sl_backward(void* root) {
+    return guarded([&] { torch::autograd::backward({borrow(root)}, {}); });
 }
 
 EXPORT const char* sl_autograd_grad(
@@ -275,7 +271,6 @@ EXPORT const char* sl_autograd_grad(
 
 EXPORT int32_t sl_grad_mode() { return c10::GradMode::is_enabled(); }
 EXPORT void sl_set_grad_mode(int32_t enabled) { c10::GradMode::set_enabled(enabled != 0); }
-EXPORT int32_t sl_inference_mode() { return c10::InferenceMode::is_enabled(); }
 EXPORT void* sl_inference_enter(int32_t enabled) { return new c10::InferenceMode(enabled != 0); }
 EXPORT void sl_inference_leave(void* guard) { delete static_cast<c10::InferenceMode*>(guard); }
 
@@ -330,7 +325,6 @@ EXPORT int64_t sl_cuda_count() {
     }
 }
 
-EXPORT int32_t sl_get_threads() { return at::get_num_threads(); }
 EXPORT const char* sl_set_threads(int32_t count) {
     return guarded([&] { at::set_num_threads(count); });
 }
