@@ -5,7 +5,7 @@ namespace Diffusion.Core.Samplers;
 
 /// <summary>
 /// The sampler of DDPM: the mean of q(x_s | x_t, x_0) at the predicted x_0, plus noise. Between neighbouring indices it is Algorithm 2
-/// of the paper; between distant ones, the same formula with the betas of the shorter process. The step to the data adds no noise.
+/// of the paper; between distant ones, the same formula with the betas of the shorter process. A step to data without noise adds none, unless the variance says so.
 /// </summary>
 /// <remarks>
 /// Source: Ho, Jain and Abbeel 2020, Algorithm 2 and eq. 7; Nichol and Dhariwal 2021, section 4, for fewer steps.
@@ -14,13 +14,7 @@ public sealed class AncestralSolver : ISolver
 {
     /// <summary>The method for one choice of variance.</summary>
     /// <param name="variance">That of the noise added by a step; <see cref="ReverseVariance.FixedSmall"/> unless said otherwise.</param>
-    /// <exception cref="ArgumentException">The variance is learned: it is an answer of the network, not a number.</exception>
-    public AncestralSolver(IReverseVariance? variance = null)
-    {
-        Variance = variance ?? ReverseVariance.FixedSmall;
-        if (Variance.IsLearned)
-            throw new ArgumentException($"The variance must be fixed, got '{Variance.Name}', which the network answers with.", nameof(variance));
-    }
+    public AncestralSolver(IReverseVariance? variance = null) => Variance = variance ?? ReverseVariance.FixedSmall;
 
     /// <summary>The variance of the noise added by a step.</summary>
     public IReverseVariance Variance { get; }
@@ -29,13 +23,22 @@ public sealed class AncestralSolver : ISolver
     public Tensor Step(SolverStep step)
     {
         ArgumentNullException.ThrowIfNull(step);
-        var (from, to) = (step.From, step.To);
-        if (to.Sigma == 0.0)
-            return step.Current.Data.mul(to.Alpha);
+        var transition = new ReverseTransition(step.From, step.To);
+        if (Variance.IsLearned && step.Current.Variance is null)
+            throw new ArgumentException(
+                $"The variance '{Variance.Name}' is an answer of the network, which needs {nameof(SamplerOptions)}."
+                + $"{nameof(SamplerOptions.HasVarianceChannels)}.");
+        var mean = GaussianTransition.PosteriorMean(step.From, step.To).Apply(step.Current.Data, step.Sample);
+        var variance = Variance.IsLearned ? double.NaN : Variance.Variance(transition);
+        if (variance == 0.0 || (Variance.IsLearned && transition.IsFinal))
+            return mean;
 
-        using var noise = step.Noise.Draw(step.Sample);
-        return GaussianTransition.PosteriorMean(from, to)
-            .Apply(step.Current.Data, step.Sample)
-            .add_(noise, alpha: Math.Sqrt(Variance.Variance(new ReverseTransition(from, to))));
+        using var noise = step.DrawNoise();
+        if (!Variance.IsLearned)
+            return mean.add_(noise, alpha: Math.Sqrt(variance));
+        var (offset, slope) = Variance.LogVariance(transition);
+        using var halfLog = step.Current.Variance!.mul(0.5 * slope).add_(0.5 * offset);
+        using var deviation = halfLog.exp();
+        return mean.addcmul_(noise, deviation, 1.0);
     }
 }

@@ -30,7 +30,7 @@ public sealed class DdimSolver : ISolver
 
         var deviation = Eta * Math.Sqrt(GaussianTransition.PosteriorVariance(from, to));
         var direction = Math.Sqrt(Math.Max((to.Sigma * to.Sigma) - (deviation * deviation), 0.0));
-        using var noise = step.Noise.Draw(step.Sample);
+        using var noise = step.DrawNoise();
         return new LinearPair(to.Alpha, direction).Apply(step.Current.Data, step.Current.Noise).add_(noise, alpha: deviation);
     }
 }

@@ -12,42 +12,60 @@ internal sealed class DenoiserEvaluator(INoiseSchedule schedule, SamplerOptions 
     {
         ArgumentNullException.ThrowIfNull(x);
         var previous = PreviousLevel(schedule, time, level);
-        var output = Predict(x, time);
+        var (output, variance) = Predict(x, time, level);
         var data = options.Prediction.ToData(level, previous).Apply(x, output);
+        var noise = options.Prediction.ToNoise(level, previous);
         if (options.Threshold is null)
-            return new Evaluation(time, level, data, x, output, options.Prediction.ToNoise(level, previous));
+            return new Evaluation(time, level, data, x, output, noise, variance);
 
         using var free = data;
         var inRange = options.Threshold.Apply(data);
         Guard.SameShape(x, inRange, nameof(x), "the thresholded x_0");
         if (!options.RederiveNoise)
-            return new Evaluation(time, level, inRange, x, output, options.Prediction.ToNoise(level, previous));
+            return new Evaluation(time, level, inRange, x, output, noise, variance);
         output.Dispose();
-        return new Evaluation(time, level, inRange, x, inRange.detach(), Prediction.NoiseGivenData(level));
+        return new Evaluation(time, level, inRange, x, inRange.detach(), Prediction.NoiseGivenData(level), variance);
     }
 
     /// <summary>The level one step before a time, as predictions ask for it: that of the index before on a discrete schedule.</summary>
     public static NoiseLevel PreviousLevel(INoiseSchedule schedule, double time, NoiseLevel level)
         => schedule is DiscreteSchedule discrete ? discrete.PreviousLevel((int)Math.Round(time)) : level;
 
-    private Tensor Predict(Tensor x, double time)
+    private (Tensor Output, Tensor? Variance) Predict(Tensor x, double time, NoiseLevel level)
     {
-        using var t = Times(x, time);
-        var output = denoiser.Predict(x, t, condition);
-        if (output is null)
-            throw new ArgumentException("The denoiser must answer with a tensor, got null.");
-        if (ReferenceEquals(output, x))
-            throw new ArgumentException("The denoiser must answer with a new tensor, got its own input.");
-        if (!output.shape.AsSpan().SequenceEqual(x.shape))
+        var output = Answer(x, time, level);
+        var expected = x.shape;
+        if (options.HasVarianceChannels)
+            expected[1] *= 2;
+        if (!output.shape.AsSpan().SequenceEqual(expected))
             throw new ArgumentException(
-                $"The denoiser must answer with the shape of its input, {Guard.Format(x.shape)}, got {Guard.Format(output.shape)}.");
+                $"The denoiser must answer with shape {Guard.Format(expected)} to an input of {Guard.Format(x.shape)}, got {Guard.Format(output.shape)}.");
         if (!output.is_floating_point() || output.device_type != x.device_type)
             throw new ArgumentException(
                 $"The denoiser must answer in floating point on {x.device_type}, got {output.dtype} on {output.device_type}.");
-        if (output.dtype == x.dtype)
-            return output;
-        using (output)
-            return output.to(x.dtype);
+        if (output.dtype != x.dtype)
+        {
+            using var given = output;
+            output = output.to(x.dtype);
+        }
+
+        if (!options.HasVarianceChannels)
+            return (output, null);
+        using var both = output;
+        return (output.narrow(1, 0, x.shape[1]), output.narrow(1, x.shape[1], x.shape[1]));
+    }
+
+    private Tensor Answer(Tensor x, double time, NoiseLevel level)
+    {
+        var scale = options.Prediction.InputScale?.Invoke(level) ?? 1.0;
+        using var scaled = scale == 1.0 ? null : x.mul(scale);
+        using var t = Times(x, time);
+        var output = denoiser.Predict(scaled ?? x, t, condition);
+        if (output is null)
+            throw new ArgumentException("The denoiser must answer with a tensor, got null.");
+        return ReferenceEquals(output, scaled ?? x)
+            ? throw new ArgumentException("The denoiser must answer with a new tensor, got its own input.")
+            : output;
     }
 
     /// <summary>[B] the time: an index where a discrete schedule has one there, otherwise a number.</summary>

@@ -15,8 +15,8 @@ public class DiffusionSampler : ISampler
     /// <param name="solver">The method for one step.</param>
     /// <param name="options">The prediction, the thresholding and the initial noise.</param>
     /// <exception cref="ArgumentException">
-    /// The prediction does not determine x_0 and eps everywhere on the grid, as eps does not at a level without signal; or the initial
-    /// scale is not finite and greater than 0.
+    /// The prediction does not determine x_0 and eps everywhere on the grid, as eps does not at a level without signal; the solver cannot
+    /// walk the grid; or the initial scale is not finite and greater than 0.
     /// </exception>
     public DiffusionSampler(TimeGrid grid, ISolver solver, SamplerOptions? options = null)
     {
@@ -26,6 +26,7 @@ public class DiffusionSampler : ISampler
         ArgumentNullException.ThrowIfNull(Options.Prediction, nameof(options));
         for (var k = 0; k < grid.Count; k++)
             RequireDetermined(grid.Times[k], grid.Levels[k]);
+        solver.Validate(grid);
         var start = grid.Levels[0];
         InitialScale = Options.InitialScale is { } scale
             ? Guard.Positive(scale, "options.InitialScale")
@@ -49,7 +50,7 @@ public class DiffusionSampler : ISampler
     {
         ArgumentNullException.ThrowIfNull(denoiser);
         ArgumentNullException.ThrowIfNull(request);
-        Validate(request);
+        Validate(request, Options);
         return Walk(denoiser, request, cancellationToken);
     }
 
@@ -77,22 +78,28 @@ public class DiffusionSampler : ISampler
                 + $"{level.Sigma}; a schedule that ends without signal needs a network that predicts x_0 or v.");
     }
 
-    private static void Validate(SamplingRequest request)
+    private static void Validate(SamplingRequest request, SamplerOptions options)
     {
         ArgumentNullException.ThrowIfNull(request.Shape, "request.Shape");
         if (request.Shape.Length == 0 || Array.Exists(request.Shape, size => size < 1))
             throw new ArgumentException($"The shape must be [B, ...] of sizes of at least 1, got {Guard.Format(request.Shape)}.", nameof(request));
         Guard.InRange(request.FirstSample, 0L, long.MaxValue - request.Shape[0], "request.FirstSample");
-        if (request.InitialSample is { } initial)
+        if (request.InitialSample is not null && request.InitialData is not null)
+            throw new ArgumentException("A request starts from InitialSample or from InitialData, got both.", nameof(request));
+        if ((request.InitialSample ?? request.InitialData) is { } initial)
         {
-            Guard.Floating(initial, "request.InitialSample");
-            Guard.Shape(initial, request.Shape, "request.InitialSample");
+            var name = request.InitialSample is null ? "request.InitialData" : "request.InitialSample";
+            Guard.Floating(initial, name);
+            Guard.Shape(initial, request.Shape, name);
         }
         else if (request.Dtype is not (ScalarType.Float16 or ScalarType.BFloat16 or ScalarType.Float32 or ScalarType.Float64))
         {
             throw new ArgumentException($"The type of the samples must be floating point, got {request.Dtype}.", nameof(request));
         }
 
+        if (options.HasVarianceChannels && request.Shape.Length < 2)
+            throw new ArgumentException(
+                $"A network with variance channels needs samples [B, C, ...], got {Guard.Format(request.Shape)}.", nameof(request));
         if (request.Condition?.Labels is { } labels)
             Guard.Shape(labels, [request.Shape[0]], "request.Condition.Labels");
     }

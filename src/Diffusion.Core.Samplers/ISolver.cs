@@ -11,6 +11,12 @@ public interface ISolver
     /// <summary>How many earlier steps a step reads; 0 for a one-step method.</summary>
     int HistoryLength => 0;
 
+    /// <summary>Refuses a grid that this method cannot walk; called once, when a sampler is made.</summary>
+    /// <exception cref="ArgumentException">The grid does not fit, with the reason.</exception>
+    void Validate(TimeGrid grid)
+    {
+    }
+
     /// <summary>x at the next level of the grid.</summary>
     /// <param name="step">Where the step starts and leads, and what the network says.</param>
     /// <returns>A new tensor of the shape of <see cref="SolverStep.Sample"/>; the caller's.</returns>

@@ -22,6 +22,12 @@ public sealed record SamplerOptions
     public bool RederiveNoise { get; init; } = true;
 
     /// <summary>
+    /// True where the network answers with twice the channels of x_t, [B, 2C, ...]: the prediction, then what it says about the variance
+    /// of a reverse step. Solvers that have no use for the variance leave it aside.
+    /// </summary>
+    public bool HasVarianceChannels { get; init; }
+
+    /// <summary>
     /// The standard deviation of the noise that sampling starts from; null for <c>sqrt(alpha^2 + sigma^2)</c> at the start of the grid, the
     /// spread of noisy data of unit variance, which is 1 where the process preserves variance.
     /// </summary>

@@ -26,7 +26,19 @@ public sealed record SamplingRequest
     public Tensor? InitialSample { get; init; }
 
     /// <summary>
-    /// Gaussian draws in place of those of <see cref="Seed"/>; not disposed. The first draw is the initial sample, unless that is given.
+    /// [B, ...] data that the trajectory starts from, noised to the first level of the grid: image to image, with
+    /// <see cref="TimeGrid.StartingAt"/> for a grid that begins later. It decides the type and the device.
+    /// </summary>
+    public Tensor? InitialData { get; init; }
+
+    /// <summary>
+    /// Called after each step with the new state. It may answer with a tensor that takes the place of the sample, which is then the
+    /// sampler's, or with null. Runs without gradients, in a dispose scope of the step.
+    /// </summary>
+    public Func<SamplerState, Tensor?>? OnStep { get; init; }
+
+    /// <summary>
+    /// Gaussian draws in place of those of <see cref="Seed"/>; not disposed. The first draw is that of the initial sample, unless it is given.
     /// </summary>
     public INoiseSource? Noise { get; init; }
 

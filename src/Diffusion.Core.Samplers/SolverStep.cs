@@ -11,6 +11,7 @@ public sealed class SolverStep : IDisposable
 {
     private readonly IEvaluator _evaluator;
     private Evaluation? _current;
+    private Tensor? _departed;
 
     /// <summary>Step <paramref name="index"/> of a grid.</summary>
     /// <param name="grid">The grid being walked.</param>
@@ -72,8 +73,47 @@ public sealed class SolverStep : IDisposable
     public Evaluation Evaluate(Tensor x, double time, NoiseLevel? level = null)
         => _evaluator.Evaluate(x, time, level ?? Grid.Schedule.LevelAt(time));
 
+    /// <summary>Where the schedule of the grid has a given log(alpha / sigma), for methods that evaluate between the points of the grid.</summary>
+    /// <param name="lambda">Half the log-SNR, finite and within the schedule.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The schedule does not reach it.</exception>
+    public (double Time, NoiseLevel Level) At(double lambda)
+    {
+        var time = Grid.Schedule.TimeOf(2.0 * lambda);
+        return (time, Grid.Schedule.LevelAt(time));
+    }
+
+    /// <summary>A draw from N(0, I) for the way from here to the next level.</summary>
+    /// <returns>The shape of <see cref="Sample"/>; the caller's.</returns>
+    public Tensor DrawNoise() => Noise.Draw(Sample, From.Ratio, To.Ratio);
+
+    /// <summary>
+    /// Says that the step leaves from another sample than it was given: one that a corrector has improved. The next step finds it in
+    /// its history as <see cref="PastStep.Sample"/>.
+    /// </summary>
+    /// <param name="corrected">The shape and type of <see cref="Sample"/>, at the same level; taken over.</param>
+    /// <exception cref="ArgumentException">The shapes or types differ.</exception>
+    public void DepartFrom(Tensor corrected)
+    {
+        Guard.SameShape(Sample, corrected);
+        Guard.SameType(Sample, corrected);
+        _departed?.Dispose();
+        _departed = corrected.DetachFromDisposeScope();
+    }
+
     /// <inheritdoc/>
-    public void Dispose() => _current?.Dispose();
+    public void Dispose()
+    {
+        _current?.Dispose();
+        _departed?.Dispose();
+    }
+
+    /// <summary>The corrected sample, if there is one; the caller's from now on.</summary>
+    internal Tensor? TakeDeparted()
+    {
+        var departed = _departed;
+        _departed = null;
+        return departed;
+    }
 
     /// <summary>What was evaluated at the start of the step, if anything was; the caller's from now on.</summary>
     internal Evaluation? TakeCurrent()

@@ -76,6 +76,18 @@ public sealed class TimeGrid
         return new TimeGrid(Schedule, _times, levels);
     }
 
+    /// <summary>
+    /// The part of the grid that remains from a strength on: image to image begins there, with data noised to its first level.
+    /// </summary>
+    /// <param name="strength">In (0, 1]: the share of the steps that is taken, 1 for all; at least one step is.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The strength lies outside (0, 1].</exception>
+    public TimeGrid StartingAt(double strength)
+    {
+        Guard.InRange(Guard.Positive(strength), 0.0, 1.0);
+        var first = Count - Math.Max((int)Math.Floor((Count * strength) + 1e-9), 1);
+        return new TimeGrid(Schedule, _times.AsSpan(first), _levels.AsSpan(first));
+    }
+
     private static double[] CheckedTimes(INoiseSchedule schedule, ReadOnlySpan<double> times)
     {
         if (times.IsEmpty)

@@ -1,4 +1,5 @@
 using Diffusion.Core.Models;
+using Diffusion.Core.Schedules;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Samplers;
@@ -14,6 +15,7 @@ internal sealed class Trajectory : IDisposable
     private readonly IEvaluator _evaluator;
     private readonly List<PastStep> _history = [];
     private readonly INoiseSource _noise;
+    private readonly Func<SamplerState, Tensor?>? _onStep;
     private readonly bool _ownsNoise;
     private readonly IDisposable? _inference;
     private Tensor? _sample;
@@ -22,7 +24,7 @@ internal sealed class Trajectory : IDisposable
 
     public Trajectory(DiffusionSampler sampler, IDenoiser denoiser, SamplingRequest request)
     {
-        (_grid, _solver) = (sampler.Grid, sampler.Solver);
+        (_grid, _solver, _onStep) = (sampler.Grid, sampler.Solver, request.OnStep);
         _evaluator = new DenoiserEvaluator(_grid.Schedule, sampler.Options, denoiser, request.Condition);
         _ownsNoise = request.Noise is null;
         _noise = request.Noise ?? new PerSampleNoise(request.Seed, request.Shape[0], request.FirstSample);
@@ -60,9 +62,16 @@ internal sealed class Trajectory : IDisposable
         if (next is null || ReferenceEquals(next, _sample))
             throw new InvalidOperationException($"{_solver.GetType().Name} must answer with a new tensor.");
         Guard.SameShape(_sample!, next, "the sample", $"the answer of {_solver.GetType().Name}");
+        if (step.TakeDeparted() is { } corrected)
+        {
+            _sample!.Dispose();
+            _sample = corrected;
+        }
+
         Remember(_sample!, step.TakeCurrent());
         _sample = next.DetachFromDisposeScope();
         _step++;
+        Replace();
     }
 
     public void Dispose()
@@ -74,6 +83,17 @@ internal sealed class Trajectory : IDisposable
         if (_ownsNoise)
             _noise.Dispose();
         _inference?.Dispose();
+    }
+
+    /// <summary>Lets the caller see the new sample, and put another in its place.</summary>
+    private void Replace()
+    {
+        if (_onStep?.Invoke(State) is not { } other || ReferenceEquals(other, _sample))
+            return;
+        Guard.SameShape(_sample!, other, "the sample", "the answer of OnStep");
+        Guard.SameType(_sample!, other, "the sample", "the answer of OnStep");
+        _sample!.Dispose();
+        _sample = other.DetachFromDisposeScope();
     }
 
     private void Remember(Tensor sample, Evaluation? evaluation)
@@ -99,9 +119,11 @@ internal sealed class Trajectory : IDisposable
         using var scope = NewDisposeScope();
         if (request.InitialSample is { } given)
             return given.clone().DetachFromDisposeScope();
-        using var like = empty(request.Shape, dtype: request.Dtype, device: device);
+        using var like = empty(request.Shape, dtype: request.InitialData?.dtype ?? request.Dtype, device: request.InitialData?.device ?? device);
         var drawn = _noise.Draw(like);
         Guard.SameShape(like, drawn, "the samples", "the noise");
+        if (request.InitialData is { } data)
+            return new LinearPair(_grid.Levels[0].Alpha, _grid.Levels[0].Sigma).Apply(data, drawn).DetachFromDisposeScope();
 
         // A process that preserves variance starts from the draw itself: its scale is 1 but for rounding.
         if (Math.Abs(scale - 1.0) > 1e-12)

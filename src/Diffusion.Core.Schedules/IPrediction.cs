@@ -14,6 +14,12 @@ public interface IPrediction
     /// </summary>
     bool IsPosteriorMean => false;
 
+    /// <summary>
+    /// The factor by which x_t is scaled before the network sees it, c_in of Karras et al. 2022; null where the network sees x_t itself.
+    /// The three pairs below are always in terms of x_t as it is, not scaled.
+    /// </summary>
+    Func<NoiseLevel, double>? InputScale => null;
+
     /// <summary>The training target as coefficients of (x_0, eps).</summary>
     /// <param name="level">alpha and sigma at t.</param>
     /// <param name="previous">alpha and sigma one step nearer to the data; most predictions do not need it.</param>

@@ -10,8 +10,14 @@ public readonly record struct NoiseLevel(double Alpha, double Sigma)
     /// <summary>Data without noise: alpha 1, sigma 0. Where every sampler ends.</summary>
     public static NoiseLevel Clean { get; } = new(1.0, 0.0);
 
+    /// <summary>sigma / alpha, the noise of x / alpha: the "sigma" of the exploding form (Karras et al. 2022); +infinity without signal.</summary>
+    public double Ratio => Sigma / Alpha;
+
+    /// <summary>log(alpha / sigma), half the log-SNR: the lambda of DPM-Solver (Lu et al. 2022).</summary>
+    public double Lambda => Math.Log(Alpha) - Math.Log(Sigma);
+
     /// <summary>log(alpha^2 / sigma^2), in nats: +infinity without noise, -infinity without signal.</summary>
-    public double LogSnr => 2.0 * (Math.Log(Alpha) - Math.Log(Sigma));
+    public double LogSnr => 2.0 * Lambda;
 
     /// <summary>alpha^2 / sigma^2.</summary>
     public double Snr => Alpha * Alpha / (Sigma * Sigma);

@@ -1,0 +1,41 @@
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Schedules;
+
+/// <summary>Sums of tensors with coefficients computed in double precision, as few operators as there are terms.</summary>
+public static class LinearCombination
+{
+    /// <summary>
+    /// <c>sum_i coefficient_i * tensor_i</c>. A tensor whose coefficient is zero is not read, so that an infinity there cannot turn into
+    /// NaN.
+    /// </summary>
+    /// <param name="terms">At least one; all tensors of one shape, type and device.</param>
+    /// <returns>A new tensor of that shape; the caller's.</returns>
+    /// <exception cref="ArgumentException">There are no terms, a coefficient is not finite, or the shapes or types differ.</exception>
+    public static Tensor Of(params ReadOnlySpan<(double Coefficient, Tensor Tensor)> terms)
+    {
+        if (terms.IsEmpty)
+            throw new ArgumentException("A linear combination needs at least one term, got none.", nameof(terms));
+        Tensor? sum = null;
+        var like = terms[0].Tensor;
+        foreach (var (coefficient, tensor) in terms)
+        {
+            if (!double.IsFinite(coefficient))
+            {
+                sum?.Dispose();
+                throw new ArgumentException($"A coefficient must be finite, got {coefficient}.", nameof(terms));
+            }
+
+            Guard.SameShape(like, tensor, "the first tensor", "a tensor");
+            Guard.SameType(like, tensor, "the first tensor", "a tensor");
+            if (coefficient == 0.0)
+                continue;
+            if (sum is null)
+                sum = tensor.mul(coefficient);
+            else
+                sum.add_(tensor, alpha: coefficient);
+        }
+
+        return sum ?? zeros_like(like);
+    }
+}
