@@ -1,5 +1,4 @@
 using Diffusion.Core.Models;
-using Diffusion.Core.Samplers.Tests.Support;
 using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
 using static TorchSharp.torch;
