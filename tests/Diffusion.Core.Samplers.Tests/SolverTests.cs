@@ -173,7 +173,7 @@ public class SolverTests
             missing.Should().Throw<ArgumentNullException>();
         }
 
-        var learned = () => new AncestralSolver(new LearnedVariance());
+        var learned = () => new AncestralSolver(ReverseVariance.Learned);
         learned.Should().Throw<ArgumentException>().WithMessage("*fixed, got 'learned'*");
 
         using var x = tensor(_x);
@@ -205,14 +205,5 @@ public class SolverTests
             var eps = tensor(_eps);
             return new Evaluation(time, level, Prediction.Epsilon.ToData(level, level).Apply(x, eps), eps);
         }
-    }
-
-    private sealed class LearnedVariance : IReverseVariance
-    {
-        public string Name => "learned";
-
-        public bool IsLearned => true;
-
-        public LinearPair LogVariance(ReverseTransition transition) => new(0.0, 1.0);
     }
 }
