@@ -21,6 +21,10 @@ public static class DiffusersScheduler
         new Dpm2Mapping(isAncestral: false),
         new Dpm2Mapping(isAncestral: true),
         new LmsMapping(),
+        new EdmEulerMapping(),
+        new FlowEulerMapping(),
+        new FlowHeunMapping(),
+        new ConsistencyMapping(),
         new LcmMapping(),
         new TcdMapping(),
     }.ToDictionary(mapping => mapping.ClassName, StringComparer.Ordinal);

@@ -23,7 +23,9 @@ internal sealed class TrainedGrid
         var bars = Schedule.AlphaBars.ToArray();
         if (bars[^1] == 0.0)
             bars[^1] = LeastAlphaBar;
-        _table = Array.ConvertAll(bars, bar => Math.Sqrt((1.0 - bar) / bar));
+
+        // diffusers' abar is in float32, and a grid between the two ends follows from what is left there of 1 - abar.
+        _table = Array.ConvertAll(bars, bar => Math.Sqrt((1.0 - (float)bar) / (float)bar));
     }
 
     public DiscreteSchedule Schedule { get; }
