@@ -173,11 +173,12 @@ public class SolverTests
             missing.Should().Throw<ArgumentNullException>();
         }
 
-        var learned = () => new AncestralSolver(ReverseVariance.Learned);
-        learned.Should().Throw<ArgumentException>().WithMessage("*fixed, got 'learned'*");
-
         using var x = tensor(_x);
         var grid = new TimeGrid(DiscreteSchedule.Linear(), [800.0, 500.0]);
+        using var step = new SolverStep(grid, 0, x, Fixed(), Replayed());
+        var learned = () => new AncestralSolver(ReverseVariance.Learned).Step(step);
+        learned.Should().Throw<ArgumentException>().WithMessage("*'learned'*HasVarianceChannels*");
+
         foreach (var index in new[] { -1, 2 })
         {
             var outside = () => new SolverStep(grid, index, x, Fixed(), Replayed());
