@@ -29,7 +29,7 @@ public sealed class ExactModelTests
     [InlineData(4000, 1.047492)]
     public void With_the_large_variance_the_bound_falls_to_the_entropy(int steps, double expected)
     {
-        var bound = Bound(steps, new EndingInBeta(ReverseVariance.FixedLarge));
+        var bound = Bound(steps, new EndingExactly(ReverseVariance.FixedLarge));
 
         bound.Should().BeApproximately(expected, 1e-6).And.BeGreaterThan(Entropy);
     }
@@ -38,7 +38,7 @@ public sealed class ExactModelTests
     [InlineData(25, 5.8157)]
     [InlineData(4000, 1.5457)]
     public void With_the_small_variance_the_bound_stays_far_above_the_entropy(int steps, double expected)
-        => Bound(steps, new EndingInBeta(ReverseVariance.FixedSmall)).Should().BeApproximately(expected, 5e-5);
+        => Bound(steps, new EndingExactly(ReverseVariance.FixedSmall)).Should().BeApproximately(expected, 5e-5);
 
     [Theory]
     [InlineData(1000, 1.0, 2.911e-5)]
@@ -111,15 +111,18 @@ public sealed class ExactModelTests
     }
 
     /// <summary>
-    /// A fixed variance whose final step has that of the forward step, beta_0, as is right for continuous data. The variances of the library
-    /// follow OpenAI there, and the last step then costs .16 bits more at T = 1000.
+    /// A fixed variance whose final step has the exact variance of x_0 given x_1. The variances of the library follow OpenAI there, and
+    /// the last step then costs .16 bits more at T = 1000.
     /// </summary>
-    private sealed class EndingInBeta(IReverseVariance inner) : IReverseVariance
+    private sealed class EndingExactly(IReverseVariance inner) : IReverseVariance
     {
         public string Name => inner.Name;
 
         public LinearPair LogVariance(ReverseTransition transition)
-            => inner.LogVariance(transition with { FinalVariance = transition.ForwardVariance });
+        {
+            var (data, noise) = (Math.Pow(transition.Level.Alpha * Std, 2.0), Math.Pow(transition.Level.Sigma, 2.0));
+            return inner.LogVariance(transition with { FinalVariance = Std * Std * noise / (data + noise) });
+        }
     }
 
     private static torch.Tensor Column(double[] values) => torch.tensor(values, dtype: torch.ScalarType.Float64).reshape(-1, 1);
