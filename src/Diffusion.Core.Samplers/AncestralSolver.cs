@@ -30,7 +30,7 @@ public sealed class AncestralSolver : ISolver
                 + $"{nameof(SamplerOptions.HasVarianceChannels)}.");
         var mean = GaussianTransition.PosteriorMean(step.From, step.To).Apply(step.Current.Data, step.Sample);
         var variance = Variance.IsLearned ? double.NaN : Variance.Variance(transition);
-        if (variance == 0.0 || (Variance.IsLearned && transition.IsFinal))
+        if (transition.IsFinal && (Variance.IsLearned || variance == 0.0))
             return mean;
 
         using var noise = step.DrawNoise();

@@ -11,6 +11,7 @@ public sealed class SolverStep : IDisposable
 {
     private readonly IEvaluator _evaluator;
     private Evaluation? _current;
+    private readonly SolverStep? _parent;
     private Tensor? _departed;
 
     /// <summary>Step <paramref name="index"/> of a grid.</summary>
@@ -31,6 +32,10 @@ public sealed class SolverStep : IDisposable
         Guard.InRange(index, 0, grid.Count - 1);
         (Grid, Index, Sample, _evaluator, Noise, History) = (grid, index, sample, evaluator, noise, history ?? []);
     }
+
+    private SolverStep(SolverStep parent, NoiseLevel target)
+        : this(new TimeGrid(parent.Grid.Schedule, [parent.Time], [parent.From, target]), 0, parent.Sample, parent._evaluator, parent.Noise)
+        => _parent = parent;
 
     /// <summary>The grid being walked.</summary>
     public TimeGrid Grid { get; }
@@ -63,7 +68,7 @@ public sealed class SolverStep : IDisposable
     /// What the network says at the start of the step. The network is called when this is first read: a method that evaluates
     /// somewhere else only, such as one that first adds noise, does not pay for it. Owned by the step.
     /// </summary>
-    public Evaluation Current => _current ??= _evaluator.Evaluate(Sample, Time, From);
+    public Evaluation Current => _parent?.Current ?? (_current ??= _evaluator.Evaluate(Sample, Time, From));
 
     /// <summary>A further call of the network, for methods with more than one a step.</summary>
     /// <param name="x">[B, ...] a sample at <paramref name="time"/>; not changed.</param>
@@ -81,6 +86,11 @@ public sealed class SolverStep : IDisposable
         var time = Grid.Schedule.TimeOf(2.0 * lambda);
         return (time, Grid.Schedule.LevelAt(time));
     }
+
+    /// <summary>The same step without its history, on its way to another level than the grid's next: for methods made of others.</summary>
+    /// <param name="target">alpha and sigma where the step leads.</param>
+    /// <returns>A step that shares the evaluation of this one; the caller's.</returns>
+    public SolverStep Towards(NoiseLevel target) => new(this, target);
 
     /// <summary>A draw from N(0, I) for the way from here to the next level.</summary>
     /// <returns>The shape of <see cref="Sample"/>; the caller's.</returns>

@@ -8,6 +8,8 @@ namespace Diffusion.Core.Samplers;
 /// </summary>
 public sealed class TimeGrid
 {
+    private const double RatioRounding = 1e-9;
+
     private readonly double[] _times;
     private readonly NoiseLevel[] _levels;
 
@@ -53,6 +55,29 @@ public sealed class TimeGrid
         _levels = levels.ToArray();
         for (var k = 0; k < _levels.Length; k++)
             CheckedLevel(_levels[k], k, nameof(levels));
+    }
+
+    /// <summary>The grid of a schedule at noise levels of one's own; the network is told the times the schedule has them at.</summary>
+    /// <param name="schedule">Gives the time, alpha and sigma of each level.</param>
+    /// <param name="ratios">[N] sigma / alpha, finite, never increasing; k-diffusion's sigmas without the zero at the end.</param>
+    /// <param name="finalLevel">Where the last step leads; no noise at all unless said otherwise.</param>
+    /// <exception cref="ArgumentException">No ratios, an increasing one, or one that the schedule does not reach.</exception>
+    public static TimeGrid FromRatios(INoiseSchedule schedule, ReadOnlySpan<double> ratios, NoiseLevel? finalLevel = null)
+    {
+        ArgumentNullException.ThrowIfNull(schedule);
+        var (least, most) = (schedule.LevelAt(schedule.MinTime).Ratio, schedule.LevelAt(schedule.MaxTime).Ratio);
+        var times = new double[ratios.Length];
+        for (var k = 0; k < times.Length; k++)
+        {
+            // The ends of the schedule are meant where rounding has moved a ratio just past them.
+            if (!(ratios[k] >= least * (1.0 - RatioRounding) && ratios[k] <= most * (1.0 + RatioRounding)))
+                throw new ArgumentException(
+                    $"Every sigma / alpha must lie in [{least}, {most}], the range of the schedule, got {ratios[k]} at step {k}.", nameof(ratios));
+            var ratio = Math.Clamp(ratios[k], least, most);
+            times[k] = ratio == least ? schedule.MinTime : ratio == most ? schedule.MaxTime : schedule.TimeOf(-2.0 * Math.Log(ratio));
+        }
+
+        return new TimeGrid(schedule, times, finalLevel);
     }
 
     /// <summary>The schedule the times belong to.</summary>

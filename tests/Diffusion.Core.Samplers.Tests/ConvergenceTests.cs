@@ -1,3 +1,4 @@
+using Diffusion.Core.Testing;
 using Diffusion.Core.Samplers.Tests.Support;
 using Diffusion.Core.Schedules;
 

@@ -1,5 +1,4 @@
 using Diffusion.Core.Models;
-using Diffusion.Core.Samplers.Tests.Support;
 using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
 using static TorchSharp.torch;
@@ -13,11 +12,11 @@ public class SamplerFaultTests
 
     [Fact]
     public void An_answer_of_another_shape_is_refused()
-        => Refused(x => x.narrow(0, 0, 1).clone(), "The denoiser must answer with the shape of its input, [2, 3], got [1, 3].");
+        => Refused(x => x.narrow(0, 0, 1).clone(), "The denoiser must answer with shape [2, 3] to an input of [2, 3], got [1, 3].");
 
     [Fact]
     public void An_answer_with_a_learned_variance_is_refused()
-        => Refused(x => cat([x, x], 1), "The denoiser must answer with the shape of its input, [2, 3], got [2, 6].");
+        => Refused(x => cat([x, x], 1), "The denoiser must answer with shape [2, 3] to an input of [2, 3], got [2, 6].");
 
     [Fact]
     public void An_answer_in_integers_is_refused()

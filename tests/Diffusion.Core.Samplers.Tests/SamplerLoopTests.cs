@@ -1,5 +1,5 @@
+using Diffusion.Core.Testing;
 using Diffusion.Core.Models;
-using Diffusion.Core.Samplers.Tests.Support;
 using Diffusion.Core.Schedules;
 using static TorchSharp.torch;
 

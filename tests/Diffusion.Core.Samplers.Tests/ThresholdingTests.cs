@@ -1,4 +1,3 @@
-using Diffusion.Core.Samplers.Tests.Support;
 using Diffusion.Core.Testing;
 using static TorchSharp.torch;
 

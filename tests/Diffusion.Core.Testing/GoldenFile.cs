@@ -1,11 +1,12 @@
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using Diffusion.Core.Models;
 using TorchSharp;
 
 namespace Diffusion.Core.Testing;
 
 /// <summary>One file of reference values: named tensors, and in its metadata the settings they were made with.</summary>
-public sealed class GoldenFile : IDisposable
+public sealed partial class GoldenFile : IDisposable
 {
     private readonly SafetensorsFile _file;
     private readonly JsonDocument _case;
@@ -15,7 +16,7 @@ public sealed class GoldenFile : IDisposable
     public GoldenFile(string relativePath)
     {
         _file = SafetensorsFile.Open(Path.Combine(TestData.Golden, relativePath));
-        _case = JsonDocument.Parse(_file.Metadata["case"]);
+        _case = JsonDocument.Parse(BareNumber().Replace(_file.Metadata["case"], "\"$0\""));
     }
 
     /// <summary>The settings of the case.</summary>
@@ -70,4 +71,8 @@ public sealed class GoldenFile : IDisposable
         _case.Dispose();
         _file.Dispose();
     }
+
+    // Python writes infinities as bare words, which are no JSON; as strings they are.
+    [GeneratedRegex("(?<=[:,\\[]\\s*)(-?Infinity|NaN)")]
+    private static partial Regex BareNumber();
 }

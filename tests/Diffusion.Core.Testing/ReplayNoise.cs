@@ -1,9 +1,10 @@
+using Diffusion.Core.Samplers;
 using static TorchSharp.torch;
 
-namespace Diffusion.Core.Samplers.Tests.Support;
+namespace Diffusion.Core.Testing;
 
 /// <summary>Answers each draw from a function of its number, counted from 0.</summary>
-internal sealed class ReplayNoise(Func<int, Tensor, Tensor> draw) : INoiseSource
+public sealed class ReplayNoise(Func<int, Tensor, Tensor> draw) : INoiseSource
 {
     public int Draws { get; private set; }
 

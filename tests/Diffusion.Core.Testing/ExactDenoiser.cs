@@ -2,7 +2,7 @@ using Diffusion.Core.Models;
 using Diffusion.Core.Schedules;
 using static TorchSharp.torch;
 
-namespace Diffusion.Core.Samplers.Tests.Support;
+namespace Diffusion.Core.Testing;
 
 /// <summary>
 /// The best possible denoiser of a known distribution, each element on its own: E[x_0 | x_t] computed on the host in double precision,
@@ -11,7 +11,7 @@ namespace Diffusion.Core.Samplers.Tests.Support;
 /// <param name="schedule">The schedule whose times it is asked at.</param>
 /// <param name="expectedData">E[x_0 | x_t] at a level.</param>
 /// <param name="prediction">The form of the answer.</param>
-internal sealed class ExactDenoiser(INoiseSchedule schedule, Func<double, NoiseLevel, double> expectedData, IPrediction prediction) : IDenoiser
+public sealed class ExactDenoiser(INoiseSchedule schedule, Func<double, NoiseLevel, double> expectedData, IPrediction prediction) : IDenoiser
 {
     public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
     {

@@ -1,9 +1,9 @@
 using static TorchSharp.torch;
 
-namespace Diffusion.Core.Samplers.Tests.Support;
+namespace Diffusion.Core.Testing;
 
 /// <summary>Tensors as arrays of doubles, and comparisons that name the first difference.</summary>
-internal static class TensorAssertions
+public static class TensorAssertions
 {
     /// <summary>The elements in row-major order.</summary>
     public static double[] Values(this Tensor tensor)
@@ -14,15 +14,21 @@ internal static class TensorAssertions
     }
 
     /// <summary>Equal to <c>relative * max(|expected|, 1)</c>, element by element.</summary>
-    public static void ShouldBeClose(this Tensor actual, Tensor expected, double relative, string what)
+    /// <returns>The largest error, in the same measure.</returns>
+    public static double ShouldBeClose(this Tensor actual, Tensor expected, double relative, string what)
     {
         actual.shape.Should().Equal(expected.shape, what);
         var (a, b) = (actual.Values(), expected.Values());
+        var worst = 0.0;
         for (var i = 0; i < a.Length; i++)
         {
-            if (!(Math.Abs(a[i] - b[i]) <= relative * Math.Max(Math.Abs(b[i]), 1.0)))
+            var error = Math.Abs(a[i] - b[i]) / Math.Max(Math.Abs(b[i]), 1.0);
+            if (!(error <= relative))
                 Assert.Fail($"{what}: element {i} is {a[i]:R}, expected {b[i]:R} within {relative:E1}, off by {Math.Abs(a[i] - b[i]):E2}.");
+            worst = Math.Max(worst, error);
         }
+
+        return worst;
     }
 
     /// <summary>Equal in every bit.</summary>

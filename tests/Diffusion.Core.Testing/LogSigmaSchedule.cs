@@ -1,12 +1,13 @@
+using Diffusion.Core.Samplers;
 using Diffusion.Core.Schedules;
 
-namespace Diffusion.Core.Samplers.Tests.Support;
+namespace Diffusion.Core.Testing;
 
 /// <summary>
 /// A continuous schedule of one's own, whose time is log(sigma / alpha), from .05 to 10 in sigma / alpha: the range of the table of
 /// convergence orders. Variance preserving, or exploding with alpha 1.
 /// </summary>
-internal sealed class LogSigmaSchedule(bool preservesVariance) : INoiseSchedule
+public sealed class LogSigmaSchedule(bool preservesVariance) : INoiseSchedule
 {
     public double MinTime => Math.Log(0.05) - 1e-9;
 

@@ -1,10 +1,10 @@
 using Diffusion.Core.Models;
 using static TorchSharp.torch;
 
-namespace Diffusion.Core.Samplers.Tests.Support;
+namespace Diffusion.Core.Testing;
 
 /// <summary>A denoiser that is a function, and that counts what is asked of it.</summary>
-internal sealed class FunctionDenoiser(Func<Tensor, Tensor, Condition?, Tensor> predict) : IDenoiser
+public sealed class FunctionDenoiser(Func<Tensor, Tensor, Condition?, Tensor> predict) : IDenoiser
 {
     public FunctionDenoiser(Func<Tensor, Tensor> predict)
         : this((x, _, _) => predict(x))

@@ -1,10 +1,11 @@
+using Diffusion.Core.Samplers;
 using Diffusion.Core.Schedules;
 using static TorchSharp.torch;
 
-namespace Diffusion.Core.Samplers.Tests.Support;
+namespace Diffusion.Core.Testing;
 
 /// <summary>The error of a solver on the probability flow of a mixture of Gaussians, whose score is known.</summary>
-internal static class ProbabilityFlow
+public static class ProbabilityFlow
 {
     private static readonly double[] _starts = [-1.9, -1.2, -0.55, -0.1, 0.35, 0.8, 1.6];
 

@@ -1,0 +1,36 @@
+using Diffusion.Core.Samplers;
+using Diffusion.Core.Schedules;
+
+namespace Diffusion.Core.Interop;
+
+/// <summary>What the network predicts, and how its x_0 is kept in range.</summary>
+internal static class MappedOptions
+{
+    /// <param name="config">The configuration.</param>
+    /// <param name="clips">Whether the scheduler clips where <c>clip_sample</c> does not say; null where it never does.</param>
+    /// <param name="rederiveNoise">Whether its eps follows the thresholded x_0.</param>
+    public static SamplerOptions Of(SchedulerConfig config, bool? clips = null, bool rederiveNoise = true) => new()
+    {
+        Prediction = PredictionOf(config),
+        Threshold = config.Flag("thresholding", false)
+            ? Thresholding.Dynamic(config.Number("dynamic_thresholding_ratio", 0.995), config.Number("sample_max_value", 1.0))
+            : clips is { } missing && config.Flag("clip_sample", missing)
+                ? Thresholding.Static(config.Number("clip_sample_range", 1.0))
+                : null,
+        RederiveNoise = rederiveNoise,
+        HasVarianceChannels = config.Text("variance_type", "fixed") is "learned" or "learned_range",
+    };
+
+    private static IPrediction PredictionOf(SchedulerConfig config)
+    {
+        var kind = config.Text("prediction_type", "epsilon");
+        return kind switch
+        {
+            "epsilon" => Prediction.Epsilon,
+            "sample" => Prediction.Data,
+            "v_prediction" => Prediction.Velocity,
+            "flow_prediction" => Prediction.FlowVelocity,
+            _ => throw config.Unknown("prediction_type", kind),
+        };
+    }
+}

@@ -1,0 +1,156 @@
+using Diffusion.Core.Samplers;
+using Diffusion.Core.Schedules;
+
+namespace Diffusion.Core.Interop;
+
+/// <summary>
+/// The two ways in which diffusers' schedulers of a trained T-step schedule choose times and noise levels, and the settings that change
+/// them: <c>timestep_spacing</c>, <c>steps_offset</c>, <c>use_{karras,exponential,beta}_sigmas</c>, <c>use_lu_lambdas</c>,
+/// <c>final_sigmas_type</c>.
+/// </summary>
+internal sealed class TrainedGrid
+{
+    // What diffusers puts in place of the last abar, where a schedule ends without signal: the smallest positive number of float16.
+    private const double LeastAlphaBar = 1.0 / (1 << 24);
+
+    private readonly SchedulerConfig _config;
+    private readonly double[] _table;
+
+    public TrainedGrid(SchedulerConfig config)
+    {
+        _config = config;
+        Schedule = TrainedSchedule.Of(config);
+        var bars = Schedule.AlphaBars.ToArray();
+        if (bars[^1] == 0.0)
+            bars[^1] = LeastAlphaBar;
+        _table = Array.ConvertAll(bars, bar => Math.Sqrt((1.0 - bar) / bar));
+    }
+
+    public DiscreteSchedule Schedule { get; }
+
+    /// <summary>sigma / alpha of the first index.</summary>
+    public double LeastRatio => _table[0];
+
+    /// <summary>
+    /// As Euler, Heun, DPM2 and LMS do it: N times that need not be whole, and sigma / alpha interpolated linearly between indices. The last
+    /// step leads to <paramref name="last"/>.
+    /// </summary>
+    /// <param name="call">N, or times of one's own.</param>
+    /// <param name="last">sigma / alpha at the end.</param>
+    /// <param name="roundKarras">Whether the times of a Karras grid are rounded.</param>
+    public TimeGrid Fractional(SchedulerCall call, double last = 0.0, bool roundKarras = false)
+    {
+        var count = call.Count();
+        var times = call.Timesteps?.ToArray() ?? Spaced(count, count, round: false);
+        var ratios = Array.ConvertAll(times, Interpolate);
+        var sigmas = call.Sigmas?.ToArray();
+        if (sigmas is not null)
+            ratios = sigmas;
+        else if (Respaced(_config.NumberOrNull("sigma_min") ?? ratios[^1], _config.NumberOrNull("sigma_max") ?? ratios[0], count) is { } other)
+            (ratios, sigmas) = (other, other);
+        if (sigmas is not null)
+            times = Array.ConvertAll(ratios, TimeOf);
+        if (roundKarras && _config.Flag("use_karras_sigmas", false))
+            times = Array.ConvertAll(times, Math.Round);
+        return Build(times, ratios, last);
+    }
+
+    /// <summary>
+    /// As the DPM-Solver family does it: whole times, one more of them laid out than is used; Karras, exponential and beta grids from one
+    /// end of the schedule to the other, their times rounded or cut to whole numbers.
+    /// </summary>
+    /// <param name="call">N, or times of one's own.</param>
+    /// <param name="last">sigma / alpha at the end, given that of the last step.</param>
+    public TimeGrid Whole(SchedulerCall call, Func<double, double> last)
+    {
+        var count = call.Count();
+        var times = call.Timesteps?.ToArray() ?? Spaced(count, count + 1, round: true);
+        var ratios = Array.ConvertAll(times, Interpolate);
+        if (Respaced(_config.NumberOrNull("sigma_min") ?? _table[0], _config.NumberOrNull("sigma_max") ?? _table[^1], count) is { } other)
+        {
+            ratios = other;
+            times = Array.ConvertAll(ratios, TimeOf);
+            var rounds = (_config.Flag("use_karras_sigmas", false) || _config.Flag("use_lu_lambdas", false))
+                && (_config.Text("beta_schedule", "linear") != "squaredcos_cap_v2" || !_config.ClassName.StartsWith("DPMSolverMultistep", StringComparison.Ordinal));
+            times = Array.ConvertAll(times, time => rounds ? Math.Round(time) : Math.Floor(time));
+        }
+
+        return Build(times, ratios, last(ratios[^1]));
+    }
+
+    /// <summary>sigma / alpha at the end, by <c>final_sigmas_type</c>.</summary>
+    public double FinalRatio(string missing = "zero")
+    {
+        var kind = _config.Text("final_sigmas_type", missing);
+        return kind switch
+        {
+            "zero" => 0.0,
+            "sigma_min" => LeastRatio,
+            _ => throw _config.Unknown("final_sigmas_type", kind),
+        };
+    }
+
+    /// <summary>The level of a variance preserving process with a given sigma / alpha.</summary>
+    public static NoiseLevel Level(double ratio)
+    {
+        var alpha = 1.0 / Math.Sqrt(1.0 + (ratio * ratio));
+        return new NoiseLevel(alpha, ratio * alpha);
+    }
+
+    private TimeGrid Build(double[] times, double[] ratios, double last)
+        => new(Schedule, times, [.. ratios.Select(Level), Level(last)]);
+
+    /// <summary>The times of a spacing; DPM-Solver's family lays out one more than it uses, except for trailing ones.</summary>
+    private double[] Spaced(int count, int laidOut, bool round)
+    {
+        var total = Schedule.Steps - Clipped();
+        var offset = _config.Whole("steps_offset", 0);
+        var spacing = _config.Text("timestep_spacing", "linspace");
+        return spacing switch
+        {
+            "linspace" => Enumerable.Range(0, count).Select(k => Rounded(laidOut == 1 ? 0.0 : (total - 1.0) * (laidOut - 1 - k) / (laidOut - 1))).ToArray(),
+            "leading" => Enumerable.Range(0, count).Select(k => (double)(total / laidOut * (laidOut - 1 - k)) + offset).ToArray(),
+            "trailing" => Enumerable.Range(0, count).Select(k => Math.Round(total - (k * ((double)Schedule.Steps / count))) - 1.0).ToArray(),
+            _ => throw _config.Unknown("timestep_spacing", spacing),
+        };
+
+        double Rounded(double time) => round ? Math.Round(time) : time;
+    }
+
+    /// <summary>How many of the noisiest indices lie below <c>lambda_min_clipped</c>.</summary>
+    private int Clipped()
+    {
+        var least = _config.Number("lambda_min_clipped", double.NegativeInfinity);
+        return _table.Count(ratio => -Math.Log(ratio) < least);
+    }
+
+    /// <summary>The levels of the grid that the configuration asks for in place of one by time, or null.</summary>
+    private double[]? Respaced(double min, double max, int count)
+    {
+        if (_config.Flag("use_karras_sigmas", false))
+            return RatioSpacing.Karras().Ratios(count, min, max);
+        if (_config.Flag("use_exponential_sigmas", false) || _config.Flag("use_lu_lambdas", false))
+            return RatioSpacing.Exponential().Ratios(count, min, max);
+        return _config.Flag("use_beta_sigmas", false) ? RatioSpacing.Beta().Ratios(count, min, max) : null;
+    }
+
+    private double Interpolate(double time)
+    {
+        var low = Math.Clamp((int)Math.Floor(time), 0, _table.Length - 1);
+        var high = Math.Min(low + 1, _table.Length - 1);
+        return _table[low] + ((time - low) * (_table[high] - _table[low]));
+    }
+
+    /// <summary>The time of a level, between indices by log(sigma / alpha); levels beyond the table have the time of its end.</summary>
+    private double TimeOf(double ratio)
+    {
+        var log = Math.Log(ratio);
+        var high = Array.FindIndex(_table, value => value > ratio);
+        if (high == 0)
+            return 0.0;
+        if (high < 0)
+            return _table.Length - 1.0;
+        var (below, above) = (Math.Log(_table[high - 1]), Math.Log(_table[high]));
+        return high - 1 + ((log - below) / (above - below));
+    }
+}
