@@ -15,20 +15,20 @@ namespace Diffusion.Core.Losses;
 public sealed class HybridLoss : IDiffusionLoss
 {
     /// <summary>A hybrid of a loss of the mean and the bound.</summary>
-    /// <param name="variance">The variance of a reverse step, which the network learns.</param>
     /// <param name="simple">The loss of the mean; L_simple of eps unless said otherwise.</param>
+    /// <param name="variance">The variance that the network learns; <see cref="ReverseVariance.LearnedRange"/> unless said otherwise.</param>
     /// <param name="likelihood">p(x_0 | x_1); <see cref="DataLikelihood.Bytes"/> unless said otherwise.</param>
     /// <param name="vlbWeight">The weight of one term of the bound; null for T / 1000.</param>
     /// <exception cref="ArgumentException">The variance is not learned, or the weight is negative or not finite.</exception>
     public HybridLoss(
-        IReverseVariance variance, SimpleLoss? simple = null, IDataLikelihood? likelihood = null, double? vlbWeight = null)
+        SimpleLoss? simple = null, IReverseVariance? variance = null, IDataLikelihood? likelihood = null, double? vlbWeight = null)
     {
-        ArgumentNullException.ThrowIfNull(variance);
-        if (!variance.IsLearned)
-            throw new ArgumentException($"A hybrid loss teaches a network its variance; '{variance.Name}' is fixed.", nameof(variance));
+        Variance = variance ?? ReverseVariance.LearnedRange;
+        if (!Variance.IsLearned)
+            throw new ArgumentException($"A hybrid loss teaches a network its variance; '{Variance.Name}' is fixed.", nameof(variance));
         if (vlbWeight is { } weight)
             Guard.InRange(weight, 0.0, double.MaxValue, nameof(vlbWeight));
-        (Variance, VlbWeight) = (variance, vlbWeight);
+        VlbWeight = vlbWeight;
         Simple = simple ?? new SimpleLoss();
         Likelihood = likelihood ?? DataLikelihood.Bytes;
     }

@@ -26,13 +26,13 @@ public sealed class InputPerturbation(IDiffusionLoss inner, double strength = 0.
         ArgumentNullException.ThrowIfNull(denoiser);
         ArgumentNullException.ThrowIfNull(process);
         var sigmas = process.Tables(this, schedule => new ScheduledValue(schedule, (level, _) => Deviation(level)));
-        var perturbed = new DelegateDenoiser((xt, time, told) =>
+        var perturbed = new DelegateDenoiser((xt, toldTime, told) =>
         {
             using var added = LossRandom.Normal(xt.shape, xt);
-            using var sigma = sigmas.At(time, xt);
+            using var sigma = sigmas.At(t, xt);
             added.mul_(sigma);
             added.add_(xt);
-            return denoiser.Predict(added, time, told);
+            return denoiser.Predict(added, toldTime, told);
         });
         return _inner.Evaluate(perturbed, process, x0, t, noise, condition);
     }

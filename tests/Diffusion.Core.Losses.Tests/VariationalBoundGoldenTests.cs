@@ -66,7 +66,7 @@ public sealed class VariationalBoundGoldenTests
         var simple = new SimpleLoss(OpenAiCase.Mean(golden.Case));
         foreach (var (name, weight) in new[] { ("loss_mse", (double?)1.0), ("loss_rescaled_mse", null) })
         {
-            using var terms = Evaluate(new HybridLoss(OpenAiCase.Variance(golden.Case), simple, vlbWeight: weight), process, golden);
+            using var terms = Evaluate(new HybridLoss(simple, OpenAiCase.Variance(golden.Case), vlbWeight: weight), process, golden);
 
             var expected = golden.ReadDouble(name);
             RelativeError.OfSamples(terms.Loss, expected, Scale(bound, golden, expected)).Should().BeLessThan(1e-6, name);
