@@ -15,6 +15,14 @@ public static class DiffusersScheduler
         new DdpmMapping(),
         new DdimMapping(),
         new UnClipMapping(),
+        new EulerMapping(),
+        new EulerAncestralMapping(),
+        new HeunMapping(),
+        new Dpm2Mapping(isAncestral: false),
+        new Dpm2Mapping(isAncestral: true),
+        new LmsMapping(),
+        new LcmMapping(),
+        new TcdMapping(),
     }.ToDictionary(mapping => mapping.ClassName, StringComparer.Ordinal);
 
     /// <summary>The classes of schedulers that are known, in ordinal order.</summary>
