@@ -32,6 +32,14 @@ public sealed class DpmSinglestepSolver : ISolver
         (Heun, LowerOrderFinal) = (heun, lowerOrderFinal);
     }
 
+    /// <summary>
+    /// The method with the weights of the papers: DPM-Solver-1, -2 and -3, or DPM-Solver++(2S). It differs from the default, that of
+    /// diffusers, in third order, where it integrates the slope exactly at the second inner point too.
+    /// </summary>
+    /// <inheritdoc cref="DpmSinglestepSolver(int, SolverForm?, double, bool, bool)"/>
+    public static DpmSinglestepSolver Published(int order = 2, SolverForm? form = null, double tau = 0.0, bool lowerOrderFinal = false)
+        => new(order, form, tau, heun: false, lowerOrderFinal) { IsPublished = true };
+
     /// <summary>The order of a whole block, 1 to 3.</summary>
     public int Order { get; }
 
@@ -46,6 +54,9 @@ public sealed class DpmSinglestepSolver : ISolver
 
     /// <summary>True where the last step always has first order.</summary>
     public bool LowerOrderFinal { get; }
+
+    /// <summary>True where the weights of third order are those of the paper.</summary>
+    public bool IsPublished { get; private init; }
 
     /// <inheritdoc/>
     public int HistoryLength => Order - 1;
@@ -72,7 +83,7 @@ public sealed class DpmSinglestepSolver : ISolver
         return nodes.Advance(step, move, sample, start, (exact, count) =>
         {
             var moments = exact.Moments(count);
-            if (position == 1 && count == 2 && !Heun && !(Order == 3 && LowerOrderFinal))
+            if (position == 1 && count == 2 && !Heun && !(IsPublished && Order == 3))
                 moments[1] = 0.5 * exact.Length * moments[0];
             return moments;
         });

@@ -5,6 +5,8 @@ namespace Diffusion.Core.Samplers;
 /// <summary>Grids made of others: with points between, backwards, or with the to and fro that some methods start with.</summary>
 public static class TimeGridExtensions
 {
+    private const double IndexRounding = 1e-6;
+
     /// <summary>
     /// The grid with further points at fractions of each step in lambda = log(alpha / sigma), so that singlestep methods evaluate there:
     /// with 1/2, order 2 is DPM-Solver-2; with 1/3 and 2/3, order 3 is DPM-Solver-3 (Lu et al. 2022, Algorithms 1 and 2). A last step to
@@ -69,6 +71,8 @@ public static class TimeGridExtensions
         var first = schedule.MinTime;
         if (levels[0].LogSnr < least)
             first = levels[0].LogSnr > most ? schedule.TimeOf(levels[0].LogSnr) : schedule.MaxTime;
+        if (schedule is DiscreteSchedule && Math.Abs(first - Math.Round(first)) < IndexRounding)
+            first = Math.Round(first);
         return new TimeGrid(schedule, [first, .. times[..^1]], levels);
     }
 
