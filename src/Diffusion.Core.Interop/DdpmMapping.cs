@@ -41,6 +41,7 @@ internal sealed class DdpmMapping : ISchedulerMapping
         {
             "fixed_small" or "fixed_small_log" => ReverseVariance.FixedSmall,
             "fixed_large" or "fixed_large_log" => endsAtFirstIndex ? ReverseVariance.FixedLarge : new FixedLargeToTheEnd(),
+            "learned_range" => ReverseVariance.LearnedRange,
             _ => throw config.Unknown("variance_type", kind),
         };
     }

@@ -29,6 +29,7 @@ internal static class MappedOptions
             "epsilon" => Prediction.Epsilon,
             "sample" => Prediction.Data,
             "v_prediction" => Prediction.Velocity,
+            "flow_prediction" => Prediction.FlowVelocity,
             _ => throw config.Unknown("prediction_type", kind),
         };
     }

@@ -49,4 +49,7 @@ public sealed class CosineLogSnrSchedule : INoiseSchedule
         // The cosine of an angle near pi / 2 loses digits; the sine of what is missing to pi / 2 keeps them.
         return new NoiseLevel(Math.Sin(_rest + ((1.0 - t) * _span)), Math.Sin(_first + (t * _span)));
     }
+
+    /// <inheritdoc/>
+    public double InvertLogSnr(double logSnr) => (Math.Atan(Math.Exp(-0.5 * logSnr)) - _first) / _span;
 }

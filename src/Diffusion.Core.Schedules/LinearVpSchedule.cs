@@ -1,5 +1,3 @@
-using MathNet.Numerics;
-
 namespace Diffusion.Core.Schedules;
 
 /// <summary>
@@ -38,6 +36,21 @@ public sealed class LinearVpSchedule : INoiseSchedule
     {
         Guard.InRange(t, MinTime, MaxTime);
         var integral = t * (BetaMin + (0.5 * t * (BetaMax - BetaMin)));
-        return new NoiseLevel(Math.Exp(-0.5 * integral), Math.Sqrt(-SpecialFunctions.Expm1(-integral)));
+        var alpha = Math.Exp(-0.5 * integral);
+
+        // 1 - e^-x as 2 sinh(x / 2) e^(-x / 2), which keeps all digits of a small x.
+        return new NoiseLevel(alpha, Math.Sqrt(2.0 * Math.Sinh(0.5 * integral) * alpha));
     }
+
+    /// <inheritdoc/>
+    public double InvertLogSnr(double logSnr)
+    {
+        // log(1 + e^-l); an area tangent keeps the digits of a small term beside 1, and the sign of l that of the larger term.
+        var small = Math.Exp(-Math.Abs(logSnr));
+        return TimeOfIntegral((2.0 * Math.Atanh(small / (2.0 + small))) + Math.Max(-logSnr, 0.0));
+    }
+
+    /// <summary>The time at which the integral of beta has the given value.</summary>
+    internal double TimeOfIntegral(double integral)
+        => 2.0 * integral / (BetaMin + Math.Sqrt((BetaMin * BetaMin) + (2.0 * (BetaMax - BetaMin) * integral)));
 }

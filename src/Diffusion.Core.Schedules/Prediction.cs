@@ -1,7 +1,7 @@
 namespace Diffusion.Core.Schedules;
 
 /// <summary>The predictions of the literature. All conversions agree: one model in any of these forms gives one trajectory.</summary>
-public static class Prediction
+public static partial class Prediction
 {
     /// <summary>The total noise of x_t (Ho et al. 2020, eq. 14).</summary>
     public static IPrediction Epsilon { get; } = new EpsilonPrediction();
@@ -12,83 +12,71 @@ public static class Prediction
     /// <summary>The velocity <c>v = alpha eps - sigma x_0</c> (Salimans and Ho 2022, section 4).</summary>
     public static IPrediction Velocity { get; } = new VelocityPrediction();
 
-    /// <summary>The mean of q(x_{t-1} | x_t, x_0) (Ho et al. 2020, eq. 8).</summary>
+    /// <summary>
+    /// The score <c>grad log q(x_t | x_0) = -eps / sigma</c> (Song et al. 2021, eq. 7). Its target is infinite where there is no noise.
+    /// </summary>
+    public static IPrediction Score { get; } = new ScorePrediction();
+
+    /// <summary>
+    /// The velocity of the straight line, <c>u = eps - x_0</c> (Lipman et al. 2023; Liu et al. 2023; Esser et al. 2024, eq. 13). On a
+    /// <see cref="StraightLineSchedule"/>, alpha = 1 - s and sigma = s, it is d x_s / d s. Elsewhere it is no derivative in time, but the
+    /// target is the same and x_0 and eps follow from <c>x_t = alpha x_0 + sigma eps</c>: <c>x_0 = (x_t - sigma u) / (alpha + sigma)</c>,
+    /// <c>eps = (x_t + alpha u) / (alpha + sigma)</c>, finite at every level.
+    /// </summary>
+    public static IPrediction FlowVelocity { get; } = new FlowVelocityPrediction();
+
+    /// <summary>The mean of q(x_{t-1} | x_t, x_0) (Ho et al. 2020, eq. 8). Only for schedules with steps.</summary>
     public static IPrediction PreviousMean { get; } = new PreviousMeanPrediction();
 
-    private sealed class EpsilonPrediction : IPrediction
+    /// <summary>
+    /// The raw network F of EDM: <c>x_0 = c_skip x + c_out F(c_in x)</c> with input, target and output of unit variance at every level
+    /// (Karras et al. 2022, table 1 and appendix B.6).
+    /// </summary>
+    /// <param name="sigmaData">The standard deviation of the data.</param>
+    /// <remarks>
+    /// For a process with alpha other than 1 the formulas hold in x / alpha with sigma / alpha. At sigmaData = 1 this is
+    /// <see cref="Velocity"/> with the other sign, divided by <c>sqrt(alpha^2 + sigma^2)</c>.
+    /// </remarks>
+    /// <exception cref="ArgumentOutOfRangeException">sigmaData is not finite and positive.</exception>
+    public static IPrediction Edm(double sigmaData = 0.5) => new EdmPrediction("edm", Guard.Positive(sigmaData), 1.0);
+
+    /// <summary>
+    /// <see cref="Edm"/> with the other sign of c_out, as diffusers' EDM schedulers have it under "v_prediction".
+    /// </summary>
+    /// <inheritdoc cref="Edm"/>
+    public static IPrediction EdmVelocity(double sigmaData = 0.5) => new EdmPrediction("edm-velocity", Guard.Positive(sigmaData), -1.0);
+
+    /// <summary>
+    /// The raw network of a consistency model: EDM's form with c_skip and c_out moved so that x_0 is x itself at sigma_min, whatever
+    /// the network says (Song et al. 2023, appendix C).
+    /// </summary>
+    /// <param name="sigmaData">The standard deviation of the data.</param>
+    /// <param name="sigmaMin">The least noise, where the boundary condition holds; in terms of sigma / alpha.</param>
+    /// <remarks>
+    /// The target is what makes x_0 the data; it is finite only above sigmaMin. (A consistency model is trained against itself, not
+    /// against this target.)
+    /// </remarks>
+    /// <exception cref="ArgumentOutOfRangeException">sigmaData is not finite and positive, or sigmaMin finite and not negative.</exception>
+    public static IPrediction Consistency(double sigmaData = 0.5, double sigmaMin = 0.002)
+        => new ConsistencyPrediction(Guard.Positive(sigmaData), Guard.InRange(sigmaMin, 0.0, double.MaxValue));
+
+    /// <summary>
+    /// What a network that predicts <paramref name="to"/> would have said where one that predicts <paramref name="from"/> said
+    /// <c>output</c>, as coefficients of (x_t, output).
+    /// </summary>
+    /// <param name="from">What the network predicts.</param>
+    /// <param name="to">What is wanted.</param>
+    /// <param name="level">alpha and sigma at t.</param>
+    /// <param name="previous">alpha and sigma one step nearer to the data; most predictions do not need it.</param>
+    /// <returns>Not finite where the one does not determine the other, such as x_0 from eps without signal.</returns>
+    public static LinearPair Convert(IPrediction from, IPrediction to, NoiseLevel level, NoiseLevel previous)
     {
-        public string Name => "epsilon";
-
-        public LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(0.0, 1.0);
-
-        public LinearPair ToData(NoiseLevel level, NoiseLevel previous) => new(1.0 / level.Alpha, -level.Sigma / level.Alpha);
-
-        public LinearPair ToNoise(NoiseLevel level, NoiseLevel previous) => new(0.0, 1.0);
-    }
-
-    private sealed class DataPrediction : IPrediction
-    {
-        public string Name => "data";
-
-        public LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(1.0, 0.0);
-
-        public LinearPair ToData(NoiseLevel level, NoiseLevel previous) => new(0.0, 1.0);
-
-        public LinearPair ToNoise(NoiseLevel level, NoiseLevel previous) => NoiseGivenData(level);
-    }
-
-    private sealed class VelocityPrediction : IPrediction
-    {
-        public string Name => "velocity";
-
-        public LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(-level.Sigma, level.Alpha);
-
-        // The division makes the inverse exact for processes that do not preserve variance.
-        public LinearPair ToData(NoiseLevel level, NoiseLevel previous)
-        {
-            var norm = (level.Alpha * level.Alpha) + (level.Sigma * level.Sigma);
-            return new LinearPair(level.Alpha / norm, -level.Sigma / norm);
-        }
-
-        public LinearPair ToNoise(NoiseLevel level, NoiseLevel previous)
-        {
-            var norm = (level.Alpha * level.Alpha) + (level.Sigma * level.Sigma);
-            return new LinearPair(level.Sigma / norm, level.Alpha / norm);
-        }
-    }
-
-    private sealed class PreviousMeanPrediction : IPrediction
-    {
-        public string Name => "previous-mean";
-
-        public bool IsPosteriorMean => true;
-
-        public LinearPair Target(NoiseLevel level, NoiseLevel previous)
-        {
-            var posterior = Posterior(level, previous);
-            return new LinearPair(
-                posterior.First + (posterior.Second * level.Alpha),
-                posterior.Second * level.Sigma);
-        }
-
-        public LinearPair ToData(NoiseLevel level, NoiseLevel previous)
-        {
-            var posterior = Posterior(level, previous);
-            return new LinearPair(-posterior.Second / posterior.First, 1.0 / posterior.First);
-        }
-
-        public LinearPair ToNoise(NoiseLevel level, NoiseLevel previous)
-        {
-            var data = ToData(level, previous);
-            var noise = NoiseGivenData(level);
-            return new LinearPair(noise.First + (noise.Second * data.First), noise.Second * data.Second);
-        }
-
-        private static LinearPair Posterior(NoiseLevel level, NoiseLevel previous)
-            => level == previous
-                ? throw new ArgumentException(
-                    "The previous mean needs a schedule with steps: there is no step before a continuous time.", nameof(previous))
-                : GaussianTransition.PosteriorMean(level, previous);
+        ArgumentNullException.ThrowIfNull(from);
+        ArgumentNullException.ThrowIfNull(to);
+        var (ofData, ofNoise) = to.Target(level, previous);
+        var data = ofData == 0.0 ? default : from.ToData(level, previous);
+        var noise = ofNoise == 0.0 ? default : from.ToNoise(level, previous);
+        return new LinearPair((ofData * data.First) + (ofNoise * noise.First), (ofData * data.Second) + (ofNoise * noise.Second));
     }
 
     /// <summary>eps as coefficients of (x_t, x_0); without noise there is nothing to divide by and eps is taken as zero.</summary>

@@ -1,6 +1,7 @@
 namespace Diffusion.Core.Schedules;
 
-/// <summary>The fixed variances of the literature, the two ends of the range of sensible choices (Ho et al. 2020, section 3.2).</summary>
+/// <summary>The variances of the literature: two fixed ones, the ends of the range of sensible choices, and two that a network learns.</summary>
+/// <remarks>Source: Ho et al. 2020, section 3.2; Nichol and Dhariwal 2021, section 3.1.</remarks>
 public static class ReverseVariance
 {
     /// <summary>
@@ -14,6 +15,30 @@ public static class ReverseVariance
     /// <see cref="ReverseTransition.FinalVariance"/>, which gives a better likelihood than beta_0 (OpenAI's fixed_large).
     /// </summary>
     public static IReverseVariance FixedLarge { get; } = new FixedLargeVariance();
+
+    /// <summary>
+    /// <see cref="FixedSmall"/> by way of its logarithm, at least that of 1e-20, so that it is never zero: diffusers' fixed_small_log.
+    /// The two differ in the final step alone.
+    /// </summary>
+    public static IReverseVariance FixedSmallLog { get; } = new LogFormVariance(FixedSmall);
+
+    /// <summary>
+    /// <see cref="FixedLarge"/> by way of its logarithm, at least that of 1e-20, so that it is never zero: what diffusers means by
+    /// fixed_large_log, whose logarithm it took for the variance itself. The two differ in the final step alone.
+    /// </summary>
+    public static IReverseVariance FixedLargeLog { get; } = new LogFormVariance(FixedLarge);
+
+    /// <summary>
+    /// The network says the log variance itself, as OpenAI's LEARNED. (diffusers' learned takes the answer for the variance, which then
+    /// may be negative.)
+    /// </summary>
+    public static IReverseVariance Learned { get; } = new LearnedVariance();
+
+    /// <summary>
+    /// The network says where between the logarithms of the two fixed variances to be, -1 at the small one and 1 at the large (Nichol
+    /// and Dhariwal 2021, eq. 15, with v from -1 to 1 as in their code).
+    /// </summary>
+    public static IReverseVariance LearnedRange { get; } = new LearnedRangeVariance();
 
     private sealed class FixedSmallVariance : IReverseVariance
     {
@@ -32,5 +57,36 @@ public static class ReverseVariance
 
         public double Variance(ReverseTransition transition)
             => transition.IsFinal ? transition.FinalVariance : transition.ForwardVariance;
+    }
+
+    private sealed class LogFormVariance(IReverseVariance inner) : IReverseVariance
+    {
+        private const double Least = 1e-20;
+
+        public string Name { get; } = inner.Name + "-log";
+
+        public LinearPair LogVariance(ReverseTransition transition) => new(Math.Log(Math.Max(inner.Variance(transition), Least)), 0.0);
+    }
+
+    private sealed class LearnedVariance : IReverseVariance
+    {
+        public string Name => "learned";
+
+        public bool IsLearned => true;
+
+        public LinearPair LogVariance(ReverseTransition transition) => new(0.0, 1.0);
+    }
+
+    private sealed class LearnedRangeVariance : IReverseVariance
+    {
+        public string Name => "learned-range";
+
+        public bool IsLearned => true;
+
+        public LinearPair LogVariance(ReverseTransition transition)
+        {
+            var (low, high) = (Math.Log(transition.ClippedPosteriorVariance), Math.Log(transition.ForwardVariance));
+            return new LinearPair((high + low) / 2.0, (high - low) / 2.0);
+        }
     }
 }

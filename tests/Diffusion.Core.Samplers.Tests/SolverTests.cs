@@ -176,7 +176,7 @@ public class SolverTests
         using var x = tensor(_x);
         var grid = new TimeGrid(DiscreteSchedule.Linear(), [800.0, 500.0]);
         using var step = new SolverStep(grid, 0, x, Fixed(), Replayed());
-        var learned = () => new AncestralSolver(new LearnedVariance()).Step(step);
+        var learned = () => new AncestralSolver(ReverseVariance.Learned).Step(step);
         learned.Should().Throw<ArgumentException>().WithMessage("*'learned'*HasVarianceChannels*");
 
         foreach (var index in new[] { -1, 2 })
@@ -206,14 +206,5 @@ public class SolverTests
             var eps = tensor(_eps);
             return new Evaluation(time, level, Prediction.Epsilon.ToData(level, level).Apply(x, eps), eps);
         }
-    }
-
-    private sealed class LearnedVariance : IReverseVariance
-    {
-        public string Name => "learned";
-
-        public bool IsLearned => true;
-
-        public LinearPair LogVariance(ReverseTransition transition) => new(0.0, 1.0);
     }
 }

@@ -2,15 +2,7 @@ namespace Diffusion.Core.Schedules.Tests;
 
 public sealed class ContinuousScheduleTests
 {
-    public static TheoryData<string> Names => ["linear VP", "cosine", "cosine, -15 to 12", "variance exploding"];
-
-    private static INoiseSchedule Make(string name) => name switch
-    {
-        "linear VP" => new LinearVpSchedule(),
-        "cosine" => new CosineLogSnrSchedule(),
-        "cosine, -15 to 12" => new CosineLogSnrSchedule(-15.0, 12.0),
-        _ => new VarianceExplodingSchedule(),
-    };
+    public static TheoryData<string> Names => TestSchedules.ContinuousNames;
 
     [Theory]
     [InlineData(0.1)]
@@ -35,6 +27,13 @@ public sealed class ContinuousScheduleTests
         schedule.LevelAt(0.0).Should().Be(NoiseLevel.Clean);
         var expected = Math.Sqrt((0.1 * 1e-12) + (9.95 * 1e-24));
         schedule.Sigma(1e-12).Should().BeApproximately(expected, 1e-13 * expected);
+        for (var t = 1e-10; t < 0.1; t *= 3.0)
+        {
+            var integral = (0.1 * t) + (9.95 * t * t);
+            var series = integral * (1.0 - (integral / 2.0 * (1.0 - (integral / 3.0 * (1.0 - (integral / 4.0 * (1.0 - (integral / 5.0
+                * (1.0 - (integral / 6.0 * (1.0 - (integral / 7.0 * (1.0 - (integral / 8.0))))))))))))));
+            schedule.Sigma(t).Should().BeApproximately(Math.Sqrt(series), 4e-16 * Math.Sqrt(series));
+        }
     }
 
     [Fact]
@@ -65,7 +64,7 @@ public sealed class ContinuousScheduleTests
     [MemberData(nameof(Names))]
     public void Discretising_keeps_the_log_SNR_and_preserves_variance(string name)
     {
-        var schedule = Make(name);
+        var schedule = TestSchedules.MakeAny(name);
 
         var discrete = DiscreteSchedule.Discretise(schedule, 50);
 
@@ -102,7 +101,7 @@ public sealed class ContinuousScheduleTests
     [MemberData(nameof(Names))]
     public void The_time_of_a_log_SNR_is_found_on_a_continuous_schedule(string name)
     {
-        var schedule = Make(name);
+        var schedule = TestSchedules.MakeAny(name);
         for (var i = 0; i <= 100; i++)
         {
             var t = schedule.MinTime + ((schedule.MaxTime - schedule.MinTime) * i / 100.0);
@@ -176,16 +175,6 @@ public sealed class ContinuousScheduleTests
     {
         FluentActions.Invoking(() => DiscreteSchedule.Discretise(new RisingSchedule(), 10)).Should().Throw<ArgumentException>()
             .WithMessage("*log-SNR of a schedule must fall*t = 0.6*");
-    }
-
-    /// <summary>sigma = t, alpha = 1.</summary>
-    private sealed class VarianceExplodingSchedule : INoiseSchedule
-    {
-        public double MinTime => 0.002;
-
-        public double MaxTime => 80.0;
-
-        public NoiseLevel LevelAt(double t) => new(1.0, t);
     }
 
     private sealed class RisingSchedule : INoiseSchedule

@@ -8,17 +8,16 @@ public sealed class PredictionTests
     private const double Eps = -1.3;
     private const double Rounding = 2.220446049250313e-16;
 
-    private static readonly IPrediction[] All = [Prediction.Epsilon, Prediction.Data, Prediction.Velocity, Prediction.PreviousMean];
-
+    /// <summary>Every prediction with every schedule it can be used with.</summary>
     public static TheoryData<string, string> Combinations
     {
         get
         {
             var result = new TheoryData<string, string>();
-            foreach (var prediction in All)
+            foreach (var prediction in TestPredictions.Names)
             {
-                foreach (string schedule in TestSchedules.Names)
-                    result.Add(prediction.Name, schedule);
+                foreach (string schedule in prediction == "previous-mean" ? TestSchedules.Names : TestSchedules.AllNames)
+                    result.Add(prediction, schedule);
             }
 
             return result;
@@ -29,20 +28,67 @@ public sealed class PredictionTests
     [MemberData(nameof(Combinations))]
     public void Data_and_noise_come_back_from_the_target_at_every_time(string predictionName, string scheduleName)
     {
-        var prediction = Named(predictionName);
-        var schedule = TestSchedules.Make(scheduleName);
-        for (var t = 0; t < schedule.Steps; t++)
+        var prediction = TestPredictions.Named(predictionName);
+        foreach (var (_, level, previous) in TestSchedules.Levels(TestSchedules.MakeAny(scheduleName)))
         {
-            var (level, previous) = (schedule.LevelAt(t), schedule.PreviousLevel(t));
-            if (level.Alpha == 0.0 && prediction == Prediction.Epsilon)
-            {
-                double.IsFinite(prediction.ToData(level, previous).First).Should().BeFalse("nothing of the data is left");
-                continue;
-            }
-
             var target = prediction.Target(level, previous);
-            AssertInverse(prediction.ToData(level, previous), level, target, X0);
-            AssertInverse(prediction.ToNoise(level, previous), level, target, Eps);
+            IsFinite(target).Should().Be(TestPredictions.HasTarget(prediction, level));
+            if (!IsFinite(target))
+                continue;
+            var (data, noise) = (prediction.ToData(level, previous), prediction.ToNoise(level, previous));
+            IsFinite(data).Should().Be(TestPredictions.DeterminesData(prediction, level));
+            if (IsFinite(data))
+                AssertInverse(data, level, target, X0);
+            if (TestPredictions.DeterminesNoise(prediction, level))
+                AssertInverse(noise, level, target, Eps);
+            else
+                noise.Should().Be(new LinearPair(0.0, 0.0));
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Combinations))]
+    public void An_output_converts_to_that_of_every_other_prediction(string predictionName, string scheduleName)
+    {
+        var from = TestPredictions.Named(predictionName);
+        foreach (var (_, level, previous) in TestSchedules.Levels(TestSchedules.MakeAny(scheduleName)))
+        {
+            foreach (var to in TestPredictions.All)
+            {
+                if (!TestPredictions.HasTarget(from, level) || (to.Name == "previous-mean" && level == previous))
+                    continue;
+                if (!TestPredictions.HasTarget(to, level))
+                    continue;
+                var pair = Prediction.Convert(from, to, level, previous);
+                var wanted = to.Target(level, previous);
+                if (wanted.First != 0.0 && !TestPredictions.DeterminesData(from, level))
+                {
+                    IsFinite(pair).Should().BeFalse();
+                    continue;
+                }
+
+                if (wanted.Second != 0.0 && !TestPredictions.DeterminesNoise(from, level))
+                    continue;
+
+                // The coefficients are sums, and these too are only right to the rounding of their terms.
+                var (data, noise) = (from.ToData(level, previous), from.ToNoise(level, previous));
+                var terms = new LinearPair(
+                    Term(wanted.First, data.First) + Term(wanted.Second, noise.First),
+                    Term(wanted.First, data.Second) + Term(wanted.Second, noise.Second));
+                AssertConverts(pair, terms, level, from.Target(level, previous), wanted.Apply(X0, Eps));
+            }
+        }
+    }
+
+    [Fact]
+    public void Converting_to_itself_changes_nothing()
+    {
+        var (level, previous) = (DiscreteSchedule.Linear().LevelAt(500), DiscreteSchedule.Linear().LevelAt(499));
+        foreach (var prediction in TestPredictions.All)
+        {
+            var (first, second) = Prediction.Convert(prediction, prediction, level, previous);
+            first.Should().BeApproximately(0.0, 1e-10, prediction.Name);
+            second.Should().BeApproximately(1.0, 1e-10, prediction.Name);
         }
     }
 
@@ -122,11 +168,11 @@ public sealed class PredictionTests
     [Fact]
     public void Names_are_those_of_the_field_and_all_different()
     {
-        All.Select(prediction => prediction.Name).Should().Equal("epsilon", "data", "velocity", "previous-mean");
-        All.Where(prediction => prediction.IsPosteriorMean).Should().Equal(Prediction.PreviousMean);
+        TestPredictions.All.Select(prediction => prediction.Name).Should().Equal(TestPredictions.Names);
+        TestPredictions.All.Where(prediction => prediction.IsPosteriorMean).Should().Equal(Prediction.PreviousMean);
+        TestPredictions.All.Where(prediction => prediction.InputScale is not null).Select(prediction => prediction.Name)
+            .Should().Equal("edm", "edm-velocity", "consistency");
     }
-
-    private static IPrediction Named(string name) => All.Single(prediction => prediction.Name == name);
 
     // Every coefficient, product and sum is right to a few units in its last place; what large terms cancel to, to as much of them.
     private static void AssertInverse(LinearPair pair, NoiseLevel level, LinearPair target, double expected)
@@ -136,6 +182,18 @@ public sealed class PredictionTests
 
         pair.Apply(marginal.Apply(X0, Eps), target.Apply(X0, Eps)).Should().BeApproximately(expected, 4.0 * Rounding * terms);
     }
+
+    private static void AssertConverts(LinearPair pair, LinearPair terms, NoiseLevel level, LinearPair target, double expected)
+    {
+        var marginal = new LinearPair(level.Alpha, level.Sigma);
+        var scale = terms.Apply(Magnitude(marginal).Apply(X0, -Eps), Magnitude(target).Apply(X0, -Eps)) + Math.Abs(expected);
+
+        pair.Apply(marginal.Apply(X0, Eps), target.Apply(X0, Eps)).Should().BeApproximately(expected, 8.0 * Rounding * scale);
+    }
+
+    private static double Term(double first, double second) => first == 0.0 ? 0.0 : Math.Abs(first * second);
+
+    private static bool IsFinite(LinearPair pair) => double.IsFinite(pair.First) && double.IsFinite(pair.Second);
 
     private static LinearPair Magnitude(LinearPair pair) => new(Math.Abs(pair.First), Math.Abs(pair.Second));
 }

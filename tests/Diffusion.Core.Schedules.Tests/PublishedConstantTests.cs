@@ -44,7 +44,7 @@ public sealed class PublishedConstantTests
     [Fact]
     public void Sigmoid_of_1000_steps()
     {
-        var schedule = DiscreteSchedule.FromAlphaBar(TestSchedules.Sigmoid);
+        var schedule = DiscreteSchedule.SigmoidAlphaBar();
 
         Digits.ShouldAgree(schedule.Betas[0], "3.00279e-4");
         Digits.ShouldAgree(schedule.AlphaBars[999], "3.00279e-7");
@@ -53,7 +53,7 @@ public sealed class PublishedConstantTests
     [Fact]
     public void Linear_rescaled_to_zero_terminal_SNR()
     {
-        var schedule = TestSchedules.ZeroTerminalSnr();
+        var schedule = DiscreteSchedule.Linear().RescaledToZeroTerminalSnr();
 
         Digits.ShouldAgree(schedule.AlphaBars[500], ".0752462157");
         Digits.ShouldAgree(schedule.AlphaBars[998], "4.2133e-9");

@@ -5,9 +5,6 @@ namespace Diffusion.Core.Schedules.Tests;
 
 public sealed class ReverseProcessTests
 {
-    private static readonly IPrediction[] Predictions =
-        [Prediction.Epsilon, Prediction.Data, Prediction.Velocity, Prediction.PreviousMean];
-
     private static readonly IReverseVariance[] Variances = [ReverseVariance.FixedSmall, ReverseVariance.FixedLarge];
 
     public static TheoryData<string> Schedules => TestSchedules.Names;
@@ -25,17 +22,20 @@ public sealed class ReverseProcessTests
         var noise = torch.randn([schedule.Steps, 4], dtype: torch.ScalarType.Float64, generator: generator);
         var xt = forward.Sample(x0, t, noise);
         var mean = forward.PosteriorMean(x0, xt, t);
-        foreach (var prediction in Predictions)
+        foreach (var prediction in TestPredictions.All)
         {
-            if (prediction == Prediction.Epsilon && schedule.AlphaBars[^1] == 0.0)
+            if (!TestPredictions.DeterminesData(prediction, schedule.LevelAt(schedule.MaxTime)))
                 continue;
             using var reverse = new ReverseProcess(schedule, prediction, clip: false);
 
             using var result = reverse.Transition(xt, t, forward.Target(prediction, x0, t, noise));
 
-            // Dividing by alpha magnifies what rounding left of eps: 20,000 times at the end of the cosine schedule.
-            result.Data.sub(x0).abs().max().item<double>().Should().BeLessThan(1e-10);
-            result.Mean.sub(mean).abs().max().item<double>().Should().BeLessThan(1e-10);
+            // The coefficients magnify what rounding left of x_t and of the output: 20,000 times at the end of the cosine schedule.
+            var greatest = Enumerable.Range(0, schedule.Steps)
+                .Select(i => prediction.ToData(schedule.LevelAt(i), schedule.PreviousLevel(i)))
+                .Max(pair => Math.Abs(pair.First) + Math.Abs(pair.Second));
+            result.Data.sub(x0).abs().max().item<double>().Should().BeLessThan(1e-15 * (1.0 + greatest));
+            result.Mean.sub(mean).abs().max().item<double>().Should().BeLessThan(2e-11);
         }
     }
 
@@ -126,7 +126,7 @@ public sealed class ReverseProcessTests
     public void Without_terminal_signal_eps_is_refused_and_velocity_is_finite()
     {
         using var scope = torch.NewDisposeScope();
-        var schedule = TestSchedules.ZeroTerminalSnr();
+        var schedule = DiscreteSchedule.Linear().RescaledToZeroTerminalSnr();
         FluentActions.Invoking(() => new ReverseProcess(schedule, Prediction.Epsilon)).Should().Throw<ArgumentException>()
             .WithMessage("*'epsilon' does not determine x_0 at t = 999, where alpha is 0*").And.ParamName.Should().Be("prediction");
         using var reverse = new ReverseProcess(schedule, Prediction.Velocity, clip: false);
@@ -150,7 +150,7 @@ public sealed class ReverseProcessTests
     {
         using var scope = torch.NewDisposeScope();
         var schedule = DiscreteSchedule.Linear();
-        using var reverse = new ReverseProcess(schedule, variance: new OpenAiCase.LearnedVariance(), clip: false);
+        using var reverse = new ReverseProcess(schedule, variance: ReverseVariance.Learned, clip: false);
         var output = TestTensors.Filled(0.1, [1, 2, 1]).requires_grad_();
         using var result = reverse.Transition(TestTensors.Filled(0.4, [1, 1, 1]), TestTensors.Times(500), output);
 
@@ -167,7 +167,7 @@ public sealed class ReverseProcessTests
     {
         using var scope = torch.NewDisposeScope();
         using var plain = new ReverseProcess(DiscreteSchedule.Linear(10));
-        using var learned = new ReverseProcess(DiscreteSchedule.Linear(10), variance: new OpenAiCase.LearnedVariance());
+        using var learned = new ReverseProcess(DiscreteSchedule.Linear(10), variance: ReverseVariance.Learned);
         var (t, xt) = (TestTensors.Times(0, 9), torch.zeros([2, 3, 4]));
 
         void Refuses(ReverseProcess process, torch.Tensor x, torch.Tensor time, torch.Tensor output, string message)
@@ -193,7 +193,7 @@ public sealed class ReverseProcessTests
         {
             using var plain = new ReverseProcess(DiscreteSchedule.Linear());
             using var learned = new ReverseProcess(
-                DiscreteSchedule.Linear(), Prediction.PreviousMean, new OpenAiCase.LearnedRangeVariance());
+                DiscreteSchedule.Linear(), Prediction.PreviousMean, ReverseVariance.LearnedRange);
             void Use()
             {
                 plain.Transition(xt, t, first).Dispose();

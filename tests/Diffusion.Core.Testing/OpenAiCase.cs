@@ -9,10 +9,9 @@ public static class OpenAiCase
     public static DiscreteSchedule Schedule(JsonElement settings)
     {
         var steps = settings.GetProperty("T").GetInt32();
-        var scale = 1000.0 / steps;
         return settings.GetProperty("schedule").GetString() switch
         {
-            "linear" => DiscreteSchedule.Linear(steps, scale * 1e-4, scale * 0.02),
+            "linear" => DiscreteSchedule.LinearScaledBySteps(steps),
             "cosine" => DiscreteSchedule.Cosine(steps),
             var other => throw new NotSupportedException($"schedule '{other}'"),
         };
@@ -30,34 +29,8 @@ public static class OpenAiCase
     {
         "FIXED_SMALL" => ReverseVariance.FixedSmall,
         "FIXED_LARGE" => ReverseVariance.FixedLarge,
-        "LEARNED" => new LearnedVariance(),
-        "LEARNED_RANGE" => new LearnedRangeVariance(),
+        "LEARNED" => ReverseVariance.Learned,
+        "LEARNED_RANGE" => ReverseVariance.LearnedRange,
         var other => throw new NotSupportedException($"variance '{other}'"),
     };
-
-    /// <summary>The network says the log variance itself.</summary>
-    public sealed class LearnedVariance : IReverseVariance
-    {
-        public string Name => "learned";
-
-        public bool IsLearned => true;
-
-        public LinearPair LogVariance(ReverseTransition transition) => new(0.0, 1.0);
-    }
-
-    /// <summary>
-    /// The network says where between the two fixed log variances to be, from -1 to 1 (Nichol and Dhariwal 2021, eq. 15).
-    /// </summary>
-    public sealed class LearnedRangeVariance : IReverseVariance
-    {
-        public string Name => "learned-range";
-
-        public bool IsLearned => true;
-
-        public LinearPair LogVariance(ReverseTransition transition)
-        {
-            var (low, high) = (Math.Log(transition.ClippedPosteriorVariance), Math.Log(transition.ForwardVariance));
-            return new LinearPair((high + low) / 2.0, (high - low) / 2.0);
-        }
-    }
 }

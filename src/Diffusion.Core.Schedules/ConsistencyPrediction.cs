@@ -1,0 +1,48 @@
+namespace Diffusion.Core.Schedules;
+
+/// <summary>
+/// The boundary form of consistency models, in terms of x_t with any alpha. With d = sigma - sigma_min alpha, the coefficients of Song
+/// et al. 2023, appendix C, in x_t / alpha at sigma / alpha, become c_skip = sigma_data^2 alpha / (d^2 + sigma_data^2 alpha^2) and c_out
+/// = d sigma_data / n, with n and c_in those of EDM.
+/// </summary>
+internal sealed class ConsistencyPrediction(double sigmaData, double sigmaMin) : IPrediction
+{
+    /// <inheritdoc/>
+    public string Name => "consistency";
+
+    /// <inheritdoc/>
+    public Func<NoiseLevel, double> InputScale { get; } = level => 1.0 / EdmPrediction.Deviation(level, sigmaData);
+
+    /// <inheritdoc/>
+    public LinearPair Target(NoiseLevel level, NoiseLevel previous)
+    {
+        var (skip, output) = ToData(level, previous);
+        var (distance, scale) = (Distance(level), sigmaData * level.Alpha);
+
+        // 1 - alpha c_skip, without the difference of nearly equal numbers.
+        var rest = distance * distance / ((distance * distance) + (scale * scale));
+        return new LinearPair(rest / output, -level.Sigma * skip / output);
+    }
+
+    /// <inheritdoc/>
+    public LinearPair ToData(NoiseLevel level, NoiseLevel previous)
+    {
+        var (distance, scale) = (Distance(level), sigmaData * level.Alpha);
+        return new LinearPair(
+            sigmaData * scale / ((distance * distance) + (scale * scale)),
+            distance * sigmaData / EdmPrediction.Deviation(level, sigmaData));
+    }
+
+    /// <inheritdoc/>
+    public LinearPair ToNoise(NoiseLevel level, NoiseLevel previous)
+    {
+        if (level.Sigma == 0.0)
+            return Prediction.NoiseGivenData(level);
+        var (distance, scale) = (Distance(level), sigmaData * level.Alpha);
+        return new LinearPair(
+            distance * distance / ((distance * distance) + (scale * scale)) / level.Sigma,
+            -scale * distance / (level.Sigma * EdmPrediction.Deviation(level, sigmaData)));
+    }
+
+    private double Distance(NoiseLevel level) => level.Sigma - (sigmaMin * level.Alpha);
+}

@@ -1,0 +1,47 @@
+namespace Diffusion.Core.Schedules;
+
+/// <summary>
+/// The straight line from data to noise of flow matching and rectified flow: <c>alpha = 1 - s</c>, <c>sigma = s</c>. Times run from 0,
+/// the data, to <see cref="TimeScale"/>, noise alone; without a shift t is <c>s</c> times that scale, which is what the network is told.
+/// </summary>
+/// <remarks>
+/// Source: Lipman et al. 2023, "Flow Matching for Generative Modeling"; Liu et al. 2023, "Flow Straight and Fast", with time running
+/// towards noise as in Esser et al. 2024. A shift moves the even steps of a sampler, and the even draws of training, towards noise: s is
+/// the shift of t / TimeScale, and the network is told s times TimeScale.
+/// </remarks>
+public sealed class StraightLineSchedule : INoiseSchedule
+{
+    /// <summary>The line.</summary>
+    /// <param name="timeScale">What a network is told at noise alone: 1 in most papers, 1000 in diffusers.</param>
+    /// <param name="shift">How times are moved towards noise; not at all unless said otherwise.</param>
+    /// <exception cref="ArgumentOutOfRangeException">timeScale is not finite and positive.</exception>
+    public StraightLineSchedule(double timeScale = 1.0, FlowShift? shift = null)
+        => (TimeScale, Shift) = (Guard.Positive(timeScale), shift ?? FlowShift.None);
+
+    /// <summary>What a network is told at noise alone.</summary>
+    public double TimeScale { get; }
+
+    /// <summary>How times are moved towards noise.</summary>
+    public FlowShift Shift { get; }
+
+    /// <inheritdoc/>
+    public double MinTime => 0.0;
+
+    /// <inheritdoc/>
+    public double MaxTime => TimeScale;
+
+    /// <inheritdoc/>
+    public NoiseLevel LevelAt(double t)
+    {
+        Guard.InRange(t, MinTime, MaxTime);
+
+        // The rest is shifted by itself, so that alpha keeps its digits near noise.
+        return new NoiseLevel(Shift.ApplyToRest((TimeScale - t) / TimeScale), Shift.Apply(t / TimeScale));
+    }
+
+    /// <inheritdoc/>
+    public double NetworkTime(double t) => Shift == FlowShift.None ? t : TimeScale * LevelAt(t).Sigma;
+
+    /// <inheritdoc/>
+    public double InvertLogSnr(double logSnr) => TimeScale * Shift.Invert(1.0 / (1.0 + Math.Exp(0.5 * logSnr)));
+}
