@@ -27,6 +27,15 @@ public static class DiffusersScheduler
         new ConsistencyMapping(),
         new LcmMapping(),
         new TcdMapping(),
+        new DdimInverseMapping(),
+        new DeisMapping(),
+        new DpmInverseMapping(),
+        new DpmMultistepMapping(),
+        new DpmSinglestepMapping(),
+        new IpndmMapping(),
+        new PndmMapping(),
+        new SaMapping(),
+        new UniPcMapping(),
     }.ToDictionary(mapping => mapping.ClassName, StringComparer.Ordinal);
 
     /// <summary>The classes of schedulers that are known, in ordinal order.</summary>

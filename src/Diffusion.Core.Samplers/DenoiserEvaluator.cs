@@ -83,10 +83,11 @@ internal sealed class DenoiserEvaluator(INoiseSchedule schedule, SamplerOptions 
             : output;
     }
 
-    /// <summary>[B] the time: an index where a discrete schedule has one there, otherwise a number.</summary>
-    private Tensor Times(Tensor x, double time)
+    /// <summary>[B] what the network is told: an index where a discrete schedule has one there, otherwise a number.</summary>
+    private Tensor Times(Tensor x, double gridTime)
     {
         long[] size = [x.shape[0]];
+        var time = schedule.NetworkTime(gridTime);
         return schedule is DiscreteSchedule && Math.Floor(time) == time
             ? full(size, (long)time, dtype: ScalarType.Int64, device: x.device)
             : full(size, time, dtype: x.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32, device: x.device);
