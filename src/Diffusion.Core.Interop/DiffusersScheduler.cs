@@ -20,6 +20,7 @@ public static class DiffusersScheduler
         new DpmInverseMapping(),
         new DpmMultistepMapping(),
         new DpmSinglestepMapping(),
+        new EdmDpmMapping(),
         new IpndmMapping(),
         new PndmMapping(),
         new SaMapping(),
