@@ -31,6 +31,9 @@ internal sealed class TrainedGrid
     /// <summary>sigma / alpha of the first index.</summary>
     public double LeastRatio => _table[0];
 
+    /// <summary>sigma / alpha of the last index.</summary>
+    public double GreatestRatio => _table[^1];
+
     /// <summary>
     /// As Euler, Heun, DPM2 and LMS do it: N times that need not be whole, and sigma / alpha interpolated linearly between indices. The last
     /// step leads to <paramref name="last"/>.

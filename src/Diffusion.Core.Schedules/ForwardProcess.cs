@@ -11,7 +11,8 @@ namespace Diffusion.Core.Schedules;
 public class ForwardProcess : IDisposable
 {
     private readonly ScheduledPair _marginal;
-    private readonly ConcurrentDictionary<IPrediction, ScheduledPair> _targets = new();
+    private readonly NetworkTimes _networkTimes;
+    private readonly ConcurrentDictionary<(Type Kind, object Key), IDisposable> _tables = new();
     private bool _disposed;
 
     /// <summary>The forward process of a schedule.</summary>
@@ -20,6 +21,7 @@ public class ForwardProcess : IDisposable
         ArgumentNullException.ThrowIfNull(schedule);
         Schedule = schedule;
         _marginal = new ScheduledPair(schedule, (level, _) => new LinearPair(level.Alpha, level.Sigma));
+        _networkTimes = new NetworkTimes(schedule);
     }
 
     /// <summary>The schedule.</summary>
@@ -43,9 +45,49 @@ public class ForwardProcess : IDisposable
     public Tensor Target(IPrediction prediction, Tensor x0, Tensor t, Tensor noise)
     {
         ArgumentNullException.ThrowIfNull(prediction);
-        ObjectDisposedException.ThrowIf(_disposed, this);
-        return _targets.GetOrAdd(prediction, key => new ScheduledPair(Schedule, key.Target)).Apply(t, x0, noise);
+        return Tables(prediction, schedule => new ScheduledPair(schedule, prediction.Target)).Apply(t, x0, noise);
     }
+
+    /// <summary>
+    /// What a loss derives from the schedule, such as a table of weights: made when it is first asked for, kept, and freed with the
+    /// process. So a loss needs no state of its own and serves any number of schedules.
+    /// </summary>
+    /// <typeparam name="T">What is kept; it must hold no tensor before it is used.</typeparam>
+    /// <param name="key">Tells it from others of its type, by equality.</param>
+    /// <param name="make">From the schedule; a pure function.</param>
+    /// <returns>Owned by the process.</returns>
+    /// <exception cref="ObjectDisposedException">The process was disposed.</exception>
+    public T Tables<T>(object key, Func<INoiseSchedule, T> make)
+        where T : class, IDisposable
+    {
+        ArgumentNullException.ThrowIfNull(key);
+        ArgumentNullException.ThrowIfNull(make);
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        return (T)_tables.GetOrAdd((typeof(T), key), _ => make(Schedule));
+    }
+
+    /// <summary>What a network of some prediction is shown of x_t: x_t itself, or scaled by <see cref="IPrediction.InputScale"/>.</summary>
+    /// <param name="prediction">What the network predicts.</param>
+    /// <param name="xt">[B, ...] as <see cref="Sample"/> made it.</param>
+    /// <param name="t">[B] times of the schedule: int64 indices for a discrete one, floating point for a continuous one.</param>
+    /// <returns>The shape of <paramref name="xt"/>, and its memory where nothing is scaled; the caller's.</returns>
+    /// <exception cref="ArgumentException">The shapes do not fit each other, or a time lies outside the schedule.</exception>
+    public Tensor NetworkInput(IPrediction prediction, Tensor xt, Tensor t)
+    {
+        ArgumentNullException.ThrowIfNull(prediction);
+        ArgumentNullException.ThrowIfNull(xt);
+        if (prediction.InputScale is not { } scale)
+            return xt.alias();
+        using var factor = Tables((nameof(NetworkInput), prediction), schedule => new ScheduledValue(schedule, (level, _) => scale(level)))
+            .At(t, xt);
+        return xt.mul(factor);
+    }
+
+    /// <summary>What a network is told at the times of a batch: <see cref="INoiseSchedule.NetworkTime"/> of each.</summary>
+    /// <param name="t">[B] times of the schedule: int64 indices for a discrete one, floating point for a continuous one.</param>
+    /// <returns>The shape and type of <paramref name="t"/>, and its memory where nothing changes; the caller's.</returns>
+    /// <exception cref="ArgumentException">t is of another type, or a time lies outside the schedule.</exception>
+    public Tensor NetworkTimes(Tensor t) => _networkTimes.At(t);
 
     /// <inheritdoc/>
     public void Dispose()
@@ -61,7 +103,8 @@ public class ForwardProcess : IDisposable
             return;
         _disposed = true;
         _marginal.Dispose();
-        foreach (var target in _targets.Values)
-            target.Dispose();
+        _networkTimes.Dispose();
+        foreach (var table in _tables.Values)
+            table.Dispose();
     }
 }
