@@ -26,7 +26,9 @@ public sealed partial class DiscreteSchedule
         return new DiscreteSchedule(betas, logger: null, _networkTimes);
     }
 
-    /// <summary>The steps of this schedule that <see cref="Respacing.Parse"/> reads from a text such as "100", "10,15,20" or "ddim50".</summary>
+    /// <summary>
+    /// The schedule of the steps that <see cref="Respacing.Parse"/> reads from a text such as "100", "10,15,20" or "ddim50".
+    /// </summary>
     /// <inheritdoc cref="Respaced(ReadOnlySpan{int})"/>
     public DiscreteSchedule Respaced(string steps) => Respaced(Respacing.Parse(steps, Steps));
 
