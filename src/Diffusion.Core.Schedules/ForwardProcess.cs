@@ -12,8 +12,7 @@ public class ForwardProcess : IDisposable
 {
     private readonly ScheduledPair _marginal;
     private readonly NetworkTimes _networkTimes;
-    private readonly ConcurrentDictionary<IPrediction, ScheduledPair> _targets = new();
-    private readonly ConcurrentDictionary<IPrediction, ScheduledValue> _inputScales = new();
+    private readonly ConcurrentDictionary<(Type Kind, object Key), IDisposable> _tables = new();
     private bool _disposed;
 
     /// <summary>The forward process of a schedule.</summary>
@@ -46,8 +45,25 @@ public class ForwardProcess : IDisposable
     public Tensor Target(IPrediction prediction, Tensor x0, Tensor t, Tensor noise)
     {
         ArgumentNullException.ThrowIfNull(prediction);
+        return Tables(prediction, schedule => new ScheduledPair(schedule, prediction.Target)).Apply(t, x0, noise);
+    }
+
+    /// <summary>
+    /// What a loss derives from the schedule, such as a table of weights: made when it is first asked for, kept, and freed with the
+    /// process. So a loss needs no state of its own and serves any number of schedules.
+    /// </summary>
+    /// <typeparam name="T">What is kept; it must hold no tensor before it is used.</typeparam>
+    /// <param name="key">Tells it from others of its type, by equality.</param>
+    /// <param name="make">From the schedule; a pure function.</param>
+    /// <returns>Owned by the process.</returns>
+    /// <exception cref="ObjectDisposedException">The process was disposed.</exception>
+    public T Tables<T>(object key, Func<INoiseSchedule, T> make)
+        where T : class, IDisposable
+    {
+        ArgumentNullException.ThrowIfNull(key);
+        ArgumentNullException.ThrowIfNull(make);
         ObjectDisposedException.ThrowIf(_disposed, this);
-        return _targets.GetOrAdd(prediction, key => new ScheduledPair(Schedule, key.Target)).Apply(t, x0, noise);
+        return (T)_tables.GetOrAdd((typeof(T), key), _ => make(Schedule));
     }
 
     /// <summary>What a network of some prediction is shown of x_t: x_t itself, or scaled by <see cref="IPrediction.InputScale"/>.</summary>
@@ -60,10 +76,10 @@ public class ForwardProcess : IDisposable
     {
         ArgumentNullException.ThrowIfNull(prediction);
         ArgumentNullException.ThrowIfNull(xt);
-        ObjectDisposedException.ThrowIf(_disposed, this);
         if (prediction.InputScale is not { } scale)
             return xt.alias();
-        using var factor = _inputScales.GetOrAdd(prediction, _ => new ScheduledValue(Schedule, (level, _) => scale(level))).At(t, xt);
+        using var factor = Tables((nameof(NetworkInput), prediction), schedule => new ScheduledValue(schedule, (level, _) => scale(level)))
+            .At(t, xt);
         return xt.mul(factor);
     }
 
@@ -88,9 +104,7 @@ public class ForwardProcess : IDisposable
         _disposed = true;
         _marginal.Dispose();
         _networkTimes.Dispose();
-        foreach (var target in _targets.Values)
-            target.Dispose();
-        foreach (var scale in _inputScales.Values)
-            scale.Dispose();
+        foreach (var table in _tables.Values)
+            table.Dispose();
     }
 }

@@ -188,7 +188,7 @@ public sealed class SimpleLossTests
 
         Refuses(Silent, t, other, "*[2, 3]*[2, 4]*");
         Refuses(Silent, one, x, "*t must have shape [2], got [1]*");
-        Refuses(doubling, t, x, "*output must have the shape of target, [2, 3], got [2, 6]*");
+        Refuses(doubling, t, x, "*output must have shape [2, 3], got [2, 6]*");
         FluentActions.Invoking(() => new SimpleLoss().Evaluate(null!, process, x, t, x)).Should().Throw<ArgumentNullException>();
         FluentActions.Invoking(() => new SimpleLoss().Evaluate(Silent, null!, x, t, x)).Should().Throw<ArgumentNullException>();
     }

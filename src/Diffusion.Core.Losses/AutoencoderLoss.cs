@@ -1,0 +1,76 @@
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Losses;
+
+/// <summary>
+/// The negative evidence lower bound of an autoencoder whose code is a diagonal Gaussian:
+/// <c>reconstruction + beta KL(q(z | x) || N(0, I))</c>, summed over the dimensions of a sample.
+/// </summary>
+/// <remarks>
+/// Source: Kingma and Welling 2014, eq. 10; beta: Higgins et al. 2017, eq. 4; free bits: Kingma et al. 2016, appendix C.8. Pure functions
+/// of their arguments.
+/// </remarks>
+public sealed class AutoencoderLoss
+{
+    /// <summary>The name of the reconstruction loss among the terms.</summary>
+    public const string ReconstructionName = "reconstruction";
+
+    /// <summary>The name of the divergence among the terms: in nats, without beta and free bits.</summary>
+    public const string KlName = "kl";
+
+    /// <summary>A loss of an autoencoder.</summary>
+    /// <param name="reconstruction">Of the decoder; a Gaussian of scale 1 unless said otherwise.</param>
+    /// <param name="beta">The weight of the divergence, at least 0: 1 for the bound itself, 1e-6 for latent diffusion.</param>
+    /// <param name="freeBits">
+    /// Nats that each channel of the code may use for nothing: below it, the divergence of the channel, on average over the batch, has no
+    /// gradient. 0 for none.
+    /// </param>
+    /// <exception cref="ArgumentOutOfRangeException">A number is negative or not finite.</exception>
+    public AutoencoderLoss(IReconstructionLoss? reconstruction = null, double beta = 1.0, double freeBits = 0.0)
+    {
+        Reconstruction = reconstruction ?? Losses.Reconstruction.Gaussian();
+        Beta = Guard.InRange(beta, 0.0, double.MaxValue);
+        FreeBits = Guard.InRange(freeBits, 0.0, double.MaxValue);
+    }
+
+    /// <summary>The loss of the decoder.</summary>
+    public IReconstructionLoss Reconstruction { get; }
+
+    /// <summary>The weight of the divergence.</summary>
+    public double Beta { get; }
+
+    /// <summary>Nats that each channel of the code may use for nothing.</summary>
+    public double FreeBits { get; }
+
+    /// <summary>The loss of one batch.</summary>
+    /// <param name="x">[B, ...] the data.</param>
+    /// <param name="output">What the decoder says, as <see cref="Reconstruction"/> wants it.</param>
+    /// <param name="mean">[B, C, ...] the mean of q(z | x).</param>
+    /// <param name="logVariance">The shape of <paramref name="mean"/>: the log variance of q(z | x).</param>
+    /// <returns><c>loss</c> with gradients, <c>reconstruction</c> and <c>kl</c> without, [B] each; the caller's.</returns>
+    /// <exception cref="ArgumentException">The shapes do not fit each other.</exception>
+    public LossTerms Evaluate(Tensor x, Tensor output, Tensor mean, Tensor logVariance)
+    {
+        ArgumentNullException.ThrowIfNull(x);
+        ArgumentNullException.ThrowIfNull(output);
+        Guard.SameShape(mean, logVariance);
+        if (mean.dim() < 2 || x.dim() < 1 || mean.shape[0] != x.shape[0])
+            throw new ArgumentException(
+                $"The code must be [B, C, ...] for data [B, ...], got {Guard.Format(mean.shape)} for {Guard.Format(x.shape)}.", nameof(mean));
+        using var scope = NewDisposeScope();
+        var reconstruction = Denoising.SumOfSamples(Reconstruction.Of(output, x));
+        var channels = GaussianMath.KlToStandard(mean, logVariance).reshape(mean.shape[0], mean.shape[1], -1).sum(2L);
+        var kl = channels.sum(1L);
+        var loss = reconstruction.add(FreeBits > 0.0 ? WithFreeBits(channels) : kl, alpha: Beta);
+        return new LossTerms(loss.MoveToOuterDisposeScope())
+            .Add(ReconstructionName, reconstruction.detach().clone().MoveToOuterDisposeScope())
+            .Add(KlName, kl.detach().clone().MoveToOuterDisposeScope());
+    }
+
+    /// <summary>[B] values whose mean is sum_c max(freeBits, mean divergence of channel c).</summary>
+    private Tensor WithFreeBits(Tensor channels)
+    {
+        var used = channels.mean([0L], keepdim: true).gt(FreeBits).expand(channels.shape);
+        return where(used, channels, full_like(channels, FreeBits)).sum(1L);
+    }
+}

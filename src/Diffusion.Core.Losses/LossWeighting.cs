@@ -1,0 +1,119 @@
+using Diffusion.Core.Schedules;
+
+namespace Diffusion.Core.Losses;
+
+/// <summary>
+/// The weightings of the literature. Each but <see cref="None"/> is a weight w of the squared error in x_0, given in its summary, where
+/// SNR is <c>alpha^2 / sigma^2</c>; see <see cref="ILossWeighting"/> for what becomes of it in other parametrisations.
+/// </summary>
+/// <remarks>
+/// All are finite everywhere: a level without noise or without signal is weighed as one with an SNR of 1e16 or 1e-16, where a weight is
+/// within rounding of its limit if it has one.
+/// </remarks>
+public static class LossWeighting
+{
+    /// <summary>1 whatever the prediction, so that parametrisations differ: L_simple (Ho et al. 2020, eq. 14).</summary>
+    public static ILossWeighting None { get; } = new NoWeighting();
+
+    /// <summary>w = SNR: the error in eps, whatever the prediction (Salimans and Ho 2022, section 4).</summary>
+    public static ILossWeighting Snr { get; } = OfData("snr", level => level.Snr);
+
+    /// <summary>w = max(SNR, 1) (Salimans and Ho 2022, section 4).</summary>
+    public static ILossWeighting TruncatedSnr { get; } = OfData("truncated-snr", level => Math.Max(level.Snr, 1.0));
+
+    /// <summary>
+    /// w = sqrt(SNR), so that eps is weighed by 1 / sqrt(SNR) (Yu et al. 2024, "Unmasking Bias in Diffusion Model Training", section 4).
+    /// </summary>
+    public static ILossWeighting Debiased { get; } = OfData("debiased", level => 1.0 / level.Ratio);
+
+    /// <summary>
+    /// w = min(SNR, gamma): eps is weighed by min(SNR, gamma) / SNR and v by min(SNR, gamma) / (SNR + 1) (Hang et al. 2023, section 3.4).
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="gamma"/> is not finite and greater than 0.</exception>
+    public static ILossWeighting MinSnr(double gamma = 5.0)
+    {
+        Guard.Positive(gamma);
+        return OfData("min-snr", level => Math.Min(level.Snr, gamma));
+    }
+
+    /// <summary>
+    /// w = gamma SNR / (gamma + SNR), which turns where <see cref="MinSnr"/> breaks off (Crowson et al. 2024, "Hourglass Diffusion
+    /// Transformers"). k-diffusion's soft-min-snr with sigma_data has gamma = 1 / sigma_data^2.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="gamma"/> is not finite and greater than 0.</exception>
+    public static ILossWeighting SoftMinSnr(double gamma = 4.0)
+    {
+        Guard.Positive(gamma);
+        return OfData("soft-min-snr", level => 1.0 / ((1.0 / level.Snr) + (1.0 / gamma)));
+    }
+
+    /// <summary>
+    /// w = SNR sigmoid(bias - log SNR), so that eps is weighed by the sigmoid (Kingma and Gao 2023; Hoogeboom et al. 2024, "Simpler
+    /// Diffusion"). It is <see cref="SoftMinSnr"/> with gamma = exp(bias). Their losses integrate over the log-SNR: draw times evenly in it
+    /// (<see cref="TimeDistribution.UniformLogSnr"/>), or the density of the times is a further weight.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="bias"/> lies outside [-30, 30].</exception>
+    public static ILossWeighting Sigmoid(double bias = 0.0)
+    {
+        Guard.InRange(bias, -30.0, 30.0);
+        return OfData("sigmoid", level => 1.0 / ((1.0 / level.Snr) + Math.Exp(-bias)));
+    }
+
+    /// <summary>
+    /// w = SNR / (k + SNR)^gamma, so that eps is weighed by 1 / (k + SNR)^gamma (Choi et al. 2022, "Perception Prioritized Training",
+    /// eq. 8).
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// <paramref name="k"/> is not finite and greater than 0, or <paramref name="gamma"/> lies outside [0, 4].
+    /// </exception>
+    public static ILossWeighting P2(double k = 1.0, double gamma = 1.0)
+    {
+        Guard.Positive(k);
+        Guard.InRange(gamma, 0.0, 4.0);
+        return OfData("p2", level => level.Snr / Math.Pow(k + level.Snr, gamma));
+    }
+
+    /// <summary>
+    /// w = (sigma^2 + sigma_data^2) / (sigma sigma_data)^2 with sigma the noise of x_t / alpha: the raw output of EDM's network has
+    /// weight 1 (Karras et al. 2022, table 1).
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="sigmaData"/> is not finite and greater than 0.</exception>
+    public static ILossWeighting Edm(double sigmaData = 0.5)
+    {
+        Guard.Positive(sigmaData);
+        return OfData("edm", level => level.Snr + (1.0 / (sigmaData * sigmaData)));
+    }
+
+    /// <summary>A weighting from its weight of the squared error in x_0.</summary>
+    /// <param name="name">The field's name.</param>
+    /// <param name="weight">A pure function of alpha and sigma, neither of them 0.</param>
+    public static ILossWeighting OfData(string name, Func<NoiseLevel, double> weight)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        ArgumentNullException.ThrowIfNull(weight);
+        return new DataWeighting(name, weight);
+    }
+
+    private sealed class NoWeighting : ILossWeighting
+    {
+        public string Name => "none";
+
+        public double Weight(NoiseLevel level, NoiseLevel previous, IPrediction prediction) => 1.0;
+    }
+
+    private sealed class DataWeighting(string name, Func<NoiseLevel, double> weight) : ILossWeighting
+    {
+        // The root of the least and the greatest SNR that is told apart from 0 and infinity.
+        private const double Least = 1e-8;
+
+        public string Name => name;
+
+        public double Weight(NoiseLevel level, NoiseLevel previous, IPrediction prediction)
+        {
+            ArgumentNullException.ThrowIfNull(prediction);
+            var inner = new NoiseLevel(Math.Max(level.Alpha, Least * level.Sigma), Math.Max(level.Sigma, Least * level.Alpha));
+            var slope = prediction.ToData(inner, level == previous ? inner : previous).Second;
+            return weight(inner) * slope * slope;
+        }
+    }
+}

@@ -1,0 +1,114 @@
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Losses;
+
+/// <summary>The reconstruction losses of autoencoders.</summary>
+public static class Reconstruction
+{
+    /// <summary>The absolute error.</summary>
+    public static IReconstructionLoss L1 { get; } = Of(Distance.L1);
+
+    /// <summary>The squared error.</summary>
+    public static IReconstructionLoss L2 { get; } = Of(Distance.L2);
+
+    /// <summary>-log Bernoulli(x; sigmoid(output)), the cross-entropy of logits, for data in [0, 1] (Kingma and Welling 2014).</summary>
+    public static IReconstructionLoss Bernoulli { get; } = new BernoulliLoss();
+
+    /// <summary>
+    /// -log N(x; mean, exp(logVariance)) of a decoder that says both: [B, 2C, ...], the mean in the first half of the channels.
+    /// </summary>
+    public static IReconstructionLoss LearnedGaussian { get; } = new LearnedGaussianLoss();
+
+    /// <summary>-log N(x; output, std^2) with a fixed scale.</summary>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="std"/> is not finite and greater than 0.</exception>
+    public static IReconstructionLoss Gaussian(double std = 1.0) => new FixedGaussianLoss(2.0 * Math.Log(Guard.Positive(std)));
+
+    /// <summary>
+    /// -log N(x; output, exp(logVariance)) with a scale that is learned beside the decoder, one for all data (Rybkin et al. 2021,
+    /// "sigma-VAE"; the logvar of latent diffusion).
+    /// </summary>
+    /// <param name="logVariance">A parameter that broadcasts to the data; the caller's, and used as long as the loss is.</param>
+    public static IReconstructionLoss Gaussian(Tensor logVariance)
+    {
+        ArgumentNullException.ThrowIfNull(logVariance);
+        return new SharedGaussianLoss(logVariance);
+    }
+
+    /// <summary>A pointwise distance between output and data.</summary>
+    public static IReconstructionLoss Of(IPointwiseDistance distance)
+    {
+        ArgumentNullException.ThrowIfNull(distance);
+        return new DistanceLoss(distance);
+    }
+
+    private sealed class DistanceLoss(IPointwiseDistance distance) : IReconstructionLoss
+    {
+        public string Name => distance.Name;
+
+        public Tensor Of(Tensor output, Tensor x)
+        {
+            Guard.SameShape(x, output);
+            using var difference = output.sub(x);
+            return distance.Of(difference);
+        }
+    }
+
+    private sealed class BernoulliLoss : IReconstructionLoss
+    {
+        public string Name => "bernoulli";
+
+        // max(l, 0) - l x + log(1 + exp(-|l|)) neither overflows nor loses digits.
+        public Tensor Of(Tensor output, Tensor x)
+        {
+            Guard.SameShape(x, output);
+            using var scope = NewDisposeScope();
+            var tail = output.abs().neg().exp().add(1.0).log();
+            return output.relu().sub(output.mul(x)).add(tail).MoveToOuterDisposeScope();
+        }
+    }
+
+    private sealed class FixedGaussianLoss(double logVariance) : IReconstructionLoss
+    {
+        public string Name => "gaussian";
+
+        public Tensor Of(Tensor output, Tensor x)
+        {
+            Guard.SameShape(x, output);
+            using var scope = NewDisposeScope();
+            var scaled = output.sub(x).square().mul(0.5 * Math.Exp(-logVariance));
+            return scaled.add(0.5 * (logVariance + Math.Log(2.0 * Math.PI))).MoveToOuterDisposeScope();
+        }
+    }
+
+    private sealed class SharedGaussianLoss(Tensor logVariance) : IReconstructionLoss
+    {
+        public string Name => "gaussian-shared-scale";
+
+        public Tensor Of(Tensor output, Tensor x)
+        {
+            Guard.SameShape(x, output);
+            using var density = GaussianMath.LogDensity(x, output, logVariance);
+            return density.neg();
+        }
+    }
+
+    private sealed class LearnedGaussianLoss : IReconstructionLoss
+    {
+        public string Name => "gaussian-learned-scale";
+
+        public Tensor Of(Tensor output, Tensor x)
+        {
+            ArgumentNullException.ThrowIfNull(x);
+            var expected = x.shape;
+            if (expected.Length < 2)
+                throw new ArgumentException($"A learned scale needs samples [B, C, ...], got {Guard.Format(expected)}.", nameof(x));
+            var channels = expected[1];
+            expected[1] = 2 * channels;
+            Guard.Shape(output, expected);
+            using var mean = output.narrow(1, 0, channels);
+            using var logVariance = output.narrow(1, channels, channels);
+            using var density = GaussianMath.LogDensity(x, mean, logVariance);
+            return density.neg();
+        }
+    }
+}

@@ -1,0 +1,95 @@
+using Diffusion.Core.Schedules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Losses;
+
+/// <summary>
+/// The terms of the variational bound on -log p(x_0), per sample and in bits/dim, whose sum over t = 0..T-1 and the prior is the bound:
+/// L_0 at index 0, L_t at the indices after it, and L_T. Owns its tables.
+/// </summary>
+/// <remarks>Source: Ho et al. 2020, eq. 5 and 13; Nichol and Dhariwal 2021, eq. 4 to 7.</remarks>
+public sealed class VariationalBound : IDisposable
+{
+    /// <summary>The bound of a reverse process.</summary>
+    /// <param name="schedule">The schedule that the network was trained with.</param>
+    /// <param name="prediction">What the network predicts; eps unless said otherwise.</param>
+    /// <param name="variance">The variance of a reverse step; <see cref="ReverseVariance.FixedSmall"/> unless said otherwise.</param>
+    /// <param name="likelihood">p(x_0 | x_1); <see cref="DataLikelihood.Bytes"/> unless said otherwise.</param>
+    /// <param name="clip">Whether the predicted x_0 is clipped to [-1, 1]: for the likelihood of images, not for training.</param>
+    /// <exception cref="ArgumentException">The prediction does not determine x_0, or the variance has no logarithm, at some t.</exception>
+    public VariationalBound(
+        DiscreteSchedule schedule,
+        IPrediction? prediction = null,
+        IReverseVariance? variance = null,
+        IDataLikelihood? likelihood = null,
+        bool clip = false)
+    {
+        Process = new DdpmProcess(schedule);
+        Reverse = new ReverseProcess(schedule, prediction, variance, clip);
+        Likelihood = likelihood ?? DataLikelihood.Bytes;
+    }
+
+    /// <summary>The forward process and its posterior.</summary>
+    public DdpmProcess Process { get; }
+
+    /// <summary>The reverse process.</summary>
+    public ReverseProcess Reverse { get; }
+
+    /// <summary>p(x_0 | x_1).</summary>
+    public IDataLikelihood Likelihood { get; }
+
+    /// <summary>The term of index t: -log p(x_0 | x_1) at 0, KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t)) after it.</summary>
+    /// <param name="x0">[B, ...] data.</param>
+    /// <param name="xt">The shape of <paramref name="x0"/>: a draw from q(x_t | x_0).</param>
+    /// <param name="t">[B] int64 indices 0..T-1.</param>
+    /// <param name="output">What the network says at x_t; [B, 2C, ...] with a learned variance.</param>
+    /// <returns>[B] bits/dim, with gradients; the caller's.</returns>
+    /// <exception cref="ArgumentException">The shapes or types do not fit each other, or an index lies outside 0..T-1.</exception>
+    public Tensor Term(Tensor x0, Tensor xt, Tensor t, Tensor output)
+    {
+        using var transition = Reverse.Transition(xt, t, output);
+        return Term(x0, xt, t, transition);
+    }
+
+    /// <inheritdoc cref="Term(Tensor, Tensor, Tensor, Tensor)"/>
+    /// <param name="x0">[B, ...] data.</param>
+    /// <param name="xt">The shape of <paramref name="x0"/>: a draw from q(x_t | x_0).</param>
+    /// <param name="t">[B] int64 indices 0..T-1.</param>
+    /// <param name="transition">p(x_{t-1} | x_t).</param>
+    public Tensor Term(Tensor x0, Tensor xt, Tensor t, ReverseDistribution transition)
+    {
+        ArgumentNullException.ThrowIfNull(transition);
+        using var scope = NewDisposeScope();
+        var kl = GaussianMath.Kl(
+            Process.PosteriorMean(x0, xt, t), Process.PosteriorLogVariance(t, xt), transition.Mean, transition.LogVariance);
+        var likelihood = Likelihood.LogLikelihood(x0, transition.Mean, transition.LogVariance);
+        Guard.SameShape(x0, likelihood);
+        var term = where(t.eq(0), Denoising.MeanOfSamples(likelihood).neg(), Denoising.MeanOfSamples(kl));
+        return term.mul(1.0 / Math.Log(2.0)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>L_T: KL(q(x_T | x_0) || N(0, I)), which depends on no network.</summary>
+    /// <param name="x0">[B, ...] data.</param>
+    /// <returns>[B] bits/dim; the caller's.</returns>
+    /// <exception cref="ArgumentException"><paramref name="x0"/> is not floating point, or has no batch dimension.</exception>
+    public Tensor Prior(Tensor x0)
+    {
+        Guard.Floating(x0);
+        if (x0.dim() == 0)
+            throw new ArgumentException("A sample must have a batch dimension, got a scalar.", nameof(x0));
+        using var scope = NewDisposeScope();
+
+        // With variance 1 - a the divergence is (a x_0^2 - a - log(1 - a)) / 2, two of whose parts all but cancel: their sum is made here.
+        var last = Reverse.Schedule.AlphaBars[^1];
+        var constant = last < 1e-4 ? last * last * (0.5 + (last / 3.0) + (last * last / 4.0)) : -last - Math.Log(1.0 - last);
+        var kl = Denoising.MeanOfSamples(x0.square()).mul(last).add(constant);
+        return kl.mul(0.5 / Math.Log(2.0)).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Process.Dispose();
+        Reverse.Dispose();
+    }
+}
