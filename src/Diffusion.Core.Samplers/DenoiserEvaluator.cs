@@ -11,8 +11,27 @@ public sealed class DenoiserEvaluator(INoiseSchedule schedule, SamplerOptions op
     public Evaluation Evaluate(Tensor x, double time, NoiseLevel level)
     {
         ArgumentNullException.ThrowIfNull(x);
-        var previous = PreviousLevel(schedule, time, level);
         var (output, variance) = Predict(x, time, level);
+        return Read(output, variance, x, time, level);
+    }
+
+    /// <inheritdoc/>
+    public Evaluation EvaluateAs(Tensor x, double time, NoiseLevel level, Tensor readAt, NoiseLevel readLevel)
+    {
+        Guard.SameShape(x, readAt);
+        Guard.SameType(x, readAt);
+        var (output, variance) = Predict(x, time, level);
+        return Read(output, variance, readAt, time, readLevel);
+    }
+
+    /// <summary>The level one step before a time, as predictions ask for it: that of the index before on a discrete schedule.</summary>
+    public static NoiseLevel PreviousLevel(INoiseSchedule schedule, double time, NoiseLevel level)
+        => schedule is DiscreteSchedule discrete ? discrete.PreviousLevel((int)Math.Round(time)) : level;
+
+    /// <summary>x_0 and eps from an answer of the network, which is taken over.</summary>
+    private Evaluation Read(Tensor output, Tensor? variance, Tensor x, double time, NoiseLevel level)
+    {
+        var previous = PreviousLevel(schedule, time, level);
         var data = options.Prediction.ToData(level, previous).Apply(x, output);
         var noise = options.Prediction.ToNoise(level, previous);
         if (options.Threshold is null)
@@ -26,10 +45,6 @@ public sealed class DenoiserEvaluator(INoiseSchedule schedule, SamplerOptions op
         output.Dispose();
         return new Evaluation(time, level, inRange, x, inRange.detach(), Prediction.NoiseGivenData(level), variance);
     }
-
-    /// <summary>The level one step before a time, as predictions ask for it: that of the index before on a discrete schedule.</summary>
-    public static NoiseLevel PreviousLevel(INoiseSchedule schedule, double time, NoiseLevel level)
-        => schedule is DiscreteSchedule discrete ? discrete.PreviousLevel((int)Math.Round(time)) : level;
 
     private (Tensor Output, Tensor? Variance) Predict(Tensor x, double time, NoiseLevel level)
     {
@@ -68,10 +83,11 @@ public sealed class DenoiserEvaluator(INoiseSchedule schedule, SamplerOptions op
             : output;
     }
 
-    /// <summary>[B] the time: an index where a discrete schedule has one there, otherwise a number.</summary>
-    private Tensor Times(Tensor x, double time)
+    /// <summary>[B] what the network is told: an index where a discrete schedule has one there, otherwise a number.</summary>
+    private Tensor Times(Tensor x, double gridTime)
     {
         long[] size = [x.shape[0]];
+        var time = schedule.NetworkTime(gridTime);
         return schedule is DiscreteSchedule && Math.Floor(time) == time
             ? full(size, (long)time, dtype: ScalarType.Int64, device: x.device)
             : full(size, time, dtype: x.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32, device: x.device);

@@ -1,6 +1,4 @@
 using Diffusion.Core.Models;
-using Diffusion.Core.Schedules;
-using static TorchSharp.torch;
 
 namespace Diffusion.Core.Samplers;
 
@@ -25,12 +23,9 @@ public class DiffusionSampler : ISampler
         (Grid, Solver, Options) = (grid, solver, options ?? new SamplerOptions());
         ArgumentNullException.ThrowIfNull(Options.Prediction, nameof(options));
         for (var k = 0; k < grid.Count; k++)
-            RequireDetermined(grid.Times[k], grid.Levels[k]);
+            RequestStart.RequireDetermined(Options.Prediction, grid.Schedule, grid.Times[k], grid.Levels[k]);
         solver.Validate(grid);
-        var start = grid.Levels[0];
-        InitialScale = Options.InitialScale is { } scale
-            ? Guard.Positive(scale, "options.InitialScale")
-            : Math.Sqrt((start.Alpha * start.Alpha) + (start.Sigma * start.Sigma));
+        InitialScale = RequestStart.Scale(Options, grid.Levels[0]);
     }
 
     /// <summary>The times to visit.</summary>
@@ -50,7 +45,7 @@ public class DiffusionSampler : ISampler
     {
         ArgumentNullException.ThrowIfNull(denoiser);
         ArgumentNullException.ThrowIfNull(request);
-        Validate(request, Options);
+        RequestStart.Validate(request, Options);
         return Walk(denoiser, request, cancellationToken);
     }
 
@@ -65,42 +60,5 @@ public class DiffusionSampler : ISampler
             trajectory.Advance();
             yield return trajectory.State;
         }
-    }
-
-    private void RequireDetermined(double time, NoiseLevel level)
-    {
-        var previous = DenoiserEvaluator.PreviousLevel(Grid.Schedule, time, level);
-        var data = Options.Prediction.ToData(level, previous);
-        var noise = Options.Prediction.ToNoise(level, previous);
-        if (!(double.IsFinite(data.First) && double.IsFinite(data.Second) && double.IsFinite(noise.First) && double.IsFinite(noise.Second)))
-            throw new ArgumentException(
-                $"The prediction '{Options.Prediction.Name}' does not determine x_0 and eps at time {time}, where alpha is {level.Alpha} and sigma "
-                + $"{level.Sigma}; a schedule that ends without signal needs a network that predicts x_0 or v.");
-    }
-
-    private static void Validate(SamplingRequest request, SamplerOptions options)
-    {
-        ArgumentNullException.ThrowIfNull(request.Shape, "request.Shape");
-        if (request.Shape.Length == 0 || Array.Exists(request.Shape, size => size < 1))
-            throw new ArgumentException($"The shape must be [B, ...] of sizes of at least 1, got {Guard.Format(request.Shape)}.", nameof(request));
-        Guard.InRange(request.FirstSample, 0L, long.MaxValue - request.Shape[0], "request.FirstSample");
-        if (request.InitialSample is not null && request.InitialData is not null)
-            throw new ArgumentException("A request starts from InitialSample or from InitialData, got both.", nameof(request));
-        if ((request.InitialSample ?? request.InitialData) is { } initial)
-        {
-            var name = request.InitialSample is null ? "request.InitialData" : "request.InitialSample";
-            Guard.Floating(initial, name);
-            Guard.Shape(initial, request.Shape, name);
-        }
-        else if (request.Dtype is not (ScalarType.Float16 or ScalarType.BFloat16 or ScalarType.Float32 or ScalarType.Float64))
-        {
-            throw new ArgumentException($"The type of the samples must be floating point, got {request.Dtype}.", nameof(request));
-        }
-
-        if (options.HasVarianceChannels && request.Shape.Length < 2)
-            throw new ArgumentException(
-                $"A network with variance channels needs samples [B, C, ...], got {Guard.Format(request.Shape)}.", nameof(request));
-        if (request.Condition?.Labels is { } labels)
-            Guard.Shape(labels, [request.Shape[0]], "request.Condition.Labels");
     }
 }

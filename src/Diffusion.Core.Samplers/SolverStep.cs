@@ -78,6 +78,15 @@ public sealed class SolverStep : IDisposable
     public Evaluation Evaluate(Tensor x, double time, NoiseLevel? level = null)
         => _evaluator.Evaluate(x, time, level ?? Grid.Schedule.LevelAt(time));
 
+    /// <summary>
+    /// A call of the network at the start of the step, whose answer is read as if it had been given at another sample: for methods that
+    /// call it before they change the sample.
+    /// </summary>
+    /// <param name="readAt">The shape of <see cref="Sample"/>: the sample that x_0 and eps are derived for; not changed.</param>
+    /// <param name="readLevel">alpha and sigma of <paramref name="readAt"/>.</param>
+    /// <returns>The evaluation of <paramref name="readAt"/>; the caller's.</returns>
+    public Evaluation EvaluateAs(Tensor readAt, NoiseLevel readLevel) => _evaluator.EvaluateAs(Sample, Time, From, readAt, readLevel);
+
     /// <summary>Where the schedule of the grid has a given log(alpha / sigma), for methods that evaluate between the points of the grid.</summary>
     /// <param name="lambda">Half the log-SNR, finite and within the schedule.</param>
     /// <exception cref="ArgumentOutOfRangeException">The schedule does not reach it.</exception>

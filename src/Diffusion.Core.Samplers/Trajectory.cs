@@ -1,5 +1,4 @@
 using Diffusion.Core.Models;
-using Diffusion.Core.Schedules;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Samplers;
@@ -31,7 +30,7 @@ internal sealed class Trajectory : IDisposable
         try
         {
             _inference = denoiser.BeginInference();
-            _sample = InitialSample(request, request.Device ?? denoiser.Device ?? CPU, sampler.InitialScale);
+            _sample = RequestStart.Sample(request, _noise, _grid.Levels[0], sampler.InitialScale, request.Device ?? denoiser.Device ?? CPU);
         }
         catch
         {
@@ -88,12 +87,8 @@ internal sealed class Trajectory : IDisposable
     /// <summary>Lets the caller see the new sample, and put another in its place.</summary>
     private void Replace()
     {
-        if (_onStep?.Invoke(State) is not { } other || ReferenceEquals(other, _sample))
-            return;
-        Guard.SameShape(_sample!, other, "the sample", "the answer of OnStep");
-        Guard.SameType(_sample!, other, "the sample", "the answer of OnStep");
-        _sample!.Dispose();
-        _sample = other.DetachFromDisposeScope();
+        if (_onStep is not null)
+            _sample = RequestStart.Replace(_sample!, _onStep(State));
     }
 
     private void Remember(Tensor sample, Evaluation? evaluation)
@@ -111,23 +106,5 @@ internal sealed class Trajectory : IDisposable
             return;
         _history[^1].Dispose();
         _history.RemoveAt(_history.Count - 1);
-    }
-
-    private Tensor InitialSample(SamplingRequest request, Device device, double scale)
-    {
-        using var noGrad = no_grad();
-        using var scope = NewDisposeScope();
-        if (request.InitialSample is { } given)
-            return given.clone().DetachFromDisposeScope();
-        using var like = empty(request.Shape, dtype: request.InitialData?.dtype ?? request.Dtype, device: request.InitialData?.device ?? device);
-        var drawn = _noise.Draw(like);
-        Guard.SameShape(like, drawn, "the samples", "the noise");
-        if (request.InitialData is { } data)
-            return new LinearPair(_grid.Levels[0].Alpha, _grid.Levels[0].Sigma).Apply(data, drawn).DetachFromDisposeScope();
-
-        // A process that preserves variance starts from the draw itself: its scale is 1 but for rounding.
-        if (Math.Abs(scale - 1.0) > 1e-12)
-            drawn.mul_(scale);
-        return drawn.DetachFromDisposeScope();
     }
 }

@@ -5,19 +5,19 @@ namespace Diffusion.Core.Schedules;
 /// et al. 2023, appendix C, in x_t / alpha at sigma / alpha, become c_skip = sigma_data^2 alpha / (d^2 + sigma_data^2 alpha^2) and c_out
 /// = d sigma_data / n, with n and c_in those of EDM.
 /// </summary>
-internal sealed class ConsistencyPrediction(double sigmaData, double sigmaMin) : IPrediction
+internal sealed record ConsistencyPrediction(double SigmaData, double SigmaMin) : IPrediction
 {
     /// <inheritdoc/>
     public string Name => "consistency";
 
     /// <inheritdoc/>
-    public Func<NoiseLevel, double> InputScale { get; } = level => 1.0 / EdmPrediction.Deviation(level, sigmaData);
+    public Func<NoiseLevel, double> InputScale => level => 1.0 / EdmPrediction.Deviation(level, SigmaData);
 
     /// <inheritdoc/>
     public LinearPair Target(NoiseLevel level, NoiseLevel previous)
     {
         var (skip, output) = ToData(level, previous);
-        var (distance, scale) = (Distance(level), sigmaData * level.Alpha);
+        var (distance, scale) = (Distance(level), SigmaData * level.Alpha);
 
         // 1 - alpha c_skip, without the difference of nearly equal numbers.
         var rest = distance * distance / ((distance * distance) + (scale * scale));
@@ -27,10 +27,10 @@ internal sealed class ConsistencyPrediction(double sigmaData, double sigmaMin) :
     /// <inheritdoc/>
     public LinearPair ToData(NoiseLevel level, NoiseLevel previous)
     {
-        var (distance, scale) = (Distance(level), sigmaData * level.Alpha);
+        var (distance, scale) = (Distance(level), SigmaData * level.Alpha);
         return new LinearPair(
-            sigmaData * scale / ((distance * distance) + (scale * scale)),
-            distance * sigmaData / EdmPrediction.Deviation(level, sigmaData));
+            SigmaData * scale / ((distance * distance) + (scale * scale)),
+            distance * SigmaData / EdmPrediction.Deviation(level, SigmaData));
     }
 
     /// <inheritdoc/>
@@ -38,11 +38,11 @@ internal sealed class ConsistencyPrediction(double sigmaData, double sigmaMin) :
     {
         if (level.Sigma == 0.0)
             return Prediction.NoiseGivenData(level);
-        var (distance, scale) = (Distance(level), sigmaData * level.Alpha);
+        var (distance, scale) = (Distance(level), SigmaData * level.Alpha);
         return new LinearPair(
             distance * distance / ((distance * distance) + (scale * scale)) / level.Sigma,
-            -scale * distance / (level.Sigma * EdmPrediction.Deviation(level, sigmaData)));
+            -scale * distance / (level.Sigma * EdmPrediction.Deviation(level, SigmaData)));
     }
 
-    private double Distance(NoiseLevel level) => level.Sigma - (sigmaMin * level.Alpha);
+    private double Distance(NoiseLevel level) => level.Sigma - (SigmaMin * level.Alpha);
 }

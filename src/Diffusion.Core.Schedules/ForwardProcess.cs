@@ -11,6 +11,7 @@ namespace Diffusion.Core.Schedules;
 public class ForwardProcess : IDisposable
 {
     private readonly ScheduledPair _marginal;
+    private readonly NetworkTimes _networkTimes;
     private readonly ConcurrentDictionary<(Type Kind, object Key), IDisposable> _tables = new();
     private bool _disposed;
 
@@ -20,6 +21,7 @@ public class ForwardProcess : IDisposable
         ArgumentNullException.ThrowIfNull(schedule);
         Schedule = schedule;
         _marginal = new ScheduledPair(schedule, (level, _) => new LinearPair(level.Alpha, level.Sigma));
+        _networkTimes = new NetworkTimes(schedule);
     }
 
     /// <summary>The schedule.</summary>
@@ -64,6 +66,29 @@ public class ForwardProcess : IDisposable
         return (T)_tables.GetOrAdd((typeof(T), key), _ => make(Schedule));
     }
 
+    /// <summary>What a network of some prediction is shown of x_t: x_t itself, or scaled by <see cref="IPrediction.InputScale"/>.</summary>
+    /// <param name="prediction">What the network predicts.</param>
+    /// <param name="xt">[B, ...] as <see cref="Sample"/> made it.</param>
+    /// <param name="t">[B] times of the schedule: int64 indices for a discrete one, floating point for a continuous one.</param>
+    /// <returns>The shape of <paramref name="xt"/>, and its memory where nothing is scaled; the caller's.</returns>
+    /// <exception cref="ArgumentException">The shapes do not fit each other, or a time lies outside the schedule.</exception>
+    public Tensor NetworkInput(IPrediction prediction, Tensor xt, Tensor t)
+    {
+        ArgumentNullException.ThrowIfNull(prediction);
+        ArgumentNullException.ThrowIfNull(xt);
+        if (prediction.InputScale is not { } scale)
+            return xt.alias();
+        using var factor = Tables((nameof(NetworkInput), prediction), schedule => new ScheduledValue(schedule, (level, _) => scale(level)))
+            .At(t, xt);
+        return xt.mul(factor);
+    }
+
+    /// <summary>What a network is told at the times of a batch: <see cref="INoiseSchedule.NetworkTime"/> of each.</summary>
+    /// <param name="t">[B] times of the schedule: int64 indices for a discrete one, floating point for a continuous one.</param>
+    /// <returns>The shape and type of <paramref name="t"/>, and its memory where nothing changes; the caller's.</returns>
+    /// <exception cref="ArgumentException">t is of another type, or a time lies outside the schedule.</exception>
+    public Tensor NetworkTimes(Tensor t) => _networkTimes.At(t);
+
     /// <inheritdoc/>
     public void Dispose()
     {
@@ -78,6 +103,7 @@ public class ForwardProcess : IDisposable
             return;
         _disposed = true;
         _marginal.Dispose();
+        _networkTimes.Dispose();
         foreach (var table in _tables.Values)
             table.Dispose();
     }

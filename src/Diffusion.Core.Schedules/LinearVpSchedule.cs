@@ -35,11 +35,7 @@ public sealed class LinearVpSchedule : INoiseSchedule
     public NoiseLevel LevelAt(double t)
     {
         Guard.InRange(t, MinTime, MaxTime);
-        var integral = t * (BetaMin + (0.5 * t * (BetaMax - BetaMin)));
-        var alpha = Math.Exp(-0.5 * integral);
-
-        // 1 - e^-x as 2 sinh(x / 2) e^(-x / 2), which keeps all digits of a small x.
-        return new NoiseLevel(alpha, Math.Sqrt(2.0 * Math.Sinh(0.5 * integral) * alpha));
+        return NoiseLevel.FromBetaIntegral(t * (BetaMin + (0.5 * t * (BetaMax - BetaMin))));
     }
 
     /// <inheritdoc/>

@@ -25,4 +25,16 @@ public readonly record struct NoiseLevel(double Alpha, double Sigma)
     /// <summary>The level of a variance preserving process (alpha^2 + sigma^2 = 1) with the given log-SNR, infinities included.</summary>
     public static NoiseLevel FromLogSnr(double logSnr)
         => new(Math.Sqrt(1.0 / (1.0 + Math.Exp(-logSnr))), Math.Sqrt(1.0 / (1.0 + Math.Exp(logSnr))));
+
+    /// <summary>
+    /// The level of a variance preserving process in continuous time (Song et al. 2021, eq. 29) after the given integral of beta:
+    /// <c>alpha^2 = e^-integral</c>.
+    /// </summary>
+    public static NoiseLevel FromBetaIntegral(double integral)
+    {
+        var alpha = Math.Exp(-0.5 * integral);
+
+        // 1 - e^-x as 2 sinh(x / 2) e^(-x / 2), which keeps all digits of a small x.
+        return new NoiseLevel(alpha, integral > 100.0 ? 1.0 : Math.Sqrt(2.0 * Math.Sinh(0.5 * integral) * alpha));
+    }
 }

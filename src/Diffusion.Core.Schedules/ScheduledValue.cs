@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Schedules;
@@ -12,10 +11,7 @@ public sealed class ScheduledValue : IDisposable
 {
     private readonly INoiseSchedule _schedule;
     private readonly Func<NoiseLevel, double>? _value;
-    private readonly double[]? _table;
-    private readonly Dictionary<(DeviceType Device, int Index, ScalarType Type), Tensor> _tensors = [];
-    private readonly Lock _lock = new();
-    private bool _disposed;
+    private readonly DeviceTable? _table;
 
     /// <summary>The value of (level at t, level one step before t) over a schedule.</summary>
     /// <param name="schedule">Any schedule; without discrete steps, the earlier level is the level at t itself.</param>
@@ -31,9 +27,10 @@ public sealed class ScheduledValue : IDisposable
             return;
         }
 
-        _table = new double[discrete.Steps];
-        for (var t = 0; t < _table.Length; t++)
-            _table[t] = value(discrete.LevelAt(t), discrete.PreviousLevel(t));
+        var table = new double[discrete.Steps];
+        for (var t = 0; t < table.Length; t++)
+            table[t] = value(discrete.LevelAt(t), discrete.PreviousLevel(t));
+        _table = new DeviceTable(table);
     }
 
     /// <summary>A table of a discrete schedule, one value for each t in 0..T-1.</summary>
@@ -43,7 +40,7 @@ public sealed class ScheduledValue : IDisposable
         ArgumentNullException.ThrowIfNull(schedule);
         if (table.Length != schedule.Steps)
             throw new ArgumentException($"The table must have {schedule.Steps} values, one for each t, got {table.Length}.", nameof(table));
-        (_schedule, _table) = (schedule, table.ToArray());
+        (_schedule, _table) = (schedule, new DeviceTable(table.ToArray()));
     }
 
     /// <summary>The values at the times of a batch, shaped to broadcast against <paramref name="like"/>.</summary>
@@ -66,50 +63,12 @@ public sealed class ScheduledValue : IDisposable
         Array.Fill(shape, 1L);
         shape[0] = like.shape[0];
 
-        using var values = _table is null ? Compute(t, like) : Gather(t, like);
+        using var values = _table is null ? Compute(t, like) : _table.Gather(t, like, like.dtype);
         return values.view(shape);
     }
 
     /// <inheritdoc/>
-    public void Dispose()
-    {
-        lock (_lock)
-        {
-            _disposed = true;
-            foreach (var tensor in _tensors.Values)
-                tensor.Dispose();
-            _tensors.Clear();
-        }
-    }
-
-    private Tensor Gather(Tensor t, Tensor like)
-    {
-        if (t.dtype != ScalarType.Int64)
-            throw new ArgumentException($"The times of a discrete schedule must be Int64 indices, got {t.dtype}.", nameof(t));
-        if (t.device_type == DeviceType.CPU)
-        {
-            foreach (var index in t.data<long>().ToArray())
-                RequireTime(index);
-        }
-
-        var table = Table(like);
-        if (t.device_type == like.device_type && t.device_index == like.device_index)
-            return table.index_select(0, t);
-        using var moved = t.to(like.device);
-        return table.index_select(0, moved);
-    }
-
-    private Tensor Table(Tensor like)
-    {
-        lock (_lock)
-        {
-            ObjectDisposedException.ThrowIf(_disposed, this);
-            var key = (like.device_type, like.device_index, like.dtype);
-            if (!_tensors.TryGetValue(key, out var table))
-                _tensors[key] = table = tensor(_table!, dtype: like.dtype, device: like.device).DetachFromDisposeScope();
-            return table;
-        }
-    }
+    public void Dispose() => _table?.Dispose();
 
     private Tensor Compute(Tensor t, Tensor like)
     {
@@ -120,17 +79,10 @@ public sealed class ScheduledValue : IDisposable
         var values = local.data<double>().ToArray();
         for (var i = 0; i < values.Length; i++)
         {
-            RequireTime(values[i]);
+            DeviceTable.RequireTime(values[i], _schedule.MinTime, _schedule.MaxTime);
             values[i] = _value!(_schedule.LevelAt(values[i]));
         }
 
         return tensor(values, dtype: like.dtype, device: like.device);
-    }
-
-    private void RequireTime(double t)
-    {
-        if (!(t >= _schedule.MinTime && t <= _schedule.MaxTime))
-            throw new ArgumentOutOfRangeException(
-                nameof(t), t, $"Every time must lie in [{_schedule.MinTime}, {_schedule.MaxTime}], the range of the schedule, got {t}.");
     }
 }

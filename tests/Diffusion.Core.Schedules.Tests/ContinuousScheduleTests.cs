@@ -98,30 +98,46 @@ public sealed class ContinuousScheduleTests
     }
 
     [Theory]
-    [MemberData(nameof(Names))]
-    public void The_time_of_a_log_SNR_is_found_on_a_continuous_schedule(string name)
+    [MemberData(nameof(TestSchedules.AllNames), MemberType = typeof(TestSchedules))]
+    public void The_time_of_a_log_SNR_is_found_on_every_schedule(string name)
     {
         var schedule = TestSchedules.MakeAny(name);
+        var range = schedule.MaxTime - schedule.MinTime;
         for (var i = 0; i <= 100; i++)
         {
-            var t = schedule.MinTime + ((schedule.MaxTime - schedule.MinTime) * i / 100.0);
+            var t = schedule.MinTime + (range * i / 100.0);
             var logSnr = schedule.LogSnr(t);
             if (double.IsFinite(logSnr))
-                schedule.TimeOf(logSnr).Should().BeApproximately(t, 1e-12 * (schedule.MaxTime - schedule.MinTime));
+                schedule.TimeOf(logSnr).Should().BeApproximately(t, (1e-12 * range) + (schedule is DiscreteSchedule ? 1e-12 : 0.0));
         }
     }
 
     [Theory]
-    [MemberData(nameof(TestSchedules.Names), MemberType = typeof(TestSchedules))]
-    public void The_time_of_a_log_SNR_is_found_on_a_discrete_schedule(string name)
+    [MemberData(nameof(TestSchedules.AllNames), MemberType = typeof(TestSchedules))]
+    public void A_formula_or_a_table_finds_the_time_that_a_search_finds(string name)
     {
-        var schedule = TestSchedules.Make(name);
-        for (var i = 0; i <= 40; i++)
+        var schedule = TestSchedules.MakeAny(name);
+        var (first, last) = (schedule.LogSnr(schedule.MinTime), schedule.LogSnr(schedule.MaxTime));
+        (first, last) = (Math.Min(first, 30.0), Math.Max(last, -30.0));
+        for (var i = 0; i <= 50; i++)
         {
-            var t = schedule.MaxTime * i / 40.0;
-            var logSnr = schedule.LogSnr(t);
-            if (double.IsFinite(logSnr))
-                schedule.TimeOf(logSnr).Should().BeApproximately(t, 1e-12 * schedule.Steps);
+            var logSnr = Math.Max(first + ((last - first) * i / 50.0), last);
+            var expected = new Unknown(schedule).TimeOf(logSnr);
+            schedule.TimeOf(logSnr).Should().BeApproximately(expected, 1e-12 * (1.0 + schedule.MaxTime - schedule.MinTime));
+        }
+    }
+
+    [Fact]
+    public void The_log_SNR_at_an_index_gives_that_index_exactly()
+    {
+        foreach (string name in TestSchedules.Names)
+        {
+            var schedule = TestSchedules.Make(name);
+            for (var t = 0; t < schedule.Steps; t++)
+            {
+                if (double.IsFinite(schedule.LogSnr(t)))
+                    schedule.TimeOf(schedule.LogSnr(t)).Should().Be(t);
+            }
         }
     }
 
@@ -175,6 +191,16 @@ public sealed class ContinuousScheduleTests
     {
         FluentActions.Invoking(() => DiscreteSchedule.Discretise(new RisingSchedule(), 10)).Should().Throw<ArgumentException>()
             .WithMessage("*log-SNR of a schedule must fall*t = 0.6*");
+    }
+
+    /// <summary>A schedule of which only the levels are known.</summary>
+    private sealed class Unknown(INoiseSchedule inner) : INoiseSchedule
+    {
+        public double MinTime => inner.MinTime;
+
+        public double MaxTime => inner.MaxTime;
+
+        public NoiseLevel LevelAt(double t) => inner.LevelAt(t);
     }
 
     private sealed class RisingSchedule : INoiseSchedule

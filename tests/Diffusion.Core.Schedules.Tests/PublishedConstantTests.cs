@@ -81,23 +81,10 @@ public sealed class PublishedConstantTests
     {
         var logger = new RecordingLogger();
 
-        var schedule = DiscreteSchedule.Linear(100, 1e-3, 0.2, logger);
+        var schedule = DiscreteSchedule.LinearScaledBySteps(100, logger: logger);
 
         Digits.ShouldAgree(schedule.AlphaBars[99], "2.039e-5");
         logger.Entries.Should().BeEmpty();
-    }
-
-    [Theory]
-    [InlineData(20, true)]
-    [InlineData(19, false)]
-    public void Scaled_betas_exceed_1_below_20_steps(int steps, bool valid)
-    {
-        var make = () => DiscreteSchedule.Linear(steps, 0.1 / steps, 20.0 / steps);
-
-        if (valid)
-            make.Should().NotThrow();
-        else
-            make.Should().Throw<ArgumentException>().WithMessage("*beta[18] = 1.05*");
     }
 
     private static double NoiseToSignal(DiscreteSchedule schedule, int t) => schedule.Sigma(t) / schedule.Alpha(t);

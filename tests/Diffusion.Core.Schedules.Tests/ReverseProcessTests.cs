@@ -39,27 +39,6 @@ public sealed class ReverseProcessTests
         }
     }
 
-    [Theory]
-    [MemberData(nameof(Schedules))]
-    public void Every_fixed_variance_is_finite_and_equal_to_its_logarithm(string name)
-    {
-        var schedule = TestSchedules.Make(name);
-        foreach (var variance in Variances)
-        {
-            for (var t = 0; t < schedule.Steps; t++)
-            {
-                var transition = ReverseTransition.Of(schedule, t);
-                var (log, slope) = variance.LogVariance(transition);
-
-                double.IsFinite(log).Should().BeTrue();
-                slope.Should().Be(0.0);
-                variance.IsLearned.Should().BeFalse();
-                if (t > 0 || variance == ReverseVariance.FixedLarge)
-                    variance.Variance(transition).Should().BeApproximately(Math.Exp(log), 1e-14 * Math.Exp(log));
-            }
-        }
-    }
-
     [Fact]
     public void Fixed_small_is_the_posterior_and_fixed_large_is_beta()
     {

@@ -41,6 +41,8 @@ public static class TestSchedules
         ["cosine log-SNR, -15 to 12"] = () => new CosineLogSnrSchedule(-15.0, 12.0),
         ["cosine log-SNR, shifted"] = () => ResolutionShiftedSchedule.Shifted(512),
         ["cosine log-SNR, interpolated"] = () => ResolutionShiftedSchedule.Interpolated(512),
+        ["tabulated"] = () => new TabulatedSchedule([0.0, 0.1, 0.5, 0.6, 2.0], [9.0, 8.5, 1.0, -1.0, -12.0]),
+        ["beta, integrated"] = () => new BetaSchedule(t => 0.1 + (20.0 * t * t * t), maxTime: 1.5),
         ["variance exploding"] = () => new VarianceExplodingSchedule(),
         ["EDM, continuous"] = () => new EdmSchedule(),
         ["EDM, consistency"] = () => new EdmSchedule(timeScale: 250.0),

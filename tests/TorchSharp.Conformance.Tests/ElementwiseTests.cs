@@ -22,6 +22,7 @@ public class ElementwiseTests
         ["reciprocal"] = (x => x.reciprocal(), x => 1.0 / x),
         ["sin"] = (x => x.sin(), Math.Sin),
         ["cos"] = (x => x.cos(), Math.Cos),
+        ["acos"] = (x => x.tanh().acos(), value => Math.Acos(Math.Tanh(value))),
         ["tanh"] = (x => x.tanh(), Math.Tanh),
         ["sigmoid"] = (x => x.sigmoid(), x => 1.0 / (1.0 + Math.Exp(-x))),
         ["silu"] = (x => x.silu(), x => x / (1.0 + Math.Exp(-x))),

@@ -14,6 +14,7 @@ public static partial class torch
         private static readonly Operator Square = new("square");
         private static readonly Operator Sin = new("sin");
         private static readonly Operator Cos = new("cos");
+        private static readonly Operator Acos = new("acos");
         private static readonly Operator Tanh = new("tanh");
         private static readonly Operator ReciprocalOf = new("reciprocal");
         private static readonly Operator Floor = new("floor");
@@ -55,6 +56,8 @@ public static partial class torch
         public Tensor sin() => Sin.Call(this);
 
         public Tensor cos() => Cos.Call(this);
+
+        public Tensor acos() => Acos.Call(this);
 
         public Tensor tanh() => Tanh.Call(this);
 

@@ -1,0 +1,79 @@
+using Diffusion.Core.Models;
+using Diffusion.Core.Schedules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Samplers;
+
+/// <summary>
+/// A network led up the gradient of a classifier of noisy samples: <c>eps - scale sigma grad log p(y | x_t)</c>, in whatever form the
+/// network predicts. Made by <see cref="Guidance.Classifier"/>. Owns its tables.
+/// </summary>
+/// <remarks>
+/// Source: Dhariwal and Nichol 2021, "Diffusion Models Beat GANs on Image Synthesis", Algorithm 2. A change of eps by d changes x_0 by
+/// <c>-sigma / alpha d</c>, and so every prediction, which is linear in the two, by one factor that depends on t alone.
+/// </remarks>
+public sealed class ClassifierGuidance : IDenoiser, IDisposable
+{
+    private readonly IDenoiser _denoiser;
+    private readonly Func<Tensor, Tensor, Condition?, Tensor> _logProbability;
+    private readonly ScheduledValue _factor;
+
+    /// <inheritdoc cref="Guidance.Classifier"/>
+    public ClassifierGuidance(
+        IDenoiser denoiser,
+        INoiseSchedule schedule,
+        Func<Tensor, Tensor, Condition?, Tensor> logProbability,
+        double scale = 1.0,
+        IPrediction? prediction = null)
+    {
+        ArgumentNullException.ThrowIfNull(denoiser);
+        ArgumentNullException.ThrowIfNull(schedule);
+        ArgumentNullException.ThrowIfNull(logProbability);
+        (_denoiser, _logProbability) = (denoiser, logProbability);
+        Scale = Guard.InRange(scale, double.MinValue, double.MaxValue);
+        var form = prediction ?? Prediction.Epsilon;
+        if (form.InputScale is not null)
+            throw new ArgumentException($"The classifier sees x_t itself; the prediction '{form.Name}' scales it.", nameof(prediction));
+        _factor = new ScheduledValue(schedule, (level, previous) =>
+        {
+            // Without signal a classifier has nothing to say, and x_0 nothing to divide by.
+            var (data, noise) = form.Target(level, previous);
+            return level.Alpha == 0.0 ? 0.0 : Scale * level.Sigma * ((data * level.Ratio) - noise);
+        });
+    }
+
+    /// <summary>How strongly; 1 for Bayes' rule.</summary>
+    public double Scale { get; }
+
+    /// <inheritdoc/>
+    public Device? Device => _denoiser.Device;
+
+    /// <inheritdoc/>
+    /// <exception cref="ArgumentException">The classifier does not answer with one value for each sample.</exception>
+    public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
+    {
+        var answer = _denoiser.Predict(xt, t, condition);
+        if (Scale == 0.0)
+            return answer;
+        using var scope = NewDisposeScope();
+        using var free = answer;
+        var gradient = Gradient(xt, t, condition);
+        Guard.SameShape(gradient, answer, "x_t", "the answer of the network");
+        return answer.addcmul(gradient, _factor.At(t, answer).expand(answer.shape), 1.0).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public IDisposable? BeginInference() => _denoiser.BeginInference();
+
+    /// <inheritdoc/>
+    public void Dispose() => _factor.Dispose();
+
+    private Tensor Gradient(Tensor xt, Tensor t, Condition? condition)
+    {
+        using var gradients = enable_grad();
+        var x = xt.detach().clone().requires_grad_(true);
+        using var values = _logProbability(x, t, condition);
+        Guard.Shape(values, [x.shape[0]], "the log-probabilities");
+        return autograd.grad([values.sum()], [x])[0];
+    }
+}

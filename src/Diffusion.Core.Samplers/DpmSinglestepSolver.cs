@@ -1,0 +1,99 @@
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Samplers;
+
+/// <summary>
+/// Singlestep DPM-Solver and DPM-Solver++ of order 1 to 3. The points of the grid between which a Runge-Kutta method evaluates are
+/// points of the grid itself: blocks of <see cref="Order"/> steps all leave from the first sample of their block, so that N counts calls
+/// of the network, whatever the order. On a grid refined at fractions 1/2, or 1/3 and 2/3, of each step
+/// (<see cref="TimeGridExtensions.Refined"/>) it is DPM-Solver-2 or DPM-Solver-3 of the paper.
+/// </summary>
+/// <remarks>
+/// Source: Lu et al. 2022, "DPM-Solver", Algorithms 1 and 2 and appendix D.2 (DPM-Solver-fast), and "DPM-Solver++", Algorithm 1.
+/// The last block is shorter where the steps do not come out even.
+/// </remarks>
+public sealed class DpmSinglestepSolver : ISolver
+{
+    /// <summary>A method of the family; DPM-Solver++(2S) unless said otherwise.</summary>
+    /// <param name="order">1 to 3, the steps of a block.</param>
+    /// <param name="form"><see cref="SolverForm.Data"/>, the "++", unless said otherwise.</param>
+    /// <param name="tau">How much noise is drawn anew: 0 for the probability flow, 1 for the reverse diffusion.</param>
+    /// <param name="heun">
+    /// The weights of the derivatives: exact integrals ("heun"), or half of the first weight in second order and no second derivative in
+    /// third ("midpoint").
+    /// </param>
+    /// <param name="lowerOrderFinal">True for a last step of first order, also where the steps come out even.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The order or tau lies outside its range.</exception>
+    public DpmSinglestepSolver(int order = 2, SolverForm? form = null, double tau = 0.0, bool heun = false, bool lowerOrderFinal = false)
+    {
+        Order = Guard.InRange(order, 1, 3);
+        Form = form ?? SolverForm.Data;
+        Tau = Guard.InRange(tau, 0.0, 1e3);
+        (Heun, LowerOrderFinal) = (heun, lowerOrderFinal);
+    }
+
+    /// <summary>
+    /// The method with the weights of the papers: DPM-Solver-1, -2 and -3, or DPM-Solver++(2S). It differs from the default, that of
+    /// diffusers, in third order, where it integrates the slope exactly at the second inner point too.
+    /// </summary>
+    /// <inheritdoc cref="DpmSinglestepSolver(int, SolverForm?, double, bool, bool)"/>
+    public static DpmSinglestepSolver Published(int order = 2, SolverForm? form = null, double tau = 0.0, bool lowerOrderFinal = false)
+        => new(order, form, tau, heun: false, lowerOrderFinal) { IsPublished = true };
+
+    /// <summary>The order of a whole block, 1 to 3.</summary>
+    public int Order { get; }
+
+    /// <summary>What is integrated.</summary>
+    public SolverForm Form { get; }
+
+    /// <summary>How much noise is drawn anew.</summary>
+    public double Tau { get; }
+
+    /// <summary>True where derivatives are integrated exactly.</summary>
+    public bool Heun { get; }
+
+    /// <summary>True where the last step always has first order.</summary>
+    public bool LowerOrderFinal { get; }
+
+    /// <summary>True where the weights of third order are those of the paper.</summary>
+    public bool IsPublished { get; private init; }
+
+    /// <inheritdoc/>
+    public int HistoryLength => Order - 1;
+
+    /// <inheritdoc/>
+    public void Validate(TimeGrid grid) => Form.Validate(grid, stochastic: Tau != 0.0);
+
+    /// <inheritdoc/>
+    public Tensor Step(SolverStep step)
+    {
+        ArgumentNullException.ThrowIfNull(step);
+        var position = PositionAt(step);
+        var (sample, start) = position == 0
+            ? (step.Sample, step.Current)
+            : (step.History[position - 1].Sample, step.History[position - 1].Evaluation);
+        var move = new ExponentialStep(Form, start.Level, step.To, Tau);
+
+        // The midpoint method of third order passes over the first of its inner points.
+        var nodes = ExponentialNodes.Of(Form, start, [], 0, 0);
+        if (position == 2 && Heun)
+            nodes.Add(step.History[0].Evaluation);
+        if (position > 0)
+            nodes.Add(step.Current);
+        return nodes.Advance(step, move, sample, start, (exact, count) =>
+        {
+            var moments = exact.Moments(count);
+            if (position == 1 && count == 2 && !Heun && !(IsPublished && Order == 3))
+                moments[1] = 0.5 * exact.Length * moments[0];
+            return moments;
+        });
+    }
+
+    /// <summary>The steps since the sample that the block leaves from.</summary>
+    private int PositionAt(SolverStep step)
+    {
+        var startsAnew = step.IsLast && (step.To.Sigma == 0.0 || (LowerOrderFinal && step.Grid.Count % Order == 0));
+        var position = startsAnew ? 0 : Math.Min(step.Index % Order, step.History.Count);
+        return position > 0 && !new ExponentialStep(Form, step.History[position - 1].Evaluation.Level, step.To, Tau).HasMoments ? 0 : position;
+    }
+}

@@ -1,0 +1,91 @@
+using Diffusion.Core.Schedules;
+
+namespace Diffusion.Core.Samplers;
+
+/// <summary>
+/// The exact part of one step between two levels: the factor of x, the moments of the integral over the network's answer, and the noise.
+/// With tau = 0 it is the probability flow, with tau = 1 the reverse diffusion, and every tau
+/// samples the same distributions.
+/// </summary>
+/// <remarks>
+/// Source: Lu et al. 2022, "DPM-Solver", eq. 3.4, and "DPM-Solver++", eq. 8 and 19; Xue et al. 2023, "SA-Solver", eq. 14, for any tau.
+/// </remarks>
+internal readonly struct ExponentialStep
+{
+    private readonly NoiseLevel _from;
+    private readonly NoiseLevel _to;
+    private readonly bool _ofData;
+    private readonly double _kappa;
+
+    public ExponentialStep(SolverForm form, NoiseLevel from, NoiseLevel to, double tau = 0.0)
+    {
+        (_from, _to, _ofData, _kappa) = (from, to, form == SolverForm.Data, 1.0 + (tau * tau));
+        Length = Distance(from, to);
+        if (Length == 0.0)
+        {
+            // Two levels of one log-SNR differ by a scale at most.
+            Sample = from == to ? 1.0 : (to.Alpha + to.Sigma) / (from.Alpha + from.Sigma);
+            return;
+        }
+
+        var square = tau * tau;
+        Sample = _ofData ? to.Sigma / from.Sigma * (tau == 0.0 ? 1.0 : Math.Exp(-square * Length)) : to.Alpha / from.Alpha;
+        if (tau != 0.0)
+            Deviation = to.Sigma * (_ofData ? Math.Sqrt(-Grown(-2.0 * square * Length)) : tau * Math.Sqrt(Grown(2.0 * Length)));
+    }
+
+    /// <summary>h, by how much lambda grows; infinite from a level without signal, or to one without noise.</summary>
+    public double Length { get; }
+
+    /// <summary>The factor of x.</summary>
+    public double Sample { get; }
+
+    /// <summary>The standard deviation of the noise that is added.</summary>
+    public double Deviation { get; }
+
+    /// <summary>The factor of the integral: alpha' in the data form, -sigma' in the noise form.</summary>
+    public double Scale => _ofData ? _to.Alpha : -_to.Sigma;
+
+    /// <summary>1 + tau^2.</summary>
+    public double Kappa => _kappa;
+
+    /// <summary>The argument of the phi functions.</summary>
+    public double Exponent => _ofData ? -_kappa * Length : Length;
+
+    /// <summary>
+    /// True where the step leaves from a level at which x says nothing about what the form integrates, and has no formula but the
+    /// limit: x at the new level is made of x_0 and eps as they are.
+    /// </summary>
+    public bool IsSingular => Length != 0.0 && (_ofData ? _from.Sigma : _from.Alpha) == 0.0;
+
+    /// <summary>True where moments beyond the first are finite.</summary>
+    public bool HasMoments => double.IsFinite(Length) || (!_ofData && _from.Alpha > 0.0);
+
+    /// <summary>
+    /// The integral of <c>(lambda - lambda_from)^k</c> over the step, with its kernel: <c>scale (1 + tau^2) k! h^{k+1} phi_{k+1}(z)</c>.
+    /// Replacing the network's answer by a polynomial makes a step a sum of these.
+    /// </summary>
+    public double Moment(int k)
+    {
+        if (double.IsFinite(Length))
+            return Scale * _kappa * PhiFunction.Factorial(k) * Math.Pow(Length, k + 1) * PhiFunction.Of(k + 1, Exponent);
+        return _ofData
+            ? (k == 0 ? Scale : double.PositiveInfinity)
+            : -_kappa * PhiFunction.Factorial(k) * _to.Alpha * _from.Sigma / _from.Alpha;
+    }
+
+    /// <summary>The first n moments.</summary>
+    public double[] Moments(int count)
+    {
+        var moments = new double[count];
+        for (var k = 0; k < count; k++)
+            moments[k] = Moment(k);
+        return moments;
+    }
+
+    /// <summary>lambda' - lambda, 0 between equal levels even where both are infinite.</summary>
+    public static double Distance(NoiseLevel from, NoiseLevel to) => from.Lambda == to.Lambda ? 0.0 : to.Lambda - from.Lambda;
+
+    /// <summary>e^z - 1, without cancellation.</summary>
+    private static double Grown(double z) => double.IsFinite(z) ? z * PhiFunction.Of(1, z) : Math.Exp(z) - 1.0;
+}

@@ -1,0 +1,37 @@
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Samplers;
+
+/// <summary>
+/// Heun's method for the probability flow: an Euler step, then the mean of the slopes at both ends. The sampler of EDM.
+/// </summary>
+/// <remarks>
+/// <c>y' = y + (r' - r) (eps + eps') / 2</c> with y = x / alpha and r = sigma / alpha. Of second order, two calls of the network a step; one
+/// where the step leads to data without noise, or leaves from noise without data, which are Euler's steps.
+/// Source: Karras et al. 2022, Algorithms 1 and 2.
+/// </remarks>
+public sealed class HeunSolver : ISolver
+{
+    /// <summary>The method, with or without churn.</summary>
+    /// <param name="churn">Noise added before a step; none unless said otherwise.</param>
+    public HeunSolver(Churn? churn = null) => Churn = churn ?? Churn.None;
+
+    /// <summary>Noise added before a step.</summary>
+    public Churn Churn { get; }
+
+    /// <inheritdoc/>
+    public Tensor Step(SolverStep step)
+    {
+        ArgumentNullException.ThrowIfNull(step);
+        var to = step.To;
+        using var start = ChurnedStart.Of(step, Churn);
+        var x = RatioAlgebra.EulerTo(start.Evaluation, to);
+        if (to.Sigma == 0.0 || start.Level.Alpha == 0.0)
+            return x;
+
+        using var predicted = x;
+        using var end = step.Evaluate(predicted, RatioAlgebra.TargetTime(step), to);
+        var half = 0.5 * RatioAlgebra.Length(start.Level, to);
+        return predicted.add(end.Noise, alpha: half).add_(start.Evaluation.Noise, alpha: -half);
+    }
+}

@@ -1,0 +1,133 @@
+using Diffusion.Core.Schedules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Samplers;
+
+/// <summary>
+/// PNDM and iPNDM: Adams and Bashforth's formulas for equal steps, up to fourth order, over the network's last answers, and DDIM's step
+/// with what they give. Linear multistep, PLMS, is cheap but takes a start: none (Euler, as iPNDM), a second call at the end of the
+/// first step (PLMS of latent diffusion; a grid from <see cref="TimeGridExtensions.WithTrapezoidStart"/>), or three steps of Runge and
+/// Kutta (PRK; a grid from <see cref="TimeGridExtensions.WithRungeKuttaStart"/>).
+/// </summary>
+/// <remarks>
+/// Source: Liu et al. 2022, "Pseudo Numerical Methods for Diffusion Models on Manifolds", eq. 9, 11, 12, 13 and Algorithm 2; Zhang and
+/// Chen 2023, appendix H, for iPNDM. The last step has the order of the others, so that a step to data without noise does not return
+/// the last x_0, but what the extrapolated answer makes of it.
+/// </remarks>
+public sealed class PndmSolver : ISolver
+{
+    private const int Start = 12;
+    private readonly IPrediction _quantity;
+
+    /// <summary>A method of the family.</summary>
+    /// <param name="rungeKuttaStart">
+    /// True for a grid whose first twelve steps are three of Runge and Kutta's, from <see cref="TimeGridExtensions.WithRungeKuttaStart"/>.
+    /// </param>
+    /// <param name="quantity">What is extrapolated; eps unless said otherwise. diffusers extrapolates v where the network predicts it.</param>
+    public PndmSolver(bool rungeKuttaStart = false, IPrediction? quantity = null)
+        => (RungeKuttaStart, _quantity) = (rungeKuttaStart, quantity ?? Prediction.Epsilon);
+
+    /// <summary>True where the first twelve steps are three of Runge and Kutta's.</summary>
+    public bool RungeKuttaStart { get; }
+
+    /// <inheritdoc/>
+    public int HistoryLength => RungeKuttaStart ? Start : 4;
+
+    /// <inheritdoc/>
+    public void Validate(TimeGrid grid)
+    {
+        ArgumentNullException.ThrowIfNull(grid);
+        if (!RungeKuttaStart)
+            return;
+        var levels = grid.Levels;
+        for (var k = 0; k < Start; k += 4)
+        {
+            if (grid.Count < Start || levels[k + 1] != levels[k + 2] || levels[k + 3] != levels[k + 4])
+                throw new ArgumentException(
+                    $"A start by Runge and Kutta needs a grid made by {nameof(TimeGridExtensions.WithRungeKuttaStart)}, whose first twelve steps "
+                    + $"go to and fro, got {grid.Count} steps without.",
+                    nameof(grid));
+        }
+    }
+
+    /// <inheritdoc/>
+    public Tensor Step(SolverStep step)
+    {
+        ArgumentNullException.ThrowIfNull(step);
+        if (RungeKuttaStart && step.Index < Start)
+            return RungeKutta(step);
+        if (IsSecondCall(step))
+            return Move(step, step.History[0].Sample, step.History[0].Evaluation, [(0.5, step.Current), (0.5, step.History[0].Evaluation)]);
+        if (step.From == step.To)
+            return step.Sample.clone();
+
+        var answers = new List<Evaluation> { step.Current };
+        for (var i = 0; i < step.History.Count && answers.Count < 4; i++)
+        {
+            if (IsOnGrid(step.Grid, step.Index - 1 - i))
+                answers.Add(step.History[i].Evaluation);
+        }
+
+        double[] weights = answers.Count switch
+        {
+            1 => [1.0],
+            2 => [3.0 / 2.0, -1.0 / 2.0],
+            3 => [23.0 / 12.0, -16.0 / 12.0, 5.0 / 12.0],
+            _ => [55.0 / 24.0, -59.0 / 24.0, 37.0 / 24.0, -9.0 / 24.0],
+        };
+        return Move(step, step.Sample, step.Current, [.. weights.Zip(answers)]);
+    }
+
+    /// <summary>One of the four calls of a step of Runge and Kutta's, which all leave from the first sample.</summary>
+    private Tensor RungeKutta(SolverStep step)
+    {
+        var call = step.Index % 4;
+        if (call == 0)
+            return Move(step, step.Sample, step.Current, [(1.0, step.Current)]);
+        var start = step.History[call - 1];
+        return call < 3
+            ? Move(step, start.Sample, start.Evaluation, [(1.0, step.Current)])
+            : Move(
+                step,
+                start.Sample,
+                start.Evaluation,
+                [
+                    (1.0 / 6.0, step.Current),
+                    (1.0 / 3.0, step.History[0].Evaluation),
+                    (1.0 / 3.0, step.History[1].Evaluation),
+                    (1.0 / 6.0, start.Evaluation),
+                ]);
+    }
+
+    /// <summary>True for the second call of the first step, by which the trapezoid rule improves its end.</summary>
+    private static bool IsSecondCall(SolverStep step) => step.Index == 1 && step.History.Count == 1 && step.From == step.To;
+
+    /// <summary>True where a step was one of the evenly spaced ones, whose answers the formulas are over.</summary>
+    private bool IsOnGrid(TimeGrid grid, int index)
+        => RungeKuttaStart && index < Start ? index % 4 == 0 : grid.Levels[index] != grid.Levels[index + 1];
+
+    /// <summary>DDIM's step with the sum of several answers: x' = alpha' x_0 + sigma' eps, both read from it at the level it leaves from.</summary>
+    private Tensor Move(SolverStep step, Tensor x, Evaluation start, ReadOnlySpan<(double Weight, Evaluation Answer)> answers)
+    {
+        var (from, to) = (start.Level, step.To);
+        var (data, noise) = (_quantity.ToData(from, from), _quantity.ToNoise(from, from));
+        var (ofSample, ofSum) = ((to.Alpha * data.First) + (to.Sigma * noise.First), (to.Alpha * data.Second) + (to.Sigma * noise.Second));
+
+        // Without signal eps says nothing about x_0, and the two are taken as they are.
+        var isSingular = !double.IsFinite(ofSample + ofSum);
+        var terms = new List<(double, Tensor)>();
+        if (!isSingular)
+            terms.Add((ofSample, x));
+        foreach (var (weight, answer) in answers)
+        {
+            var target = isSingular ? new LinearPair(to.Alpha, to.Sigma) : _quantity.Target(answer.Level, answer.Level);
+            var factor = isSingular ? weight : ofSum * weight;
+            if (target.First != 0.0)
+                terms.Add((factor * target.First, answer.Data));
+            if (target.Second != 0.0)
+                terms.Add((factor * target.Second, answer.Noise));
+        }
+
+        return LinearCombination.Of(terms.ToArray());
+    }
+}

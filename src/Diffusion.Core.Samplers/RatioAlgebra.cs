@@ -1,0 +1,42 @@
+using Diffusion.Core.Schedules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Samplers;
+
+/// <summary>
+/// Steps in the coordinates of Karras et al. 2022: y = x / alpha over r = sigma / alpha, in which the probability flow is dy / dr = eps
+/// whatever alpha is. A solver written in them walks every process alike.
+/// </summary>
+internal static class RatioAlgebra
+{
+    /// <summary>
+    /// How an ancestral step to the ratio <paramref name="to"/> is split: without noise down to Down, then noise of deviation Up, with
+    /// <c>Up = eta r' sqrt(1 - (r' / r)^2)</c> and <c>Down^2 + Up^2 = r'^2</c>. The infinite ratio of a start without signal is allowed.
+    /// </summary>
+    public static (double Down, double Up) Ancestral(double from, double to, double eta)
+    {
+        if (eta == 0.0 || to >= from)
+            return (to, 0.0);
+        var quotient = to / from;
+        var up = Math.Min(to, eta * to * Math.Sqrt(1.0 - (quotient * quotient)));
+        return (Math.Sqrt((to - up) * (to + up)), up);
+    }
+
+    /// <summary>
+    /// <c>alpha' x_0 + sigma' eps</c>: Euler's step from where an evaluation was made. Needs no division by alpha, so that it also leaves
+    /// from a level without signal, and none by sigma, so that it gives x_0 itself where there is no noise.
+    /// </summary>
+    public static Tensor EulerTo(Evaluation evaluation, NoiseLevel to)
+        => to.Sigma == 0.0 ? evaluation.Data.mul(to.Alpha) : new LinearPair(to.Alpha, to.Sigma).Apply(evaluation.Data, evaluation.Noise);
+
+    /// <summary><c>alpha' (x / alpha + (r' - r) slope)</c>: a step from x along a slope that was found elsewhere; alpha must not be 0.</summary>
+    public static Tensor Along(Tensor x, NoiseLevel from, Tensor slope, NoiseLevel to)
+        => new LinearPair(to.Alpha / from.Alpha, Length(from, to)).Apply(x, slope);
+
+    /// <summary><c>alpha' (r' - r)</c>, by how much a slope counts in x; alpha must not be 0.</summary>
+    public static double Length(NoiseLevel from, NoiseLevel to) => to.Sigma - (to.Alpha * from.Ratio);
+
+    /// <summary>The time that the network is told at the level a step leads to: that of the grid, or of the schedule after its end.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The schedule does not reach the final level of the grid.</exception>
+    public static double TargetTime(SolverStep step) => step.IsLast ? step.At(step.To.Lambda).Time : step.Grid.Times[step.Index + 1];
+}

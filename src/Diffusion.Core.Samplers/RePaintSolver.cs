@@ -1,0 +1,93 @@
+using Diffusion.Core.Schedules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Samplers;
+
+/// <summary>
+/// Inpainting without training: after each step the known part of an image is put back, noised to the level just reached. On a grid
+/// from <see cref="Resampled"/> the trajectory also goes back up, so that the two parts come to fit each other.
+/// </summary>
+/// <remarks>Source: Lugmayr et al. 2022, "RePaint: Inpainting using Denoising Diffusion Probabilistic Models", Algorithm 1.</remarks>
+public sealed class RePaintSolver : ISolver
+{
+    private readonly ISolver _solver;
+    private readonly Tensor _known;
+    private readonly Tensor _mask;
+
+    /// <summary>Inpainting by a one-step method.</summary>
+    /// <param name="solver">The method for the unknown part; <see cref="AncestralSolver"/> in the paper.</param>
+    /// <param name="known">[B, ...] the image, of which only the known part is read; not disposed.</param>
+    /// <param name="mask">The shape of <paramref name="known"/>: 1 where the image is known, 0 where it is to be made; not disposed.</param>
+    /// <exception cref="ArgumentException">The shapes or types differ, or the method reads its history.</exception>
+    public RePaintSolver(ISolver solver, Tensor known, Tensor mask)
+    {
+        ArgumentNullException.ThrowIfNull(solver);
+        Guard.SameShape(known, mask);
+        Guard.SameType(known, mask);
+        Guard.Floating(known);
+        if (solver.HistoryLength > 0)
+            throw new ArgumentException($"Inpainting changes the sample after each step, which {solver.GetType().Name} would not know of: it reads its history.", nameof(solver));
+        (_solver, _known, _mask) = (solver, known, mask);
+    }
+
+    /// <summary>
+    /// A grid that goes over parts of itself again: every <paramref name="jump"/> steps it goes back up as many, and down again, until each
+    /// part has been walked <paramref name="repeats"/> times.
+    /// </summary>
+    /// <param name="grid">The grid.</param>
+    /// <param name="jump">j, the steps of a part; 10 in the paper.</param>
+    /// <param name="repeats">r, at least 1, for no going back; 10 in the paper.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A number is less than 1.</exception>
+    public static TimeGrid Resampled(TimeGrid grid, int jump = 10, int repeats = 10)
+    {
+        ArgumentNullException.ThrowIfNull(grid);
+        Guard.InRange(jump, 1, int.MaxValue);
+        Guard.InRange(repeats, 1, int.MaxValue);
+        var (times, levels) = (new List<double>(), new List<NoiseLevel>());
+        for (var first = 0; first < grid.Count; first += jump)
+        {
+            var end = Math.Min(first + jump, grid.Count);
+            for (var repeat = 0; repeat < repeats; repeat++)
+            {
+                if (repeat > 0)
+                {
+                    // The way up: from the level at the end of the part to that at its start, in one draw.
+                    times.Add(grid.Times[end - 1]);
+                    levels.Add(grid.Levels[end]);
+                }
+
+                for (var k = first; k < end; k++)
+                {
+                    times.Add(grid.Times[k]);
+                    levels.Add(grid.Levels[k]);
+                }
+            }
+        }
+
+        levels.Add(grid.Levels[grid.Count]);
+        return new TimeGrid(grid.Schedule, [.. times], [.. levels]);
+    }
+
+    /// <inheritdoc/>
+    public void Validate(TimeGrid grid) => _solver.Validate(grid);
+
+    /// <inheritdoc/>
+    /// <exception cref="ArgumentException">The samples do not have the shape of the image.</exception>
+    public Tensor Step(SolverStep step)
+    {
+        ArgumentNullException.ThrowIfNull(step);
+        Guard.SameShape(_known, step.Sample, "the known image", "the samples");
+        using var scope = NewDisposeScope();
+        var (from, to) = (step.From, step.To);
+        if (to.Ratio > from.Ratio)
+        {
+            using var rise = step.DrawNoise();
+            return GaussianTransition.Forward(to, from).Apply(step.Sample, rise).MoveToOuterDisposeScope();
+        }
+
+        using var made = _solver.Step(step);
+        using var noise = to.Sigma == 0.0 ? zeros_like(made) : step.DrawNoise();
+        var known = new LinearPair(to.Alpha, to.Sigma).Apply(_known.to(made.dtype, made.device), noise);
+        return made.lerp(known, _mask.to(made.dtype, made.device)).MoveToOuterDisposeScope();
+    }
+}

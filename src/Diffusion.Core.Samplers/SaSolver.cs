@@ -1,0 +1,114 @@
+using Diffusion.Core.Schedules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Samplers;
+
+/// <summary>
+/// SA-Solver: stochastic Adams methods, a predictor and a corrector, for the family of reverse processes that tau chooses from at each
+/// time: 0 for the probability flow, 1 for the reverse diffusion. One call of the network a step.
+/// </summary>
+/// <remarks>
+/// Source: Xue et al. 2023, "SA-Solver: Stochastic Adams Solver for Fast Sampling of Diffusion Models", eq. 14, 17 and 20, Algorithm 1.
+/// Integrals of the interpolating polynomials are exact but for the second order methods in the data form, whose slope has the weight
+/// <c>(1 + tau^2) h / 2</c>, as in the authors' program. A step draws whether or not its tau is 0, so that the draws of other steps do
+/// not depend on tau.
+/// </remarks>
+public sealed class SaSolver : ISolver
+{
+    private readonly Func<double, NoiseLevel, double> _tau;
+
+    /// <summary>A method of the family.</summary>
+    /// <param name="predictorOrder">1 to 4.</param>
+    /// <param name="correctorOrder">0 for none, to 4; how many answers it uses, the newest included.</param>
+    /// <param name="tau">Of the time the network is told and the level there, for the step that leaves from it; <see cref="MiddleTau"/> unless said otherwise.</param>
+    /// <param name="form"><see cref="SolverForm.Data"/> unless said otherwise.</param>
+    /// <param name="lowerOrderFinal">True to lower the orders towards the end, to 1 and 2 in the last step.</param>
+    /// <exception cref="ArgumentOutOfRangeException">An order lies outside its range.</exception>
+    public SaSolver(
+        int predictorOrder = 2,
+        int correctorOrder = 2,
+        Func<double, NoiseLevel, double>? tau = null,
+        SolverForm? form = null,
+        bool lowerOrderFinal = true)
+    {
+        PredictorOrder = Guard.InRange(predictorOrder, 1, 4);
+        CorrectorOrder = Guard.InRange(correctorOrder, 0, 4);
+        Form = form ?? SolverForm.Data;
+        (_tau, LowerOrderFinal) = (tau ?? MiddleTau, lowerOrderFinal);
+    }
+
+    /// <summary>1 from index 200 to index 800 of a schedule of 1,000 steps, otherwise 0: the choice of diffusers.</summary>
+    public static Func<double, NoiseLevel, double> MiddleTau { get; } = (time, _) => time is >= 200.0 and <= 800.0 ? 1.0 : 0.0;
+
+    /// <summary>The order of the predictor once there is history.</summary>
+    public int PredictorOrder { get; }
+
+    /// <summary>The order of the corrector once there is history; 0 for none.</summary>
+    public int CorrectorOrder { get; }
+
+    /// <summary>What is integrated.</summary>
+    public SolverForm Form { get; }
+
+    /// <summary>True where the orders fall towards the end.</summary>
+    public bool LowerOrderFinal { get; }
+
+    /// <inheritdoc/>
+    public int HistoryLength => Math.Max(PredictorOrder, CorrectorOrder - 1);
+
+    /// <inheritdoc/>
+    public void Validate(TimeGrid grid) => Form.Validate(grid, stochastic: true);
+
+    /// <inheritdoc/>
+    public Tensor Step(SolverStep step)
+    {
+        ArgumentNullException.ThrowIfNull(step);
+        var corrected = Corrected(step);
+        if (corrected is not null)
+            step.DepartFrom(corrected);
+        var move = new ExponentialStep(Form, step.From, step.To, TauAt(step.Time, step.From));
+        var past = move.HasMoments ? OrderAt(PredictorOrder, step.Index, step.Grid.Count) - 1 : 0;
+        if (move.Deviation == 0.0)
+            step.DrawNoise().Dispose();
+        return ExponentialNodes.Of(Form, step.Current, step.History, 0, past)
+            .Advance(step, move, corrected ?? step.Sample, step.Current, Moments);
+    }
+
+    /// <summary>The sample, less what the predictor made of the last step, plus what the corrector does; its noise stays.</summary>
+    private Tensor? Corrected(SolverStep step)
+    {
+        if (step.History.Count == 0 || CorrectorOrder == 0)
+            return null;
+        var start = step.History[0].Evaluation;
+        var move = new ExponentialStep(Form, start.Level, step.From, TauAt(start.Time, start.Level));
+        if (!double.IsFinite(move.Length) || move.Length == 0.0)
+            return null;
+        var (index, count) = (step.Index - 1, step.Grid.Count);
+        var predicted = ExponentialNodes.Of(Form, start, step.History, 1, OrderAt(PredictorOrder, index, count) - 1);
+        var corrected = new ExponentialNodes(Form, start.Level);
+        corrected.Add(step.Current);
+        var order = OrderAt(CorrectorOrder, index - 1, count);
+        if (order > 1)
+            corrected.Add(start);
+        for (var i = 1; i < Math.Min(order - 1, step.History.Count); i++)
+            corrected.Add(step.History[i].Evaluation);
+        return predicted.Replace(step.Sample, move, corrected, Moments);
+    }
+
+    private double TauAt(double time, NoiseLevel level)
+    {
+        var tau = _tau(time, level);
+        return tau >= 0.0 && double.IsFinite(tau)
+            ? tau
+            : throw new ArgumentOutOfRangeException(nameof(time), tau, $"tau must be finite and at least 0, got {tau} at time {time}.");
+    }
+
+    private int OrderAt(int order, int index, int count) => LowerOrderFinal ? Math.Min(order, count - index) : order;
+
+    private double[] Moments(ExponentialStep move, int count)
+    {
+        var moments = move.Moments(count);
+        if (count == 2 && Form == SolverForm.Data)
+            moments[1] = 0.5 * move.Kappa * move.Scale * move.Length * move.Length;
+        return moments;
+    }
+}

@@ -1,0 +1,97 @@
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Samplers;
+
+/// <summary>
+/// UniPC: a multistep predictor, and a corrector that uses the answer at the predicted point twice, once to improve that point and once
+/// to leave from it. One call of the network a step, and one order more than the predictor alone.
+/// </summary>
+/// <remarks>
+/// Source: Zhao et al. 2023, "UniPC: A Unified Predictor-Corrector Framework", Algorithms 1 and 2 and appendix A. With three points or more
+/// the weights follow from the moment conditions alone; with two, they are <c>B(h) / 2</c>, which is all that B decides.
+/// The last prediction is not corrected, since that would cost a call. An infinite step, from a level without signal or to one without
+/// noise, is of first order and left uncorrected, so that it is finite for every B.
+/// </remarks>
+public sealed class UniPcSolver : ISolver
+{
+    private readonly Func<double, double> _b;
+    private readonly Func<int, bool>? _corrects;
+
+    /// <summary>A method of the family; UniPC-2 with B2 unless said otherwise.</summary>
+    /// <param name="order">p, 1 to 4.</param>
+    /// <param name="form"><see cref="SolverForm.Data"/> unless said otherwise.</param>
+    /// <param name="b">
+    /// B(z) of the paper, with B(z) = z + O(z^2): <see cref="Bh1"/>, <see cref="Bh2"/>, the default, or one's own. z is h in the noise
+    /// form and -h in the data form.
+    /// </param>
+    /// <param name="corrects">Whether the end of step k, 0..N-2, is corrected; all are unless said otherwise.</param>
+    /// <param name="lowerOrderFinal">True to lower the order towards the end, to 1 in the last step.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The order lies outside its range.</exception>
+    public UniPcSolver(
+        int order = 2, SolverForm? form = null, Func<double, double>? b = null, Func<int, bool>? corrects = null, bool lowerOrderFinal = true)
+    {
+        Order = Guard.InRange(order, 1, 4);
+        Form = form ?? SolverForm.Data;
+        (_b, _corrects, LowerOrderFinal) = (b ?? Bh2, corrects, lowerOrderFinal);
+    }
+
+    /// <summary>B1(z) = z.</summary>
+    public static Func<double, double> Bh1 { get; } = z => z;
+
+    /// <summary>B2(z) = e^z - 1.</summary>
+    public static Func<double, double> Bh2 { get; } = z => z * PhiFunction.Of(1, z);
+
+    /// <summary>p, 1 to 4; the corrector has one order more.</summary>
+    public int Order { get; }
+
+    /// <summary>What is integrated.</summary>
+    public SolverForm Form { get; }
+
+    /// <summary>True where the order falls towards the end.</summary>
+    public bool LowerOrderFinal { get; }
+
+    /// <inheritdoc/>
+    public int HistoryLength => Order;
+
+    /// <inheritdoc/>
+    public void Validate(TimeGrid grid) => Form.Validate(grid, stochastic: false);
+
+    /// <inheritdoc/>
+    public Tensor Step(SolverStep step)
+    {
+        ArgumentNullException.ThrowIfNull(step);
+        var corrected = Corrected(step);
+        if (corrected is not null)
+            step.DepartFrom(corrected);
+        var move = new ExponentialStep(Form, step.From, step.To);
+        var past = move.HasMoments ? OrderAt(step.Index, step.Grid.Count) - 1 : 0;
+        return ExponentialNodes.Of(Form, step.Current, step.History, 0, past)
+            .Advance(step, move, corrected ?? step.Sample, step.Current, Moments);
+    }
+
+    /// <summary>The sample, less what the predictor made of the last step, plus what the corrector does; null where it stays.</summary>
+    private Tensor? Corrected(SolverStep step)
+    {
+        if (step.History.Count == 0 || !(_corrects?.Invoke(step.Index - 1) ?? true))
+            return null;
+        var start = step.History[0].Evaluation;
+        var move = new ExponentialStep(Form, start.Level, step.From);
+        if (!double.IsFinite(move.Length) || move.Length == 0.0)
+            return null;
+        var past = OrderAt(step.Index - 1, step.Grid.Count) - 1;
+        var predicted = ExponentialNodes.Of(Form, start, step.History, 1, past);
+        var corrected = ExponentialNodes.Of(Form, start, step.History, 1, past);
+        corrected.Add(step.Current);
+        return predicted.Replace(step.Sample, move, corrected, Moments);
+    }
+
+    private int OrderAt(int index, int count) => LowerOrderFinal ? Math.Min(Order, count - index) : Order;
+
+    private double[] Moments(ExponentialStep move, int count)
+    {
+        var moments = move.Moments(count);
+        if (count == 2)
+            moments[1] = 0.5 * move.Length * move.Length * move.Scale * (move.Exponent == 0.0 ? 1.0 : _b(move.Exponent) / move.Exponent);
+        return moments;
+    }
+}

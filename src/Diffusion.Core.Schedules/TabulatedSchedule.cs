@@ -1,0 +1,48 @@
+using MathNet.Numerics.Interpolation;
+
+namespace Diffusion.Core.Schedules;
+
+/// <summary>
+/// A variance preserving schedule given by its log-SNR at a few times, with a smooth curve between them that falls wherever the points
+/// do: a monotone cubic (PCHIP; Fritsch and Carlson 1980). Times run from the first point to the last.
+/// </summary>
+public sealed class TabulatedSchedule : INoiseSchedule
+{
+    private readonly CubicSpline _logSnr;
+
+    /// <summary>The schedule through some points.</summary>
+    /// <param name="times">Rising, at least three.</param>
+    /// <param name="logSnrs">log(alpha^2 / sigma^2) in nats at each of them, falling.</param>
+    /// <exception cref="ArgumentException">There are fewer than three points, they do not pair up, or they are not finite and in order.</exception>
+    public TabulatedSchedule(ReadOnlySpan<double> times, ReadOnlySpan<double> logSnrs)
+    {
+        if (times.Length < 3 || times.Length != logSnrs.Length)
+            throw new ArgumentException(
+                $"There must be at least three points, with as many times as log-SNRs, got {times.Length} and {logSnrs.Length}.",
+                nameof(times));
+        for (var i = 0; i < times.Length; i++)
+        {
+            if (!double.IsFinite(times[i]) || (i > 0 && times[i] <= times[i - 1]))
+                throw new ArgumentException($"The times must be finite and rise, got times[{i}] = {times[i]:R}.", nameof(times));
+            if (!double.IsFinite(logSnrs[i]) || (i > 0 && logSnrs[i] >= logSnrs[i - 1]))
+                throw new ArgumentException($"The log-SNRs must be finite and fall, got logSnrs[{i}] = {logSnrs[i]:R}.", nameof(logSnrs));
+        }
+
+        (MinTime, MaxTime) = (times[0], times[^1]);
+        _logSnr = CubicSpline.InterpolatePchipSorted(times.ToArray(), logSnrs.ToArray());
+        LogSnrSearch.RequireFalling(this, nameof(logSnrs));
+    }
+
+    /// <inheritdoc/>
+    public double MinTime { get; }
+
+    /// <inheritdoc/>
+    public double MaxTime { get; }
+
+    /// <inheritdoc/>
+    public NoiseLevel LevelAt(double t)
+    {
+        Guard.InRange(t, MinTime, MaxTime);
+        return NoiseLevel.FromLogSnr(_logSnr.Interpolate(t));
+    }
+}

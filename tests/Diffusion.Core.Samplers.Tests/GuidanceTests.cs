@@ -1,0 +1,238 @@
+using Diffusion.Core.Models;
+using Diffusion.Core.Samplers.Tests.Support;
+using Diffusion.Core.Schedules;
+using Diffusion.Core.Testing;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Samplers.Tests;
+
+public class GuidanceTests
+{
+    private const long None = 9;
+    private static readonly double[] _x = [0.3, -1.2, 0.7, 2.0, -0.4, 0.9];
+
+    [Fact]
+    public void Scale_1_is_the_conditional_network_and_scale_0_the_unconditional_one_each_with_one_call()
+    {
+        using var x = Samples();
+        using var t = tensor(new long[] { 5, 5 });
+        using var condition = Condition.OfLabels([1, 2]);
+        foreach (var (scale, label) in new[] { (1.0, 1L), (0.0, None) })
+        {
+            var network = Labelled();
+            using var answer = Guidance.ClassifierFree(network, scale, None).Predict(x, t, condition);
+            using var told = label == None ? Condition.OfLabels([None, None]) : Condition.OfLabels([1, 2]);
+            using var expected = Labelled().Predict(x, t, told);
+
+            answer.ShouldBeIdentical(expected, $"scale {scale}");
+            network.Calls.Should().Be(1);
+        }
+    }
+
+    [Theory]
+    [InlineData(-1.0)]
+    [InlineData(0.5)]
+    [InlineData(3.0)]
+    [InlineData(7.5)]
+    public void Guidance_goes_from_the_unconditional_answer_by_scale_times_the_difference(double scale)
+    {
+        using var x = Samples();
+        using var t = tensor(new long[] { 5, 5 });
+        using var condition = Condition.OfLabels([1, 2]);
+        using var none = Condition.OfLabels([None, None]);
+        using var strong = Labelled().Predict(x, t, condition);
+        using var weak = Labelled().Predict(x, t, none);
+
+        using var answer = Guidance.ClassifierFree(Labelled(), scale, None).Predict(x, t, condition);
+
+        var (a, s, w) = (answer.Values(), strong.Values(), weak.Values());
+        for (var i = 0; i < a.Length; i++)
+            a[i].Should().BeApproximately(w[i] + (scale * (s[i] - w[i])), 1e-12);
+    }
+
+    [Fact]
+    public void Rescaled_guidance_has_the_standard_deviation_of_the_conditional_answer()
+    {
+        using var x = Samples();
+        using var t = tensor(new long[] { 5, 5 });
+        using var condition = Condition.OfLabels([1, 2]);
+        using var strong = Labelled().Predict(x, t, condition);
+        using var plain = Guidance.ClassifierFree(Labelled(), 4.0, None).Predict(x, t, condition);
+        using var whole = Guidance.ClassifierFree(Labelled(), 4.0, None, new() { Rescale = 1.0 }).Predict(x, t, condition);
+        using var half = Guidance.ClassifierFree(Labelled(), 4.0, None, new() { Rescale = 0.5 }).Predict(x, t, condition);
+
+        for (var row = 0; row < 2; row++)
+        {
+            Deviation(whole, row).Should().BeApproximately(Deviation(strong, row), 1e-12);
+            Deviation(plain, row).Should().NotBeApproximately(Deviation(strong, row), 0.1);
+        }
+
+        var (p, w, h) = (plain.Values(), whole.Values(), half.Values());
+        for (var i = 0; i < p.Length; i++)
+            h[i].Should().BeApproximately(0.5 * (p[i] + w[i]), 1e-12);
+    }
+
+    [Fact]
+    public void Outside_its_interval_guidance_leaves_the_conditional_network_alone_and_saves_the_other_call()
+    {
+        using var x = Samples();
+        using var condition = Condition.OfLabels([1, 2]);
+        var options = new GuidanceOptions { MinTime = 3, MaxTime = 6 };
+        foreach (var time in new long[] { 2, 3, 6, 7 })
+        {
+            var network = Labelled();
+            using var t = tensor(new[] { time, time });
+            using var answer = Guidance.ClassifierFree(network, 4.0, None, options).Predict(x, t, condition);
+            using var expected = time is 3 or 6
+                ? Guidance.ClassifierFree(Labelled(), 4.0, None).Predict(x, t, condition)
+                : Labelled().Predict(x, t, condition);
+            answer.ShouldBeIdentical(expected, $"time {time}");
+            network.Calls.Should().Be(time is 3 or 6 ? 2 : 1);
+        }
+
+        using var mixed = tensor(new long[] { 2, 5 });
+        using var both = Guidance.ClassifierFree(Labelled(), 4.0, None, options).Predict(x, mixed, condition);
+        using var guided = Guidance.ClassifierFree(Labelled(), 4.0, None).Predict(x, mixed, condition);
+        using var alone = Labelled().Predict(x, mixed, condition);
+        both.Values()[..3].Should().Equal(alone.Values()[..3]);
+        both.Values()[3..].Should().Equal(guided.Values()[3..]);
+    }
+
+    [Fact]
+    public void Zero_star_scales_the_unconditional_answer_to_its_projection_and_is_zero_above_its_time()
+    {
+        using var x = Samples();
+        using var t = tensor(new long[] { 5, 5 });
+        using var condition = Condition.OfLabels([1, 2]);
+        using var none = Condition.OfLabels([None, None]);
+        using var strong = Labelled().Predict(x, t, condition);
+        using var weak = Labelled().Predict(x, t, none);
+        var (s, w) = (strong.Values(), weak.Values());
+
+        using var answer = Guidance.ClassifierFree(Labelled(), 3.0, None, new() { ZeroStar = true }).Predict(x, t, condition);
+        using var zero = Guidance.ClassifierFree(Labelled(), 3.0, None, new() { ZeroStar = true, ZeroAbove = 4 }).Predict(x, t, condition);
+
+        zero.Values().Should().AllBeEquivalentTo(0.0);
+        var a = answer.Values();
+        for (var row = 0; row < 2; row++)
+        {
+            var (dot, square) = (0.0, 0.0);
+            for (var i = 3 * row; i < (3 * row) + 3; i++)
+                (dot, square) = (dot + (s[i] * w[i]), square + (w[i] * w[i]));
+            for (var i = 3 * row; i < (3 * row) + 3; i++)
+            {
+                var scaled = dot / square * w[i];
+                a[i].Should().BeApproximately(scaled + (3.0 * (s[i] - scaled)), 1e-12);
+            }
+        }
+    }
+
+    /// <summary>
+    /// Classes that are two Gaussians: the exact network of the mixture, guided with scale 1 by the exact classifier, is the exact network
+    /// of the class, in every form of prediction.
+    /// </summary>
+    [Theory]
+    [InlineData("epsilon")]
+    [InlineData("data")]
+    [InlineData("velocity")]
+    [InlineData("previous mean")]
+    public void The_exact_classifier_makes_the_exact_conditional_network(string name)
+    {
+        var prediction = Combinations.Predictions[name];
+        var schedule = DiscreteSchedule.Linear(50, 2e-3, 0.3);
+        double[] means = [-0.8, 0.9];
+        const double Spread = 0.4;
+        var mixture = new ExactDenoiser(schedule, Mixed, prediction);
+        var conditional = new ExactDenoiser(schedule, ExactDenoiser.Gaussian(means[1], Spread), prediction);
+        using var guided = Guidance.Classifier(mixture, schedule, LogProbability, 1.0, prediction);
+        foreach (var time in new long[] { 0, 7, 30, 49 })
+        {
+            using var x = tensor(_x).reshape(6, 1);
+            using var t = full([6], time, dtype: ScalarType.Int64);
+            using var answer = guided.Predict(x, t);
+            using var expected = conditional.Predict(x, t);
+            answer.ShouldBeClose(expected, 1e-9, $"t = {time}");
+        }
+
+        using var off = Guidance.Classifier(mixture, schedule, LogProbability, 0.0, prediction);
+        using var given = tensor(_x).reshape(6, 1);
+        using var five = full([6], 5L, dtype: ScalarType.Int64);
+        using var unguided = off.Predict(given, five);
+        using var plain = mixture.Predict(given, five);
+        unguided.ShouldBeIdentical(plain, "scale 0");
+
+        double Mixed(double x, NoiseLevel level)
+        {
+            var spread = Math.Pow(level.Alpha * Spread, 2) + Math.Pow(level.Sigma, 2);
+            var odds = Math.Exp((Math.Pow(x - (level.Alpha * means[0]), 2) - Math.Pow(x - (level.Alpha * means[1]), 2)) / (2.0 * spread));
+            var second = odds / (1.0 + odds);
+            return ((1.0 - second) * ExactDenoiser.Gaussian(means[0], Spread)(x, level)) + (second * ExactDenoiser.Gaussian(means[1], Spread)(x, level));
+        }
+
+        Tensor LogProbability(Tensor x, Tensor t, Condition? condition)
+        {
+            var level = schedule.LevelAt(t.Values()[0]);
+            var spread = Math.Pow(level.Alpha * Spread, 2) + Math.Pow(level.Sigma, 2);
+            var first = x.sub(level.Alpha * means[0]).square().div(-2.0 * spread);
+            var second = x.sub(level.Alpha * means[1]).square().div(-2.0 * spread);
+            return second.sub(first).sigmoid().log().reshape(x.shape[0]);
+        }
+    }
+
+    [Fact]
+    public void Autoguidance_leads_away_from_the_worse_network()
+    {
+        using var x = Samples();
+        using var t = tensor(new long[] { 5, 5 });
+        using var answer = Guidance.Auto(new FunctionDenoiser(v => v.mul(2.0)), new FunctionDenoiser(v => v.mul(1.5)), 3.0).Predict(x, t);
+        using var expected = x.mul(1.5 + (3.0 * 0.5));
+        answer.ShouldBeClose(expected, 1e-12, "2x led away from 1.5x");
+    }
+
+    [Fact]
+    public void Guidance_opens_and_closes_inference_and_leaves_no_tensor_behind()
+    {
+        var (strong, weak) = (Labelled(), Labelled());
+        var guided = new GuidedDenoiser(strong, weak, 3.0, new() { Rescale = 0.7, ZeroStar = true, MinTime = 2, ZeroAbove = 900 });
+        using var condition = Condition.OfLabels([1, 2]);
+        var sampler = new DdimSampler(DiscreteSchedule.Linear(), 5);
+        LiveTensors.Change(() =>
+        {
+            using var sample = sampler.Sample(guided, [2, 3], 0, condition, cancellationToken: TestContext.Current.CancellationToken);
+        }).Should().Be(0);
+        (strong.Begun, strong.Ended, weak.Begun, weak.Ended).Should().Be((1, 1, 1, 1));
+        strong.Misused.Should().BeFalse();
+    }
+
+    [Fact]
+    public void Bad_arguments_are_refused()
+    {
+        var network = new FunctionDenoiser(v => v.mul(0.5));
+        using var x = Samples();
+        using var t = tensor(new long[] { 5, 5 });
+        ((Action)(() => Guidance.ClassifierFree(network, double.NaN, None))).Should().Throw<ArgumentOutOfRangeException>();
+        ((Action)(() => Guidance.ClassifierFree(network, 2.0, None, new() { Rescale = 1.5 }))).Should().Throw<ArgumentOutOfRangeException>();
+        ((Action)(() => Guidance.ClassifierFree(network, 2.0, None, new() { MinTime = 5, MaxTime = 4 }))).Should().Throw<ArgumentException>();
+        ((Action)(() => Guidance.ClassifierFree(network, 2.0, None).Predict(x, t))).Should().Throw<ArgumentException>().WithMessage("*labels*");
+        ((Action)(() => Guidance.Classifier(network, DiscreteSchedule.Linear(), (v, _, _) => v, 1.0, Prediction.Edm()))).Should().Throw<ArgumentException>();
+        using var guided = Guidance.Classifier(network, DiscreteSchedule.Linear(), (v, _, _) => v.sum());
+        using var condition = Condition.OfLabels([1, 2]);
+        ((Action)(() => guided.Predict(x, t, condition))).Should().Throw<ArgumentException>().WithMessage("*log-probabilities*[2]*");
+    }
+
+    private static Tensor Samples() => tensor(_x).reshape(2, 3).clone();
+
+    /// <summary>A network whose answer depends on x and on the label, not linearly.</summary>
+    private static FunctionDenoiser Labelled() => new((x, _, condition) =>
+    {
+        using var scope = NewDisposeScope();
+        var label = condition!.Labels!.to(x.dtype).unsqueeze(1);
+        return x.mul(label.mul(0.1).add(1.0)).add(x.mul(label).sin()).MoveToOuterDisposeScope();
+    });
+
+    private static double Deviation(Tensor values, int row)
+    {
+        var v = values.Values()[(3 * row)..((3 * row) + 3)];
+        return Math.Sqrt(v.Select(value => Math.Pow(value - v.Average(), 2)).Average());
+    }
+}
