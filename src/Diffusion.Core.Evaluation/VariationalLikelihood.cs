@@ -93,7 +93,9 @@ public sealed class VariationalLikelihood(
         var t = full([x0.shape[0]], (long)index, dtype: ScalarType.Int64, device: x0.device);
         var eps = noise?.Invoke(index, x0) ?? SeededDraws.Normal(x0, request, index);
         var xt = Bound.Process.Sample(x0, t, eps);
-        using var output = denoiser.Predict(xt, t, request.Condition);
+        using var input = Bound.Process.NetworkInput(Bound.Reverse.Prediction, xt, t);
+        using var time = Bound.Process.NetworkTimes(t);
+        using var output = denoiser.Predict(input, time, request.Condition);
         using var transition = Bound.Reverse.Transition(xt, t, output);
         Tensor[] result =
         [
