@@ -32,6 +32,7 @@ public static class DiffusersScheduler
         new DpmInverseMapping(),
         new DpmMultistepMapping(),
         new DpmSinglestepMapping(),
+        new EdmDpmMapping(),
         new IpndmMapping(),
         new PndmMapping(),
         new SaMapping(),

@@ -1,4 +1,5 @@
 using Diffusion.Core.Samplers;
+using Diffusion.Core.Schedules;
 
 namespace Diffusion.Core.Interop;
 
@@ -73,6 +74,39 @@ internal static class DpmFamily
     private static TimeGrid Ending(SchedulerConfig config, SchedulerCall call, Func<double, double, double> minimum)
     {
         var trained = new TrainedGrid(config);
-        return trained.Whole(call, last => minimum(trained.LeastRatio, last));
+        return config.Flag("use_flow_sigmas", false)
+            ? StraightLine(config, call, last => minimum(trained.LeastRatio, last))
+            : trained.Whole(call, last => minimum(trained.LeastRatio, last));
     }
+
+    /// <summary>
+    /// A grid on the straight line of flow matching: N + 1 levels from 1 - 1/T to 0, shifted, the last one put aside. The network is told whole
+    /// times.
+    /// </summary>
+    private static TimeGrid StraightLine(SchedulerConfig config, SchedulerCall call, Func<double, double> last)
+    {
+        if (call.Timesteps is not null || call.Sigmas is not null)
+            throw new NotSupportedException($"{config.ClassName} with use_flow_sigmas takes a number of steps, not times or sigmas of one's own.");
+        var (count, total) = (call.Count(), TrainedSchedule.Steps(config));
+        var shift = Shift(config, call);
+        var sigmas = new double[count];
+        for (var k = 0; k < count; k++)
+            sigmas[k] = shift.Apply((1.0 - (1.0 / total)) * (count - k) / count);
+        return Line(total, sigmas, last(sigmas[^1]));
+    }
+
+    /// <summary>How the levels of the straight line are moved: by mu where it is given, otherwise by <c>flow_shift</c>.</summary>
+    public static FlowShift Shift(SchedulerConfig config, SchedulerCall call)
+        => config.Flag("use_dynamic_shifting", false) && call.Mu is { } mu
+            ? FlowShift.Exponential(mu)
+            : FlowShift.Static(config.Number("flow_shift", 1.0));
+
+    /// <summary>The grid of sigmas on the straight line.</summary>
+    public static TimeGrid Line(int total, double[] sigmas, double last)
+        => new(
+            new StraightLineSchedule(total),
+            Array.ConvertAll(sigmas, sigma => Math.Floor(sigma * total)),
+            [.. sigmas.Select(Level), Level(last)]);
+
+    private static NoiseLevel Level(double sigma) => new(1.0 - sigma, sigma);
 }

@@ -77,7 +77,7 @@ internal sealed class TrainedGrid
             times = Array.ConvertAll(ratios, TimeOf);
             var rounds = (_config.Flag("use_karras_sigmas", false) || _config.Flag("use_lu_lambdas", false))
                 && (_config.Text("beta_schedule", "linear") != "squaredcos_cap_v2" || !_config.ClassName.StartsWith("DPMSolverMultistep", StringComparison.Ordinal));
-            times = Array.ConvertAll(times, time => rounds ? Math.Round(time) : Math.Floor(time));
+            times = Array.ConvertAll(times, time => rounds ? Math.Round(time) : Cut(time));
         }
 
         return Build(times, ratios, last(ratios[^1]));
@@ -137,6 +137,22 @@ internal sealed class TrainedGrid
         if (_config.Flag("use_exponential_sigmas", false) || _config.Flag("use_lu_lambdas", false))
             return RatioSpacing.Exponential().Ratios(count, min, max);
         return _config.Flag("use_beta_sigmas", false) ? RatioSpacing.Beta().Ratios(count, min, max) : null;
+    }
+
+    /// <summary>
+    /// The whole part, as diffusers gets it: it compares the logarithm of the noisiest level to a table in float32, and where rounding has
+    /// put that above, the level lies just below its own index.
+    /// </summary>
+    private double Cut(double time)
+    {
+        if (time != Schedule.MaxTime)
+            return Math.Floor(time);
+        var product = 1.0;
+        foreach (var beta in Schedule.Betas)
+            product *= 1f - (float)beta;
+        var bar = product == 0.0 ? (float)LeastAlphaBar : (float)product;
+        var ratio = MathF.Sqrt((1f - bar) / bar);
+        return Math.Log(ratio) < MathF.Log(ratio) ? time - 1.0 : time;
     }
 
     private double Interpolate(double time)

@@ -28,7 +28,7 @@ public static class ProbabilityFlow
     /// <summary>dx/dsigma = (x - E[x_0 | x]) / sigma, by Runge and Kutta's method in log sigma.</summary>
     private static double Solve(double x, double from, double to)
     {
-        const int Steps = 500;
+        const int Steps = 2000;
         static double Slope(double x, double logSigma) => x - ExactDenoiser.Mixture(x, new NoiseLevel(1.0, Math.Exp(logSigma)));
         var h = Math.Log(to / from) / Steps;
         for (var k = 0; k < Steps; k++)
