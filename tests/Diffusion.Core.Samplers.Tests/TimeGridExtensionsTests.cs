@@ -67,7 +67,7 @@ public class TimeGridExtensionsTests
     [Fact]
     public void The_grid_of_iPNDM_has_even_angles_of_the_square_root_of_sigma()
     {
-        var grid = IpndmSpacing.CreateGrid(8);
+        var grid = IpndmGrid.Create(8);
 
         for (var k = 0; k <= 8; k++)
         {
@@ -97,7 +97,7 @@ public class TimeGridExtensionsTests
         between.Should().Throw<ArgumentException>().WithMessage("*finite log-SNR*");
         var start = () => grid.WithRungeKuttaStart();
         start.Should().Throw<ArgumentException>().WithMessage("*at least four, got 3*");
-        var none = () => IpndmSpacing.CreateGrid(0);
+        var none = () => IpndmGrid.Create(0);
         none.Should().Throw<ArgumentOutOfRangeException>();
     }
 }
