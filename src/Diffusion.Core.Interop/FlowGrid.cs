@@ -1,0 +1,53 @@
+using Diffusion.Core.Samplers;
+using Diffusion.Core.Schedules;
+
+namespace Diffusion.Core.Interop;
+
+/// <summary>
+/// The times of diffusers' flow-matching schedulers, where alpha is 1 - s, sigma is s, and the network is told s times the number of
+/// training steps. A static shift is applied to the least s twice: once when the scheduler is made, once with all the others.
+/// </summary>
+internal static class FlowGrid
+{
+    public static TimeGrid Of(SchedulerConfig config, SchedulerCall call)
+    {
+        var count = call.Count();
+        var total = TrainedSchedule.Steps(config);
+        var isDynamic = config.Flag("use_dynamic_shifting", false);
+        var shift = isDynamic ? Dynamic(config, call) : FlowShift.Static(config.Number("shift", 1.0));
+        var least = isDynamic ? 1.0 / total : shift.Apply(1.0 / total);
+        var shares = call.Sigmas?.ToArray()
+            ?? call.Timesteps?.Select(time => time / total).ToArray()
+            ?? [.. Enumerable.Range(0, count).Select(k => count == 1 ? 1.0 : 1.0 - ((1.0 - least) * k / (count - 1)))];
+        shares = Array.ConvertAll(shares, shift.Apply);
+        if (config.NumberOrNull("shift_terminal") is { } terminal and not 0.0)
+        {
+            var stretch = (1.0 - shares[^1]) / (1.0 - terminal);
+            shares = Array.ConvertAll(shares, share => 1.0 - ((1.0 - share) / stretch));
+        }
+
+        if (Spacing(config) is { } spacing)
+            shares = spacing.Ratios(count, shares[^1], shares[0]);
+        return new TimeGrid(new StraightLineSchedule(total), Array.ConvertAll(shares, share => share * total));
+    }
+
+    public static SamplerOptions Options { get; } = new() { Prediction = Prediction.FlowVelocity, Threshold = null };
+
+    private static FlowShift Dynamic(SchedulerConfig config, SchedulerCall call)
+    {
+        var mu = call.Mu ?? throw new ArgumentException($"{config.ClassName} with use_dynamic_shifting needs {nameof(SchedulerCall)}.{nameof(call.Mu)}.");
+        var kind = config.Text("time_shift_type", "exponential");
+        return kind switch
+        {
+            "exponential" => FlowShift.Exponential(mu),
+            "linear" => FlowShift.Linear(mu),
+            _ => throw config.Unknown("time_shift_type", kind),
+        };
+    }
+
+    private static RatioSpacing? Spacing(SchedulerConfig config)
+        => config.Flag("use_karras_sigmas", false) ? RatioSpacing.Karras()
+            : config.Flag("use_exponential_sigmas", false) ? RatioSpacing.Exponential()
+            : config.Flag("use_beta_sigmas", false) ? RatioSpacing.Beta()
+            : null;
+}
