@@ -29,8 +29,9 @@ internal static class Denoising
         ArgumentNullException.ThrowIfNull(denoiser);
         ArgumentNullException.ThrowIfNull(process);
         var xt = process.Sample(x0, t, noise);
-        using var scaled = ScaledInput(process, prediction, xt, t);
-        var output = denoiser.Predict(scaled ?? xt, t, condition);
+        using var input = process.NetworkInput(prediction, xt, t);
+        using var told = process.NetworkTimes(t);
+        var output = denoiser.Predict(input, told, condition);
         var expected = x0.shape;
         if (learnsVariance)
             expected[1] = expected.Length > 1
@@ -59,12 +60,4 @@ internal static class Denoising
     public static DiscreteSchedule Discrete(INoiseSchedule schedule) => schedule as DiscreteSchedule
         ?? throw new ArgumentException(
             $"A variational bound needs the steps of a {nameof(DiscreteSchedule)}, got {schedule.GetType().Name}.", nameof(schedule));
-
-    private static Tensor? ScaledInput(ForwardProcess process, IPrediction prediction, Tensor xt, Tensor t)
-    {
-        if (prediction.InputScale is not { } scale)
-            return null;
-        using var factor = process.Tables(prediction, schedule => new ScheduledValue(schedule, (level, _) => scale(level))).At(t, xt);
-        return xt.mul(factor);
-    }
 }

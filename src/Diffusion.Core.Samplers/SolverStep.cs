@@ -101,13 +101,26 @@ public sealed class SolverStep : IDisposable
         return _shown = evaluation;
     }
 
-    /// <summary>Where the schedule of the grid has a given log(alpha / sigma), for methods that evaluate between the points of the grid.</summary>
-    /// <param name="lambda">Half the log-SNR, finite and within the schedule.</param>
-    /// <exception cref="ArgumentOutOfRangeException">The schedule does not reach it.</exception>
+    /// <summary>
+    /// Where the schedule of the grid has a given log(alpha / sigma), for methods that evaluate between the points of the grid. A level
+    /// beyond the schedule has the time of its end.
+    /// </summary>
+    /// <param name="lambda">Half the log-SNR; finite.</param>
     public (double Time, NoiseLevel Level) At(double lambda)
     {
-        var time = Grid.Schedule.TimeOf(2.0 * lambda);
-        return (time, Grid.Schedule.LevelAt(time));
+        var schedule = Grid.Schedule;
+        foreach (var (end, beyond) in new[] { (schedule.MinTime, 1.0), (schedule.MaxTime, -1.0) })
+        {
+            var level = schedule.LevelAt(end);
+            if (!(beyond * (lambda - level.Lambda) > 0.0))
+                continue;
+            var ratio = Math.Exp(-lambda);
+            var scale = Math.Sqrt(((level.Alpha * level.Alpha) + (level.Sigma * level.Sigma)) / (1.0 + (ratio * ratio)));
+            return (end, new NoiseLevel(scale, scale * ratio));
+        }
+
+        var time = schedule.TimeOf(2.0 * lambda);
+        return (time, schedule.LevelAt(time));
     }
 
     /// <summary>The same step without its history, on its way to another level than the grid's next: for methods made of others.</summary>

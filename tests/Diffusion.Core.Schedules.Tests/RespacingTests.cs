@@ -146,5 +146,6 @@ public sealed class RespacingTests
     [InlineData(new[] { -1, 2 }, "*got -1.*")]
     [InlineData(new[] { 1, 10 }, "*got 10 after 1*")]
     public void Steps_that_do_not_rise_within_the_schedule_are_refused(int[] steps, string message)
-        => FluentActions.Invoking(() => DiscreteSchedule.Linear(10).Respaced(steps)).Should().Throw<ArgumentException>().WithMessage(message);
+        => FluentActions.Invoking(() => DiscreteSchedule.Linear(10).Respaced(steps))
+            .Should().Throw<ArgumentException>().WithMessage(message);
 }
