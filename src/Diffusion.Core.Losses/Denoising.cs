@@ -30,8 +30,8 @@ internal static class Denoising
         ArgumentNullException.ThrowIfNull(process);
         var xt = process.Sample(x0, t, noise);
         using var input = process.NetworkInput(prediction, xt, t);
-        using var told = process.NetworkTimes(t);
-        var output = denoiser.Predict(input, told, condition);
+        using var time = process.NetworkTimes(t);
+        var output = denoiser.Predict(input, time, condition);
         var expected = x0.shape;
         if (learnsVariance)
             expected[1] = expected.Length > 1

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>A denoiser, with what it predicts and how its x_0 is kept in range.</summary>
-internal sealed class DenoiserEvaluator(INoiseSchedule schedule, SamplerOptions options, IDenoiser denoiser, Condition? condition) : IEvaluator
+public sealed class DenoiserEvaluator(INoiseSchedule schedule, SamplerOptions options, IDenoiser denoiser, Condition? condition) : IEvaluator
 {
     /// <inheritdoc/>
     public Evaluation Evaluate(Tensor x, double time, NoiseLevel level)

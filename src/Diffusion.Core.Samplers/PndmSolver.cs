@@ -23,7 +23,9 @@ public sealed class PndmSolver : ISolver
     /// <param name="rungeKuttaStart">
     /// True for a grid whose first twelve steps are three of Runge and Kutta's, from <see cref="TimeGridExtensions.WithRungeKuttaStart"/>.
     /// </param>
-    /// <param name="quantity">What is extrapolated; eps unless said otherwise. diffusers extrapolates v where the network predicts it.</param>
+    /// <param name="quantity">
+    /// What is extrapolated; eps unless said otherwise. diffusers extrapolates v where the network predicts it.
+    /// </param>
     public PndmSolver(bool rungeKuttaStart = false, IPrediction? quantity = null)
         => (RungeKuttaStart, _quantity) = (rungeKuttaStart, quantity ?? Prediction.Epsilon);
 
@@ -44,8 +46,8 @@ public sealed class PndmSolver : ISolver
         {
             if (grid.Count < Start || levels[k + 1] != levels[k + 2] || levels[k + 3] != levels[k + 4])
                 throw new ArgumentException(
-                    $"A start by Runge and Kutta needs a grid made by {nameof(TimeGridExtensions.WithRungeKuttaStart)}, whose first twelve steps "
-                    + $"go to and fro, got {grid.Count} steps without.",
+                    $"A start by Runge and Kutta needs a grid made by {nameof(TimeGridExtensions.WithRungeKuttaStart)}, whose first "
+                    + $"twelve steps go to and fro, got {grid.Count} steps without.",
                     nameof(grid));
         }
     }
@@ -57,7 +59,11 @@ public sealed class PndmSolver : ISolver
         if (RungeKuttaStart && step.Index < Start)
             return RungeKutta(step);
         if (IsSecondCall(step))
-            return Move(step, step.History[0].Sample, step.History[0].Evaluation, [(0.5, step.Current), (0.5, step.History[0].Evaluation)]);
+        {
+            var start = step.History[0];
+            return Move(step, start.Sample, start.Evaluation, [(0.5, step.Current), (0.5, start.Evaluation)]);
+        }
+
         if (step.From == step.To)
             return step.Sample.clone();
 
@@ -106,7 +112,9 @@ public sealed class PndmSolver : ISolver
     private bool IsOnGrid(TimeGrid grid, int index)
         => RungeKuttaStart && index < Start ? index % 4 == 0 : grid.Levels[index] != grid.Levels[index + 1];
 
-    /// <summary>DDIM's step with the sum of several answers: x' = alpha' x_0 + sigma' eps, both read from it at the level it leaves from.</summary>
+    /// <summary>
+    /// DDIM's step with the sum of several answers: x' = alpha' x_0 + sigma' eps, both read from it at the level it leaves from.
+    /// </summary>
     private Tensor Move(SolverStep step, Tensor x, Evaluation start, ReadOnlySpan<(double Weight, Evaluation Answer)> answers)
     {
         var (from, to) = (start.Level, step.To);

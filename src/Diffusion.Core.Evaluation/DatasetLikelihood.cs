@@ -1,0 +1,75 @@
+using Diffusion.Core.Models;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Evaluation;
+
+/// <summary>Likelihoods over data sets.</summary>
+public static class DatasetLikelihood
+{
+    /// <summary>The bits/dim of a data set.</summary>
+    /// <param name="likelihood">How to tell that of a batch.</param>
+    /// <param name="denoiser">The network, such as the averaged one of a trainer; batches are moved to its device.</param>
+    /// <param name="dataset">The data.</param>
+    /// <param name="options">How; the defaults where null.</param>
+    /// <param name="progress">Told after each batch.</param>
+    /// <param name="cancellationToken">Ends the evaluation between two calls of the network.</param>
+    /// <returns>The mean, its standard error, and each sample.</returns>
+    /// <exception cref="ArgumentException">The data set is empty, an option is out of range, or a batch does not fit the network.</exception>
+    /// <exception cref="OperationCanceledException">The evaluation was cancelled.</exception>
+    public static LikelihoodSummary Over(
+        this ILikelihood likelihood,
+        IDenoiser denoiser,
+        IDataset dataset,
+        DatasetLikelihoodOptions? options = null,
+        IProgress<LikelihoodProgress>? progress = null,
+        CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(likelihood);
+        ArgumentNullException.ThrowIfNull(denoiser);
+        ArgumentNullException.ThrowIfNull(dataset);
+        options ??= new DatasetLikelihoodOptions();
+        Guard.InRange(options.BatchSize, 1, int.MaxValue);
+        var total = Math.Min(dataset.Count, options.MaxSamples ?? long.MaxValue);
+        if (total < 1)
+            throw new ArgumentException(
+                $"There must be at least one sample to evaluate, got {dataset.Count} of which {options.MaxSamples} are wanted.", nameof(dataset));
+        var bits = new List<double>();
+        for (var first = 0L; first < total; first += options.BatchSize)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            var indices = new long[Math.Min(options.BatchSize, total - first)];
+            for (var i = 0; i < indices.Length; i++)
+                indices[i] = first + i;
+            bits.AddRange(OfBatch(likelihood, denoiser, dataset, indices, options.Seed, cancellationToken));
+            if (progress is not null)
+                progress.Report(new LikelihoodProgress(bits.Count, total, bits.Average(), StandardError(bits)));
+        }
+
+        return new LikelihoodSummary(bits.Average(), StandardError(bits), bits);
+    }
+
+    private static double[] OfBatch(
+        ILikelihood likelihood, IDenoiser denoiser, IDataset dataset, long[] indices, long seed, CancellationToken cancellationToken)
+    {
+        using var scope = NewDisposeScope();
+        using var batch = dataset.Load(indices);
+        var device = denoiser.Device ?? CPU;
+        using var condition = batch.Condition?.To(device);
+        var request = new LikelihoodRequest
+        {
+            Seed = seed,
+            FirstSample = indices[0],
+            Condition = condition,
+            CancellationToken = cancellationToken,
+        };
+        using var result = likelihood.BitsPerDim(denoiser, batch.Samples.to(device), request);
+        Guard.Shape(result, [indices.Length]);
+        return result.data<double>().ToArray();
+    }
+
+    private static double StandardError(List<double> values)
+    {
+        var mean = values.Average();
+        return Math.Sqrt(values.Sum(value => (value - mean) * (value - mean)) / (values.Count - 1.0) / values.Count);
+    }
+}

@@ -1,0 +1,141 @@
+using Diffusion.Core.Models;
+using Diffusion.Core.Samplers;
+using Diffusion.Core.Schedules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Evaluation;
+
+/// <summary>
+/// The likelihood of a model whose samples follow the probability-flow ODE, by the instantaneous change of variables, for any schedule
+/// and prediction.
+/// </summary>
+/// <remarks>
+/// <para>Source: Song et al. 2021, section 4.3 and appendix D.2.</para>
+/// <para>In y = x / alpha and s = log(sigma / alpha) the flow of every process is <c>dy/ds = y - x_0(y, s)</c>, with x_0 what the network
+/// takes y for, and log p(y) falls by the divergence of that. No derivative of the schedule is needed. The state is in double
+/// precision; the network sees the type of the samples.</para>
+/// <para>The density is that of data with noise of sigma / alpha at <see cref="ProbabilityFlowOptions.MinTime"/> added.</para>
+/// </remarks>
+public sealed class ProbabilityFlowLikelihood : ILikelihood
+{
+    private readonly double _from;
+    private readonly double _to;
+    private readonly NoiseLevel _last;
+
+    /// <summary>The likelihood of a network.</summary>
+    /// <param name="schedule">The schedule that the network was trained with.</param>
+    /// <param name="options">What it predicts, and how the flow is followed; the defaults where null.</param>
+    /// <exception cref="ArgumentException">The flow would start without noise or end without signal.</exception>
+    public ProbabilityFlowLikelihood(INoiseSchedule schedule, ProbabilityFlowOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(schedule);
+        (Schedule, Options) = (schedule, options ?? new ProbabilityFlowOptions());
+        ArgumentNullException.ThrowIfNull(Options.Network, nameof(options));
+        ArgumentNullException.ThrowIfNull(Options.Solver, nameof(options));
+        ArgumentNullException.ThrowIfNull(Options.Trace, nameof(options));
+        var first = schedule.LevelAt(Options.MinTime ?? schedule.MinTime);
+        _last = schedule.LevelAt(Options.MaxTime ?? schedule.MaxTime);
+        (_from, _to) = (Math.Log(first.Ratio), Math.Log(_last.Ratio));
+        if (!double.IsFinite(_from) || !double.IsFinite(_to) || _from >= _to)
+            throw new ArgumentException(
+                $"The flow leads from little noise to much: sigma / alpha must be above 0, finite and grow, got {first.Ratio} and {_last.Ratio}; "
+                + "choose MinTime and MaxTime.",
+                nameof(options));
+    }
+
+    /// <summary>The schedule that the network was trained with.</summary>
+    public INoiseSchedule Schedule { get; }
+
+    /// <summary>What the network predicts, and how the flow is followed.</summary>
+    public ProbabilityFlowOptions Options { get; }
+
+    /// <inheritdoc/>
+    public Tensor BitsPerDim(IDenoiser denoiser, Tensor samples, LikelihoodRequest request)
+    {
+        using var logDensity = LogDensity(denoiser, samples, request);
+        return logDensity.mul(-1.0 / (Math.Log(2.0) * (samples.numel() / samples.shape[0])));
+    }
+
+    /// <summary>log p(x) of each sample, in nats.</summary>
+    /// <returns>[B] float64 on the CPU; the caller's.</returns>
+    /// <inheritdoc cref="ILikelihood.BitsPerDim" path="/param"/>
+    /// <inheritdoc cref="ILikelihood.BitsPerDim" path="/exception"/>
+    public Tensor LogDensity(IDenoiser denoiser, Tensor samples, LikelihoodRequest request)
+    {
+        ArgumentNullException.ThrowIfNull(denoiser);
+        ArgumentNullException.ThrowIfNull(request);
+        Guard.Floating(samples);
+        if (samples.dim() < 1 || samples.numel() == 0)
+            throw new ArgumentException($"The samples must be [B, ...] with no size of 0, got {Guard.Format(samples.shape)}.", nameof(samples));
+        var (batch, size) = (samples.shape[0], samples.numel() / samples.shape[0]);
+        using var inference = denoiser.BeginInference();
+        using var gradientsOff = no_grad();
+        using var scope = NewDisposeScope();
+        var flow = new Flow(this, denoiser, samples, request);
+        var start = samples.to(ScalarType.Float64).reshape(batch, size);
+        var state = cat([start, zeros([batch, 1], dtype: ScalarType.Float64, device: samples.device)], 1);
+        var end = Options.Solver.Integrate(flow.Slope, state, _from, _to, request.CancellationToken);
+        var latent = end.narrow(1, 0, size).mul(_last.Alpha).reshape(samples.shape);
+        var divergence = end.narrow(1, size, 1).reshape(batch);
+        var prior = Options.LogPrior is { } given ? given(latent) : LogNormal(latent);
+        Guard.Shape(prior, [batch]);
+        return prior.add(divergence).add(size * Math.Log(_last.Alpha)).cpu().MoveToOuterDisposeScope();
+    }
+
+    private Tensor LogNormal(Tensor latent)
+    {
+        var variance = (_last.Alpha * _last.Alpha) + (_last.Sigma * _last.Sigma);
+        var rows = latent.reshape(latent.shape[0], -1);
+        return rows.square().sum(1L).mul(-0.5 / variance).sub(0.5 * rows.shape[1] * Math.Log(2.0 * Math.PI * variance));
+    }
+
+    /// <summary>The right-hand side over [B, D + 1]: y, and the integral of its divergence.</summary>
+    private sealed class Flow(ProbabilityFlowLikelihood owner, IDenoiser denoiser, Tensor samples, LikelihoodRequest request)
+    {
+        private readonly DenoiserEvaluator _evaluator = new(owner.Schedule, owner.Options.Network, denoiser, request.Condition);
+        private readonly IReadOnlyList<Tensor> _vectors = owner.Options.Trace.Vectors(samples, request);
+
+        public Tensor Slope(double s, Tensor state)
+        {
+            request.CancellationToken.ThrowIfCancellationRequested();
+            var (batch, size) = (samples.shape[0], state.shape[1] - 1);
+            var time = owner.TimeAt(s);
+            var level = owner.Schedule.LevelAt(time);
+            using var scope = NewDisposeScope();
+            var y = state.narrow(1, 0, size);
+            var x = y.mul(level.Alpha).to(samples.dtype).reshape(samples.shape).clone().requires_grad_();
+            using var gradients = enable_grad();
+            using var evaluation = _evaluator.Evaluate(x, time, level);
+
+            // A zero times x, so that there is a path to x whatever the network looks at.
+            var data = evaluation.Data.add(x.mul(0.0));
+            var trace = Trace(data, x).reshape(batch, 1);
+            using var gradientsOff = no_grad();
+            var slope = y.sub(data.detach().reshape(batch, size).to(ScalarType.Float64));
+            var divergence = trace.to(ScalarType.Float64).mul(-level.Alpha).add(size);
+            return cat([slope, divergence], 1).MoveToOuterDisposeScope();
+        }
+
+        /// <summary>[B] the trace of d data / d x, for each sample.</summary>
+        private Tensor Trace(Tensor data, Tensor x)
+        {
+            Tensor? sum = null;
+            for (var k = 0; k < _vectors.Count; k++)
+            {
+                var product = autograd.grad([data], [x], [_vectors[k]], retain_graph: k + 1 < _vectors.Count)[0];
+                using var gradientsOff = no_grad();
+                var part = product.mul(_vectors[k]).reshape(x.shape[0], -1).sum(1L, type: ScalarType.Float64);
+                sum = sum is null ? part : sum.add(part);
+            }
+
+            return sum!;
+        }
+    }
+
+    /// <summary>The time of s = log(sigma / alpha), within the ends in spite of rounding.</summary>
+    private double TimeAt(double s)
+    {
+        var (first, last) = (Schedule.LogSnr(Schedule.MinTime), Schedule.LogSnr(Schedule.MaxTime));
+        return Schedule.TimeOf(Math.Clamp(-2.0 * s, Math.Max(last, double.MinValue), Math.Min(first, double.MaxValue)));
+    }
+}

@@ -1,0 +1,115 @@
+using Diffusion.Core.Schedules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Samplers;
+
+/// <summary>
+/// The adaptive method of Dormand and Prince, known as RK45: steps of order 5, each as long as its estimated error allows.
+/// </summary>
+/// <remarks>
+/// <para>Source: Dormand and Prince 1980; step control and first step of Hairer, Norsett and Wanner 1993, sections II.4 and II.5.</para>
+/// <para>All samples of a batch take the same steps: the error is the root mean square over the whole state of
+/// <c>error / (atol + rtol max(|y|, |y next|))</c>. So a sample agrees with itself in another batch to within the tolerances, not to the
+/// last digit.</para>
+/// <para>Each step waits once for the device, to read its error, and the first one twice more.</para>
+/// </remarks>
+/// <param name="relativeTolerance">rtol, greater than 0.</param>
+/// <param name="absoluteTolerance">atol, greater than 0.</param>
+/// <param name="maxSteps">Steps, refused ones included, after which the integration is given up.</param>
+public sealed class DormandPrince(double relativeTolerance = 1e-5, double absoluteTolerance = 1e-5, int maxSteps = 10_000) : IOdeSolver
+{
+    private const double Safety = 0.9;
+    private const double MostShrinking = 0.2;
+    private const double MostGrowth = 10.0;
+
+    private static readonly ButcherTableau _tableau = ButcherTableau.DormandPrince5;
+
+    /// <summary>rtol.</summary>
+    public double RelativeTolerance { get; } = Guard.Positive(relativeTolerance);
+
+    /// <summary>atol.</summary>
+    public double AbsoluteTolerance { get; } = Guard.Positive(absoluteTolerance);
+
+    /// <summary>Steps, refused ones included, after which the integration is given up.</summary>
+    public int MaxSteps { get; } = Guard.InRange(maxSteps, 1, int.MaxValue);
+
+    /// <inheritdoc/>
+    /// <exception cref="ArithmeticException">The solution is not finite, or needs more steps than allowed.</exception>
+    public Tensor Integrate(OdeFunction function, Tensor y, double from, double to, CancellationToken cancellationToken = default)
+    {
+        RungeKutta.Check(function, y, from, to);
+        using var scope = NewDisposeScope();
+        var state = y.clone();
+        if (from == to)
+            return state.MoveToOuterDisposeScope();
+        var direction = Math.Sign(to - from);
+        var slope = RungeKutta.Slope(function, from, state);
+        var length = FirstStep(function, state, slope, from, direction);
+        var (s, refused) = (from, false);
+        for (var step = 0; step < MaxSteps; step++)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            var last = length >= Math.Abs(to - s) * (1.0 - 1e-12);
+            var h = last ? to - s : direction * length;
+            var (next, nextSlope, error) = Step(function, state, slope, s, h);
+            length = Math.Abs(h) * Factor(error, refused);
+            refused = !(error <= 1.0);
+            (refused ? next : state).Dispose();
+            (refused ? nextSlope : slope).Dispose();
+            if (!refused)
+                (state, slope, s) = (next, nextSlope, s + h);
+            if (last && !refused)
+                return state.MoveToOuterDisposeScope();
+            if (!(length > 1e-14 * Math.Max(Math.Abs(s), Math.Abs(to - from))))
+                throw new ArithmeticException($"At {s} the step has shrunk to {length}: the solution is not smooth or not finite there.");
+        }
+
+        throw new ArithmeticException($"The interval from {from} to {to} needs more than {MaxSteps} steps; it was left at {s}.");
+    }
+
+    /// <summary>By what to multiply the step; after a refused step it does not grow.</summary>
+    private static double Factor(double error, bool refused)
+    {
+        if (!double.IsFinite(error))
+            return MostShrinking;
+        var most = refused || error > 1.0 ? 1.0 : MostGrowth;
+        return error == 0.0 ? most : Math.Clamp(Safety * Math.Pow(error, -1.0 / _tableau.Order), MostShrinking, most);
+    }
+
+    private static Tensor Error(double h, Tensor[] slopes)
+    {
+        var terms = new (double, Tensor)[slopes.Length];
+        for (var i = 0; i < terms.Length; i++)
+            terms[i] = (h * _tableau.Error[i], slopes[i]);
+        return LinearCombination.Of(terms);
+    }
+
+    private (Tensor Next, Tensor Slope, double Error) Step(OdeFunction function, Tensor y, Tensor slope, double s, double h)
+    {
+        using var scope = NewDisposeScope();
+        var slopes = new Tensor[_tableau.Stages];
+        slopes[0] = slope;
+        RungeKutta.Fill(_tableau, function, y, s, h, slopes, first: 1);
+        var next = RungeKutta.Combine(y, h, _tableau.Weights, slopes);
+        var error = Norm(Error(h, slopes), y, next);
+        return (next.MoveToOuterDisposeScope(), slopes[^1].MoveToOuterDisposeScope(), error);
+    }
+
+    private double Norm(Tensor values, Tensor first, Tensor second)
+    {
+        var scale = first.abs().maximum(second.abs()).mul(RelativeTolerance).add(AbsoluteTolerance);
+        return values.div(scale).square().mean().sqrt().to(ScalarType.Float64).item<double>();
+    }
+
+    private double FirstStep(OdeFunction function, Tensor y, Tensor slope, double from, int direction)
+    {
+        using var scope = NewDisposeScope();
+        var (size, speed) = (Norm(y, y, y), Norm(slope, y, y));
+        var trial = size < 1e-5 || speed < 1e-5 ? 1e-6 : 0.01 * size / speed;
+        var ahead = RungeKutta.Combine(y, direction * trial, [1.0], [slope]);
+        var bend = Norm(RungeKutta.Slope(function, from + (direction * trial), ahead).sub(slope), y, y) / trial;
+        var steepest = Math.Max(speed, bend);
+        var fitting = steepest <= 1e-15 ? Math.Max(1e-6, 1e-3 * trial) : Math.Pow(0.01 / steepest, 1.0 / _tableau.Order);
+        return Math.Min(100.0 * trial, fitting);
+    }
+}
