@@ -12,6 +12,7 @@ public sealed class SolverStep : IDisposable
     private readonly IEvaluator _evaluator;
     private Evaluation? _current;
     private readonly SolverStep? _parent;
+    private Evaluation? _shown;
     private Tensor? _departed;
 
     /// <summary>Step <paramref name="index"/> of a grid.</summary>
@@ -88,6 +89,19 @@ public sealed class SolverStep : IDisposable
     public Evaluation EvaluateAs(Tensor readAt, NoiseLevel readLevel) => _evaluator.EvaluateAs(Sample, Time, From, readAt, readLevel);
 
     /// <summary>
+    /// Says which evaluation the step goes by, for methods that do not read <see cref="Current"/>: <see cref="SamplerState.Denoised"/> is
+    /// then the x_0 of this one.
+    /// </summary>
+    /// <param name="evaluation">Taken over.</param>
+    /// <returns>The same object; owned by the step.</returns>
+    public Evaluation Show(Evaluation evaluation)
+    {
+        ArgumentNullException.ThrowIfNull(evaluation);
+        _shown?.Dispose();
+        return _shown = evaluation;
+    }
+
+    /// <summary>
     /// Where the schedule of the grid has a given log(alpha / sigma), for methods that evaluate between the points of the grid. A level
     /// beyond the schedule has the time of its end.
     /// </summary>
@@ -136,6 +150,7 @@ public sealed class SolverStep : IDisposable
     public void Dispose()
     {
         _current?.Dispose();
+        _shown?.Dispose();
         _departed?.Dispose();
     }
 
@@ -147,9 +162,11 @@ public sealed class SolverStep : IDisposable
         return departed;
     }
 
-    /// <summary>What was evaluated at the start of the step, if anything was; the caller's from now on.</summary>
+    /// <summary>What was evaluated at the start of the step, or shown in its place, if anything was; the caller's from now on.</summary>
     internal Evaluation? TakeCurrent()
     {
+        if (_current is null)
+            (_current, _shown) = (_shown, null);
         var current = _current;
         _current = null;
         return current;

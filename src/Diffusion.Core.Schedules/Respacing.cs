@@ -73,7 +73,10 @@ public static class Respacing
     }
 
     private static int Number(string part, string text)
-        => int.TryParse(part, NumberStyles.AllowLeadingWhite | NumberStyles.AllowTrailingWhite, CultureInfo.InvariantCulture, out var number)
+    {
+        const NumberStyles Style = NumberStyles.AllowLeadingWhite | NumberStyles.AllowTrailingWhite;
+        return int.TryParse(part, Style, CultureInfo.InvariantCulture, out var number)
             ? number
             : throw new FormatException($"Steps are written as \"100\", \"10,15,20\" or \"ddim50\", got \"{text}\".");
+    }
 }

@@ -70,7 +70,8 @@ public sealed class DocumentedNumberTests
         var classes = typeof(INoiseSchedule).Assembly.GetExportedTypes()
             .Where(type => type.IsClass && typeof(INoiseSchedule).IsAssignableFrom(type) && type != typeof(DiscreteSchedule));
         var members = new[] { typeof(DiscreteSchedule), typeof(FlowShift), typeof(Prediction), typeof(ReverseVariance) }
-            .SelectMany(type => type.GetMethods(Static).Where(method => !method.IsSpecialName).Concat<MemberInfo>(type.GetProperties(Static)))
+            .SelectMany(type => type.GetMembers(Static))
+            .Where(member => member is MethodInfo { IsSpecialName: false } or PropertyInfo)
             .Where(member => member.Name is not (nameof(FlowShift.None) or nameof(Prediction.NoiseGivenData)))
             .Concat(classes);
         var documented = string.Join(' ', Lines.SelectMany(line => line.Split('`').Where((_, i) => i % 2 == 1)));
