@@ -44,7 +44,7 @@ public sealed class PndmSolver : ISolver
         var levels = grid.Levels;
         for (var k = 0; k < Start; k += 4)
         {
-            if (grid.Count < Start || levels[k + 1] != levels[k + 2] || levels[k + 3] != levels[k + 4])
+            if (grid.Count < Start || levels[k + 3] != levels[k + 4])
                 throw new ArgumentException(
                     $"A start by Runge and Kutta needs a grid made by {nameof(TimeGridExtensions.WithRungeKuttaStart)}, whose first "
                     + $"twelve steps go to and fro, got {grid.Count} steps without.",

@@ -53,6 +53,16 @@ public class DpmMappingTests
     }
 
     [Fact]
+    public void The_middle_of_an_odd_stride_is_another_index_from_above_than_from_below()
+    {
+        var grid = Create("PNDMScheduler", "{}", 12).Grid;
+
+        grid.Times[..9].ToArray().Should().Equal(913, 871, 871, 830, 830, 788, 788, 747, 747);
+        grid.Levels[1].Should().Be(grid.Schedule.LevelAt(913 - 41));
+        grid.Levels[2].Should().Be(grid.Schedule.LevelAt(830 + 41));
+    }
+
+    [Fact]
     public void The_switches_of_the_solvers_are_read()
     {
         var multistep = Solver<DpmMultistepSolver>(
