@@ -40,7 +40,7 @@ internal readonly struct ChurnedStart : IDisposable
         var ratio = Math.Min(from.Ratio * (1.0 + share), schedule.LevelAt(schedule.MaxTime).Ratio);
         if (ratio <= from.Ratio)
             return new ChurnedStart(step.Sample, from, step.Current, isNew: false);
-        var (time, level) = RatioAlgebra.At(schedule, -Math.Log(ratio));
+        var (time, level) = step.At(-Math.Log(ratio));
         var sample = AddNoise(step, level, churn.NoiseScale);
         return new ChurnedStart(sample, level, step.Show(step.Evaluate(sample, time, level)), isNew: true);
     }

@@ -51,7 +51,7 @@ public sealed class Dpm2Solver : ISolver
 
     private static Tensor Midpoint(SolverStep step, ChurnedStart start, NoiseLevel to)
     {
-        var (time, middle) = RatioAlgebra.At(step.Grid.Schedule, 0.5 * (start.Level.Lambda + to.Lambda));
+        var (time, middle) = step.At(0.5 * (start.Level.Lambda + to.Lambda));
         using var x = RatioAlgebra.EulerTo(start.Evaluation, middle);
         using var evaluation = step.Evaluate(x, time, middle);
         return RatioAlgebra.Along(start.Sample, start.Level, evaluation.Noise, to);

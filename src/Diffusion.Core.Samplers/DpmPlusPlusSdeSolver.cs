@@ -43,7 +43,7 @@ public sealed class DpmPlusPlusSdeSolver : ISolver
         if (to.Sigma == 0.0 || from.Alpha == 0.0 || to.Ratio == from.Ratio)
             return Move(step, to, step.Current.Data);
 
-        var (time, middle) = RatioAlgebra.At(step.Grid.Schedule, from.Lambda + (Fraction * (to.Lambda - from.Lambda)));
+        var (time, middle) = step.At(from.Lambda + (Fraction * (to.Lambda - from.Lambda)));
         using var x = Move(step, middle, step.Current.Data);
         using var evaluation = step.Evaluate(x, time, middle);
         var weight = 1.0 / (2.0 * Fraction);

@@ -36,22 +36,7 @@ internal static class RatioAlgebra
     /// <summary><c>alpha' (r' - r)</c>, by how much a slope counts in x; alpha must not be 0.</summary>
     public static double Length(NoiseLevel from, NoiseLevel to) => to.Sigma - (to.Alpha * from.Ratio);
 
-    /// <summary>
-    /// Where a schedule has a given lambda, -log(sigma / alpha). Beyond its ends the network is told the time of the end, since there is no
-    /// other; x / alpha is what it should be.
-    /// </summary>
-    public static (double Time, NoiseLevel Level) At(INoiseSchedule schedule, double lambda)
-    {
-        var (first, last) = (schedule.LevelAt(schedule.MinTime), schedule.LevelAt(schedule.MaxTime));
-        if (lambda >= first.Lambda)
-            return (schedule.MinTime, first with { Sigma = first.Alpha * Math.Exp(-lambda) });
-        if (lambda <= last.Lambda)
-            return (schedule.MaxTime, last with { Alpha = last.Sigma * Math.Exp(lambda) });
-        var time = schedule.TimeOf(2.0 * lambda);
-        return (time, schedule.LevelAt(time));
-    }
-
     /// <summary>The time that the network is told at the level a step leads to: that of the grid, or of the schedule after its end.</summary>
     public static double TargetTime(SolverStep step)
-        => step.IsLast ? At(step.Grid.Schedule, step.To.Lambda).Time : step.Grid.Times[step.Index + 1];
+        => step.IsLast ? step.At(step.To.Lambda).Time : step.Grid.Times[step.Index + 1];
 }

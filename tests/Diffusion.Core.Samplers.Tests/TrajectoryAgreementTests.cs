@@ -72,10 +72,10 @@ public class TrajectoryAgreementTests
             difference.Should().BeGreaterThan(1e-3);
     }
 
+    public static TheoryData<string> Solvers => [.. Combinations.Solvers.Keys];
+
     [Theory]
-    [InlineData("ancestral, fixed small")]
-    [InlineData("ddim, eta 0")]
-    [InlineData("ddim, eta 1")]
+    [MemberData(nameof(Solvers))]
     public void A_schedule_that_ends_without_signal_works_with_x0_and_v(string solver)
     {
         var betas = DiscreteSchedule.Cosine(50).Betas.ToArray();
