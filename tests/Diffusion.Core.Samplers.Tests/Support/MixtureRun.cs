@@ -1,6 +1,8 @@
 using Diffusion.Core.Models;
 using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
+using MathNet.Numerics.Distributions;
+using MathNet.Numerics.RootFinding;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Samplers.Tests.Support;
@@ -21,6 +23,24 @@ internal static class MixtureRun
     /// <summary>Whether a prediction is defined on a schedule: the mean of the previous step needs steps.</summary>
     public static bool Applies(IPrediction prediction, INoiseSchedule schedule)
         => !prediction.IsPosteriorMean || schedule is DiscreteSchedule { IsRespaced: false };
+
+    /// <summary>[n] the quantiles of the mixture with noise of a given sigma, at (i + 1/2) / n.</summary>
+    public static double[] Quantiles(double sigma, int count)
+    {
+        var values = new double[count];
+        for (var i = 0; i < count; i++)
+        {
+            var wanted = (i + 0.5) / count;
+            values[i] = Brent.FindRoot(x => Distribution(x, sigma) - wanted, -10.0 - (10.0 * sigma), 10.0 + (10.0 * sigma), 1e-12);
+        }
+
+        return values;
+    }
+
+    private static double Distribution(double x, double sigma)
+        => (0.5 * Normal.CDF(-1.0, Spread(0.5, sigma), x)) + (0.3 * Normal.CDF(0.4, Spread(0.4, sigma), x)) + (0.2 * Normal.CDF(1.2, Spread(0.3, sigma), x));
+
+    private static double Spread(double deviation, double sigma) => Math.Sqrt((deviation * deviation) + (sigma * sigma));
 
     /// <summary>The result in the coordinates of an exploding process, x / alpha.</summary>
     /// <param name="solver">The solver.</param>
