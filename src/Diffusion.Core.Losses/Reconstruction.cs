@@ -57,13 +57,15 @@ public static class Reconstruction
     {
         public string Name => "bernoulli";
 
-        // max(l, 0) - l x + log(1 + exp(-|l|)) neither overflows nor loses digits.
+        // (l + |l|) / 2 - l x + log(1 + exp(-|l|)) neither overflows nor loses digits, and at 0 its gradient is the true one, which that of
+        // max(l, 0) would not be.
         public Tensor Of(Tensor output, Tensor x)
         {
             Guard.SameShape(x, output);
             using var scope = NewDisposeScope();
-            var tail = output.abs().neg().exp().add(1.0).log();
-            return output.relu().sub(output.mul(x)).add(tail).MoveToOuterDisposeScope();
+            var size = output.abs();
+            var tail = size.neg().exp().add(1.0).log();
+            return output.add(size).mul(0.5).sub(output.mul(x)).add(tail).MoveToOuterDisposeScope();
         }
     }
 

@@ -44,7 +44,7 @@ public sealed class PndmSolver : ISolver
         var levels = grid.Levels;
         for (var k = 0; k < Start; k += 4)
         {
-            if (grid.Count < Start || levels[k + 1] != levels[k + 2] || levels[k + 3] != levels[k + 4])
+            if (grid.Count < Start || levels[k + 3] != levels[k + 4])
                 throw new ArgumentException(
                     $"A start by Runge and Kutta needs a grid made by {nameof(TimeGridExtensions.WithRungeKuttaStart)}, whose first "
                     + $"twelve steps go to and fro, got {grid.Count} steps without.",
@@ -118,8 +118,10 @@ public sealed class PndmSolver : ISolver
     private Tensor Move(SolverStep step, Tensor x, Evaluation start, ReadOnlySpan<(double Weight, Evaluation Answer)> answers)
     {
         var (from, to) = (start.Level, step.To);
-        var (data, noise) = (_quantity.ToData(from, from), _quantity.ToNoise(from, from));
-        var (ofSample, ofSum) = ((to.Alpha * data.First) + (to.Sigma * noise.First), (to.Alpha * data.Second) + (to.Sigma * noise.Second));
+        var (unit, scale) = Normalised(from);
+        var (data, noise) = (_quantity.ToData(unit, unit), _quantity.ToNoise(unit, unit));
+        var ofSample = ((to.Alpha * data.First) + (to.Sigma * noise.First)) / scale;
+        var ofSum = (to.Alpha * data.Second) + (to.Sigma * noise.Second);
 
         // Without signal eps says nothing about x_0, and the two are taken as they are.
         var isSingular = !double.IsFinite(ofSample + ofSum);
@@ -128,7 +130,8 @@ public sealed class PndmSolver : ISolver
             terms.Add((ofSample, x));
         foreach (var (weight, answer) in answers)
         {
-            var target = isSingular ? new LinearPair(to.Alpha, to.Sigma) : _quantity.Target(answer.Level, answer.Level);
+            var level = Normalised(answer.Level).Unit;
+            var target = isSingular ? new LinearPair(to.Alpha, to.Sigma) : _quantity.Target(level, level);
             var factor = isSingular ? weight : ofSum * weight;
             if (target.First != 0.0)
                 terms.Add((factor * target.First, answer.Data));
@@ -137,5 +140,12 @@ public sealed class PndmSolver : ISolver
         }
 
         return LinearCombination.Of(terms.ToArray());
+    }
+
+    /// <summary>The level of the process that preserves variance, and the scale: quantities such as v depend on it, and steps must not.</summary>
+    private static (NoiseLevel Unit, double Scale) Normalised(NoiseLevel level)
+    {
+        var scale = Math.Sqrt((level.Alpha * level.Alpha) + (level.Sigma * level.Sigma));
+        return (new NoiseLevel(level.Alpha / scale, level.Sigma / scale), scale);
     }
 }

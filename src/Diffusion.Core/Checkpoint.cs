@@ -21,6 +21,9 @@ internal static class Checkpoint
     /// <summary>The moments of the optimizer.</summary>
     public const string OptimizerFile = "optimizer.safetensors";
 
+    /// <summary>What an adaptive sampler of times has learned; only where there is one.</summary>
+    public const string TimestepsFile = "timesteps.safetensors";
+
     /// <summary>The manifest.</summary>
     public const string ManifestFile = "trainer.json";
 
@@ -48,9 +51,10 @@ internal static class Checkpoint
         {
             Remove(partial);
             Directory.CreateDirectory(partial);
-            foreach (var name in TensorFiles)
+            string[] names = [.. TensorFiles, .. tensors.Keys.Except(TensorFiles)];
+            foreach (var name in names)
                 Safetensors.Save(Path.Combine(partial, name), tensors[name], new Dictionary<string, string> { ["format"] = "pt" });
-            var json = (manifest with { Files = [.. TensorFiles.Select(name => Describe(partial, name))] }).ToJson();
+            var json = (manifest with { Files = [.. names.Select(name => Describe(partial, name))] }).ToJson();
             WriteFlushed(Path.Combine(partial, ManifestFile), json);
             WriteFlushed(Path.Combine(partial, ChecksumFile), Encoding.ASCII.GetBytes($"{Hash(json)}  {ManifestFile}\n"));
             Remove(replaced);
@@ -93,11 +97,10 @@ internal static class Checkpoint
             throw new CheckpointException(path, $"is not a manifest: {e.Message}", e);
         }
 
-        if (!manifest.Files.Select(file => file.Name).SequenceEqual(TensorFiles))
+        var names = manifest.Files.Select(file => file.Name).ToArray();
+        if (!names.SequenceEqual(TensorFiles) && !names.SequenceEqual([.. TensorFiles, TimestepsFile]))
             throw new CheckpointException(
-                path,
-                $"must list {string.Join(", ", TensorFiles)}, got {string.Join(", ", manifest.Files.Select(file => file.Name))}.",
-                null);
+                path, $"must list {string.Join(", ", TensorFiles)}, and at most {TimestepsFile} besides, got {string.Join(", ", names)}.", null);
         foreach (var file in manifest.Files)
             Verify(folder, file);
         return manifest;

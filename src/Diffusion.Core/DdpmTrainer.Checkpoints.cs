@@ -1,3 +1,4 @@
+using Diffusion.Core.Losses;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core;
@@ -98,7 +99,7 @@ public sealed partial class DdpmTrainer
             Schedule = ScheduleFingerprint.Of(_schedule),
             Files = [],
         };
-        var path = write(manifest, TrainerTensors.Of(_model.Module, _engine));
+        var path = write(manifest, TrainerTensors.Of(_model.Module, _engine, _options.Timesteps));
         LogSaved(_logger, Step, path);
         return path;
     }
@@ -115,7 +116,11 @@ public sealed partial class DdpmTrainer
             Require(path, "size of the data set", before, count);
         if (manifest.Schedule.DifferenceFrom(ScheduleFingerprint.Of(_schedule)) is { } difference)
             throw new CheckpointException(path, $"was made with another noise schedule: {difference}.", null);
-        TrainerTensors.Read(folder, TrainerTensors.Of(_model.Module, _engine));
+        var learned = manifest.Files.Any(file => file.Name == Checkpoint.TimestepsFile);
+        if (learned != _options.Timesteps is IAdaptiveTimestepSampler)
+            throw new CheckpointException(
+                path, $"was made with a sampler of times that {(learned ? "learns" : "does not learn")}, this trainer has the other kind.", null);
+        TrainerTensors.Read(folder, TrainerTensors.Of(_model.Module, _engine, _options.Timesteps));
         Step = manifest.Step;
         _datasetCount = manifest.DatasetCount;
         _engine.Skipped = _reportedSkips = manifest.SkippedSteps;

@@ -108,18 +108,21 @@ public sealed partial class DdpmTrainer : IDisposable
         using var condition = batch.Condition?.To(parameters.Device);
         using var timeDraws = SeedSequence.Generator(null, _options.Seed, RandomStream.Timesteps, Step, Rank);
         using var noiseDraws = SeedSequence.Generator(parameters.Device, _options.Seed, RandomStream.Noise, Step, Rank);
-        var t = _options.Timesteps.Sample(_schedule, x0.shape[0], timeDraws).to(parameters.Device);
+        var drawn = _options.Timesteps.Sample(_schedule, x0.shape[0], timeDraws);
+        var t = drawn.to(parameters.Device);
         var noise = randn(x0.shape, dtype: parameters.Dtype, device: parameters.Device, generator: noiseDraws);
 
         parameters.ZeroGradients();
         using var networkDraws = SeedSequence.Generator(parameters.Device, _options.Seed, RandomStream.Network, Step, Rank);
         using var dropout = DropoutRandom.Use(networkDraws);
         using var terms = _loss.Evaluate(_model, _process, x0, t, noise, condition);
-        var loss = terms.Loss.mean();
+        var adaptive = _options.Timesteps as IAdaptiveTimestepSampler;
+        var loss = (adaptive is null ? terms.Loss : terms.Loss.mul(adaptive.Weights(drawn).to(terms.Loss.dtype, parameters.Device))).mean();
         loss.backward();
         var rate = Guard.InRange(_learningRate.At(Step), 0.0, double.MaxValue);
         var decay = Guard.InRange(_options.Ema.At(Step + 1), 0.0, 1.0);
         _engine.Apply(loss, rate, decay);
+        adaptive?.Observe(drawn, terms.Loss.detach().cpu());
         Step++;
     }
 

@@ -45,7 +45,10 @@ public sealed record TrainerOptions
     /// <summary>The decay of the averaged weights: at most 0.9999, less at the start.</summary>
     public IEmaDecay Ema { get; init; } = EmaDecay.WarmUp(0.9999);
 
-    /// <summary>Which times each batch is trained at: uniform.</summary>
+    /// <summary>
+    /// Which times each batch is trained at: uniform. A sampler that learns (<see cref="IAdaptiveTimestepSampler"/>) weighs the loss of each
+    /// sample, waits for the device once a step to see it, and is part of a checkpoint; it stays the caller's to dispose.
+    /// </summary>
     public ITimestepSampler Timesteps { get; init; } = new UniformTimesteps();
 
     /// <summary>Steps between reports: 50.</summary>

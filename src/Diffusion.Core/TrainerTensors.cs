@@ -1,3 +1,4 @@
+using Diffusion.Core.Losses;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core;
@@ -7,7 +8,7 @@ namespace Diffusion.Core;
 internal static class TrainerTensors
 {
     /// <summary>Views of the state itself; they live in the current dispose scope, or are the module's own.</summary>
-    public static Dictionary<string, Dictionary<string, Tensor>> Of(nn.Module module, UpdateEngine engine)
+    public static Dictionary<string, Dictionary<string, Tensor>> Of(nn.Module module, UpdateEngine engine, ITimestepSampler timesteps)
     {
         var parameters = engine.Parameters;
         var averaged = new Dictionary<string, Tensor>(StringComparer.Ordinal);
@@ -27,7 +28,7 @@ internal static class TrainerTensors
         var firstNames = new Dictionary<Tensor, string>(ReferenceEqualityComparer.Instance);
         foreach (var (name, tensor) in model)
             firstNames.TryAdd(tensor, name);
-        return new Dictionary<string, Dictionary<string, Tensor>>
+        var files = new Dictionary<string, Dictionary<string, Tensor>>
         {
             [Checkpoint.ModelFile] = model,
             // What is not averaged is as in the model: buffers, frozen parameters, and second names of tied ones.
@@ -35,6 +36,9 @@ internal static class TrainerTensors
                 entry => entry.Key, entry => averaged.GetValueOrDefault(firstNames[entry.Value], entry.Value), StringComparer.Ordinal),
             [Checkpoint.OptimizerFile] = optimizer,
         };
+        if (timesteps is IAdaptiveTimestepSampler adaptive)
+            files[Checkpoint.TimestepsFile] = new Dictionary<string, Tensor>(adaptive.State, StringComparer.Ordinal);
+        return files;
     }
 
     /// <summary>Reads every file of a checkpoint into the state, or nothing at all.</summary>

@@ -23,9 +23,6 @@ public class LambdaSolverTests
     public void A_trajectory_over_alpha_is_the_same_whether_variance_is_preserved_or_explodes(string name)
     {
         var solver = LambdaSolvers.Deterministic[name];
-        if (name == "plms of v")
-            Assert.Skip("v depends on the scale of x.");
-
         var preserving = Trajectory(solver, new LogSigmaSchedule(true).Grid(9));
         var exploding = Trajectory(solver, new LogSigmaSchedule(false).Grid(9));
 
@@ -98,7 +95,7 @@ public class LambdaSolverTests
                 .. new[] { 700.0, 500.0, 300.0, 100.0, 10.0 }.Select(_schedule.LevelAt),
             ]);
 
-        foreach (var (name, solver) in LambdaSolvers.Deterministic)
+        foreach (var (name, solver) in LambdaSolvers.Deterministic.Where(pair => pair.Value is not SaSolver { Form.Name: "noise" }))
         {
             double[] Result(double alpha) => Run(solver, Grid(alpha), Prediction.Velocity);
 
