@@ -14,7 +14,7 @@ internal sealed class ConsistencyMapping : ISchedulerMapping
     public DiffusersSampler Create(SchedulerConfig config, SchedulerCall call)
     {
         var (min, max) = (config.Number("sigma_min", 0.002), config.Number("sigma_max", 80.0));
-        var trained = RatioSpacing.Karras(config.Number("rho", 7.0)).Ratios(TrainedSchedule.Steps(config), min, max);
+        var trained = RatioSpacing.Karras(config.Number("rho", 7.0)).Ratios(config.Whole("num_train_timesteps", 40), min, max);
         var ratios = Array.ConvertAll(Indices(config, call, trained.Length), index => trained[index]);
         var grid = TimeGrid.FromRatios(new EdmSchedule(min, max, TimeScale), ratios, new NoiseLevel(1.0, min));
         return new DiffusersSampler(new DiffusionSampler(

@@ -12,7 +12,13 @@ internal sealed class DdimInverseMapping : ISchedulerMapping
     {
         var schedule = TrainedSchedule.Of(config);
         var first = config.Flag("set_alpha_to_one", true) ? NoiseLevel.Clean : schedule.LevelAt(0);
-        var grid = DdpmMapping.IndexGrid(config, call, schedule).WithFinalLevel(first).Inverted(tellTarget: true);
-        return new(new DiffusionSampler(grid, new DdimSolver(), MappedOptions.Of(config, clips: true, rederiveNoise: false)));
+        var times = DdpmMapping.IndexGrid(config, call, schedule).Times.ToArray();
+        Array.Reverse(times);
+        var stride = schedule.Steps / times.Length;
+        var targets = Array.ConvertAll(times, schedule.LevelAt);
+        NoiseLevel[] levels = [.. times.Select(time => time < stride ? first : schedule.LevelAt(time - stride)), targets[^1]];
+        var grid = new TimeGrid(schedule, times, levels);
+        return new(new DiffusionSampler(
+            grid, TargetedSolver.Over(grid, new DdimSolver(), targets), MappedOptions.Of(config, clips: true, rederiveNoise: false)));
     }
 }

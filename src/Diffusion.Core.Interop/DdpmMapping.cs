@@ -11,8 +11,11 @@ internal sealed class DdpmMapping : ISchedulerMapping
     public DiffusersSampler Create(SchedulerConfig config, SchedulerCall call)
     {
         var grid = IndexGrid(config, call, TrainedSchedule.Of(config));
-        return new DiffusersSampler(new DiffusionSampler(
-            grid, new AncestralSolver(Variance(config, grid.Times[^1] == 0.0)), MappedOptions.Of(config, clips: true)));
+
+        // diffusers leaves the noise out at index 0 only: on a grid that ends above it, the last step has a variance of 1e-20.
+        if (grid.Times[^1] > 0.0)
+            grid = grid.WithFinalLevel(new NoiseLevel(1.0, 1e-10));
+        return new DiffusersSampler(new DiffusionSampler(grid, new AncestralSolver(Variance(config)), MappedOptions.Of(config, clips: true)));
     }
 
     /// <summary>The grid of the schedulers that walk indices as they are: DDPM and DDIM.</summary>
@@ -24,6 +27,8 @@ internal sealed class DdpmMapping : ISchedulerMapping
         if (call.Sigmas is not null)
             throw new NotSupportedException($"{config.ClassName} takes times, not sigmas.");
         var spacing = config.Text("timestep_spacing", "leading");
+        if (spacing == "linspace" && count == 1)
+            return new TimeGrid(schedule, [0.0]); // numpy's linspace of one point is its start.
         ITimeSpacing chosen = spacing switch
         {
             "leading" => TimeSpacing.Leading(config.Whole("steps_offset", 0)),
@@ -34,25 +39,16 @@ internal sealed class DdpmMapping : ISchedulerMapping
         return chosen.CreateGrid(schedule, count);
     }
 
-    private static IReverseVariance Variance(SchedulerConfig config, bool endsAtFirstIndex)
+    /// <summary>The variance of a step.</summary>
+    public static IReverseVariance Variance(SchedulerConfig config, string missing = "fixed_small")
     {
-        var kind = config.Text("variance_type", "fixed_small");
+        var kind = config.Text("variance_type", missing);
         return kind switch
         {
             "fixed_small" or "fixed_small_log" => ReverseVariance.FixedSmall,
-            "fixed_large" or "fixed_large_log" => endsAtFirstIndex ? ReverseVariance.FixedLarge : new FixedLargeToTheEnd(),
+            "fixed_large" or "fixed_large_log" => ReverseVariance.FixedLarge,
             "learned_range" => ReverseVariance.LearnedRange,
             _ => throw config.Unknown("variance_type", kind),
         };
-    }
-
-    /// <summary>diffusers leaves the noise out at index 0 only: a grid that ends above it is given beta once more.</summary>
-    private sealed class FixedLargeToTheEnd : IReverseVariance
-    {
-        public string Name => "fixed-large-to-the-end";
-
-        public LinearPair LogVariance(ReverseTransition transition) => new(Math.Log(Variance(transition)), 0.0);
-
-        public double Variance(ReverseTransition transition) => transition.ForwardVariance;
     }
 }

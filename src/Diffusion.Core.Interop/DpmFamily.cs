@@ -21,7 +21,9 @@ internal static class DpmFamily
         };
     }
 
-    /// <summary>The grid of a configuration whose scheduler always ends at its smallest level, on respaced grids the last one again.</summary>
+    /// <summary>
+    /// The grid of a configuration whose scheduler always ends at its smallest level, on respaced grids the last one again.
+    /// </summary>
     public static TimeGrid EndingAtLast(SchedulerConfig config, SchedulerCall call) => Ending(config, call, LastOfRespaced(config));
 
     /// <summary>What UniPC, DEIS and SA-Solver call their smallest level.</summary>
@@ -80,13 +82,14 @@ internal static class DpmFamily
     }
 
     /// <summary>
-    /// A grid on the straight line of flow matching: N + 1 levels from 1 - 1/T to 0, shifted, the last one put aside. The network is told whole
-    /// times.
+    /// A grid on the straight line of flow matching: N + 1 levels from 1 - 1/T to 0, shifted, the last one put aside. The network is told
+    /// whole times.
     /// </summary>
     private static TimeGrid StraightLine(SchedulerConfig config, SchedulerCall call, Func<double, double> last)
     {
         if (call.Timesteps is not null || call.Sigmas is not null)
-            throw new NotSupportedException($"{config.ClassName} with use_flow_sigmas takes a number of steps, not times or sigmas of one's own.");
+            throw new NotSupportedException(
+                $"{config.ClassName} with use_flow_sigmas takes a number of steps, not times or sigmas of one's own.");
         var (count, total) = (call.Count(), TrainedSchedule.Steps(config));
         var shift = Shift(config, call);
         var sigmas = new double[count];

@@ -1,5 +1,4 @@
 using Diffusion.Core.Samplers;
-using Diffusion.Core.Schedules;
 
 namespace Diffusion.Core.Interop;
 
@@ -26,7 +25,8 @@ internal sealed class DpmInverseMapping : ISchedulerMapping
             return new TimeGrid(falling.Schedule, times, [.. levels, levels[^1]]);
         var isLeading = spacing == "leading";
         var first = isLeading ? config.Whole("steps_offset", 0) : 0.0;
-        NoiseLevel start = falling.Schedule.LevelAt(first), end = isLeading ? falling.Schedule.LevelAt(falling.Schedule.MaxTime) : levels[^1];
+        var start = falling.Schedule.LevelAt(first);
+        var end = isLeading ? falling.Schedule.LevelAt(falling.Schedule.MaxTime) : levels[^1];
         return new TimeGrid(falling.Schedule, [first, .. times[..^1]], [start, .. levels[..^1], end]);
     }
 }

@@ -2,7 +2,9 @@ using Diffusion.Core.Samplers;
 
 namespace Diffusion.Core.Interop;
 
-/// <summary>DPM-Solver and DPM-Solver++, singlestep. Steps that do not come out even, and an end without noise, imply <c>lower_order_final</c>.</summary>
+/// <summary>
+/// DPM-Solver and DPM-Solver++, singlestep. Steps that do not come out even, and an end without noise, imply <c>lower_order_final</c>.
+/// </summary>
 internal sealed class DpmSinglestepMapping : ISchedulerMapping
 {
     public string ClassName => "DPMSolverSinglestepScheduler";

@@ -19,6 +19,8 @@ internal static class EdmGrid
             _ => throw config.Unknown("sigma_schedule", kind),
         };
         var ratios = spacing.Ratios(call.Count(), min, max);
+        if (kind == "exponential" && ratios.Length == 1)
+            ratios[0] = min; // A single exponential step starts at the least sigma there.
         var end = config.Text("final_sigmas_type", "zero");
         return TimeGrid.FromRatios(new EdmSchedule(min, max), ratios, end switch
         {

@@ -1,4 +1,5 @@
 using Diffusion.Core.Samplers;
+using Diffusion.Core.Schedules;
 
 namespace Diffusion.Core.Interop;
 
@@ -9,8 +10,11 @@ internal sealed class EulerMapping : ISchedulerMapping
 
     public DiffusersSampler Create(SchedulerConfig config, SchedulerCall call)
     {
-        var trained = new TrainedGrid(config);
-        return Sampler(config, Grid(config, call, trained), new EulerSolver(ChurnOf(call)));
+        var grid = Grid(config, call, new TrainedGrid(config));
+        var solver = new EulerSolver(ChurnOf(call));
+        return IsContinuous(config)
+            ? new DiffusersSampler(new DiffusionSampler(Exploding(grid), solver, MappedOptions.Of(config) with { Prediction = Prediction.EdmVelocity(1.0) }))
+            : Sampler(config, grid, solver);
     }
 
     /// <summary>A sampler of the schedulers that keep x / alpha.</summary>
@@ -29,16 +33,33 @@ internal sealed class EulerMapping : ISchedulerMapping
 
     private static TimeGrid Grid(SchedulerConfig config, SchedulerCall call, TrainedGrid trained)
     {
-        var timeType = config.Text("timestep_type", "discrete");
-        if (timeType != "discrete")
-            throw config.Unknown("timestep_type", timeType);
+        // Sigmas of a call end with the last level.
+        if (call.Sigmas is { Count: > 1 } sigmas)
+            return trained.Fractional(call with { Sigmas = [.. sigmas.SkipLast(1)] }, sigmas[^1]);
         var last = trained.FinalRatio();
         var interpolation = config.Text("interpolation_type", "linear");
         if (interpolation is not ("linear" or "log_linear"))
             throw config.Unknown("interpolation_type", interpolation);
-        return interpolation == "log_linear" && !Respaces(config) && call.Sigmas is null
+        return interpolation == "log_linear" && !Respaces(config)
             ? LogLinear(trained.Fractional(call, last), trained)
             : trained.Fractional(call, last);
+    }
+
+    /// <summary>Whether the network is told log(sigma) / 4, as that of Stable Video Diffusion is; one that predicts eps never is.</summary>
+    private static bool IsContinuous(SchedulerConfig config)
+    {
+        var kind = config.Text("timestep_type", "discrete");
+        return kind is "discrete" or "continuous"
+            ? kind == "continuous" && config.Text("prediction_type", "epsilon") == "v_prediction"
+            : throw config.Unknown("timestep_type", kind);
+    }
+
+    /// <summary>The same sigma / alpha with alpha 1, told as EDM tells them.</summary>
+    private static TimeGrid Exploding(TimeGrid grid)
+    {
+        var ratios = grid.Levels[..^1].ToArray().Select(level => level.Ratio).ToArray();
+        var schedule = new EdmSchedule(0.5 * ratios.Min(), 2.0 * ratios.Max());
+        return TimeGrid.FromRatios(schedule, ratios, new NoiseLevel(1.0, grid.Levels[^1].Ratio));
     }
 
     private static bool Respaces(SchedulerConfig config)

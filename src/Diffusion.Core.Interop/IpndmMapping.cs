@@ -12,13 +12,13 @@ internal sealed class IpndmMapping : ISchedulerMapping
         => config.Numbers("trained_betas") is not null
             ? throw new NotSupportedException($"{ClassName} with trained_betas is not supported.")
             : new(new DiffusionSampler(
-                IpndmSpacing.CreateGrid(call.Count()),
+                IpndmGrid.Create(call.Count()),
                 new PndmSolver(),
                 new SamplerOptions { Prediction = new FromNoise(), Threshold = null }));
 
     /// <summary>
-    /// v, whose x_0 is had from eps by a division by alpha. Without signal, at the start of the grid, diffusers' guard against a division by
-    /// zero makes it zero, where v itself says what it is.
+    /// v, whose x_0 is had from eps by a division by alpha. Without signal, at the start of the grid, diffusers' guard against a division
+    /// by zero makes it zero, where v itself says what it is.
     /// </summary>
     private sealed class FromNoise : IPrediction
     {

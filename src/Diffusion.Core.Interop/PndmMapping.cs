@@ -1,4 +1,5 @@
 using Diffusion.Core.Samplers;
+using Diffusion.Core.Schedules;
 
 namespace Diffusion.Core.Interop;
 
@@ -16,8 +17,27 @@ internal sealed class PndmMapping : ISchedulerMapping
         if (!config.Flag("set_alpha_to_one", false))
             grid = grid.WithFinalLevel(schedule.LevelAt(0));
         return new(new DiffusionSampler(
-            skipsRungeKutta ? grid.WithTrapezoidStart() : grid.WithRungeKuttaStart(),
+            skipsRungeKutta ? grid.WithTrapezoidStart() : WithRungeKuttaStart(grid, schedule),
             new PndmSolver(rungeKuttaStart: !skipsRungeKutta, options.Prediction),
             options));
+    }
+
+    /// <summary>
+    /// The first call of each of Runge and Kutta's steps goes down by half a stride, the second up to half a stride above the end; where the
+    /// stride is odd, these two are one index apart.
+    /// </summary>
+    private static TimeGrid WithRungeKuttaStart(TimeGrid grid, DiscreteSchedule schedule)
+    {
+        var half = schedule.Steps / grid.Count / 2;
+        var start = grid.WithRungeKuttaStart();
+        var (times, levels) = (start.Times.ToArray(), start.Levels.ToArray());
+        for (var k = 0; k < 3; k++)
+        {
+            times[(4 * k) + 1] = times[(4 * k) + 2] = grid.Times[k + 1] + half;
+            levels[(4 * k) + 1] = schedule.LevelAt(grid.Times[k] - half);
+            levels[(4 * k) + 2] = schedule.LevelAt(grid.Times[k + 1] + half);
+        }
+
+        return new TimeGrid(schedule, times, levels);
     }
 }

@@ -24,7 +24,6 @@ internal sealed class TrainedGrid
         if (bars[^1] == 0.0)
             bars[^1] = LeastAlphaBar;
 
-        // diffusers' abar is in float32, and a grid between the two ends follows from what is left there of 1 - abar.
         _table = Array.ConvertAll(bars, bar => Math.Sqrt((1.0 - (float)bar) / (float)bar));
     }
 
@@ -103,7 +102,7 @@ internal sealed class TrainedGrid
     }
 
     private TimeGrid Build(double[] times, double[] ratios, double last)
-        => new(Schedule, times, [.. ratios.Select(Level), Level(last)]);
+        => new(Schedule, times, [.. ratios.Select(ratio => Level((float)ratio)), Level((float)last)]);
 
     /// <summary>The times of a spacing; DPM-Solver's family lays out one more than it uses, except for trailing ones.</summary>
     private double[] Spaced(int count, int laidOut, bool round)
@@ -147,11 +146,7 @@ internal sealed class TrainedGrid
     {
         if (time != Schedule.MaxTime)
             return Math.Floor(time);
-        var product = 1.0;
-        foreach (var beta in Schedule.Betas)
-            product *= 1f - (float)beta;
-        var bar = product == 0.0 ? (float)LeastAlphaBar : (float)product;
-        var ratio = MathF.Sqrt((1f - bar) / bar);
+        var ratio = (float)_table[^1];
         return Math.Log(ratio) < MathF.Log(ratio) ? time - 1.0 : time;
     }
 

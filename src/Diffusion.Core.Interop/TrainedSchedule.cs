@@ -2,7 +2,10 @@ using Diffusion.Core.Schedules;
 
 namespace Diffusion.Core.Interop;
 
-/// <summary>The betas of a configuration.</summary>
+/// <summary>
+/// The betas of a configuration, as diffusers has them: in float32, where <c>1 - beta</c> and abar have been rounded. Near pure noise that
+/// moves abar by parts in ten thousand, and networks have been trained with what came of it.
+/// </summary>
 internal static class TrainedSchedule
 {
     public static int Steps(SchedulerConfig config) => config.Whole("num_train_timesteps", 1000);
@@ -21,6 +24,22 @@ internal static class TrainedSchedule
             "sigmoid" => DiscreteSchedule.SigmoidBeta(steps, start, end),
             _ => throw config.Unknown("beta_schedule", kind),
         };
-        return config.Flag("rescale_betas_zero_snr", false) ? schedule.RescaledToZeroTerminalSnr() : schedule;
+        return Rounded(config.Flag("rescale_betas_zero_snr", false) ? schedule.RescaledToZeroTerminalSnr() : schedule);
+    }
+
+    /// <summary>A schedule whose abars are those that a product of float32 factors has in float32.</summary>
+    public static DiscreteSchedule Rounded(DiscreteSchedule schedule)
+    {
+        var betas = new double[schedule.Steps];
+        var (product, previous) = (1.0, 1.0);
+        for (var t = 0; t < betas.Length; t++)
+        {
+            product *= 1f - (float)schedule.Betas[t];
+            double bar = (float)product;
+            betas[t] = 1.0 - (bar / previous);
+            previous = bar;
+        }
+
+        return DiscreteSchedule.FromBetas(betas);
     }
 }

@@ -12,15 +12,14 @@ internal sealed class UnClipMapping : ISchedulerMapping
 
     public DiffusersSampler Create(SchedulerConfig config, SchedulerCall call)
     {
-        var schedule = DiscreteSchedule.Cosine(TrainedSchedule.Steps(config));
-        var kind = config.Text("variance_type", "fixed_small_log");
-        if (kind != "fixed_small_log")
-            throw config.Unknown("variance_type", kind);
+        var schedule = TrainedSchedule.Rounded(DiscreteSchedule.Cosine(TrainedSchedule.Steps(config)));
         var grid = TimeSpacing.Linspace.CreateGrid(schedule, call.Count());
         var targets = new NoiseLevel[grid.Count];
         for (var k = 0; k < targets.Length; k++)
             targets[k] = schedule.PreviousLevel((int)grid.Times[k]);
         return new DiffusersSampler(new DiffusionSampler(
-            grid, TargetedSolver.Over(grid, new AncestralSolver(ReverseVariance.FixedSmall), targets), MappedOptions.Of(config, clips: true)));
+            grid,
+            TargetedSolver.Over(grid, new AncestralSolver(DdpmMapping.Variance(config, "fixed_small_log")), targets),
+            MappedOptions.Of(config, clips: true)));
     }
 }

@@ -19,7 +19,8 @@ public sealed class DeisSolver : ISolver
     /// <param name="order">1, which is DDIM, to 4.</param>
     /// <param name="lowerOrderFinal">True to lower the order of the last two steps in walks of less than 15 steps.</param>
     /// <exception cref="ArgumentOutOfRangeException">The order lies outside its range.</exception>
-    public DeisSolver(int order = 2, bool lowerOrderFinal = true) => (Order, LowerOrderFinal) = (Guard.InRange(order, 1, 4), lowerOrderFinal);
+    public DeisSolver(int order = 2, bool lowerOrderFinal = true)
+        => (Order, LowerOrderFinal) = (Guard.InRange(order, 1, 4), lowerOrderFinal);
 
     /// <summary>The order once there is history, 1 to 4.</summary>
     public int Order { get; }
@@ -36,7 +37,8 @@ public sealed class DeisSolver : ISolver
         ArgumentNullException.ThrowIfNull(step);
         var left = step.Grid.Count - step.Index;
         var order = LowerOrderFinal && step.Grid.Count < FewSteps ? Math.Min(Order, left) : Order;
-        return ExponentialNodes.Of(SolverForm.Noise, step.Current, step.History, 0, order - 1).Advance(
-            step, new ExponentialStep(SolverForm.Noise, step.From, step.To), step.Sample, step.Current, (move, count) => move.Moments(count));
+        var move = new ExponentialStep(SolverForm.Noise, step.From, step.To);
+        return ExponentialNodes.Of(SolverForm.Noise, step.Current, step.History, 0, order - 1)
+            .Advance(step, move, step.Sample, step.Current, (exact, count) => exact.Moments(count));
     }
 }

@@ -92,7 +92,5 @@ internal sealed class DpmAdaptiveMethod(DpmAdaptiveSampler sampler, IEvaluator e
     private double Length(double target) => Math.Exp(-target) - Math.Exp(-_lambda);
 
     /// <summary><c>r' ((e^h - 1) / h - 1)</c>, what a slope that changes along the way counts.</summary>
-    private static double Curvature(double h, double target) => Math.Exp(-target) * ((Expm1(h) / h) - 1.0);
-
-    private static double Expm1(double h) => 2.0 * Math.Exp(0.5 * h) * Math.Sinh(0.5 * h);
+    private static double Curvature(double h, double target) => Math.Exp(-target) * h * PhiFunction.Of(2, h);
 }

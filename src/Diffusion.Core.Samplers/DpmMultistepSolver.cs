@@ -10,7 +10,9 @@ namespace Diffusion.Core.Samplers;
 /// <remarks>
 /// Source: Lu et al. 2022, "DPM-Solver++: Fast Solver for Guided Sampling", Algorithm 2, eq. 19 and appendix B. Measured on a mixture
 /// of Gaussians, order 2 has order 2; order 3 as published halves the second derivative, and is of second order too, though better
-/// below about 40 steps on Karras grids. <see cref="Corrected"/> has order 3.
+/// below about 40 steps on Karras grids. Its stochastic form is that of diffusers, where one constant has the other sign: the spread of its
+/// samples is of first order only. <see cref="Corrected"/> has the weights that polynomials ask for: order 3 from exact history, and a
+/// spread of second order.
 /// </remarks>
 public sealed class DpmMultistepSolver : ISolver
 {

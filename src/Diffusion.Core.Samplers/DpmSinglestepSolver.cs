@@ -94,6 +94,9 @@ public sealed class DpmSinglestepSolver : ISolver
     {
         var startsAnew = step.IsLast && (step.To.Sigma == 0.0 || (LowerOrderFinal && step.Grid.Count % Order == 0));
         var position = startsAnew ? 0 : Math.Min(step.Index % Order, step.History.Count);
-        return position > 0 && !new ExponentialStep(Form, step.History[position - 1].Evaluation.Level, step.To, Tau).HasMoments ? 0 : position;
+        if (position == 0)
+            return 0;
+        var move = new ExponentialStep(Form, step.History[position - 1].Evaluation.Level, step.To, Tau);
+        return move.HasMoments ? position : 0;
     }
 }

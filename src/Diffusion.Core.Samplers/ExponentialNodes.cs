@@ -56,7 +56,8 @@ internal sealed class ExponentialNodes(SolverForm form, NoiseLevel origin)
     /// <param name="start">What the network said there.</param>
     /// <param name="moments">The moments of the method for so many nodes.</param>
     /// <returns>A new tensor; the caller's.</returns>
-    public Tensor Advance(SolverStep step, ExponentialStep move, Tensor x, Evaluation start, Func<ExponentialStep, int, double[]> moments)
+    public Tensor Advance(
+        SolverStep step, ExponentialStep move, Tensor x, Evaluation start, Func<ExponentialStep, int, double[]> moments)
     {
         if (move.IsSingular)
             return new LinearPair(step.To.Alpha, step.To.Sigma).Apply(start.Data, start.Noise);

@@ -23,7 +23,9 @@ public sealed class PndmSolver : ISolver
     /// <param name="rungeKuttaStart">
     /// True for a grid whose first twelve steps are three of Runge and Kutta's, from <see cref="TimeGridExtensions.WithRungeKuttaStart"/>.
     /// </param>
-    /// <param name="quantity">What is extrapolated; eps unless said otherwise. diffusers extrapolates v where the network predicts it.</param>
+    /// <param name="quantity">
+    /// What is extrapolated; eps unless said otherwise. diffusers extrapolates v where the network predicts it.
+    /// </param>
     public PndmSolver(bool rungeKuttaStart = false, IPrediction? quantity = null)
         => (RungeKuttaStart, _quantity) = (rungeKuttaStart, quantity ?? Prediction.Epsilon);
 
@@ -42,10 +44,10 @@ public sealed class PndmSolver : ISolver
         var levels = grid.Levels;
         for (var k = 0; k < Start; k += 4)
         {
-            if (grid.Count < Start || levels[k + 1] != levels[k + 2] || levels[k + 3] != levels[k + 4])
+            if (grid.Count < Start || levels[k + 3] != levels[k + 4])
                 throw new ArgumentException(
-                    $"A start by Runge and Kutta needs a grid made by {nameof(TimeGridExtensions.WithRungeKuttaStart)}, whose first twelve steps "
-                    + $"go to and fro, got {grid.Count} steps without.",
+                    $"A start by Runge and Kutta needs a grid made by {nameof(TimeGridExtensions.WithRungeKuttaStart)}, whose first "
+                    + $"twelve steps go to and fro, got {grid.Count} steps without.",
                     nameof(grid));
         }
     }
@@ -57,7 +59,11 @@ public sealed class PndmSolver : ISolver
         if (RungeKuttaStart && step.Index < Start)
             return RungeKutta(step);
         if (IsSecondCall(step))
-            return Move(step, step.History[0].Sample, step.History[0].Evaluation, [(0.5, step.Current), (0.5, step.History[0].Evaluation)]);
+        {
+            var start = step.History[0];
+            return Move(step, start.Sample, start.Evaluation, [(0.5, step.Current), (0.5, start.Evaluation)]);
+        }
+
         if (step.From == step.To)
             return step.Sample.clone();
 
@@ -106,12 +112,16 @@ public sealed class PndmSolver : ISolver
     private bool IsOnGrid(TimeGrid grid, int index)
         => RungeKuttaStart && index < Start ? index % 4 == 0 : grid.Levels[index] != grid.Levels[index + 1];
 
-    /// <summary>DDIM's step with the sum of several answers: x' = alpha' x_0 + sigma' eps, both read from it at the level it leaves from.</summary>
+    /// <summary>
+    /// DDIM's step with the sum of several answers: x' = alpha' x_0 + sigma' eps, both read from it at the level it leaves from.
+    /// </summary>
     private Tensor Move(SolverStep step, Tensor x, Evaluation start, ReadOnlySpan<(double Weight, Evaluation Answer)> answers)
     {
         var (from, to) = (start.Level, step.To);
-        var (data, noise) = (_quantity.ToData(from, from), _quantity.ToNoise(from, from));
-        var (ofSample, ofSum) = ((to.Alpha * data.First) + (to.Sigma * noise.First), (to.Alpha * data.Second) + (to.Sigma * noise.Second));
+        var (unit, scale) = Normalised(from);
+        var (data, noise) = (_quantity.ToData(unit, unit), _quantity.ToNoise(unit, unit));
+        var ofSample = ((to.Alpha * data.First) + (to.Sigma * noise.First)) / scale;
+        var ofSum = (to.Alpha * data.Second) + (to.Sigma * noise.Second);
 
         // Without signal eps says nothing about x_0, and the two are taken as they are.
         var isSingular = !double.IsFinite(ofSample + ofSum);
@@ -120,7 +130,8 @@ public sealed class PndmSolver : ISolver
             terms.Add((ofSample, x));
         foreach (var (weight, answer) in answers)
         {
-            var target = isSingular ? new LinearPair(to.Alpha, to.Sigma) : _quantity.Target(answer.Level, answer.Level);
+            var level = Normalised(answer.Level).Unit;
+            var target = isSingular ? new LinearPair(to.Alpha, to.Sigma) : _quantity.Target(level, level);
             var factor = isSingular ? weight : ofSum * weight;
             if (target.First != 0.0)
                 terms.Add((factor * target.First, answer.Data));
@@ -129,5 +140,12 @@ public sealed class PndmSolver : ISolver
         }
 
         return LinearCombination.Of(terms.ToArray());
+    }
+
+    /// <summary>The level of the process that preserves variance, and the scale: quantities such as v depend on it, and steps must not.</summary>
+    private static (NoiseLevel Unit, double Scale) Normalised(NoiseLevel level)
+    {
+        var scale = Math.Sqrt((level.Alpha * level.Alpha) + (level.Sigma * level.Sigma));
+        return (new NoiseLevel(level.Alpha / scale, level.Sigma / scale), scale);
     }
 }

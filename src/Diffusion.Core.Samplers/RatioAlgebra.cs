@@ -37,6 +37,6 @@ internal static class RatioAlgebra
     public static double Length(NoiseLevel from, NoiseLevel to) => to.Sigma - (to.Alpha * from.Ratio);
 
     /// <summary>The time that the network is told at the level a step leads to: that of the grid, or of the schedule after its end.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">The schedule does not reach the final level of the grid.</exception>
-    public static double TargetTime(SolverStep step) => step.IsLast ? step.At(step.To.Lambda).Time : step.Grid.Times[step.Index + 1];
+    public static double TargetTime(SolverStep step)
+        => step.IsLast ? step.At(step.To.Lambda).Time : step.Grid.Times[step.Index + 1];
 }

@@ -20,7 +20,10 @@ public sealed class SaSolver : ISolver
     /// <summary>A method of the family.</summary>
     /// <param name="predictorOrder">1 to 4.</param>
     /// <param name="correctorOrder">0 for none, to 4; how many answers it uses, the newest included.</param>
-    /// <param name="tau">Of the time the network is told and the level there, for the step that leaves from it; <see cref="MiddleTau"/> unless said otherwise.</param>
+    /// <param name="tau">
+    /// Of the time the network is told and the level there, for the step that leaves from it; <see cref="MiddleTau"/> unless said
+    /// otherwise.
+    /// </param>
     /// <param name="form"><see cref="SolverForm.Data"/> unless said otherwise.</param>
     /// <param name="lowerOrderFinal">True to lower the orders towards the end, to 1 and 2 in the last step.</param>
     /// <exception cref="ArgumentOutOfRangeException">An order lies outside its range.</exception>

@@ -12,6 +12,7 @@ public sealed class SolverStep : IDisposable
     private readonly IEvaluator _evaluator;
     private Evaluation? _current;
     private readonly SolverStep? _parent;
+    private Evaluation? _shown;
     private Tensor? _departed;
 
     /// <summary>Step <paramref name="index"/> of a grid.</summary>
@@ -87,13 +88,39 @@ public sealed class SolverStep : IDisposable
     /// <returns>The evaluation of <paramref name="readAt"/>; the caller's.</returns>
     public Evaluation EvaluateAs(Tensor readAt, NoiseLevel readLevel) => _evaluator.EvaluateAs(Sample, Time, From, readAt, readLevel);
 
-    /// <summary>Where the schedule of the grid has a given log(alpha / sigma), for methods that evaluate between the points of the grid.</summary>
-    /// <param name="lambda">Half the log-SNR, finite and within the schedule.</param>
-    /// <exception cref="ArgumentOutOfRangeException">The schedule does not reach it.</exception>
+    /// <summary>
+    /// Says which evaluation the step goes by, for methods that do not read <see cref="Current"/>: <see cref="SamplerState.Denoised"/> is
+    /// then the x_0 of this one.
+    /// </summary>
+    /// <param name="evaluation">Taken over.</param>
+    /// <returns>The same object; owned by the step.</returns>
+    public Evaluation Show(Evaluation evaluation)
+    {
+        ArgumentNullException.ThrowIfNull(evaluation);
+        _shown?.Dispose();
+        return _shown = evaluation;
+    }
+
+    /// <summary>
+    /// Where the schedule of the grid has a given log(alpha / sigma), for methods that evaluate between the points of the grid. A level
+    /// beyond the schedule has the time of its end.
+    /// </summary>
+    /// <param name="lambda">Half the log-SNR; finite.</param>
     public (double Time, NoiseLevel Level) At(double lambda)
     {
-        var time = Grid.Schedule.TimeOf(2.0 * lambda);
-        return (time, Grid.Schedule.LevelAt(time));
+        var schedule = Grid.Schedule;
+        foreach (var (end, beyond) in new[] { (schedule.MinTime, 1.0), (schedule.MaxTime, -1.0) })
+        {
+            var level = schedule.LevelAt(end);
+            if (!(beyond * (lambda - level.Lambda) > 0.0))
+                continue;
+            var ratio = Math.Exp(-lambda);
+            var scale = Math.Sqrt(((level.Alpha * level.Alpha) + (level.Sigma * level.Sigma)) / (1.0 + (ratio * ratio)));
+            return (end, new NoiseLevel(scale, scale * ratio));
+        }
+
+        var time = schedule.TimeOf(2.0 * lambda);
+        return (time, schedule.LevelAt(time));
     }
 
     /// <summary>The same step without its history, on its way to another level than the grid's next: for methods made of others.</summary>
@@ -123,6 +150,7 @@ public sealed class SolverStep : IDisposable
     public void Dispose()
     {
         _current?.Dispose();
+        _shown?.Dispose();
         _departed?.Dispose();
     }
 
@@ -134,9 +162,11 @@ public sealed class SolverStep : IDisposable
         return departed;
     }
 
-    /// <summary>What was evaluated at the start of the step, if anything was; the caller's from now on.</summary>
+    /// <summary>What was evaluated at the start of the step, or shown in its place, if anything was; the caller's from now on.</summary>
     internal Evaluation? TakeCurrent()
     {
+        if (_current is null)
+            (_current, _shown) = (_shown, null);
         var current = _current;
         _current = null;
         return current;

@@ -36,7 +36,8 @@ public static class TimeGridExtensions
                 break;
             if (!double.IsFinite(from.Lambda) || !double.IsFinite(to.Lambda))
                 throw new ArgumentException(
-                    $"Points between need a finite log-SNR on both sides, got {from.LogSnr} and {to.LogSnr} around step {k}.", nameof(grid));
+                    $"Points between need a finite log-SNR on both sides, got {from.LogSnr} and {to.LogSnr} around step {k}.",
+                    nameof(grid));
             foreach (var fraction in fractions)
             {
                 var time = grid.Schedule.TimeOf(2.0 * (from.Lambda + (fraction * (to.Lambda - from.Lambda))));

@@ -28,7 +28,11 @@ public sealed class UniPcSolver : ISolver
     /// <param name="lowerOrderFinal">True to lower the order towards the end, to 1 in the last step.</param>
     /// <exception cref="ArgumentOutOfRangeException">The order lies outside its range.</exception>
     public UniPcSolver(
-        int order = 2, SolverForm? form = null, Func<double, double>? b = null, Func<int, bool>? corrects = null, bool lowerOrderFinal = true)
+        int order = 2,
+        SolverForm? form = null,
+        Func<double, double>? b = null,
+        Func<int, bool>? corrects = null,
+        bool lowerOrderFinal = true)
     {
         Order = Guard.InRange(order, 1, 4);
         Form = form ?? SolverForm.Data;

@@ -18,7 +18,7 @@ public sealed class BetaSchedule : INoiseSchedule
     private readonly double[] _integrals;
 
     /// <summary>The process of a noise rate.</summary>
-    /// <param name="beta">beta(t), finite and positive within (0, maxTime); a pure function, which may be called from several threads.</param>
+    /// <param name="beta">beta(t), finite and positive within (0, maxTime): a pure function, which several threads may call.</param>
     /// <param name="maxTime">The time of most noise.</param>
     /// <param name="panels">The number of panels; more of them for a beta with corners.</param>
     /// <exception cref="ArgumentException">beta(t) is not finite and positive, or a number lies outside its range.</exception>

@@ -14,7 +14,7 @@ internal sealed class DeviceTable(double[] values) : IDisposable
     private bool _disposed;
 
     /// <summary>The numbers at the indices of a batch.</summary>
-    /// <param name="t">[B] int64 indices; checked where they lie on the CPU, since a check on a GPU would make every step wait for it.</param>
+    /// <param name="t">[B] int64 indices; checked on the CPU alone, since a check on a GPU would make every step wait for it.</param>
     /// <param name="like">Gives the device.</param>
     /// <param name="type">The type of the result.</param>
     /// <returns>[B]; the caller's.</returns>

@@ -74,7 +74,10 @@ public sealed partial class DiscreteSchedule
         Guard.InRange(end, Math.BitIncrement(start), double.MaxValue);
         var (first, last) = (SpecialFunctions.Logistic(start / tau), SpecialFunctions.Logistic(end / tau));
         return FromAlphaBar(
-            t => t == 1.0 ? 0.0 : (last - SpecialFunctions.Logistic((start + (t * (end - start))) / tau)) / (last - first), steps, maxBeta, logger);
+            t => t == 1.0 ? 0.0 : (last - SpecialFunctions.Logistic((start + (t * (end - start))) / tau)) / (last - first),
+            steps,
+            maxBeta,
+            logger);
     }
 
     /// <summary>abar(t) = e^(-rate t): the "exp" of diffusers, whose rate is 12. The same beta everywhere.</summary>
@@ -101,7 +104,10 @@ public sealed partial class DiscreteSchedule
         Guard.InRange(location, double.MinValue, double.MaxValue);
         Guard.Positive(scale);
         return FromAlphaBar(
-            t => SpecialFunctions.Logistic(location - (scale * Math.Sign(0.5 - t) * Math.Log(1.0 - (2.0 * Math.Abs(t - 0.5))))), steps, maxBeta, logger);
+            t => SpecialFunctions.Logistic(location - (scale * Math.Sign(0.5 - t) * Math.Log(1.0 - (2.0 * Math.Abs(t - 0.5))))),
+            steps,
+            maxBeta,
+            logger);
     }
 
     /// <summary>

@@ -33,7 +33,9 @@ public sealed partial class DiscreteSchedule
         return scale * betaEnd <= 1.0
             ? new DiscreteSchedule(Space(steps, scale * betaStart, scale * betaEnd), logger)
             : throw new ArgumentOutOfRangeException(
-                nameof(steps), steps, $"With {steps} steps the last beta would be {scale * betaEnd:G6}, above 1: at least {1000.0 * betaEnd:G6} are needed.");
+                nameof(steps),
+                steps,
+                $"With {steps} steps the last beta would be {scale * betaEnd:G6}, above 1: at least {1000.0 * betaEnd:G6} are needed.");
     }
 
     /// <summary>

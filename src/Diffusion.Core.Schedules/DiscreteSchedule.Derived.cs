@@ -26,8 +26,13 @@ public sealed partial class DiscreteSchedule
         return new DiscreteSchedule(betas, logger: null, _networkTimes);
     }
 
-    /// <summary>The steps of this schedule that <see cref="Respacing.Parse"/> reads from a text such as "100", "10,15,20" or "ddim50".</summary>
-    /// <inheritdoc cref="Respaced(ReadOnlySpan{int})"/>
+    /// <summary>
+    /// The schedule of some of the steps of this one, named by a text such as "100", "10,15,20" or "ddim50", as
+    /// <see cref="Respaced(ReadOnlySpan{int})"/> makes it.
+    /// </summary>
+    /// <param name="steps">What <see cref="Respacing.Parse"/> reads.</param>
+    /// <exception cref="FormatException">The text is not one of these.</exception>
+    /// <exception cref="ArgumentException">There are fewer steps than it asks for, or no whole stride gives that many.</exception>
     public DiscreteSchedule Respaced(string steps) => Respaced(Respacing.Parse(steps, Steps));
 
     /// <summary>

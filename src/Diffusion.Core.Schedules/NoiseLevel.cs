@@ -10,7 +10,9 @@ public readonly record struct NoiseLevel(double Alpha, double Sigma)
     /// <summary>Data without noise: alpha 1, sigma 0. Where every sampler ends.</summary>
     public static NoiseLevel Clean { get; } = new(1.0, 0.0);
 
-    /// <summary>sigma / alpha, the noise of x / alpha: the "sigma" of the exploding form (Karras et al. 2022); +infinity without signal.</summary>
+    /// <summary>
+    /// sigma / alpha, the noise of x / alpha: the "sigma" of the exploding form (Karras et al. 2022); +infinity without signal.
+    /// </summary>
     public double Ratio => Sigma / Alpha;
 
     /// <summary>log(alpha / sigma), half the log-SNR: the lambda of DPM-Solver (Lu et al. 2022).</summary>

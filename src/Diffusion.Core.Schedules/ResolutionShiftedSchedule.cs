@@ -60,5 +60,5 @@ public sealed class ResolutionShiftedSchedule : INoiseSchedule
 
     /// <inheritdoc/>
     public double InvertLogSnr(double logSnr)
-        => _shiftAtData == _shiftAtNoise ? _schedule.TimeOf(logSnr - _shiftAtData) : LogSnrSearch.Find(this, logSnr);
+        => _shiftAtData == _shiftAtNoise ? _schedule.InvertLogSnr(logSnr - _shiftAtData) : LogSnrSearch.Find(this, logSnr);
 }

@@ -54,7 +54,7 @@ public static class Respacing
         return [.. kept];
     }
 
-    /// <summary>Every so manieth step from the first, with the least whole stride that gives <paramref name="count"/> of them.</summary>
+    /// <summary>Every so manieth step from the first, by the least whole stride that gives <paramref name="count"/> of them.</summary>
     /// <param name="count">How many.</param>
     /// <param name="steps">T, the steps there are.</param>
     /// <returns>Rising indices in [0, T-1].</returns>
@@ -64,6 +64,7 @@ public static class Respacing
         Guard.Positive(steps);
         for (var stride = 1; stride <= steps; stride++)
         {
+            // Rounded up: the first step counts, however short what follows the last one is.
             if ((steps + stride - 1) / stride == count)
                 return [.. Enumerable.Range(0, count).Select(i => i * stride)];
         }
@@ -72,7 +73,10 @@ public static class Respacing
     }
 
     private static int Number(string part, string text)
-        => int.TryParse(part, NumberStyles.AllowLeadingWhite | NumberStyles.AllowTrailingWhite, CultureInfo.InvariantCulture, out var number)
+    {
+        const NumberStyles Style = NumberStyles.AllowLeadingWhite | NumberStyles.AllowTrailingWhite;
+        return int.TryParse(part, Style, CultureInfo.InvariantCulture, out var number)
             ? number
             : throw new FormatException($"Steps are written as \"100\", \"10,15,20\" or \"ddim50\", got \"{text}\".");
+    }
 }

@@ -1,6 +1,8 @@
 namespace Diffusion.Core.Schedules;
 
-/// <summary>The variances of the literature: two fixed ones, the ends of the range of sensible choices, and two that a network learns.</summary>
+/// <summary>
+/// The variances of the literature: two fixed ones, the ends of the range of sensible choices, and two that a network learns.
+/// </summary>
 /// <remarks>Source: Ho et al. 2020, section 3.2; Nichol and Dhariwal 2021, section 3.1.</remarks>
 public static class ReverseVariance
 {

@@ -5,7 +5,7 @@ namespace Diffusion.Core.Schedules;
 /// of its root. t runs from 0, the data, to 1.
 /// </summary>
 /// <remarks>
-/// Source: Song et al. 2021, appendix C, eq. 29. Only the marginals are the sub-VP SDE's; that is all that deterministic samplers, losses
+/// Source: Song et al. 2021, appendix B, eq. 29. Only the marginals are the sub-VP SDE's; that is all that deterministic samplers, losses
 /// and likelihoods read. A step of an ancestral sampler is that of the Gaussian process with these marginals.
 /// </remarks>
 public sealed class SubVpSchedule : INoiseSchedule

@@ -13,7 +13,9 @@ public sealed class TabulatedSchedule : INoiseSchedule
     /// <summary>The schedule through some points.</summary>
     /// <param name="times">Rising, at least three.</param>
     /// <param name="logSnrs">log(alpha^2 / sigma^2) in nats at each of them, falling.</param>
-    /// <exception cref="ArgumentException">There are fewer than three points, they do not pair up, or they are not finite and in order.</exception>
+    /// <exception cref="ArgumentException">
+    /// There are fewer than three points, they do not pair up, or they are not finite and in order.
+    /// </exception>
     public TabulatedSchedule(ReadOnlySpan<double> times, ReadOnlySpan<double> logSnrs)
     {
         if (times.Length < 3 || times.Length != logSnrs.Length)

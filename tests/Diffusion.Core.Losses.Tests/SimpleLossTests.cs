@@ -51,6 +51,27 @@ public sealed class SimpleLossTests
     }
 
     [Fact]
+    public void The_network_is_told_the_times_it_knows_and_shown_the_input_it_wants()
+    {
+        using var scope = torch.NewDisposeScope();
+        using var process = new ForwardProcess(Schedule.Respaced("ddim50"));
+        var (x0, noise) = (torch.ones([2, 3], dtype: torch.ScalarType.Float64), torch.zeros([2, 3], dtype: torch.ScalarType.Float64));
+        long[] told = [];
+        double[] shown = [];
+        var denoiser = new FunctionDenoiser((input, t) =>
+        {
+            (told, shown) = (t.data<long>().ToArray(), input.select(1, 0).contiguous().data<double>().ToArray());
+            return input.mul(0.0);
+        });
+
+        using var terms = new SimpleLoss(Prediction.Edm(1.0)).Evaluate(denoiser, process, x0, Times(7, 49), noise);
+
+        told.Should().Equal(140, 980);
+        shown[0].Should().BeApproximately(Schedule.Alpha(140), 1e-12, "a preserved variance needs no scale");
+        shown[1].Should().BeApproximately(Schedule.Alpha(980), 1e-12);
+    }
+
+    [Fact]
     public void One_sample_of_a_batch_has_the_loss_it_has_alone()
     {
         using var scope = torch.NewDisposeScope();

@@ -1,18 +1,14 @@
-using Diffusion.Core.Testing;
+using Diffusion.Core.Samplers.Tests.Support;
 using Diffusion.Core.Schedules;
-using static TorchSharp.torch;
 
 namespace Diffusion.Core.Samplers.Tests;
 
 /// <summary>
-/// Stochastic samplers without Monte Carlo. With Gaussian data the exact denoiser is affine, so a whole run is affine in its initial
-/// noise and its draws. The sampler is run once on a batch of probes, one for each of them, and the coefficients give the mean and the
-/// standard deviation of what it would sample.
+/// Stochastic samplers without Monte Carlo: mean and standard deviation of what they would sample, from <see cref="GaussianMoments"/>.
 /// </summary>
 public class MomentTests
 {
     private const double DataMean = 0.3;
-    private const double DataDeviation = 0.5;
 
     [Theory]
     [InlineData(10, 0.3335, 0.4939, 0.3700)]
@@ -40,26 +36,5 @@ public class MomentTests
     }
 
     private static (double Mean, double Deviation) Moments(ISolver solver, int steps)
-    {
-        var schedule = DiscreteSchedule.Linear();
-        var sampler = new DiffusionSampler(TimeSpacing.Trailing.CreateGrid(schedule, steps), solver, new SamplerOptions { Threshold = null });
-        var denoiser = new ExactDenoiser(schedule, ExactDenoiser.Gaussian(DataMean, DataDeviation), Prediction.Epsilon);
-
-        // Probe 0 is given no noise at all; probe m + 1 is given one unit at draw m, which for m = 0 is the initial sample.
-        using var noise = new ReplayNoise((m, like) =>
-        {
-            var unit = zeros_like(like);
-            using var probe = unit.narrow(0, m + 1, 1);
-            probe.fill_(1.0);
-            return unit;
-        });
-        using var result = sampler.Sample(
-            denoiser,
-            new SamplingRequest { Shape = [steps + 2, 1], Noise = noise, Dtype = ScalarType.Float64 },
-            cancellationToken: TestContext.Current.CancellationToken);
-
-        var values = result.Values();
-        var mean = values[0];
-        return (mean, Math.Sqrt(values.Skip(1).Sum(value => (value - mean) * (value - mean))));
-    }
+        => GaussianMoments.Of(solver, TimeSpacing.Trailing.CreateGrid(DiscreteSchedule.Linear(), steps));
 }

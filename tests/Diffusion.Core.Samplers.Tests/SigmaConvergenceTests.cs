@@ -1,4 +1,5 @@
 using Diffusion.Core.Samplers.Tests.Support;
+using Diffusion.Core.Schedules;
 
 using Diffusion.Core.Testing;
 
@@ -55,5 +56,37 @@ public class SigmaConvergenceTests(ITestOutputHelper output)
         output.WriteLine($"| {solver} | {coarse:E2} | {middle:E2} | {fine:E2} | {Math.Log2(coarse / middle):F2} | {Math.Log2(middle / fine):F2} |");
         Math.Log2(coarse / middle).Should().BeInRange(least - 0.15, most + 0.15);
         Math.Log2(middle / fine).Should().BeInRange(least - 0.15, most + 0.15);
+    }
+
+    [Theory]
+    [InlineData(2, 1.98)]
+    [InlineData(3, 2.96)]
+    [InlineData(4, 3.93)]
+    public void From_exact_history_the_formula_of_LMS_has_its_order(int order, double expected)
+    {
+        var solver = new ExactStart(new LmsSolver(order), order - 1);
+        double Error(int steps) => ProbabilityFlow.Error(solver, new LogSigmaSchedule(false).Grid(steps));
+
+        var measured = Math.Log2(Error(80) / Error(160));
+
+        output.WriteLine($"LMS-{order} from exact history: {measured:F2}");
+        measured.Should().BeApproximately(expected, 0.15);
+    }
+
+    [Theory]
+    [InlineData("euler", 8.2e-2, 18)]
+    [InlineData("heun", 1.78e-2, 35)]
+    [InlineData("flow heun", 1.78e-2, 35)]
+    public void On_the_grid_of_EDM_the_errors_are_the_published_ones(string solver, double expected, int calls)
+    {
+        var grid = RatioSpacing.Karras().CreateGrid(new EdmSchedule(0.002, 10.0), 18);
+        var error = ProbabilityFlow.Error(SigmaSolvers.Deterministic[solver], grid);
+        var denoiser = new FunctionDenoiser(x => x.mul(0.1));
+        using var sample = new DiffusionSampler(grid, SigmaSolvers.Deterministic[solver]).Sample(
+            denoiser, [2], 0, cancellationToken: TestContext.Current.CancellationToken);
+
+        output.WriteLine($"{solver}: {error:E3}");
+        error.Should().BeApproximately(expected, 1e-2 * expected);
+        denoiser.Calls.Should().Be(calls);
     }
 }

@@ -83,7 +83,8 @@ public class SolverTests
                 continue;
             state.Level.Should().Be(NoiseLevel.Clean);
             state.Sample.ShouldBeIdentical(state.Denoised!, "the sample");
-            draws.Should().Be(0);
+            if (!SigmaSolvers.Churning.ContainsKey(solver))
+                draws.Should().Be(0);
         }
     }
 

@@ -152,8 +152,8 @@ public sealed class DiscreteFamilyTests
     [Fact]
     public void A_cosine_between_resolutions_starts_at_the_one_and_ends_at_the_other()
     {
-        var (between, high, low) =
-            (DiscreteSchedule.CosineInterpolated(256), DiscreteSchedule.CosineShifted(256, noiseSize: 256), DiscreteSchedule.CosineShifted(256, noiseSize: 32));
+        var between = DiscreteSchedule.CosineInterpolated(256);
+        var (high, low) = (DiscreteSchedule.CosineShifted(256, noiseSize: 256), DiscreteSchedule.CosineShifted(256, noiseSize: 32));
 
         between.LogSnr(0).Should().BeApproximately(high.LogSnr(0), 0.005);
         between.LogSnr(999).Should().BeApproximately(low.LogSnr(999), 1e-9);

@@ -38,6 +38,18 @@ public sealed class ExtensibilityTests
             discrete.LogSnr(i).Should().BeApproximately(new StraightLine().LogSnr((i + 1) / 4.0), 1e-13);
     }
 
+    [Fact]
+    public void A_schedule_of_ones_own_may_say_what_its_network_is_told_and_how_a_log_SNR_is_inverted()
+    {
+        using var scope = torch.NewDisposeScope();
+        var schedule = new Doubling();
+        using var process = new ForwardProcess(schedule);
+
+        schedule.TimeOf(-2.0 * Math.Log(8.0)).Should().Be(3.0);
+        schedule.Inversions.Should().Be(1);
+        process.NetworkTimes(TestTensors.Values(0.0, 3.0, 10.0)).data<double>().ToArray().Should().Equal(0.0, 0.3, 1.0);
+    }
+
     [Theory]
     [InlineData(0.1)]
     [InlineData(0.7)]
@@ -84,6 +96,26 @@ public sealed class ExtensibilityTests
         public double MaxTime => 1.0;
 
         public NoiseLevel LevelAt(double t) => new(1.0 - t, t);
+    }
+
+    /// <summary>sigma doubles with each unit of time, of which the network is told the share that has passed.</summary>
+    private sealed class Doubling : INoiseSchedule
+    {
+        public double MinTime => 0.0;
+
+        public double MaxTime => 10.0;
+
+        public int Inversions { get; private set; }
+
+        public NoiseLevel LevelAt(double t) => new(1.0, Math.Pow(2.0, t));
+
+        public double NetworkTime(double t) => t / 10.0;
+
+        public double InvertLogSnr(double logSnr)
+        {
+            Inversions++;
+            return -0.5 * logSnr / Math.Log(2.0);
+        }
     }
 
     /// <summary>eps - x_0.</summary>

@@ -75,6 +75,49 @@ public sealed class ForwardProcessTests
         error.div(terms).max().item<double>().Should().BeInRange(0.1 * unit, 3.02 * unit);
     }
 
+    public static TheoryData<string, torch.ScalarType, double> LowPrecision
+    {
+        get
+        {
+            var result = new TheoryData<string, torch.ScalarType, double>();
+            foreach (var prediction in TestPredictions.Names)
+            {
+                result.Add(prediction, torch.ScalarType.Float32, 5.9604644775390625e-8);
+                result.Add(prediction, torch.ScalarType.BFloat16, 0.00390625);
+            }
+
+            return result;
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(LowPrecision))]
+    public void In_lower_precision_a_target_and_an_input_are_right_to_the_rounding_of_their_terms(
+        string name, torch.ScalarType type, double unit)
+    {
+        using var scope = torch.NewDisposeScope();
+        var (prediction, schedule) = (TestPredictions.Named(name), DiscreteSchedule.Linear());
+        using var process = new ForwardProcess(schedule);
+        using var terms = new ScheduledPair(schedule, (level, previous) =>
+        {
+            var (first, second) = prediction.Target(level, previous);
+            return new LinearPair(Math.Abs(first), Math.Abs(second));
+        });
+        using var generator = new torch.Generator(1);
+        var t = TestTensors.AllTimes(schedule);
+        var x0 = torch.randn([schedule.Steps, 16], generator: generator).to(type);
+        var noise = torch.randn([schedule.Steps, 16], generator: generator).to(type);
+        var (x0Double, noiseDouble) = (x0.to(torch.ScalarType.Float64), noise.to(torch.ScalarType.Float64));
+
+        var target = process.Target(prediction, x0, t, noise).to(torch.ScalarType.Float64);
+        var input = process.NetworkInput(prediction, x0, t).to(torch.ScalarType.Float64);
+
+        var error = target.sub(process.Target(prediction, x0Double, t, noiseDouble)).abs();
+        error.div(terms.Apply(t, x0Double.abs(), noiseDouble.abs())).max().item<double>().Should().BeLessThan(3.02 * unit);
+        var expected = process.NetworkInput(prediction, x0Double, t);
+        input.sub(expected).abs().div(expected.abs()).max().item<double>().Should().BeLessThan(2.01 * unit);
+    }
+
     [Theory]
     [InlineData(0)]
     [InlineData(1)]

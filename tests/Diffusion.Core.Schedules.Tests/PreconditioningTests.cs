@@ -135,7 +135,8 @@ public sealed class PreconditioningTests
             FluentActions.Invoking(() => Prediction.Consistency(bad)).Should().Throw<ArgumentOutOfRangeException>();
         }
 
-        FluentActions.Invoking(() => Prediction.Consistency(0.5, -0.1)).Should().Throw<ArgumentOutOfRangeException>().WithMessage("*sigmaMin*");
+        FluentActions.Invoking(() => Prediction.Consistency(0.5, -0.1))
+            .Should().Throw<ArgumentOutOfRangeException>().WithMessage("*sigmaMin*");
     }
 
     [Fact]

@@ -50,6 +50,8 @@ public sealed class RespacingTests
     [Theory]
     [InlineData("1", 10, new[] { 0 })]
     [InlineData("10", 10, new[] { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 })]
+    [InlineData("3", 6, new[] { 0, 2, 5 })]
+    [InlineData("3", 8, new[] { 0, 4, 7 })]
     [InlineData("1,1,1", 10, new[] { 0, 4, 7 })]
     [InlineData("0,2", 10, new[] { 5, 9 })]
     [InlineData(" 2 , 3 ", 7, new[] { 0, 3, 4, 5, 6 })]
@@ -146,5 +148,6 @@ public sealed class RespacingTests
     [InlineData(new[] { -1, 2 }, "*got -1.*")]
     [InlineData(new[] { 1, 10 }, "*got 10 after 1*")]
     public void Steps_that_do_not_rise_within_the_schedule_are_refused(int[] steps, string message)
-        => FluentActions.Invoking(() => DiscreteSchedule.Linear(10).Respaced(steps)).Should().Throw<ArgumentException>().WithMessage(message);
+        => FluentActions.Invoking(() => DiscreteSchedule.Linear(10).Respaced(steps))
+            .Should().Throw<ArgumentException>().WithMessage(message);
 }

@@ -29,7 +29,7 @@ internal static class Combinations
         ["previous mean"] = Prediction.PreviousMean,
     };
 
-    public static IReadOnlyDictionary<string, ISolver> Solvers { get; } = new Dictionary<string, ISolver>
+    public static IReadOnlyDictionary<string, ISolver> Solvers { get; } = new Dictionary<string, ISolver>(SigmaSolvers.All)
     {
         ["ancestral, fixed small"] = new AncestralSolver(ReverseVariance.FixedSmall),
         ["ancestral, fixed large"] = new AncestralSolver(ReverseVariance.FixedLarge),

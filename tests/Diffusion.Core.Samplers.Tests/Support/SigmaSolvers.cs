@@ -21,11 +21,7 @@ internal static class SigmaSolvers
     public static IReadOnlyDictionary<string, ISolver> Stochastic { get; } = new Dictionary<string, ISolver>
     {
         ["euler ancestral"] = new DdimSolver(eta: 1.0, noiseScale: 1.01),
-        ["euler, churn"] = new EulerSolver(new Churn { Amount = 2.0, NoiseScale = 1.003 }),
-        ["euler, churn after the call"] = new EulerSolver(new Churn { Amount = 2.0, CallsNetworkFirst = true }),
-        ["heun, churn"] = new HeunSolver(new Churn { Amount = 2.0, MinRatio = 0.05, MaxRatio = 50.0 }),
         ["dpm2 ancestral"] = new Dpm2Solver(eta: 1.0),
-        ["dpm2 ancestral, churn"] = new Dpm2Solver(eta: 0.5, churn: new Churn { Amount = 2.0 }),
         ["dpm++ sde"] = new DpmPlusPlusSdeSolver(),
         ["dpm++ sde, c = 1/3"] = new DpmPlusPlusSdeSolver(eta: 0.7, fraction: 1.0 / 3.0),
         ["consistency"] = new ConsistencySolver(minRatio: 0.002),
@@ -34,5 +30,13 @@ internal static class SigmaSolvers
         ["predictor-corrector, lms-2"] = new LangevinCorrectedSolver(new LmsSolver(2), snr: 0.05, corrections: 2),
     };
 
-    public static IEnumerable<KeyValuePair<string, ISolver>> All => Deterministic.Concat(Stochastic);
+    /// <summary>Those that add noise before a step, and so before the last one too.</summary>
+    public static IReadOnlyDictionary<string, ISolver> Churning { get; } = new Dictionary<string, ISolver>
+    {
+        ["euler, churn"] = new EulerSolver(new Churn { Amount = 2.0, NoiseScale = 1.003 }),
+        ["heun, churn"] = new HeunSolver(new Churn { Amount = 2.0, MinRatio = 0.05, MaxRatio = 50.0 }),
+        ["dpm2 ancestral, churn"] = new Dpm2Solver(eta: 0.5, churn: new Churn { Amount = 2.0 }),
+    };
+
+    public static IEnumerable<KeyValuePair<string, ISolver>> All => Deterministic.Concat(Stochastic).Concat(Churning);
 }

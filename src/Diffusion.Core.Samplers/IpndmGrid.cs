@@ -7,7 +7,7 @@ namespace Diffusion.Core.Samplers;
 /// such that <c>sigma = sin^2(pi u / 2)</c> with u falling evenly from 1 to 0. It starts without signal and ends without noise.
 /// </summary>
 /// <remarks>The schedule and spacing of diffusers' IPNDMScheduler, after Crowson's k-diffusion and v-diffusion.</remarks>
-public static class IpndmSpacing
+public static class IpndmGrid
 {
     /// <summary>The process: t from 0, data, to 1, noise, both included.</summary>
     public static INoiseSchedule Schedule { get; } = new QuarterCircle();
@@ -15,7 +15,7 @@ public static class IpndmSpacing
     /// <summary>N steps from t = 1 to t = 0.</summary>
     /// <param name="steps">N, at least 1.</param>
     /// <exception cref="ArgumentOutOfRangeException">There are none.</exception>
-    public static TimeGrid CreateGrid(int steps)
+    public static TimeGrid Create(int steps)
     {
         Guard.InRange(steps, 1, int.MaxValue);
         var times = new double[steps];

@@ -1,0 +1,27 @@
+using Diffusion.Core.Schedules;
+
+namespace Diffusion.Core.Extensibility.Tests;
+
+/// <summary>A prediction of one's own: 0.6 eps - 0.8 x_0 at every level.</summary>
+internal sealed class BlendPrediction : IPrediction
+{
+    private const double OfData = -0.8;
+    private const double OfNoise = 0.6;
+
+    public string Name => "blend";
+
+    public LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(OfData, OfNoise);
+
+    // x_t = alpha x_0 + sigma eps and output = a x_0 + b eps, solved for the two.
+    public LinearPair ToData(NoiseLevel level, NoiseLevel previous)
+    {
+        var determinant = (level.Alpha * OfNoise) - (level.Sigma * OfData);
+        return new LinearPair(OfNoise / determinant, -level.Sigma / determinant);
+    }
+
+    public LinearPair ToNoise(NoiseLevel level, NoiseLevel previous)
+    {
+        var determinant = (level.Alpha * OfNoise) - (level.Sigma * OfData);
+        return new LinearPair(-OfData / determinant, level.Alpha / determinant);
+    }
+}
