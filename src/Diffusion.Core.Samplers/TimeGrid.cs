@@ -8,7 +8,8 @@ namespace Diffusion.Core.Samplers;
 /// </summary>
 public sealed class TimeGrid
 {
-    private const double RatioRounding = 1e-9;
+    // Published tables of levels have four or five digits, and start at the end of a schedule.
+    private const double RatioRounding = 1e-4;
 
     private readonly double[] _times;
     private readonly NoiseLevel[] _levels;
