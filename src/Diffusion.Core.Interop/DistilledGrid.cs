@@ -12,14 +12,20 @@ internal static class DistilledGrid
         var count = call.Count();
         if (call.Sigmas is not null)
             throw new NotSupportedException($"{config.ClassName} takes times, not sigmas.");
+        Guard.InRange(Guard.Positive(call.Strength), 0.0, 1.0, nameof(call.Strength));
         if (call.Timesteps is { } times)
-            return new TimeGrid(schedule, [.. times], finalLevel);
-        var original = config.Whole("original_inference_steps", 50);
+            return call.Strength == 1.0
+                ? new TimeGrid(schedule, [.. times], finalLevel)
+                : throw new NotSupportedException($"{config.ClassName} takes times of one's own or a strength, not both.");
+        var original = call.OriginalInferenceSteps ?? config.Whole("original_inference_steps", 50);
         var stride = schedule.Steps / Guard.InRange(original, 1, schedule.Steps, "original_inference_steps");
-        Guard.InRange(count, 1, original, "Steps");
+        var used = (int)(original * call.Strength);
+        Guard.InRange(count, 1, used, "Steps");
+
+        // Even indices from the noisiest one on, rounded down as numpy does it.
         var indices = new double[count];
         for (var k = 0; k < count; k++)
-            indices[k] = ((original - ((long)original * k / count)) * stride) - 1;
+            indices[k] = ((used - (int)(k * ((double)used / count))) * stride) - 1;
         return new TimeGrid(schedule, indices, finalLevel);
     }
 }

@@ -90,19 +90,39 @@ internal static class DpmFamily
         if (call.Timesteps is not null || call.Sigmas is not null)
             throw new NotSupportedException(
                 $"{config.ClassName} with use_flow_sigmas takes a number of steps, not times or sigmas of one's own.");
+        RequireOneGrid(config);
+        if (config.Flag("use_karras_sigmas", false))
+            throw NotBoth(config, "use_karras_sigmas");
         var (count, total) = (call.Count(), TrainedSchedule.Steps(config));
         var shift = Shift(config, call);
-        var sigmas = new double[count];
-        for (var k = 0; k < count; k++)
-            sigmas[k] = shift.Apply((1.0 - (1.0 / total)) * (count - k) / count);
+        var falling = Falling(total, count);
+        double[] rising = [.. falling[1..], 1.0 / total];
+        Array.Reverse(rising);
+        var sigmas = Array.ConvertAll(rising, alpha => shift.Apply(1.0 - alpha));
         return Line(total, sigmas, last(sigmas[^1]));
     }
 
-    /// <summary>How the levels of the straight line are moved: by mu where it is given, otherwise by <c>flow_shift</c>.</summary>
+    /// <summary>N of N + 1 even levels from 1 to 1/T, rounded as numpy does it: the network's whole times depend on that.</summary>
+    public static double[] Falling(int total, int count)
+    {
+        var stride = ((1.0 / total) - 1.0) / count;
+        return [.. Enumerable.Range(0, count).Select(k => 1.0 + (k * stride))];
+    }
+
+    /// <summary>Levels of the trained schedule make no sense on the straight line, where diffusers would take them as they are.</summary>
+    /// <exception cref="NotSupportedException">The configuration asks for both.</exception>
+    public static void RequireOneGrid(SchedulerConfig config)
+    {
+        foreach (var name in new[] { "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas" })
+        {
+            if (config.Flag(name, false))
+                throw NotBoth(config, name);
+        }
+    }
+
+    /// <summary>How the levels of the straight line are moved: by mu where shifts are dynamic, otherwise by <c>flow_shift</c>.</summary>
     public static FlowShift Shift(SchedulerConfig config, SchedulerCall call)
-        => config.Flag("use_dynamic_shifting", false) && call.Mu is { } mu
-            ? FlowShift.Exponential(mu)
-            : FlowShift.Static(config.Number("flow_shift", 1.0));
+        => config.Flag("use_dynamic_shifting", false) ? FlowGrid.Dynamic(config, call) : FlowShift.Static(config.Number("flow_shift", 1.0));
 
     /// <summary>The grid of sigmas on the straight line.</summary>
     public static TimeGrid Line(int total, double[] sigmas, double last)
@@ -110,6 +130,9 @@ internal static class DpmFamily
             new StraightLineSchedule(total),
             Array.ConvertAll(sigmas, sigma => Math.Floor(sigma * total)),
             [.. sigmas.Select(Level), Level(last)]);
+
+    private static NotSupportedException NotBoth(SchedulerConfig config, string name)
+        => new($"{config.ClassName} with use_flow_sigmas and {name} is not supported.");
 
     private static NoiseLevel Level(double sigma) => new(1.0 - sigma, sigma);
 }

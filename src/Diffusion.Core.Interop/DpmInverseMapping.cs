@@ -16,17 +16,22 @@ internal sealed class DpmInverseMapping : ISchedulerMapping
 
     private static TimeGrid Grid(SchedulerConfig config, SchedulerCall call)
     {
-        var falling = new TrainedGrid(config).Whole(call, last => last);
+        if (config.Flag("use_flow_sigmas", false))
+            throw config.Unknown("use_flow_sigmas", "true");
+        var trained = new TrainedGrid(config);
+        if (trained.Respaces && call.Count() == 1)
+            return new TimeGrid(trained.Schedule, [0.0], [TrainedGrid.Level(trained.LeastRatio), TrainedGrid.Level(trained.LeastRatio)]);
+        var falling = trained.Whole(call, last => last);
         var spacing = config.Text("timestep_spacing", "linspace");
         var (times, levels) = (falling.Times.ToArray(), falling.Levels[..^1].ToArray());
         Array.Reverse(times);
         Array.Reverse(levels);
-        if (DpmFamily.IsRespaced(config) || spacing == "trailing")
+        if (trained.Respaces || spacing == "trailing")
             return new TimeGrid(falling.Schedule, times, [.. levels, levels[^1]]);
         var isLeading = spacing == "leading";
         var first = isLeading ? config.Whole("steps_offset", 0) : 0.0;
         var start = falling.Schedule.LevelAt(first);
-        var end = isLeading ? falling.Schedule.LevelAt(falling.Schedule.MaxTime) : levels[^1];
+        var end = isLeading ? falling.Schedule.LevelAt(trained.NoisiestIndex) : levels[^1];
         return new TimeGrid(falling.Schedule, [first, .. times[..^1]], [start, .. levels[..^1], end]);
     }
 }

@@ -8,5 +8,5 @@ internal sealed class EdmDpmMapping : ISchedulerMapping
     public string ClassName => "EDMDPMSolverMultistepScheduler";
 
     public DiffusersSampler Create(SchedulerConfig config, SchedulerCall call)
-        => new(new DiffusionSampler(EdmGrid.Of(config, call), DpmFamily.Multistep(config), EdmGrid.Options(config)));
+        => new(new DiffusionSampler(EdmGrid.Of(config, call, endsAtLeast: true), DpmFamily.Multistep(config), EdmGrid.Options(config)));
 }

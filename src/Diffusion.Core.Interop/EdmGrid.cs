@@ -6,7 +6,10 @@ namespace Diffusion.Core.Interop;
 /// <summary>The grids and the preconditioned prediction of diffusers' EDM schedulers.</summary>
 internal static class EdmGrid
 {
-    public static TimeGrid Of(SchedulerConfig config, SchedulerCall call)
+    /// <param name="config">The configuration.</param>
+    /// <param name="call">N.</param>
+    /// <param name="endsAtLeast">Whether "sigma_min" is the least sigma, and not the last one: of a single step, that is the greatest.</param>
+    public static TimeGrid Of(SchedulerConfig config, SchedulerCall call, bool endsAtLeast = false)
     {
         if (call.Timesteps is not null || call.Sigmas is not null)
             throw new NotSupportedException($"{config.ClassName} with times or sigmas of one's own is not supported.");
@@ -25,7 +28,7 @@ internal static class EdmGrid
         return TimeGrid.FromRatios(new EdmSchedule(min, max), ratios, end switch
         {
             "zero" => NoiseLevel.Clean,
-            "sigma_min" => new NoiseLevel(1.0, ratios[^1]),
+            "sigma_min" => new NoiseLevel(1.0, endsAtLeast ? Math.Min(min, ratios[^1]) : ratios[^1]),
             _ => throw config.Unknown("final_sigmas_type", end),
         });
     }

@@ -10,6 +10,9 @@ internal sealed class EulerMapping : ISchedulerMapping
 
     public DiffusersSampler Create(SchedulerConfig config, SchedulerCall call)
     {
+        // diffusers reads v at the level before the noise is added, and the sample after it.
+        if (call.SChurn > 0.0 && config.Text("prediction_type", "epsilon") == "v_prediction")
+            throw new NotSupportedException($"{ClassName} with prediction_type 'v_prediction' and s_churn is not supported.");
         var grid = Grid(config, call, new TrainedGrid(config));
         var solver = new EulerSolver(ChurnOf(call));
         return IsContinuous(config)
@@ -41,9 +44,11 @@ internal sealed class EulerMapping : ISchedulerMapping
         var interpolation = config.Text("interpolation_type", "linear");
         if (interpolation is not ("linear" or "log_linear"))
             throw config.Unknown("interpolation_type", interpolation);
-        return interpolation == "log_linear" && !Respaces(config)
-            ? LogLinear(trained.Fractional(call, last), trained)
-            : trained.Fractional(call, last);
+        if (interpolation == "linear")
+            return trained.Fractional(call, last);
+        if (call.SChurn > 0.0)
+            throw new NotSupportedException($"{config.ClassName} with interpolation_type 'log_linear' and s_churn is not supported.");
+        return trained.Respaces ? trained.Fractional(call, last, whole: true) : LogLinear(trained.Fractional(call, last), trained, IsContinuous(config));
     }
 
     /// <summary>Whether the network is told log(sigma) / 4, as that of Stable Video Diffusion is; one that predicts eps never is.</summary>
@@ -63,13 +68,18 @@ internal sealed class EulerMapping : ISchedulerMapping
         return TimeGrid.FromRatios(schedule, ratios, new NoiseLevel(1.0, grid.Levels[^1].Ratio));
     }
 
-    private static bool Respaces(SchedulerConfig config)
-        => config.Flag("use_karras_sigmas", false) || config.Flag("use_exponential_sigmas", false) || config.Flag("use_beta_sigmas", false);
-
-    /// <summary>The levels of the whole schedule at N equal steps of log(sigma / alpha), under the times that the spacing gives.</summary>
-    private static TimeGrid LogLinear(TimeGrid grid, TrainedGrid trained)
+    /// <summary>
+    /// The levels of the whole schedule at N equal steps of log(sigma / alpha), under the times that the spacing gives. The last step leads
+    /// to the least of them, and diffusers never comes to the end that <c>final_sigmas_type</c> adds, unless times are those of the levels:
+    /// then there is one step more.
+    /// </summary>
+    private static TimeGrid LogLinear(TimeGrid grid, TrainedGrid trained, bool isContinuous)
     {
         var ratios = RatioSpacing.Exponential().Ratios(grid.Count + 1, trained.LeastRatio, trained.GreatestRatio);
-        return new TimeGrid(grid.Schedule, grid.Times, [.. ratios.Select(TrainedGrid.Level).Take(grid.Count), grid.Levels[^1]]);
+        var times = grid.Times;
+        var levels = ratios.Select(TrainedGrid.Level);
+        return isContinuous
+            ? new TimeGrid(grid.Schedule, [.. times, times[^1]], [.. levels, grid.Levels[^1]])
+            : new TimeGrid(grid.Schedule, times, [.. levels]);
     }
 }

@@ -11,6 +11,9 @@ internal static class FlowGrid
 {
     public static TimeGrid Of(SchedulerConfig config, SchedulerCall call)
     {
+        // Times beside sigmas are not used by diffusers either.
+        if (call.Sigmas is not null)
+            call = call with { Timesteps = null };
         var count = call.Count();
         var total = TrainedSchedule.Steps(config);
         var isDynamic = config.Flag("use_dynamic_shifting", false);
@@ -20,20 +23,30 @@ internal static class FlowGrid
             ?? call.Timesteps?.Select(time => time / total).ToArray()
             ?? [.. Enumerable.Range(0, count).Select(k => count == 1 ? 1.0 : 1.0 - ((1.0 - least) * k / (count - 1)))];
         shares = Array.ConvertAll(shares, shift.Apply);
-        if (config.NumberOrNull("shift_terminal") is { } terminal and not 0.0)
-        {
-            var stretch = (1.0 - shares[^1]) / (1.0 - terminal);
-            shares = Array.ConvertAll(shares, share => 1.0 - ((1.0 - share) / stretch));
-        }
-
-        if (Spacing(config) is { } spacing)
+        shares = Stretched(config, shares);
+        if (count > 1 && Spacing(config) is { } spacing)
             shares = spacing.Ratios(count, shares[^1], shares[0]);
-        return new TimeGrid(new StraightLineSchedule(total), Array.ConvertAll(shares, share => share * total));
+        var isInverted = config.Flag("invert_sigmas", false);
+        var levels = Array.ConvertAll(shares, share => isInverted ? new NoiseLevel(share, 1.0 - share) : new NoiseLevel(1.0 - share, share));
+        return new TimeGrid(
+            new StraightLineSchedule(total),
+            Array.ConvertAll(levels, level => level.Sigma * total),
+            [.. levels, isInverted ? new NoiseLevel(0.0, 1.0) : NoiseLevel.Clean]);
+    }
+
+    /// <summary>The levels, moved so that the last is <c>shift_terminal</c>, where the configuration has one.</summary>
+    public static double[] Stretched(SchedulerConfig config, double[] shares)
+    {
+        if (config.Number("shift_terminal", 0.0) is not (var terminal and not 0.0))
+            return shares;
+        var stretch = (1.0 - shares[^1]) / (1.0 - terminal);
+        return Array.ConvertAll(shares, share => 1.0 - ((1.0 - share) / stretch));
     }
 
     public static SamplerOptions Options { get; } = new() { Prediction = Prediction.FlowVelocity, Threshold = null };
 
-    private static FlowShift Dynamic(SchedulerConfig config, SchedulerCall call)
+    /// <summary>The shift by mu.</summary>
+    public static FlowShift Dynamic(SchedulerConfig config, SchedulerCall call)
     {
         var mu = call.Mu
             ?? throw new ArgumentException($"{config.ClassName} with use_dynamic_shifting needs {nameof(SchedulerCall)}.{nameof(call.Mu)}.");

@@ -13,13 +13,21 @@ internal static class MappedOptions
     {
         Prediction = PredictionOf(config),
         Threshold = config.Flag("thresholding", false)
-            ? Thresholding.Dynamic(config.Number("dynamic_thresholding_ratio", 0.995), config.Number("sample_max_value", 1.0))
+            ? Dynamic(config)
             : clips is { } missing && config.Flag("clip_sample", missing)
                 ? Thresholding.Static(config.Number("clip_sample_range", 1.0))
                 : null,
         RederiveNoise = rederiveNoise,
         HasVarianceChannels = config.Text("variance_type", "fixed") is "learned" or "learned_range",
     };
+
+    private static IThresholding Dynamic(SchedulerConfig config)
+    {
+        var most = config.Number("sample_max_value", 1.0);
+        return most >= 1.0
+            ? Thresholding.Dynamic(config.Number("dynamic_thresholding_ratio", 0.995), most)
+            : throw new NotSupportedException($"{config.ClassName} with sample_max_value {most} is not supported: it must be at least 1.");
+    }
 
     private static IPrediction PredictionOf(SchedulerConfig config)
     {

@@ -14,12 +14,28 @@ internal sealed class PndmMapping : ISchedulerMapping
         var skipsRungeKutta = config.Flag("skip_prk_steps", false);
         var options = MappedOptions.Of(config);
         var grid = DdpmMapping.IndexGrid(config, call, schedule);
+        RequireEvenSteps(config, grid, schedule.Steps / grid.Count);
         if (!config.Flag("set_alpha_to_one", false))
             grid = grid.WithFinalLevel(schedule.LevelAt(0));
         return new(new DiffusionSampler(
             skipsRungeKutta ? grid.WithTrapezoidStart() : WithRungeKuttaStart(grid, schedule),
             new PndmSolver(rungeKuttaStart: !skipsRungeKutta, options.Prediction),
             options));
+    }
+
+    /// <summary>
+    /// diffusers steps down by T div N, wherever the next time lies, so that on other grids its steps do not lead to where the next one is
+    /// taken to start.
+    /// </summary>
+    private static void RequireEvenSteps(SchedulerConfig config, TimeGrid grid, int stride)
+    {
+        for (var k = 1; k < grid.Count; k++)
+        {
+            if (grid.Times[k - 1] - grid.Times[k] != stride)
+                throw new NotSupportedException(
+                    $"{config.ClassName} with timestep_spacing '{config.Text("timestep_spacing", "leading")}' and {grid.Count} steps is not "
+                    + $"supported: its times must be {stride} apart, got {grid.Times[k - 1]} and {grid.Times[k]}.");
+        }
     }
 
     /// <summary>

@@ -18,6 +18,12 @@ public sealed record SchedulerCall
     /// <summary>mu of a dynamic time shift.</summary>
     public double? Mu { get; init; }
 
+    /// <summary>How many times LCM's and TCD's networks were distilled at; null for what the configuration says.</summary>
+    public int? OriginalInferenceSteps { get; init; }
+
+    /// <summary>What share of these LCM and TCD use, from the cleanest on: below 1 for image to image.</summary>
+    public double Strength { get; init; } = 1.0;
+
     /// <summary>eta of DDIM and TCD; null for the scheduler's own default.</summary>
     public double? Eta { get; init; }
 

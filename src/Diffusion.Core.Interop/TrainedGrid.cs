@@ -13,6 +13,11 @@ internal sealed class TrainedGrid
     // What diffusers puts in place of the last abar, where a schedule ends without signal: the smallest positive number of float16.
     private const double LeastAlphaBar = 1.0 / (1 << 24);
 
+    // Some units in the last place of a float32.
+    private const double Rounding = 1e-6;
+
+    private static readonly string[] _respacings = ["use_karras_sigmas", "use_exponential_sigmas", "use_lu_lambdas", "use_beta_sigmas"];
+
     private readonly SchedulerConfig _config;
     private readonly double[] _table;
 
@@ -42,15 +47,17 @@ internal sealed class TrainedGrid
     /// <param name="call">N, or times of one's own.</param>
     /// <param name="last">sigma / alpha at the end.</param>
     /// <param name="roundKarras">Whether the times of a Karras grid are rounded.</param>
-    public TimeGrid Fractional(SchedulerCall call, double last = 0.0, bool roundKarras = false)
+    /// <param name="whole">Whether a respaced grid goes from one end of the schedule to the other, not from the first time to the last.</param>
+    public TimeGrid Fractional(SchedulerCall call, double last = 0.0, bool roundKarras = false, bool whole = false)
     {
         var count = call.Count();
         var times = call.Timesteps?.ToArray() ?? Spaced(count, count, round: false);
         var ratios = Array.ConvertAll(times, Interpolate);
+        var (least, greatest) = whole ? (LeastRatio, GreatestRatio) : (ratios[^1], ratios[0]);
         var sigmas = call.Sigmas?.ToArray();
         if (sigmas is not null)
             ratios = sigmas;
-        else if (Respaced(_config.NumberOrNull("sigma_min") ?? ratios[^1], _config.NumberOrNull("sigma_max") ?? ratios[0], count) is { } other)
+        else if (Respaced(_config.NumberOrNull("sigma_min") ?? least, _config.NumberOrNull("sigma_max") ?? greatest, count) is { } other)
             (ratios, sigmas) = (other, other);
         if (sigmas is not null)
             times = Array.ConvertAll(ratios, TimeOf);
@@ -79,7 +86,9 @@ internal sealed class TrainedGrid
             times = Array.ConvertAll(times, time => rounds ? Math.Round(time) : Cut(time));
         }
 
-        return Build(times, ratios, last(ratios[^1]));
+        // Where the least level is the last one again, rounding must not make it the noisier of the two.
+        var end = last(ratios[^1]);
+        return Build(times, ratios, Math.Abs(end - ratios[^1]) < Rounding * ratios[^1] ? ratios[^1] : end);
     }
 
     /// <summary>sigma / alpha at the end, by <c>final_sigmas_type</c>.</summary>
@@ -107,30 +116,39 @@ internal sealed class TrainedGrid
     /// <summary>The times of a spacing; DPM-Solver's family lays out one more than it uses, except for trailing ones.</summary>
     private double[] Spaced(int count, int laidOut, bool round)
     {
-        var total = Schedule.Steps - Clipped();
+        var total = NoisiestIndex + 1;
         var offset = _config.Whole("steps_offset", 0);
         var spacing = _config.Text("timestep_spacing", "linspace");
         return spacing switch
         {
             "linspace" => Enumerable.Range(0, count).Select(k => Rounded(laidOut == 1 ? 0.0 : (total - 1.0) * (laidOut - 1 - k) / (laidOut - 1))).ToArray(),
             "leading" => Enumerable.Range(0, count).Select(k => (double)(total / laidOut * (laidOut - 1 - k)) + offset).ToArray(),
-            "trailing" => Enumerable.Range(0, count).Select(k => Math.Round(total - (k * ((double)Schedule.Steps / count))) - 1.0).ToArray(),
+            "trailing" => Enumerable.Range(0, count).Select(k => total - (k * ((double)Schedule.Steps / count)))
+                .Where(time => time > 0.0).Select(time => Math.Round(time) - 1.0).ToArray(),
             _ => throw _config.Unknown("timestep_spacing", spacing),
         };
 
         double Rounded(double time) => round ? Math.Round(time) : time;
     }
 
-    /// <summary>How many of the noisiest indices lie below <c>lambda_min_clipped</c>.</summary>
-    private int Clipped()
+    /// <summary>The last index that does not lie below <c>lambda_min_clipped</c>.</summary>
+    public int NoisiestIndex
     {
-        var least = _config.Number("lambda_min_clipped", double.NegativeInfinity);
-        return _table.Count(ratio => -Math.Log(ratio) < least);
+        get
+        {
+            var least = _config.Number("lambda_min_clipped", double.NegativeInfinity);
+            return Schedule.Steps - 1 - _table.Count(ratio => -Math.Log(ratio) < least);
+        }
     }
+
+    /// <summary>Whether levels are chosen in place of times.</summary>
+    public bool Respaces => _respacings.Any(name => _config.Flag(name, false));
 
     /// <summary>The levels of the grid that the configuration asks for in place of one by time, or null.</summary>
     private double[]? Respaced(double min, double max, int count)
     {
+        if (count == 1 && Respaces)
+            return [max];
         if (_config.Flag("use_karras_sigmas", false))
             return RatioSpacing.Karras().Ratios(count, min, max);
         if (_config.Flag("use_exponential_sigmas", false) || _config.Flag("use_lu_lambdas", false))
@@ -140,14 +158,16 @@ internal sealed class TrainedGrid
 
     /// <summary>
     /// The whole part, as diffusers gets it: it compares the logarithm of the noisiest level to a table in float32, and where rounding has
-    /// put that above, the level lies just below its own index.
+    /// put that above, the level lies just below its own index. A grid by lambda starts from that table itself.
     /// </summary>
     private double Cut(double time)
     {
         if (time != Schedule.MaxTime)
             return Math.Floor(time);
         var ratio = (float)_table[^1];
-        return Math.Log(ratio) < MathF.Log(ratio) ? time - 1.0 : time;
+        double tabled = MathF.Log(ratio);
+        var log = _config.Flag("use_lu_lambdas", false) ? Math.Log(Math.Exp(tabled)) : Math.Log(ratio);
+        return log < tabled ? time - 1.0 : time;
     }
 
     private double Interpolate(double time)

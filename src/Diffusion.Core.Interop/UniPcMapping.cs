@@ -22,20 +22,42 @@ internal sealed class UniPcMapping : ISchedulerMapping
         var form = config.Flag("predict_x0", true) ? SolverForm.Data : SolverForm.Noise;
         var solver = new UniPcSolver(
             config.Whole("solver_order", 2), form, b, step => !uncorrected.Contains(step), config.Flag("lower_order_final", true));
-        var grid = config.Flag("use_flow_sigmas", false) && !config.Flag("use_karras_sigmas", false)
+        var grid = config.Flag("use_flow_sigmas", false)
             ? StraightLine(config, call)
             : DpmFamily.Grid(config, call, DpmFamily.LastOfRespaced(config));
         return new(new DiffusionSampler(grid, solver, MappedOptions.Of(config)));
     }
 
-    /// <summary>N + 1 levels from 1 to 1/T, shifted, the last one put aside; the first stays just below 1.</summary>
+    /// <summary>
+    /// N + 1 levels from 1 to 1/T, shifted, the last one put aside; the first stays just below 1. A Karras grid is one of the trained
+    /// schedule, whose sigma / alpha the line has too.
+    /// </summary>
     private static TimeGrid StraightLine(SchedulerConfig config, SchedulerCall call)
     {
         var (count, total) = (call.Count(), TrainedSchedule.Steps(config));
-        var sigmas = call.Sigmas?.ToArray()
-            ?? Enumerable.Range(0, count).Select(k => 1.0 - (k * (1.0 - (1.0 / total)) / count)).ToArray();
-        var shift = DpmFamily.Shift(config, call);
-        sigmas = Array.ConvertAll(sigmas, sigma => Math.Min(shift.Apply(sigma), 1.0 - LeastSignal));
-        return DpmFamily.Line(total, sigmas, config.Text("final_sigmas_type", "zero") == "zero" ? 0.0 : sigmas[^1]);
+        double[] sigmas;
+        if (config.Flag("use_karras_sigmas", false))
+        {
+            if (call.Sigmas is not null)
+                throw new NotSupportedException($"{config.ClassName} with use_karras_sigmas takes no sigmas of one's own.");
+            var levels = new TrainedGrid(config).Whole(call, last => last).Levels[..count];
+            sigmas = Array.ConvertAll(levels.ToArray(), level => level.Ratio / (1.0 + level.Ratio));
+        }
+        else
+        {
+            DpmFamily.RequireOneGrid(config);
+            var shift = DpmFamily.Shift(config, call);
+            sigmas = call.Sigmas?.ToArray() ?? DpmFamily.Falling(total, count);
+            sigmas = FlowGrid.Stretched(config, Array.ConvertAll(sigmas, shift.Apply));
+            sigmas = Array.ConvertAll(sigmas, sigma => Math.Min(sigma, 1.0 - LeastSignal));
+        }
+
+        var kind = config.Text("final_sigmas_type", "zero");
+        return DpmFamily.Line(total, sigmas, kind switch
+        {
+            "zero" => 0.0,
+            "sigma_min" => sigmas[^1],
+            _ => throw config.Unknown("final_sigmas_type", kind),
+        });
     }
 }

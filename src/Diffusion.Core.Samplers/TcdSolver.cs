@@ -46,7 +46,7 @@ public sealed class TcdSolver : ISolver
         var schedule = step.Grid.Schedule;
         var time = schedule.MinTime + ((1.0 - Gamma) * (RatioAlgebra.TargetTime(step) - schedule.MinTime));
         if (schedule is DiscreteSchedule)
-            time = Math.Floor(time);
+            time = Math.Floor((float)time); // In float32 as in the reference: 0.7 times 850 is 595, and not just below it.
         var level = schedule.LevelAt(time);
         return level.Ratio < step.To.Ratio ? level : step.To;
     }

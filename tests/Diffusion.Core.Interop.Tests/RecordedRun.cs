@@ -29,6 +29,8 @@ internal sealed class RecordedRun : IDisposable
             Timesteps = times.Numbers("timesteps"),
             Sigmas = times.Numbers("sigmas"),
             Mu = times.NumberOrNull("mu"),
+            OriginalInferenceSteps = times.NumberOrNull("original_inference_steps") is { } original ? (int)original : null,
+            Strength = times.Number("strength", defaults.Strength),
             Eta = arguments.NumberOrNull("eta"),
             UseClippedModelOutput = arguments.Flag("use_clipped_model_output", false),
             Order = arguments.NumberOrNull("order") is { } order ? (int)order : null,

@@ -129,7 +129,11 @@ public class SigmaMappingTests
     [InlineData("EDMEulerScheduler", "\"sigma_schedule\": \"linear\"")]
     [InlineData("EDMEulerScheduler", "\"prediction_type\": \"sample\"")]
     [InlineData("EDMEulerScheduler", "\"final_sigmas_type\": \"one\"")]
-    [InlineData("FlowMatchEulerDiscreteScheduler", "\"invert_sigmas\": true")]
+    [InlineData("DDIMScheduler", "\"thresholding\": true, \"sample_max_value\": 0.8")]
+    [InlineData("PNDMScheduler", "\"timestep_spacing\": \"linspace\"")]
+    [InlineData("DPMSolverMultistepScheduler", "\"use_flow_sigmas\": true, \"use_karras_sigmas\": true")]
+    [InlineData("UniPCMultistepScheduler", "\"use_flow_sigmas\": true, \"use_exponential_sigmas\": true")]
+    [InlineData("DPMSolverMultistepInverseScheduler", "\"use_flow_sigmas\": true")]
     [InlineData("FlowMatchEulerDiscreteScheduler", "\"use_dynamic_shifting\": true, \"time_shift_type\": \"cubic\"")]
     [Trait(Category.Name, Category.Fault)]
     public void Settings_that_are_not_known_are_refused(string name, string settings)
