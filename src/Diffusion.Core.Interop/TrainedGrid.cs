@@ -113,7 +113,10 @@ internal sealed class TrainedGrid
     private TimeGrid Build(double[] times, double[] ratios, double last)
         => new(Schedule, times, [.. ratios.Select(ratio => Level((float)ratio)), Level((float)last)]);
 
-    /// <summary>The times of a spacing; DPM-Solver's family lays out one more than it uses, except for trailing ones.</summary>
+    /// <summary>
+    /// The times of a spacing; DPM-Solver's family lays out one more than it uses, except for trailing ones. There are N of these, also
+    /// where rounding of T / N makes diffusers take one step more, at time -1: for T = 1000 first at N = 61.
+    /// </summary>
     private double[] Spaced(int count, int laidOut, bool round)
     {
         var total = NoisiestIndex + 1;

@@ -52,6 +52,25 @@ public class DpmMappingTests
         levels[^1].Should().Be(repeats ? levels[^2] : NoiseLevel.Clean);
     }
 
+    [Theory]
+    [InlineData("use_lu_lambdas", 999.0)]
+    [InlineData("use_exponential_sigmas", 998.0)]
+    public void The_noisiest_level_of_a_cosine_grid_has_the_time_that_rounding_gives_it(string setting, double expected)
+        => Create("DPMSolverMultistepScheduler", $$"""{"beta_schedule": "squaredcos_cap_v2", "{{setting}}": true}""", 7)
+            .Grid.Times[0].Should().Be(expected);
+
+    [Theory]
+    [InlineData("sde-dpmsolver")]
+    [InlineData("sde-dpmsolver++")]
+    public void A_stochastic_grid_may_end_at_its_least_level_again(string algorithm)
+    {
+        var settings = $$"""{"algorithm_type": "{{algorithm}}", "use_exponential_sigmas": true, "final_sigmas_type": "sigma_min"}""";
+
+        var levels = Create("DPMSolverMultistepScheduler", settings, 5).Grid.Levels;
+
+        levels[^1].Should().Be(levels[^2]);
+    }
+
     [Fact]
     public void The_middle_of_an_odd_stride_is_another_index_from_above_than_from_below()
     {

@@ -102,7 +102,7 @@ public class SigmaMappingTests
         var grid = DiffusersScheduler.CreateSampler(SchedulerConfig.Parse("{\"interpolation_type\": \"log_linear\"}", "EulerDiscreteScheduler"), 5).Grid;
         var schedule = DiffusersScheduler.CreateSchedule(SchedulerConfig.Parse("{}", "EulerDiscreteScheduler"));
         var (most, least) = (Math.Log(schedule.LevelAt(999).Ratio), Math.Log(schedule.LevelAt(0).Ratio));
-        for (var k = 0; k < 5; k++)
+        for (var k = 0; k <= 5; k++)
             Math.Log(grid.Levels[k].Ratio).Should().BeApproximately(most + ((least - most) * k / 5.0), 1e-4);
     }
 
@@ -141,6 +141,71 @@ public class SigmaMappingTests
         var create = () => DiffusersScheduler.Create(SchedulerConfig.Parse($"{{{settings}}}", name), new SchedulerCall { Steps = 4, Mu = 1.0 });
 
         create.Should().Throw<NotSupportedException>().WithMessage($"*{name}*");
+    }
+
+    [Theory]
+    [InlineData("FlowMatchEulerDiscreteScheduler", "\"invert_sigmas\": true", 4, new[] { 0.0, 0.333, 0.666, 0.999, 1.0 })]
+    [InlineData("FlowMatchEulerDiscreteScheduler", "\"shift\": 3.0, \"use_karras_sigmas\": true", 1, new[] { 1.0, 0.0 })]
+    [InlineData("UniPCMultistepScheduler", "\"use_flow_sigmas\": true, \"shift_terminal\": 0.2", 2, new[] { 0.999999, 0.2, 0.0 })]
+    [InlineData(
+        "UniPCMultistepScheduler",
+        "\"use_flow_sigmas\": true, \"use_dynamic_shifting\": true, \"time_shift_type\": \"linear\"",
+        2,
+        new[] { 0.999999, 0.66711096, 0.0 })]
+    [InlineData("UniPCMultistepScheduler", "\"use_flow_sigmas\": true, \"use_karras_sigmas\": true", 2, new[] { 0.99368715, 0.0099015, 0.0 })]
+    public void Straight_lines_are_those_of_diffusers(string name, string settings, int steps, double[] sigmas)
+    {
+        var config = SchedulerConfig.Parse($"{{{settings}}}", name);
+        var grid = DiffusersScheduler.Create(config, new SchedulerCall { Steps = steps, Mu = 2.0 }).Sampler.Grid;
+
+        grid.Levels.Length.Should().Be(steps + 1);
+        for (var k = 0; k <= steps; k++)
+        {
+            grid.Levels[k].Sigma.Should().BeApproximately(sigmas[k], 1e-6);
+            grid.Levels[k].Alpha.Should().BeApproximately(1.0 - sigmas[k], 1e-6);
+        }
+    }
+
+    [Fact]
+    public void Whole_times_of_a_straight_line_are_rounded_as_by_numpy()
+    {
+        var config = SchedulerConfig.Parse("{\"use_flow_sigmas\": true}", "UniPCMultistepScheduler");
+
+        DiffusersScheduler.CreateSampler(config, 9).Grid.Times[6].Should().Be(333.0, "1 - 6 * 0.999 / 9 comes out just below 0.334");
+    }
+
+    [Theory]
+    [InlineData("LCMScheduler", 3, 40, 1.0, new[] { 999.0, 674.0, 349.0 })]
+    [InlineData("LCMScheduler", 4, null, 0.5, new[] { 499.0, 379.0, 259.0, 139.0 })]
+    [InlineData("TCDScheduler", 2, 20, 0.8, new[] { 799.0, 399.0 })]
+    public void Distilled_networks_take_the_times_of_a_call(string name, int steps, int? original, double strength, double[] times)
+    {
+        var call = new SchedulerCall { Steps = steps, OriginalInferenceSteps = original, Strength = strength };
+
+        DiffusersScheduler.Create(SchedulerConfig.Parse("{}", name), call).Sampler.Grid.Times.ToArray().Should().Equal(times);
+    }
+
+    [Theory]
+    [InlineData("EDMDPMSolverMultistepScheduler", 0.002)]
+    [InlineData("EDMEulerScheduler", 80.0)]
+    public void A_single_Karras_step_of_EDM_ends_where_its_scheduler_says(string name, double end)
+    {
+        var grid = DiffusersScheduler.CreateSampler(SchedulerConfig.Parse("{\"final_sigmas_type\": \"sigma_min\"}", name), 1).Grid;
+
+        grid.Levels[0].Sigma.Should().BeApproximately(80.0, 1e-9);
+        grid.Levels[1].Sigma.Should().BeApproximately(end, 1e-9);
+    }
+
+    [Theory]
+    [InlineData("interpolation_type\": \"log_linear")]
+    [InlineData("prediction_type\": \"v_prediction")]
+    [Trait(Category.Name, Category.Fault)]
+    public void Churn_is_refused_where_diffusers_reads_it_otherwise(string setting)
+    {
+        var config = SchedulerConfig.Parse($"{{\"{setting}\"}}", "EulerDiscreteScheduler");
+        var create = () => DiffusersScheduler.Create(config, new SchedulerCall { Steps = 4, SChurn = 1.0 });
+
+        create.Should().Throw<NotSupportedException>().WithMessage("*s_churn*");
     }
 
     [Fact]
