@@ -8,7 +8,7 @@ internal static class EdmGrid
 {
     /// <param name="config">The configuration.</param>
     /// <param name="call">N.</param>
-    /// <param name="endsAtLeast">Whether "sigma_min" is the least sigma, and not the last one: of a single step, that is the greatest.</param>
+    /// <param name="endsAtLeast">Whether "sigma_min" is the least sigma, and not the last one, which is the greatest where N is 1.</param>
     public static TimeGrid Of(SchedulerConfig config, SchedulerCall call, bool endsAtLeast = false)
     {
         if (call.Timesteps is not null || call.Sigmas is not null)

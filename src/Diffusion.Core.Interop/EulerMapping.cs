@@ -48,7 +48,9 @@ internal sealed class EulerMapping : ISchedulerMapping
             return trained.Fractional(call, last);
         if (call.SChurn > 0.0)
             throw new NotSupportedException($"{config.ClassName} with interpolation_type 'log_linear' and s_churn is not supported.");
-        return trained.Respaces ? trained.Fractional(call, last, whole: true) : LogLinear(trained.Fractional(call, last), trained, IsContinuous(config));
+        return trained.Respaces
+            ? trained.Fractional(call, last, whole: true)
+            : LogLinear(trained.Fractional(call, last), trained, IsContinuous(config));
     }
 
     /// <summary>Whether the network is told log(sigma) / 4, as that of Stable Video Diffusion is; one that predicts eps never is.</summary>

@@ -27,7 +27,8 @@ internal static class FlowGrid
         if (count > 1 && Spacing(config) is { } spacing)
             shares = spacing.Ratios(count, shares[^1], shares[0]);
         var isInverted = config.Flag("invert_sigmas", false);
-        var levels = Array.ConvertAll(shares, share => isInverted ? new NoiseLevel(share, 1.0 - share) : new NoiseLevel(1.0 - share, share));
+        var levels = Array.ConvertAll(
+            shares, share => isInverted ? new NoiseLevel(share, 1.0 - share) : new NoiseLevel(1.0 - share, share));
         return new TimeGrid(
             new StraightLineSchedule(total),
             Array.ConvertAll(levels, level => level.Sigma * total),

@@ -47,7 +47,7 @@ internal sealed class TrainedGrid
     /// <param name="call">N, or times of one's own.</param>
     /// <param name="last">sigma / alpha at the end.</param>
     /// <param name="roundKarras">Whether the times of a Karras grid are rounded.</param>
-    /// <param name="whole">Whether a respaced grid goes from one end of the schedule to the other, not from the first time to the last.</param>
+    /// <param name="whole">Whether a respaced grid covers the whole schedule, not only what the times cover.</param>
     public TimeGrid Fractional(SchedulerCall call, double last = 0.0, bool roundKarras = false, bool whole = false)
     {
         var count = call.Count();

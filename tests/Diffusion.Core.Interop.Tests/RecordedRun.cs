@@ -23,7 +23,8 @@ internal sealed class RecordedRun : IDisposable
         _file = new GoldenFile(path);
         Times = _file.Values("timesteps");
         var settings = _file.Case;
-        RequireKnown(settings.GetProperty("step_kwargs"), "eta", "use_clipped_model_output", "order", "s_churn", "s_tmin", "s_tmax", "s_noise");
+        RequireKnown(
+            settings.GetProperty("step_kwargs"), "eta", "use_clipped_model_output", "order", "s_churn", "s_tmin", "s_tmax", "s_noise");
         RequireKnown(settings.GetProperty("set_timesteps"), "timesteps", "sigmas", "mu", "original_inference_steps", "strength");
         var arguments = SchedulerConfig.Parse(settings.GetProperty("step_kwargs").GetRawText(), "step");
         var times = SchedulerConfig.Parse(settings.GetProperty("set_timesteps").GetRawText(), "set_timesteps");
@@ -146,8 +147,8 @@ internal sealed class RecordedRun : IDisposable
     }
 
     /// <summary>
-    /// What diffusers' float32 may lose by itself, up to 1e-3: of 1 - abar near the data, of x_0 = (x - sigma eps) / alpha near pure noise, and
-    /// of the small differences between levels by which methods of higher order divide.
+    /// What diffusers' float32 may lose by itself, up to 1e-3: of 1 - abar near the data, of x_0 = (x - sigma eps) / alpha near pure noise,
+    /// and of the small differences between levels by which methods of higher order divide.
     /// </summary>
     private static double Rounding(NoiseLevel level, bool isHigherOrder)
     {
