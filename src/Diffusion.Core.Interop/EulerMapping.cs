@@ -13,7 +13,8 @@ internal sealed class EulerMapping : ISchedulerMapping
         var grid = Grid(config, call, new TrainedGrid(config));
         var solver = new EulerSolver(ChurnOf(call));
         return IsContinuous(config)
-            ? new DiffusersSampler(new DiffusionSampler(Exploding(grid), solver, MappedOptions.Of(config) with { Prediction = Prediction.EdmVelocity(1.0) }))
+            ? new DiffusersSampler(new DiffusionSampler(
+                Exploding(grid), solver, MappedOptions.Of(config) with { Prediction = Prediction.EdmVelocity(1.0) }))
             : Sampler(config, grid, solver);
     }
 

@@ -35,7 +35,8 @@ internal static class FlowGrid
 
     private static FlowShift Dynamic(SchedulerConfig config, SchedulerCall call)
     {
-        var mu = call.Mu ?? throw new ArgumentException($"{config.ClassName} with use_dynamic_shifting needs {nameof(SchedulerCall)}.{nameof(call.Mu)}.");
+        var mu = call.Mu
+            ?? throw new ArgumentException($"{config.ClassName} with use_dynamic_shifting needs {nameof(SchedulerCall)}.{nameof(call.Mu)}.");
         var kind = config.Text("time_shift_type", "exponential");
         return kind switch
         {

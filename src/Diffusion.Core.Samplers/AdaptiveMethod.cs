@@ -17,7 +17,9 @@ internal abstract class AdaptiveMethod : IDisposable
 
     /// <summary>Tries one step.</summary>
     /// <param name="x">[B, ...] the sample at <see cref="Level"/>; not changed.</param>
-    /// <returns>The sample at the level that is now reached, the caller's; null where the step was too long, and nothing has changed.</returns>
+    /// <returns>
+    /// The sample at the level that is now reached, the caller's; null where the step was too long, and nothing has changed.
+    /// </returns>
     public abstract Tensor? TryStep(Tensor x);
 
     /// <summary>Frees what is kept of earlier steps, which does not hold for a sample that the caller has replaced.</summary>
@@ -25,7 +27,7 @@ internal abstract class AdaptiveMethod : IDisposable
 
     public void Dispose() => Forget();
 
-    /// <summary>The root mean square of <c>difference / tolerance</c>. The one place where an adaptive method waits for the device.</summary>
+    /// <summary>The root mean square of <c>difference / tolerance</c>. Waits for the device, as nothing else of a step does.</summary>
     protected static double Error(StepSizeControl control, Tensor difference, Tensor first, Tensor second)
     {
         using var scope = NewDisposeScope();

@@ -4,8 +4,8 @@ using Diffusion.Core.Schedules;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// A sampler that chooses its own steps, so that their number is not known before the last: <see cref="SamplerState.Steps"/> is one more than
-/// the steps done, until it ends. Each step waits once for the device, to read its error.
+/// A sampler that chooses its own steps, so that their number is not known before the last: <see cref="SamplerState.Steps"/> is one more
+/// than the steps done, until it ends. Each step waits once for the device, to read its error.
 /// </summary>
 /// <remarks>
 /// The steps are those of the whole batch: a sample depends on the others of its batch within the tolerance, and on nothing else.

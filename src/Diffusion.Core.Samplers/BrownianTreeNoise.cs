@@ -9,10 +9,10 @@ namespace Diffusion.Core.Samplers;
 /// stochastic solver converges on one picture as its steps grow in number.
 /// </summary>
 /// <remarks>
-/// A virtual Brownian tree: nothing of the path is kept but the values last asked for. Between powers of two it is found by bisection, every
-/// midpoint being drawn from a generator seeded by (seed, index of the sample, octave, node); ratios are rounded to 2^-16 of their octave,
-/// and lie between 2^-32 and 2^32. A draw without an interval, that of the initial sample, is the one of <see cref="PerSampleNoise"/>.
-/// Not safe for use by two threads at once.
+/// A virtual Brownian tree: nothing of the path is kept but the values last asked for. Between powers of two it is found by bisection,
+/// every midpoint being drawn from a generator seeded by (seed, index of the sample, octave, node); ratios are rounded to 2^-16 of their
+/// octave, and lie between 2^-32 and 2^32. A draw without an interval, that of the initial sample, is the one of
+/// <see cref="PerSampleNoise"/>. Not safe for use by two threads at once.
 /// Source: Li et al. 2020, "Scalable Gradients for Stochastic Differential Equations", section 4.
 /// </remarks>
 public sealed class BrownianTreeNoise : INoiseSource

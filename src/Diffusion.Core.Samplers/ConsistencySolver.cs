@@ -17,7 +17,8 @@ public sealed class ConsistencySolver : ISolver
 
     /// <summary>The sampler of consistency models.</summary>
     /// <param name="minRatio">
-    /// sigma / alpha where the network is the identity, at least 0: the noise that its answer still holds. A grid of such a network ends there.
+    /// sigma / alpha where the network is the identity, at least 0: the noise that its answer still holds. A grid of such a network ends
+    /// there.
     /// </param>
     /// <param name="noiseScale">The standard deviation of z; 1 unless said otherwise.</param>
     /// <param name="boundary">

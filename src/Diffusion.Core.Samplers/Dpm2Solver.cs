@@ -8,9 +8,9 @@ namespace Diffusion.Core.Samplers;
 /// grid says and noise makes up for it.
 /// </summary>
 /// <remarks>
-/// <c>y' = y + (r_down - r) eps(y_mid, r_mid) + r_up z</c> with y = x / alpha, r = sigma / alpha and <c>r_mid = sqrt(r r_down)</c>. Of second
-/// order without noise, two calls of the network a step; one where the step leads to data without noise, or leaves from noise without
-/// data, which are Euler's steps. Without noise this is DPM-Solver-2 with r_1 = 1/2 (Lu et al. 2022, Algorithm 1).
+/// <c>y' = y + (r_down - r) eps(y_mid, r_mid) + r_up z</c> with y = x / alpha, r = sigma / alpha and <c>r_mid = sqrt(r r_down)</c>. Of
+/// second order without noise, two calls of the network a step; one where the step leads to data without noise, or leaves from noise
+/// without data, which are Euler's steps. Without noise this is DPM-Solver-2 with r_1 = 1/2 (Lu et al. 2022, Algorithm 1).
 /// Source: k-diffusion, sample_dpm_2 and sample_dpm_2_ancestral; Karras et al. 2022, Algorithm 2 for the churn.
 /// </remarks>
 public sealed class Dpm2Solver : ISolver

@@ -13,7 +13,9 @@ namespace Diffusion.Core.Samplers;
 public sealed class DpmAdaptiveSampler : AdaptiveSampler
 {
     /// <summary>Adaptive sampling over a schedule.</summary>
-    /// <param name="schedule">The one the network was trained with; asked for levels between its times, and the network for those times.</param>
+    /// <param name="schedule">
+    /// The one the network was trained with; asked for levels between its times, and the network for those times.
+    /// </param>
     /// <param name="order">2 or 3: calls of the network for each step that is tried.</param>
     /// <param name="eta">From 0, deterministic, to 1, the noise of the posterior.</param>
     /// <param name="noiseScale">The standard deviation of that noise; 1 unless said otherwise.</param>
@@ -44,7 +46,8 @@ public sealed class DpmAdaptiveSampler : AdaptiveSampler
         var (start, end) = (schedule.LevelAt(StartTime), schedule.LevelAt(EndTime));
         if (start.Alpha == 0.0 || end.Sigma == 0.0)
             throw new ArgumentException(
-                $"Steps in log(alpha / sigma) start with signal and end with noise, got {start} and {end}; choose other times.", nameof(schedule));
+                $"Steps in log(alpha / sigma) start with signal and end with noise, got {start} and {end}; choose other times.",
+                nameof(schedule));
     }
 
     /// <summary>2 or 3.</summary>

@@ -8,9 +8,11 @@ namespace Diffusion.Core.Samplers;
 /// Brownian path where the noise is a <see cref="BrownianTreeNoise"/>.
 /// </summary>
 /// <remarks>
-/// With y = x / alpha and r = sigma / alpha, each of the two is <c>(r_down / r) y + (1 - r_down / r) x_0 + r_up z</c>, from x_0 at the start and then
-/// from <c>(1 - 1 / (2 c)) x_0 + 1 / (2 c) x_0'</c>. Two calls of the network a step; one where the step leads to data without noise, or leaves
-/// from noise without data. With eta 0 it is DPM-Solver++(2S), of second order.
+/// With y = x / alpha and r = sigma / alpha, each of the two is <c>(r_down / r) y + (1 - r_down / r) x_0 + r_up z</c>, from x_0 at the
+/// start and then from <c>(1 - 1 / (2 c)) x_0 + 1 / (2 c) x_0'</c>. Two calls of the network a step; one where the step leads to data
+/// without noise, or leaves from noise without data. With eta 0 it is DPM-Solver++(2S), of second order. With noise the spread of the
+/// samples converges with second order along one path, <c>SamplingRequest.Noise = new BrownianTreeNoise(seed, count)</c>, and only with
+/// first order from independent draws.
 /// Source: Lu et al. 2022, "DPM-Solver++", section 6 and appendix B; k-diffusion, sample_dpmpp_sde.
 /// </remarks>
 public sealed class DpmPlusPlusSdeSolver : ISolver

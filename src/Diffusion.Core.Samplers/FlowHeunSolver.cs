@@ -4,13 +4,14 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// Heun's method along the straight line between two levels, where x moves by <c>d(alpha) x_0 + d(sigma) eps</c>: on a straight-line process
-/// that is the velocity that flow matching predicts. It starts from pure noise without an exception, unlike <see cref="HeunSolver"/>.
+/// Heun's method along the straight line between two levels, where x moves by <c>d(alpha) x_0 + d(sigma) eps</c>: on a straight-line
+/// process that is the velocity that flow matching predicts. It starts from pure noise without an exception, unlike
+/// <see cref="HeunSolver"/>.
 /// </summary>
 /// <remarks>
-/// <c>x' = x + (s' - s) (v + v') / 2</c> where alpha = 1 - s, sigma = s and v = eps - x_0. Of second order, two calls of the network a step,
-/// one where the step leads to data without noise. On an exploding process this is <see cref="HeunSolver"/>; elsewhere the two differ in
-/// their error, because Heun's method depends on its coordinates where Euler's does not.
+/// <c>x' = x + (s' - s) (v + v') / 2</c> where alpha = 1 - s, sigma = s and v = eps - x_0. Of second order, two calls of the network a
+/// step, one where the step leads to data without noise. On an exploding process this is <see cref="HeunSolver"/>; elsewhere the two
+/// differ in their error, because Heun's method depends on its coordinates where Euler's does not.
 /// Source: Lipman et al. 2023, "Flow Matching for Generative Modeling"; Esser et al. 2024, "Scaling Rectified Flow Transformers".
 /// </remarks>
 public sealed class FlowHeunSolver : ISolver

@@ -6,8 +6,8 @@ namespace Diffusion.Core.Samplers;
 /// Heun's method for the probability flow: an Euler step, then the mean of the slopes at both ends. The sampler of EDM.
 /// </summary>
 /// <remarks>
-/// <c>y' = y + (r' - r) (eps + eps') / 2</c> with y = x / alpha and r = sigma / alpha. Of second order, two calls of the network a step; one
-/// where the step leads to data without noise, or leaves from noise without data, which are Euler's steps.
+/// <c>y' = y + (r' - r) (eps + eps') / 2</c> with y = x / alpha and r = sigma / alpha. Of second order, two calls of the network a step;
+/// one where the step leads to data without noise, or leaves from noise without data, which are Euler's steps.
 /// Source: Karras et al. 2022, Algorithms 1 and 2.
 /// </remarks>
 public sealed class HeunSolver : ISolver

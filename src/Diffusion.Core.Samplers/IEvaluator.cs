@@ -7,7 +7,9 @@ namespace Diffusion.Core.Samplers;
 public interface IEvaluator
 {
     /// <summary>One call of the network.</summary>
-    /// <param name="x">[B, ...] a sample at <paramref name="level"/>; not changed, and not to be changed while the answer is in use.</param>
+    /// <param name="x">
+    /// [B, ...] a sample at <paramref name="level"/>; not changed, and not to be changed while the answer is in use.
+    /// </param>
     /// <param name="time">The time of the schedule that the network is told.</param>
     /// <param name="level">alpha and sigma of <paramref name="x"/>.</param>
     /// <returns>The caller's.</returns>

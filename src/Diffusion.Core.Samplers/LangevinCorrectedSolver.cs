@@ -7,9 +7,10 @@ namespace Diffusion.Core.Samplers;
 /// sample back to the distribution of that level. Without noise there is nothing to correct.
 /// </summary>
 /// <remarks>
-/// <c>x - 2 q^2 sigma eps + 2 q sigma z</c> with <c>q = snr |z| / |eps|</c>, the norms being those of one sample, so that it does not depend on the
-/// others of its batch. One further call of the network for each correction. With <see cref="AncestralSolver"/> and fixed large variance as
-/// predictor, on an exploding schedule, this is the predictor-corrector sampler of the paper; its step is the same on every process in x / alpha.
+/// <c>x - 2 q^2 sigma eps + 2 q sigma z</c> with <c>q = snr |z| / |eps|</c>, the norms being those of one sample, so that it does not
+/// depend on the others of its batch. One further call of the network for each correction. With <see cref="AncestralSolver"/> and fixed
+/// large variance as predictor, on an exploding schedule, this is the predictor-corrector sampler of the paper; its step is the same on
+/// every process in x / alpha.
 /// Source: Song et al. 2021, "Score-Based Generative Modeling through Stochastic Differential Equations", Algorithm 4 with
 /// score = -eps / sigma.
 /// </remarks>

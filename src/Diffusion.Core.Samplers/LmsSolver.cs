@@ -6,9 +6,9 @@ namespace Diffusion.Core.Samplers;
 /// Linear multistep (Adams-Bashforth on unequal steps): the polynomial through the last slopes, integrated exactly over the step.
 /// </summary>
 /// <remarks>
-/// <c>y' = y + sum_j eps_j integral of l_j(r) dr</c> with y = x / alpha, r = sigma / alpha and the Lagrange polynomials l_j of the last ratios.
-/// One call of the network a step. The first step is Euler's, so that a whole run is of second order whatever the order of the formula.
-/// Earlier steps at the same ratio, or at no signal at all, are left out of the polynomial.
+/// <c>y' = y + sum_j eps_j integral of l_j(r) dr</c> with y = x / alpha, r = sigma / alpha and the Lagrange polynomials l_j of the last
+/// ratios. One call of the network a step. The first step is Euler's, so that a whole run is of second order whatever the order of the
+/// formula. Earlier steps at the same ratio, or at no signal at all, are left out of the polynomial.
 /// Source: k-diffusion, sample_lms; Hairer, Norsett and Wanner 1993, "Solving Ordinary Differential Equations I", section III.5.
 /// </remarks>
 public sealed class LmsSolver : ISolver

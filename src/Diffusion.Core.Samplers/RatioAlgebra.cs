@@ -29,14 +29,18 @@ internal static class RatioAlgebra
     public static Tensor EulerTo(Evaluation evaluation, NoiseLevel to)
         => to.Sigma == 0.0 ? evaluation.Data.mul(to.Alpha) : new LinearPair(to.Alpha, to.Sigma).Apply(evaluation.Data, evaluation.Noise);
 
-    /// <summary><c>alpha' (x / alpha + (r' - r) slope)</c>: a step from x along a slope that was found elsewhere; alpha must not be 0.</summary>
+    /// <summary>
+    /// <c>alpha' (x / alpha + (r' - r) slope)</c>: a step from x along a slope that was found elsewhere; alpha must not be 0.
+    /// </summary>
     public static Tensor Along(Tensor x, NoiseLevel from, Tensor slope, NoiseLevel to)
         => new LinearPair(to.Alpha / from.Alpha, Length(from, to)).Apply(x, slope);
 
     /// <summary><c>alpha' (r' - r)</c>, by how much a slope counts in x; alpha must not be 0.</summary>
     public static double Length(NoiseLevel from, NoiseLevel to) => to.Sigma - (to.Alpha * from.Ratio);
 
-    /// <summary>The time that the network is told at the level a step leads to: that of the grid, or of the schedule after its end.</summary>
+    /// <summary>
+    /// The time that the network is told at the level a step leads to: that of the grid, or of the schedule after its end.
+    /// </summary>
     public static double TargetTime(SolverStep step)
         => step.IsLast ? step.At(step.To.Lambda).Time : step.Grid.Times[step.Index + 1];
 }

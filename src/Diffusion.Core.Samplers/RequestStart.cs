@@ -25,7 +25,8 @@ internal static class RequestStart
     {
         ArgumentNullException.ThrowIfNull(request.Shape, "request.Shape");
         if (request.Shape.Length == 0 || Array.Exists(request.Shape, size => size < 1))
-            throw new ArgumentException($"The shape must be [B, ...] of sizes of at least 1, got {Guard.Format(request.Shape)}.", nameof(request));
+            throw new ArgumentException(
+                $"The shape must be [B, ...] of sizes of at least 1, got {Guard.Format(request.Shape)}.", nameof(request));
         Guard.InRange(request.FirstSample, 0L, long.MaxValue - request.Shape[0], "request.FirstSample");
         if (request.InitialSample is not null && request.InitialData is not null)
             throw new ArgumentException("A request starts from InitialSample or from InitialData, got both.", nameof(request));
@@ -61,7 +62,8 @@ internal static class RequestStart
         using var scope = NewDisposeScope();
         if (request.InitialSample is { } given)
             return given.clone().DetachFromDisposeScope();
-        using var like = empty(request.Shape, dtype: request.InitialData?.dtype ?? request.Dtype, device: request.InitialData?.device ?? device);
+        using var like = empty(
+            request.Shape, dtype: request.InitialData?.dtype ?? request.Dtype, device: request.InitialData?.device ?? device);
         var drawn = noise.Draw(like);
         Guard.SameShape(like, drawn, "the samples", "the noise");
         if (request.InitialData is { } data)

@@ -4,9 +4,9 @@ namespace Diffusion.Core.Samplers;
 /// How an adaptive sampler chooses its steps: by the error of a step relative to the tolerances, through a PID controller.
 /// </summary>
 /// <remarks>
-/// The error is the root mean square over the batch of <c>(difference of two solutions) / max(absolute, relative |x|)</c>. A step is changed by
-/// the factor <c>1 + atan(f - 1)</c> with <c>f = e_0^((P + I + D) / k) e_1^(-(P + 2 D) / k) e_2^(D / k)</c>, the e being inverse errors and k the order, and
-/// is accepted where that factor is at least <see cref="AcceptSafety"/>.
+/// The error is the root mean square over the batch of <c>(difference of two solutions) / max(absolute, relative |x|)</c>. A step is
+/// changed by the factor <c>1 + atan(f - 1)</c> with <c>f = e_0^((P + I + D) / k) e_1^(-(P + 2 D) / k) e_2^(D / k)</c>, the e being
+/// inverse errors and k the order, and is accepted where that factor is at least <see cref="AcceptSafety"/>.
 /// Source: Soderlind 2003, "Digital Filters in Adaptive Time-Stepping"; k-diffusion, PIDStepSizeController.
 /// </remarks>
 public sealed record StepSizeControl

@@ -14,7 +14,9 @@ internal sealed class StepSizeController(StepSizeControl control, double order)
     /// <summary>The step to try next.</summary>
     public double Step { get; private set; } = control.InitialStep;
 
-    /// <summary>Takes the error of a step, 1 being what is tolerated, and changes <see cref="Step"/>; true where the step is good enough.</summary>
+    /// <summary>
+    /// Takes the error of a step, 1 being what is tolerated, and changes <see cref="Step"/>; true where the step is good enough.
+    /// </summary>
     /// <exception cref="InvalidOperationException">Too many steps were tried, or the error is not finite.</exception>
     public bool Accepts(double error)
     {

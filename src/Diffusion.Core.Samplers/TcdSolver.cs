@@ -8,9 +8,9 @@ namespace Diffusion.Core.Samplers;
 /// and the forward process leads from there back to the grid.
 /// </summary>
 /// <remarks>
-/// <c>x_s = alpha_s x_0 + sigma_s eps</c> at <c>s = (1 - gamma) t'</c>, then q(x_t' | x_s). On a discrete schedule s is rounded down to an index. With
-/// gamma 0 this is <see cref="DdimSolver"/>, with gamma 1 it is <see cref="ConsistencySolver"/> where the schedule begins without noise. The
-/// step to data without noise gives x_0. Unlike other solvers it depends on what a schedule calls time.
+/// <c>x_s = alpha_s x_0 + sigma_s eps</c> at <c>s = (1 - gamma) t'</c>, then q(x_t' | x_s). On a discrete schedule s is rounded down to
+/// an index. With gamma 0 this is <see cref="DdimSolver"/>, with gamma 1 it is <see cref="ConsistencySolver"/> where the schedule begins
+/// without noise. The step to data without noise gives x_0. Unlike other solvers it depends on what a schedule calls time.
 /// Source: Zheng et al. 2024, "Trajectory Consistency Distillation", Algorithm 2.
 /// </remarks>
 public sealed class TcdSolver : ISolver

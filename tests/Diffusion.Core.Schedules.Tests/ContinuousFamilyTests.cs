@@ -1,3 +1,4 @@
+using Diffusion.Core.Testing;
 namespace Diffusion.Core.Schedules.Tests;
 
 /// <summary>Each continuous schedule against the formula of its paper.</summary>

@@ -1,3 +1,4 @@
+using Diffusion.Core.Testing;
 namespace Diffusion.Core.Schedules.Tests;
 
 /// <summary>Each discrete schedule against the formula of its source, written out once more.</summary>

@@ -1,3 +1,4 @@
+using Diffusion.Core.Testing;
 namespace Diffusion.Core.Schedules.Tests;
 
 public sealed class GaussianTransitionTests

@@ -1,3 +1,4 @@
+using Diffusion.Core.Testing;
 using TorchSharp;
 
 namespace Diffusion.Core.Schedules.Tests;

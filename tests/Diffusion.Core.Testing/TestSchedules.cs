@@ -1,4 +1,6 @@
-namespace Diffusion.Core.Schedules.Tests;
+using Diffusion.Core.Schedules;
+
+namespace Diffusion.Core.Testing;
 
 /// <summary>Every schedule that the library offers, by name, for the properties that all of them must have.</summary>
 public static class TestSchedules
