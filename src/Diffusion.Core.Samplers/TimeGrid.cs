@@ -8,7 +8,8 @@ namespace Diffusion.Core.Samplers;
 /// </summary>
 public sealed class TimeGrid
 {
-    private const double RatioRounding = 1e-9;
+    // Published tables of levels have four or five digits: 14.615 stands for the 14.6146 that Stable Diffusion starts at.
+    private const double RatioRounding = 1e-4;
 
     private readonly double[] _times;
     private readonly NoiseLevel[] _levels;
