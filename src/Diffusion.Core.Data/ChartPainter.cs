@@ -26,8 +26,7 @@ internal sealed class ChartPainter(XmlWriter svg, ChartAxis x, ChartAxis y)
     /// <summary>Writes the root element and all in it.</summary>
     public void Paint(IReadOnlyList<LineSeries> series, string title, string xLabel, string yLabel)
     {
-        var isBeside = series.Count > _colours.Length;
-        var width = Left + PlotWidth + Right + (isBeside ? KeyWidth + (LetterWidth * series.Max(line => line.Name.Length)) : 0.0);
+        var width = Left + PlotWidth + Right + (series.Count > 1 ? KeyWidth + (LetterWidth * series.Max(line => line.Name.Length)) : 0.0);
         svg.WriteStartElement("svg", Namespace);
         Attributes(
             ("width", Format(width)), ("height", Format(Height)), ("viewBox", $"0 0 {Format(width)} {Format(Height)}"),
@@ -38,10 +37,8 @@ internal sealed class ChartPainter(XmlWriter svg, ChartAxis x, ChartAxis y)
         Text(title, Left + (PlotWidth / 2), Top - 18, "middle", ("font-size", "16"));
         Text(xLabel, Left + (PlotWidth / 2), Height - 12, "middle");
         Text(yLabel, -(Top + (PlotHeight / 2)), 18, "middle", ("transform", "rotate(-90)"));
-        if (isBeside)
-            LegendBeside(series);
-        else if (series.Count > 1)
-            LegendInside(series);
+        if (series.Count > 1)
+            Legend(series);
         svg.WriteEndElement();
     }
 
@@ -127,17 +124,7 @@ internal sealed class ChartPainter(XmlWriter svg, ChartAxis x, ChartAxis y)
         }
     }
 
-    private void LegendInside(IReadOnlyList<LineSeries> series)
-    {
-        for (var i = 0; i < series.Count; i++)
-        {
-            var (right, at) = (Left + PlotWidth - 8, Top + 14 + (18 * i));
-            Text(series[i].Name, right - 26, at + 4.5, "end");
-            Key(series[i], i, right - 20, at, right);
-        }
-    }
-
-    private void LegendBeside(IReadOnlyList<LineSeries> series)
+    private void Legend(IReadOnlyList<LineSeries> series)
     {
         var apart = Math.Min(20.0, PlotHeight / series.Count);
         for (var i = 0; i < series.Count; i++)
