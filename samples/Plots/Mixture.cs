@@ -22,8 +22,8 @@ internal sealed class Mixture : IDisposable
         return ExpectedData(xt, sigma);
     });
 
-    /// <summary>x = x_0 + sigma eps from sigma 10 to .05, with the time log sigma.</summary>
-    public static EdmSchedule Schedule { get; } = new(sigmaMin: 0.05, sigmaMax: 10.0, timeScale: 1.0);
+    /// <summary>x = x_0 + sigma eps up to sigma 10, with the time log sigma.</summary>
+    public static EdmSchedule Schedule(double sigmaMin) => new(sigmaMin, sigmaMax: 10.0, timeScale: 1.0);
 
     /// <summary>E[x_0 | x_t], told as the data prediction.</summary>
     public DelegateDenoiser Denoiser { get; }
@@ -46,8 +46,8 @@ internal sealed class Mixture : IDisposable
         return logits.softmax(1).mul(expected).sum(1L).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The probability flow dx / dlog sigma = x - E[x_0 | x], solved to rounding from sigma 10 to .05.</summary>
-    public Tensor Solve(Tensor start)
+    /// <summary>The probability flow dx / dlog sigma = x - E[x_0 | x], solved to rounding from sigma 10 down.</summary>
+    public Tensor Solve(Tensor start, double sigmaMin)
         => new RungeKutta(ButcherTableau.RungeKutta4, steps: 2000).Integrate(
             (logSigma, x) =>
             {
@@ -56,8 +56,8 @@ internal sealed class Mixture : IDisposable
                 return x - expected;
             },
             start,
-            Schedule.MaxTime,
-            Schedule.MinTime);
+            Math.Log(10.0),
+            Math.Log(sigmaMin));
 
     public void Dispose()
     {

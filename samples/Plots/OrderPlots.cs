@@ -10,6 +10,7 @@ internal static class OrderPlots
 
     private static readonly double[] _half = [0.5];
     private static readonly double[] _thirds = [1.0 / 3.0, 2.0 / 3.0];
+    private static readonly int[] _toData = [10, 18, 40, 80];
     private static readonly int[] _tabulated = [40, 80, 160];
     private static readonly int[] _steps = [4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256];
 
@@ -77,10 +78,17 @@ internal static class OrderPlots
             logX: true);
     }
 
-    /// <summary>The table of orders in docs/samplers.md.</summary>
+    /// <summary>The two tables of docs/samplers.md.</summary>
     public static void Print(TextWriter output)
     {
         using var experiment = new Experiment();
+        PrintOrders(experiment, output);
+        output.WriteLine();
+        PrintWalksToData(experiment, output);
+    }
+
+    private static void PrintOrders(Experiment experiment, TextWriter output)
+    {
         output.WriteLine("| solver | calls a step | N = 40 | N = 80 | N = 160 | orders |");
         output.WriteLine("|---|---|---|---|---|---|");
         foreach (var (code, solver, fractions) in _solvers)
@@ -89,10 +97,25 @@ internal static class OrderPlots
             var errors = runs.Select(run => run.Error).ToArray();
             output.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"| `{code}` | {Math.Round(runs[2].Calls / 160.0)} | {errors[0]:0.00e-0} | {errors[1]:0.00e-0} | {errors[2]:0.00e-0} | "
+                $"| `{code}` | {Math.Round(runs[2].Calls / 160.0)} | {string.Join(" | ", errors.Select(Digits))} | "
                 + $"{Math.Log2(errors[0] / errors[1]):0.00}, {Math.Log2(errors[1] / errors[2]):0.00} |"));
         }
     }
+
+    private static void PrintWalksToData(Experiment experiment, TextWriter output)
+    {
+        output.WriteLine($"| solver | {string.Join(" | ", _toData.Select(steps => $"N = {steps}"))} | calls at N = {_toData[^1]} |");
+        output.WriteLine($"|---|{string.Concat(_toData.Select(_ => "---|"))}---|");
+
+        // Those in eps cannot reach data without noise.
+        foreach (var (code, solver, fractions) in _solvers.Where(one => !one.Code.Contains(nameof(SolverForm.Noise), StringComparison.Ordinal)))
+        {
+            var runs = _toData.Select(steps => experiment.RunToData(solver, steps, fractions)).ToArray();
+            output.WriteLine($"| `{code}` | {string.Join(" | ", runs.Select(run => Digits(run.Error)))} | {runs[^1].Calls} |");
+        }
+    }
+
+    private static string Digits(double error) => error.ToString("0.00e-0", CultureInfo.InvariantCulture);
 
     private static LineSeries Line(Experiment experiment, string name, string code)
     {

@@ -14,7 +14,9 @@ public static class DatasetLikelihood
     /// <param name="progress">Told after each batch.</param>
     /// <param name="cancellationToken">Ends the evaluation between two calls of the network.</param>
     /// <returns>The mean, its standard error, and each sample.</returns>
-    /// <exception cref="ArgumentException">The data set is empty, an option is out of range, or a batch does not fit the network.</exception>
+    /// <exception cref="ArgumentException">
+    /// The data set is empty, an option is out of range, or a batch does not fit the network.
+    /// </exception>
     /// <exception cref="OperationCanceledException">The evaluation was cancelled.</exception>
     public static LikelihoodSummary Over(
         this ILikelihood likelihood,
@@ -32,7 +34,8 @@ public static class DatasetLikelihood
         var total = Math.Min(dataset.Count, options.MaxSamples ?? long.MaxValue);
         if (total < 1)
             throw new ArgumentException(
-                $"There must be at least one sample to evaluate, got {dataset.Count} of which {options.MaxSamples} are wanted.", nameof(dataset));
+                $"There must be at least one sample to evaluate, got {dataset.Count} of which {options.MaxSamples} are wanted.",
+                nameof(dataset));
         var bits = new List<double>();
         for (var first = 0L; first < total; first += options.BatchSize)
         {

@@ -3,7 +3,9 @@ namespace Diffusion.Core.Evaluation;
 /// <summary>How a data set is evaluated.</summary>
 public sealed record DatasetLikelihoodOptions
 {
-    /// <summary>Samples evaluated together: 64. With a network and a method that treat samples apart, it does not change the result.</summary>
+    /// <summary>
+    /// Samples evaluated together: 64. With a network and a method that treat samples apart, it does not change the result.
+    /// </summary>
     public int BatchSize { get; init; } = 64;
 
     /// <summary>The first samples of the data set to evaluate; null for all.</summary>

@@ -8,8 +8,9 @@ namespace Diffusion.Core.Evaluation;
 /// the bins. The mean over such noise bounds the bits/dim of the bytes from above.
 /// </summary>
 /// <remarks>
-/// Source: Theis et al. 2016, section 3.1; Song et al. 2021, appendix D.2. Level k of n, at 2 k / (n - 1) - 1, becomes 2 (k + u) / n - 1 with
-/// u from [0, 1). A bin is then 2 / n wide, so that log2(n / 2) bits/dim are added to those of the density: 7 for bytes.
+/// Source: Theis et al. 2016, section 3.1; Song et al. 2021, appendix D.2. Level k of n, at 2 k / (n - 1) - 1, becomes
+/// 2 (k + u) / n - 1 with u from [0, 1). A bin is then 2 / n wide, so that log2(n / 2) bits/dim are added to those of the density: 7 for
+/// bytes.
 /// </remarks>
 /// <param name="density">The likelihood of continuous data.</param>
 /// <param name="levels">n, at least 2: 256 for bytes.</param>
@@ -41,9 +42,7 @@ public sealed class DequantisedLikelihood(ILikelihood density, int levels = 256)
     public Tensor Dequantise(Tensor samples, LikelihoodRequest request)
     {
         ArgumentNullException.ThrowIfNull(request);
-        Guard.Floating(samples);
-        if (samples.dim() < 1 || samples.numel() == 0)
-            throw new ArgumentException($"The samples must be [B, ...] with no size of 0, got {Guard.Format(samples.shape)}.", nameof(samples));
+        SampleGuard.Check(samples);
         using var scope = NewDisposeScope();
         var level = samples.add(1.0).mul((Levels - 1) / 2.0).round();
         return level.add(SeededDraws.Uniform(samples, request, Word)).mul(2.0 / Levels).sub(1.0).MoveToOuterDisposeScope();

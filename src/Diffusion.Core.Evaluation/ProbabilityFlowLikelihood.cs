@@ -38,8 +38,8 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
         (_from, _to) = (Math.Log(first.Ratio), Math.Log(_last.Ratio));
         if (!double.IsFinite(_from) || !double.IsFinite(_to) || _from >= _to)
             throw new ArgumentException(
-                $"The flow leads from little noise to much: sigma / alpha must be above 0, finite and grow, got {first.Ratio} and {_last.Ratio}; "
-                + "choose MinTime and MaxTime.",
+                "The flow leads from little noise to much: sigma / alpha must be above 0, finite and grow, "
+                + $"got {first.Ratio} and {_last.Ratio}; choose MinTime and MaxTime.",
                 nameof(options));
     }
 
@@ -64,9 +64,7 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
     {
         ArgumentNullException.ThrowIfNull(denoiser);
         ArgumentNullException.ThrowIfNull(request);
-        Guard.Floating(samples);
-        if (samples.dim() < 1 || samples.numel() == 0)
-            throw new ArgumentException($"The samples must be [B, ...] with no size of 0, got {Guard.Format(samples.shape)}.", nameof(samples));
+        SampleGuard.Check(samples);
         var (batch, size) = (samples.shape[0], samples.numel() / samples.shape[0]);
         using var inference = denoiser.BeginInference();
         using var gradientsOff = no_grad();

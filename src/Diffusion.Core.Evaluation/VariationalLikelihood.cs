@@ -50,9 +50,7 @@ public sealed class VariationalLikelihood(
     {
         ArgumentNullException.ThrowIfNull(denoiser);
         ArgumentNullException.ThrowIfNull(request);
-        Guard.Floating(samples);
-        if (samples.dim() < 1 || samples.numel() == 0)
-            throw new ArgumentException($"The samples must be [B, ...] with no size of 0, got {Guard.Format(samples.shape)}.", nameof(samples));
+        SampleGuard.Check(samples);
         using var inference = denoiser.BeginInference();
         using var gradientsOff = no_grad();
         using var scope = NewDisposeScope();

@@ -56,7 +56,8 @@ public sealed class AutoencoderLoss
         Guard.SameShape(mean, logVariance);
         if (mean.dim() < 2 || x.dim() < 1 || mean.shape[0] != x.shape[0])
             throw new ArgumentException(
-                $"The code must be [B, C, ...] for data [B, ...], got {Guard.Format(mean.shape)} for {Guard.Format(x.shape)}.", nameof(mean));
+                $"The code must be [B, C, ...] for data [B, ...], got {Guard.Format(mean.shape)} for {Guard.Format(x.shape)}.",
+                nameof(mean));
         using var scope = NewDisposeScope();
         var reconstruction = Denoising.SumOfSamples(Reconstruction.Of(output, x));
         var channels = GaussianMath.KlToStandard(mean, logVariance).reshape(mean.shape[0], mean.shape[1], -1).sum(2L);

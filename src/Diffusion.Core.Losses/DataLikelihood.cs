@@ -5,7 +5,9 @@ namespace Diffusion.Core.Losses;
 /// <summary>The likelihoods that end a variational bound.</summary>
 public static class DataLikelihood
 {
-    /// <summary>Bytes scaled to [-1, 1]: each is a bin of the Gaussian (Ho et al. 2020, eq. 13), so that bits/dim are those of the bytes.</summary>
+    /// <summary>
+    /// Bytes scaled to [-1, 1]: each is a bin of the Gaussian (Ho et al. 2020, eq. 13), so that bits/dim are those of the bytes.
+    /// </summary>
     public static IDataLikelihood Bytes { get; } = new DiscretisedGaussian(256);
 
     /// <summary>Continuous data: the density of the Gaussian itself. Bits/dim are those of a density, and may be negative.</summary>

@@ -64,8 +64,8 @@ public static class GaussianMath
     /// <returns>The shape they broadcast to, with gradients; the caller's.</returns>
     /// <exception cref="ArgumentOutOfRangeException">There are fewer than two levels.</exception>
     /// <remarks>
-    /// Source: Ho et al. 2020, eq. 13, with the cumulative distribution <c>(1 + tanh(sqrt(2 / pi) (z + 0.044715 z^3))) / 2</c> of their code,
-    /// which is off by up to 2e-4.
+    /// Source: Ho et al. 2020, eq. 13, with the cumulative distribution <c>(1 + tanh(sqrt(2 / pi) (z + 0.044715 z^3))) / 2</c> of their
+    /// code, which is off by up to 2e-4.
     /// </remarks>
     public static Tensor DiscretisedLogLikelihood(Tensor x, Tensor mean, Tensor logVariance, int levels = 256)
     {

@@ -16,7 +16,9 @@ public sealed class HybridLoss : IDiffusionLoss
 {
     /// <summary>A hybrid of a loss of the mean and the bound.</summary>
     /// <param name="simple">The loss of the mean; L_simple of eps unless said otherwise.</param>
-    /// <param name="variance">The variance that the network learns; <see cref="ReverseVariance.LearnedRange"/> unless said otherwise.</param>
+    /// <param name="variance">
+    /// The variance that the network learns; <see cref="ReverseVariance.LearnedRange"/> unless said otherwise.
+    /// </param>
     /// <param name="likelihood">p(x_0 | x_1); <see cref="DataLikelihood.Bytes"/> unless said otherwise.</param>
     /// <param name="vlbWeight">The weight of one term of the bound; null for T / 1000.</param>
     /// <exception cref="ArgumentException">The variance is not learned, or the weight is negative or not finite.</exception>

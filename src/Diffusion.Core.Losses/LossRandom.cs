@@ -6,7 +6,9 @@ namespace Diffusion.Core.Losses;
 /// <summary>Draws that a loss makes beside the noise it is given.</summary>
 internal static class LossRandom
 {
-    /// <summary>A draw from N(0, I) by the generator of the training step, in the type and on the device of a tensor; the caller's.</summary>
+    /// <summary>
+    /// A draw from N(0, I) by the generator of the training step, in the type and on the device of a tensor; the caller's.
+    /// </summary>
     public static Tensor Normal(long[] shape, Tensor like)
     {
         Guard.Floating(like);

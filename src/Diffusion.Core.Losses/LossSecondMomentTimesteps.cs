@@ -106,7 +106,9 @@ public sealed class LossSecondMomentTimesteps : IAdaptiveTimestepSampler
     }
 
     /// <inheritdoc/>
-    /// <exception cref="ArgumentException">t is not [B] int64 on the CPU, an index lies outside 0..T-1, or the losses are not [B].</exception>
+    /// <exception cref="ArgumentException">
+    /// t is not [B] int64 on the CPU, an index lies outside 0..T-1, or the losses are not [B].
+    /// </exception>
     public void Observe(Tensor t, Tensor losses)
     {
         var indices = Indices(t);

@@ -60,6 +60,7 @@ public sealed class SimpleLoss(
         return weight >= 0.0 && double.IsFinite(weight)
             ? weight
             : throw new ArgumentException(
-                $"The weighting '{Weighting.Name}' must be finite and not negative, got {weight} at alpha {level.Alpha} and sigma {level.Sigma}.");
+                $"The weighting '{Weighting.Name}' must be finite and not negative, got {weight} "
+                + $"at alpha {level.Alpha} and sigma {level.Sigma}.");
     }
 }

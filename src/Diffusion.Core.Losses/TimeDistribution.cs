@@ -80,7 +80,12 @@ public static class TimeDistribution
     /// <param name="maxSigma">The greatest sigma / alpha.</param>
     /// <exception cref="ArgumentOutOfRangeException">A number is not finite and greater than 0, or the sigmas are not in order.</exception>
     public static ITimeDistribution CosineInterpolated(
-        double imageSize, double lowSize = 32.0, double highSize = 64.0, double sigmaData = 0.5, double minSigma = 1e-3, double maxSigma = 1e3)
+        double imageSize,
+        double lowSize = 32.0,
+        double highSize = 64.0,
+        double sigmaData = 0.5,
+        double minSigma = 1e-3,
+        double maxSigma = 1e3)
     {
         Guard.Positive(imageSize);
         Guard.Positive(sigmaData);
@@ -172,7 +177,8 @@ public static class TimeDistribution
             return double.IsFinite(first) && double.IsFinite(last)
                 ? TimeOf(schedule, first + (u * (last - first)))
                 : throw new ArgumentException(
-                    $"The log-SNR of the schedule must be finite at both ends to be drawn evenly, got {first} and {last}.", nameof(schedule));
+                    $"The log-SNR of the schedule must be finite at both ends to be drawn evenly, got {first} and {last}.",
+                    nameof(schedule));
         }
     }
 }

@@ -33,7 +33,8 @@ public sealed class ButcherTableau
 
         if (_weights.Length == 0 || _weights.Length != _stages.Length || (_error.Length != 0 && _error.Length != _weights.Length))
             throw new ArgumentException(
-                $"There must be one weight for each of {_stages.Length} stages, got {_weights.Length} and {_error.Length}.", nameof(weights));
+                $"There must be one weight for each of {_stages.Length} stages, got {_weights.Length} and {_error.Length}.",
+                nameof(weights));
         if (Math.Abs(_weights.Sum() - 1.0) > 1e-12)
             throw new ArgumentException($"The weights must sum to 1, got {_weights.Sum()}.", nameof(weights));
         _nodes = [.. _stages.Select(row => row.Sum())];

@@ -54,7 +54,8 @@ public sealed class RungeKutta(ButcherTableau tableau, int steps) : IOdeSolver
     /// <summary>The right-hand side, checked.</summary>
     internal static Tensor Slope(OdeFunction function, double s, Tensor y)
     {
-        var slope = function(s, y) ?? throw new ArgumentException("The right-hand side must answer with a tensor, got null.", nameof(function));
+        var slope = function(s, y)
+            ?? throw new ArgumentException("The right-hand side must answer with a tensor, got null.", nameof(function));
         Guard.SameShape(y, slope, "the state", "the slope");
         Guard.SameType(y, slope, "the state", "the slope");
         return slope;

@@ -8,7 +8,7 @@ namespace Diffusion.Core.Samplers;
 /// </summary>
 public sealed class TimeGrid
 {
-    // Published tables of levels have four or five digits: 14.615 stands for the 14.6146 that Stable Diffusion starts at.
+    // Published tables of levels have four or five digits, and start at the end of a schedule.
     private const double RatioRounding = 1e-4;
 
     private readonly double[] _times;

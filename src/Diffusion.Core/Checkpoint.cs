@@ -100,7 +100,9 @@ internal static class Checkpoint
         var names = manifest.Files.Select(file => file.Name).ToArray();
         if (!names.SequenceEqual(TensorFiles) && !names.SequenceEqual([.. TensorFiles, TimestepsFile]))
             throw new CheckpointException(
-                path, $"must list {string.Join(", ", TensorFiles)}, and at most {TimestepsFile} besides, got {string.Join(", ", names)}.", null);
+                path,
+                $"must list {string.Join(", ", TensorFiles)}, and at most {TimestepsFile} besides, got {string.Join(", ", names)}.",
+                null);
         foreach (var file in manifest.Files)
             Verify(folder, file);
         return manifest;

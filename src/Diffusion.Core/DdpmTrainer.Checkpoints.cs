@@ -119,7 +119,9 @@ public sealed partial class DdpmTrainer
         var learned = manifest.Files.Any(file => file.Name == Checkpoint.TimestepsFile);
         if (learned != _options.Timesteps is IAdaptiveTimestepSampler)
             throw new CheckpointException(
-                path, $"was made with a sampler of times that {(learned ? "learns" : "does not learn")}, this trainer has the other kind.", null);
+                path,
+                $"was made with a sampler of times that {(learned ? "learns" : "does not learn")}, this trainer has the other kind.",
+                null);
         TrainerTensors.Read(folder, TrainerTensors.Of(_model.Module, _engine, _options.Timesteps));
         Step = manifest.Step;
         _datasetCount = manifest.DatasetCount;

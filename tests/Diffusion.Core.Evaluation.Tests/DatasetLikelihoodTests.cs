@@ -22,7 +22,8 @@ public sealed class DatasetLikelihoodTests
         var other = Over(likelihood, new DatasetLikelihoodOptions { BatchSize = 3, Seed = 3 });
 
         summary.PerSample.Should().HaveCount(7);
-        summary.PerSample.Zip(other.PerSample).Should().OnlyContain(pair => Math.Abs(pair.First - pair.Second) <= 1e-6 * Math.Abs(pair.Second));
+        summary.PerSample.Zip(other.PerSample)
+            .Should().OnlyContain(pair => Math.Abs(pair.First - pair.Second) <= 1e-6 * Math.Abs(pair.Second));
         summary.PerSample.Should().NotEqual(Over(likelihood, new DatasetLikelihoodOptions { Seed = 4 }).PerSample);
     }
 
@@ -31,8 +32,7 @@ public sealed class DatasetLikelihoodTests
     {
         using var scope = NewDisposeScope();
 
-        var summary = new Known().Over(
-            new FunctionDenoiser(x => x.clone()), Data(), new DatasetLikelihoodOptions { BatchSize = 3 }, null, TestContext.Current.CancellationToken);
+        var summary = Over(new Known(), new DatasetLikelihoodOptions { BatchSize = 3 });
 
         // Seven values 0..6: variance 28 / 6.
         summary.PerSample.Should().Equal(0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0);
@@ -55,8 +55,7 @@ public sealed class DatasetLikelihoodTests
 
         reports.Select(report => (report.Samples, report.Total, report.Mean)).Should().Equal((2, 5, 0.5), (4, 5, 1.5), (5, 5, 2.0));
         reports[^1].StandardError.Should().Be(summary.StandardError);
-        new Known().Over(new FunctionDenoiser(x => x.clone()), Data(), new DatasetLikelihoodOptions { MaxSamples = 1 }, null, TestContext.Current.CancellationToken)
-            .StandardError.Should().Be(double.NaN);
+        Over(new Known(), new DatasetLikelihoodOptions { MaxSamples = 1 }).StandardError.Should().Be(double.NaN);
     }
 
     [Fact]
@@ -71,7 +70,8 @@ public sealed class DatasetLikelihoodTests
         });
         using var likelihood = new VariationalLikelihood(DiscreteSchedule.FromBetas([0.5]));
 
-        likelihood.Over(denoiser, Data(labelled: true), new DatasetLikelihoodOptions { BatchSize = 4 }, null, TestContext.Current.CancellationToken);
+        var options = new DatasetLikelihoodOptions { BatchSize = 4 };
+        likelihood.Over(denoiser, Data(labelled: true), options, null, TestContext.Current.CancellationToken);
 
         denoiser.Misused.Should().BeFalse();
         denoiser.Ended.Should().Be(denoiser.Begun);
@@ -86,12 +86,14 @@ public sealed class DatasetLikelihoodTests
         using var generator = new Generator(2);
 
         // Gaussian bytes: their entropy is that of the density, log2 of the bin's width apart.
-        var bytes = randn([300, 1], dtype: ScalarType.Float64, generator: generator).mul(0.2).add(1.0).mul(127.5).round().div(127.5).sub(1.0);
+        var data = randn([300, 1], dtype: ScalarType.Float64, generator: generator).mul(0.2);
+        var bytes = data.add(1.0).mul(127.5).round().div(127.5).sub(1.0);
         var denoiser = MixtureDenoiser.Gaussian(schedule, Prediction.Epsilon, 0.0, 0.2);
         var options = new ProbabilityFlowOptions { Trace = TraceEstimator.Exact };
         using var bound = new VariationalLikelihood(schedule, variance: ReverseVariance.FixedLarge);
 
-        var byFlow = new DequantisedLikelihood(new ProbabilityFlowLikelihood(schedule, options)).BitsPerDim(denoiser, bytes, new LikelihoodRequest());
+        var byFlow = new DequantisedLikelihood(new ProbabilityFlowLikelihood(schedule, options))
+            .BitsPerDim(denoiser, bytes, new LikelihoodRequest());
         var byBound = bound.BitsPerDim(denoiser, bytes, new LikelihoodRequest()).mean().item<double>();
 
         var entropy = (0.5 * Math.Log2(2.0 * Math.PI * Math.E * 0.04)) + 7.0;
@@ -109,12 +111,16 @@ public sealed class DatasetLikelihoodTests
         cancelled.Cancel();
         using var likelihood = new VariationalLikelihood(Schedule);
         var denoiser = new FunctionDenoiser(x => x.clone());
-        FluentActions.Invoking(() => likelihood.Over(denoiser, Data(), cancellationToken: cancelled.Token)).Should().Throw<OperationCanceledException>();
-        FluentActions.Invoking(() => likelihood.Evaluate(denoiser, zeros([1, 2]), new LikelihoodRequest { CancellationToken = cancelled.Token }))
+        FluentActions.Invoking(() => likelihood.Over(denoiser, Data(), cancellationToken: cancelled.Token))
             .Should().Throw<OperationCanceledException>();
-        FluentActions.Invoking(() => Over(likelihood, new DatasetLikelihoodOptions { BatchSize = 0 })).Should().Throw<ArgumentOutOfRangeException>();
+        var request = new LikelihoodRequest { CancellationToken = cancelled.Token };
+        FluentActions.Invoking(() => likelihood.Evaluate(denoiser, zeros([1, 2]), request))
+            .Should().Throw<OperationCanceledException>();
+        FluentActions.Invoking(() => Over(likelihood, new DatasetLikelihoodOptions { BatchSize = 0 }))
+            .Should().Throw<ArgumentOutOfRangeException>();
         FluentActions.Invoking(() => Over(likelihood, new DatasetLikelihoodOptions { MaxSamples = 0 })).Should().Throw<ArgumentException>();
-        FluentActions.Invoking(() => likelihood.BitsPerDim(denoiser, zeros([], dtype: ScalarType.Float32), new LikelihoodRequest())).Should().Throw<ArgumentException>();
+        FluentActions.Invoking(() => likelihood.BitsPerDim(denoiser, zeros([], dtype: ScalarType.Float32), new LikelihoodRequest()))
+            .Should().Throw<ArgumentException>();
         FluentActions.Invoking(() => new VariationalLikelihood(null!)).Should().Throw<ArgumentNullException>();
     }
 

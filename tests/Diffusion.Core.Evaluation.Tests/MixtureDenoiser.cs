@@ -43,8 +43,11 @@ internal sealed class MixtureDenoiser(
 
     /// <summary>log of the density of x_t, summed over the elements of a sample.</summary>
     public double LogDensity(NoiseLevel level, IEnumerable<double> x)
-        => x.Sum(value => Math.Log(weights.Select((weight, i) =>
-            weight * Math.Exp(-0.5 * Math.Pow(value - (level.Alpha * means[i]), 2.0) / Spread(level, i)) / Math.Sqrt(2.0 * Math.PI * Spread(level, i))).Sum()));
+        => x.Sum(value => Math.Log(
+            weights.Select((weight, i) => weight * Density(value - (level.Alpha * means[i]), Spread(level, i))).Sum()));
+
+    private static double Density(double distance, double variance)
+        => Math.Exp(-0.5 * distance * distance / variance) / Math.Sqrt(2.0 * Math.PI * variance);
 
     private double Spread(NoiseLevel level, int i) => Math.Pow(level.Alpha * deviations[i], 2.0) + Math.Pow(level.Sigma, 2.0);
 }

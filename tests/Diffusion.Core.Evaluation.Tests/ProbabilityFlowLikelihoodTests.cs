@@ -165,10 +165,9 @@ public sealed class ProbabilityFlowLikelihoodTests
             .LogDensity(new FunctionDenoiser(x => zeros_like(x)), samples, new LikelihoodRequest());
 
         // y grows by 200 from one end to the other, into N(0, 101).
-        density.ShouldBeClose(
-            tensor(samples.Values().Select(x => Math.Log(200.0) - (0.5 * Math.Pow(200.0 * x, 2.0) / 101.0) - (0.5 * Math.Log(2.0 * Math.PI * 101.0))).ToArray()),
-            1e-7,
-            "log density");
+        var expected = samples.Values()
+            .Select(x => Math.Log(200.0) - (0.5 * Math.Pow(200.0 * x, 2.0) / 101.0) - (0.5 * Math.Log(2.0 * Math.PI * 101.0)));
+        density.ShouldBeClose(tensor(expected.ToArray()), 1e-7, "log density");
     }
 
     [Fact]
@@ -177,9 +176,11 @@ public sealed class ProbabilityFlowLikelihoodTests
     {
         FluentActions.Invoking(() => new ProbabilityFlowLikelihood(new LinearVpSchedule()))
             .Should().Throw<ArgumentException>().WithMessage("*got 0 and*MinTime*");
-        FluentActions.Invoking(() => new ProbabilityFlowLikelihood(new StraightLineSchedule(), new ProbabilityFlowOptions { MinTime = 0.01 }))
+        var fromLittle = new ProbabilityFlowOptions { MinTime = 0.01 };
+        FluentActions.Invoking(() => new ProbabilityFlowLikelihood(new StraightLineSchedule(), fromLittle))
             .Should().Throw<ArgumentException>();
-        FluentActions.Invoking(() => new ProbabilityFlowLikelihood(Exploding, new ProbabilityFlowOptions { MinTime = End, MaxTime = Start }))
+        var backwards = new ProbabilityFlowOptions { MinTime = End, MaxTime = Start };
+        FluentActions.Invoking(() => new ProbabilityFlowLikelihood(Exploding, backwards))
             .Should().Throw<ArgumentException>();
         FluentActions.Invoking(() => new ProbabilityFlowLikelihood(null!)).Should().Throw<ArgumentNullException>();
     }
@@ -200,7 +201,8 @@ public sealed class ProbabilityFlowLikelihoodTests
         Evaluate(CancellationToken.None);
 
         LiveTensors.Change(() => Evaluate(CancellationToken.None)).Should().Be(0);
-        LiveTensors.Change(() => FluentActions.Invoking(() => Evaluate(cancelled.Token)).Should().Throw<OperationCanceledException>()).Should().Be(0);
+        LiveTensors.Change(() => FluentActions.Invoking(() => Evaluate(cancelled.Token))
+            .Should().Throw<OperationCanceledException>()).Should().Be(0);
     }
 
     private static Tensor LogDensities(MixtureDenoiser denoiser, NoiseLevel level, Tensor latent)

@@ -37,7 +37,8 @@ public sealed class AutoencoderLossTests
         for (var i = 0; i < Data.Length; i++)
         {
             var expected = value(Outputs[i], Data[i]);
-            result[i].Should().BeApproximately(expected, 1e-13 * Math.Max(1.0, Math.Abs(expected)), $"x = {Data[i]}, output = {Outputs[i]}");
+            result[i]
+                .Should().BeApproximately(expected, 1e-13 * Math.Max(1.0, Math.Abs(expected)), $"x = {Data[i]}, output = {Outputs[i]}");
         }
     }
 
@@ -101,8 +102,10 @@ public sealed class AutoencoderLossTests
 
         var kl = GaussianMath.KlToStandard(Column([mean]), Column([logVariance]));
 
-        kl.item<double>().Should().BeApproximately(Integrate.GaussLegendre(Integrand, mean - (14.0 * std), mean + (14.0 * std), 512), 1e-12);
-        GaussianMath.Kl(Column([mean]), Column([logVariance]), Column([0.0]), Column([0.0])).item<double>().Should().BeApproximately(kl.item<double>(), 1e-14);
+        kl.item<double>()
+            .Should().BeApproximately(Integrate.GaussLegendre(Integrand, mean - (14.0 * std), mean + (14.0 * std), 512), 1e-12);
+        GaussianMath.Kl(Column([mean]), Column([logVariance]), Column([0.0]), Column([0.0])).item<double>()
+            .Should().BeApproximately(kl.item<double>(), 1e-14);
     }
 
     [Fact]
@@ -111,7 +114,8 @@ public sealed class AutoencoderLossTests
         using var scope = torch.NewDisposeScope();
         double Integrand(double z) => Normal.PDF(0.4, 0.7, z) * (Normal.PDFLn(0.4, 0.7, z) - Normal.PDFLn(-0.3, 1.2, z));
 
-        var kl = GaussianMath.Kl(Column([0.4]), Column([2.0 * Math.Log(0.7)]), Column([-0.3]), Column([2.0 * Math.Log(1.2)])).item<double>();
+        var kl = GaussianMath.Kl(Column([0.4]), Column([2.0 * Math.Log(0.7)]), Column([-0.3]), Column([2.0 * Math.Log(1.2)]))
+            .item<double>();
 
         kl.Should().BeApproximately(Integrate.GaussLegendre(Integrand, -12.0, 12.0, 512), 1e-12);
     }
@@ -199,10 +203,13 @@ public sealed class AutoencoderLossTests
         using var scope = torch.NewDisposeScope();
         var (x, output, mean, logVariance) = Batch();
         var loss = new AutoencoderLoss();
-        FluentActions.Invoking(() => loss.Evaluate(x, output.narrow(1, 0, 1), mean, logVariance)).Should().Throw<ArgumentException>().WithMessage("*[4, 2, 3], got [4, 1, 3]*");
+        FluentActions.Invoking(() => loss.Evaluate(x, output.narrow(1, 0, 1), mean, logVariance))
+            .Should().Throw<ArgumentException>().WithMessage("*[4, 2, 3], got [4, 1, 3]*");
         FluentActions.Invoking(() => loss.Evaluate(x, output, mean, logVariance.narrow(1, 0, 1))).Should().Throw<ArgumentException>();
-        FluentActions.Invoking(() => loss.Evaluate(x.narrow(0, 0, 3), output.narrow(0, 0, 3), mean, logVariance)).Should().Throw<ArgumentException>().WithMessage("*[B, C, ...]*");
-        FluentActions.Invoking(() => Reconstruction.LearnedGaussian.Of(output, x)).Should().Throw<ArgumentException>().WithMessage("*[4, 4, 3], got [4, 2, 3]*");
+        FluentActions.Invoking(() => loss.Evaluate(x.narrow(0, 0, 3), output.narrow(0, 0, 3), mean, logVariance))
+            .Should().Throw<ArgumentException>().WithMessage("*[B, C, ...]*");
+        FluentActions.Invoking(() => Reconstruction.LearnedGaussian.Of(output, x))
+            .Should().Throw<ArgumentException>().WithMessage("*[4, 4, 3], got [4, 2, 3]*");
         FluentActions.Invoking(() => new AutoencoderLoss(beta: -1.0)).Should().Throw<ArgumentOutOfRangeException>();
         FluentActions.Invoking(() => new AutoencoderLoss(freeBits: double.NaN)).Should().Throw<ArgumentOutOfRangeException>();
         FluentActions.Invoking(() => Reconstruction.Gaussian(0.0)).Should().Throw<ArgumentOutOfRangeException>();

@@ -70,7 +70,8 @@ public sealed class DistanceTests
 
         Distance.Huber(0.5).Of(differences).sum().backward();
 
-        differences.grad!.data<double>().ToArray().Zip([0.5, 0.5, 0.5, -0.5]).Should().OnlyContain(pair => Math.Abs(pair.First - pair.Second) < 1e-8);
+        differences.grad!.data<double>().ToArray().Zip([0.5, 0.5, 0.5, -0.5])
+            .Should().OnlyContain(pair => Math.Abs(pair.First - pair.Second) < 1e-8);
     }
 
     [Theory]

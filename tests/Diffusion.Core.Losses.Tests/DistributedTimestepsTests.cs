@@ -73,8 +73,10 @@ public sealed class DistributedTimestepsTests
         var draws = UnitDraws.Stratified.Draw(6, again);
 
         Sample(discrete).dtype.Should().Be(torch.ScalarType.Int64);
-        Sample(discrete).data<long>().ToArray().Should().Equal(draws.Select(u => (long)TimeDistribution.LogitNormal().Quantile(discrete, u)));
-        Sample(continuous).data<double>().ToArray().Should().Equal(draws.Select(u => TimeDistribution.LogitNormal().Quantile(continuous, u)));
+        Sample(discrete).data<long>().ToArray()
+            .Should().Equal(draws.Select(u => (long)TimeDistribution.LogitNormal().Quantile(discrete, u)));
+        Sample(continuous).data<double>().ToArray()
+            .Should().Equal(draws.Select(u => TimeDistribution.LogitNormal().Quantile(continuous, u)));
         LiveTensors.Change(() => Sample(discrete).Dispose()).Should().Be(0);
     }
 
@@ -122,6 +124,7 @@ public sealed class DistributedTimestepsTests
     private static double Distance(List<double> values)
     {
         var sorted = values.Order().ToArray();
-        return sorted.Select((value, i) => Math.Max(Math.Abs(value - ((double)i / sorted.Length)), Math.Abs(value - ((i + 1.0) / sorted.Length)))).Max();
+        var size = (double)sorted.Length;
+        return sorted.Select((value, i) => Math.Max(Math.Abs(value - (i / size)), Math.Abs(value - ((i + 1.0) / size)))).Max();
     }
 }

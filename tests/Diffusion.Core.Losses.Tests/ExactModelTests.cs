@@ -64,7 +64,8 @@ public sealed class ExactModelTests
 
         var prior = bound.Prior(torch.full([1, 1], 0.7, dtype: torch.ScalarType.Float64)).item<double>();
 
-        double Density(double x, double mean, double std) => Math.Exp(-0.5 * Math.Pow((x - mean) / std, 2.0)) / (std * Math.Sqrt(2.0 * Math.PI));
+        static double Density(double x, double mean, double std)
+            => Math.Exp(-0.5 * Math.Pow((x - mean) / std, 2.0)) / (std * Math.Sqrt(2.0 * Math.PI));
         double Integrand(double x)
         {
             var q = Density(x, level.Alpha * 0.7, level.Sigma);

@@ -132,7 +132,8 @@ public sealed class HybridLossTests
     [Trait(Category.Name, Category.Fault)]
     public void What_the_loss_cannot_work_with_is_refused()
     {
-        FluentActions.Invoking(() => new HybridLoss(variance: ReverseVariance.FixedSmall)).Should().Throw<ArgumentException>().WithMessage("*fixed-small*");
+        FluentActions.Invoking(() => new HybridLoss(variance: ReverseVariance.FixedSmall))
+            .Should().Throw<ArgumentException>().WithMessage("*fixed-small*");
         FluentActions.Invoking(() => new HybridLoss(vlbWeight: -1.0)).Should().Throw<ArgumentOutOfRangeException>();
         using var scope = torch.NewDisposeScope();
         using var process = new ForwardProcess(Schedule);
@@ -143,7 +144,8 @@ public sealed class HybridLossTests
             .Should().Throw<ArgumentException>().WithMessage("*[3, 4, 2], got [3, 2, 2]*");
         FluentActions.Invoking(() => new HybridLoss().Evaluate(half, continuous, x0, t, noise))
             .Should().Throw<ArgumentException>().WithMessage("*DiscreteSchedule*LinearVpSchedule*");
-        FluentActions.Invoking(() => new VlbLoss(variance: ReverseVariance.Learned).Evaluate(half, process, x0.reshape(12), torch.zeros([12], dtype: torch.ScalarType.Int64), noise.reshape(12)))
+        var (flat, times) = (x0.reshape(12), torch.zeros([12], dtype: torch.ScalarType.Int64));
+        FluentActions.Invoking(() => new VlbLoss(variance: ReverseVariance.Learned).Evaluate(half, process, flat, times, flat))
             .Should().Throw<ArgumentException>().WithMessage("*[B, C, ...]*");
     }
 

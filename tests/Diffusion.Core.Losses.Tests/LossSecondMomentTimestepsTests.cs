@@ -34,7 +34,8 @@ public sealed class LossSecondMomentTimestepsTests
         sampler.State["history"].data<double>().ToArray()[..2].Should().Equal(3.0, 4.0);
         using var t = torch.tensor(new long[] { 0, 4 }, dtype: torch.ScalarType.Int64);
         using var weights = sampler.Weights(t);
-        weights.data<double>().ToArray().Zip([0.2 / expected[0], 0.2 / expected[4]]).Should().OnlyContain(pair => Math.Abs(pair.First - pair.Second) < 1e-12);
+        weights.data<double>().ToArray().Zip([0.2 / expected[0], 0.2 / expected[4]])
+            .Should().OnlyContain(pair => Math.Abs(pair.First - pair.Second) < 1e-12);
     }
 
     [Fact]
@@ -52,7 +53,8 @@ public sealed class LossSecondMomentTimestepsTests
         var chances = sampler.Probabilities();
 
         // Pearson's statistic with 4 degrees of freedom: 99.99 % quantile 23.5.
-        Enumerable.Range(0, 5).Sum(k => Math.Pow(indices.Count(index => index == k) - (Draws * chances[k]), 2.0) / (Draws * chances[k])).Should().BeLessThan(23.5);
+        Enumerable.Range(0, 5).Sum(k => Math.Pow(indices.Count(index => index == k) - (Draws * chances[k]), 2.0) / (Draws * chances[k]))
+            .Should().BeLessThan(23.5);
         double[] losses = [7.0, 1.0, -2.0, 0.5, 3.0];
         var values = indices.Select((index, i) => weights[i] * losses[index]).ToArray();
         var deviation = Math.Sqrt(values.Average(value => value * value) - Math.Pow(values.Average(), 2.0));
@@ -132,7 +134,8 @@ public sealed class LossSecondMomentTimestepsTests
         using var scope = torch.NewDisposeScope();
         using var generator = new torch.Generator(8);
         using var sampler = Warm();
-        FluentActions.Invoking(() => sampler.Sample(DiscreteSchedule.Linear(6), 1, generator)).Should().Throw<ArgumentException>().WithMessage("*5 steps*");
+        FluentActions.Invoking(() => sampler.Sample(DiscreteSchedule.Linear(6), 1, generator))
+            .Should().Throw<ArgumentException>().WithMessage("*5 steps*");
         FluentActions.Invoking(() => sampler.Sample(new LinearVpSchedule(), 1, generator)).Should().Throw<ArgumentException>();
         FluentActions.Invoking(() => Observe(sampler, [5], [1])).Should().Throw<ArgumentOutOfRangeException>();
         FluentActions.Invoking(() => Observe(sampler, [1, 2], [1])).Should().Throw<ArgumentException>().WithMessage("*[2], got [1]*");

@@ -29,10 +29,12 @@ public sealed class LossWeightingTests
         ["sigmoid"] = (LossWeighting.Sigmoid(-3.0), level => level.Snr / (1.0 + Math.Exp(level.LogSnr + 3.0))),
         ["p2"] = (LossWeighting.P2(1.0, 0.5), level => level.Snr / Math.Sqrt(1.0 + level.Snr)),
         ["edm"] = (LossWeighting.Edm(), level => (Math.Pow(level.Ratio, 2.0) + 0.25) / Math.Pow(0.5 * level.Ratio, 2.0)),
-        ["sigma-sqrt"] = (FlowWeighting.SigmaSqrt, level => Math.Pow(FlowTime(level), -2.0)),
-        ["cosmap"] = (FlowWeighting.CosMap, level => 2.0 / Math.PI / (Math.Pow(FlowTime(level), 2.0) + Math.Pow(1.0 - FlowTime(level), 2.0)) / Math.Pow(FlowTime(level), 2.0)),
-        ["logit-normal"] = (FlowWeighting.LogitNormal(0.2, 0.8), level => Normal.PDF(0.2, 0.8, Math.Log(level.Ratio)) / (FlowTime(level) * (1.0 - FlowTime(level))) / Math.Pow(FlowTime(level), 2.0)),
-        ["mode"] = (FlowWeighting.Mode(), level => ModeDensity(FlowTime(level), 1.29) / Math.Pow(FlowTime(level), 2.0)),
+        ["sigma-sqrt"] = (FlowWeighting.SigmaSqrt, level => OfVelocity(level, _ => 1.0)),
+        ["cosmap"] = (FlowWeighting.CosMap, level => OfVelocity(level, t => 2.0 / Math.PI / ((t * t) + ((1.0 - t) * (1.0 - t))))),
+        ["logit-normal"] = (
+            FlowWeighting.LogitNormal(0.2, 0.8),
+            level => OfVelocity(level, t => Normal.PDF(0.2, 0.8, Math.Log(t / (1.0 - t))) / (t * (1.0 - t)))),
+        ["mode"] = (FlowWeighting.Mode(), level => OfVelocity(level, t => ModeDensity(t, 1.29))),
     };
 
     private static IPrediction[] Predictions { get; } =
@@ -214,7 +216,8 @@ public sealed class LossWeightingTests
         {
             var (level, previous) = (schedule.LevelAt(t[i].item<long>()), schedule.PreviousLevel((int)t[i].item<long>()));
             var weight = weighting.Weight(level, previous, Prediction.Velocity);
-            weighed.Loss[i].item<float>().Should().BeApproximately((float)(weight * plain.Loss[i].item<float>()), 1e-5f * (float)(1.0 + weight));
+            weighed.Loss[i].item<float>()
+                .Should().BeApproximately((float)(weight * plain.Loss[i].item<float>()), 1e-5f * (float)(1.0 + weight));
             weighed["mse"][i].item<float>().Should().BeApproximately(squared.Loss[i].item<float>(), 1e-6f);
         }
     }
@@ -239,7 +242,12 @@ public sealed class LossWeightingTests
             .Should().Throw<ArgumentException>().WithMessage("*'negative'*not negative*");
     }
 
-    private static double FlowTime(NoiseLevel level) => level.Sigma / (level.Alpha + level.Sigma);
+    /// <summary>The weight of x_0 that goes with one of the velocity of the straight path.</summary>
+    private static double OfVelocity(NoiseLevel level, Func<double, double> weight)
+    {
+        var t = level.Sigma / (level.Alpha + level.Sigma);
+        return weight(t) / (t * t);
+    }
 
     /// <summary>The density of mode sampling by bisection of the paper's own, falling function.</summary>
     private static double ModeDensity(double t, double scale)

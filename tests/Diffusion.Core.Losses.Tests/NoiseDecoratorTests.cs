@@ -14,7 +14,8 @@ public sealed class NoiseDecoratorTests
     {
         using var scope = torch.NewDisposeScope();
         using var process = new ForwardProcess(Schedule);
-        var (x0, noise) = (torch.zeros([200, 3, 4, 4], dtype: torch.ScalarType.Float64), torch.zeros([200, 3, 4, 4], dtype: torch.ScalarType.Float64));
+        var x0 = torch.zeros([200, 3, 4, 4], dtype: torch.ScalarType.Float64);
+        var noise = torch.zeros_like(x0);
         var t = torch.full([200], 700L, dtype: torch.ScalarType.Int64);
         torch.Tensor? seen = null;
         var denoiser = new FunctionDenoiser((xt, _) =>
@@ -77,12 +78,14 @@ public sealed class NoiseDecoratorTests
             return xt.clone();
         });
 
-        using var terms = Seeded(3, () => new InputPerturbation(new SimpleLoss(prediction), 0.2, prediction).Evaluate(denoiser, process, x0, t, x0));
+        var loss = new InputPerturbation(new SimpleLoss(prediction), 0.2, prediction);
+        using var terms = Seeded(3, () => loss.Evaluate(denoiser, process, x0, t, x0));
 
         var expected = 0.2 * Schedule.Sigma(300) * prediction.InputScale!(Schedule.LevelAt(300));
         using var shown = seen!;
         var values = shown.data<double>().ToArray();
-        Math.Sqrt(values.Average(value => value * value)).Should().BeApproximately(expected, 5.0 * expected / Math.Sqrt(2.0 * values.Length));
+        Math.Sqrt(values.Average(value => value * value))
+            .Should().BeApproximately(expected, 5.0 * expected / Math.Sqrt(2.0 * values.Length));
     }
 
     [Theory]

@@ -21,7 +21,8 @@ public sealed class TimeDistributionTests
         ["laplace"] = (TimeDistribution.Laplace(0.3, 0.5), lambda => 1.0 - new Laplace(0.3, 0.5).CumulativeDistribution(lambda)),
         ["cosine-interpolated"] = (
             TimeDistribution.CosineInterpolated(ImageSize, 32.0, 32.0), lambda => Cosine(32.0 / ImageSize, lambda)),
-        ["noise-of"] = (TimeDistribution.NoiseOf(Exploding), lambda => (-0.5 * lambda - Exploding.MinTime) / (Exploding.MaxTime - Exploding.MinTime)),
+        ["noise-of"] = (
+            TimeDistribution.NoiseOf(Exploding), lambda => (-0.5 * lambda - Exploding.MinTime) / (Exploding.MaxTime - Exploding.MinTime)),
         ["uniform-log-snr"] = (TimeDistribution.UniformLogSnr, lambda => (30.0 - lambda) / 60.0),
     };
 
@@ -60,7 +61,8 @@ public sealed class TimeDistributionTests
 
         draws.Should().OnlyContain(t => t == Math.Round(t) && t >= 0.0 && t <= 59.0);
         for (var t = 0; t < 59; t++)
-            (draws.Count(draw => draw <= t) / 20_000.0).Should().BeApproximately(Math.Clamp(atLeast(schedule.LogSnr(t + 0.5)), 0.0, 1.0), 1e-4, $"t = {t}");
+            (draws.Count(draw => draw <= t) / 20_000.0)
+                .Should().BeApproximately(Math.Clamp(atLeast(schedule.LogSnr(t + 0.5)), 0.0, 1.0), 1e-4, $"t = {t}");
     }
 
     [Theory]
@@ -135,17 +137,21 @@ public sealed class TimeDistributionTests
         FluentActions.Invoking(() => TimeDistribution.Mode(1.8)).Should().Throw<ArgumentOutOfRangeException>();
         FluentActions.Invoking(() => TimeDistribution.Mode(-1.1)).Should().Throw<ArgumentOutOfRangeException>();
         FluentActions.Invoking(() => TimeDistribution.CosineInterpolated(0.0)).Should().Throw<ArgumentOutOfRangeException>();
-        FluentActions.Invoking(() => TimeDistribution.CosineInterpolated(64.0, minSigma: 2.0, maxSigma: 1.0)).Should().Throw<ArgumentOutOfRangeException>();
+        FluentActions.Invoking(() => TimeDistribution.CosineInterpolated(64.0, minSigma: 2.0, maxSigma: 1.0))
+            .Should().Throw<ArgumentOutOfRangeException>();
         FluentActions.Invoking(() => TimeDistribution.Uniform.Quantile(Wide, 1.1)).Should().Throw<ArgumentOutOfRangeException>();
         FluentActions.Invoking(() => TimeDistribution.Uniform.Quantile(null!, 0.1)).Should().Throw<ArgumentNullException>();
-        FluentActions.Invoking(() => TimeDistribution.UniformLogSnr.Quantile(new LinearVpSchedule(), 0.5)).Should().Throw<ArgumentException>();
+        FluentActions.Invoking(() => TimeDistribution.UniformLogSnr.Quantile(new LinearVpSchedule(), 0.5))
+            .Should().Throw<ArgumentException>();
     }
 
     private static IEnumerable<double> Grid(int count) => Enumerable.Range(0, count).Select(i => (i + 0.5) / count);
 
     private static double Share(INoiseSchedule schedule, double t) => (t - schedule.MinTime) / (schedule.MaxTime - schedule.MinTime);
 
-    /// <summary>P(log-SNR is at least lambda) on a cosine schedule that is cut to sigmas from .001 to 1000, for data of deviation .5.</summary>
+    /// <summary>
+    /// P(log-SNR is at least lambda) on a cosine schedule that is cut to sigmas from .001 to 1000, for data of deviation .5.
+    /// </summary>
     private static double Cosine(double ratio, double lambda)
     {
         double Angle(double sigma) => Math.Atan(ratio * sigma / 0.5);

@@ -30,7 +30,7 @@ public sealed class RespacedSamplingTests
         var asked = new List<long>();
         var denoiser = new FunctionDenoiser((x, t, _) =>
         {
-            asked.Add(t.data<long>()[0]);
+            asked.Add(t.data<long>().ToArray()[0]);
             return x.mul(0.3);
         });
         using var sample = sampler.Sample(denoiser, [1, 4], seed: 1);

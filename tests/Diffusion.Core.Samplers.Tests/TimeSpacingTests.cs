@@ -67,31 +67,6 @@ public class TimeSpacingTests
         => Combinations.Spacings[spacing].CreateGrid(DiscreteSchedule.Linear(), steps).Times[index].Should().Be(expected);
 
     [Fact]
-    public void The_tables_of_Align_Your_Steps_begin_where_their_models_do_and_keep_their_levels()
-    {
-        var trained = DiscreteSchedule.ScaledLinear();
-        foreach (var (spacing, schedule, levels) in new (RatioSpacing, INoiseSchedule, double[])[]
-        {
-            (AlignYourSteps.StableDiffusion15, trained, [14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152]),
-            (AlignYourSteps.StableDiffusionXL, trained, [14.615, 6.315, 3.771, 2.181, 1.342, 0.862, 0.555, 0.380, 0.234, 0.113]),
-            (AlignYourSteps.StableVideoDiffusion, new EdmSchedule(0.002, 700.0), [700.0, 54.5, 15.886, 7.977, 4.248, 1.789, 0.981, 0.403, 0.173, 0.034]),
-        })
-        {
-            var grid = spacing.CreateGrid(schedule, 10);
-            grid.Times[0].Should().Be(schedule.MaxTime);
-            grid.Levels[..10].ToArray().Zip(levels, (level, expected) => Math.Abs((level.Ratio / expected) - 1.0)).Max().Should().BeLessThan(3e-5);
-
-            // Nineteen steps halve each interval of the logarithm.
-            var fine = spacing.CreateGrid(schedule, 19);
-            fine.Levels[1].Ratio.Should().BeApproximately(Math.Sqrt(levels[0] * levels[1]), 1e-9 * levels[0]);
-            fine.Levels[18].Ratio.Should().BeApproximately(levels[9], 1e-9);
-        }
-
-        var beyond = () => TimeGrid.FromRatios(trained, [15.0, 1.0]);
-        beyond.Should().Throw<ArgumentException>().WithMessage("*14.61*got 15 at step 0*");
-    }
-
-    [Fact]
     public void A_leading_offset_may_reach_the_last_index()
         => TimeSpacing.Leading(99).CreateGrid(DiscreteSchedule.Linear(), 10).Times[0].Should().Be(999);
 

@@ -176,7 +176,7 @@ public sealed class ContinuousFamilyTests
     }
 
     [Theory]
-    [MemberData(nameof(TestSchedules.AllNames), MemberType = typeof(TestSchedules))]
+    [MemberData(nameof(ScheduleNames.All), MemberType = typeof(ScheduleNames))]
     public void The_log_SNR_of_every_schedule_falls_and_its_range_is_closed(string name)
     {
         var schedule = TestSchedules.MakeAny(name);

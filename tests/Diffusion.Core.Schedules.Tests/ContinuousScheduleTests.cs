@@ -99,7 +99,7 @@ public sealed class ContinuousScheduleTests
     }
 
     [Theory]
-    [MemberData(nameof(TestSchedules.AllNames), MemberType = typeof(TestSchedules))]
+    [MemberData(nameof(ScheduleNames.All), MemberType = typeof(ScheduleNames))]
     public void The_time_of_a_log_SNR_is_found_on_every_schedule(string name)
     {
         var schedule = TestSchedules.MakeAny(name);
@@ -114,7 +114,7 @@ public sealed class ContinuousScheduleTests
     }
 
     [Theory]
-    [MemberData(nameof(TestSchedules.AllNames), MemberType = typeof(TestSchedules))]
+    [MemberData(nameof(ScheduleNames.All), MemberType = typeof(ScheduleNames))]
     public void A_formula_or_a_table_finds_the_time_that_a_search_finds(string name)
     {
         var schedule = TestSchedules.MakeAny(name);

@@ -162,7 +162,7 @@ public sealed class DiscreteFamilyTests
     }
 
     [Theory]
-    [MemberData(nameof(TestSchedules.Names), MemberType = typeof(TestSchedules))]
+    [MemberData(nameof(ScheduleNames.Discrete), MemberType = typeof(ScheduleNames))]
     public void Rescaling_keeps_the_first_loses_the_last_and_scales_the_root_of_abar_between(string name)
     {
         var schedule = TestSchedules.Make(name);

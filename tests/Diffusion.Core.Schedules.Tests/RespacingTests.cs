@@ -81,7 +81,7 @@ public sealed class RespacingTests
         => FluentActions.Invoking(() => Respacing.Parse(text, steps)).Should().Throw<ArgumentException>().WithMessage(message);
 
     [Theory]
-    [MemberData(nameof(TestSchedules.Names), MemberType = typeof(TestSchedules))]
+    [MemberData(nameof(ScheduleNames.Discrete), MemberType = typeof(ScheduleNames))]
     public void Fewer_steps_have_the_levels_of_the_steps_kept_and_all_steps_change_nothing(string name)
     {
         var schedule = TestSchedules.Make(name);

@@ -68,8 +68,10 @@ public class AdaptiveTimestepsTests
         learning.Save(folder.File("learning"));
         plain.Save(folder.File("plain"));
 
-        FluentActions.Invoking(() => plain.Resume(folder.File("learning"))).Should().Throw<CheckpointException>().WithMessage("*that learns*");
-        FluentActions.Invoking(() => learning.Resume(folder.File("plain"))).Should().Throw<CheckpointException>().WithMessage("*does not learn*");
+        FluentActions.Invoking(() => plain.Resume(folder.File("learning")))
+            .Should().Throw<CheckpointException>().WithMessage("*that learns*");
+        FluentActions.Invoking(() => learning.Resume(folder.File("plain")))
+            .Should().Throw<CheckpointException>().WithMessage("*does not learn*");
         learning.Resume(folder.File("learning"));
     }
 
@@ -82,7 +84,8 @@ public class AdaptiveTimestepsTests
 
         public List<double> Observed { get; } = [];
 
-        public Tensor Sample(INoiseSchedule schedule, long count, Generator generator) => new UniformTimesteps().Sample(schedule, count, generator);
+        public Tensor Sample(INoiseSchedule schedule, long count, Generator generator)
+            => new UniformTimesteps().Sample(schedule, count, generator);
 
         public Tensor Weights(Tensor t) => full([t.shape[0]], 2.0, dtype: ScalarType.Float64);
 

@@ -69,34 +69,37 @@ internal static class Every
         ["unipc-4"] = 6.3e-7,
     };
 
-    /// <summary>Wasserstein distance of 200 samples to the quantiles of the mixture, on the same walk.</summary>
+    /// <summary>
+    /// Wasserstein distance of 200 samples to the quantiles of the mixture, on the same walk; of 200 draws from the mixture itself it is .08 on
+    /// average. What was measured, and 25 percent.
+    /// </summary>
     public static IReadOnlyDictionary<string, double> StochasticBounds { get; } = new Dictionary<string, double>
     {
-        ["ancestral, fixed large"] = 1e-9,
-        ["ancestral, fixed small"] = 1e-9,
-        ["consistency"] = 1e-9,
-        ["ddim, eta 0.5"] = 1e-9,
-        ["dpm++ sde"] = 1e-9,
-        ["dpm++ sde, c = 1/3"] = 1e-9,
-        ["dpm2 ancestral"] = 1e-9,
-        ["dpm2 ancestral, churn"] = 1e-9,
-        ["euler ancestral"] = 1e-9,
-        ["euler, churn"] = 1e-9,
-        ["heun, churn"] = 1e-9,
-        ["predictor-corrector"] = 1e-9,
-        ["predictor-corrector, lms-2"] = 1e-9,
-        ["sa(1, 0)"] = 1e-9,
-        ["sa(2, 2)"] = 1e-9,
-        ["sa(3, 3)"] = 1e-9,
-        ["sa(4, 1)"] = 1e-9,
-        ["sde-dpm++(1)"] = 1e-9,
-        ["sde-dpm++(2m)"] = 1e-9,
-        ["sde-dpm++(2m), heun, tau 0.5"] = 1e-9,
-        ["sde-dpm++(2s)"] = 1e-9,
-        ["sde-dpm++(3m)"] = 1e-9,
-        ["sde-dpm++(3m), corrected"] = 1e-9,
-        ["sde-dpm++(3s)"] = 1e-9,
-        ["tcd"] = 1e-9,
+        ["ancestral, fixed large"] = 0.17,
+        ["ancestral, fixed small"] = 0.13,
+        ["consistency"] = 0.19,
+        ["ddim, eta 0.5"] = 0.1,
+        ["dpm++ sde"] = 0.12,
+        ["dpm++ sde, c = 1/3"] = 0.09,
+        ["dpm2 ancestral"] = 0.15,
+        ["dpm2 ancestral, churn"] = 0.11,
+        ["euler ancestral"] = 0.13,
+        ["euler, churn"] = 0.11,
+        ["heun, churn"] = 0.14,
+        ["predictor-corrector"] = 0.11,
+        ["predictor-corrector, lms-2"] = 0.1,
+        ["sa(1, 0)"] = 0.13,
+        ["sa(2, 2)"] = 0.15,
+        ["sa(3, 3)"] = 0.18,
+        ["sa(4, 1)"] = 0.12,
+        ["sde-dpm++(1)"] = 0.13,
+        ["sde-dpm++(2m)"] = 0.15,
+        ["sde-dpm++(2m), heun, tau 0.5"] = 0.12,
+        ["sde-dpm++(2s)"] = 0.11,
+        ["sde-dpm++(3m)"] = 0.16,
+        ["sde-dpm++(3m), corrected"] = 0.15,
+        ["sde-dpm++(3s)"] = 0.14,
+        ["tcd"] = 0.15,
     };
 
     public static IReadOnlyList<IPrediction> Predictions { get; } =

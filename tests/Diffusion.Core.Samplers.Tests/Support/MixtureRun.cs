@@ -46,14 +46,15 @@ internal static class MixtureRun
     /// <param name="solver">The solver.</param>
     /// <param name="schedule">One that covers the levels.</param>
     /// <param name="prediction">What the network predicts.</param>
-    /// <param name="starts">x / alpha at the start, one for each sample.</param>
-    public static double[] Of(ISolver solver, INoiseSchedule schedule, IPrediction prediction, double[] starts)
+    /// <param name="starts">x / alpha at the start, one for each element.</param>
+    /// <param name="width">The elements of a sample.</param>
+    public static double[] Of(ISolver solver, INoiseSchedule schedule, IPrediction prediction, double[] starts, int width = 1)
     {
         var ratios = RatioSpacing.Exponential().Ratios(Steps + 1, Last, First);
         var end = schedule.LevelAt(schedule.TimeOf(-2.0 * Math.Log(Last)));
         var grid = TimeGrid.FromRatios(schedule, ratios.AsSpan(0, Steps), end);
         var sampler = new DiffusionSampler(grid, solver, new SamplerOptions { Prediction = prediction, Threshold = null });
-        using var initial = tensor(Array.ConvertAll(starts, x => x * grid.Levels[0].Alpha)).reshape(starts.Length, 1);
+        using var initial = tensor(Array.ConvertAll(starts, x => x * grid.Levels[0].Alpha)).reshape(-1, width);
         using var result = sampler.Sample(
             new Network(schedule, prediction),
             new SamplingRequest { Shape = initial.shape, InitialSample = initial, Seed = 5 },

@@ -8,11 +8,15 @@ namespace Diffusion.Core.Interop.Tests;
 /// The numbers that diffusers' own tests state for whole walks of ten steps: the model answers <c>x t / (t + 1)</c>, the walk starts from a
 /// ramp, and the sum or the mean of the absolute values is compared.
 /// </summary>
-public class DpmFullLoopTests
+public class FullLoopTests
 {
     private const int Count = 4 * 3 * 8 * 8;
 
     [Theory]
+    [InlineData("DDIMScheduler", "", 172.0067)]
+    [InlineData("DDIMScheduler", "'prediction_type': 'v_prediction'", 52.5302)]
+    [InlineData("DDIMScheduler", "'set_alpha_to_one': true, 'beta_start': 0.01", 149.8295)]
+    [InlineData("DDIMScheduler", "'set_alpha_to_one': false, 'beta_start': 0.01", 149.0784)]
     [InlineData("DDIMInverseScheduler", "", 671.6816)]
     [InlineData("DDIMInverseScheduler", "'prediction_type': 'v_prediction'", 1394.2185)]
     [InlineData("PNDMScheduler", "", 198.1318)]
@@ -42,18 +46,41 @@ public class DpmFullLoopTests
         => Mean(scheduler, settings + (settings.Length > 0 ? ", " : "") + "'final_sigmas_type': 'sigma_min'")
             .Should().BeApproximately(mean, tolerance);
 
+    /// <summary>The last two of ten steps, from the ramp noised by its mirror image.</summary>
+    [Fact]
+    public void The_sum_of_image_to_image_is_that_of_diffusers()
+    {
+        var whole = DiffusersScheduler.CreateSampler(SchedulerConfig.Parse("{}", "DDIMScheduler"), 10);
+        var sampler = new DiffusionSampler(whole.Grid.StartingAt(0.2), whole.Solver, whole.Options);
+        using var data = Ramp(mirrored: false);
+        using var noise = new ReplayNoise((_, _) => Ramp(mirrored: true));
+        using var result = sampler.Sample(
+            Model(),
+            new SamplingRequest { Shape = data.shape, InitialData = data, Noise = noise },
+            cancellationToken: TestContext.Current.CancellationToken);
+
+        result.Values().Sum(Math.Abs).Should().BeApproximately(354.5418, 1e-2);
+    }
+
+    private static FunctionDenoiser Model() => new((x, t, _) =>
+    {
+        var time = t.Values()[0];
+        return x.mul(time / (time + 1.0));
+    });
+
+    private static Tensor Ramp(bool mirrored)
+    {
+        using var scope = NewDisposeScope();
+        var ramp = arange(Count, dtype: ScalarType.Float64);
+        return (mirrored ? ramp.flip(0) : ramp).div(Count).reshape(3, 8, 8, 4).permute(3, 0, 1, 2).contiguous().MoveToOuterDisposeScope();
+    }
+
     private static double Mean(string scheduler, string settings)
     {
         var config = SchedulerConfig.Parse($$"""{{{settings.Replace('\'', '"')}}}""", scheduler);
-        using var ramp = arange(Count, dtype: ScalarType.Float64);
-        using var start = ramp.div(Count).reshape(3, 8, 8, 4).permute(3, 0, 1, 2).contiguous();
-        var denoiser = new FunctionDenoiser((x, t, _) =>
-        {
-            var time = t.Values()[0];
-            return x.mul(time / (time + 1.0));
-        });
+        using var start = Ramp(mirrored: false);
         using var result = DiffusersScheduler.CreateSampler(config, 10).Sample(
-            denoiser,
+            Model(),
             new SamplingRequest { Shape = start.shape, InitialSample = start },
             cancellationToken: TestContext.Current.CancellationToken);
         return result.Values().Average(Math.Abs);
