@@ -37,8 +37,8 @@ internal static class GridPlots
 
     /// <summary>The final level, without noise, has no place on the axis, and neither has a start without signal.</summary>
     private static LineSeries Line(string name, TimeGrid grid)
-        => new(name, [.. Enumerable.Range(0, grid.Count).Select(k => (double)k)], [.. grid.Levels[..grid.Count].ToArray().Select(level => level.Ratio)])
-        {
-            HasMarkers = true,
-        };
+    {
+        var steps = Enumerable.Range(0, grid.Count).ToArray();
+        return new LineSeries(name, [.. steps.Select(k => (double)k)], [.. steps.Select(k => grid.Levels[k].Ratio)]) { HasMarkers = true };
+    }
 }

@@ -47,7 +47,8 @@ internal static class TrainingPlots
         string folder, string file, string title, params (string Name, ILossWeighting Weighting, IPrediction Prediction)[] weightings)
         => LineChart.SaveSvg(
             Path.Combine(folder, file),
-            [.. weightings.Select(one => Curve.Of(one.Name, logSnr => DataWeight(one.Weighting, one.Prediction, logSnr), -Range, Range, low: 1e-4))],
+            [.. weightings.Select(one =>
+                Curve.Of(one.Name, logSnr => DataWeight(one.Weighting, one.Prediction, logSnr), -Range, Range, low: 1e-4))],
             title,
             "log-SNR",
             "weight of the squared error in x_0",

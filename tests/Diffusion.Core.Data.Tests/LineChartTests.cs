@@ -141,13 +141,14 @@ public sealed class LineChartTests : IDisposable
     {
         LineChart.SaveSvg(Path, [.. Enumerable.Range(0, count).Select(i => new LineSeries($"line {i}", [0, 1], [0, i]))]);
 
+        var picture = XDocument.Load(Path).Root!;
         Paths().Select(path => (path.Attribute("stroke")!.Value, path.Attribute("stroke-dasharray")?.Value)).Should().OnlyHaveUniqueItems();
-        var names = XDocument.Load(Path).Descendants(Svg + "text").Where(text => text.Value.StartsWith("line", StringComparison.Ordinal)).ToArray();
+        var names = picture.Descendants(Svg + "text").Where(text => text.Value.StartsWith("line", StringComparison.Ordinal)).ToArray();
         names.Should().HaveCount(count);
         names.Should().AllSatisfy(name => Number(name, "x").Should().BeGreaterThan(780));
         names.Should().AllSatisfy(name => Number(name, "y").Should().BeInRange(44, 364));
         names.Zip(names.Skip(1), (a, b) => Number(b, "y") - Number(a, "y")).Should().AllSatisfy(apart => apart.Should().BeGreaterThan(13));
-        Number(XDocument.Load(Path).Root!, "width").Should().BeGreaterThan(780 + 33 + (7 * "line 1".Length));
+        Number(picture, "width").Should().BeGreaterThan(780 + 33 + (7 * "line 1".Length));
     }
 
     [Fact]
