@@ -32,18 +32,18 @@ public sealed class DenoiserEvaluator(INoiseSchedule schedule, SamplerOptions op
     private Evaluation Read(Tensor output, Tensor? variance, Tensor x, double time, NoiseLevel level)
     {
         var previous = PreviousLevel(schedule, time, level);
-        var data = options.Prediction.ToData(level, previous).Apply(x, output);
+        var data = options.Prediction.ToData(level, previous);
         var noise = options.Prediction.ToNoise(level, previous);
         if (options.Threshold is null)
-            return new Evaluation(time, level, data, x, output, noise, variance);
+            return new Evaluation(time, level, x, output, data, noise, variance);
 
-        using var free = data;
-        var inRange = options.Threshold.Apply(data);
+        using var free = data.Apply(x, output);
+        var inRange = options.Threshold.Apply(free);
         Guard.SameShape(x, inRange, nameof(x), "the thresholded x_0");
         if (!options.RederiveNoise)
             return new Evaluation(time, level, inRange, x, output, noise, variance);
         output.Dispose();
-        return new Evaluation(time, level, inRange, x, inRange.detach(), Prediction.NoiseGivenData(level), variance);
+        return new Evaluation(time, level, x, inRange, new LinearPair(0.0, 1.0), Prediction.NoiseGivenData(level), variance);
     }
 
     private (Tensor Output, Tensor? Variance) Predict(Tensor x, double time, NoiseLevel level)
