@@ -68,7 +68,7 @@ public sealed class Evaluation : IDisposable
     {
         (Time, Level, _noiseOfSource) = (time, level, noise);
         _source = source.DetachFromDisposeScope();
-        _sample = sample.detach().DetachFromDisposeScope();
+        _sample = sample.alias().DetachFromDisposeScope();
         Variance = variance?.DetachFromDisposeScope();
         if (noise == _sourceItself)
             _noise = source;
