@@ -5,7 +5,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>A denoiser, with what it predicts and how its x_0 is kept in range.</summary>
-public sealed class DenoiserEvaluator(INoiseSchedule schedule, SamplerOptions options, IDenoiser denoiser, Condition? condition) : IEvaluator
+public sealed class DenoiserEvaluator(INoiseSchedule schedule, SamplerOptions options, IDenoiser denoiser, Condition? condition)
+    : IEvaluator
 {
     /// <inheritdoc/>
     public Evaluation Evaluate(Tensor x, double time, NoiseLevel level)
@@ -54,7 +55,8 @@ public sealed class DenoiserEvaluator(INoiseSchedule schedule, SamplerOptions op
             expected[1] *= 2;
         if (!output.shape.AsSpan().SequenceEqual(expected))
             throw new ArgumentException(
-                $"The denoiser must answer with shape {Guard.Format(expected)} to an input of {Guard.Format(x.shape)}, got {Guard.Format(output.shape)}.");
+                $"The denoiser must answer with shape {Guard.Format(expected)} to an input of {Guard.Format(x.shape)}, "
+                + $"got {Guard.Format(output.shape)}.");
         if (!output.is_floating_point() || output.device_type != x.device_type)
             throw new ArgumentException(
                 $"The denoiser must answer in floating point on {x.device_type}, got {output.dtype} on {output.device_type}.");

@@ -37,7 +37,9 @@ public class StepCostTests
         sampler.Sample(denoiser, request, cancellationToken: TestContext.Current.CancellationToken).Dispose();
         var made = (Created() - before) / (double)calls;
 
-        made.Should().BeLessThan(Every.Solvers[name] is LangevinCorrectedSolver ? 12.0 : 8.0, "of those one is the answer of the network, and one the time that it is told");
+        made.Should().BeLessThan(
+            Every.Solvers[name] is LangevinCorrectedSolver ? 12.0 : 8.0,
+            "of those one is the answer of the network, and one the time that it is told");
     }
 
     private static long Created()
