@@ -17,6 +17,7 @@ if "%command%"=="quickstart" (dotnet run --project samples\Quickstart -c Release
 if "%command%"=="test" (goto test)
 if "%command%"=="pack" (dotnet pack Diffusion.Core.sln -c Release -p:NeedsTorchRuntime=false -o artifacts\packages & goto done)
 if "%command%"=="bench" (dotnet run --project benchmarks\Diffusion.Core.Benchmarks -c Release --%rest% & goto done)
+if "%command%"=="plots" (dotnet run --project samples\Plots -c Release --%rest% & goto done)
 if "%command%"=="format" (dotnet format Diffusion.Core.sln%rest% & goto done)
 echo build.cmd: unknown command '%command%' 1>&2
 goto usage
@@ -30,5 +31,5 @@ dotnet test Diffusion.Core.sln -c Release -m:1%rest%
 exit /b %errorlevel%
 
 :usage
-echo build.cmd quickstart [OPTIONS] ^| test [--long] [--filter EXPR] ^| pack ^| bench ^| format [--verify-no-changes]
+echo build.cmd quickstart [OPTIONS] ^| test [--long] [--filter EXPR] ^| pack ^| bench ^| plots [FOLDER] ^| format [--verify-no-changes]
 exit /b 2

@@ -10,6 +10,7 @@ usage() {
 ./build.sh test [--long] [--filter EXPR]   run the tests; --long adds those that take minutes
 ./build.sh pack                            make the NuGet packages in artifacts/packages
 ./build.sh bench [ARGS]                    run the benchmarks
+./build.sh plots [FOLDER]                  draw the plots of the documentation, in docs/images, and print its tables of orders
 ./build.sh format [--check]                put the sources in form, or only check that they are
 
 Environment:
@@ -163,6 +164,11 @@ case "$command" in
     bench)
         choose_provider
         dotnet run --project benchmarks/Diffusion.Core.Benchmarks -c Release -- "$@"
+        ;;
+    plots)
+        choose_provider
+        quietly dotnet build samples/Plots -c Release -tl:off
+        exec dotnet run --project samples/Plots -c Release --no-build -- "$@"
         ;;
     format)
         choose_provider

@@ -3,24 +3,25 @@ using BenchmarkDotNet.Reports;
 
 namespace Diffusion.Core.Benchmarks;
 
-/// <summary>The fastest iterations of <see cref="ProviderOverhead"/> beside those of benchmarks/native/baseline.cpp.</summary>
+/// <summary>The fastest iterations of a benchmark beside those of another program.</summary>
 internal static class OverheadTable
 {
     /// <summary>Prints one line for each operation.</summary>
     /// <param name="summary">What was measured here.</param>
     /// <param name="baseline">A file with a line <c>name TAB nanoseconds</c> for each operation.</param>
-    public static void Print(Summary summary, string baseline)
+    /// <param name="other">The name of the other program.</param>
+    public static void Print(Summary summary, string baseline, string other)
     {
-        var alone = File.ReadLines(baseline)
+        var beside = File.ReadLines(baseline)
             .Select(line => line.Split('\t'))
             .ToDictionary(parts => parts[0], parts => double.Parse(parts[1], CultureInfo.InvariantCulture));
         Console.WriteLine();
-        Line("operation", "C#", "libtorch alone", "ratio");
+        Line("operation", "C#", other, "ratio");
         foreach (var report in summary.Reports)
         {
             var name = report.BenchmarkCase.Descriptor.WorkloadMethodDisplayInfo.Trim('\'');
-            if (report.ResultStatistics is { } measured && alone.TryGetValue(name, out var native))
-                Line(name, Time(measured.Min), Time(native), (measured.Min / native).ToString("F2", CultureInfo.InvariantCulture));
+            if (report.ResultStatistics is { } measured && beside.TryGetValue(name, out var there))
+                Line(name, Time(measured.Min), Time(there), (measured.Min / there).ToString("F2", CultureInfo.InvariantCulture));
         }
     }
 

@@ -13,6 +13,8 @@ var config = DefaultConfig.Instance.AddJob(Job.Default
     .WithIterationCount(1000)
     .WithIterationTime(TimeInterval.FromMilliseconds(1)));
 if (args is ["--beside", var baseline])
-    OverheadTable.Print(BenchmarkRunner.Run<ProviderOverhead>(config), baseline);
+    OverheadTable.Print(BenchmarkRunner.Run<ProviderOverhead>(config), baseline, "libtorch alone");
+else if (args is ["--solvers-beside", var recorded])
+    OverheadTable.Print(BenchmarkRunner.Run<SolverSteps>(config), recorded, "diffusers");
 else
     BenchmarkSwitcher.FromAssembly(typeof(ProviderOverhead).Assembly).Run(args, config);

@@ -26,6 +26,9 @@ internal sealed class ChartAxis
     /// <summary>Whether a value has a place on this kind of axis.</summary>
     public static bool Shows(double value, bool log) => double.IsFinite(value) && (!log || value > 0.0);
 
+    /// <summary>Whether a value has a place on this axis.</summary>
+    public bool Shows(double value) => Shows(value, _log);
+
     /// <summary>0 at the low end and 1 at the high end.</summary>
     public double Place(double value) => (Map(value) - _low) / (_high - _low);
 

@@ -41,6 +41,9 @@ public sealed class LineSeries
     /// <summary>The weight of the past in the running mean, or 0 for none.</summary>
     public double Smoothing { get; }
 
+    /// <summary>True for a dot at each point, where points are few and their places matter.</summary>
+    public bool HasMarkers { get; init; }
+
     /// <summary>
     /// The running mean m_i = s m_{i-1} + (1 - s) y_i, started at 0 and divided by 1 - s^n so that its start is not drawn to 0; values
     /// that are not finite are left out of it.

@@ -1,7 +1,11 @@
 namespace Diffusion.Core.Samplers;
 
-/// <summary>The tables of Align Your Steps: levels optimised for ten steps of a family of models, for any number of steps by interpolation.</summary>
-/// <remarks>Source: Sabour, Fidler and Kreis 2024, "Align Your Steps: Optimizing Sampling Schedules in Diffusion Models", appendix.</remarks>
+/// <summary>
+/// The tables of Align Your Steps: levels optimised for ten steps of a family of models, for any number of steps by interpolation.
+/// </summary>
+/// <remarks>
+/// Source: Sabour, Fidler and Kreis 2024, "Align Your Steps: Optimizing Sampling Schedules in Diffusion Models", appendix.
+/// </remarks>
 public static class AlignYourSteps
 {
     /// <summary>For Stable Diffusion 1.5.</summary>

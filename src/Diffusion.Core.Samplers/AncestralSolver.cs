@@ -5,7 +5,8 @@ namespace Diffusion.Core.Samplers;
 
 /// <summary>
 /// The sampler of DDPM: the mean of q(x_s | x_t, x_0) at the predicted x_0, plus noise. Between neighbouring indices it is Algorithm 2
-/// of the paper; between distant ones, the same formula with the betas of the shorter process. A step to data without noise adds none, unless the variance says so.
+/// of the paper; between distant ones, the same formula with the betas of the shorter process. A step to data without noise adds none,
+/// unless the variance says so.
 /// </summary>
 /// <remarks>
 /// Source: Ho, Jain and Abbeel 2020, Algorithm 2 and eq. 7; Nichol and Dhariwal 2021, section 4, for fewer steps.

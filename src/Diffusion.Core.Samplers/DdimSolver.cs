@@ -32,11 +32,11 @@ public sealed class DdimSolver : ISolver
         if (to.Sigma == 0.0)
             return step.Current.Data.mul(to.Alpha);
         if (Eta == 0.0)
-            return new LinearPair(to.Alpha, to.Sigma).Apply(step.Current.Data, step.Current.Noise);
+            return step.Current.Mix(to.Alpha, to.Sigma);
 
         var deviation = Eta * Math.Sqrt(GaussianTransition.PosteriorVariance(from, to));
         var direction = Math.Sqrt(Math.Max((to.Sigma * to.Sigma) - (deviation * deviation), 0.0));
         using var noise = step.DrawNoise();
-        return new LinearPair(to.Alpha, direction).Apply(step.Current.Data, step.Current.Noise).add_(noise, alpha: deviation * NoiseScale);
+        return step.Current.Mix(to.Alpha, direction).add_(noise, alpha: deviation * NoiseScale);
     }
 }

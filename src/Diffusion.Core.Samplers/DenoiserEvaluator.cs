@@ -5,7 +5,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>A denoiser, with what it predicts and how its x_0 is kept in range.</summary>
-public sealed class DenoiserEvaluator(INoiseSchedule schedule, SamplerOptions options, IDenoiser denoiser, Condition? condition) : IEvaluator
+public sealed class DenoiserEvaluator(INoiseSchedule schedule, SamplerOptions options, IDenoiser denoiser, Condition? condition)
+    : IEvaluator
 {
     /// <inheritdoc/>
     public Evaluation Evaluate(Tensor x, double time, NoiseLevel level)
@@ -32,18 +33,18 @@ public sealed class DenoiserEvaluator(INoiseSchedule schedule, SamplerOptions op
     private Evaluation Read(Tensor output, Tensor? variance, Tensor x, double time, NoiseLevel level)
     {
         var previous = PreviousLevel(schedule, time, level);
-        var data = options.Prediction.ToData(level, previous).Apply(x, output);
+        var data = options.Prediction.ToData(level, previous);
         var noise = options.Prediction.ToNoise(level, previous);
         if (options.Threshold is null)
-            return new Evaluation(time, level, data, x, output, noise, variance);
+            return new Evaluation(time, level, x, output, data, noise, variance);
 
-        using var free = data;
-        var inRange = options.Threshold.Apply(data);
+        using var free = data.Apply(x, output);
+        var inRange = options.Threshold.Apply(free);
         Guard.SameShape(x, inRange, nameof(x), "the thresholded x_0");
         if (!options.RederiveNoise)
             return new Evaluation(time, level, inRange, x, output, noise, variance);
         output.Dispose();
-        return new Evaluation(time, level, inRange, x, inRange.detach(), Prediction.NoiseGivenData(level), variance);
+        return new Evaluation(time, level, x, inRange, new LinearPair(0.0, 1.0), Prediction.NoiseGivenData(level), variance);
     }
 
     private (Tensor Output, Tensor? Variance) Predict(Tensor x, double time, NoiseLevel level)
@@ -54,7 +55,8 @@ public sealed class DenoiserEvaluator(INoiseSchedule schedule, SamplerOptions op
             expected[1] *= 2;
         if (!output.shape.AsSpan().SequenceEqual(expected))
             throw new ArgumentException(
-                $"The denoiser must answer with shape {Guard.Format(expected)} to an input of {Guard.Format(x.shape)}, got {Guard.Format(output.shape)}.");
+                $"The denoiser must answer with shape {Guard.Format(expected)} to an input of {Guard.Format(x.shape)}, "
+                + $"got {Guard.Format(output.shape)}.");
         if (!output.is_floating_point() || output.device_type != x.device_type)
             throw new ArgumentException(
                 $"The denoiser must answer in floating point on {x.device_type}, got {output.dtype} on {output.device_type}.");

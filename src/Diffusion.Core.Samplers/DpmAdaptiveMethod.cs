@@ -54,7 +54,6 @@ internal sealed class DpmAdaptiveMethod(DpmAdaptiveSampler sampler, IEvaluator e
         _previous = null;
     }
 
-
     private double TimeOf(double lambda) => sampler.Schedule.TimeOf(2.0 * lambda);
 
     /// <summary>eps at a point of the trajectory.</summary>

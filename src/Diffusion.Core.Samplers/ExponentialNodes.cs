@@ -71,7 +71,9 @@ internal sealed class ExponentialNodes(SolverForm form, NoiseLevel origin)
         return LinearCombination.Of(terms.ToArray());
     }
 
-    /// <summary>A sample that these nodes have led to, as if others had: what they added is taken off, and that of the others put on.</summary>
+    /// <summary>
+    /// A sample that these nodes have led to, as if others had: what they added is taken off, and that of the others put on.
+    /// </summary>
     /// <param name="x">[B, ...] the sample at the end of the step.</param>
     /// <param name="move">The exact part of the step.</param>
     /// <param name="others">Nodes of the same origin.</param>

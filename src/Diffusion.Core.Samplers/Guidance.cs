@@ -33,7 +33,9 @@ public static class Guidance
     /// <summary>Classifier-free guidance of any conditional network.</summary>
     /// <param name="denoiser">The network; not disposed.</param>
     /// <param name="scale">1 for the conditional network alone, 0 for the unconditional one, more for guidance.</param>
-    /// <param name="unconditional">From a condition to the one that stands for none, or null; what it makes anew is disposed after the call.</param>
+    /// <param name="unconditional">
+    /// From a condition to the one that stands for none, or null; what it makes anew is disposed after the call.
+    /// </param>
     /// <param name="options">Refinements.</param>
     /// <inheritdoc cref="ClassifierFree(IDenoiser, double, long, GuidanceOptions?)" path="/exception"/>
     /// <inheritdoc cref="ClassifierFree(IDenoiser, double, long, GuidanceOptions?)" path="/remarks"/>

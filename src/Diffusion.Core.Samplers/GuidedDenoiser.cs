@@ -28,7 +28,8 @@ public sealed class GuidedDenoiser : IDenoiser
         Guard.InRange(Options.Rescale, 0.0, 1.0, "options.Rescale");
         if (!(Options.MinTime <= Options.MaxTime))
             throw new ArgumentException(
-                $"Guidance must begin at a time not above the one it ends at, got {Options.MinTime} and {Options.MaxTime}.", nameof(options));
+                $"Guidance must begin at a time not above the one it ends at, got {Options.MinTime} and {Options.MaxTime}.",
+                nameof(options));
     }
 
     /// <summary>The network whose answer is strengthened.</summary>

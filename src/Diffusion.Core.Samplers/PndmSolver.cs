@@ -142,7 +142,9 @@ public sealed class PndmSolver : ISolver
         return LinearCombination.Of(terms.ToArray());
     }
 
-    /// <summary>The level of the process that preserves variance, and the scale: quantities such as v depend on it, and steps must not.</summary>
+    /// <summary>
+    /// The level of the process that preserves variance, and the scale: quantities such as v depend on it, and steps must not.
+    /// </summary>
     private static (NoiseLevel Unit, double Scale) Normalised(NoiseLevel level)
     {
         var scale = Math.Sqrt((level.Alpha * level.Alpha) + (level.Sigma * level.Sigma));

@@ -27,7 +27,7 @@ internal static class RatioAlgebra
     /// from a level without signal, and none by sigma, so that it gives x_0 itself where there is no noise.
     /// </summary>
     public static Tensor EulerTo(Evaluation evaluation, NoiseLevel to)
-        => to.Sigma == 0.0 ? evaluation.Data.mul(to.Alpha) : new LinearPair(to.Alpha, to.Sigma).Apply(evaluation.Data, evaluation.Noise);
+        => to.Sigma == 0.0 ? evaluation.Data.mul(to.Alpha) : evaluation.Mix(to.Alpha, to.Sigma);
 
     /// <summary>
     /// <c>alpha' (x / alpha + (r' - r) slope)</c>: a step from x along a slope that was found elsewhere; alpha must not be 0.

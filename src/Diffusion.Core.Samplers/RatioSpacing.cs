@@ -113,7 +113,9 @@ public sealed class RatioSpacing : ITimeSpacing
         return TimeGrid.FromRatios(schedule, Ratios(steps, least, most));
     }
 
-    /// <summary>The levels alone: N values of sigma / alpha from <paramref name="max"/> to <paramref name="min"/>; one step starts at max.</summary>
+    /// <summary>
+    /// The levels alone: N values of sigma / alpha from <paramref name="max"/> to <paramref name="min"/>; one step starts at max.
+    /// </summary>
     /// <exception cref="ArgumentException">There are no steps, or the ends are not in order.</exception>
     public double[] Ratios(int steps, double min, double max)
     {

@@ -17,7 +17,9 @@ public sealed class RePaintSolver : ISolver
     /// <summary>Inpainting by a one-step method.</summary>
     /// <param name="solver">The method for the unknown part; <see cref="AncestralSolver"/> in the paper.</param>
     /// <param name="known">[B, ...] the image, of which only the known part is read; not disposed.</param>
-    /// <param name="mask">The shape of <paramref name="known"/>: 1 where the image is known, 0 where it is to be made; not disposed.</param>
+    /// <param name="mask">
+    /// The shape of <paramref name="known"/>: 1 where the image is known, 0 where it is to be made; not disposed.
+    /// </param>
     /// <exception cref="ArgumentException">The shapes or types differ, or the method reads its history.</exception>
     public RePaintSolver(ISolver solver, Tensor known, Tensor mask)
     {
@@ -26,7 +28,9 @@ public sealed class RePaintSolver : ISolver
         Guard.SameType(known, mask);
         Guard.Floating(known);
         if (solver.HistoryLength > 0)
-            throw new ArgumentException($"Inpainting changes the sample after each step, which {solver.GetType().Name} would not know of: it reads its history.", nameof(solver));
+            throw new ArgumentException(
+                $"Inpainting changes the sample after each step, which {solver.GetType().Name} would not know of: it reads its history.",
+                nameof(solver));
         (_solver, _known, _mask) = (solver, known, mask);
     }
 

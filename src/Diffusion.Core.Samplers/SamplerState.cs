@@ -9,6 +9,8 @@ namespace Diffusion.Core.Samplers;
 /// </summary>
 public sealed class SamplerState
 {
+    private readonly Tensor? _denoised;
+
     /// <summary>Steps done: 0 for the noise sampling starts from, N for the finished sample.</summary>
     public required int Step { get; init; }
 
@@ -24,5 +26,12 @@ public sealed class SamplerState
     /// <summary>
     /// [B, ...] the x_0 predicted at the start of the last step; null before the first, and where the method did not evaluate there.
     /// </summary>
-    public Tensor? Denoised { get; init; }
+    public Tensor? Denoised
+    {
+        get => _denoised ?? Evaluation?.Data;
+        init => _denoised = value;
+    }
+
+    /// <summary>What gives <see cref="Denoised"/> when it is asked for.</summary>
+    internal Evaluation? Evaluation { get; init; }
 }

@@ -38,7 +38,8 @@ public sealed record SamplingRequest
     public Func<SamplerState, Tensor?>? OnStep { get; init; }
 
     /// <summary>
-    /// Gaussian draws in place of those of <see cref="Seed"/>; not disposed. The first draw is that of the initial sample, unless it is given.
+    /// Gaussian draws in place of those of <see cref="Seed"/>; not disposed. The first draw is that of the initial sample,
+    /// unless it is given.
     /// </summary>
     public INoiseSource? Noise { get; init; }
 

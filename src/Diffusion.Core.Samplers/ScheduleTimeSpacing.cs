@@ -13,7 +13,9 @@ public static class ScheduleTimeSpacing
     /// on a straight line, that of flow matching.
     /// </summary>
     /// <param name="first">The time of the last step's start, above the schedule's first; without it, one whole step above that.</param>
-    /// <remarks>Source: Song et al. 2021, "Score-Based Generative Modeling through Stochastic Differential Equations", appendix C.</remarks>
+    /// <remarks>
+    /// Source: Song et al. 2021, "Score-Based Generative Modeling through Stochastic Differential Equations", appendix C.
+    /// </remarks>
     public static ITimeSpacing Uniform(double? first = null) => new Spacing(first, share => share);
 
     /// <summary>Equal steps of the square root of time: shorter ones near the data (DDIM's "quad").</summary>
@@ -21,7 +23,9 @@ public static class ScheduleTimeSpacing
     /// <remarks>Source: Song, Meng and Ermon 2021, "Denoising Diffusion Implicit Models", appendix D.2.</remarks>
     public static ITimeSpacing Quadratic(double? first = null) => new Spacing(first, share => share * share);
 
-    /// <summary>Equal steps of time on a straight line, moved towards noise: <c>t' = shift t / (1 + (shift - 1) t)</c>, t a share of time.</summary>
+    /// <summary>
+    /// Equal steps of time on a straight line, moved towards noise: <c>t' = shift t / (1 + (shift - 1) t)</c>, t a share of time.
+    /// </summary>
     /// <param name="shift">Finite and greater than 0; 1 changes nothing, 3 is usual for large images.</param>
     /// <param name="first">The time of the last step's start; without it, one whole step above the schedule's first.</param>
     /// <exception cref="ArgumentOutOfRangeException">The shift is not finite and greater than 0.</exception>

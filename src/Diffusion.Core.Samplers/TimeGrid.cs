@@ -73,7 +73,8 @@ public sealed class TimeGrid
             // The ends of the schedule are meant where rounding has moved a ratio just past them.
             if (!(ratios[k] >= least * (1.0 - RatioRounding) && ratios[k] <= most * (1.0 + RatioRounding)))
                 throw new ArgumentException(
-                    $"Every sigma / alpha must lie in [{least}, {most}], the range of the schedule, got {ratios[k]} at step {k}.", nameof(ratios));
+                    $"Every sigma / alpha must lie in [{least}, {most}], the range of the schedule, got {ratios[k]} at step {k}.",
+                    nameof(ratios));
             var ratio = Math.Clamp(ratios[k], least, most);
             times[k] = ratio == least ? schedule.MinTime : ratio == most ? schedule.MaxTime : schedule.TimeOf(-2.0 * Math.Log(ratio));
         }

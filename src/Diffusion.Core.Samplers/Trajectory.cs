@@ -46,7 +46,7 @@ internal sealed class Trajectory : IDisposable
         Steps = _grid.Count,
         Level = _grid.Levels[_step],
         Sample = _sample!,
-        Denoised = _last?.Data ?? (_history.Count > 0 ? _history[0].Evaluation.Data : null),
+        Evaluation = _last ?? (_history.Count > 0 ? _history[0].Evaluation : null),
     };
 
     /// <summary>Takes one step.</summary>

@@ -110,6 +110,48 @@ public sealed class LineChartTests : IDisposable
     }
 
     [Fact]
+    public void On_two_logarithmic_axes_a_power_law_is_straight_and_points_at_0_are_gaps()
+    {
+        double[] x = [0, 10, 20, 40, 80, 160, 320];
+        LineChart.SaveSvg(Path, [new LineSeries("order 2", x, [.. x.Select(n => 100.0 / (n * n))])], logScale: true, logX: true);
+
+        var points = Points(Paths().Single()).Single();
+        points.Should().HaveCount(6);
+        points[0].X.Should().Be(76);
+        points[^1].X.Should().Be(780);
+        points.Zip(points.Skip(1), (a, b) => b.X - a.X).Should().AllSatisfy(step => step.Should().BeApproximately(704.0 / 5.0, 0.02));
+        points.Zip(points.Skip(1), (a, b) => b.Y - a.Y).Should().AllSatisfy(
+            step => step.Should().BeApproximately((points[^1].Y - points[0].Y) / 5.0, 0.02));
+        Texts(anchor: "middle").Should().Contain(["10", "20", "50", "100", "200"]);
+    }
+
+    [Fact]
+    public void Markers_are_dots_at_the_points_that_are_shown()
+    {
+        LineChart.SaveSvg(Path, [new LineSeries("grid", [0, 1, 2, 3], [1, 2, double.NaN, 4]) { HasMarkers = true }]);
+
+        var dots = XDocument.Load(Path).Descendants(Svg + "circle").Select(dot => (Number(dot, "cx"), Number(dot, "cy"))).ToArray();
+        dots.Should().Equal(Points(Paths().Single()).SelectMany(piece => piece));
+    }
+
+    [Theory]
+    [InlineData(2)]
+    [InlineData(18)]
+    public void Several_lines_are_told_apart_and_named_beside_the_picture(int count)
+    {
+        LineChart.SaveSvg(Path, [.. Enumerable.Range(0, count).Select(i => new LineSeries($"line {i}", [0, 1], [0, i]))]);
+
+        var picture = XDocument.Load(Path).Root!;
+        Paths().Select(path => (path.Attribute("stroke")!.Value, path.Attribute("stroke-dasharray")?.Value)).Should().OnlyHaveUniqueItems();
+        var names = picture.Descendants(Svg + "text").Where(text => text.Value.StartsWith("line", StringComparison.Ordinal)).ToArray();
+        names.Should().HaveCount(count);
+        names.Should().AllSatisfy(name => Number(name, "x").Should().BeGreaterThan(780));
+        names.Should().AllSatisfy(name => Number(name, "y").Should().BeInRange(44, 364));
+        names.Zip(names.Skip(1), (a, b) => Number(b, "y") - Number(a, "y")).Should().AllSatisfy(apart => apart.Should().BeGreaterThan(13));
+        Number(picture, "width").Should().BeGreaterThan(780 + 33 + (7 * "line 1".Length));
+    }
+
+    [Fact]
     public void The_same_values_give_the_same_bytes_under_any_culture()
     {
         var before = CultureInfo.CurrentCulture;

@@ -1,6 +1,6 @@
-using Diffusion.Core.Testing;
 using Diffusion.Core.Samplers.Tests.Support;
 using Diffusion.Core.Schedules;
+using Diffusion.Core.Testing;
 
 namespace Diffusion.Core.Samplers.Tests;
 

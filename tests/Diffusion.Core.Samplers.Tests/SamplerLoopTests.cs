@@ -1,6 +1,6 @@
-using Diffusion.Core.Testing;
 using Diffusion.Core.Models;
 using Diffusion.Core.Schedules;
+using Diffusion.Core.Testing;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Samplers.Tests;

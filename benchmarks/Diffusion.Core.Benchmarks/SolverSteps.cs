@@ -1,0 +1,54 @@
+using BenchmarkDotNet.Attributes;
+using Diffusion.Core.Models;
+using Diffusion.Core.Samplers;
+using Diffusion.Core.Schedules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Benchmarks;
+
+/// <summary>
+/// What a step of a sampler costs beside the network: whole walks of 50 steps over [4, 3, 64, 64] in float32, with a network whose answer
+/// is made beforehand. benchmarks/python/scheduler_steps.py does the same with diffusers, under the same names; benchmarks/solver-steps.sh
+/// prints both side by side. A Heun step is two calls of the network.
+/// </summary>
+public class SolverSteps : IDisposable
+{
+    /// <summary>N.</summary>
+    public const int Steps = 50;
+
+    private static readonly DiscreteSchedule _schedule = DiscreteSchedule.Linear();
+    private static readonly SamplerOptions _options = new() { Threshold = null };
+
+    private readonly Tensor _sample = randn([4L, 3L, 64L, 64L]);
+    private readonly Tensor _answer = randn([4L, 3L, 64L, 64L]);
+    private readonly IDenoiser _network;
+    private readonly DiffusionSampler _ddim = new(TimeSpacing.Trailing.CreateGrid(_schedule, Steps), new DdimSolver(), _options);
+    private readonly DiffusionSampler _dpm = new(TimeSpacing.Trailing.CreateGrid(_schedule, Steps), new DpmMultistepSolver(), _options);
+    private readonly DiffusionSampler _uniPc = new(TimeSpacing.Trailing.CreateGrid(_schedule, Steps), new UniPcSolver(2), _options);
+    private readonly DiffusionSampler _heun = new(TimeSpacing.Trailing.CreateGrid(_schedule, Steps), new HeunSolver(), _options);
+
+    public SolverSteps() => _network = new DelegateDenoiser((_, _) => _answer.alias());
+
+    [Benchmark(Description = "DDIM", OperationsPerInvoke = Steps)]
+    public void Ddim() => Walk(_ddim);
+
+    [Benchmark(Description = "DPM-Solver++(2M)", OperationsPerInvoke = Steps)]
+    public void DpmSolver() => Walk(_dpm);
+
+    [Benchmark(Description = "UniPC-2", OperationsPerInvoke = Steps)]
+    public void UniPc() => Walk(_uniPc);
+
+    [Benchmark(Description = "Heun", OperationsPerInvoke = Steps)]
+    public void Heun() => Walk(_heun);
+
+    [GlobalCleanup]
+    public void Dispose()
+    {
+        _sample.Dispose();
+        _answer.Dispose();
+        GC.SuppressFinalize(this);
+    }
+
+    private void Walk(DiffusionSampler sampler)
+        => sampler.Sample(_network, new SamplingRequest { Shape = [4, 3, 64, 64], InitialSample = _sample }).Dispose();
+}

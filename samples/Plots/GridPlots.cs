@@ -1,0 +1,44 @@
+using Diffusion.Core.Data;
+using Diffusion.Core.Samplers;
+using Diffusion.Core.Schedules;
+
+namespace Plots;
+
+/// <summary>Where each time grid puts its steps.</summary>
+internal static class GridPlots
+{
+    private const int Steps = 20;
+
+    public static void Save(string folder)
+    {
+        var trained = DiscreteSchedule.ScaledLinear();
+        (string Name, INoiseSchedule Schedule, ITimeSpacing Spacing)[] grids =
+        [
+            ("Trailing", trained, TimeSpacing.Trailing),
+            ("Leading(1)", trained, TimeSpacing.Leading(1)),
+            ("Linspace", trained, TimeSpacing.Linspace),
+            ("Beta", trained, RatioSpacing.Beta()),
+            ("Karras", trained, RatioSpacing.Karras()),
+            ("Exponential", trained, RatioSpacing.Exponential()),
+            ("Quadratic", trained, ScheduleTimeSpacing.Quadratic()),
+            ("Karras on EdmSchedule", new EdmSchedule(), RatioSpacing.Karras()),
+            ("Uniform on a straight line", new StraightLineSchedule(), ScheduleTimeSpacing.Uniform()),
+            ("Shifted(3) on a straight line", new StraightLineSchedule(), ScheduleTimeSpacing.Shifted(3.0)),
+            ("AlignYourSteps, SD 1.5", trained, AlignYourSteps.StableDiffusion15),
+        ];
+        LineChart.SaveSvg(
+            Path.Combine(folder, "grids.svg"),
+            [.. grids.Select(one => Line(one.Name, one.Spacing.CreateGrid(one.Schedule, Steps)))],
+            $"Time grids of {Steps} steps; on ScaledLinear unless said otherwise",
+            "step",
+            "sigma / alpha at its start",
+            logScale: true);
+    }
+
+    /// <summary>The final level, without noise, has no place on the axis, and neither has a start without signal.</summary>
+    private static LineSeries Line(string name, TimeGrid grid)
+    {
+        var steps = Enumerable.Range(0, grid.Count).ToArray();
+        return new LineSeries(name, [.. steps.Select(k => (double)k)], [.. steps.Select(k => grid.Levels[k].Ratio)]) { HasMarkers = true };
+    }
+}
