@@ -115,7 +115,7 @@ internal sealed class RecordedRun : IDisposable
         {
             if (state.Step == 0)
                 continue;
-            rounding = Rounding(sampler.Grid.Levels[state.Step - 1], sampler.Solver.HistoryLength > 0 || calls > state.Step);
+            rounding = Rounding(sampler.Grid.Levels[state.Step - 1]);
             using var sample = state.Sample.mul(exploding ? 1.0 / state.Level.Alpha : 1.0);
             shown.Add(new Shown("x", calls - 1, sample.Values(), rounding));
             if (_file.Contains("pred_x0") && state.Denoised is { } denoised && calls == state.Step)
@@ -147,15 +147,13 @@ internal sealed class RecordedRun : IDisposable
     }
 
     /// <summary>
-    /// What diffusers' float32 may lose by itself, up to 1e-3: of 1 - abar near the data, of x_0 = (x - sigma eps) / alpha near pure noise,
-    /// and of the small differences between levels by which methods of higher order divide.
+    /// What diffusers' float32 may lose by itself, up to 1e-3 with the tolerance: of 1 - abar near the data, and of
+    /// x_0 = (x - sigma eps) / alpha near pure noise.
     /// </summary>
-    private static double Rounding(NoiseLevel level, bool isHigherOrder)
+    private static double Rounding(NoiseLevel level)
     {
         var alpha = 1.0 / Math.Sqrt(1.0 + (level.Ratio * level.Ratio));
-        return isHigherOrder && level.Ratio < 10.0
-            ? RoundingMost
-            : Math.Min(RoundingMost, Math.Pow(2.0, -21) / Math.Min(1.0 - (alpha * alpha), alpha));
+        return Math.Min(RoundingMost, Math.Pow(2.0, -21) / Math.Min(1.0 - (alpha * alpha), alpha));
     }
 
     /// <summary>The largest error, relative to the larger of 1 and the value, and where it is.</summary>
