@@ -14,7 +14,8 @@ public static class ReverseVariance
 
     /// <summary>
     /// beta_t, the variance of the forward step: right for data from N(0, I). For the final step
-    /// <see cref="ReverseTransition.FinalVariance"/>, which gives a better likelihood than beta_0 (OpenAI's fixed_large).
+    /// <see cref="ReverseTransition.FinalVariance"/>, as OpenAI's fixed_large has it: meant for bytes, and not for data that is as smooth as
+    /// a Gaussian, whose likelihood it worsens.
     /// </summary>
     public static IReverseVariance FixedLarge { get; } = new FixedLargeVariance();
 
