@@ -38,6 +38,7 @@ internal static class EdmGrid
         var (kind, deviation) = (config.Text("prediction_type", "epsilon"), config.Number("sigma_data", 0.5));
         return MappedOptions.Of(config) with
         {
+            InitialScale = Math.Sqrt(Math.Pow(config.Number("sigma_max", 80.0), 2) + 1.0),
             Prediction = kind switch
             {
                 "epsilon" => Prediction.Edm(deviation),

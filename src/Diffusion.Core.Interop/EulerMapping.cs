@@ -15,15 +15,25 @@ internal sealed class EulerMapping : ISchedulerMapping
             throw new NotSupportedException($"{ClassName} with prediction_type 'v_prediction' and s_churn is not supported.");
         var grid = Grid(config, call, new TrainedGrid(config));
         var solver = new EulerSolver(ChurnOf(call));
-        return IsContinuous(config)
-            ? new DiffusersSampler(new DiffusionSampler(
-                Exploding(grid), solver, MappedOptions.Of(config) with { Prediction = Prediction.EdmVelocity(1.0) }))
-            : Sampler(config, grid, solver);
+        if (!IsContinuous(config))
+            return Sampler(config, grid, solver);
+        grid = Exploding(grid);
+        return new(new DiffusionSampler(grid, solver, Options(config, grid) with { Prediction = Prediction.EdmVelocity(1.0) }));
     }
 
     /// <summary>A sampler of the schedulers that keep x / alpha.</summary>
     public static DiffusersSampler Sampler(SchedulerConfig config, TimeGrid grid, ISolver solver, bool? clips = null)
-        => new(new DiffusionSampler(grid, solver, MappedOptions.Of(config, clips)), IsExploding: true);
+        => new(new DiffusionSampler(grid, solver, Options(config, grid, clips)), IsExploding: true);
+
+    /// <summary>
+    /// Options with the noise at the start that these schedulers ask for: that of x_t for data of unit variance on "leading" grids, otherwise
+    /// sigma alone.
+    /// </summary>
+    private static SamplerOptions Options(SchedulerConfig config, TimeGrid grid, bool? clips = null)
+        => MappedOptions.Of(config, clips) with
+        {
+            InitialScale = config.Text("timestep_spacing", "linspace") == "leading" ? null : grid.Levels[0].Sigma,
+        };
 
     /// <summary>The churn of a call. diffusers calls the network before the noise is added.</summary>
     public static Churn ChurnOf(SchedulerCall call) => new()

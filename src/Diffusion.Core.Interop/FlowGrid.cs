@@ -44,7 +44,7 @@ internal static class FlowGrid
         return Array.ConvertAll(shares, share => 1.0 - ((1.0 - share) / stretch));
     }
 
-    public static SamplerOptions Options { get; } = new() { Prediction = Prediction.FlowVelocity, Threshold = null };
+    public static SamplerOptions Options { get; } = new() { Prediction = Prediction.FlowVelocity, Threshold = null, InitialScale = 1.0 };
 
     /// <summary>The shift by mu.</summary>
     public static FlowShift Dynamic(SchedulerConfig config, SchedulerCall call)

@@ -3,7 +3,7 @@ using Diffusion.Core.Schedules;
 
 namespace Diffusion.Core.Interop;
 
-/// <summary>What the network predicts, and how its x_0 is kept in range.</summary>
+/// <summary>What the network predicts, how its x_0 is kept in range, and how strong the noise is at the start: that of N(0, I).</summary>
 internal static class MappedOptions
 {
     /// <param name="config">The configuration.</param>
@@ -18,6 +18,7 @@ internal static class MappedOptions
                 ? Thresholding.Static(config.Number("clip_sample_range", 1.0))
                 : null,
         RederiveNoise = rederiveNoise,
+        InitialScale = 1.0,
         HasVarianceChannels = config.Text("variance_type", "fixed") is "learned" or "learned_range",
     };
 

@@ -11,8 +11,7 @@ internal sealed class RecordedRun : IDisposable
 {
     private const string Time = "time";
     private const double TimeTolerance = 1e-3;
-    private const double RoundingMost = 9e-4;
-    private const double Most = 1e-2;
+    private const double Most = 9e-4;
     private const int Probes = 3;
 
     private readonly GoldenFile _file;
@@ -71,6 +70,8 @@ internal sealed class RecordedRun : IDisposable
     public double Replay(double tolerance)
     {
         var (sampler, exploding) = DiffusersScheduler.Create(Config, Call);
+        var scale = _file.Values("init_noise_sigma")[0] * (exploding ? sampler.Grid.Levels[0].Alpha : 1.0);
+        sampler.InitialScale.Should().BeApproximately(scale, 1e-5 * scale, "the noise that sampling starts from is as strong as diffusers'");
         var shown = Walk(sampler, exploding);
         var isHigherOrder = sampler.Solver.HistoryLength > 0 || Times.Length > sampler.Grid.Count;
         var probes = isHigherOrder ? Enumerable.Range(1, Probes) : [];
@@ -153,7 +154,7 @@ internal sealed class RecordedRun : IDisposable
     private static double Rounding(NoiseLevel level)
     {
         var alpha = 1.0 / Math.Sqrt(1.0 + (level.Ratio * level.Ratio));
-        return Math.Min(RoundingMost, Math.Pow(2.0, -21) / Math.Min(1.0 - (alpha * alpha), alpha));
+        return Math.Min(Most, Math.Pow(2.0, -21) / Math.Min(1.0 - (alpha * alpha), alpha));
     }
 
     /// <summary>The largest error, relative to the larger of 1 and the value, and where it is.</summary>
