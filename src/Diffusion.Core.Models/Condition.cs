@@ -3,22 +3,36 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// What a network is told beside x_t and t. Derive from it for a condition of your own; the trainer and the samplers only pass it on.
+/// What a network is told beside x_t and t. A network takes what it was built for and does not look at the rest. Derive from it for a
+/// condition of your own; the trainer and the samplers only pass it on.
 /// </summary>
+/// <remarks>The condition owns its tensors.</remarks>
 public class Condition : IDisposable
 {
-    /// <summary>[B] int64 class labels, or null. A network without classes does not look at them. Owned by the condition.</summary>
+    /// <summary>[B] int64 class labels, or null.</summary>
     public Tensor? Labels { get; init; }
+
+    /// <summary>[B, D] a vector for each sample, such as a pooled text embedding, or null.</summary>
+    public Tensor? Vector { get; init; }
+
+    /// <summary>[B, L, D] tokens for cross-attention, such as the states of a text encoder, or null.</summary>
+    public Tensor? Sequence { get; init; }
+
+    /// <summary>[B, L] bool: true for the tokens of <see cref="Sequence"/> that may be attended to. Null for all of them.</summary>
+    public Tensor? SequenceMask { get; init; }
+
+    /// <summary>[B, C, H, W] an image that is joined to the channels of x_t, such as the known part of a picture, or null.</summary>
+    public Tensor? Image { get; init; }
 
     /// <summary>A condition on class labels, one for each sample, on the given device.</summary>
     public static Condition OfLabels(ReadOnlySpan<long> labels, Device? device = null)
         => new() { Labels = tensor(labels.ToArray(), dtype: ScalarType.Int64, device: device) };
 
     /// <summary>The same condition on another device, as a new object that owns its tensors.</summary>
-    public virtual Condition To(Device device) => new() { Labels = Labels?.to(device, copy: true) };
+    public virtual Condition To(Device device) => Map(tensor => tensor.to(device, copy: true));
 
     /// <summary>Samples [start, start + count) of the batch, as a new object that owns its tensors.</summary>
-    public virtual Condition Slice(long start, long count) => new() { Labels = Labels?.narrow(0, start, count).clone() };
+    public virtual Condition Slice(long start, long count) => Map(tensor => tensor.narrow(0, start, count).clone());
 
     /// <inheritdoc/>
     public void Dispose()
@@ -30,7 +44,22 @@ public class Condition : IDisposable
     /// <summary>Frees the tensors.</summary>
     protected virtual void Dispose(bool disposing)
     {
-        if (disposing)
-            Labels?.Dispose();
+        if (!disposing)
+            return;
+        foreach (var tensor in (ReadOnlySpan<Tensor?>)[Labels, Vector, Sequence, SequenceMask, Image])
+            tensor?.Dispose();
+    }
+
+    private Condition Map(Func<Tensor, Tensor> change)
+    {
+        Tensor? Changed(Tensor? tensor) => tensor is null ? null : change(tensor);
+        return new()
+        {
+            Labels = Changed(Labels),
+            Vector = Changed(Vector),
+            Sequence = Changed(Sequence),
+            SequenceMask = Changed(SequenceMask),
+            Image = Changed(Image),
+        };
     }
 }

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -24,16 +25,9 @@ internal static class DenoiserGuard
             throw new ArgumentException($"t must be Int64 or floating point, got {t.dtype}.", nameof(t));
     }
 
-    /// <summary>Requires one label for each sample where there are classes, and none where there are not.</summary>
-    public static void Labels(Tensor? labels, int? classes, long batch, Tensor weight)
+    /// <summary>Requires one label for each sample.</summary>
+    public static void Labels([NotNull] Tensor? labels, int classes, long batch, Tensor weight)
     {
-        if (classes is null)
-        {
-            if (labels is not null)
-                throw new ArgumentException("This network has no classes, but got labels.", nameof(labels));
-            return;
-        }
-
         if (labels is null)
             throw new ArgumentException($"This network has {classes} classes and needs a label for each sample, got none.", nameof(labels));
         Guard.Shape(labels, [batch]);

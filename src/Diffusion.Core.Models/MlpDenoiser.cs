@@ -5,7 +5,7 @@ namespace Diffusion.Core.Models;
 
 /// <summary>A small network for vectors, such as points in the plane: residual layers told of time and class.</summary>
 /// <remarks>State: <c>linear_in</c>, <c>time_embedding</c>, <c>class_embedding</c>, <c>layers</c>, <c>linear_out</c>.</remarks>
-public sealed class MlpDenoiser : nn.Module<Tensor, Tensor, Tensor?, Tensor>, ITrainableDenoiser
+public sealed class MlpDenoiser : DenoisingNetwork
 {
     private readonly Linear _linearIn;
     private readonly SinusoidalEmbedding _sinusoids;
@@ -40,42 +40,27 @@ public sealed class MlpDenoiser : nn.Module<Tensor, Tensor, Tensor?, Tensor>, IT
     /// <summary>The architecture.</summary>
     public MlpDenoiserOptions Options { get; }
 
-    nn.Module ITrainableDenoiser.Module => this;
-
-    /// <inheritdoc/>
-    /// <exception cref="ArgumentException">As for <see cref="forward"/>.</exception>
-    public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
-        => call(xt, t, Options.Classes is null ? null : condition?.Labels);
-
-    /// <inheritdoc/>
-    public IDisposable? BeginInference() => new EvaluationMode(this);
-
     /// <summary>The raw output of the network.</summary>
     /// <param name="xt">[B, D] noisy vectors, of the type and on the device of the weights.</param>
     /// <param name="t">[B] int64 or floating point times, the unit of which is one step: 0..T-1 for a discrete schedule.</param>
-    /// <param name="labels">[B] int64 in 0..classes-1 where the network has classes, else null.</param>
+    /// <param name="condition">With labels, [B] int64 in 0..classes-1, where the network has classes.</param>
     /// <returns>[B, D]; the caller's.</returns>
     /// <exception cref="ArgumentException">A shape, type, device or label does not fit; the message names what was expected.</exception>
-    public override Tensor forward(Tensor xt, Tensor t, Tensor? labels)
+    public override Tensor forward(Tensor xt, Tensor t, Condition? condition)
     {
         Guard.Shape(xt, [-1, Options.Features]);
         DenoiserGuard.Data(xt, _linearIn.weight);
         DenoiserGuard.Times(t, xt.shape[0]);
-        DenoiserGuard.Labels(labels, Options.Classes, xt.shape[0], _linearIn.weight);
+        if (Options.Classes is { } classes)
+            DenoiserGuard.Labels(condition?.Labels, classes, xt.shape[0], _linearIn.weight);
         using var scope = NewDisposeScope();
         var embedding = _timeEmbedding.call(_sinusoids.call(t).to(xt.dtype, xt.device));
-        if (labels is not null)
-            embedding.add_(_labelEmbedding!.call(labels));
+        if (_labelEmbedding is not null)
+            embedding.add_(_labelEmbedding.call(condition!.Labels!));
         var hidden = _linearIn.call(WithFourierFeatures(xt));
         foreach (var layer in _layers)
             hidden = layer.call(hidden, embedding);
         return _linearOut.call(nn.functional.silu(hidden)).MoveToOuterDisposeScope();
-    }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
     }
 
     /// <summary>[B, D (1 + 2n)]: x, then sin and cos of each frequency.</summary>

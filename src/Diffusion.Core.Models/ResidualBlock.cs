@@ -8,14 +8,15 @@ namespace Diffusion.Core.Models;
 /// </summary>
 /// <remarks>
 /// Source: Ho et al. 2020, appendix B; resampling inside: Brock et al. 2019. State: <c>norm1</c>, <c>conv1</c>, <c>time_emb_proj</c>,
-/// <c>norm2</c>, <c>conv2</c> and, where channels change, <c>conv_shortcut</c>.
+/// <c>norm2</c>, <c>conv2</c> and, where channels change, <c>conv_shortcut</c>. A block without an embedding has no
+/// <c>time_emb_proj</c>.
 /// </remarks>
-public sealed class ResidualBlock : nn.Module<Tensor, Tensor, Tensor>
+public sealed class ResidualBlock : nn.Module<Tensor, Tensor?, Tensor>
 {
     private readonly ResidualBlockOptions _options;
     private readonly GroupNorm _norm1;
     private readonly Conv2d _convolution1;
-    private readonly Linear _projection;
+    private readonly Linear? _projection;
     private readonly GroupNorm _norm2;
     private readonly SeededDropout _dropout;
     private readonly Conv2d _convolution2;
@@ -29,7 +30,7 @@ public sealed class ResidualBlock : nn.Module<Tensor, Tensor, Tensor>
         ArgumentNullException.ThrowIfNull(options);
         Guard.Positive(options.Inputs);
         Guard.Positive(options.Outputs);
-        Guard.Positive(options.EmbeddingWidth);
+        Guard.Positive(options.EmbeddingWidth ?? 1, nameof(options.EmbeddingWidth));
         Guard.Positive(options.Groups);
         if (options.Inputs % options.Groups != 0 || options.Outputs % options.Groups != 0)
             throw new ArgumentException(
@@ -37,13 +38,15 @@ public sealed class ResidualBlock : nn.Module<Tensor, Tensor, Tensor>
         _options = options;
         _norm1 = Layers.GroupNorm(options.Groups, options.Inputs, options.NormEpsilon);
         _convolution1 = Layers.Convolution3x3(options.Inputs, options.Outputs);
-        _projection = nn.Linear(options.EmbeddingWidth, options.ScaleShift ? 2 * options.Outputs : options.Outputs);
+        if (options.EmbeddingWidth is { } width)
+            _projection = nn.Linear(width, options.ScaleShift ? 2 * options.Outputs : options.Outputs);
         _norm2 = Layers.GroupNorm(options.Groups, options.Outputs, options.NormEpsilon);
         _dropout = new SeededDropout(options.Dropout);
         _convolution2 = Layers.Convolution3x3(options.Outputs, options.Outputs);
         register_module("norm1", _norm1);
         register_module("conv1", _convolution1);
-        register_module("time_emb_proj", _projection);
+        if (_projection is not null)
+            register_module("time_emb_proj", _projection);
         register_module("norm2", _norm2);
         register_module("dropout", _dropout);
         register_module("conv2", _convolution2);
@@ -55,26 +58,29 @@ public sealed class ResidualBlock : nn.Module<Tensor, Tensor, Tensor>
 
     /// <summary>The block at the resolution of its input.</summary>
     /// <param name="x">[B, inputs, H, W].</param>
-    /// <param name="embedding">[B, embedding width].</param>
+    /// <param name="embedding">[B, embedding width]; null for a block that is told nothing.</param>
     /// <returns>[B, outputs, H, W]; the caller's.</returns>
-    public override Tensor forward(Tensor x, Tensor embedding) => forward(x, embedding, null);
+    public override Tensor forward(Tensor x, Tensor? embedding) => forward(x, embedding, null);
 
     /// <summary>The block with a change of resolution before its first convolution and on the way around.</summary>
     /// <param name="x">[B, inputs, H, W].</param>
-    /// <param name="embedding">[B, embedding width].</param>
+    /// <param name="embedding">[B, embedding width]; null for a block that is told nothing.</param>
     /// <param name="resample">From [B, C, H, W] to [B, C, H', W'] as a new tensor, or null to keep the resolution.</param>
     /// <returns>[B, outputs, H', W']; the caller's.</returns>
     /// <exception cref="ArgumentException">A shape does not fit.</exception>
-    public Tensor forward(Tensor x, Tensor embedding, Func<Tensor, Tensor>? resample)
+    public Tensor forward(Tensor x, Tensor? embedding, Func<Tensor, Tensor>? resample)
     {
         Guard.Shape(x, [-1, _options.Inputs, -1, -1]);
-        Guard.Shape(embedding, [x.shape[0], _options.EmbeddingWidth]);
+        if (_options.EmbeddingWidth is { } width)
+            Guard.Shape(embedding!, [x.shape[0], width], nameof(embedding));
+        else if (embedding is not null)
+            throw new ArgumentException("This block is told nothing, but got an embedding.", nameof(embedding));
         using var scope = NewDisposeScope();
         var hidden = nn.functional.silu(_norm1.call(x));
         var carried = x;
         if (resample is not null)
             (hidden, carried) = (resample(hidden), resample(x));
-        hidden = Modulate(_convolution1.call(hidden), _projection.call(nn.functional.silu(embedding)));
+        hidden = Modulate(_convolution1.call(hidden), embedding);
         hidden = nn.functional.silu(hidden);
         if (_options.Dropout > 0)
             hidden = _dropout.call(hidden);
@@ -90,8 +96,11 @@ public sealed class ResidualBlock : nn.Module<Tensor, Tensor, Tensor>
         // Done by name in the constructor.
     }
 
-    private Tensor Modulate(Tensor hidden, Tensor projected)
+    private Tensor Modulate(Tensor hidden, Tensor? embedding)
     {
+        if (_projection is null)
+            return _norm2.call(hidden);
+        var projected = _projection.call(nn.functional.silu(embedding!));
         var image = projected.view(projected.shape[0], projected.shape[1], 1, 1);
         if (!_options.ScaleShift)
             return _norm2.call(hidden.add_(image));

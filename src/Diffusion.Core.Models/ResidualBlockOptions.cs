@@ -9,8 +9,8 @@ public sealed record ResidualBlockOptions
     /// <summary>Channels that go out; where they differ, a 1x1 convolution carries the input over.</summary>
     public required int Outputs { get; init; }
 
-    /// <summary>The width of the embedding.</summary>
-    public required int EmbeddingWidth { get; init; }
+    /// <summary>The width of the embedding; null, the default, for a block that is told nothing, as in autoencoders.</summary>
+    public int? EmbeddingWidth { get; init; }
 
     /// <summary>Groups of both group norms; divides inputs and outputs.</summary>
     public required int Groups { get; init; }

@@ -11,12 +11,8 @@ namespace Diffusion.Core.Models;
 public sealed class SelfAttention2d : nn.Module<Tensor, Tensor>
 {
     private readonly int _channels;
-    private readonly int _headWidth;
     private readonly GroupNorm? _norm;
-    private readonly Linear _query;
-    private readonly Linear _key;
-    private readonly Linear _value;
-    private readonly Linear _output;
+    private readonly MultiHeadAttention _attention;
 
     /// <summary>Attention of given sizes.</summary>
     /// <param name="channels">C.</param>
@@ -28,8 +24,8 @@ public sealed class SelfAttention2d : nn.Module<Tensor, Tensor>
         : base(nameof(SelfAttention2d))
     {
         _channels = Guard.Positive(channels);
-        _headWidth = Guard.Positive(headWidth ?? channels);
-        if (channels % _headWidth != 0)
+        var width = Guard.Positive(headWidth ?? channels, nameof(headWidth));
+        if (channels % width != 0)
             throw new ArgumentException($"The head width must divide the {channels} channels, got {headWidth}.", nameof(headWidth));
         if (groups is { } count)
         {
@@ -39,14 +35,9 @@ public sealed class SelfAttention2d : nn.Module<Tensor, Tensor>
             register_module("group_norm", _norm);
         }
 
-        _query = nn.Linear(channels, channels);
-        _key = nn.Linear(channels, channels);
-        _value = nn.Linear(channels, channels);
-        _output = nn.Linear(channels, channels);
-        register_module("to_q", _query);
-        register_module("to_k", _key);
-        register_module("to_v", _value);
-        register_module("to_out", new ModuleList<Linear>(_output));
+        _attention = new(new MultiHeadAttentionOptions { Width = channels, Heads = channels / width, HeadWidth = width });
+        foreach (var (name, part) in _attention.named_children())
+            register_module(name, part);
     }
 
     /// <summary>The image with every pixel informed by all others.</summary>
@@ -56,14 +47,10 @@ public sealed class SelfAttention2d : nn.Module<Tensor, Tensor>
     public override Tensor forward(Tensor input)
     {
         Guard.Shape(input, [-1, _channels, -1, -1]);
-        var shape = input.shape;
         using var scope = NewDisposeScope();
         var normed = _norm is null ? input : _norm.call(input);
         var pixels = normed.flatten(2).transpose(1, 2);
-        var attended = nn.functional.scaled_dot_product_attention(
-            Heads(_query.call(pixels)), Heads(_key.call(pixels)), Heads(_value.call(pixels)));
-        var joined = attended.transpose(1, 2).reshape(shape[0], -1, _channels);
-        var image = _output.call(joined).transpose(1, 2).reshape(shape);
+        var image = _attention.call(pixels, null, null).transpose(1, 2).reshape(input.shape);
         return image.add(input).MoveToOuterDisposeScope();
     }
 
@@ -72,8 +59,4 @@ public sealed class SelfAttention2d : nn.Module<Tensor, Tensor>
     {
         // Done by name in the constructor.
     }
-
-    /// <summary>[B, HW, C] to [B, heads, HW, head width].</summary>
-    private Tensor Heads(Tensor projected)
-        => projected.view(projected.shape[0], projected.shape[1], _channels / _headWidth, _headWidth).transpose(1, 2);
 }

@@ -18,7 +18,7 @@ namespace Diffusion.Core.Models;
 /// On a device other than the CPU labels are not looked at: one outside 0..classes-1 is undefined there.
 /// </para>
 /// </remarks>
-public sealed class UNet : nn.Module<Tensor, Tensor, Tensor?, Tensor>, ITrainableDenoiser
+public sealed class UNet : DenoisingNetwork
 {
     private readonly Conv2d _convolutionIn;
     private readonly SinusoidalEmbedding _sinusoids;
@@ -60,28 +60,17 @@ public sealed class UNet : nn.Module<Tensor, Tensor, Tensor?, Tensor>, ITrainabl
     /// <summary>The architecture.</summary>
     public UNetOptions Options { get; }
 
-    nn.Module ITrainableDenoiser.Module => this;
-
-    /// <inheritdoc/>
-    /// <remarks>A network without classes trains on labelled data as it is: it does not look at the labels.</remarks>
-    /// <exception cref="ArgumentException">As for <see cref="forward"/>.</exception>
-    public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
-        => call(xt, t, Options.Classes is null ? null : condition?.Labels);
-
-    /// <inheritdoc/>
-    public IDisposable? BeginInference() => new EvaluationMode(this);
-
     /// <summary>The raw output of the network.</summary>
     /// <param name="xt">[B, C, H, W] noisy images, of the type and on the device of the weights.</param>
     /// <param name="t">[B] int64 or floating point times, the unit of which is one step: 0..T-1 for a discrete schedule.</param>
-    /// <param name="labels">[B] int64 in 0..classes-1 where the network has classes, else null.</param>
+    /// <param name="condition">With labels, [B] int64 in 0..classes-1, where the network has classes.</param>
     /// <returns>[B, out channels, H, W]; the caller's.</returns>
     /// <exception cref="ArgumentException">A shape, type, device or label does not fit; the message names what was expected.</exception>
-    public override Tensor forward(Tensor xt, Tensor t, Tensor? labels)
+    public override Tensor forward(Tensor xt, Tensor t, Condition? condition)
     {
-        Check(xt, t, labels);
+        Check(xt, t, condition);
         using var scope = NewDisposeScope();
-        var embedding = Embed(xt, t, labels);
+        var embedding = Embed(xt, t, condition);
         var x = _convolutionIn.call(xt);
         var skips = new Stack<Tensor>();
         skips.Push(x);
@@ -91,12 +80,6 @@ public sealed class UNet : nn.Module<Tensor, Tensor, Tensor?, Tensor>, ITrainabl
         foreach (var block in _up)
             x = block.Forward(x, embedding, skips);
         return _convolutionOut.call(nn.functional.silu(_normOut.call(x))).MoveToOuterDisposeScope();
-    }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
     }
 
     private void RegisterByName()
@@ -113,14 +96,14 @@ public sealed class UNet : nn.Module<Tensor, Tensor, Tensor?, Tensor>, ITrainabl
         register_module("conv_out", _convolutionOut);
     }
 
-    private Tensor Embed(Tensor xt, Tensor t, Tensor? labels)
+    private Tensor Embed(Tensor xt, Tensor t, Condition? condition)
     {
         var sinusoids = _sinusoids.call(t).to(xt.dtype, xt.device);
         var embedding = _timeEmbedding.call(sinusoids);
-        return labels is null ? embedding : embedding.add_(_labelEmbedding!.call(labels));
+        return _labelEmbedding is null ? embedding : embedding.add_(_labelEmbedding.call(condition!.Labels!));
     }
 
-    private void Check(Tensor xt, Tensor t, Tensor? labels)
+    private void Check(Tensor xt, Tensor t, Condition? condition)
     {
         Guard.Shape(xt, [-1, Options.Channels, -1, -1]);
         DenoiserGuard.Data(xt, _convolutionIn.weight);
@@ -129,6 +112,7 @@ public sealed class UNet : nn.Module<Tensor, Tensor, Tensor?, Tensor>, ITrainabl
             throw new ArgumentException(
                 $"{_down.Count} levels need images of at least {smallest} by {smallest}, got shape {Guard.Format(xt.shape)}.", nameof(xt));
         DenoiserGuard.Times(t, xt.shape[0]);
-        DenoiserGuard.Labels(labels, Options.Classes, xt.shape[0], _convolutionIn.weight);
+        if (Options.Classes is { } classes)
+            DenoiserGuard.Labels(condition?.Labels, classes, xt.shape[0], _convolutionIn.weight);
     }
 }

@@ -49,6 +49,18 @@ internal static class Guard
                 $"{secondName} must have the shape of {firstName}, {Format(first.shape)}, got {Format(second.shape)}.", secondName);
     }
 
+    /// <summary>Requires a shape that broadcasts to the given one.</summary>
+    public static void Broadcasts(Tensor tensor, ReadOnlySpan<long> target, [CallerArgumentExpression(nameof(tensor))] string name = "")
+    {
+        ArgumentNullException.ThrowIfNull(tensor, name);
+        var actual = tensor.shape;
+        var matches = actual.Length <= target.Length;
+        for (var i = 1; matches && i <= actual.Length; i++)
+            matches = actual[^i] == 1 || actual[^i] == target[^i];
+        if (!matches)
+            throw new ArgumentException($"{name} must broadcast to shape {Format(target)}, got {Format(actual)}.", name);
+    }
+
     /// <summary>Requires two tensors of one element type on one device.</summary>
     public static void SameType(
         Tensor first,

@@ -98,9 +98,8 @@ public class DenoiserTests
         using var mlp = new MlpDenoiser(new MlpDenoiserOptions { Width = 8 });
         var t = tensor(new long[] { 1 });
 
-        FluentActions.Invoking(() => mlp.call(zeros(1, 3), t, null)).Should().Throw<ArgumentException>().WithMessage("*[*, 2]*[1, 3]*");
-        FluentActions.Invoking(() => mlp.call(zeros(2, 2), t, null)).Should().Throw<ArgumentException>().WithMessage("*[2]*[1]*");
-        FluentActions.Invoking(() => mlp.call(zeros(1, 2), t, t)).Should().Throw<ArgumentException>().WithMessage("*no classes*");
+        FluentActions.Invoking(() => mlp.Answer(zeros(1, 3), t, null)).Should().Throw<ArgumentException>().WithMessage("*[*, 2]*[1, 3]*");
+        FluentActions.Invoking(() => mlp.Answer(zeros(2, 2), t, null)).Should().Throw<ArgumentException>().WithMessage("*[2]*[1]*");
         FluentActions.Invoking(() => new MlpDenoiser(new() { Width = 7 })).Should().Throw<ArgumentException>().WithMessage("*Width*7*");
         FluentActions.Invoking(() => new MlpDenoiser(new() { FourierFeatures = -1 })).Should().Throw<ArgumentException>().WithMessage("*FourierFeatures*-1*");
         FluentActions.Invoking(() => new MlpDenoiser(new() { Layers = 0 })).Should().Throw<ArgumentException>().WithMessage("*Layers*0*");

@@ -34,7 +34,7 @@ public class UNetGoldenTests
         using var unet = GoldenUNet.Load(folder);
         var io = Safetensors.Load(Inputs(folder)!);
 
-        var output = unet.call(io["sample"], io["timestep"], io.GetValueOrDefault("class_labels"));
+        var output = unet.Answer(io["sample"], io["timestep"], io.GetValueOrDefault("class_labels"));
         var loss = output.sub(io["target"]).pow(2).mean();
         loss.backward();
 
@@ -59,7 +59,7 @@ public class UNetGoldenTests
         var signal = tensor(t.data<long>().Select(AlphaBar).ToArray(), dtype: ScalarType.Float32).view(-1, 1, 1, 1);
 
         var xt = x0.mul(signal.sqrt()).add(noise.mul(signal.neg().add(1).sqrt()));
-        var loss = unet.call(xt, t, null).sub(noise).pow(2).mean();
+        var loss = unet.Answer(xt, t, null).sub(noise).pow(2).mean();
         loss.backward();
         var norm = Math.Sqrt(unet.parameters().Sum(parameter => parameter.grad!.to(ScalarType.Float64).pow(2).sum().item<double>()));
 

@@ -64,12 +64,12 @@ public class UNetTests
         var t = tensor(new long[] { 0, 500, 999 });
         var labels = classes is null ? null : tensor(new long[] { 0, 2, 1 });
 
-        var together = unet.call(x, t, labels);
+        var together = unet.Answer(x, t, labels);
 
         together.shape.Should().Equal(3, 2, size, size);
         for (var k = 0; k < 3; k++)
         {
-            var alone = unet.call(x.narrow(0, k, 1), t.narrow(0, k, 1), labels?.narrow(0, k, 1));
+            var alone = unet.Answer(x.narrow(0, k, 1), t.narrow(0, k, 1), labels?.narrow(0, k, 1));
             alone.sub(together.narrow(0, k, 1)).abs().max().item<double>().Should().BeLessThan(1e-12);
         }
     }
@@ -83,8 +83,8 @@ public class UNetTests
         var t = tensor(new long[] { 0, 10, 100, 500, 999 });
         var labels = tensor(new long[] { 0, 1, 2, 3, 0 });
 
-        var together = unet.call(x, t, labels);
-        var alone = unet.call(x.narrow(0, 3, 1), t.narrow(0, 3, 1), labels.narrow(0, 3, 1));
+        var together = unet.Answer(x, t, labels);
+        var alone = unet.Answer(x.narrow(0, 3, 1), t.narrow(0, 3, 1), labels.narrow(0, 3, 1));
 
         alone.sub(together.narrow(0, 3, 1)).abs().max().item<float>().Should().BeLessThan(1e-6f);
     }
@@ -98,7 +98,7 @@ public class UNetTests
         using var scope = NewDisposeScope();
         using var unet = new UNet(Small);
 
-        unet.call(randn(2, 1, height, width), tensor(new long[] { 1, 2 }), null).shape.Should().Equal(2, 1, height, width);
+        unet.Answer(randn(2, 1, height, width), tensor(new long[] { 1, 2 }), null).shape.Should().Equal(2, 1, height, width);
     }
 
     [Fact]
@@ -107,7 +107,7 @@ public class UNetTests
         using var scope = NewDisposeScope();
         using var unet = new UNet(Small with { Classes = 2 });
         var x = randn(1, 1, 8, 8);
-        Tensor Answer(Tensor data, long t, long label) => unet.call(data, tensor(new[] { t }), tensor(new[] { label }));
+        Tensor Answer(Tensor data, long t, long label) => unet.Answer(data, tensor(new[] { t }), tensor(new[] { label }));
         double Change(Tensor other) => other.sub(Answer(x, 10, 0)).abs().max().item<float>();
 
         Change(Answer(x, 10, 0)).Should().Be(0);
@@ -137,7 +137,7 @@ public class UNetTests
         var t = tensor(new long[] { 3, 700 });
         var labels = tensor(new long[] { 1, 0 });
 
-        GradientCheck.LargestError(() => unet.call(x, t, labels).mul(weights).sum(), unet.parameters().Append(x)).Should().BeLessThan(3e-7);
+        GradientCheck.LargestError(() => unet.Answer(x, t, labels).mul(weights).sum(), unet.parameters().Append(x)).Should().BeLessThan(3e-7);
     }
 
     [Fact]
@@ -191,7 +191,7 @@ public class UNetTests
         using var scope = NewDisposeScope();
         using var unet = new UNet(new UNetOptions { Channels = 1, Width = 8, LayersPerBlock = 1 });
 
-        var output = unet.call(randn(1, 1, 8, 8), tensor(new long[] { 5 }), null);
+        var output = unet.Answer(randn(1, 1, 8, 8), tensor(new long[] { 5 }), null);
         output.sub(1).pow(2).mean().backward();
 
         output.abs().max().item<float>().Should().Be(0);
@@ -222,7 +222,7 @@ public class UNetTests
         void Train()
         {
             using var scope = NewDisposeScope();
-            unet.call(x, t, labels).pow(2).mean().backward();
+            unet.Answer(x, t, labels).pow(2).mean().backward();
         }
 
         void Infer()
@@ -264,9 +264,9 @@ public class UNetTests
         var t = tensor(new long[] { 1, 999 });
         var labels = tensor(new long[] { 0, 2 });
 
-        var expected = unet.call(x, t, labels);
+        var expected = unet.Answer(x, t, labels);
         unet.to(CUDA);
-        var actual = unet.call(x.cuda(), t.cuda(), labels.cuda()).cpu();
+        var actual = unet.Answer(x.cuda(), t.cuda(), labels.cuda()).cpu();
 
         actual.sub(expected).abs().max().item<float>().Should().BeLessThan(1e-3f);
     }

@@ -92,6 +92,38 @@ public class LayerTests
     }
 
     [Fact]
+    public void A_layer_norm_starts_as_the_plain_normalisation()
+    {
+        using var scope = NewDisposeScope();
+        using var layer = nn.LayerNorm(2, eps: 0.25);
+        layer.named_parameters().Select(p => p.name).Should().Equal("weight", "bias");
+        layer.weight.ShouldHold(1, 1);
+        layer.bias!.ShouldHold(0, 0);
+        Set(layer.weight, 1, 2);
+        Set(layer.bias!, 0, 10);
+
+        var y = layer.forward(Values.Float([2, 2], 1, 3, 5, 5));
+
+        var unit = 1 / Math.Sqrt(1.25);
+        y.ShouldBeNear(1e-6, -unit, 10 + (2 * unit), 0, 10);
+        using var plain = nn.LayerNorm([2], elementwise_affine: false);
+        plain.parameters().Should().BeEmpty();
+        plain.forward(Values.Float([1, 2], 1, 3)).ShouldBeNear(1e-5, -1, 1);
+    }
+
+    [Fact]
+    public void Gelu_in_both_forms()
+    {
+        using var scope = NewDisposeScope();
+        var x = Values.Float([3], -1, 0, 2);
+
+        nn.functional.gelu(x).ShouldBeNear(1e-6, -0.15865525, 0, 1.95449974);
+        nn.functional.gelu(x, TorchSharp.Modules.GELU.Approximate.tanh).ShouldBeNear(1e-6, -0.15880801, 0, 1.95459769);
+        x.gelu().ShouldBeNear(1e-6, -0.15865525, 0, 1.95449974);
+        nn.GELU().forward(x).ShouldBeNear(1e-6, -0.15865525, 0, 1.95449974);
+    }
+
+    [Fact]
     public void An_embedding_looks_up_rows()
     {
         using var scope = NewDisposeScope();

@@ -11,6 +11,8 @@ public static partial class torch
             private static readonly Operator Linear = new("linear");
             private static readonly Operator Conv2d = new("conv2d");
             private static readonly Operator GroupNorm = new("group_norm");
+            private static readonly Operator LayerNorm = new("layer_norm");
+            private static readonly Operator GeluInPlace = new("gelu_");
             private static readonly Operator Dropout = new("dropout");
             private static readonly Operator DropoutInPlace = new("dropout_");
             private static readonly Operator AvgPool2d = new("avg_pool2d");
@@ -32,6 +34,10 @@ public static partial class torch
                 Tensor input, long num_groups, Tensor? weight = null, Tensor? bias = null, double eps = 1e-05)
                 => GroupNorm.Call(input, num_groups, weight, bias, eps);
 
+            public static Tensor layer_norm(
+                Tensor input, long[] normalized_shape, Tensor? weight = null, Tensor? bias = null, double eps = 1e-05)
+                => LayerNorm.Call(input, normalized_shape, weight, bias, eps);
+
             public static Tensor dropout(Tensor input, double p = 0.5, bool training = true, bool inplace = false)
                 => (inplace ? DropoutInPlace : Dropout).Call(input, p, training);
 
@@ -46,6 +52,16 @@ public static partial class torch
                 => AvgPool2d.Call(input, kernel_size, stride ?? kernel_size, padding ?? [0], ceil_mode, count_include_pad, divisor_override);
 
             public static Tensor silu(Tensor x, bool inplace = false) => inplace ? InPlace(SiluInPlace, x) : x.silu();
+
+            public static Tensor gelu(Tensor x) => gelu(x, Modules.GELU.Approximate.none);
+
+            public static Tensor gelu(Tensor x, Modules.GELU.Approximate approximate, bool inplace = false)
+            {
+                if (!inplace)
+                    return x.gelu(approximate);
+                GeluInPlace.Run(x, Tensor.NameOf(approximate));
+                return x.alias();
+            }
 
             /// <summary>Changes a tensor; as in TorchSharp, the answer is a new object of the same memory.</summary>
             internal static Tensor InPlace(Operator op, Tensor tensor)

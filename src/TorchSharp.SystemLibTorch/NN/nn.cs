@@ -32,6 +32,24 @@ public static partial class torch
             long num_groups, long num_channels, double eps = 1e-05, bool affine = true, Device? device = null, ScalarType? dtype = null)
             => new(num_groups, num_channels, eps, affine, device, dtype);
 
+        public static LayerNorm LayerNorm(
+            long[] normalized_shape,
+            double eps = 1e-05,
+            bool elementwise_affine = true,
+            bool bias = true,
+            Device? device = null,
+            ScalarType? dtype = null)
+            => new(normalized_shape, eps, elementwise_affine, bias, device, dtype);
+
+        public static LayerNorm LayerNorm(
+            long normalized_shape,
+            double eps = 1e-05,
+            bool elementwise_affine = true,
+            bool bias = true,
+            Device? device = null,
+            ScalarType? dtype = null)
+            => LayerNorm([normalized_shape], eps, elementwise_affine, bias, device, dtype);
+
         public static Embedding Embedding(
             long num_embeddings,
             long embedding_dims,
@@ -49,6 +67,8 @@ public static partial class torch
         }
 
         public static SiLU SiLU() => new();
+
+        public static GELU GELU() => new(false);
 
         public static ReLU ReLU(bool inplace = false) => new(inplace);
 

@@ -20,6 +20,7 @@ public static partial class torch
         private static readonly Operator Floor = new("floor");
         private static readonly Operator Sigmoid = new("sigmoid");
         private static readonly Operator Relu = new("relu");
+        private static readonly Operator Gelu = new("gelu");
         private static readonly Operator Silu = new("silu");
         private static readonly Operator IsFinite = new("isfinite");
         private static readonly Operator IsNaN = new("isnan");
@@ -68,6 +69,13 @@ public static partial class torch
         public Tensor sigmoid() => Sigmoid.Call(this);
 
         public Tensor relu() => Relu.Call(this);
+
+        public Tensor gelu() => Gelu.Call(this);
+
+        public Tensor gelu(Modules.GELU.Approximate approximate) => Gelu.Call(this, NameOf(approximate));
+
+        internal static Value NameOf(Modules.GELU.Approximate approximate)
+            => approximate == Modules.GELU.Approximate.tanh ? Value.Text("tanh"u8) : Value.Text("none"u8);
 
         public Tensor silu() => Silu.Call(this);
 

@@ -1,0 +1,69 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>Attention of tokens to themselves or to a context: softmax(Q K^T / sqrt(d)) V in each head, then a linear layer.</summary>
+/// <remarks>
+/// Source: Vaswani et al. 2017, eq. 1 and section 3.2.2. State: <c>to_q</c>, <c>to_k</c>, <c>to_v</c>, <c>to_out.0</c>.
+/// </remarks>
+public sealed class MultiHeadAttention : nn.Module<Tensor, Tensor?, Tensor?, Tensor>
+{
+    private readonly MultiHeadAttentionOptions _options;
+    private readonly Linear _query;
+    private readonly Linear _key;
+    private readonly Linear _value;
+    private readonly Linear _output;
+
+    /// <summary>Attention of given sizes.</summary>
+    /// <exception cref="ArgumentException">A size is not positive.</exception>
+    public MultiHeadAttention(MultiHeadAttentionOptions options)
+        : base(nameof(MultiHeadAttention))
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        _options = options;
+        var width = Guard.Positive(options.Width);
+        var context = Guard.Positive(options.ContextWidth ?? width, nameof(options.ContextWidth));
+        var inner = Guard.Positive(options.Heads) * Guard.Positive(options.HeadWidth);
+        _query = nn.Linear(width, inner, options.InputBias);
+        _key = nn.Linear(context, inner, options.InputBias);
+        _value = nn.Linear(context, inner, options.InputBias);
+        _output = nn.Linear(inner, Guard.Positive(options.OutputWidth ?? width, nameof(options.OutputWidth)), options.OutputBias);
+        register_module("to_q", _query);
+        register_module("to_k", _key);
+        register_module("to_v", _value);
+        register_module("to_out", new ModuleList<Linear>(_output));
+    }
+
+    /// <summary>Every token informed by all that it may attend to.</summary>
+    /// <param name="tokens">[B, N, width].</param>
+    /// <param name="context">[B, M, context width], or null for the tokens themselves.</param>
+    /// <param name="mask">
+    /// Broadcast over [B, heads, N, M]: bool, true where a token may attend, or floating point, added to the logits. Null for everywhere.
+    /// </param>
+    /// <returns>[B, N, output width]; the caller's.</returns>
+    /// <exception cref="ArgumentException">A shape does not fit.</exception>
+    public override Tensor forward(Tensor tokens, Tensor? context, Tensor? mask)
+    {
+        Guard.Shape(tokens, [-1, -1, _options.Width]);
+        var source = context ?? tokens;
+        Guard.Shape(source, [tokens.shape[0], -1, _options.ContextWidth ?? _options.Width], nameof(context));
+        if (mask is not null)
+            Guard.Broadcasts(mask, [tokens.shape[0], _options.Heads, tokens.shape[1], source.shape[1]]);
+        using var scope = NewDisposeScope();
+        var attended = nn.functional.scaled_dot_product_attention(
+            Heads(_query.call(tokens)), Heads(_key.call(source)), Heads(_value.call(source)), mask);
+        var joined = attended.transpose(1, 2).reshape(tokens.shape[0], tokens.shape[1], _options.Heads * _options.HeadWidth);
+        return _output.call(joined).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // Done by name in the constructor.
+    }
+
+    /// <summary>[B, N, heads * head width] to [B, heads, N, head width].</summary>
+    private Tensor Heads(Tensor projected)
+        => projected.view(projected.shape[0], projected.shape[1], _options.Heads, _options.HeadWidth).transpose(1, 2);
+}
