@@ -150,7 +150,10 @@ public class GuidanceTests
             new FunctionDenoiser(v => v.sin()), new FunctionDenoiser(v => v.mul(0.3)), 4.0, options).Predict(x, t);
 
         using var answer = new GuidedDenoiser(
-            new FunctionDenoiser(v => Both(v.sin(), v.mul(2.0))), new FunctionDenoiser(v => Both(v.mul(0.3), v.mul(-5.0))), 4.0, options).Predict(x, t);
+            new FunctionDenoiser(v => Both(v.sin(), v.mul(2.0))),
+            new FunctionDenoiser(v => Both(v.mul(0.3), v.mul(-5.0))),
+            4.0,
+            options).Predict(x, t);
 
         using var prediction = answer.narrow(1, 0, 3);
         using var variance = answer.narrow(1, 3, 3);
