@@ -109,7 +109,8 @@ public sealed partial class DdpmTrainer : IDisposable
         using var timeDraws = SeedSequence.Generator(null, _options.Seed, RandomStream.Timesteps, Step, Rank);
         using var noiseDraws = SeedSequence.Generator(parameters.Device, _options.Seed, RandomStream.Noise, Step, Rank);
         var drawn = _options.Timesteps.Sample(_schedule, x0.shape[0], timeDraws);
-        var t = drawn.to(parameters.Device);
+        // The levels of a continuous schedule are computed on the CPU: only what the network is told of its times moves.
+        var t = _schedule is DiscreteSchedule ? drawn.to(parameters.Device) : drawn;
         var noise = randn(x0.shape, dtype: parameters.Dtype, device: parameters.Device, generator: noiseDraws);
 
         parameters.ZeroGradients();
