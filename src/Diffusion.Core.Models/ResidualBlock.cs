@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The block a U-Net is made of: norm, SiLU, convolution, embedding, norm, SiLU, dropout, convolution, and the input added back.
+/// The block a U-Net is made of: norm, activation, convolution, embedding, norm, activation, dropout, convolution, and the input added back.
 /// </summary>
 /// <remarks>
 /// Source: Ho et al. 2020, appendix B; resampling inside: Brock et al. 2019. State: <c>norm1</c>, <c>conv1</c>, <c>time_emb_proj</c>,
@@ -76,12 +76,12 @@ public sealed class ResidualBlock : nn.Module<Tensor, Tensor?, Tensor>
         else if (embedding is not null)
             throw new ArgumentException("This block is told nothing, but got an embedding.", nameof(embedding));
         using var scope = NewDisposeScope();
-        var hidden = nn.functional.silu(_norm1.call(x));
+        var hidden = _options.Activation.Apply(_norm1.call(x));
         var carried = x;
         if (resample is not null)
             (hidden, carried) = (resample(hidden), resample(x));
         hidden = Modulate(_convolution1.call(hidden), embedding);
-        hidden = nn.functional.silu(hidden);
+        hidden = _options.Activation.Apply(hidden);
         if (_options.Dropout > 0)
             hidden = _dropout.call(hidden);
         hidden = _convolution2.call(hidden);
@@ -100,7 +100,7 @@ public sealed class ResidualBlock : nn.Module<Tensor, Tensor?, Tensor>
     {
         if (_projection is null)
             return _norm2.call(hidden);
-        var projected = _projection.call(nn.functional.silu(embedding!));
+        var projected = _projection.call(_options.Activation.Apply(embedding!));
         var image = projected.view(projected.shape[0], projected.shape[1], 1, 1);
         if (!_options.ScaleShift)
             return _norm2.call(hidden.add_(image));

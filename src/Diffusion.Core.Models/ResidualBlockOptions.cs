@@ -21,6 +21,9 @@ public sealed record ResidualBlockOptions
     /// <summary>The probability of dropout before the second convolution. 0 by default.</summary>
     public double Dropout { get; init; }
 
+    /// <summary>The nonlinearity. <see cref="Models.Activation.Silu"/> by default.</summary>
+    public IActivation Activation { get; init; } = Models.Activation.Silu;
+
     /// <summary>
     /// True when the embedding scales and shifts the second norm (Dhariwal and Nichol 2021, "adaptive group normalisation"), false when
     /// it is added between the convolutions (Ho et al. 2020). False by default.
