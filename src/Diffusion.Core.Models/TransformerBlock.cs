@@ -38,7 +38,7 @@ public sealed class TransformerBlock : nn.Module<Tensor, Tensor?, Tensor?, Tenso
     }
 
     /// <summary>A block that holds the embedding it is modulated by.</summary>
-    internal TransformerBlock(TransformerBlockOptions options, ConditionEmbedding? embedding)
+    internal TransformerBlock(TransformerBlockOptions options, TransformerEmbedding? embedding)
         : base(nameof(TransformerBlock))
     {
         ArgumentNullException.ThrowIfNull(options);
@@ -62,7 +62,7 @@ public sealed class TransformerBlock : nn.Module<Tensor, Tensor?, Tensor?, Tenso
     }
 
     /// <summary>The embedding that it holds, for the network to call; null where the network has one for all.</summary>
-    internal ConditionEmbedding? Embedding { get; }
+    internal TransformerEmbedding? Embedding { get; }
 
     /// <summary>Sets the weights of attention and of the feed-forward layer; norms and what modulates them stay as they are.</summary>
     internal void Initialise(Action<nn.Module> fill)
