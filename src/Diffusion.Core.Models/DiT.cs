@@ -28,7 +28,7 @@ public sealed class DiT : DenoisingNetwork
     private readonly PatchEmbedding _patches;
     private readonly SinusoidalPositions _positions;
     private readonly LabelDropout? _labelDropout;
-    private readonly ConditionEmbedding? _embedding;
+    private readonly TransformerEmbedding? _embedding;
     private readonly ModuleList<TransformerBlock> _blocks = new();
     private readonly ModulatedOutput _output;
 
@@ -44,7 +44,7 @@ public sealed class DiT : DenoisingNetwork
         register_module("positions", _positions = new SinusoidalPositions(options.Width, options.ImageSize / options.PatchSize));
         InitialWeights.Xavier(_patches);
         if (options.SharedEmbedding)
-            register_module("emb", _embedding = new ConditionEmbedding(options, options.Width));
+            register_module("emb", _embedding = new TransformerEmbedding(options, options.Width));
         if ((_labelDropout = TransformerInputs.Dropout(options)) is not null)
             register_module("label_dropout", _labelDropout);
         for (var block = 0; block < options.Depth; block++)
@@ -74,7 +74,7 @@ public sealed class DiT : DenoisingNetwork
         using var scope = NewDisposeScope();
         var (rows, columns) = (xt.shape[2] / Options.PatchSize, xt.shape[3] / Options.PatchSize);
         var labels = TransformerInputs.Labels(Options, _labelDropout, condition);
-        Tensor Embed(ConditionEmbedding embedding) => embedding.call(t, labels, condition?.Vector);
+        Tensor Embed(TransformerEmbedding embedding) => embedding.call(t, labels, condition?.Vector);
 
         var shared = _embedding is null ? null : Embed(_embedding);
         Tensor? first = null;
@@ -83,7 +83,8 @@ public sealed class DiT : DenoisingNetwork
         {
             var told = shared ?? Embed(block.Embedding!);
             first ??= told;
-            tokens = block.call(tokens, told, null);
+            tokens = ActivationCheckpoint.RunIf(
+                training && Options.CheckpointActivations, (x, embedding) => block.call(x, embedding, null), tokens, told);
         }
 
         return PatchEmbedding.Join(_output.call(tokens, first!), rows, columns, Options.PatchSize).MoveToOuterDisposeScope();
@@ -104,7 +105,7 @@ public sealed class DiT : DenoisingNetwork
                 NormAffine = options.NormAffine,
                 NormEpsilon = options.NormEpsilon,
             },
-            options.SharedEmbedding ? null : new ConditionEmbedding(options, options.Width));
+            options.SharedEmbedding ? null : new TransformerEmbedding(options, options.Width));
         block.Initialise(InitialWeights.Xavier);
         return block;
     }

@@ -57,7 +57,7 @@ public sealed record DiTOptions : TransformerOptions
         Validate();
         long width = Width, pixels = (long)PatchSize * PatchSize, hidden = width * FeedForwardRatio;
         static long Linear(long inputs, long outputs, bool bias = true) => (inputs * outputs) + (bias ? outputs : 0);
-        var embedding = ConditionEmbedding.CountParameters(this, width);
+        var embedding = TransformerEmbedding.CountParameters(this, width);
         var gates = (Activation ?? Models.Activation.GeluTanh).InputsPerOutput;
         var block = Linear(width, Modulations * width)
             + (3 * Linear(width, width, AttentionBias)) + Linear(width, width)

@@ -84,12 +84,26 @@ public sealed class UViT : DenoisingNetwork
         var tokens = _input.call(xt, t, condition);
         var skips = new Stack<Tensor>();
         foreach (var block in _before)
-            skips.Push(tokens = block.call(tokens, null, null));
-        tokens = _middle.call(tokens, null, null);
+            skips.Push(tokens = Run(block, null, tokens, null));
+        tokens = Run(_middle, null, tokens, null);
         for (var block = 0; block < _after.Count; block++)
-            tokens = _after[block].call(_skips[block].call(cat([tokens, skips.Pop()], 2)), null, null);
+            tokens = Run(_after[block], _skips[block], tokens, skips.Pop());
         var image = _input.Join(_projectionOut.call(_normOut.call(tokens)), xt.shape);
         return (_convolutionOut is null ? image : _convolutionOut.call(image)).MoveToOuterDisposeScope();
+    }
+
+    private Tensor Run(TransformerBlock block, Linear? join, Tensor tokens, Tensor? skip)
+    {
+        return ActivationCheckpoint.RunIf(training && Options.CheckpointActivations, Joined, tokens, skip);
+
+        Tensor Joined(IReadOnlyList<Tensor?> inputs)
+        {
+            if (join is null)
+                return block.call(inputs[0]!, null, null);
+            using var both = cat([inputs[0]!, inputs[1]!], 2);
+            using var joined = join.call(both);
+            return block.call(joined, null, null);
+        }
     }
 
     private static TransformerBlock Block(UViTOptions options)
