@@ -19,7 +19,7 @@ namespace Diffusion.Core.Models;
 /// </para>
 /// <para>
 /// State: <c>patch_embed</c>, <c>emb</c>, <c>down_blocks</c>, <c>up_blocks</c>, <c>proj_out_1</c>, <c>proj_out_2</c>. Parameters
-/// (<see cref="ModuleWeights.Count"/>): 23,000,000 with the default options.
+/// (<see cref="ModuleWeights.Count"/>): 22,003,896 with the default options.
 /// </para>
 /// <para>On a device other than the CPU labels are not looked at: one out of range is undefined there.</para>
 /// </remarks>

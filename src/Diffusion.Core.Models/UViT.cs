@@ -18,8 +18,8 @@ namespace Diffusion.Core.Models;
 /// <c>norm_out</c>, <c>proj_out</c>, <c>conv_out</c>.
 /// </para>
 /// <para>
-/// Parameters (<see cref="ModuleWeights.Count"/>): 44,253,271 for U-ViT-S with patches of 2 on 32x32 colour images (44 million in the
-/// paper), 130,869,143 for U-ViT-M with patches of 4 on 64x64 and 1000 classes (131 million).
+/// Parameters (<see cref="ModuleWeights.Count"/>): 44,255,328 for U-ViT-S with patches of 2 on 32x32 colour images (44 million in the
+/// paper), 130,941,060 for U-ViT-M with patches of 4 on 64x64 and 1000 classes (131 million).
 /// </para>
 /// <para>On a device other than the CPU labels are not looked at: one out of range is undefined there.</para>
 /// </remarks>
