@@ -145,24 +145,24 @@ internal sealed class UNetConfiguration
     private bool OnlyCross(int level) => _config.TryGetProperty("only_cross_attention", out var value)
         && (value.ValueKind == JsonValueKind.Array ? value[level] : value).ValueKind == JsonValueKind.True;
 
-    private IConditionEmbedding? ClassEmbedding() => (Text("class_embed_type"), Integer("num_class_embeds")) switch
+    private IUNetConditioning? ClassEmbedding() => (Text("class_embed_type"), Integer("num_class_embeds")) switch
     {
-        (null, { } classes) => ConditionEmbedding.Classes(classes),
-        ("timestep", _) => ConditionEmbedding.LabelsAsTimes,
-        ("identity", _) => ConditionEmbedding.Vector,
-        ("projection", _) => ConditionEmbedding.ProjectedVector(Integer("projection_class_embeddings_input_dim")!.Value),
-        ("simple_projection", _) => ConditionEmbedding.LinearVector(Integer("projection_class_embeddings_input_dim")!.Value),
+        (null, { } classes) => UNetConditioning.Classes(classes),
+        ("timestep", _) => UNetConditioning.LabelsAsTimes,
+        ("identity", _) => UNetConditioning.Vector,
+        ("projection", _) => UNetConditioning.ProjectedVector(Integer("projection_class_embeddings_input_dim")!.Value),
+        ("simple_projection", _) => UNetConditioning.LinearVector(Integer("projection_class_embeddings_input_dim")!.Value),
         _ => null,
     };
 
-    private IConditionEmbedding? AddedEmbedding(bool flip, double shift)
+    private IUNetConditioning? AddedEmbedding(bool flip, double shift)
     {
         if (Text("addition_embed_type") is not { } type)
             return null;
         if (type != "text_time")
             throw new InvalidDataException($"Unknown addition_embed_type '{type}'.");
         var (inputs, each) = (Integer("projection_class_embeddings_input_dim")!.Value, Integer("addition_time_embed_dim")!.Value);
-        return ConditionEmbedding.TextAndNumbers(inputs - (6 * each), 6, each, flip, shift);
+        return UNetConditioning.TextAndNumbers(inputs - (6 * each), 6, each, flip, shift);
     }
 
     private static IActivation ActivationOf(string name) => name switch

@@ -1,0 +1,34 @@
+using Microsoft.Extensions.Logging;
+
+namespace Diffusion.Core;
+
+public abstract partial class Trainer
+{
+    private long _reportedSkips;
+
+    [LoggerMessage(EventId = 1, Level = LogLevel.Information, Message = "Training from step {Step} to {Steps} on {Count} samples.")]
+    private static partial void LogStart(ILogger logger, long step, long steps, long count);
+
+    [LoggerMessage(
+        EventId = 2,
+        Level = LogLevel.Information,
+        Message = "Step {Step} of {Steps}: loss {Loss:G5}, learning rate {LearningRate:G3}, gradient norm {GradientNorm:G3}, "
+            + "{SamplesPerSecond:F1} samples/s.")]
+    private static partial void LogProgress(
+        ILogger logger, long step, long steps, double loss, double learningRate, double gradientNorm, double samplesPerSecond);
+
+    [LoggerMessage(
+        EventId = 3,
+        Level = LogLevel.Warning,
+        Message = "{New} steps before step {Step} were skipped, {Total} in all: their loss or gradient was not finite.")]
+    private static partial void LogSkipped(ILogger logger, long @new, long total, long step);
+
+    [LoggerMessage(EventId = 4, Level = LogLevel.Information, Message = "Saved step {Step} to {Path}.")]
+    private static partial void LogSaved(ILogger logger, long step, string path);
+
+    [LoggerMessage(EventId = 5, Level = LogLevel.Information, Message = "Resumed at step {Step} from {Path}.")]
+    private static partial void LogResumed(ILogger logger, long step, string path);
+
+    [LoggerMessage(EventId = 6, Level = LogLevel.Information, Message = "Cancelled at step {Step} of {Steps}; new checkpoint: {Path}.")]
+    private static partial void LogCancelled(ILogger logger, long step, long steps, string path);
+}
