@@ -74,6 +74,23 @@ public static class UNetConditioning
         });
     }
 
+    /// <summary>
+    /// <see cref="Condition.Sequence"/>, as it is given, pooled to one vector by attention (Saharia et al. 2022, section 2.3, on pooled
+    /// text). State: <c>norm1</c>, <c>pool</c>, <c>proj</c>, <c>norm2</c>.
+    /// </summary>
+    /// <param name="inputs">The width of the tokens.</param>
+    /// <param name="heads">The number of attention heads; divides the width.</param>
+    public static IUNetConditioning PooledSequence(int inputs, int heads)
+    {
+        Guard.Positive(inputs);
+        return Of((width, _, _) =>
+        {
+            var module = new SequenceEmbedding(inputs, heads, width);
+            return new(module, (condition, _) => module.call(condition?.Sequence
+                ?? throw new ArgumentException($"This network needs a sequence of tokens, [B, L, {inputs}], got none.", nameof(condition))));
+        });
+    }
+
     /// <summary>Something of one's own.</summary>
     /// <param name="build">From the width of the embedding, the architecture and the encoding of time to a new embedder.</param>
     public static IUNetConditioning Of(Func<int, UNetOptions, nn.Module<Tensor, Tensor>, UNetConditioner> build)
