@@ -1,3 +1,4 @@
+using Diffusion.Core.Models;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Losses;
@@ -10,7 +11,7 @@ namespace Diffusion.Core.Losses;
 /// Source: Kingma and Welling 2014, eq. 10; beta: Higgins et al. 2017, eq. 4; free bits: Kingma et al. 2016, appendix C.8. Pure functions
 /// of their arguments.
 /// </remarks>
-public sealed class AutoencoderLoss
+public sealed class AutoencoderLoss : IAutoencoderLoss
 {
     /// <summary>The name of the reconstruction loss among the terms.</summary>
     public const string ReconstructionName = "reconstruction";
@@ -41,6 +42,25 @@ public sealed class AutoencoderLoss
 
     /// <summary>Nats that each channel of the code may use for nothing.</summary>
     public double FreeBits { get; }
+
+    /// <summary>
+    /// The loss of an autoencoder on one batch, with one latent drawn for each sample. An encoder without noise has no divergence: its terms
+    /// are the reconstruction alone.
+    /// </summary>
+    /// <inheritdoc cref="IAutoencoderLoss.Evaluate"/>
+    public LossTerms Evaluate(IAutoencoder autoencoder, Tensor x)
+    {
+        ArgumentNullException.ThrowIfNull(autoencoder);
+        using var code = autoencoder.Encode(x);
+        using var latent = code.Sample(DropoutRandom.Current);
+        using var output = autoencoder.Decode(latent);
+        if (code is DiagonalGaussian gaussian)
+            return Evaluate(x, output, gaussian.Mean, gaussian.LogVariance);
+        using var scope = NewDisposeScope();
+        var reconstruction = Denoising.SumOfSamples(Reconstruction.Of(output, x));
+        return new LossTerms(reconstruction.MoveToOuterDisposeScope())
+            .Add(ReconstructionName, reconstruction.detach().clone().MoveToOuterDisposeScope());
+    }
 
     /// <summary>The loss of one batch.</summary>
     /// <param name="x">[B, ...] the data.</param>

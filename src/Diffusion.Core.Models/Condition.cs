@@ -15,6 +15,12 @@ public class Condition : IDisposable
     /// <summary>[B, D] a vector for each sample, such as a pooled text embedding, or null.</summary>
     public Tensor? Vector { get; init; }
 
+    /// <summary>
+    /// [B, D] a vector that joins the encoding of time, such as an embedding of the guidance scale of a distilled network (Meng et al.
+    /// 2023), or null.
+    /// </summary>
+    public Tensor? TimeVector { get; init; }
+
     /// <summary>[B, L, D] tokens for cross-attention, such as the states of a text encoder, or null.</summary>
     public Tensor? Sequence { get; init; }
 
@@ -70,7 +76,7 @@ public class Condition : IDisposable
     {
         if (!disposing)
             return;
-        foreach (var tensor in (ReadOnlySpan<Tensor?>)[Labels, Vector, Sequence, SequenceMask, Image])
+        foreach (var tensor in (ReadOnlySpan<Tensor?>)[Labels, Vector, TimeVector, Sequence, SequenceMask, Image])
             tensor?.Dispose();
     }
 
@@ -81,6 +87,7 @@ public class Condition : IDisposable
         {
             Labels = Changed(Labels),
             Vector = Changed(Vector),
+            TimeVector = Changed(TimeVector),
             Sequence = Changed(Sequence),
             SequenceMask = Changed(SequenceMask),
             Image = Changed(Image),

@@ -115,18 +115,20 @@ public sealed class SolverStep : IDisposable
     public (double Time, NoiseLevel Level) At(double lambda)
     {
         var schedule = Grid.Schedule;
-        foreach (var (end, beyond) in new[] { (schedule.MinTime, 1.0), (schedule.MaxTime, -1.0) })
+        if (lambda > schedule.LevelAt(schedule.MinTime).Lambda)
+            return Beyond(schedule.MinTime);
+        if (lambda < schedule.LevelAt(schedule.MaxTime).Lambda)
+            return Beyond(schedule.MaxTime);
+        var time = schedule.TimeOf(2.0 * lambda);
+        return (time, schedule.LevelAt(time));
+
+        (double Time, NoiseLevel Level) Beyond(double end)
         {
             var level = schedule.LevelAt(end);
-            if (!(beyond * (lambda - level.Lambda) > 0.0))
-                continue;
             var ratio = Math.Exp(-lambda);
             var scale = Math.Sqrt(((level.Alpha * level.Alpha) + (level.Sigma * level.Sigma)) / (1.0 + (ratio * ratio)));
             return (end, new NoiseLevel(scale, scale * ratio));
         }
-
-        var time = schedule.TimeOf(2.0 * lambda);
-        return (time, schedule.LevelAt(time));
     }
 
     /// <summary>The same step without its history, on its way to another level than the grid's next: for methods made of others.</summary>

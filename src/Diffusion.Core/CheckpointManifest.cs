@@ -36,8 +36,8 @@ internal sealed record CheckpointManifest
     /// <summary>Steps skipped since the last that was not.</summary>
     public required long SkippedInARow { get; init; }
 
-    /// <summary>What the schedule is.</summary>
-    public required ScheduleFingerprint Schedule { get; init; }
+    /// <summary>What the noise schedule is; null for a trainer without one.</summary>
+    public required ScheduleFingerprint? Schedule { get; init; }
 
     /// <summary>The other files, each whole.</summary>
     public required IReadOnlyList<CheckpointFile> Files { get; init; }

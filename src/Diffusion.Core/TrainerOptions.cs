@@ -6,10 +6,10 @@ namespace Diffusion.Core;
 /// <summary>How to train. The defaults train well untouched: averaged weights, a warm-up, gradients clipped at 1.</summary>
 public sealed record TrainerOptions
 {
-    /// <summary>The step at which <see cref="DdpmTrainer.Fit"/> is done, counted from the start of the run: 100,000.</summary>
+    /// <summary>The step at which <see cref="Trainer.Fit"/> is done, counted from the start of the run: 100,000.</summary>
     public long Steps { get; init; } = 100_000;
 
-    /// <summary>Samples in each step of <see cref="DdpmTrainer.Fit"/>: 128. Batches are always full; one may span two epochs.</summary>
+    /// <summary>Samples in each step of <see cref="Trainer.Fit"/>: 128. Batches are always full; one may span two epochs.</summary>
     public int BatchSize { get; init; } = 128;
 
     /// <summary>Decides every random draw: 0.</summary>
@@ -46,7 +46,7 @@ public sealed record TrainerOptions
     public IEmaDecay Ema { get; init; } = EmaDecay.WarmUp(0.9999);
 
     /// <summary>
-    /// Which times each batch is trained at: uniform. A sampler that learns (<see cref="IAdaptiveTimestepSampler"/>) weighs the loss of
+    /// Which times each batch is trained at: uniform. Trainers of denoisers look at it. A sampler that learns (<see cref="IAdaptiveTimestepSampler"/>) weighs the loss of
     /// each sample, waits for the device once a step to see it, and is part of a checkpoint; it stays the caller's to dispose.
     /// </summary>
     public ITimestepSampler Timesteps { get; init; } = new UniformTimesteps();
@@ -64,7 +64,7 @@ public sealed record TrainerOptions
     public int KeepCheckpoints { get; init; } = 3;
 
     /// <summary>
-    /// Skipped steps in a row that end <see cref="DdpmTrainer.Fit"/>, as seen at the next report: 10. A step is skipped when its loss or
+    /// Skipped steps in a row that end <see cref="Trainer.Fit"/>, as seen at the next report: 10. A step is skipped when its loss or
     /// gradient is not finite.
     /// </summary>
     public long MaxSkippedInARow { get; init; } = 10;

@@ -8,7 +8,7 @@ namespace Diffusion.Core;
 internal static class TrainerTensors
 {
     /// <summary>Views of the state itself; they live in the current dispose scope, or are the module's own.</summary>
-    public static Dictionary<string, Dictionary<string, Tensor>> Of(nn.Module module, UpdateEngine engine, ITimestepSampler timesteps)
+    public static Dictionary<string, Dictionary<string, Tensor>> Of(nn.Module module, UpdateEngine engine, IAdaptiveTimestepSampler? timesteps)
     {
         var parameters = engine.Parameters;
         var averaged = new Dictionary<string, Tensor>(StringComparer.Ordinal);
@@ -36,8 +36,8 @@ internal static class TrainerTensors
                 entry => entry.Key, entry => averaged.GetValueOrDefault(firstNames[entry.Value], entry.Value), StringComparer.Ordinal),
             [Checkpoint.OptimizerFile] = optimizer,
         };
-        if (timesteps is IAdaptiveTimestepSampler adaptive)
-            files[Checkpoint.TimestepsFile] = new Dictionary<string, Tensor>(adaptive.State, StringComparer.Ordinal);
+        if (timesteps is not null)
+            files[Checkpoint.TimestepsFile] = new Dictionary<string, Tensor>(timesteps.State, StringComparer.Ordinal);
         return files;
     }
 

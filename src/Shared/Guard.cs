@@ -23,6 +23,11 @@ internal static class Guard
             ? value
             : throw new ArgumentOutOfRangeException(name, value, $"{name} must be finite and greater than 0, got {value}.");
 
+    /// <summary>The value, when there is one.</summary>
+    public static T NotNull<T>([NotNull] T? value, [CallerArgumentExpression(nameof(value))] string name = "")
+        where T : class
+        => value ?? throw new ArgumentNullException(name);
+
     /// <summary>Requires exactly the given shape; -1 stands for any size.</summary>
     public static void Shape(Tensor tensor, ReadOnlySpan<long> expected, [CallerArgumentExpression(nameof(tensor))] string name = "")
     {

@@ -2,7 +2,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Diffusion.Core;
 
-public sealed partial class DdpmTrainer
+public abstract partial class Trainer
 {
     private long _reportedSkips;
 

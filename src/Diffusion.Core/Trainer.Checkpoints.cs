@@ -1,9 +1,8 @@
-using Diffusion.Core.Losses;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core;
 
-public sealed partial class DdpmTrainer
+public abstract partial class Trainer
 {
     /// <summary>
     /// Writes a checkpoint: weights, averaged weights, moments, step and seed. The random draws and the position in the data follow from
@@ -84,51 +83,62 @@ public sealed partial class DdpmTrainer
 
     private string Write(Func<CheckpointManifest, Dictionary<string, Dictionary<string, Tensor>>, string> write)
     {
-        using var claim = _ema.Claim("save");
+        using var claim = Average.Claim("save");
         using var scope = NewDisposeScope();
         var manifest = new CheckpointManifest
         {
             Format = CheckpointManifest.FormatName,
             Version = CheckpointManifest.CurrentVersion,
             Step = Step,
-            Seed = _options.Seed,
-            BatchSize = _options.BatchSize,
+            Seed = Options.Seed,
+            BatchSize = Options.BatchSize,
             DatasetCount = _datasetCount,
-            SkippedSteps = _engine.Skipped,
-            SkippedInARow = _engine.SkippedInARow,
-            Schedule = ScheduleFingerprint.Of(_schedule),
+            SkippedSteps = Engine.Skipped,
+            SkippedInARow = Engine.SkippedInARow,
+            Schedule = Fingerprint(),
             Files = [],
         };
-        var path = write(manifest, TrainerTensors.Of(_model.Module, _engine, _options.Timesteps));
-        LogSaved(_logger, Step, path);
+        var path = write(manifest, TrainerTensors.Of(_module, Engine, LearnedTimesteps));
+        LogSaved(Logger, Step, path);
         return path;
     }
 
     private void Load(string folder, long? datasetCount)
     {
-        using var claim = _ema.Claim("resume");
+        using var claim = Average.Claim("resume");
         using var scope = NewDisposeScope();
         var manifest = Checkpoint.Read(folder);
         var path = Path.Combine(folder, Checkpoint.ManifestFile);
-        Require(path, "seed", manifest.Seed, _options.Seed);
-        Require(path, "batch size", manifest.BatchSize, _options.BatchSize);
+        Require(path, "seed", manifest.Seed, Options.Seed);
+        Require(path, "batch size", manifest.BatchSize, Options.BatchSize);
         if (datasetCount is { } count && manifest.DatasetCount is { } before)
             Require(path, "size of the data set", before, count);
-        if (manifest.Schedule.DifferenceFrom(ScheduleFingerprint.Of(_schedule)) is { } difference)
-            throw new CheckpointException(path, $"was made with another noise schedule: {difference}.", null);
+        RequireSchedule(path, manifest.Schedule);
         var learned = manifest.Files.Any(file => file.Name == Checkpoint.TimestepsFile);
-        if (learned != _options.Timesteps is IAdaptiveTimestepSampler)
+        if (learned != LearnedTimesteps is not null)
             throw new CheckpointException(
                 path,
                 $"was made with a sampler of times that {(learned ? "learns" : "does not learn")}, this trainer has the other kind.",
                 null);
-        TrainerTensors.Read(folder, TrainerTensors.Of(_model.Module, _engine, _options.Timesteps));
+        TrainerTensors.Read(folder, TrainerTensors.Of(_module, Engine, LearnedTimesteps));
         Step = manifest.Step;
         _datasetCount = manifest.DatasetCount;
-        _engine.Skipped = _reportedSkips = manifest.SkippedSteps;
-        _engine.SkippedInARow = manifest.SkippedInARow;
-        _engine.TakeMeanLoss();
-        LogResumed(_logger, Step, folder);
+        Engine.Skipped = _reportedSkips = manifest.SkippedSteps;
+        Engine.SkippedInARow = manifest.SkippedInARow;
+        Engine.TakeMeanLoss();
+        LogResumed(Logger, Step, folder);
+    }
+
+    private void RequireSchedule(string path, ScheduleFingerprint? before)
+    {
+        var now = Fingerprint();
+        if (before is null != now is null)
+            throw new CheckpointException(
+                path,
+                $"was made {(before is null ? "without" : "with")} a noise schedule, this trainer has {(now is null ? "none" : "one")}.",
+                null);
+        if (now is not null && before!.DifferenceFrom(now) is { } difference)
+            throw new CheckpointException(path, $"was made with another noise schedule: {difference}.", null);
     }
 
     private static void Require(string path, string what, long expected, long actual)

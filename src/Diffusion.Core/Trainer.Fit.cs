@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace Diffusion.Core;
 
-public sealed partial class DdpmTrainer
+public abstract partial class Trainer
 {
     /// <summary>
     /// Trains until <see cref="TrainerOptions.Steps"/> steps are done. A trainer at step 0 first resumes from the newest checkpoint in
@@ -11,7 +11,7 @@ public sealed partial class DdpmTrainer
     /// <param name="dataset">The data; the same in every part of a run.</param>
     /// <param name="progress">
     /// Told every <see cref="TrainerOptions.LogEvery"/> steps and at the end, between steps. <see cref="Progress{T}"/> passes it on to
-    /// another thread; to sample from <see cref="Ema"/> in it, implement the interface.
+    /// another thread; to sample in it, implement the interface.
     /// </param>
     /// <param name="cancellationToken">Ends the run after the step at hand, with a checkpoint if there is a folder for them.</param>
     /// <exception cref="OperationCanceledException">The run was cancelled; its state is saved, and the trainer can go on.</exception>
@@ -35,50 +35,50 @@ public sealed partial class DdpmTrainer
                 nameof(dataset));
         _datasetCount = count;
 
-        var order = new DataOrder(_options.Seed, count, _options.BatchSize);
-        var indices = new long[_options.BatchSize];
+        var order = new DataOrder(Options.Seed, count, Options.BatchSize);
+        var indices = new long[Options.BatchSize];
         var (reportedStep, reportedAt) = (Step, Stopwatch.GetTimestamp());
-        LogStart(_logger, Step, _options.Steps, count);
-        while (Step < _options.Steps)
+        LogStart(Logger, Step, Options.Steps, count);
+        while (Step < Options.Steps)
         {
             if (cancellationToken.IsCancellationRequested)
                 break;
             order.Fill(Step, indices);
             using (var batch = dataset.Load(indices))
                 TrainStep(batch);
-            var ended = Step == _options.Steps;
-            if (Step % _options.LogEvery == 0 || ended)
+            var ended = Step == Options.Steps;
+            if (Step % Options.LogEvery == 0 || ended)
             {
-                Report(progress, (Step - reportedStep) * _options.BatchSize / Stopwatch.GetElapsedTime(reportedAt).TotalSeconds);
+                Report(progress, (Step - reportedStep) * Options.BatchSize / Stopwatch.GetElapsedTime(reportedAt).TotalSeconds);
                 (reportedStep, reportedAt) = (Step, Stopwatch.GetTimestamp());
             }
 
-            if (_store is not null && (Step % _options.CheckpointEvery == 0 || ended))
+            if (_store is not null && (Step % Options.CheckpointEvery == 0 || ended))
                 Save();
         }
 
-        if (Step >= _options.Steps)
+        if (Step >= Options.Steps)
             return;
         var path = _store is null || _savedStep == Step ? null : Save();
-        LogCancelled(_logger, Step, _options.Steps, path ?? "none");
+        LogCancelled(Logger, Step, Options.Steps, path ?? "none");
         cancellationToken.ThrowIfCancellationRequested();
     }
 
     private void Report(IProgress<TrainingProgress>? progress, double samplesPerSecond)
     {
-        var skipped = _engine.Skipped;
+        var skipped = Engine.Skipped;
         var report = new TrainingProgress(
             Step,
-            _options.Steps,
-            (double)Step * _options.BatchSize / _datasetCount!.Value,
-            _engine.TakeMeanLoss(),
+            Options.Steps,
+            (double)Step * Options.BatchSize / _datasetCount!.Value,
+            Engine.TakeMeanLoss(),
             _learningRate.At(Step - 1),
-            _engine.GradientNorm,
+            Engine.GradientNorm,
             samplesPerSecond,
             skipped);
-        LogProgress(_logger, Step, _options.Steps, report.Loss, report.LearningRate, report.GradientNorm, samplesPerSecond);
+        LogProgress(Logger, Step, Options.Steps, report.Loss, report.LearningRate, report.GradientNorm, samplesPerSecond);
         if (skipped > _reportedSkips)
-            LogSkipped(_logger, skipped - _reportedSkips, skipped, Step);
+            LogSkipped(Logger, skipped - _reportedSkips, skipped, Step);
         _reportedSkips = skipped;
         progress?.Report(report);
         RequireConvergence();
@@ -86,11 +86,11 @@ public sealed partial class DdpmTrainer
 
     private void RequireConvergence()
     {
-        var inARow = _engine.SkippedInARow;
-        if (inARow >= _options.MaxSkippedInARow)
+        var inARow = Engine.SkippedInARow;
+        if (inARow >= Options.MaxSkippedInARow)
             throw new DivergedException(
                 $"The last {inARow} steps up to step {Step} had a loss or gradient that is not finite; "
-                + $"{_options.MaxSkippedInARow} end the run. "
+                + $"{Options.MaxSkippedInARow} end the run. "
                 + "Lower the learning rate, or look for such values in the data. The weights are those before these steps.");
     }
 }

@@ -1,0 +1,38 @@
+using Diffusion.Core.Models;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Losses;
+
+/// <summary>The loss of an autoencoder with a codebook: the reconstruction, summed over the dimensions of a sample, and the codebook's own.</summary>
+/// <remarks>Source: van den Oord et al. 2017, eq. 3.</remarks>
+/// <param name="reconstruction">Of the decoder; the squared error unless said otherwise.</param>
+/// <param name="codebookWeight">The weight of the codebook and commitment terms, at least 0. 1 by default.</param>
+public sealed class VectorQuantizationLoss(IReconstructionLoss? reconstruction = null, double codebookWeight = 1.0) : IAutoencoderLoss
+{
+    /// <summary>The name of the codebook and commitment terms among the terms: without weight, and one value for the whole batch.</summary>
+    public const string CodebookName = "codebook";
+
+    /// <summary>The loss of the decoder.</summary>
+    public IReconstructionLoss Reconstruction { get; } = reconstruction ?? Losses.Reconstruction.L2;
+
+    /// <summary>The weight of the codebook and commitment terms.</summary>
+    public double CodebookWeight { get; } = Guard.InRange(codebookWeight, 0.0, double.MaxValue);
+
+    /// <inheritdoc/>
+    /// <exception cref="ArgumentException">The autoencoder has no codebook.</exception>
+    public LossTerms Evaluate(IAutoencoder autoencoder, Tensor x)
+    {
+        ArgumentNullException.ThrowIfNull(x);
+        if (autoencoder is not IQuantizedAutoencoder quantized)
+            throw new ArgumentException(
+                $"The autoencoder must have a codebook ({nameof(IQuantizedAutoencoder)}), got {autoencoder?.GetType().Name}.", nameof(autoencoder));
+        using var scope = NewDisposeScope();
+        using var code = quantized.Encode(x);
+        using var quantization = quantized.Quantize(code.Mode);
+        var errors = Denoising.SumOfSamples(Reconstruction.Of(quantized.DecodeQuantized(quantization.Quantized), x));
+        var loss = errors.add(quantization.Loss, alpha: CodebookWeight);
+        return new LossTerms(loss.MoveToOuterDisposeScope())
+            .Add(AutoencoderLoss.ReconstructionName, errors.detach().clone().MoveToOuterDisposeScope())
+            .Add(CodebookName, quantization.Loss.detach().expand(errors.shape).clone().MoveToOuterDisposeScope());
+    }
+}

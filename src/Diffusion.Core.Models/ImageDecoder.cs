@@ -1,0 +1,85 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>The decoder of <see cref="AutoencoderKL"/> and <see cref="VQModel"/>: convolution, middle, levels, norm, SiLU, convolution.</summary>
+/// <remarks>
+/// Source: Esser et al. 2021, table 7; norms that read the code: Zheng et al. 2022. State: <c>conv_in</c>, <c>mid_block</c>,
+/// <c>up_blocks</c>, <c>conv_norm_out</c>, <c>conv_out</c>.
+/// </remarks>
+public sealed class ImageDecoder : nn.Module<Tensor, Tensor>
+{
+    private readonly ConvolutionalBody _body;
+    private readonly bool _spatialNorm;
+    private readonly Conv2d _convolutionIn;
+    private readonly AutoencoderStage _middle;
+    private readonly ModuleList<AutoencoderStage> _levels = new();
+    private readonly nn.Module _normOut;
+    private readonly Conv2d _convolutionOut;
+
+    /// <summary>A decoder with fresh weights, on the CPU, in float32.</summary>
+    /// <param name="body">The architecture.</param>
+    /// <param name="outputsPerValue">k: 1 for images, 2 for their mean and log variance.</param>
+    /// <param name="spatialNorm">True for norms that read the code; the widths must then be multiples of 32.</param>
+    /// <exception cref="ArgumentException">The options do not fit each other.</exception>
+    public ImageDecoder(ConvolutionalBody body, int outputsPerValue = 1, bool spatialNorm = false)
+        : base(nameof(ImageDecoder))
+    {
+        ArgumentNullException.ThrowIfNull(body);
+        body.Validate();
+        if (spatialNorm && body.Widths.FirstOrDefault(width => width % SpatialNorm.Groups != 0) is > 0 and var odd)
+            throw new ArgumentException($"Norms that read the code need widths that are multiples of {SpatialNorm.Groups}, got {odd}.", nameof(body));
+        (_body, _spatialNorm) = (body, spatialNorm);
+        int? codeChannels = spatialNorm ? body.LatentChannels : null;
+        var outputs = Guard.Positive(outputsPerValue) * (body.OutChannels ?? body.Channels);
+        _convolutionIn = Layers.Convolution3x3(body.LatentChannels, body.Widths[^1]);
+        _middle = AutoencoderStage.Middle(body, codeChannels);
+        for (var level = body.Widths.Count - 1; level >= 0; level--)
+            _levels.Add(AutoencoderStage.Decoder(body, level, codeChannels));
+        _normOut = spatialNorm
+            ? new SpatialNorm(body.Widths[0], body.LatentChannels)
+            : Layers.GroupNorm(body.Groups, body.Widths[0], AutoencoderStage.NormEpsilon);
+        _convolutionOut = Layers.Convolution3x3(body.Widths[0], outputs);
+        register_module("conv_in", _convolutionIn);
+        register_module("mid_block", _middle);
+        register_module("up_blocks", _levels);
+        register_module("conv_norm_out", _normOut);
+        register_module("conv_out", _convolutionOut);
+    }
+
+    /// <summary>The images of codes, which the norms read too where they do.</summary>
+    /// <param name="input">[B, C, h, w].</param>
+    /// <returns>[B, k channels, f h, f w]; the caller's.</returns>
+    /// <exception cref="ArgumentException">The shape or type does not fit.</exception>
+    public override Tensor forward(Tensor input) => forward(input, input);
+
+    /// <summary>The images of codes.</summary>
+    /// <param name="input">[B, C, h, w].</param>
+    /// <param name="code">[B, C, h, w] what the norms read; not looked at where they do not.</param>
+    /// <returns>[B, k channels, f h, f w]; the caller's.</returns>
+    /// <exception cref="ArgumentException">The shape or type does not fit.</exception>
+    public Tensor forward(Tensor input, Tensor code)
+    {
+        Guard.Shape(input, [-1, _body.LatentChannels, -1, -1]);
+        Guard.SameType(_convolutionIn.weight, input);
+        if (_spatialNorm)
+            Guard.Shape(code, [input.shape[0], _body.LatentChannels, -1, -1]);
+        using var scope = NewDisposeScope();
+        var hidden = _convolutionIn.call(input);
+        foreach (var stage in _levels.Prepend(_middle))
+        {
+            using var before = hidden;
+            hidden = stage.call(before, _spatialNorm ? code : null);
+        }
+
+        var normed = _normOut is SpatialNorm spatial ? spatial.call(hidden, code) : ((GroupNorm)_normOut).call(hidden);
+        return _convolutionOut.call(nn.functional.silu(normed)).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // Done by name in the constructor.
+    }
+}

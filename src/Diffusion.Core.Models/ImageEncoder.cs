@@ -1,0 +1,70 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>The encoder of <see cref="AutoencoderKL"/> and <see cref="VQModel"/>: convolution, levels, middle, norm, SiLU, convolution.</summary>
+/// <remarks>
+/// Source: Esser et al. 2021, table 7. State: <c>conv_in</c>, <c>down_blocks</c>, <c>mid_block</c>, <c>conv_norm_out</c>, <c>conv_out</c>.
+/// </remarks>
+public sealed class ImageEncoder : nn.Module<Tensor, Tensor>
+{
+    private readonly ConvolutionalBody _body;
+    private readonly Conv2d _convolutionIn;
+    private readonly ModuleList<AutoencoderStage> _levels = new();
+    private readonly AutoencoderStage _middle;
+    private readonly GroupNorm _normOut;
+    private readonly Conv2d _convolutionOut;
+
+    /// <summary>An encoder with fresh weights, on the CPU, in float32.</summary>
+    /// <param name="body">The architecture.</param>
+    /// <param name="outputsPerFeature">k: 1 for a code, 2 for its mean and log variance.</param>
+    /// <exception cref="ArgumentException">The options do not fit each other.</exception>
+    public ImageEncoder(ConvolutionalBody body, int outputsPerFeature = 1)
+        : base(nameof(ImageEncoder))
+    {
+        ArgumentNullException.ThrowIfNull(body);
+        body.Validate();
+        _body = body;
+        var lowest = body.Widths[^1];
+        _convolutionIn = Layers.Convolution3x3(body.Channels, body.Widths[0]);
+        for (var level = 0; level < body.Widths.Count; level++)
+            _levels.Add(AutoencoderStage.Encoder(body, level));
+        _middle = AutoencoderStage.Middle(body, codeChannels: null);
+        _normOut = Layers.GroupNorm(body.Groups, lowest, AutoencoderStage.NormEpsilon);
+        _convolutionOut = Layers.Convolution3x3(lowest, Guard.Positive(outputsPerFeature) * body.LatentChannels);
+        register_module("conv_in", _convolutionIn);
+        register_module("down_blocks", _levels);
+        register_module("mid_block", _middle);
+        register_module("conv_norm_out", _normOut);
+        register_module("conv_out", _convolutionOut);
+    }
+
+    /// <summary>The code of images.</summary>
+    /// <param name="input">[B, channels, H, W], each side at least f; one that f does not divide loses the rest.</param>
+    /// <returns>[B, k C, H / f, W / f]; the caller's.</returns>
+    /// <exception cref="ArgumentException">The shape or type does not fit.</exception>
+    public override Tensor forward(Tensor input)
+    {
+        Guard.Shape(input, [-1, _body.Channels, -1, -1]);
+        Guard.SameType(_convolutionIn.weight, input);
+        if (Math.Min(input.shape[2], input.shape[3]) < _body.Reduction)
+            throw new ArgumentException(
+                $"{nameof(input)} must be at least {_body.Reduction} pixels high and wide, got {Guard.Format(input.shape)}.", nameof(input));
+        using var scope = NewDisposeScope();
+        var hidden = _convolutionIn.call(input);
+        foreach (var stage in _levels.Append(_middle))
+        {
+            using var before = hidden;
+            hidden = stage.call(before, null);
+        }
+
+        return _convolutionOut.call(nn.functional.silu(_normOut.call(hidden))).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // Done by name in the constructor.
+    }
+}

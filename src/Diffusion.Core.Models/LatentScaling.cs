@@ -1,0 +1,105 @@
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>
+/// The change of coordinates between the latents of an autoencoder and those that a denoiser sees: <c>factor (z - shift)</c>, so that
+/// they have about unit variance, as noise schedules expect.
+/// </summary>
+/// <remarks>Source: Rombach et al. 2022, section 3.1 and appendix G: the factor is 1/std of the latents of the first batch.</remarks>
+public sealed record LatentScaling
+{
+    private readonly double[] _factors;
+    private readonly double[] _shifts;
+
+    /// <summary>One factor and shift for all channels.</summary>
+    /// <param name="factor">Finite and greater than 0, such as 0.18215 for Stable Diffusion 1 and 2.</param>
+    /// <param name="shift">Finite.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A number is out of range.</exception>
+    public LatentScaling(double factor, double shift = 0.0)
+        : this([factor], [shift])
+    {
+    }
+
+    /// <summary>A factor and a shift for each channel.</summary>
+    /// <param name="factors">C of them, or one for all channels; finite and greater than 0.</param>
+    /// <param name="shifts">As many, finite.</param>
+    /// <exception cref="ArgumentException">There is not one shift for each factor, or a number is out of range.</exception>
+    public LatentScaling(IReadOnlyList<double> factors, IReadOnlyList<double> shifts)
+    {
+        ArgumentNullException.ThrowIfNull(factors);
+        ArgumentNullException.ThrowIfNull(shifts);
+        if (factors.Count == 0 || factors.Count != shifts.Count)
+            throw new ArgumentException($"There must be a shift for each factor, got {factors.Count} factors and {shifts.Count} shifts.", nameof(shifts));
+        foreach (var factor in factors)
+            Guard.Positive(factor, nameof(factors));
+        foreach (var shift in shifts)
+            Guard.InRange(shift, -double.MaxValue, double.MaxValue, nameof(shifts));
+        (_factors, _shifts) = ([.. factors], [.. shifts]);
+    }
+
+    /// <summary>The latents as they are.</summary>
+    public static LatentScaling None { get; } = new(1.0);
+
+    /// <summary>One factor for each channel, or one for all.</summary>
+    public IReadOnlyList<double> Factors => _factors;
+
+    /// <summary>One shift for each channel, or one for all.</summary>
+    public IReadOnlyList<double> Shifts => _shifts;
+
+    /// <summary>
+    /// The scaling that gives latents unit variance: the factor is 1/std of all their values, or of each channel; the shift is 0, or the
+    /// mean of each channel.
+    /// </summary>
+    /// <param name="latents">[B, C, ...] a batch, of at least two values (in each channel); still the caller's. Waits for its device.</param>
+    /// <param name="perChannel">False, the default, for the one factor of Rombach et al. 2022.</param>
+    /// <exception cref="ArgumentException">There are too few values, or they are all the same or not finite.</exception>
+    public static LatentScaling Measure(Tensor latents, bool perChannel = false)
+    {
+        Guard.Floating(latents);
+        if (latents.dim() < 2 || latents.numel() < (perChannel ? 2 * latents.shape[1] : 2))
+            throw new ArgumentException($"latents must be [B, C, ...] with several values, got {Guard.Format(latents.shape)}.", nameof(latents));
+        using var scope = NewDisposeScope();
+        using var gradientsOff = no_grad();
+        var values = latents.to(ScalarType.Float64).transpose(0, 1).reshape(perChannel ? latents.shape[1] : 1, -1);
+        var mean = values.mean([1L], keepdim: true);
+        var std = values.sub(mean).square().sum(1L).div(values.shape[1] - 1).sqrt();
+        double[] factors = [.. std.cpu().data<double>().Select(value => 1.0 / value)];
+        if (!factors.All(double.IsFinite))
+            throw new ArgumentException("latents must be finite and not all the same.", nameof(latents));
+        return new LatentScaling(factors, perChannel ? [.. mean.reshape(-1).cpu().data<double>()] : [0.0]);
+    }
+
+    /// <summary>What a denoiser sees of latents.</summary>
+    /// <param name="z">[B, C, ...] latents of an autoencoder.</param>
+    /// <returns>The same shape; the caller's.</returns>
+    /// <exception cref="ArgumentException">There are factors for another number of channels.</exception>
+    public Tensor Apply(Tensor z) => PerChannel(z, static (part, factor, shift) => part.sub(shift).mul_(factor));
+
+    /// <summary>The latents of what a denoiser sees.</summary>
+    /// <param name="scaled">[B, C, ...].</param>
+    /// <returns>The same shape; the caller's.</returns>
+    /// <exception cref="ArgumentException">There are factors for another number of channels.</exception>
+    public Tensor Invert(Tensor scaled) => PerChannel(scaled, static (part, factor, shift) => part.div(factor).add_(shift));
+
+    /// <inheritdoc/>
+    public bool Equals(LatentScaling? other)
+        => other is not null && _factors.AsSpan().SequenceEqual(other._factors) && _shifts.AsSpan().SequenceEqual(other._shifts);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashCode.Combine(_factors.Length, _factors[0], _shifts[0]);
+
+    private Tensor PerChannel(Tensor z, Func<Tensor, double, double, Tensor> change)
+    {
+        Guard.Floating(z);
+        if (_factors.Length == 1)
+            return change(z, _factors[0], _shifts[0]);
+        if (z.dim() < 2 || z.shape[1] != _factors.Length)
+            throw new ArgumentException($"{nameof(z)} must have shape [B, {_factors.Length}, ...], got {Guard.Format(z.shape)}.", nameof(z));
+        using var scope = NewDisposeScope();
+        var parts = new Tensor[_factors.Length];
+        for (var channel = 0; channel < parts.Length; channel++)
+            parts[channel] = change(z.narrow(1, channel, 1), _factors[channel], _shifts[channel]);
+        return cat(parts, 1).MoveToOuterDisposeScope();
+    }
+}

@@ -1,0 +1,63 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>Linear layers with a nonlinearity between them, from samples of one shape to samples of another.</summary>
+/// <remarks>State: <c>layers.i.proj</c> for the hidden layers, <c>linear_out</c>.</remarks>
+public sealed class Mlp : nn.Module<Tensor, Tensor>
+{
+    private readonly long[] _inputs;
+    private readonly long[] _outputs;
+    private readonly ModuleList<ActivatedLinear> _layers = new();
+    private readonly Linear _linearOut;
+
+    /// <summary>A network of given sizes, on the CPU, in float32.</summary>
+    /// <param name="inputs">The shape of a sample that comes in, without the batch dimension.</param>
+    /// <param name="hidden">The widths of the hidden layers; none for a linear map.</param>
+    /// <param name="outputs">The shape of a sample that goes out.</param>
+    /// <param name="activation">After each hidden layer, or null for <see cref="Activation.Relu"/>.</param>
+    /// <exception cref="ArgumentException">A size is not positive.</exception>
+    public Mlp(IReadOnlyList<long> inputs, IReadOnlyList<int> hidden, IReadOnlyList<long> outputs, IActivation? activation = null)
+        : base(nameof(Mlp))
+    {
+        ArgumentNullException.ThrowIfNull(inputs);
+        ArgumentNullException.ThrowIfNull(hidden);
+        ArgumentNullException.ThrowIfNull(outputs);
+        (_inputs, _outputs) = ([-1, .. inputs], [-1, .. outputs]);
+        var width = Size(inputs, nameof(inputs));
+        foreach (var next in hidden)
+        {
+            _layers.Add(new ActivatedLinear(width, Guard.Positive(next, nameof(hidden)), activation ?? Activation.Relu));
+            width = next;
+        }
+
+        _linearOut = nn.Linear(width, Size(outputs, nameof(outputs)));
+        register_module("layers", _layers);
+        register_module("linear_out", _linearOut);
+    }
+
+    /// <summary>The samples after the network.</summary>
+    /// <param name="input">[B, inputs...], of the type and on the device of the weights.</param>
+    /// <returns>[B, outputs...]; the caller's.</returns>
+    /// <exception cref="ArgumentException">The shape or type does not fit.</exception>
+    public override Tensor forward(Tensor input)
+    {
+        Guard.Shape(input, _inputs);
+        Guard.SameType(_linearOut.weight, input);
+        using var scope = NewDisposeScope();
+        var hidden = input.reshape(input.shape[0], input.numel() / Math.Max(1, input.shape[0]));
+        foreach (var layer in _layers)
+            hidden = layer.call(hidden);
+        return _linearOut.call(hidden).reshape([input.shape[0], .. _outputs[1..]]).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // Done by name in the constructor.
+    }
+
+    private static int Size(IReadOnlyList<long> shape, string name)
+        => checked((int)shape.Aggregate(1L, (product, size) => checked(product * Guard.Positive(size, name))));
+}

@@ -1,0 +1,105 @@
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>What a transformer is told beside x_t, as vectors of the width of its tokens: time, and where it has them label and vector.</summary>
+/// <remarks>
+/// Source: Peebles and Xie 2023, section 3.2. State: <c>timestep_embedder</c>, <c>class_embedder.embedding_table</c>,
+/// <c>vector_embedder</c>.
+/// </remarks>
+internal sealed class TransformerEmbedding : nn.Module<Tensor, Tensor?, Tensor?, Tensor>
+{
+    private const int Frequencies = 256;
+
+    private readonly SinusoidalEmbedding _sinusoids;
+    private readonly TimeEmbedding? _time;
+    private readonly ClassTable? _classes;
+    private readonly TimeEmbedding? _vector;
+
+    /// <summary>An embedding for a network.</summary>
+    /// <param name="options">Valid options.</param>
+    /// <param name="width">The width of each vector.</param>
+    /// <param name="timeNetwork">False to take the sines and cosines of t as they are, which needs an even width.</param>
+    public TransformerEmbedding(TransformerOptions options, int width, bool timeNetwork = true)
+        : base(nameof(TransformerEmbedding))
+    {
+        // diffusers ends the 128 frequencies of its DiT at 1/10000 exactly, DiT's own code just above it.
+        _sinusoids = timeNetwork ? new(Frequencies, frequencyShift: 1) : new(width);
+        register_module("time_proj", _sinusoids);
+        if (timeNetwork)
+            register_module("timestep_embedder", _time = new TimeEmbedding(Frequencies, width));
+        if (options.Classes is not null)
+            register_module("class_embedder", _classes = new ClassTable(options.Labels, width));
+        if (options.VectorWidth is { } vector)
+            register_module("vector_embedder", _vector = new TimeEmbedding(vector, width));
+        InitialWeights.Normal(this);
+        if (_classes is not null)
+            nn.init.normal_(_classes.Weight, 0, 0.02);
+    }
+
+    /// <summary>How many vectors <see cref="Parts"/> gives.</summary>
+    public static int Count(TransformerOptions options) => 1 + (options.Classes is null ? 0 : 1) + (options.VectorWidth is null ? 0 : 1);
+
+    /// <summary>How many parameters an embedding has.</summary>
+    public static long CountParameters(TransformerOptions options, long width)
+        => Layers(Frequencies, width) + (options.Labels * width) + (options.VectorWidth is { } vector ? Layers(vector, width) : 0);
+
+    /// <summary>The sum of the parts: [B, width]; the caller's.</summary>
+    /// <param name="t">[B] times.</param>
+    /// <param name="labels">[B] int64, for a network with classes.</param>
+    /// <param name="vector">[B, vector width], for a network with vectors.</param>
+    public override Tensor forward(Tensor t, Tensor? labels, Tensor? vector)
+    {
+        using var scope = NewDisposeScope();
+        var parts = Parts(t, labels, vector);
+        return parts.Skip(1).Aggregate(parts[0], (sum, part) => sum.add(part)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The embeddings of time, label and vector, those of them that there are: each [B, width]; the caller's.</summary>
+    /// <inheritdoc cref="forward"/>
+    public IReadOnlyList<Tensor> Parts(Tensor t, Tensor? labels, Tensor? vector, Tensor? like = null)
+    {
+        var weight = like ?? parameters().First();
+        using var sinusoids = _sinusoids.call(t);
+        var time = sinusoids.to(weight.dtype, weight.device);
+        var parts = new List<Tensor>(3) { time };
+        if (_time is not null)
+        {
+            parts[0] = _time.call(time);
+            time.Dispose();
+        }
+
+        if (_classes is not null)
+            parts.Add(_classes.call(labels!));
+        if (_vector is not null)
+            parts.Add(_vector.call(vector!));
+        return parts;
+    }
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // Done by name in the constructor.
+    }
+
+    private static long Layers(long inputs, long width) => (inputs * width) + (width * width) + (2 * width);
+
+    /// <summary>The level that diffusers' names have between an embedder and its table.</summary>
+    private sealed class ClassTable : nn.Module<Tensor, Tensor>
+    {
+        private readonly LabelEmbedding _table;
+
+        public ClassTable(int labels, int width)
+            : base(nameof(ClassTable))
+            => register_module("embedding_table", _table = new LabelEmbedding(labels, width));
+
+        public Tensor Weight => _table.get_parameter("weight")!;
+
+        public override Tensor forward(Tensor input) => _table.call(input);
+
+        protected override void RegisterComponents()
+        {
+            // Done by name in the constructor.
+        }
+    }
+}

@@ -1,0 +1,141 @@
+using Diffusion.Core.Models;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core;
+
+/// <summary>
+/// The averaged weights of a network. Within <see cref="BeginInference"/> they are in the module and the module is in evaluation mode; after
+/// it, both are as before. Buffers are not averaged.
+/// </summary>
+/// <remarks>One module holds one set of weights: no step can be taken within the scope, and no scope begun within a step.</remarks>
+internal sealed class AveragedWeights(nn.Module module, UpdateEngine engine, Func<IDisposable?> beginInference) : IDisposable
+{
+    private readonly Lock _lock = new();
+    private Tensor? _trainedWeights;
+    private EvaluationMode? _evaluation;
+    private int _scopes;
+    private bool _stepping;
+    private bool _disposed;
+
+    /// <summary>Where the weights are.</summary>
+    public Device Device => engine.Parameters.Device;
+
+    /// <summary>What a function of the network answers with the averaged weights, without gradients.</summary>
+    public T Use<T>(Func<T> answer)
+    {
+        using var averaged = BeginInference();
+        using var gradientsOff = no_grad();
+        return answer();
+    }
+
+    /// <summary>Puts the averaged weights in the module, and the module in evaluation mode, until the result is disposed.</summary>
+    /// <exception cref="InvalidOperationException">A training step is running, or the module's parameters were replaced.</exception>
+    public IDisposable BeginInference()
+    {
+        lock (_lock)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, typeof(Trainer));
+            if (_stepping)
+                throw new InvalidOperationException(
+                    "The averaged weights cannot be used while a training step runs. "
+                    + "Progress<T> reports on other threads; sample between steps.");
+            if (_scopes == 0)
+                SwapIn();
+            _scopes++;
+            try
+            {
+                return new Scope(this, beginInference());
+            }
+            catch
+            {
+                End();
+                throw;
+            }
+        }
+    }
+
+    /// <summary>Claims the weights for training, or for reading or writing them, until the result is disposed.</summary>
+    /// <exception cref="InvalidOperationException">The averaged weights are in the module, or the weights are claimed already.</exception>
+    public IDisposable Claim(string purpose)
+    {
+        lock (_lock)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, typeof(Trainer));
+            if (_scopes > 0)
+                throw new InvalidOperationException(
+                    $"The trainer cannot {purpose} while its averaged weights are in use; dispose the scope of Ema.BeginInference first.");
+            if (_stepping)
+                throw new InvalidOperationException($"The trainer cannot {purpose} within a training step or a save.");
+            engine.Parameters.EnsureAttached();
+            _stepping = true;
+            return new Claimed(this);
+        }
+    }
+
+    /// <summary>Puts the trained weights back, whatever scopes are open.</summary>
+    public void Dispose()
+    {
+        lock (_lock)
+        {
+            if (_disposed)
+                return;
+            SwapOut();
+            _disposed = true;
+        }
+    }
+
+    private void SwapIn()
+    {
+        engine.Parameters.EnsureAttached();
+        using var gradientsOff = no_grad();
+        _trainedWeights = engine.Parameters.Values.clone().DetachFromDisposeScope();
+        engine.Parameters.Values.copy_(engine.Average);
+        _evaluation = new EvaluationMode(module);
+    }
+
+    private void SwapOut()
+    {
+        if (_trainedWeights is null)
+            return;
+        using var gradientsOff = no_grad();
+        engine.Parameters.Values.copy_(_trainedWeights);
+        _trainedWeights.Dispose();
+        _trainedWeights = null;
+        _evaluation?.Dispose();
+        _evaluation = null;
+    }
+
+    private void End()
+    {
+        lock (_lock)
+        {
+            if (!_disposed && --_scopes == 0)
+                SwapOut();
+        }
+    }
+
+    private void Release()
+    {
+        lock (_lock)
+            _stepping = false;
+    }
+
+    private sealed class Scope(AveragedWeights owner, IDisposable? inner) : IDisposable
+    {
+        private AveragedWeights? _owner = owner;
+
+        public void Dispose()
+        {
+            if (_owner is null)
+                return;
+            inner?.Dispose();
+            _owner.End();
+            _owner = null;
+        }
+    }
+
+    private sealed class Claimed(AveragedWeights owner) : IDisposable
+    {
+        public void Dispose() => owner.Release();
+    }
+}
