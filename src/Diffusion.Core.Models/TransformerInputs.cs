@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>What every transformer does with what it is given, before its first layer, and how it calls a block.</summary>
+/// <summary>What every transformer does with what it is given, before its first layer.</summary>
 internal static class TransformerInputs
 {
     /// <summary>Requires data, times and conditions that fit.</summary>
@@ -23,9 +23,4 @@ internal static class TransformerInputs
     /// <summary>The labels that the network hears of; the caller's.</summary>
     public static Tensor? Labels(TransformerOptions options, LabelDropout? dropout, Condition? condition)
         => options.Classes is null ? null : dropout is null ? condition!.Labels!.alias() : dropout.call(condition!.Labels!);
-
-    /// <summary>Calls a block, through a checkpoint where that is wanted; the result is the caller's.</summary>
-    public static Tensor Call(TransformerOptions options, TransformerBlock block, Tensor tokens, Tensor? embedding = null)
-        => ActivationCheckpoint.RunIf(
-            options.CheckpointActivations && block.training, inputs => block.call(inputs[0]!, inputs[1], null), tokens, embedding);
 }

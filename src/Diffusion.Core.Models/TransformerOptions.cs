@@ -38,8 +38,8 @@ public abstract record TransformerOptions
     public int? VectorWidth { get; init; }
 
     /// <summary>
-    /// True to keep only the inputs of each block for the gradient in training mode, and compute the rest again (Chen et al. 2016): less
-    /// memory for a second forward pass. False by default; the results are the same.
+    /// True to keep, in training, only what goes into each block and to compute the block again on the way back
+    /// (<see cref="ActivationCheckpoint"/>): less memory for about a third more time. Off by default.
     /// </summary>
     public bool CheckpointActivations { get; init; }
 
