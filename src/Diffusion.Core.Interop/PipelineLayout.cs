@@ -25,11 +25,20 @@ public sealed record PipelineLayout(string ClassName)
     /// <summary>The scale of classifier-free guidance. 1, the default, is none.</summary>
     public double GuidanceScale { get; init; } = 1.0;
 
+    /// <summary>The class of scheduler that the pipeline makes of whatever scheduler it has; null, the default, for the scheduler as it is.</summary>
+    public string? SchedulerClass { get; init; }
+
+    /// <summary>The networks that sampling needs.</summary>
+    internal IEnumerable<string> Networks => new[] { Denoiser, Autoencoder, TextEncoder }.OfType<string>();
+
+    /// <summary>Every component that sampling needs.</summary>
+    internal IEnumerable<string> Names => Tokenizer is null ? Networks : Networks.Append(Tokenizer);
+
     /// <summary>The pipelines of diffusers that this library knows, with the defaults that they have there.</summary>
     internal static IReadOnlyList<PipelineLayout> All { get; } =
     [
         new("DDPMPipeline") { Steps = 1000 },
-        new("DDIMPipeline"),
+        new("DDIMPipeline") { SchedulerClass = "DDIMScheduler" },
         new("LDMPipeline") { Autoencoder = "vqvae" },
         new("DiTPipeline") { Denoiser = "transformer", Autoencoder = "vae", GuidanceScale = 4.0 },
         new("StableDiffusionPipeline")

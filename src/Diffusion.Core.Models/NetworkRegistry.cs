@@ -13,9 +13,26 @@ public sealed class NetworkRegistry
     /// <summary>The networks of this library.</summary>
     public static NetworkRegistry Default { get; } = new(
     [
-        NetworkType.Of<UNet, UNetOptions>(nameof(UNet), options => new UNet(options), network => network.Options, NetworkJson.Shared.UNetOptions),
-        NetworkType.Of<MlpDenoiser, MlpDenoiserOptions>(
-            nameof(MlpDenoiser), options => new MlpDenoiser(options), network => network.Options, NetworkJson.Shared.MlpDenoiserOptions),
+        NetworkType.Of(nameof(UNet), options => new UNet(options), (UNet network) => network.Options, new UNetOptions(), NetworkJson.Shared.UNetOptions),
+        NetworkType.Of(nameof(DiT), options => new DiT(options), (DiT network) => network.Options, new DiTOptions(), NetworkJson.Shared.DiTOptions),
+        NetworkType.Of(nameof(UViT), options => new UViT(options), (UViT network) => network.Options, new UViTOptions(), NetworkJson.Shared.UViTOptions),
+        NetworkType.Of(
+            nameof(ViTDenoiser), options => new ViTDenoiser(options), (ViTDenoiser network) => network.Options, new ViTDenoiserOptions(), NetworkJson.Shared.ViTDenoiserOptions),
+        NetworkType.Of(
+            nameof(SwinDenoiser), options => new SwinDenoiser(options), (SwinDenoiser network) => network.Options, new SwinDenoiserOptions(), NetworkJson.Shared.SwinDenoiserOptions),
+        NetworkType.Of(
+            nameof(MlpDenoiser), options => new MlpDenoiser(options), (MlpDenoiser network) => network.Options, new MlpDenoiserOptions(), NetworkJson.Shared.MlpDenoiserOptions),
+        NetworkType.Of(
+            nameof(AutoencoderKL), options => new AutoencoderKL(options), (AutoencoderKL network) => network.Options, new AutoencoderKLOptions(), NetworkJson.Shared.AutoencoderKLOptions),
+        NetworkType.Of(nameof(VQModel), options => new VQModel(options), (VQModel network) => network.Options, new VQModelOptions(), NetworkJson.Shared.VQModelOptions),
+        NetworkType.Of(
+            nameof(Vae), options => new Vae(options), (Vae network) => network.Options, new VaeOptions { Body = new ConvolutionalBody() }, NetworkJson.Shared.VaeOptions),
+        NetworkType.Of(
+            nameof(Autoencoder),
+            description => new Autoencoder(description.Body),
+            (Autoencoder network) => network.Body is { } body ? new AutoencoderDescription { Body = body } : null,
+            new AutoencoderDescription { Body = new ConvolutionalBody() },
+            NetworkJson.Shared.AutoencoderDescription),
     ]);
 
     /// <summary>The names, in ordinal order.</summary>

@@ -11,46 +11,46 @@ public static class NetworkType
     /// <summary>A class of networks.</summary>
     /// <param name="name">The name in files.</param>
     /// <param name="create">A new network of some options.</param>
-    /// <param name="optionsOf">The options of a network.</param>
+    /// <param name="optionsOf">The options of a network; null for one that was not made of options.</param>
+    /// <param name="defaults">What options have that a file does not name.</param>
     /// <param name="json">How the options are written, from a <c>JsonSerializerContext</c> of your own.</param>
     public static INetworkType Of<TNetwork, TOptions>(
-        string name, Func<TOptions, TNetwork> create, Func<TNetwork, TOptions> optionsOf, JsonTypeInfo<TOptions> json)
+        string name, Func<TOptions, TNetwork> create, Func<TNetwork, TOptions?> optionsOf, TOptions defaults, JsonTypeInfo<TOptions> json)
         where TNetwork : nn.Module
-        where TOptions : class, new()
+        where TOptions : class
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(name);
         ArgumentNullException.ThrowIfNull(create);
         ArgumentNullException.ThrowIfNull(optionsOf);
+        ArgumentNullException.ThrowIfNull(defaults);
         ArgumentNullException.ThrowIfNull(json);
-        return new ByOptions<TNetwork, TOptions>(name, create, optionsOf, json);
+        return new ByOptions<TNetwork, TOptions>(name, create, optionsOf, defaults, json);
     }
 
     private sealed class ByOptions<TNetwork, TOptions>(
-        string name, Func<TOptions, TNetwork> create, Func<TNetwork, TOptions> optionsOf, JsonTypeInfo<TOptions> json) : INetworkType
+        string name, Func<TOptions, TNetwork> create, Func<TNetwork, TOptions?> optionsOf, TOptions defaults, JsonTypeInfo<TOptions> json) : INetworkType
         where TNetwork : nn.Module
-        where TOptions : class, new()
+        where TOptions : class
     {
         public string Name => name;
 
         public JsonObject? Describe(nn.Module network)
-            => network is TNetwork typed ? JsonSerializer.SerializeToNode(optionsOf(typed), json)!.AsObject() : null;
+        {
+            if (network is not TNetwork typed)
+                return null;
+            var options = optionsOf(typed)
+                ?? throw new NotSupportedException($"This {name} was made of networks of one's own, which a file cannot name; save its weights instead.");
+            return JsonSerializer.SerializeToNode(options, json)!.AsObject();
+        }
 
         public nn.Module Create(JsonObject options)
         {
-            // What a file does not say, because it is older than the option, has the default.
-            var complete = JsonSerializer.SerializeToNode(new TOptions(), json)!.AsObject();
-            foreach (var (key, value) in options)
-            {
-                if (!complete.ContainsKey(key))
-                    throw new InvalidDataException($"{name} has no option '{key}'; it has: {string.Join(", ", complete.Select(pair => pair.Key))}.");
-                complete[key] = value?.DeepClone();
-            }
-
+            ArgumentNullException.ThrowIfNull(options);
             try
             {
-                return create(complete.Deserialize(json)!);
+                return create(OptionsJson.Complete(options, defaults, json));
             }
-            catch (JsonException e)
+            catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException)
             {
                 throw new InvalidDataException($"The options of {name} cannot be read: {e.Message}", e);
             }

@@ -20,6 +20,48 @@ public sealed partial class ModelFileTests
         GroupNormGroups = 4,
     };
 
+    private static readonly Dictionary<string, Func<nn.Module>> _networks = new(StringComparer.Ordinal)
+    {
+        ["UNet"] = () => new UNet(Small),
+        ["UNet of blocks"] = () => new UNet(new UNetOptions
+        {
+            Channels = 4,
+            Levels =
+            [
+                new UNetLevel { Width = 8, Layers = 1, Down = new UNetBlockOptions { Resampling = UNetResampling.Convolution(0), OutputScale = 2 } },
+                new UNetLevel
+                {
+                    Width = 16,
+                    Layers = 1,
+                    Down = new UNetBlockOptions { Attention = new SpatialTransformerOptions { ContextWidth = 6, Heads = 2, LinearProjection = true } },
+                    Up = new UNetBlockOptions { Attention = new SelfAttentionOptions { HeadWidth = 4, Norm = false }, Resampling = UNetResampling.Residual },
+                },
+            ],
+            Middle = UNetMiddle.None,
+            GroupNormGroups = 4,
+            Activation = Activation.Gelu,
+            TimeEncoding = TimeEncoding.Sinusoidal(false, 1),
+            ClassEmbedding = ConditionEmbedding.ProjectedVector(5),
+            AddedEmbedding = ConditionEmbedding.TextAndNumbers(4, 2, 6, false, 0.5),
+        }),
+        ["UNet of noise levels"] = () => new UNet(Small with { Classes = null, TimeEncoding = TimeEncoding.Fourier(2), ClassEmbedding = ConditionEmbedding.Classes(3) }),
+        ["MlpDenoiser"] = () => new MlpDenoiser(new MlpDenoiserOptions { Width = 8, Classes = 2 }),
+        ["DiT"] = () => new DiT(new DiTOptions { ImageSize = 8, Width = 8, Depth = 1, Heads = 2, Classes = 3, Activation = Activation.SwiGlu, LabelDropout = 0.2 }),
+        ["UViT"] = () => new UViT(new UViTOptions { ImageSize = 8, Width = 8, Depth = 3, Heads = 2 }),
+        ["ViTDenoiser"] = () => new ViTDenoiser(new ViTDenoiserOptions { ImageSize = 8, Width = 8, Depth = 1, Heads = 2 }),
+        ["SwinDenoiser"] = () => new SwinDenoiser(new SwinDenoiserOptions { Width = 8, Depths = [1, 2], Heads = [1, 2] }),
+        ["AutoencoderKL"] = () => new AutoencoderKL(new AutoencoderKLOptions
+        {
+            Body = new ConvolutionalBody { Widths = [8, 8], Groups = 4, EncoderAttentionLevels = [1] },
+            LatentsMean = [0, 1, 2, 3],
+            LatentsStd = [1, 1, 2, 2],
+        }),
+        ["VQModel"] = () => new VQModel(new VQModelOptions { Body = new ConvolutionalBody { Widths = [8], Groups = 4, LatentChannels = 3 }, Codes = 7, CodeWidth = 2 }),
+        ["Vae"] = () => new Vae(new VaeOptions { Body = new MlpBody { SampleShape = [1, 4, 4], Hidden = [6, 5], LatentFeatures = 2 }, TwoEncoders = true }),
+        ["Vae of convolutions"] = () => new Vae(new VaeOptions { Body = new ConvolutionalBody { Widths = [8], Groups = 4, Activation = Activation.Relu } }),
+        ["Autoencoder"] = () => new Autoencoder(new MlpBody { SampleShape = [3], Activation = Activation.GeluTanh }),
+    };
+
     [Fact]
     public void A_network_comes_back_from_its_file_alone()
     {
@@ -37,6 +79,44 @@ public sealed partial class ModelFileTests
         file.Metadata["note"].Should().Be("ü");
         file.Metadata["format"].Should().Be("pt");
         JsonNode.Parse(file.Metadata[ModelFile.MetadataKey])!["options"]!["norm_epsilon"]!.GetValue<double>().Should().Be(1e-6);
+    }
+
+    /// <summary>A small network of every class, with options that are not the defaults.</summary>
+    public static TheoryData<string> Networks => [.. _networks.Keys.Order(StringComparer.Ordinal)];
+
+    [Theory]
+    [MemberData(nameof(Networks))]
+    public void Every_network_comes_back_with_its_options(string name)
+    {
+        using var folder = new TemporaryFolder();
+        var (path, again) = (folder.File("one.safetensors"), folder.File("two.safetensors"));
+        using var network = _networks[name]();
+
+        ModelFile.Save(path, network);
+        using var loaded = ModelFile.Load(path);
+        ModelFile.Save(again, loaded);
+
+        loaded.Should().BeOfType(network.GetType());
+        ShouldHaveTheSameWeights(loaded, network);
+        File.ReadAllBytes(again).Should().Equal(File.ReadAllBytes(path), "the options are the same");
+    }
+
+    [Fact]
+    public void Every_class_of_the_registry_is_among_those_tested()
+        => _networks.Keys.Select(name => name.Split(' ')[0]).Distinct().Should().BeEquivalentTo(NetworkRegistry.Default.Names);
+
+    [Fact]
+    [Trait(Category.Name, Category.Fault)]
+    public void What_a_file_cannot_name_is_refused()
+    {
+        using var folder = new TemporaryFolder();
+        var path = folder.File("never.safetensors");
+        using var unet = new UNet(Small with { Activation = Activation.Of(x => x.sin()) });
+        using var autoencoder = new Autoencoder(nn.Linear(4, 2), nn.Linear(2, 4));
+
+        FluentActions.Invoking(() => ModelFile.Save(path, unet)).Should().Throw<NotSupportedException>().WithMessage("*IActivation*silu*");
+        FluentActions.Invoking(() => ModelFile.Save(path, autoencoder)).Should().Throw<NotSupportedException>().WithMessage("*Autoencoder*of one's own*");
+        Directory.GetFileSystemEntries(folder.Path).Should().BeEmpty();
     }
 
     [Fact]
@@ -59,8 +139,13 @@ public sealed partial class ModelFileTests
         var type = NetworkRegistry.Default.Find(nameof(MlpDenoiser));
 
         using var network = (MlpDenoiser)type.Create(new JsonObject { ["width"] = 32 });
+        using var vq = (VQModel)NetworkRegistry.Default.Find(nameof(VQModel)).Create(new JsonObject
+        {
+            ["body"] = new JsonObject { ["widths"] = new JsonArray(8), ["groups"] = 4 },
+        });
 
         network.Options.Should().Be(new MlpDenoiserOptions { Width = 32 });
+        vq.Options.Body.LatentChannels.Should().Be(3, "options within options have their defaults too");
     }
 
     [Fact]
@@ -70,7 +155,7 @@ public sealed partial class ModelFileTests
         var path = folder.File("mine.safetensors");
         using var mine = new Scaled(new ScaledOptions { Factor = 3 });
         var registry = NetworkRegistry.Default.With(
-            NetworkType.Of<Scaled, ScaledOptions>("Scaled", options => new Scaled(options), network => network.Options, ScaledJson.Default.ScaledOptions));
+            NetworkType.Of<Scaled, ScaledOptions>("Scaled", options => new Scaled(options), network => network.Options, new ScaledOptions(), ScaledJson.Default.ScaledOptions));
 
         FluentActions.Invoking(() => ModelFile.Save(path, mine)).Should().Throw<NotSupportedException>().WithMessage("*Scaled*UNet*");
         ModelFile.Save(path, mine, registry);
