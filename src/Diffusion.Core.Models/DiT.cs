@@ -83,7 +83,8 @@ public sealed class DiT : DenoisingNetwork
         {
             var told = shared ?? Embed(block.Embedding!);
             first ??= told;
-            tokens = block.call(tokens, told, null);
+            tokens = ActivationCheckpoint.RunIf(
+                training && Options.CheckpointActivations, (x, embedding) => block.call(x, embedding, null), tokens, told);
         }
 
         return PatchEmbedding.Join(_output.call(tokens, first!), rows, columns, Options.PatchSize).MoveToOuterDisposeScope();

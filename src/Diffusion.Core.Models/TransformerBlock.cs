@@ -44,12 +44,14 @@ public sealed class TransformerBlock : nn.Module<Tensor, Tensor?, Tensor?, Tenso
         ArgumentNullException.ThrowIfNull(options);
         TransformerOptions.ValidateHeads(options.Width, options.HeadWidth is null ? options.Heads : 1, nameof(options.Heads));
         Guard.Positive(options.NormEpsilon);
+        if (options.OnlyCrossAttention && options.ContextWidth is null)
+            throw new ArgumentException("Cross-attention alone needs the width of the context, got none.", nameof(options));
         (_options, Embedding) = (options, embedding);
         if (options.EmbeddingWidth is { } embeddingWidth)
             register_module("norm1", _modulation = new AdaLayerNorm(options.Width, Guard.Positive(embeddingWidth), Vectors, embedding));
         else
             register_module("norm1", _norm1 = Norm());
-        register_module("attn1", _attention = Attention(null));
+        register_module("attn1", _attention = Attention(options.OnlyCrossAttention ? options.ContextWidth : null));
         if (options.ContextWidth is { } contextWidth)
         {
             register_module("norm2", _norm2 = Norm());
@@ -89,7 +91,9 @@ public sealed class TransformerBlock : nn.Module<Tensor, Tensor?, Tensor?, Tenso
     /// <returns>[B, N, width]; the caller's.</returns>
     /// <exception cref="ArgumentException">A shape does not fit, or something is missing or not expected.</exception>
     public Tensor forward(Tensor tokens, Tensor? embedding, Tensor? context, Tensor? contextMask)
-        => Run(tokens, embedding, context, contextMask, static (attention, normed) => attention.call(normed, null, null));
+        => _options.OnlyCrossAttention
+            ? Run(tokens, embedding, context, contextMask, (attention, normed) => attention.call(normed, context, contextMask))
+            : Run(tokens, embedding, context, contextMask, static (attention, normed) => attention.call(normed, null, null));
 
     /// <summary>The block with self-attention of another reach.</summary>
     /// <param name="tokens">[B, N, width].</param>

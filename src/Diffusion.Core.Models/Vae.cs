@@ -9,7 +9,7 @@ namespace Diffusion.Core.Models;
 /// <remarks>
 /// <para>Source: Kingma and Welling 2014. State: <c>encoder</c>, or <c>mean_encoder</c> and <c>log_variance_encoder</c>; <c>decoder</c>.</para>
 /// <para>With an <see cref="MlpBody"/> of 784 values, one hidden layer of 400 and a code of 20: 652,824 parameters; with two encoders,
-/// 974,824.</para>
+/// 966,824.</para>
 /// </remarks>
 public sealed class Vae : AutoencodingNetwork
 {
