@@ -7,7 +7,7 @@ namespace Diffusion.Core.Interop;
 internal static class ConfigJson
 {
     /// <summary>The version of diffusers whose configurations these are.</summary>
-    public const string Version = "0.31.0";
+    public const string Version = "0.40.0.dev0";
 
     private static readonly (string Name, IActivation Activation)[] _activations =
     [

@@ -97,7 +97,7 @@ public class DiffusersPipelineTests
         File.ReadAllText(folder.File("model_index.json")).Should().Be("""
             {
               "_class_name": "DiTPipeline",
-              "_diffusers_version": "0.31.0",
+              "_diffusers_version": "0.40.0.dev0",
               "scheduler": [
                 "diffusers",
                 "DDIMScheduler"
