@@ -6,9 +6,13 @@ namespace Diffusion.Core.Interop;
 /// <summary>The indices of networks distilled at few times: N of the <c>original_inference_steps</c> they were distilled at.</summary>
 internal static class DistilledGrid
 {
-    public static TimeGrid Of(SchedulerConfig config, SchedulerCall call, NoiseLevel finalLevel)
+    /// <param name="config">The configuration.</param>
+    /// <param name="call">N, or times of one's own.</param>
+    /// <param name="endsClean">Whether the last step leads to data without noise; otherwise to index 0.</param>
+    public static TimeGrid Of(SchedulerConfig config, SchedulerCall call, bool endsClean)
     {
         var schedule = TrainedSchedule.Of(config);
+        var finalLevel = endsClean ? NoiseLevel.Clean : schedule.LevelAt(0);
         var count = call.Count();
         if (call.Sigmas is not null)
             throw new NotSupportedException($"{config.ClassName} takes times, not sigmas.");

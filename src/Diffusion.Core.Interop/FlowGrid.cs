@@ -9,6 +9,8 @@ namespace Diffusion.Core.Interop;
 /// </summary>
 internal static class FlowGrid
 {
+    public static SamplerOptions Options { get; } = new() { Prediction = Prediction.FlowVelocity, Threshold = null, InitialScale = 1.0 };
+
     public static TimeGrid Of(SchedulerConfig config, SchedulerCall call)
     {
         // Times beside sigmas are not used by diffusers either.
@@ -43,8 +45,6 @@ internal static class FlowGrid
         var stretch = (1.0 - shares[^1]) / (1.0 - terminal);
         return Array.ConvertAll(shares, share => 1.0 - ((1.0 - share) / stretch));
     }
-
-    public static SamplerOptions Options { get; } = new() { Prediction = Prediction.FlowVelocity, Threshold = null, InitialScale = 1.0 };
 
     /// <summary>The shift by mu.</summary>
     public static FlowShift Dynamic(SchedulerConfig config, SchedulerCall call)

@@ -1,5 +1,4 @@
 using Diffusion.Core.Samplers;
-using Diffusion.Core.Schedules;
 
 namespace Diffusion.Core.Interop;
 
@@ -13,7 +12,7 @@ internal sealed class LcmMapping : ISchedulerMapping
 
     public DiffusersSampler Create(SchedulerConfig config, SchedulerCall call)
         => new(new DiffusionSampler(
-            DistilledGrid.Of(config, call, NoiseLevel.Clean),
+            DistilledGrid.Of(config, call, endsClean: true),
             ConsistencySolver.Latent(config.Number("timestep_scaling", 10.0), DataDeviation),
             MappedOptions.Of(config, clips: false)));
 }

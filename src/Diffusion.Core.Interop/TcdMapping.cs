@@ -12,7 +12,7 @@ internal sealed class TcdMapping : ISchedulerMapping
 
     public DiffusersSampler Create(SchedulerConfig config, SchedulerCall call)
         => new(new DiffusionSampler(
-            DistilledGrid.Of(config, call, TrainedSchedule.Of(config).LevelAt(0)),
+            DistilledGrid.Of(config, call, endsClean: false),
             new TcdSolver(call.Eta ?? Gamma),
             MappedOptions.Of(config) with { Threshold = null }));
 }

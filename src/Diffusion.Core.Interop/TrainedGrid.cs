@@ -18,6 +18,9 @@ internal sealed class TrainedGrid
 
     private static readonly string[] _respacings = ["use_karras_sigmas", "use_exponential_sigmas", "use_lu_lambdas", "use_beta_sigmas"];
 
+    // The schedulers that cut the times of a cosine schedule; the others of the family round these, too.
+    private static readonly string[] _cosineCutters = ["DPMSolverMultistepScheduler", "DPMSolverMultistepInverseScheduler"];
+
     private readonly SchedulerConfig _config;
     private readonly double[] _table;
 
@@ -39,6 +42,24 @@ internal sealed class TrainedGrid
 
     /// <summary>sigma / alpha of the last index.</summary>
     public double GreatestRatio => _table[^1];
+
+    /// <summary>The last index that does not lie below <c>lambda_min_clipped</c>.</summary>
+    public int NoisiestIndex
+    {
+        get
+        {
+            var least = _config.Number("lambda_min_clipped", double.NegativeInfinity);
+            return Schedule.Steps - 1 - _table.Count(ratio => -Math.Log(ratio) < least);
+        }
+    }
+
+    /// <summary>Whether levels are chosen in place of times.</summary>
+    public bool Respaces => _respacings.Any(name => _config.Flag(name, false));
+
+    /// <summary>Whether the times of whole grids by level are rounded; otherwise they are cut.</summary>
+    private bool RoundsTimes
+        => (_config.Flag("use_karras_sigmas", false) || _config.Flag("use_lu_lambdas", false))
+            && !(_config.Text("beta_schedule", "linear") == "squaredcos_cap_v2" && _cosineCutters.Contains(_config.ClassName));
 
     /// <summary>
     /// As Euler, Heun, DPM2 and LMS do it: N times that need not be whole, and sigma / alpha interpolated linearly between indices. The last
@@ -81,9 +102,7 @@ internal sealed class TrainedGrid
         {
             ratios = other;
             times = Array.ConvertAll(ratios, TimeOf);
-            var rounds = (_config.Flag("use_karras_sigmas", false) || _config.Flag("use_lu_lambdas", false))
-                && (_config.Text("beta_schedule", "linear") != "squaredcos_cap_v2" || !_config.ClassName.StartsWith("DPMSolverMultistep", StringComparison.Ordinal));
-            times = Array.ConvertAll(times, time => rounds ? Math.Round(time) : Cut(time));
+            times = Array.ConvertAll<double, double>(times, RoundsTimes ? Math.Round : Cut);
         }
 
         // Where the least level is the last one again, rounding must not make it the noisier of the two.
@@ -133,19 +152,6 @@ internal sealed class TrainedGrid
 
         double Rounded(double time) => round ? Math.Round(time) : time;
     }
-
-    /// <summary>The last index that does not lie below <c>lambda_min_clipped</c>.</summary>
-    public int NoisiestIndex
-    {
-        get
-        {
-            var least = _config.Number("lambda_min_clipped", double.NegativeInfinity);
-            return Schedule.Steps - 1 - _table.Count(ratio => -Math.Log(ratio) < least);
-        }
-    }
-
-    /// <summary>Whether levels are chosen in place of times.</summary>
-    public bool Respaces => _respacings.Any(name => _config.Flag(name, false));
 
     /// <summary>The levels of the grid that the configuration asks for in place of one by time, or null.</summary>
     private double[]? Respaced(double min, double max, int count)

@@ -13,7 +13,7 @@ internal static class Denoising
     /// <param name="prediction">What the network predicts.</param>
     /// <param name="learnsVariance">Whether the network answers with twice the channels of x_0.</param>
     /// <param name="x0">[B, ...] data.</param>
-    /// <param name="t">[B] times of the schedule.</param>
+    /// <param name="t">[B] times of the schedule; the network is told of them on the device of <paramref name="x0"/>.</param>
     /// <param name="noise">The shape of <paramref name="x0"/>.</param>
     /// <param name="condition">Of the same batch size, or null.</param>
     public static (Tensor Xt, Tensor Output) Predict(
@@ -30,7 +30,8 @@ internal static class Denoising
         ArgumentNullException.ThrowIfNull(process);
         var xt = process.Sample(x0, t, noise);
         using var input = process.NetworkInput(prediction, xt, t);
-        using var time = process.NetworkTimes(t);
+        using var told = process.NetworkTimes(t);
+        using var time = told.to(x0.device, non_blocking: true);
         var output = denoiser.Predict(input, time, condition);
         var expected = x0.shape;
         if (learnsVariance)

@@ -15,6 +15,12 @@ public class Condition : IDisposable
     /// <summary>[B, D] a vector for each sample, such as a pooled text embedding, or null.</summary>
     public Tensor? Vector { get; init; }
 
+    /// <summary>
+    /// [B, D] a vector that joins the encoding of time, such as an embedding of the guidance scale of a distilled network (Meng et al.
+    /// 2023), or null.
+    /// </summary>
+    public Tensor? TimeVector { get; init; }
+
     /// <summary>[B, L, D] tokens for cross-attention, such as the states of a text encoder, or null.</summary>
     public Tensor? Sequence { get; init; }
 
@@ -34,6 +40,30 @@ public class Condition : IDisposable
     /// <summary>Samples [start, start + count) of the batch, as a new object that owns its tensors.</summary>
     public virtual Condition Slice(long start, long count) => Map(tensor => tensor.narrow(0, start, count).clone());
 
+    /// <summary>
+    /// This condition with that of another in the samples of a mask, as a new object that owns its tensors. What either lacks stays as it
+    /// is here. Where only one has a <see cref="SequenceMask"/>, all tokens of the other may be attended to.
+    /// </summary>
+    /// <param name="mask">[B] bool: true for the samples that take the other condition.</param>
+    /// <param name="other">A batch of B, or of one for all of them, on the same device.</param>
+    /// <exception cref="ArgumentException">A shape, type or device differs.</exception>
+    public virtual Condition Replace(Tensor mask, Condition other)
+    {
+        ArgumentNullException.ThrowIfNull(mask);
+        ArgumentNullException.ThrowIfNull(other);
+        Guard.Shape(mask, [-1]);
+        if (mask.dtype != ScalarType.Bool)
+            throw new ArgumentException($"The mask must be Bool, got {mask.dtype}.", nameof(mask));
+        return new()
+        {
+            Labels = Replaced(mask, Labels, other.Labels, nameof(Labels)),
+            Vector = Replaced(mask, Vector, other.Vector, nameof(Vector)),
+            Sequence = Replaced(mask, Sequence, other.Sequence, nameof(Sequence)),
+            SequenceMask = ReplacedSequenceMask(mask, other),
+            Image = Replaced(mask, Image, other.Image, nameof(Image)),
+        };
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {
@@ -46,7 +76,7 @@ public class Condition : IDisposable
     {
         if (!disposing)
             return;
-        foreach (var tensor in (ReadOnlySpan<Tensor?>)[Labels, Vector, Sequence, SequenceMask, Image])
+        foreach (var tensor in (ReadOnlySpan<Tensor?>)[Labels, Vector, TimeVector, Sequence, SequenceMask, Image])
             tensor?.Dispose();
     }
 
@@ -57,9 +87,36 @@ public class Condition : IDisposable
         {
             Labels = Changed(Labels),
             Vector = Changed(Vector),
+            TimeVector = Changed(TimeVector),
             Sequence = Changed(Sequence),
             SequenceMask = Changed(SequenceMask),
             Image = Changed(Image),
         };
+    }
+
+    private static Tensor? Replaced(Tensor mask, Tensor? mine, Tensor? other, string name)
+    {
+        if (mine is null || other is null)
+            return mine?.clone();
+        var shape = mine.shape;
+        if (other.dim() != mine.dim() || other.shape[0] is var batch && batch != 1 && batch != shape[0])
+            throw new ArgumentException(
+                $"The other {name} must have shape {Guard.Format([1, .. shape[1..]])} or {Guard.Format(shape)}, got {Guard.Format(other.shape)}.",
+                nameof(other));
+        Guard.Shape(other, [batch, .. shape[1..]], name);
+        Guard.Shape(mask, [shape[0]]);
+        Guard.SameType(mine, other, name, nameof(other));
+        using var samples = mask.view([-1, .. Enumerable.Repeat(1L, shape.Length - 1)]);
+        return where(samples, other, mine);
+    }
+
+    private Tensor? ReplacedSequenceMask(Tensor mask, Condition other)
+    {
+        if (Sequence is null || other.Sequence is null || (SequenceMask is null && other.SequenceMask is null))
+            return SequenceMask?.clone();
+        using var scope = NewDisposeScope();
+        var mine = SequenceMask ?? ones(Sequence.shape[..2], dtype: ScalarType.Bool, device: Sequence.device);
+        var theirs = other.SequenceMask ?? ones(other.Sequence.shape[..2], dtype: ScalarType.Bool, device: Sequence.device);
+        return Replaced(mask, mine, theirs, nameof(SequenceMask))!.MoveToOuterDisposeScope();
     }
 }

@@ -43,6 +43,17 @@ internal static class DenoiserGuard
         }
     }
 
+    /// <summary>Requires one vector for each sample.</summary>
+    public static void Vector([NotNull] Tensor? vector, int width, long batch, Tensor weight)
+    {
+        if (vector is null)
+            throw new ArgumentException($"This network needs a vector of {width} numbers for each sample, got none.", nameof(vector));
+        Guard.Shape(vector, [batch, width]);
+        if (vector.dtype != weight.dtype)
+            throw new ArgumentException($"The vector must have the type of the weights, {weight.dtype}, got {vector.dtype}.", nameof(vector));
+        SameDevice(vector, weight, nameof(vector));
+    }
+
     private static void SameDevice(Tensor tensor, Tensor weight, string name)
     {
         if (tensor.device_type != weight.device_type || tensor.device_index != weight.device_index)

@@ -1,67 +1,40 @@
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
 /// <summary>One level of a U-Net on the way down. State: <c>resnets</c>, <c>attentions</c>, <c>downsamplers</c>.</summary>
-internal sealed class DownBlock : nn.Module
+public sealed class DownBlock : UNetBlock
 {
-    private readonly ModuleList<ResidualBlock> _residuals = new();
-    private readonly ModuleList<SelfAttention2d> _attentions = new();
-    private readonly Downsample? _downsample;
-    private readonly ResidualBlock? _residualDownsample;
+    private readonly List<IUNetLayer> _residuals = [];
+    private readonly List<IUNetLayer> _attentions = [];
+    private readonly IUNetLayer? _downsample;
 
     /// <summary>A level; all but the last halve the resolution at their end.</summary>
-    public DownBlock(UNetParts parts, int level)
+    public DownBlock(UNetBlockOptions options, UNetPlace place)
         : base(nameof(DownBlock))
     {
-        var width = parts.Widths[level];
-        for (var layer = 0; layer < parts.Options.LayersPerBlock; layer++)
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(place);
+        for (var layer = 0; layer < place.Layers; layer++)
         {
-            _residuals.Add(parts.Residual(layer == 0 ? parts.Widths[Math.Max(level - 1, 0)] : width, width));
-            if (parts.Attends(level))
-                _attentions.Add(parts.Attention(width));
+            _residuals.Add(new ResidualBlock(place.Residual(layer == 0 ? place.Inputs : place.Width, place.Width)));
+            if (options.Attention is not null)
+                _attentions.Add(options.Attention.Build(place));
         }
 
-        register_module("resnets", _residuals);
-        if (_attentions.Count > 0)
-            register_module("attentions", _attentions);
-        if (level == parts.LastLevel)
-            return;
-        if (parts.Options.ResidualResampling)
-            register_module("downsamplers", new ModuleList<ResidualBlock>(_residualDownsample = parts.Residual(width, width)));
-        else
-            register_module("downsamplers", new ModuleList<Downsample>(_downsample = new Downsample(width, parts.Options.DownsamplePadding)));
-    }
-
-    /// <summary>The image after this level.</summary>
-    /// <param name="x">[B, C, H, W]; belongs to <paramref name="skips"/>.</param>
-    /// <param name="embedding">[B, E].</param>
-    /// <param name="skips">Takes every image that the way up will read, the result among them.</param>
-    public Tensor Forward(Tensor x, Tensor embedding, Stack<Tensor> skips)
-    {
-        for (var layer = 0; layer < _residuals.Count; layer++)
-        {
-            x = _residuals[layer].call(x, embedding);
-            if (_attentions.Count > 0)
-            {
-                using var before = x;
-                x = _attentions[layer].call(before);
-            }
-
-            skips.Push(x);
-        }
-
-        if (_downsample is not null)
-            skips.Push(x = _downsample.call(x));
-        else if (_residualDownsample is not null)
-            skips.Push(x = _residualDownsample.forward(x, embedding, Resample.Halve));
-        return x;
+        Register("resnets", _residuals);
+        Register("attentions", _attentions);
+        if (place.Resamples)
+            Register("downsamplers", [_downsample = options.Resampling.Down(place)]);
     }
 
     /// <inheritdoc/>
-    protected override void RegisterComponents()
+    public override Tensor Forward(Tensor x, UNetContext context)
     {
-        // Done by name in the constructor.
+        for (var layer = 0; layer < _residuals.Count; layer++)
+            context.Skips.Push(x = Paired(context, x, _residuals[layer], _attentions.ElementAtOrDefault(layer)));
+        if (_downsample is not null)
+            context.Skips.Push(x = context.Call(_downsample, x));
+        return x;
     }
 }

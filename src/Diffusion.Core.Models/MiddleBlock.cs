@@ -1,46 +1,42 @@
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>The lowest resolution of a U-Net: residual block, self-attention, residual block. State: <c>resnets</c>, <c>attentions</c>.</summary>
-internal sealed class MiddleBlock : nn.Module
+/// <summary>The lowest resolution of a U-Net: residual block, attention, residual block. State: <c>resnets</c>, <c>attentions</c>.</summary>
+public sealed class MiddleBlock : UNetBlock
 {
-    private readonly ResidualBlock _first;
-    private readonly SelfAttention2d? _attention;
-    private readonly ResidualBlock _second;
+    private readonly List<IUNetLayer> _residuals = [];
+    private readonly List<IUNetLayer> _attentions = [];
 
-    /// <summary>The middle of a network.</summary>
-    public MiddleBlock(UNetParts parts)
+    /// <summary>The middle of a network. Scale and activation are those of the place.</summary>
+    public MiddleBlock(UNetBlockOptions options, UNetPlace place)
         : base(nameof(MiddleBlock))
     {
-        var width = parts.Widths[^1];
-        _first = parts.Residual(width, width);
-        _second = parts.Residual(width, width);
-        if (parts.Options.MiddleAttention)
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(place);
+        for (var layer = 0; layer <= options.MiddleLayers; layer++)
         {
-            _attention = parts.Attention(width, parts.Options.MiddleAttentionNorm);
-            register_module("attentions", new ModuleList<SelfAttention2d>(_attention));
+            _residuals.Add(new ResidualBlock(place.Residual(layer == 0 ? place.Inputs : place.Width, place.Width)));
+            if (options.Attention is not null && layer < options.MiddleLayers)
+                _attentions.Add(options.Attention.Build(place));
         }
 
-        register_module("resnets", new ModuleList<ResidualBlock>(_first, _second));
-    }
-
-    /// <summary>The image after the middle.</summary>
-    /// <param name="x">[B, C, H, W].</param>
-    /// <param name="embedding">[B, E].</param>
-    public Tensor Forward(Tensor x, Tensor embedding)
-    {
-        using var first = _first.call(x, embedding);
-        if (_attention is null)
-            return _second.call(first, embedding);
-        using var attended = _attention.call(first);
-        return _second.call(attended, embedding);
+        Register("attentions", _attentions);
+        Register("resnets", _residuals);
     }
 
     /// <inheritdoc/>
-    protected override void RegisterComponents()
+    public override Tensor Forward(Tensor x, UNetContext context)
     {
-        // Done by name in the constructor.
+        var hidden = x;
+        for (var layer = 0; layer < _residuals.Count; layer++)
+        {
+            var before = hidden;
+            hidden = Paired(context, before, _residuals[layer], _attentions.ElementAtOrDefault(layer));
+            if (layer > 0)
+                before.Dispose();
+        }
+
+        return hidden;
     }
 }

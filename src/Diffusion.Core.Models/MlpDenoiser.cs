@@ -4,13 +4,17 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>A small network for vectors, such as points in the plane: residual layers told of time and class.</summary>
-/// <remarks>State: <c>linear_in</c>, <c>time_embedding</c>, <c>class_embedding</c>, <c>layers</c>, <c>linear_out</c>.</remarks>
+/// <remarks>
+/// State: <c>linear_in</c>, <c>time_embedding</c>, <c>class_embedding</c>, <c>vector_embedding</c>, <c>layers</c>,
+/// <c>linear_out</c>.
+/// </remarks>
 public sealed class MlpDenoiser : DenoisingNetwork
 {
     private readonly Linear _linearIn;
     private readonly SinusoidalEmbedding _sinusoids;
     private readonly TimeEmbedding _timeEmbedding;
     private readonly LabelEmbedding? _labelEmbedding;
+    private readonly TimeEmbedding? _vectorEmbedding;
     private readonly ModuleList<MlpLayer> _layers = new();
     private readonly Linear _linearOut;
 
@@ -30,6 +34,8 @@ public sealed class MlpDenoiser : DenoisingNetwork
         register_module("time_embedding", _timeEmbedding);
         if (options.Classes is { } classes)
             register_module("class_embedding", _labelEmbedding = new LabelEmbedding(classes, options.Width));
+        if (options.VectorWidth is { } vector)
+            register_module("vector_embedding", _vectorEmbedding = new TimeEmbedding(vector, options.Width));
         for (var layer = 0; layer < options.Layers; layer++)
             _layers.Add(new MlpLayer(options.Width));
         _linearOut = nn.Linear(options.Width, options.Features);
@@ -43,7 +49,10 @@ public sealed class MlpDenoiser : DenoisingNetwork
     /// <summary>The raw output of the network.</summary>
     /// <param name="xt">[B, D] noisy vectors, of the type and on the device of the weights.</param>
     /// <param name="t">[B] int64 or floating point times, the unit of which is one step: 0..T-1 for a discrete schedule.</param>
-    /// <param name="condition">With labels, [B] int64 in 0..classes-1, where the network has classes.</param>
+    /// <param name="condition">
+    /// With labels, [B] int64 in 0..classes-1, where the network has classes, and a vector, [B, vector width], where it
+    /// takes one.
+    /// </param>
     /// <returns>[B, D]; the caller's.</returns>
     /// <exception cref="ArgumentException">A shape, type, device or label does not fit; the message names what was expected.</exception>
     public override Tensor forward(Tensor xt, Tensor t, Condition? condition)
@@ -53,10 +62,14 @@ public sealed class MlpDenoiser : DenoisingNetwork
         DenoiserGuard.Times(t, xt.shape[0]);
         if (Options.Classes is { } classes)
             DenoiserGuard.Labels(condition?.Labels, classes, xt.shape[0], _linearIn.weight);
+        if (Options.VectorWidth is { } width)
+            DenoiserGuard.Vector(condition?.Vector, width, xt.shape[0], _linearIn.weight);
         using var scope = NewDisposeScope();
         var embedding = _timeEmbedding.call(_sinusoids.call(t).to(xt.dtype, xt.device));
         if (_labelEmbedding is not null)
             embedding.add_(_labelEmbedding.call(condition!.Labels!));
+        if (_vectorEmbedding is not null)
+            embedding.add_(_vectorEmbedding.call(condition!.Vector!));
         var hidden = _linearIn.call(WithFourierFeatures(xt));
         foreach (var layer in _layers)
             hidden = layer.call(hidden, embedding);

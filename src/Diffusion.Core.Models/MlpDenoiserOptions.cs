@@ -22,6 +22,9 @@ public sealed record MlpDenoiserOptions
     /// <summary>The number of classes, or null, the default, for an unconditional network.</summary>
     public int? Classes { get; init; }
 
+    /// <summary>The width of <see cref="Condition.Vector"/>; null, the default, for a network that takes none.</summary>
+    public int? VectorWidth { get; init; }
+
     /// <summary>Refuses options that do not fit each other.</summary>
     /// <exception cref="ArgumentException">The first that does not.</exception>
     internal void Validate()
@@ -30,6 +33,7 @@ public sealed record MlpDenoiserOptions
         Guard.Positive(Layers);
         Guard.InRange(FourierFeatures, 0, 32);
         Guard.Positive(Classes ?? 1, nameof(Classes));
+        Guard.Positive(VectorWidth ?? 1, nameof(VectorWidth));
         if (Width < 2 || Width % 2 != 0)
             throw new ArgumentException($"{nameof(Width)} must be an even number from 2, got {Width}.", nameof(Width));
     }

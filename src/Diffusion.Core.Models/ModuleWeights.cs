@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>The weights of a module as a safetensors file.</summary>
+/// <summary>The weights of a module as safetensors.</summary>
 public static class ModuleWeights
 {
     /// <summary>The number of parameters of a module, counted in elements.</summary>
@@ -21,45 +21,21 @@ public static class ModuleWeights
     }
 
     /// <summary>
-    /// Reads weights into a module, in place: parameters keep their identity, device and type. Nothing changes unless the whole file fits.
+    /// Reads weights into a module, in place: parameters keep their identity, device and type. Nothing changes unless everything fits.
+    /// Needs memory for one tensor.
     /// </summary>
-    /// <exception cref="InvalidDataException">The file is damaged, or its names and shapes are not those of the module.</exception>
-    public static void Load(nn.Module module, string path)
+    /// <param name="module">The module.</param>
+    /// <param name="path">A safetensors file, the index of several, or a folder with one of these; see <see cref="SafetensorsSet.Open"/>.</param>
+    /// <param name="options">New names, conversions; null for the defaults.</param>
+    /// <returns>What was done beside copying.</returns>
+    /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    /// <exception cref="InvalidDataException">A file is damaged, or its names, shapes and types are not those of the module.</exception>
+    public static WeightReport Load(nn.Module module, string path, WeightOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(module);
-        using var file = SafetensorsFile.Open(path);
-        var state = module.state_dict();
-        Check(state, file);
-        var tensors = file.ReadAll();
-        try
-        {
-            using var guard = no_grad();
-            foreach (var (name, tensor) in tensors)
-                state[name].copy_(tensor);
-        }
-        finally
-        {
-            foreach (var tensor in tensors.Values)
-                tensor.Dispose();
-        }
+        using var set = SafetensorsSet.Open(path);
+        var match = new WeightMatch(module.state_dict(), set, options ?? new WeightOptions());
+        match.Copy();
+        return match.Report;
     }
-
-    private static void Check(Dictionary<string, Tensor> state, SafetensorsFile file)
-    {
-        var missing = state.Keys.Where(name => !file.Contains(name)).ToArray();
-        var unexpected = file.Names.Where(name => !state.ContainsKey(name)).ToArray();
-        if (missing.Length > 0 || unexpected.Length > 0)
-            throw new InvalidDataException(
-                $"{file.Path} does not hold the weights of this network: {List(missing, "missing")}, {List(unexpected, "unexpected")}.");
-        foreach (var (name, tensor) in state)
-        {
-            var entry = file[name];
-            if (!tensor.shape.AsSpan().SequenceEqual([.. entry.Shape]))
-                throw new InvalidDataException(
-                    $"{file.Path}: tensor '{name}' must have shape {Guard.Format(tensor.shape)}, got {Guard.Format([.. entry.Shape])}.");
-        }
-    }
-
-    private static string List(string[] names, string what)
-        => names.Length == 0 ? $"none {what}" : $"{names.Length} {what} ({string.Join(", ", names.Take(5))}{(names.Length > 5 ? ", ..." : "")})";
 }

@@ -11,16 +11,16 @@ namespace Diffusion.Core.Models;
 /// <c>norm2</c>, <c>conv2</c> and, where channels change, <c>conv_shortcut</c>. A block without an embedding has no
 /// <c>time_emb_proj</c>.
 /// </remarks>
-public sealed class ResidualBlock : nn.Module<Tensor, Tensor?, Tensor>
+public sealed class ResidualBlock : nn.Module<Tensor, Tensor?, Tensor>, IUNetLayer
 {
     private readonly ResidualBlockOptions _options;
     private readonly GroupNorm _norm1;
-    private readonly Conv2d _convolution1;
+    private readonly Convolution _convolution1;
     private readonly Linear? _projection;
     private readonly GroupNorm _norm2;
     private readonly SeededDropout _dropout;
-    private readonly Conv2d _convolution2;
-    private readonly Conv2d? _shortcut;
+    private readonly Convolution _convolution2;
+    private readonly Convolution? _shortcut;
 
     /// <summary>A block of given sizes.</summary>
     /// <exception cref="ArgumentException">A size is not positive, or the groups do not divide the channels.</exception>
@@ -28,21 +28,15 @@ public sealed class ResidualBlock : nn.Module<Tensor, Tensor?, Tensor>
         : base(nameof(ResidualBlock))
     {
         ArgumentNullException.ThrowIfNull(options);
-        Guard.Positive(options.Inputs);
-        Guard.Positive(options.Outputs);
-        Guard.Positive(options.EmbeddingWidth ?? 1, nameof(options.EmbeddingWidth));
-        Guard.Positive(options.Groups);
-        if (options.Inputs % options.Groups != 0 || options.Outputs % options.Groups != 0)
-            throw new ArgumentException(
-                $"{options.Groups} groups must divide the channels, got {options.Inputs} in and {options.Outputs} out.", nameof(options));
+        options.Validate();
         _options = options;
         _norm1 = Layers.GroupNorm(options.Groups, options.Inputs, options.NormEpsilon);
-        _convolution1 = Layers.Convolution3x3(options.Inputs, options.Outputs);
+        _convolution1 = Layers.Convolution(options.Dimensions, options.Inputs, options.Outputs, 3);
         if (options.EmbeddingWidth is { } width)
             _projection = nn.Linear(width, options.ScaleShift ? 2 * options.Outputs : options.Outputs);
-        _norm2 = Layers.GroupNorm(options.Groups, options.Outputs, options.NormEpsilon);
+        _norm2 = Layers.GroupNorm(options.OutputGroups ?? options.Groups, options.Outputs, options.NormEpsilon);
         _dropout = new SeededDropout(options.Dropout);
-        _convolution2 = Layers.Convolution3x3(options.Outputs, options.Outputs);
+        _convolution2 = Layers.Convolution(options.Dimensions, options.Outputs, options.Outputs, 3);
         register_module("norm1", _norm1);
         register_module("conv1", _convolution1);
         if (_projection is not null)
@@ -50,27 +44,27 @@ public sealed class ResidualBlock : nn.Module<Tensor, Tensor?, Tensor>
         register_module("norm2", _norm2);
         register_module("dropout", _dropout);
         register_module("conv2", _convolution2);
-        if (options.Inputs == options.Outputs)
+        if (options.Inputs == options.Outputs && !options.ConvolvesShortcut)
             return;
-        _shortcut = nn.Conv2d(options.Inputs, options.Outputs, 1L);
+        _shortcut = Layers.Convolution(options.Dimensions, options.Inputs, options.Outputs, 1);
         register_module("conv_shortcut", _shortcut);
     }
 
     /// <summary>The block at the resolution of its input.</summary>
-    /// <param name="x">[B, inputs, H, W].</param>
+    /// <param name="x">[B, inputs, ...].</param>
     /// <param name="embedding">[B, embedding width]; null for a block that is told nothing.</param>
-    /// <returns>[B, outputs, H, W]; the caller's.</returns>
+    /// <returns>[B, outputs, ...]; the caller's.</returns>
     public override Tensor forward(Tensor x, Tensor? embedding) => forward(x, embedding, null);
 
     /// <summary>The block with a change of resolution before its first convolution and on the way around.</summary>
-    /// <param name="x">[B, inputs, H, W].</param>
+    /// <param name="x">[B, inputs, ...].</param>
     /// <param name="embedding">[B, embedding width]; null for a block that is told nothing.</param>
-    /// <param name="resample">From [B, C, H, W] to [B, C, H', W'] as a new tensor, or null to keep the resolution.</param>
-    /// <returns>[B, outputs, H', W']; the caller's.</returns>
+    /// <param name="resample">From [B, C, ...] to [B, C, ...] as a new tensor, or null to keep the resolution.</param>
+    /// <returns>[B, outputs, ...]; the caller's.</returns>
     /// <exception cref="ArgumentException">A shape does not fit.</exception>
     public Tensor forward(Tensor x, Tensor? embedding, Func<Tensor, Tensor>? resample)
     {
-        Guard.Shape(x, [-1, _options.Inputs, -1, -1]);
+        Layers.CheckImage(x, _options.Dimensions, _options.Inputs, nameof(x));
         if (_options.EmbeddingWidth is { } width)
             Guard.Shape(embedding!, [x.shape[0], width], nameof(embedding));
         else if (embedding is not null)
@@ -87,8 +81,12 @@ public sealed class ResidualBlock : nn.Module<Tensor, Tensor?, Tensor>
         hidden = _convolution2.call(hidden);
         if (_shortcut is not null)
             carried = _shortcut.call(carried);
-        return hidden.add_(carried).MoveToOuterDisposeScope();
+        hidden = hidden.add_(carried);
+        return (_options.OutputScale == 1 ? hidden : hidden.div(_options.OutputScale)).MoveToOuterDisposeScope();
     }
+
+    Tensor IUNetLayer.Forward(Tensor x, UNetContext context)
+        => forward(x, context.Embedding, _options.Resample is { } resample ? image => resample(image, context) : null);
 
     /// <inheritdoc/>
     protected override void RegisterComponents()
@@ -100,8 +98,9 @@ public sealed class ResidualBlock : nn.Module<Tensor, Tensor?, Tensor>
     {
         if (_projection is null)
             return _norm2.call(hidden);
-        var projected = _projection.call(_options.Activation.Apply(embedding!));
-        var image = projected.view(projected.shape[0], projected.shape[1], 1, 1);
+        var told = _options.ActivateEmbedding ? _options.Activation.Apply(embedding!) : embedding!;
+        var projected = _projection.call(told);
+        var image = projected.view([.. projected.shape, .. Enumerable.Repeat(1L, _options.Dimensions)]);
         if (!_options.ScaleShift)
             return _norm2.call(hidden.add_(image));
         var scale = image.narrow(1, 0, _options.Outputs);

@@ -1,19 +1,10 @@
-using System.Buffers;
-using System.Buffers.Binary;
-using System.Text;
-using System.Text.Encodings.Web;
-using System.Text.Json;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>Saves and loads named tensors as one safetensors file.</summary>
+/// <summary>Saves and loads named tensors as safetensors: one file, or several with an index.</summary>
 public static class Safetensors
 {
-    private const long ChunkElements = 1 << 24;
-
-    private static readonly UTF8Encoding StrictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
-
     /// <summary>
     /// Writes a file. The same tensors and metadata give the same bytes, in whatever order they come: the widest types first, then by
     /// name. The file appears whole or not at all; one that is already there is replaced.
@@ -26,16 +17,68 @@ public static class Safetensors
     public static void Save(
         string path, IEnumerable<KeyValuePair<string, Tensor>> tensors, IReadOnlyDictionary<string, string>? metadata = null)
     {
-        ArgumentException.ThrowIfNullOrEmpty(path);
         ArgumentNullException.ThrowIfNull(tensors);
-        var ordered = Order(tensors);
-        var header = Header(ordered, metadata);
-        AtomicFile.Write(path, stream =>
+        Write(path, tensors.Select(pair => SafetensorsSource.Of(pair.Key, pair.Value)), metadata);
+    }
+
+    /// <summary>Writes a file of tensors that are made one after the other; beside them it needs no memory.</summary>
+    /// <inheritdoc cref="Save(string, IEnumerable{KeyValuePair{string, Tensor}}, IReadOnlyDictionary{string, string}?)"/>
+    public static void Write(string path, IEnumerable<SafetensorsSource> tensors, IReadOnlyDictionary<string, string>? metadata = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        AtomicFile.Write(path, new SafetensorsLayout(tensors, metadata).WriteTo);
+    }
+
+    /// <summary>
+    /// Writes a set of files into a folder, as Hugging Face's libraries do: <c>name.safetensors</c> where that suffices, otherwise
+    /// <c>name-00001-of-00003.safetensors</c> and so on beside <c>name.safetensors.index.json</c>. All files take their places together or
+    /// none does; those of an earlier set of that name go.
+    /// </summary>
+    /// <param name="folder">The folder; made where it is missing.</param>
+    /// <param name="name">The name of the set, such as <c>diffusion_pytorch_model</c>.</param>
+    /// <param name="tensors">What to write, in the order in which the files are filled.</param>
+    /// <param name="maxShardBytes">The most bytes of tensors in a file; a tensor larger than that has a file of its own.</param>
+    /// <param name="metadata">Strings to store in each file, or null.</param>
+    /// <returns>The files, the index last where there is one.</returns>
+    /// <exception cref="ArgumentException">As for a single file.</exception>
+    /// <exception cref="IOException">A file cannot be written; the folder is as it was.</exception>
+    public static IReadOnlyList<string> WriteSharded(
+        string folder,
+        string name,
+        IEnumerable<SafetensorsSource> tensors,
+        long maxShardBytes,
+        IReadOnlyDictionary<string, string>? metadata = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        var shards = SafetensorsIndex.Split(tensors, Guard.Positive(maxShardBytes));
+        using var staged = new StagedFolder(folder);
+        var files = new List<string>();
+        for (var i = 0; i < shards.Count; i++)
         {
-            stream.Write(header);
-            foreach (var (_, tensor) in ordered)
-                Write(stream, tensor);
-        });
+            files.Add(SafetensorsIndex.FileName(name, i, shards.Count));
+            Write(Path.Combine(staged.Path, files[i]), shards[i], metadata);
+        }
+
+        if (shards.Count > 1)
+        {
+            var index = SafetensorsIndex.Of(shards, files).ToJson();
+            files.Add(SafetensorsIndex.IndexName(name));
+            File.WriteAllText(Path.Combine(staged.Path, files[^1]), index);
+        }
+
+        staged.Commit(file => IsFileOf(name, file));
+        return [.. files.Select(file => Path.Combine(folder, file))];
+    }
+
+    /// <summary>True for the names of files that <see cref="WriteSharded"/> gives a set of some name.</summary>
+    /// <param name="name">The name of the set.</param>
+    /// <param name="file">The name of a file, without a folder.</param>
+    public static bool IsFileOf(string name, string file)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        ArgumentNullException.ThrowIfNull(file);
+        return SafetensorsIndex.BelongsTo(name, file);
     }
 
     /// <summary>Reads every tensor of a file.</summary>
@@ -48,112 +91,5 @@ public static class Safetensors
     {
         using var file = SafetensorsFile.Open(path);
         return file.ReadAll(device);
-    }
-
-    private static List<KeyValuePair<string, Tensor>> Order(IEnumerable<KeyValuePair<string, Tensor>> tensors)
-    {
-        var names = new HashSet<string>(StringComparer.Ordinal);
-        var result = new List<KeyValuePair<string, Tensor>>();
-        foreach (var (name, tensor) in tensors)
-        {
-            if (string.IsNullOrEmpty(name) || name == SafetensorsHeader.MetadataKey)
-                throw new ArgumentException($"A tensor must have a name other than '{SafetensorsHeader.MetadataKey}', got '{name}'.", nameof(tensors));
-            if (!names.Add(name))
-                throw new ArgumentException($"Each tensor must have a name of its own, got '{name}' twice.", nameof(tensors));
-            if (tensor is null)
-                throw new ArgumentException($"Every name must have a tensor, got null for '{name}'.", nameof(tensors));
-            if (SafetensorsDtype.Rank(tensor.dtype) < 0)
-                throw new ArgumentException(
-                    $"Tensor '{name}' must have one of the types {SafetensorsDtype.Names}, got {tensor.dtype}.", nameof(tensors));
-            RequireUnicode(name, nameof(tensors));
-            result.Add(new(name, tensor));
-        }
-
-        result.Sort((a, b) => SafetensorsDtype.Rank(a.Value.dtype) is var left && SafetensorsDtype.Rank(b.Value.dtype) is var right
-            && left != right ? left.CompareTo(right) : string.CompareOrdinal(a.Key, b.Key));
-        return result;
-    }
-
-    private static byte[] Header(List<KeyValuePair<string, Tensor>> tensors, IReadOnlyDictionary<string, string>? metadata)
-    {
-        var buffer = new ArrayBufferWriter<byte>();
-        buffer.Write(new byte[SafetensorsHeader.PrefixLength]);
-        using (var json = new Utf8JsonWriter(buffer, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
-        {
-            json.WriteStartObject();
-            if (metadata is { Count: > 0 })
-                WriteMetadata(json, metadata);
-            var offset = 0L;
-            foreach (var (name, tensor) in tensors)
-            {
-                var end = checked(offset + (tensor.numel() * SafetensorsDtype.SizeOf(tensor.dtype)));
-                json.WriteStartObject(name);
-                json.WriteString("dtype", SafetensorsDtype.NameOf(tensor.dtype));
-                WriteNumbers(json, "shape", tensor.shape);
-                WriteNumbers(json, "data_offsets", [offset, end]);
-                json.WriteEndObject();
-                offset = end;
-            }
-
-            json.WriteEndObject();
-        }
-
-        // Spaces up to a multiple of 8, so that the data is aligned.
-        while (buffer.WrittenCount % 8 != 0)
-            buffer.Write(" "u8);
-        var bytes = buffer.WrittenSpan.ToArray();
-        var length = bytes.Length - SafetensorsHeader.PrefixLength;
-        if (length > SafetensorsHeader.MaxLength)
-            throw new ArgumentException($"The header may have at most {SafetensorsHeader.MaxLength} bytes, got {length}.", nameof(tensors));
-        BinaryPrimitives.WriteUInt64LittleEndian(bytes, (ulong)length);
-        return bytes;
-    }
-
-    private static void WriteMetadata(Utf8JsonWriter json, IReadOnlyDictionary<string, string> metadata)
-    {
-        json.WriteStartObject(SafetensorsHeader.MetadataKey);
-        foreach (var (key, value) in metadata.OrderBy(pair => pair.Key, StringComparer.Ordinal))
-        {
-            if (value is null)
-                throw new ArgumentException($"Metadata must be strings, got null for '{key}'.", nameof(metadata));
-            RequireUnicode(key, nameof(metadata));
-            RequireUnicode(value, nameof(metadata));
-            json.WriteString(key, value);
-        }
-
-        json.WriteEndObject();
-    }
-
-    private static void WriteNumbers(Utf8JsonWriter json, string name, long[] numbers)
-    {
-        json.WriteStartArray(name);
-        foreach (var number in numbers)
-            json.WriteNumberValue(number);
-        json.WriteEndArray();
-    }
-
-    private static void RequireUnicode(string text, string argument)
-    {
-        try
-        {
-            StrictUtf8.GetByteCount(text);
-        }
-        catch (EncoderFallbackException e)
-        {
-            throw new ArgumentException($"Names and metadata must be valid Unicode, got a lone surrogate at index {e.Index}.", argument, e);
-        }
-    }
-
-    private static void Write(Stream stream, Tensor tensor)
-    {
-        using var detached = tensor.detach();
-        using var host = detached.cpu();
-        using var dense = host.contiguous();
-        using var flat = dense.view(-1);
-        for (long start = 0, total = flat.numel(); start < total; start += ChunkElements)
-        {
-            using var piece = flat.narrow(0, start, Math.Min(ChunkElements, total - start));
-            stream.Write(piece.bytes);
-        }
     }
 }

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.IO.MemoryMappedFiles;
 using Microsoft.Win32.SafeHandles;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -6,22 +7,30 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// An open safetensors file: weights as plain data, which cannot run code. Opening reads and checks the header only; each tensor is
-/// read straight into its own memory when asked for. Safe for concurrent readers.
+/// An open safetensors file: weights as plain data, which cannot run code. Opening reads and checks the header only; the data is mapped
+/// into memory, and each tensor is copied out of the map when asked for, so that reading takes no memory but the tensor's own. Safe for
+/// concurrent readers.
 /// </summary>
+/// <remarks>
+/// Leave the file as it is while it is open: one that changes its length is refused at the next read, but a map whose pages vanish during a
+/// copy ends the process on Unix. Replacing the file by renaming another over it is safe, and all that this library does.
+/// </remarks>
 public sealed class SafetensorsFile : IDisposable
 {
     private const long ChunkElements = 1 << 24;
 
     private readonly SafeFileHandle _handle;
+    private readonly MemoryMappedFile _map;
+    private readonly long _fileLength;
     private readonly SafetensorsHeader _header;
     private readonly Dictionary<string, SafetensorsEntry> _byName;
 
-    private SafetensorsFile(string path, SafeFileHandle handle, SafetensorsHeader header)
+    private SafetensorsFile(string path, SafeFileHandle handle, long fileLength, SafetensorsHeader header)
     {
-        (Path, _handle, _header) = (path, handle, header);
+        (Path, _handle, _fileLength, _header) = (path, handle, fileLength, header);
         _byName = header.Entries.ToDictionary(entry => entry.Name, StringComparer.Ordinal);
         Names = [.. header.Entries.Select(entry => entry.Name)];
+        _map = MemoryMappedFile.CreateFromFile(handle, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: true);
     }
 
     /// <summary>The file that was opened.</summary>
@@ -48,7 +57,7 @@ public sealed class SafetensorsFile : IDisposable
     public static SafetensorsFile Open(string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
-        var handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read);
+        var handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete);
         try
         {
             var fileLength = RandomAccess.GetLength(handle);
@@ -60,7 +69,7 @@ public sealed class SafetensorsFile : IDisposable
             var length = SafetensorsHeader.CheckLength(path, BinaryPrimitives.ReadUInt64LittleEndian(prefix), fileLength);
             var json = new byte[length];
             Fill(handle, path, json, SafetensorsHeader.PrefixLength);
-            return new SafetensorsFile(path, handle, SafetensorsHeader.Parse(path, json, fileLength));
+            return new SafetensorsFile(path, handle, fileLength, SafetensorsHeader.Parse(path, json, fileLength));
         }
         catch
         {
@@ -75,16 +84,19 @@ public sealed class SafetensorsFile : IDisposable
     /// <summary>Reads one tensor.</summary>
     /// <param name="name">One of <see cref="Names"/>.</param>
     /// <param name="device">Where the tensor goes; the CPU unless said otherwise.</param>
-    /// <returns>A new tensor of the type and shape in the file; the caller's.</returns>
+    /// <returns>A new tensor of the shape in the file, of the type that <see cref="SafetensorsEntry.Dtype"/> says; the caller's.</returns>
     /// <exception cref="KeyNotFoundException">There is no such tensor.</exception>
-    /// <exception cref="InvalidDataException">The file changed since it was opened, or a BOOL is neither 0 nor 1.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The file changed since it was opened, a BOOL is neither 0 nor 1, or a U64 is 2^63 or more.
+    /// </exception>
     public Tensor Read(string name, Device? device = null)
     {
         var entry = this[name];
         var result = empty([.. entry.Shape], dtype: entry.Dtype);
         try
         {
-            ReadInto(result, entry);
+            using var flat = result.view(-1);
+            Copy(entry, (start, count) => flat.narrow(0, start, count));
         }
         catch
         {
@@ -119,8 +131,33 @@ public sealed class SafetensorsFile : IDisposable
         }
     }
 
+    /// <summary>The bytes of one tensor as they lie in the file, of any type: little-endian, row-major.</summary>
+    /// <param name="name">One of <see cref="Names"/>.</param>
+    /// <returns>A read-only stream over the map; dispose it before the file.</returns>
+    /// <exception cref="KeyNotFoundException">There is no such tensor.</exception>
+    /// <exception cref="InvalidDataException">The file changed since it was opened.</exception>
+    public Stream OpenBytes(string name)
+    {
+        var entry = this[name];
+        CheckUnchanged();
+        return entry.ByteCount == 0 ? Stream.Null : _map.CreateViewStream(entry.Position, entry.ByteCount, MemoryMappedFileAccess.Read);
+    }
+
     /// <summary>Closes the file; tensors already read stay.</summary>
-    public void Dispose() => _handle.Dispose();
+    public void Dispose()
+    {
+        _map.Dispose();
+        _handle.Dispose();
+    }
+
+    /// <summary>Refuses a tensor whose bytes cannot be its values; only some types have such bytes.</summary>
+    internal void Verify(SafetensorsEntry entry)
+    {
+        if (entry.Dtype != ScalarType.Bool && entry.Type != SafetensorsType.U64)
+            return;
+        using var piece = empty([Math.Min(ChunkElements, entry.ByteCount / entry.Type.Size)], dtype: entry.Dtype);
+        Copy(entry, (_, count) => piece.narrow(0, 0, count));
+    }
 
     private static void Fill(SafeFileHandle handle, string path, Span<byte> buffer, long position)
     {
@@ -134,20 +171,23 @@ public sealed class SafetensorsFile : IDisposable
         }
     }
 
-    private void ReadInto(Tensor tensor, SafetensorsEntry entry)
+    /// <summary>In pieces, because a span of bytes ends at 2 GiB and a tensor need not.</summary>
+    private void Copy(SafetensorsEntry entry, Func<long, long, Tensor> target)
     {
-        // In pieces, because a span of bytes ends at 2 GiB and a tensor need not.
-        using var flat = tensor.view(-1);
-        var position = entry.Position;
-        for (long start = 0, total = tensor.numel(); start < total; start += ChunkElements)
+        using var stream = OpenBytes(entry.Name);
+        for (long start = 0, total = entry.ByteCount / entry.Type.Size; start < total; start += ChunkElements)
         {
-            using var piece = flat.narrow(0, start, Math.Min(ChunkElements, total - start));
-            var bytes = piece.bytes;
-            Fill(_handle, Path, bytes, position);
-            if (entry.Dtype == ScalarType.Bool && bytes.IndexOfAnyExceptInRange((byte)0, (byte)1) is var bad and >= 0)
-                throw new InvalidDataException(
-                    $"{Path}: tensor '{entry.Name}' of BOOL must hold 0 and 1 only, got {bytes[bad]} at element {start + bad}.");
-            position += bytes.Length;
+            CheckUnchanged();
+            using var piece = target(start, Math.Min(ChunkElements, total - start));
+            if (SafetensorsElements.Read(stream, entry.Type, piece.bytes) is { } fault)
+                throw new InvalidDataException($"{Path}: tensor '{entry.Name}' of {entry.Type} {fault.What} at element {start + fault.Index}.");
         }
+    }
+
+    private void CheckUnchanged()
+    {
+        var length = RandomAccess.GetLength(_handle);
+        if (length != _fileLength)
+            throw new InvalidDataException($"{Path}: had {_fileLength} bytes when it was opened, it has {length} now; it changed while being read.");
     }
 }

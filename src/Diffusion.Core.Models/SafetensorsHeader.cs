@@ -22,6 +22,9 @@ internal sealed class SafetensorsHeader
     /// <summary>The bytes before the header: its length.</summary>
     public const int PrefixLength = 8;
 
+    // What torch's own operators bear.
+    private const int MaxRank = 64;
+
     private readonly string _file;
     private readonly long _dataStart;
     private readonly long _dataLength;
@@ -129,15 +132,17 @@ internal sealed class SafetensorsHeader
 
         var dtype = Required(name, value, "dtype");
         var dtypeName = dtype.ValueKind == JsonValueKind.String ? dtype.GetString() : dtype.ToString();
-        if (!SafetensorsDtype.TryParse(dtypeName, out var type))
-            throw Damaged($"tensor '{name}' has dtype '{dtypeName}', expected one of {SafetensorsDtype.Names}");
+        var type = SafetensorsType.Find(dtypeName)
+            ?? throw Damaged($"tensor '{name}' has dtype '{dtypeName}', expected one of {SafetensorsType.Names}");
         var shape = NonNegative(name, value, "shape");
+        if (shape.Length > MaxRank)
+            throw Damaged($"tensor '{name}' may have at most {MaxRank} dimensions, got {shape.Length}");
         var offsets = NonNegative(name, value, "data_offsets");
         if (offsets.Length != 2 || offsets[0] > offsets[1] || offsets[1] > _dataLength)
             throw Damaged(
                 $"tensor '{name}' must have data_offsets [begin, end] with begin <= end <= {_dataLength}, got {Guard.Format(offsets)}");
 
-        var size = ByteCount(name, shape, SafetensorsDtype.SizeOf(type));
+        var size = ByteCount(name, shape, type.Size);
         if (size != offsets[1] - offsets[0])
             throw Damaged(
                 $"tensor '{name}' of {dtypeName} {Guard.Format(shape)} needs {size} bytes, its data_offsets {Guard.Format(offsets)} span {offsets[1] - offsets[0]}");
@@ -167,10 +172,11 @@ internal sealed class SafetensorsHeader
     {
         try
         {
+            // Also the strides of an empty tensor must be numbers.
             var size = elementSize;
             foreach (var length in shape)
-                size = checked(size * length);
-            return size;
+                size = checked(size * Math.Max(length, 1));
+            return shape.Contains(0) ? 0 : size;
         }
         catch (OverflowException)
         {

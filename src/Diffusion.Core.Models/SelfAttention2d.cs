@@ -3,14 +3,16 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>Self-attention over the pixels of an image, with the input added back.</summary>
+/// <summary>Self-attention over the pixels of an image, or of a line or a volume, with the input added back.</summary>
 /// <remarks>
 /// Source: Vaswani et al. 2017, eq. 1; in a U-Net: Ho et al. 2020, appendix B. State: <c>group_norm</c>, <c>to_q</c>, <c>to_k</c>,
 /// <c>to_v</c>, <c>to_out.0</c>.
 /// </remarks>
-public sealed class SelfAttention2d : nn.Module<Tensor, Tensor>
+public sealed class SelfAttention2d : nn.Module<Tensor, Tensor>, IUNetLayer
 {
     private readonly int _channels;
+    private readonly int _dimensions;
+    private readonly double _outputScale;
     private readonly GroupNorm? _norm;
     private readonly MultiHeadAttention _attention;
 
@@ -19,11 +21,16 @@ public sealed class SelfAttention2d : nn.Module<Tensor, Tensor>
     /// <param name="headWidth">Channels of one head; divides C. Null for a single head.</param>
     /// <param name="groups">Groups of the norm before it, dividing C, or null for no norm.</param>
     /// <param name="normEpsilon">The epsilon of that norm.</param>
+    /// <param name="outputScale">What the sum of input and answer is divided by.</param>
+    /// <param name="dimensions">The number of sizes of an image: 1, 2 or 3.</param>
     /// <exception cref="ArgumentException">A size is not positive, or does not divide the channels.</exception>
-    public SelfAttention2d(int channels, int? headWidth, int? groups, double normEpsilon = 1e-5)
+    public SelfAttention2d(
+        int channels, int? headWidth, int? groups, double normEpsilon = 1e-5, double outputScale = 1, int dimensions = 2)
         : base(nameof(SelfAttention2d))
     {
         _channels = Guard.Positive(channels);
+        _dimensions = Guard.InRange(dimensions, 1, 3);
+        _outputScale = Guard.Positive(outputScale);
         var width = Guard.Positive(headWidth ?? channels, nameof(headWidth));
         if (channels % width != 0)
             throw new ArgumentException($"The head width must divide the {channels} channels, got {headWidth}.", nameof(headWidth));
@@ -41,18 +48,20 @@ public sealed class SelfAttention2d : nn.Module<Tensor, Tensor>
     }
 
     /// <summary>The image with every pixel informed by all others.</summary>
-    /// <param name="input">[B, C, H, W].</param>
-    /// <returns>[B, C, H, W]; the caller's.</returns>
+    /// <param name="input">[B, C, ...].</param>
+    /// <returns>[B, C, ...]; the caller's.</returns>
     /// <exception cref="ArgumentException">The shape does not fit.</exception>
     public override Tensor forward(Tensor input)
     {
-        Guard.Shape(input, [-1, _channels, -1, -1]);
+        Layers.CheckImage(input, _dimensions, _channels, nameof(input));
         using var scope = NewDisposeScope();
         var normed = _norm is null ? input : _norm.call(input);
         var pixels = normed.flatten(2).transpose(1, 2);
-        var image = _attention.call(pixels, null, null).transpose(1, 2).reshape(input.shape);
-        return image.add(input).MoveToOuterDisposeScope();
+        var image = _attention.call(pixels, null, null).transpose(1, 2).reshape(input.shape).add(input);
+        return (_outputScale == 1 ? image : image.div(_outputScale)).MoveToOuterDisposeScope();
     }
+
+    Tensor IUNetLayer.Forward(Tensor x, UNetContext context) => call(x);
 
     /// <inheritdoc/>
     protected override void RegisterComponents()

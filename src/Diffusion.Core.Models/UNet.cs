@@ -4,15 +4,21 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The U-Net of DDPM: residual blocks told of time and class, self-attention at chosen resolutions, and skip connections between the
-/// way down and the way up. It takes images of any height and width, odd ones too.
+/// The U-Net of diffusion models: levels of residual blocks and attention, told of time and of a condition, and skip connections between
+/// the way down and the way up. It takes images of any height and width, odd ones too, and lines and volumes with other
+/// <see cref="UNetOptions.Dimensions"/>.
 /// </summary>
 /// <remarks>
-/// <para>Source: Ho et al. 2020, appendix B; scale-shift norms and residual resampling: Dhariwal and Nichol 2021.</para>
-/// <para>The state dict has the names of diffusers' <c>UNet2DModel</c>, whose weights fit an equal architecture.</para>
+/// <para>
+/// Source: Ho et al. 2020, appendix B; scale-shift norms and residual resampling: Dhariwal and Nichol 2021; cross-attention: Rombach et
+/// al. 2022.
+/// </para>
+/// <para>
+/// The state dict has the names of diffusers' <c>UNet2DModel</c> and <c>UNet2DConditionModel</c>, whose weights fit an equal architecture.
+/// </para>
 /// <para>
 /// Parameters (<see cref="ModuleWeights.Count"/>): 35,746,307 for CIFAR-10 as in Ho et al. (widths 128, 256, 256, 256, attention at 16);
-/// 6,138,369 for 28x28 digits with the default options and one channel.
+/// 6,138,369 for 28x28 digits with the default options and one channel. <see cref="UNetCatalog"/> has more.
 /// </para>
 /// <para>
 /// On a device other than the CPU labels are not looked at: one outside 0..classes-1 is undefined there.
@@ -20,15 +26,18 @@ namespace Diffusion.Core.Models;
 /// </remarks>
 public sealed class UNet : DenoisingNetwork
 {
-    private readonly Conv2d _convolutionIn;
-    private readonly SinusoidalEmbedding _sinusoids;
+    private readonly IReadOnlyList<UNetLevel> _levels;
+    private readonly Convolution _convolutionIn;
+    private readonly nn.Module<Tensor, Tensor> _timeEncoding;
     private readonly TimeEmbedding _timeEmbedding;
-    private readonly LabelEmbedding? _labelEmbedding;
-    private readonly ModuleList<DownBlock> _down = new();
-    private readonly MiddleBlock _middle;
-    private readonly ModuleList<UpBlock> _up = new();
+    private readonly ConditionEmbedder? _classEmbedding;
+    private readonly ConditionEmbedder? _addedEmbedding;
+    private readonly Linear? _sequenceProjection;
+    private readonly ModuleList<UNetBlock> _down = new();
+    private readonly UNetBlock _middle;
+    private readonly ModuleList<UNetBlock> _up = new();
     private readonly GroupNorm _normOut;
-    private readonly Conv2d _convolutionOut;
+    private readonly Convolution _convolutionOut;
 
     /// <summary>A network with fresh weights from the default generator, on the CPU, in float32.</summary>
     /// <exception cref="ArgumentException">The options do not fit each other.</exception>
@@ -38,20 +47,24 @@ public sealed class UNet : DenoisingNetwork
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
         Options = options;
-        var parts = new UNetParts(options);
-        var width = parts.Widths[0];
-        _convolutionIn = Layers.Convolution3x3(options.Channels, width);
-        _sinusoids = new SinusoidalEmbedding(width, options.FlipSinToCos, options.FrequencyShift);
-        _timeEmbedding = new TimeEmbedding(width, parts.EmbeddingWidth);
-        if (options.Classes is { } classes)
-            _labelEmbedding = new LabelEmbedding(classes, parts.EmbeddingWidth);
-        for (var level = 0; level <= parts.LastLevel; level++)
-            _down.Add(new DownBlock(parts, level));
-        _middle = new MiddleBlock(parts);
-        for (var level = parts.LastLevel; level >= 0; level--)
-            _up.Add(new UpBlock(parts, level));
-        _normOut = Layers.GroupNorm(parts.Groups, width, options.NormEpsilon);
-        _convolutionOut = Layers.Convolution3x3(width, options.OutChannels ?? options.Channels);
+        _levels = options.ToLevels();
+        var width = _levels[0].Width;
+        _timeEncoding = options.TimeEncoding.Build(width);
+        _timeEmbedding = new TimeEmbedding(
+            options.TimeEncoding.Width(width), options.TimeWidth, options.OuterActivation ?? options.Activation, options.TimeVectorWidth);
+        var labels = options.ClassEmbedding ?? (options.Classes is { } classes ? ConditionEmbedding.Classes(classes) : null);
+        _classEmbedding = labels?.Build(options.TimeWidth, options, _timeEncoding);
+        _addedEmbedding = options.AddedEmbedding?.Build(options.TimeWidth, options, _timeEncoding);
+        if (options.SequenceWidth is { } sequence)
+            _sequenceProjection = nn.Linear(sequence, options.ProjectedSequenceWidth!.Value);
+        _convolutionIn = Layers.Convolution(options.Dimensions, options.Channels + options.ImageChannels, width, options.InputKernel);
+        foreach (var place in UNetPlaces.Down(options))
+            _down.Add(_levels[place.Level].Down.Build(place));
+        _middle = options.ToMiddle().Build(UNetPlaces.Middle(options));
+        foreach (var place in UNetPlaces.Up(options))
+            _up.Add((_levels[place.Level].Up ?? _levels[place.Level].Down).Build(place));
+        _normOut = Layers.GroupNorm(options.Groups(), width, options.NormEpsilon);
+        _convolutionOut = Layers.Convolution(options.Dimensions, width, options.OutChannels ?? options.Channels, options.OutputKernel);
         if (options.ZeroOutput)
             Layers.SetZero(_convolutionOut);
         RegisterByName();
@@ -61,34 +74,54 @@ public sealed class UNet : DenoisingNetwork
     public UNetOptions Options { get; }
 
     /// <summary>The raw output of the network.</summary>
-    /// <param name="xt">[B, C, H, W] noisy images, of the type and on the device of the weights.</param>
+    /// <param name="xt">[B, C, H, W] noisy images, or as many sizes as there are dimensions, of the type and on the device of the weights.</param>
     /// <param name="t">[B] int64 or floating point times, the unit of which is one step: 0..T-1 for a discrete schedule.</param>
-    /// <param name="condition">With labels, [B] int64 in 0..classes-1, where the network has classes.</param>
+    /// <param name="condition">
+    /// What the network was built to be told: labels ([B] int64 in 0..classes-1), a vector, a sequence to attend to, an image beside x_t.
+    /// </param>
     /// <returns>[B, out channels, H, W]; the caller's.</returns>
     /// <exception cref="ArgumentException">A shape, type, device or label does not fit; the message names what was expected.</exception>
     public override Tensor forward(Tensor xt, Tensor t, Condition? condition)
     {
         Check(xt, t, condition);
         using var scope = NewDisposeScope();
-        var embedding = Embed(xt, t, condition);
-        var x = _convolutionIn.call(xt);
-        var skips = new Stack<Tensor>();
-        skips.Push(x);
+        var input = Options.CenterInput ? xt.mul(2).sub_(1) : xt;
+        var context = new UNetContext
+        {
+            Embedding = Embed(xt, t, condition),
+            Sequence = Sequence(condition),
+            SequenceMask = condition?.SequenceMask?.unsqueeze(1).unsqueeze(1),
+            Condition = condition,
+            CheckpointActivations = Options.CheckpointActivations && training,
+            Pyramid = input,
+        };
+        var x = _convolutionIn.call(Options.ImageChannels == 0 ? input : cat([input, condition!.Image!], 1));
+        context.Skips.Push(x);
         foreach (var block in _down)
-            x = block.Forward(x, embedding, skips);
-        x = _middle.Forward(x, embedding);
+            x = block.Forward(x, context);
+        x = _middle.Forward(x, context);
+        context.Pyramid = null;
         foreach (var block in _up)
-            x = block.Forward(x, embedding, skips);
-        return _convolutionOut.call(nn.functional.silu(_normOut.call(x))).MoveToOuterDisposeScope();
+            x = block.Forward(x, context);
+        var answer = _convolutionOut.call((Options.OuterActivation ?? Options.Activation).Apply(_normOut.call(x)));
+        if (context.Pyramid is not null)
+            answer = answer.add(context.Pyramid);
+        if (Options.DivideByTime)
+            answer = answer.div(t.to(xt.dtype, xt.device).view([-1, .. Enumerable.Repeat(1L, Options.Dimensions + 1)]));
+        return answer.MoveToOuterDisposeScope();
     }
 
     private void RegisterByName()
     {
         register_module("conv_in", _convolutionIn);
-        register_module("time_proj", _sinusoids);
+        register_module("time_proj", _timeEncoding);
         register_module("time_embedding", _timeEmbedding);
-        if (_labelEmbedding is not null)
-            register_module("class_embedding", _labelEmbedding);
+        if (_classEmbedding?.Module is { } classes)
+            register_module("class_embedding", classes);
+        if (_addedEmbedding?.Module is { } added)
+            register_module("add_embedding", added);
+        if (_sequenceProjection is not null)
+            register_module("encoder_hid_proj", _sequenceProjection);
         register_module("down_blocks", _down);
         register_module("mid_block", _middle);
         register_module("up_blocks", _up);
@@ -98,21 +131,40 @@ public sealed class UNet : DenoisingNetwork
 
     private Tensor Embed(Tensor xt, Tensor t, Condition? condition)
     {
-        var sinusoids = _sinusoids.call(t).to(xt.dtype, xt.device);
-        var embedding = _timeEmbedding.call(sinusoids);
-        return _labelEmbedding is null ? embedding : embedding.add_(_labelEmbedding.call(condition!.Labels!));
+        var encoded = _timeEncoding.call(t).to(xt.dtype, xt.device);
+        var embedding = _timeEmbedding.forward(encoded, Options.TimeVectorWidth is null ? null : condition?.TimeVector);
+        if (Options.TimeActivation is not null)
+            embedding = Options.TimeActivation.Apply(embedding);
+        if (_classEmbedding?.Embed(condition, xt) is { } classes)
+            embedding = Options.JoinClassEmbedding ? cat([embedding, classes], 1) : embedding.add(classes);
+        if (_addedEmbedding is not null)
+            embedding = embedding.add(_addedEmbedding.Embed(condition, xt));
+        return Options.EmbeddingActivation is null ? embedding : Options.EmbeddingActivation.Apply(embedding);
     }
+
+    private Tensor? Sequence(Condition? condition)
+        => condition?.Sequence is { } sequence && _sequenceProjection is not null ? _sequenceProjection.call(sequence) : condition?.Sequence;
 
     private void Check(Tensor xt, Tensor t, Condition? condition)
     {
-        Guard.Shape(xt, [-1, Options.Channels, -1, -1]);
+        Layers.CheckImage(xt, Options.Dimensions, Options.Channels, nameof(xt));
         DenoiserGuard.Data(xt, _convolutionIn.weight);
-        var smallest = Options.RoundsDown ? 1L << (_down.Count - 1) : 1L;
-        if (xt.shape[2] < smallest || xt.shape[3] < smallest)
+        var smallest = SmallestSide();
+        if (xt.shape.AsSpan(2).ContainsAnyExceptInRange(smallest, long.MaxValue))
             throw new ArgumentException(
-                $"{_down.Count} levels need images of at least {smallest} by {smallest}, got shape {Guard.Format(xt.shape)}.", nameof(xt));
+                $"{_down.Count} levels need images of at least {string.Join(" by ", Enumerable.Repeat(smallest, Options.Dimensions))}, "
+                + $"got shape {Guard.Format(xt.shape)}.",
+                nameof(xt));
         DenoiserGuard.Times(t, xt.shape[0]);
-        if (Options.Classes is { } classes)
-            DenoiserGuard.Labels(condition?.Labels, classes, xt.shape[0], _convolutionIn.weight);
+        UNetConditionGuard.Check(Options, condition, xt);
+    }
+
+    /// <summary>The least side that is at least one pixel at the last level.</summary>
+    private long SmallestSide()
+    {
+        var side = 1L;
+        while (_levels.SkipLast(1).Aggregate(side, (rest, level) => level.Down.Halve(rest)) < 1)
+            side *= 2;
+        return side;
     }
 }

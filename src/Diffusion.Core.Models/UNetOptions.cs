@@ -1,11 +1,18 @@
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The architecture of a <see cref="UNet"/>. Levels count from the full resolution down; each level but the last halves the resolution,
-/// an odd size rounding up where <see cref="DownsamplePadding"/> is 1.
+/// The architecture of a <see cref="UNet"/>. Levels count from the full resolution down; each but the last halves the resolution.
 /// </summary>
-public sealed record UNetOptions
+/// <remarks>
+/// A network of equal levels is described by <see cref="Width"/>, <see cref="Multipliers"/>, <see cref="LayersPerBlock"/>,
+/// <see cref="AttentionResolutions"/> and the like; any other by <see cref="Levels"/> and <see cref="Middle"/>, which say of each block
+/// what it is made of. <see cref="UNetCatalog"/> has the options of well-known networks.
+/// </remarks>
+public sealed partial record UNetOptions
 {
+    /// <summary>The number of sizes of x_t: 1 for [B, C, L], 2 for [B, C, H, W], 3 for [B, C, D, H, W]. 2 by default.</summary>
+    public int Dimensions { get; init; } = 2;
+
     /// <summary>The side of the images in pixels, which names the resolutions of <see cref="AttentionResolutions"/>. 32 by default.</summary>
     /// <remarks>The network itself takes images of any size and shape.</remarks>
     public int ImageSize { get; init; } = 32;
@@ -15,6 +22,9 @@ public sealed record UNetOptions
 
     /// <summary>Channels of the answer; <see cref="Channels"/> by default. Twice as many where the variance is learned too.</summary>
     public int? OutChannels { get; init; }
+
+    /// <summary>Channels of <see cref="Condition.Image"/>, which joins those of x_t. 0, the default, for none.</summary>
+    public int ImageChannels { get; init; }
 
     /// <summary>The width that <see cref="Multipliers"/> multiply. 64 by default.</summary>
     public int Width { get; init; } = 64;
@@ -37,8 +47,24 @@ public sealed record UNetOptions
     /// <summary>Self-attention in the middle, at the lowest resolution. On by default.</summary>
     public bool MiddleAttention { get; init; } = true;
 
-    /// <summary>A group norm before the self-attention in the middle. On by default.</summary>
-    public bool MiddleAttentionNorm { get; init; } = true;
+    /// <summary>True to change the resolution inside residual blocks, false to do it with convolutions. False by default.</summary>
+    public bool ResidualResampling { get; init; }
+
+    /// <summary>The padding of convolutions that halve the resolution: 1 on every side, or 0 for right and below only. 1 by default.</summary>
+    public int DownsamplePadding { get; init; } = 1;
+
+    /// <summary>
+    /// What each level is made of. When set, the options of equal levels (<see cref="Width"/>, <see cref="Multipliers"/>,
+    /// <see cref="LevelWidths"/>, <see cref="LayersPerBlock"/>, <see cref="AttentionResolutions"/>, <see cref="ResidualResampling"/>,
+    /// <see cref="DownsamplePadding"/>) are not used. Null by default.
+    /// </summary>
+    public IReadOnlyList<UNetLevel>? Levels { get; init; }
+
+    /// <summary>
+    /// What the middle is made of; <see cref="UNetMiddle.None"/> for no middle. By default two residual blocks with self-attention between
+    /// them, of <see cref="HeadWidth"/>, where <see cref="MiddleAttention"/> says so.
+    /// </summary>
+    public IUNetBlockOptions? Middle { get; init; }
 
     /// <summary>The probability of dropout in the residual blocks. 0 by default; Ho et al. use 0.1 on CIFAR-10.</summary>
     public double Dropout { get; init; }
@@ -55,20 +81,64 @@ public sealed record UNetOptions
     /// <summary>True when time and class scale and shift the second norm of a residual block, false when they are added. False by default.</summary>
     public bool ScaleShift { get; init; }
 
-    /// <summary>True to change the resolution inside residual blocks, false to do it with convolutions. False by default.</summary>
-    public bool ResidualResampling { get; init; }
+    /// <summary>The nonlinearity of residual blocks. <see cref="Activation.Silu"/> by default.</summary>
+    public IActivation Activation { get; init; } = Models.Activation.Silu;
 
-    /// <summary>The padding of convolutions that halve the resolution: 1 on every side, or 0 for right and below only. 1 by default.</summary>
-    public int DownsamplePadding { get; init; } = 1;
+    /// <summary>The nonlinearity inside the embedding of time and before the last convolution; <see cref="Activation"/> by default.</summary>
+    public IActivation? OuterActivation { get; init; }
 
-    /// <summary>The number of classes; null, the default, makes the network unconditional. "No class" counts as one where it is trained.</summary>
+    /// <summary>How t is written as a vector. <see cref="Models.TimeEncoding.Sinusoidal"/> by default.</summary>
+    public ITimeEncoding TimeEncoding { get; init; } = Models.TimeEncoding.Sinusoidal();
+
+    /// <summary>The width of the embedding of time and class; four times the first level's by default (Ho et al. 2020).</summary>
+    public int? EmbeddingWidth { get; init; }
+
+    /// <summary>The width of <see cref="Condition.TimeVector"/>, which joins the encoding of t. Null, the default, for none.</summary>
+    public int? TimeVectorWidth { get; init; }
+
+    /// <summary>A nonlinearity after the embedding of time. None by default.</summary>
+    public IActivation? TimeActivation { get; init; }
+
+    /// <summary>
+    /// A nonlinearity after the sum of all embeddings, for blocks that do not activate it themselves. None by default.
+    /// </summary>
+    public IActivation? EmbeddingActivation { get; init; }
+
+    /// <summary>
+    /// The number of classes; null, the default, makes the network unconditional. "No class" counts as one where it is trained. Short for
+    /// <see cref="ConditionEmbedding.Classes"/> as <see cref="ClassEmbedding"/>.
+    /// </summary>
     public int? Classes { get; init; }
 
-    /// <summary>The order of the time embedding: [cos, sin] when true, [sin, cos] when false. True by default.</summary>
-    public bool FlipSinToCos { get; init; } = true;
+    /// <summary>What the network is told beside time, as <c>class_embedding</c>. Null, the default, for what <see cref="Classes"/> says.</summary>
+    public IConditionEmbedding? ClassEmbedding { get; init; }
 
-    /// <summary>The frequency shift of the time embedding; see <see cref="SinusoidalEmbedding"/>. 0 by default.</summary>
-    public double FrequencyShift { get; init; }
+    /// <summary>True to join the class embedding to that of time, which makes it twice as wide, false to add it. False by default.</summary>
+    public bool JoinClassEmbedding { get; init; }
+
+    /// <summary>What else the network is told, as <c>add_embedding</c>: added to the embedding. Null, the default, for nothing.</summary>
+    public IConditionEmbedding? AddedEmbedding { get; init; }
+
+    /// <summary>
+    /// The width of the tokens of <see cref="Condition.Sequence"/> where they go through a linear layer, <c>encoder_hid_proj</c>, before
+    /// they are attended to; null, the default, where they are taken as they are.
+    /// </summary>
+    public int? SequenceWidth { get; init; }
+
+    /// <summary>The width that they have after it; required where <see cref="SequenceWidth"/> is set.</summary>
+    public int? ProjectedSequenceWidth { get; init; }
+
+    /// <summary>True to take <c>2 x - 1</c> in place of x_t, for data in [0, 1]. False by default.</summary>
+    public bool CenterInput { get; init; }
+
+    /// <summary>The pixels of the first convolution along each size, an odd number. 3 by default.</summary>
+    public int InputKernel { get; init; } = 3;
+
+    /// <summary>The pixels of the last convolution along each size, an odd number. 3 by default.</summary>
+    public int OutputKernel { get; init; } = 3;
+
+    /// <summary>True to divide the answer by t, for a t that is a noise level (Song et al. 2021, appendix H.1). False by default.</summary>
+    public bool DivideByTime { get; init; }
 
     /// <summary>
     /// True when the last convolution starts at zero, so that the first prediction is zero, as in the code of Ho et al. True by default:
@@ -76,100 +146,9 @@ public sealed record UNetOptions
     /// </summary>
     public bool ZeroOutput { get; init; } = true;
 
-    /// <summary>The width of every level, from the full resolution down.</summary>
-    /// <exception cref="ArgumentException">There are no levels, or a width is not positive.</exception>
-    public int[] Widths()
-    {
-        ArgumentNullException.ThrowIfNull(Multipliers);
-        int[] widths = LevelWidths is null ? [.. Multipliers.Select(multiplier => checked(Width * multiplier))] : [.. LevelWidths];
-        if (widths.Length == 0)
-            throw new ArgumentException("A U-Net must have at least one level, got none.", nameof(Multipliers));
-        if (Array.Exists(widths, width => width < 1))
-            throw new ArgumentException($"Every level must have a positive width, got [{string.Join(", ", widths)}].", nameof(Multipliers));
-        return widths;
-    }
-
-    /// <summary>The side of the images at every level, in pixels, from the full resolution down.</summary>
-    public int[] Resolutions()
-    {
-        var sides = new int[Widths().Length];
-        var rounding = RoundsDown ? 0 : 1;
-        for (var level = 0; level < sides.Length; level++)
-            sides[level] = level == 0 ? ImageSize : (sides[level - 1] + rounding) / 2;
-        return sides;
-    }
-
-    /// <summary>The number of groups of every group norm.</summary>
-    public int Groups()
-    {
-        var widths = Widths();
-        if (GroupNormGroups is { } chosen)
-            return chosen;
-        var groups = 32;
-        while (groups > 1 && Array.Exists(widths, width => width % groups != 0 || width / groups < 4))
-            groups /= 2;
-        return groups;
-    }
-
-    /// <summary>True when halving an odd size rounds down.</summary>
-    internal bool RoundsDown => ResidualResampling || DownsamplePadding == 0;
-
-    /// <summary>Refuses options that do not fit each other.</summary>
-    /// <exception cref="ArgumentException">The first that does not, with what it is and what was expected.</exception>
-    internal void Validate()
-    {
-        Guard.Positive(ImageSize);
-        Guard.Positive(Channels);
-        Guard.Positive(OutChannels ?? Channels, nameof(OutChannels));
-        Guard.Positive(LayersPerBlock);
-        Guard.Positive(NormEpsilon);
-        Guard.InRange(DownsamplePadding, 0, 1);
-        Guard.Positive(Classes ?? 1, nameof(Classes));
-        if (!(Dropout >= 0 && Dropout < 1))
-            throw new ArgumentOutOfRangeException(nameof(Dropout), Dropout, $"{nameof(Dropout)} must lie in [0, 1), got {Dropout}.");
-        ValidateWidths();
-        ValidateAttention();
-    }
-
-    private void ValidateWidths()
-    {
-        var widths = Widths();
-        var groups = Guard.Positive(Groups(), nameof(GroupNormGroups));
-        if (Array.Find(widths, width => width % groups != 0) is var indivisible and > 0)
-            throw new ArgumentException(
-                $"{nameof(GroupNormGroups)} must divide the width of every level, got {groups} for the width {indivisible}.", nameof(GroupNormGroups));
-        if (widths[0] % 2 != 0)
-            throw new ArgumentException($"The first level must have an even width for the time embedding, got {widths[0]}.", nameof(Width));
-        if (!(FrequencyShift < widths[0] / 2))
-            throw new ArgumentException(
-                $"{nameof(FrequencyShift)} must be less than half the first width, {widths[0] / 2}, got {FrequencyShift}.", nameof(FrequencyShift));
-        if (Resolutions()[^1] < 1)
-            throw new ArgumentException(
-                $"{widths.Length} levels need an {nameof(ImageSize)} of at least {1 << (widths.Length - 1)}, got {ImageSize}.", nameof(ImageSize));
-    }
-
-    private void ValidateAttention()
-    {
-        ArgumentNullException.ThrowIfNull(AttentionResolutions);
-        var (widths, resolutions) = (Widths(), Resolutions());
-        foreach (var resolution in AttentionResolutions)
-        {
-            if (!resolutions.Contains(resolution))
-                throw new ArgumentException(
-                    $"Every resolution of {nameof(AttentionResolutions)} must be one of [{string.Join(", ", resolutions)}], got {resolution}.",
-                    nameof(AttentionResolutions));
-        }
-
-        if (HeadWidth is not { } headWidth)
-            return;
-        Guard.Positive(headWidth, nameof(HeadWidth));
-        for (var level = 0; level < widths.Length; level++)
-        {
-            var attends = AttentionResolutions.Contains(resolutions[level]) || (MiddleAttention && level == widths.Length - 1);
-            if (attends && widths[level] % headWidth != 0)
-                throw new ArgumentException(
-                    $"{nameof(HeadWidth)} must divide the width of every level with attention, got {headWidth} for the width {widths[level]}.",
-                    nameof(HeadWidth));
-        }
-    }
+    /// <summary>
+    /// True to keep only the input of each layer for the gradient, and compute the rest again (Chen et al. 2016): less memory for a second
+    /// forward pass. False by default; the results are the same.
+    /// </summary>
+    public bool CheckpointActivations { get; init; }
 }

@@ -26,8 +26,10 @@ public sealed class Vae : AutoencodingNetwork
             options.TwoEncoders ? options.Body.Encoder(1) : null,
             options.Body.Decoder(options.OutputsPerValue),
             options.TwoEncoders)
-    {
-    }
+        => Options = options;
+
+    /// <summary>The architecture; null where the parts were given.</summary>
+    public VaeOptions? Options { get; }
 
     /// <summary>One encoder for both moments; the network owns the parts from here on.</summary>
     /// <param name="encoder">From [B, ...] data to [B, 2C, ...]: the mean in the first half of the channels, the log variance in the second.</param>

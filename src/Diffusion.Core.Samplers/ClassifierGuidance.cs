@@ -10,7 +10,8 @@ namespace Diffusion.Core.Samplers;
 /// </summary>
 /// <remarks>
 /// Source: Dhariwal and Nichol 2021, "Diffusion Models Beat GANs on Image Synthesis", Algorithm 2. A change of eps by d changes x_0 by
-/// <c>-sigma / alpha d</c>, and so every prediction, which is linear in the two, by one factor that depends on t alone.
+/// <c>-sigma / alpha d</c>, and so every prediction, which is linear in the two, by one factor that depends on t alone. What the network
+/// says about the variance, in an answer of twice the channels, stays.
 /// </remarks>
 public sealed class ClassifierGuidance : IDenoiser, IDisposable
 {
@@ -58,8 +59,7 @@ public sealed class ClassifierGuidance : IDenoiser, IDisposable
         using var scope = NewDisposeScope();
         using var free = answer;
         var gradient = Gradient(xt, t, condition);
-        Guard.SameShape(gradient, answer, "x_t", "the answer of the network");
-        return answer.addcmul(gradient, _factor.At(t, answer).expand(answer.shape), 1.0).MoveToOuterDisposeScope();
+        return VarianceChannels.Keep(answer, xt, prediction => Lead(prediction, gradient, t)).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>
@@ -67,6 +67,12 @@ public sealed class ClassifierGuidance : IDenoiser, IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _factor.Dispose();
+
+    private Tensor Lead(Tensor prediction, Tensor gradient, Tensor t)
+    {
+        Guard.SameShape(gradient, prediction, "x_t", "the answer of the network");
+        return prediction.addcmul(gradient, _factor.At(t, prediction).expand(prediction.shape), 1.0);
+    }
 
     private Tensor Gradient(Tensor xt, Tensor t, Condition? condition)
     {

@@ -29,9 +29,7 @@ public sealed class DdimSolver : ISolver
     {
         ArgumentNullException.ThrowIfNull(step);
         var (from, to) = (step.From, step.To);
-        if (to.Sigma == 0.0)
-            return step.Current.Data.mul(to.Alpha);
-        if (Eta == 0.0)
+        if (to.Sigma == 0.0 || Eta == 0.0)
             return step.Current.Mix(to.Alpha, to.Sigma);
 
         var deviation = Eta * Math.Sqrt(GaussianTransition.PosteriorVariance(from, to));

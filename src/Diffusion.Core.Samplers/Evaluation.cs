@@ -94,11 +94,13 @@ public sealed class Evaluation : IDisposable
 
     /// <summary>
     /// <c>ofData x_0 + ofNoise eps</c>, in one combination of x_t and the network's output where nothing has come between them: half the
-    /// work of making x_0 and eps first.
+    /// work of making x_0 and eps first. Without eps it is x_0 itself, and no eps is derived.
     /// </summary>
     /// <returns>A new tensor; the caller's.</returns>
     public Tensor Mix(double ofData, double ofNoise)
     {
+        if (ofNoise == 0.0)
+            return Data.mul(ofData);
         if (_dataOfSource is not { } data)
             return new LinearPair(ofData, ofNoise).Apply(Data, Noise);
         var pair = new LinearPair(

@@ -1,6 +1,9 @@
 namespace Diffusion.Core.Samplers;
 
-/// <summary>Refinements of guidance. The defaults are plain guidance, at all times.</summary>
+/// <summary>
+/// Refinements of guidance, all of the prediction alone: what a network says about the variance is not touched. The defaults are plain
+/// guidance, at all times.
+/// </summary>
 public sealed record GuidanceOptions
 {
     /// <summary>

@@ -9,7 +9,8 @@ namespace Diffusion.Core.Samplers;
 /// </summary>
 /// <remarks>
 /// A scale of 1 is the strong network and a scale of 0 the weak one, exactly and with one call. Works on any prediction, since each is
-/// linear in x_0 and eps.
+/// linear in x_0 and eps. Where the networks answer with twice the channels of x_t, only the prediction is guided, and what the strong
+/// one says about the variance stays, as in GLIDE, DiT and DeepFloyd IF.
 /// </remarks>
 public sealed class GuidedDenoiser : IDenoiser
 {
@@ -58,7 +59,8 @@ public sealed class GuidedDenoiser : IDenoiser
             return answer;
         using var scope = NewDisposeScope();
         using var free = answer;
-        return answer.mul(PerSample(t.le(Options.ZeroAbove), answer)).MoveToOuterDisposeScope();
+        return VarianceChannels.Keep(answer, xt, prediction => prediction.mul(PerSample(t.le(Options.ZeroAbove), prediction)))
+            .MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>
@@ -89,6 +91,13 @@ public sealed class GuidedDenoiser : IDenoiser
         using var weak = Weak.Predict(xt, t, condition);
         Guard.SameShape(strong, weak, "the answer of the strong network", "that of the weak one");
         Guard.SameType(strong, weak, "the answer of the strong network", "that of the weak one");
+        return VarianceChannels.Keep(strong, xt, prediction => Lead(prediction, VarianceChannels.Prediction(weak, xt), t, guided))
+            .MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The prediction of the strong network, led away from that of the weak one; in the current scope.</summary>
+    private Tensor Lead(Tensor strong, Tensor weak, Tensor t, bool? guided)
+    {
         var from = Options.ZeroStar ? weak.mul(Nearest(strong, weak)) : weak;
         var result = from.mul(1.0 - Scale).add_(strong, alpha: Scale);
         if (Options.Rescale > 0.0)
@@ -97,14 +106,11 @@ public sealed class GuidedDenoiser : IDenoiser
             result = result.mul(ratio);
         }
 
-        if (guided is null)
-        {
-            using var above = t.ge(Options.MinTime);
-            using var below = t.le(Options.MaxTime);
-            result = strong.lerp(result, PerSample(above.logical_and(below), strong));
-        }
-
-        return result.MoveToOuterDisposeScope();
+        if (guided is not null)
+            return result;
+        using var above = t.ge(Options.MinTime);
+        using var below = t.le(Options.MaxTime);
+        return strong.lerp(result, PerSample(above.logical_and(below), strong));
     }
 
     /// <summary>Whether all of a batch is guided, or none; null where some is, or where looking would stall the device.</summary>

@@ -7,7 +7,11 @@ namespace Diffusion.Core.Samplers;
 /// Inpainting without training: after each step the known part of an image is put back, noised to the level just reached. On a grid
 /// from <see cref="Resampled"/> the trajectory also goes back up, so that the two parts come to fit each other.
 /// </summary>
-/// <remarks>Source: Lugmayr et al. 2022, "RePaint: Inpainting using Denoising Diffusion Probabilistic Models", Algorithm 1.</remarks>
+/// <remarks>
+/// Every draw is a new one, as the algorithm has it, also where the noise is a <see cref="BrownianTreeNoise"/>: its increments over an
+/// interval are the same for both parts and on every walk.
+/// Source: Lugmayr et al. 2022, "RePaint: Inpainting using Denoising Diffusion Probabilistic Models", Algorithm 1.
+/// </remarks>
 public sealed class RePaintSolver : ISolver
 {
     private readonly ISolver _solver;
@@ -85,12 +89,13 @@ public sealed class RePaintSolver : ISolver
         var (from, to) = (step.From, step.To);
         if (to.Ratio > from.Ratio)
         {
-            using var rise = step.DrawNoise();
+            using var rise = step.Noise.Draw(step.Sample);
             return GaussianTransition.Forward(to, from).Apply(step.Sample, rise).MoveToOuterDisposeScope();
         }
 
-        using var made = _solver.Step(step);
-        using var noise = to.Sigma == 0.0 ? zeros_like(made) : step.DrawNoise();
+        using var anew = step.With(new IndependentNoise(step.Noise));
+        using var made = _solver.Step(anew);
+        using var noise = to.Sigma == 0.0 ? zeros_like(made) : step.Noise.Draw(step.Sample);
         var known = new LinearPair(to.Alpha, to.Sigma).Apply(_known.to(made.dtype, made.device), noise);
         return made.lerp(known, _mask.to(made.dtype, made.device)).MoveToOuterDisposeScope();
     }

@@ -10,8 +10,8 @@ namespace Diffusion.Core.Samplers;
 public sealed class SolverStep : IDisposable
 {
     private readonly IEvaluator _evaluator;
-    private Evaluation? _current;
     private readonly SolverStep? _parent;
+    private Evaluation? _current;
     private Evaluation? _shown;
     private Tensor? _departed;
 
@@ -36,6 +36,10 @@ public sealed class SolverStep : IDisposable
 
     private SolverStep(SolverStep parent, NoiseLevel target)
         : this(new TimeGrid(parent.Grid.Schedule, [parent.Time], [parent.From, target]), 0, parent.Sample, parent._evaluator, parent.Noise)
+        => _parent = parent;
+
+    private SolverStep(SolverStep parent, INoiseSource noise)
+        : this(parent.Grid, parent.Index, parent.Sample, parent._evaluator, noise, parent.History)
         => _parent = parent;
 
     /// <summary>The grid being walked.</summary>
@@ -97,6 +101,8 @@ public sealed class SolverStep : IDisposable
     public Evaluation Show(Evaluation evaluation)
     {
         ArgumentNullException.ThrowIfNull(evaluation);
+        if (_parent is not null)
+            return _parent.Show(evaluation);
         _shown?.Dispose();
         return _shown = evaluation;
     }
@@ -109,24 +115,31 @@ public sealed class SolverStep : IDisposable
     public (double Time, NoiseLevel Level) At(double lambda)
     {
         var schedule = Grid.Schedule;
-        foreach (var (end, beyond) in new[] { (schedule.MinTime, 1.0), (schedule.MaxTime, -1.0) })
+        if (lambda > schedule.LevelAt(schedule.MinTime).Lambda)
+            return Beyond(schedule.MinTime);
+        if (lambda < schedule.LevelAt(schedule.MaxTime).Lambda)
+            return Beyond(schedule.MaxTime);
+        var time = schedule.TimeOf(2.0 * lambda);
+        return (time, schedule.LevelAt(time));
+
+        (double Time, NoiseLevel Level) Beyond(double end)
         {
             var level = schedule.LevelAt(end);
-            if (!(beyond * (lambda - level.Lambda) > 0.0))
-                continue;
             var ratio = Math.Exp(-lambda);
             var scale = Math.Sqrt(((level.Alpha * level.Alpha) + (level.Sigma * level.Sigma)) / (1.0 + (ratio * ratio)));
             return (end, new NoiseLevel(scale, scale * ratio));
         }
-
-        var time = schedule.TimeOf(2.0 * lambda);
-        return (time, schedule.LevelAt(time));
     }
 
     /// <summary>The same step without its history, on its way to another level than the grid's next: for methods made of others.</summary>
     /// <param name="target">alpha and sigma where the step leads.</param>
     /// <returns>A step that shares the evaluation of this one; the caller's.</returns>
     public SolverStep Towards(NoiseLevel target) => new(this, target);
+
+    /// <summary>The same step with other draws, for methods made of others.</summary>
+    /// <param name="noise">Gaussian draws; not disposed.</param>
+    /// <returns>A step that shares the evaluation of this one; the caller's.</returns>
+    internal SolverStep With(INoiseSource noise) => new(this, noise);
 
     /// <summary>A draw from N(0, I) for the way from here to the next level.</summary>
     /// <returns>The shape of <see cref="Sample"/>; the caller's.</returns>
@@ -142,6 +155,12 @@ public sealed class SolverStep : IDisposable
     {
         Guard.SameShape(Sample, corrected);
         Guard.SameType(Sample, corrected);
+        if (_parent is not null)
+        {
+            _parent.DepartFrom(corrected);
+            return;
+        }
+
         _departed?.Dispose();
         _departed = corrected.DetachFromDisposeScope();
     }

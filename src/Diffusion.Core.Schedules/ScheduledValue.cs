@@ -46,7 +46,8 @@ public sealed class ScheduledValue : IDisposable
     /// <summary>The values at the times of a batch, shaped to broadcast against <paramref name="like"/>.</summary>
     /// <param name="t">
     /// [B] times: int64 indices 0..T-1 for a discrete schedule, floating point for a continuous one. Indices are checked where they lie
-    /// on the CPU; checking them on a GPU would make every step wait for it, and there libtorch's own device assertion speaks.
+    /// on the CPU; checking them on a GPU would make every step wait for it, and there libtorch's own device assertion speaks. Times of a
+    /// continuous schedule belong on the CPU: read back from a GPU, they make every step wait.
     /// </param>
     /// <param name="like">[B, ...]; gives the device, the type and the number of dimensions.</param>
     /// <returns>[B, 1, ...]; the caller's.</returns>
@@ -83,6 +84,7 @@ public sealed class ScheduledValue : IDisposable
             values[i] = _value!(_schedule.LevelAt(values[i]));
         }
 
-        return tensor(values, dtype: like.dtype, device: like.device);
+        using var result = tensor(values, dtype: like.dtype);
+        return result.to(like.device, non_blocking: true);
     }
 }

@@ -54,7 +54,8 @@ public sealed class DdpmTrainer : Trainer
         using var timeDraws = SeedSequence.Generator(null, Options.Seed, RandomStream.Timesteps, Step, Rank);
         using var noiseDraws = SeedSequence.Generator(parameters.Device, Options.Seed, RandomStream.Noise, Step, Rank);
         var drawn = Options.Timesteps.Sample(_schedule, x0.shape[0], timeDraws);
-        var t = drawn.to(parameters.Device);
+        // The levels of a continuous schedule are computed on the CPU: only what the network is told of its times moves.
+        var t = _schedule is DiscreteSchedule ? drawn.to(parameters.Device) : drawn;
         var noise = randn(x0.shape, dtype: parameters.Dtype, device: parameters.Device, generator: noiseDraws);
         var terms = _loss.Evaluate(_model, _process, x0, t, noise, condition);
         if (LearnedTimesteps is not { } adaptive)

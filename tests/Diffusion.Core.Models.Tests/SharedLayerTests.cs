@@ -38,7 +38,7 @@ public class SharedLayerTests
             .to(ScalarType.Float64);
         var tokens = randn(2, 4, 6, dtype: ScalarType.Float64);
         var context = crosses ? randn(2, 7, 5, dtype: ScalarType.Float64) : null;
-        var mask = masks ? rand(2, 1, 1, 7).gt(0.4).logical_or(tensor(new[] { true, false, false, false, false, false, false })) : null;
+        var mask = masks ? rand([2, 1, 1, 7]).add(tensor(new[] { 1f, 0, 0, 0, 0, 0, 0 })).gt(0.4) : null;
 
         var actual = attention.call(tokens, context, mask);
 

@@ -127,6 +127,62 @@ public class GuidanceTests
         }
     }
 
+    /// <summary>The prediction is that of networks without variance channels; the variance is the strong network's, bit for bit.</summary>
+    [Theory]
+    [InlineData("plain")]
+    [InlineData("rescaled")]
+    [InlineData("zero star")]
+    [InlineData("some samples guided")]
+    [InlineData("zero above")]
+    public void What_the_strong_network_says_about_the_variance_is_left_as_it_is(string refinement)
+    {
+        using var x = Samples();
+        using var t = tensor(new long[] { 5, 9 });
+        GuidanceOptions options = refinement switch
+        {
+            "rescaled" => new() { Rescale = 0.7 },
+            "zero star" => new() { ZeroStar = true },
+            "some samples guided" => new() { MaxTime = 6 },
+            "zero above" => new() { ZeroAbove = 6 },
+            _ => new(),
+        };
+        using var expected = new GuidedDenoiser(
+            new FunctionDenoiser(v => v.sin()), new FunctionDenoiser(v => v.mul(0.3)), 4.0, options).Predict(x, t);
+
+        using var answer = new GuidedDenoiser(
+            new FunctionDenoiser(v => Both(v.sin(), v.mul(2.0))),
+            new FunctionDenoiser(v => Both(v.mul(0.3), v.mul(-5.0))),
+            4.0,
+            options).Predict(x, t);
+
+        using var prediction = answer.narrow(1, 0, 3);
+        using var variance = answer.narrow(1, 3, 3);
+        using var strong = x.mul(2.0);
+        prediction.ShouldBeIdentical(expected, "the prediction");
+        variance.ShouldBeIdentical(strong, "the variance");
+    }
+
+    [Fact]
+    public void A_classifier_leads_the_prediction_and_leaves_the_variance()
+    {
+        var schedule = DiscreteSchedule.Linear();
+        using var x = Samples();
+        using var t = tensor(new long[] { 5, 900 });
+        using var plain = Guidance.Classifier(new FunctionDenoiser(v => v.sin()), schedule, LogProbability);
+        using var both = Guidance.Classifier(new FunctionDenoiser(v => Both(v.sin(), v.mul(2.0))), schedule, LogProbability);
+        using var expected = plain.Predict(x, t);
+
+        using var answer = both.Predict(x, t);
+
+        using var prediction = answer.narrow(1, 0, 3);
+        using var variance = answer.narrow(1, 3, 3);
+        using var said = x.mul(2.0);
+        prediction.ShouldBeIdentical(expected, "the prediction");
+        variance.ShouldBeIdentical(said, "the variance");
+
+        static Tensor LogProbability(Tensor v, Tensor time, Condition? condition) => v.square().sum(1L).neg();
+    }
+
     /// <summary>
     /// Classes that are two Gaussians: the exact network of the mixture, guided with scale 1 by the exact classifier, is the exact network
     /// of the class, in every form of prediction.
@@ -221,6 +277,14 @@ public class GuidanceTests
     }
 
     private static Tensor Samples() => tensor(_x).reshape(2, 3).clone();
+
+    /// <summary>The answer of a network with variance channels.</summary>
+    private static Tensor Both(Tensor prediction, Tensor variance)
+    {
+        using var first = prediction;
+        using var second = variance;
+        return cat([first, second], 1);
+    }
 
     /// <summary>A network whose answer depends on x and on the label, not linearly.</summary>
     private static FunctionDenoiser Labelled() => new((x, _, condition) =>

@@ -41,6 +41,33 @@ public class InpaintingTests
         RePaintSolver.Resampled(plain, 2, 1).Levels.ToArray().Should().Equal(plain.Levels.ToArray());
     }
 
+    /// <summary>Over 4096 elements a correlation of independent draws has a standard deviation of 1 / 64.</summary>
+    [Fact]
+    public void No_draw_repeats_another_though_the_noise_follows_a_Brownian_path()
+    {
+        const int Elements = 4096;
+        using var known = zeros([1, Elements], dtype: ScalarType.Float64);
+        using var path = new BrownianTreeNoise(seed: 5, count: 1);
+        var draws = new List<double[]>();
+        using var noise = new RecordedNoise(path, draws);
+        var grid = RePaintSolver.Resampled(TimeSpacing.Trailing.CreateGrid(_schedule, 4), jump: 2, repeats: 2);
+        var sampler = new DiffusionSampler(grid, new RePaintSolver(new AncestralSolver(), known, known));
+
+        using var result = sampler.Sample(
+            new FunctionDenoiser(x => x.mul(0.5)),
+            new SamplingRequest { Shape = [1, Elements], Noise = noise, Dtype = ScalarType.Float64 },
+            cancellationToken: TestContext.Current.CancellationToken);
+
+        // The start, two ways up, and two for each of the eight steps down but the two that end without noise.
+        draws.Should().HaveCount(1 + 2 + (2 * 6));
+        for (var i = 0; i < draws.Count; i++)
+        {
+            draws[i].Average(value => value * value).Should().BeApproximately(1.0, 0.12);
+            for (var j = 0; j < i; j++)
+                draws[i].Zip(draws[j], (a, b) => a * b).Average().Should().BeApproximately(0.0, 0.08, $"draws {j} and {i} are independent");
+        }
+    }
+
     /// <summary>
     /// Two strongly correlated Gaussian elements, one of them known: resampling brings the other nearer to its conditional mean. Exact
     /// moments of the affine trajectory, no random draws.
@@ -91,5 +118,22 @@ public class InpaintingTests
         var sampler = new DiffusionSampler(TimeSpacing.Trailing.CreateGrid(_schedule, 3), new RePaintSolver(new DdimSolver(), known, known));
         var other = () => sampler.Sample(new FunctionDenoiser(x => x.mul(0.5)), [2, 2], 0);
         other.Should().Throw<ArgumentException>().WithMessage("*[1, 2]*[2, 2]*");
+    }
+
+    private sealed class RecordedNoise(INoiseSource source, List<double[]> draws) : INoiseSource
+    {
+        public Tensor Draw(Tensor like) => Record(source.Draw(like));
+
+        public Tensor Draw(Tensor like, double from, double to) => Record(source.Draw(like, from, to));
+
+        public void Dispose()
+        {
+        }
+
+        private Tensor Record(Tensor drawn)
+        {
+            draws.Add(drawn.Values());
+            return drawn;
+        }
     }
 }

@@ -88,6 +88,22 @@ public class SolverTests
         }
     }
 
+    [Fact]
+    public void A_mixture_without_eps_is_x_0_itself_also_where_eps_is_not_finite()
+    {
+        using var x = tensor(_x);
+        var evaluator = new DenoiserEvaluator(
+            new LogSigmaSchedule(preservesVariance: true),
+            new SamplerOptions { Prediction = new UnguardedData(), Threshold = null },
+            new FunctionDenoiser(v => v.mul(0.5)),
+            condition: null);
+        using var evaluation = evaluator.Evaluate(x, 0.0, NoiseLevel.Clean);
+
+        using var mixture = evaluation.Mix(1.0, 0.0);
+
+        mixture.ShouldBeIdentical(evaluation.Data, "the mixture");
+    }
+
     [Theory]
     [InlineData("ancestral, fixed small")]
     [InlineData("ancestral, fixed large")]
@@ -199,6 +215,18 @@ public class SolverTests
     private static FixedEvaluator Fixed() => new();
 
     private static ReplayNoise Replayed() => new((_, _) => tensor(_z));
+
+    /// <summary>x_0, with coefficients of eps that are not finite without noise.</summary>
+    private sealed class UnguardedData : IPrediction
+    {
+        public string Name => "unguarded data";
+
+        public LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(1.0, 0.0);
+
+        public LinearPair ToData(NoiseLevel level, NoiseLevel previous) => new(0.0, 1.0);
+
+        public LinearPair ToNoise(NoiseLevel level, NoiseLevel previous) => new(1.0 / level.Sigma, -level.Alpha / level.Sigma);
+    }
 
     private sealed class FixedEvaluator : IEvaluator
     {

@@ -9,33 +9,33 @@ public sealed class ExtensibilityTests
     public void A_schedule_of_ones_own_noises_data_at_floating_point_times()
     {
         using var scope = torch.NewDisposeScope();
-        using var process = new ForwardProcess(new StraightLine());
+        using var process = new ForwardProcess(new Parabola());
         var t = TestTensors.Values(0.25, 1.0);
 
         var xt = process.Sample(TestTensors.Filled(2.0, [2, 1]), t, TestTensors.Filled(-4.0, [2, 1]));
 
-        xt.data<double>().ToArray().Should().Equal(0.5, -4.0);
+        xt.data<double>().ToArray().Should().Equal(0.875, -4.0);
     }
 
     [Fact]
     public void A_schedule_of_ones_own_has_its_alpha_sigma_log_SNR_and_inverse()
     {
-        var schedule = new StraightLine();
+        var schedule = new Parabola();
 
-        schedule.Alpha(0.25).Should().Be(0.75);
+        schedule.Alpha(0.25).Should().Be(0.9375);
         schedule.Sigma(0.25).Should().Be(0.25);
-        schedule.LogSnr(0.25).Should().BeApproximately(2.0 * Math.Log(3.0), 1e-14);
-        schedule.TimeOf(2.0 * Math.Log(3.0)).Should().BeApproximately(0.25, 1e-14);
+        schedule.LogSnr(0.25).Should().BeApproximately(2.0 * Math.Log(3.75), 1e-14);
+        schedule.TimeOf(2.0 * Math.Log(3.75)).Should().BeApproximately(0.25, 1e-14);
     }
 
     [Fact]
     public void A_schedule_of_ones_own_becomes_a_discrete_one()
     {
-        var discrete = DiscreteSchedule.Discretise(new StraightLine(), 4);
+        var discrete = DiscreteSchedule.Discretise(new Parabola(), 4);
 
         discrete.Betas[3].Should().Be(1.0);
         for (var i = 0; i < 3; i++)
-            discrete.LogSnr(i).Should().BeApproximately(new StraightLine().LogSnr((i + 1) / 4.0), 1e-13);
+            discrete.LogSnr(i).Should().BeApproximately(new Parabola().LogSnr((i + 1) / 4.0), 1e-13);
     }
 
     [Fact]
@@ -56,16 +56,16 @@ public sealed class ExtensibilityTests
     public void A_prediction_of_ones_own_trains_and_converts(double time)
     {
         using var scope = torch.NewDisposeScope();
-        var schedule = new StraightLine();
+        var schedule = new Parabola();
         using var process = new ForwardProcess(schedule);
-        using var toData = new ScheduledPair(schedule, new FlowVelocity().ToData);
-        using var toNoise = new ScheduledPair(schedule, new FlowVelocity().ToNoise);
+        using var toData = new ScheduledPair(schedule, new TwiceTheNoise().ToData);
+        using var toNoise = new ScheduledPair(schedule, new TwiceTheNoise().ToNoise);
         var (t, x0, noise) = (TestTensors.Values(time), TestTensors.Filled(0.7, [1, 1]), TestTensors.Filled(-1.3, [1, 1]));
         var xt = process.Sample(x0, t, noise);
 
-        var output = process.Target(new FlowVelocity(), x0, t, noise);
+        var output = process.Target(new TwiceTheNoise(), x0, t, noise);
 
-        output.item<double>().Should().BeApproximately(-2.0, 1e-15);
+        output.item<double>().Should().BeApproximately(-2.6, 1e-15);
         toData.Apply(t, xt, output).item<double>().Should().BeApproximately(0.7, 1e-14);
         toNoise.Apply(t, xt, output).item<double>().Should().BeApproximately(-1.3, 1e-14);
     }
@@ -76,11 +76,11 @@ public sealed class ExtensibilityTests
         using var scope = torch.NewDisposeScope();
         var schedule = DiscreteSchedule.Cosine(100);
         using var forward = new DdpmProcess(schedule);
-        using var reverse = new ReverseProcess(schedule, new FlowVelocity(), new Between(), clip: false);
+        using var reverse = new ReverseProcess(schedule, new TwiceTheNoise(), new Between(), clip: false);
         var (t, x0, noise) = (TestTensors.Times(60), TestTensors.Filled(0.7, [1, 1]), TestTensors.Filled(-1.3, [1, 1]));
         var xt = forward.Sample(x0, t, noise);
 
-        using var result = reverse.Transition(xt, t, forward.Target(new FlowVelocity(), x0, t, noise));
+        using var result = reverse.Transition(xt, t, forward.Target(new TwiceTheNoise(), x0, t, noise));
 
         result.Data.item<double>().Should().BeApproximately(0.7, 1e-14);
         result.Mean.item<double>().Should().BeApproximately(forward.PosteriorMean(x0, xt, t).item<double>(), 1e-14);
@@ -88,14 +88,14 @@ public sealed class ExtensibilityTests
         result.LogVariance.item<double>().Should().BeApproximately(Math.Log(result.Variance.item<double>()), 1e-14);
     }
 
-    /// <summary>Flow matching's straight line from data to noise.</summary>
-    private sealed class StraightLine : INoiseSchedule
+    /// <summary>The noise grows evenly, and the data fades ever faster.</summary>
+    private sealed class Parabola : INoiseSchedule
     {
         public double MinTime => 0.0;
 
         public double MaxTime => 1.0;
 
-        public NoiseLevel LevelAt(double t) => new(1.0 - t, t);
+        public NoiseLevel LevelAt(double t) => new(1.0 - (t * t), t);
     }
 
     /// <summary>sigma doubles with each unit of time, of which the network is told the share that has passed.</summary>
@@ -118,18 +118,16 @@ public sealed class ExtensibilityTests
         }
     }
 
-    /// <summary>eps - x_0.</summary>
-    private sealed class FlowVelocity : IPrediction
+    /// <summary>2 eps.</summary>
+    private sealed class TwiceTheNoise : IPrediction
     {
-        public string Name => "flow-velocity";
+        public string Name => "twice the noise";
 
-        public LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(-1.0, 1.0);
+        public LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(0.0, 2.0);
 
-        public LinearPair ToData(NoiseLevel level, NoiseLevel previous)
-            => new(1.0 / (level.Alpha + level.Sigma), -level.Sigma / (level.Alpha + level.Sigma));
+        public LinearPair ToData(NoiseLevel level, NoiseLevel previous) => new(1.0 / level.Alpha, -0.5 * level.Sigma / level.Alpha);
 
-        public LinearPair ToNoise(NoiseLevel level, NoiseLevel previous)
-            => new(1.0 / (level.Alpha + level.Sigma), level.Alpha / (level.Alpha + level.Sigma));
+        public LinearPair ToNoise(NoiseLevel level, NoiseLevel previous) => new(0.0, 0.5);
     }
 
     /// <summary>The geometric mean of the two fixed variances.</summary>

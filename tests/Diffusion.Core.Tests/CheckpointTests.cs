@@ -181,6 +181,31 @@ public class CheckpointTests
         Refused("*another noise schedule: alpha 0.99995 and sigma 0.01 at time 0, not 0.99997*", schedule: DiscreteSchedule.Cosine());
     }
 
+    [Theory]
+    [InlineData(1.0, 1000.0, "*another noise schedule: a network that is told 0.1 at time 0.1, not 100.")]
+    [InlineData(1000.0, 1.0, "*another noise schedule: a network that is told 100 at time 0.1, not 0.1.")]
+    [InlineData(1000.0, 500.0, "*another noise schedule: a network that is told 100 at time 0.1, not 50.")]
+    [InlineData(1000.0, 1000.0, null)]
+    [InlineData(1.0, 1.0, null)]
+    [Trait(Category.Name, Category.Fault)]
+    public void A_schedule_that_tells_its_network_other_times_is_refused(double scale, double otherScale, string? message)
+    {
+        using var folder = new TemporaryFolder();
+        using var model = new TinyDenoiser();
+        using (var trainer = new DdpmTrainer(model, new Scaled(scale), new SimpleLoss(), Runs.Options))
+            trainer.Save(folder.File("a"));
+        using var other = new DdpmTrainer(model, new Scaled(otherScale), new SimpleLoss(), Runs.Options);
+
+        var resume = () => other.Resume(folder.File("a"));
+
+        if (message is null)
+            resume.Should().NotThrow();
+        else
+            resume.Should().Throw<CheckpointException>().WithMessage(message);
+        File.ReadAllText(folder.File("a/trainer.json")).Contains("network_times", StringComparison.Ordinal)
+            .Should().Be(scale != 1.0, "checkpoints of schedules whose network is told the time itself stay as they were");
+    }
+
     [Fact]
     [Trait(Category.Name, Category.Fault)]
     public void A_data_set_of_another_size_is_refused()
@@ -256,5 +281,17 @@ public class CheckpointTests
         using var trainer = Runs.Trainer(model, Runs.Options with { Seed = seed });
         trainer.Run(new Points(50));
         trainer.Save(folder);
+    }
+
+    /// <summary>A straight line, of which the network is told the time in a unit of its own.</summary>
+    private sealed class Scaled(double scale) : INoiseSchedule
+    {
+        public double MinTime => 0.1;
+
+        public double MaxTime => 0.9;
+
+        public NoiseLevel LevelAt(double t) => new(1.0 - t, t);
+
+        public double NetworkTime(double t) => scale * t;
     }
 }

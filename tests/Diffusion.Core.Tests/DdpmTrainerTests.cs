@@ -1,9 +1,11 @@
+using System.Runtime.InteropServices;
 using Diffusion.Core.Losses;
 using Diffusion.Core.Models;
 using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
 using Diffusion.Core.Tests.Support;
 using Microsoft.Extensions.Logging;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Tests;
@@ -176,6 +178,25 @@ public class DdpmTrainerTests
         trainer.LastLoss.Should().BePositive();
     }
 
+    /// <summary>The meta device stands in for an accelerator, up to the loss: nothing can be read back from it.</summary>
+    [Theory]
+    [InlineData(true, DeviceType.CPU)]
+    [InlineData(false, DeviceType.META)]
+    public void The_loss_is_given_continuous_times_on_the_CPU_and_indices_on_the_device(bool isContinuous, DeviceType expected)
+    {
+        Assert.SkipUnless(MetaHasGenerators(), "This libtorch has no generators for the meta device.");
+        using var module = nn.Linear(2, 2, hasBias: false);
+        var model = new ModuleDenoiser(module, (x, _, _) => module.call(x));
+        INoiseSchedule schedule = isContinuous ? new Straight() : DiscreteSchedule.Linear();
+        var loss = new Watching((t, noise) => throw new OperationCanceledException($"{t.device_type}, {noise.device_type}"));
+        using var trainer = new DdpmTrainer(model, schedule, loss, Runs.Options with { Device = new Device(DeviceType.META) });
+        using var batch = Runs.Batch(1, 2, 3);
+
+        var step = () => trainer.TrainStep(batch);
+
+        step.Should().Throw<OperationCanceledException>().WithMessage($"{expected}, {DeviceType.META}");
+    }
+
     [Fact]
     public void The_module_outlives_its_trainer()
     {
@@ -220,6 +241,19 @@ public class DdpmTrainerTests
     }
 
     private static string[] Weights(TinyDenoiser model) => [.. model.state_dict().Values.Select(Bits.Of)];
+
+    private static bool MetaHasGenerators()
+    {
+        try
+        {
+            using var generator = new Generator(0, new Device(DeviceType.META));
+            return true;
+        }
+        catch (ExternalException)
+        {
+            return false;
+        }
+    }
 
     private sealed class Watching(Action<Tensor, Tensor> seen) : IDiffusionLoss
     {

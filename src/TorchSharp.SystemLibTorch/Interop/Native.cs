@@ -85,7 +85,28 @@ internal static unsafe partial class Native
     internal static partial byte* sl_set_grad(nint tensor, nint grad);
 
     [LibraryImport(Shim)]
-    internal static partial byte* sl_backward(nint root);
+    internal static partial byte* sl_backward(
+        nint root, nint* grads, int gradCount, int retain, int create, nint* inputs, int inputCount);
+
+    [LibraryImport(Shim)]
+    internal static partial byte* sl_node_new(
+        nint target,
+        delegate* unmanaged<nint, nint*, int, nint*, int> apply,
+        delegate* unmanaged<nint, void> release,
+        nint* inputs,
+        int inputCount,
+        nint* outputs,
+        int outputCount,
+        nint* made);
+
+    [LibraryImport(Shim)]
+    internal static partial byte* sl_saved_new(nint tensor, nint node, nint* made);
+
+    [LibraryImport(Shim)]
+    internal static partial byte* sl_saved_unpack(nint saved, nint node, nint* tensor);
+
+    [LibraryImport(Shim)]
+    internal static partial void sl_saved_free(nint saved);
 
     [LibraryImport(Shim)]
     internal static partial byte* sl_autograd_grad(

@@ -4,7 +4,7 @@ public static partial class torch
 {
     public static partial class nn
     {
-        public abstract class Module<T, TResult> : Module
+        public abstract class Module<T, TResult> : HookableModule<Func<Module<T, TResult>, T, T>, Func<Module<T, TResult>, T, TResult, TResult>>
         {
             protected Module(string name)
                 : base(name)
@@ -13,7 +13,13 @@ public static partial class torch
 
             public abstract TResult forward(T input);
 
-            public TResult call(T input) => forward(input);
+            public TResult call(T input)
+            {
+                var result = forward(input);
+                foreach (var hook in PostHooks)
+                    result = hook(this, input, result) ?? result;
+                return result;
+            }
         }
 
         public abstract class Module<T1, T2, TResult> : Module

@@ -4,12 +4,6 @@ namespace TorchSharp.Modules;
 
 public sealed class Conv2d : Convolution
 {
-    private readonly long _channels;
-    private readonly long[] _stride;
-    private readonly long[] _padding;
-    private readonly long[] _dilation;
-    private readonly long _groups;
-
     internal Conv2d(
         long in_channels,
         long out_channels,
@@ -23,15 +17,27 @@ public sealed class Conv2d : Convolution
         ScalarType? dtype)
         : base(nameof(Conv2d), in_channels, out_channels, [kernel_size, kernel_size], groups, bias, device, dtype)
     {
-        (_channels, _groups) = (in_channels, groups);
-        (_stride, _padding, _dilation) = ([stride, stride], [padding, padding], [dilation, dilation]);
+        (this.in_channels, this.groups) = (in_channels, groups);
+        (this.stride, this.padding, this.dilation) = ([stride, stride], [padding, padding], [dilation, dilation]);
     }
+
+    public long in_channels { get; }
+
+    public long[] stride { get; set; }
+
+    public long[]? padding { get; private set; }
+
+    public long[] dilation { get; set; }
+
+    public long groups { get; set; }
+
+    public PaddingModes padding_mode { get; set; }
 
     public override Tensor forward(Tensor input)
     {
         var shape = input.shape;
-        if (!(shape.Length == 4 && shape[1] == _channels) && !(shape.Length == 3 && shape[0] == _channels))
-            throw new ArgumentException($"Expected 3D (unbatched) or 4D (batched) input with {_channels} channels to Conv2d.");
-        return nn.functional.conv2d(input, weight, bias, _stride, _padding, _dilation, _groups);
+        if (!(shape.Length == 4 && shape[1] == in_channels) && !(shape.Length == 3 && shape[0] == in_channels))
+            throw new ArgumentException($"Expected 3D (unbatched) or 4D (batched) input with {in_channels} channels to Conv2d.");
+        return nn.functional.conv2d(input, weight, bias, stride, padding, dilation, groups);
     }
 }

@@ -9,13 +9,17 @@ public static partial class torch
         public static partial class functional
         {
             private static readonly Operator Linear = new("linear");
+            private static readonly Operator Conv1d = new("conv1d");
             private static readonly Operator Conv2d = new("conv2d");
+            private static readonly Operator Conv3d = new("conv3d");
             private static readonly Operator GroupNorm = new("group_norm");
             private static readonly Operator LayerNorm = new("layer_norm");
             private static readonly Operator GeluInPlace = new("gelu_");
             private static readonly Operator Dropout = new("dropout");
             private static readonly Operator DropoutInPlace = new("dropout_");
+            private static readonly Operator AvgPool1d = new("avg_pool1d");
             private static readonly Operator AvgPool2d = new("avg_pool2d");
+            private static readonly Operator AvgPool3d = new("avg_pool3d");
             private static readonly Operator SiluInPlace = new("silu_");
 
             public static Tensor linear(Tensor input, Tensor weights, Tensor? bias = null) => Linear.Call(input, weights, bias);
@@ -29,6 +33,20 @@ public static partial class torch
                 long[]? dilation = null,
                 long groups = 1)
                 => Conv2d.Call(input, weight, bias, strides ?? [1], padding ?? [0], dilation ?? [1], groups);
+
+            public static Tensor conv1d(
+                Tensor input, Tensor weight, Tensor? bias = null, long? stride = null, long? padding = null, long? dilation = null, long groups = 1)
+                => Conv1d.Call(input, weight, bias, (long[])[stride ?? 1], (long[])[padding ?? 0], (long[])[dilation ?? 1], groups);
+
+            public static Tensor conv3d(
+                Tensor input,
+                Tensor weight,
+                Tensor? bias = null,
+                long[]? strides = null,
+                long[]? padding = null,
+                long[]? dilation = null,
+                long groups = 1)
+                => Conv3d.Call(input, weight, bias, strides ?? [1], padding ?? [0], dilation ?? [1], groups);
 
             public static Tensor group_norm(
                 Tensor input, long num_groups, Tensor? weight = null, Tensor? bias = null, double eps = 1e-05)
@@ -50,6 +68,21 @@ public static partial class torch
                 bool count_include_pad = true,
                 long? divisor_override = null)
                 => AvgPool2d.Call(input, kernel_size, stride ?? kernel_size, padding ?? [0], ceil_mode, count_include_pad, divisor_override);
+
+            public static Tensor avg_pool1d(
+                Tensor input, long kernel_size, long? stride = null, long? padding = null, bool ceil_mode = false, bool count_include_pad = true)
+                => AvgPool1d.Call(
+                    input, (long[])[kernel_size], (long[])[stride ?? kernel_size], (long[])[padding ?? 0], ceil_mode, count_include_pad);
+
+            public static Tensor avg_pool3d(
+                Tensor input,
+                long[] kernel_size,
+                long[]? stride = null,
+                long[]? padding = null,
+                bool ceil_mode = false,
+                bool count_include_pad = true,
+                long? divisor_override = null)
+                => AvgPool3d.Call(input, kernel_size, stride ?? kernel_size, padding ?? [0], ceil_mode, count_include_pad, divisor_override);
 
             public static Tensor silu(Tensor x, bool inplace = false) => inplace ? InPlace(SiluInPlace, x) : x.silu();
 

@@ -10,6 +10,24 @@ public static partial class torch
             long inputSize, long outputSize, bool hasBias = true, Device? device = null, ScalarType? dtype = null)
             => new(inputSize, outputSize, hasBias, device, dtype);
 
+        public static Conv1d Conv1d(
+            long in_channels,
+            long out_channels,
+            long kernel_size,
+            long stride = 1,
+            long padding = 0,
+            long dilation = 1,
+            PaddingModes padding_mode = PaddingModes.Zeros,
+            long groups = 1,
+            bool bias = true,
+            Device? device = null,
+            ScalarType? dtype = null)
+        {
+            if (padding_mode != PaddingModes.Zeros)
+                throw new NotSupportedException($"The system provider pads convolutions with zeros only, not with {padding_mode}.");
+            return new Conv1d(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, device, dtype);
+        }
+
         public static Conv2d Conv2d(
             long in_channels,
             long out_channels,
@@ -26,6 +44,24 @@ public static partial class torch
             if (padding_mode != PaddingModes.Zeros)
                 throw new NotSupportedException($"The system provider pads convolutions with zeros only, not with {padding_mode}.");
             return new Conv2d(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, device, dtype);
+        }
+
+        public static Conv3d Conv3d(
+            long in_channels,
+            long out_channels,
+            long kernel_size,
+            long stride = 1,
+            long padding = 0,
+            long dilation = 1,
+            PaddingModes padding_mode = PaddingModes.Zeros,
+            long groups = 1,
+            bool bias = true,
+            Device? device = null,
+            ScalarType? dtype = null)
+        {
+            if (padding_mode != PaddingModes.Zeros)
+                throw new NotSupportedException($"The system provider pads convolutions with zeros only, not with {padding_mode}.");
+            return new Conv3d(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, device, dtype);
         }
 
         public static GroupNorm GroupNorm(

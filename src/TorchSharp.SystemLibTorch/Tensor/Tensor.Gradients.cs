@@ -44,10 +44,19 @@ public static partial class torch
 
         public Tensor detach() => Detach.Call(this);
 
-        public void backward()
+        public void backward(
+            IList<Tensor>? grad_tensors = null, bool retain_graph = false, bool create_graph = false, IList<Tensor>? inputs = null)
         {
-            Native.Check(Native.sl_backward(Handle));
+            var (weights, leaves) = (autograd.Handles(grad_tensors), autograd.Handles(inputs));
+            fixed (nint* weight = weights, leaf = leaves)
+            {
+                Native.Check(Native.sl_backward(
+                    Handle, weight, weights.Length, retain_graph ? 1 : 0, create_graph ? 1 : 0, leaf, leaves.Length));
+            }
+
             GC.KeepAlive(this);
+            GC.KeepAlive(grad_tensors);
+            GC.KeepAlive(inputs);
         }
     }
 }

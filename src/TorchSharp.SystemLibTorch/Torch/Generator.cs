@@ -30,7 +30,7 @@ public static partial class torch
 
         ~Generator() => Dispose(false);
 
-        internal static Generator Default
+        public static Generator Default
         {
             get
             {

@@ -4,7 +4,7 @@ namespace TorchSharp;
 
 public static partial class torch
 {
-    public static unsafe class autograd
+    public static unsafe partial class autograd
     {
         public static IList<Tensor> grad(
             IList<Tensor> outputs,
@@ -28,7 +28,7 @@ public static partial class torch
             return Array.ConvertAll(found, handle => new Tensor(handle));
         }
 
-        private static nint[] Handles(IList<Tensor>? tensors)
+        internal static nint[] Handles(IList<Tensor>? tensors)
         {
             if (tensors is null)
                 return [];

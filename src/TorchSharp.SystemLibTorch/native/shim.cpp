@@ -14,6 +14,9 @@
 #include <c10/core/GradMode.h>
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/functions/utils.h>
+#include <torch/csrc/autograd/saved_variable.h>
 #include <torch/cuda.h>
 #include <torch/version.h>
 
@@ -150,6 +153,32 @@ c10::IValue toIValue(const Value& value, Kind kind) {
     }
 }
 
+// A node of the graph whose backward pass is a managed function. What that returns are references of its own.
+struct ManagedNode : torch::autograd::Node {
+    using Apply = int32_t (*)(void* target, void** gradients, int32_t count, void** results);
+    using Release = void (*)(void* target);
+
+    ManagedNode(void* target, Apply apply, Release release) : target(target), applyManaged(apply), release(release) {}
+    ~ManagedNode() override { release(target); }
+
+    torch::autograd::variable_list apply(torch::autograd::variable_list&& gradients) override {
+        std::vector<void*> given;
+        for (auto& gradient : gradients)
+            given.push_back(give(std::move(gradient)));
+        std::vector<void*> results(num_outputs());
+        auto count = applyManaged(target, given.data(), static_cast<int32_t>(given.size()), results.data());
+        torch::autograd::variable_list found(count);
+        for (int32_t k = 0; k < count; ++k)
+            if (results[k])
+                found[k] = at::Tensor(ImplPtr::reclaim(static_cast<Impl*>(results[k])));
+        return found;
+    }
+
+    void* target;
+    Apply applyManaged;
+    Release release;
+};
+
 Value toValue(c10::IValue&& result) {
     Value value{None, 0, {0}};
     if (result.isTensor()) {
@@ -253,8 +282,12 @@ EXPORT const char* sl_set_grad(void* impl, void* grad) {
     return guarded([&] { borrow(impl).mutable_grad() = borrow(grad); });
 }
 
-EXPORT const char* sl_backward(void* root) {
-    return guarded([&] { torch::autograd::backward({borrow(root)}, {}); });
+EXPORT const char* sl_backward(
+    void* root, void** grads, int32_t gradCount, int32_t retain, int32_t create, void** inputs, int32_t inputCount) {
+    return guarded([&] {
+        torch::autograd::backward(
+            {borrow(root)}, borrowAll(grads, gradCount), retain != 0, create != 0, borrowAll(inputs, inputCount));
+    });
 }
 
 EXPORT const char* sl_autograd_grad(
@@ -268,6 +301,39 @@ EXPORT const char* sl_autograd_grad(
             results[k] = give(std::move(found[k]));
     });
 }
+
+// Makes a node for outputs that a managed function computed, and connects it to the inputs. The outputs come back as new tensors.
+EXPORT const char* sl_node_new(
+    void* target, ManagedNode::Apply apply, ManagedNode::Release release, void** inputs, int32_t inputCount, void** outputs,
+    int32_t outputCount, ManagedNode** made) {
+    *made = nullptr;
+    return guarded([&] {
+        std::shared_ptr<ManagedNode> node(new ManagedNode(target, apply, release), torch::autograd::deleteNode);
+        *made = node.get();
+        node->set_next_edges(torch::autograd::collect_next_edges(borrowAll(inputs, inputCount)));
+        for (int32_t k = 0; k < outputCount; ++k) {
+            auto output = borrow(outputs[k]).detach();
+            if (torch::autograd::isDifferentiableType(output.scalar_type()))
+                torch::autograd::set_history(output, node);
+            else
+                node->add_input_metadata(torch::autograd::Node::undefined_input());
+            outputs[k] = give(std::move(output));
+        }
+    });
+}
+
+EXPORT const char* sl_saved_new(void* impl, const ManagedNode* node, torch::autograd::SavedVariable** made) {
+    return guarded([&] {
+        auto tensor = borrow(impl);
+        *made = new torch::autograd::SavedVariable(tensor, tensor.grad_fn().get() == node);
+    });
+}
+
+EXPORT const char* sl_saved_unpack(const torch::autograd::SavedVariable* saved, ManagedNode* node, void** tensor) {
+    return guarded([&] { *tensor = give(saved->unpack(node->shared_from_this())); });
+}
+
+EXPORT void sl_saved_free(torch::autograd::SavedVariable* saved) { delete saved; }
 
 EXPORT int32_t sl_grad_mode() { return c10::GradMode::is_enabled(); }
 EXPORT void sl_set_grad_mode(int32_t enabled) { c10::GradMode::set_enabled(enabled != 0); }

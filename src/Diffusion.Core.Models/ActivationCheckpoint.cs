@@ -1,0 +1,74 @@
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>
+/// Trades time for memory: of a block only the inputs are kept for the backward pass, which computes the block again. Output and loss
+/// equal those of the plain run bit for bit; so do gradients, but for the order of additions named below.
+/// </summary>
+/// <remarks>
+/// <para>Source: Chen et al. 2016, "Training deep nets with sublinear memory cost".</para>
+/// <para>Dropout draws the same masks again: the state of <see cref="DropoutRandom"/>, or of the default generator where none is named,
+/// is kept and a copy of the generator goes on from it. Draws from elsewhere differ.</para>
+/// <para>Tensors that the block needs must be parameters or inputs: what it captures otherwise gets no gradient where it was computed, and
+/// may be gone when it is wanted. Inputs must not be changed in place afterwards.</para>
+/// <para>Parameters receive their gradients by <c>backward</c> only, as leaves; <c>autograd.grad</c> does not see through a checkpoint to
+/// them. Where an input is used inside and outside the block, or a parameter in several blocks, the terms of its gradient are added in
+/// another order than in the plain run, which may differ in the last bit.</para>
+/// <para>A block that throws when it is computed again fails the backward pass with an error of libtorch, and <see cref="LastFailure"/>
+/// tells why: an exception cannot pass through libtorch.</para>
+/// </remarks>
+public static class ActivationCheckpoint
+{
+    /// <summary>What a block threw when it was last computed again without success; null when that never happened.</summary>
+    public static Exception? LastFailure => CheckpointedBlock.LastFailure;
+
+    /// <summary>Runs a block of one input.</summary>
+    /// <param name="block">From the input to a new tensor; the same at every call.</param>
+    /// <param name="input">Any tensor. It may be freed before the backward pass.</param>
+    /// <returns>What the block returns; the caller's.</returns>
+    public static Tensor Run(Func<Tensor, Tensor> block, Tensor input)
+    {
+        ArgumentNullException.ThrowIfNull(block);
+        return Run(inputs => block(inputs[0]!), [input]);
+    }
+
+    /// <summary>Runs a block of two inputs.</summary>
+    /// <inheritdoc cref="Run(Func{Tensor, Tensor}, Tensor)"/>
+    public static Tensor Run(Func<Tensor, Tensor, Tensor> block, Tensor first, Tensor second)
+    {
+        ArgumentNullException.ThrowIfNull(block);
+        return Run(inputs => block(inputs[0]!, inputs[1]!), [first, second]);
+    }
+
+    /// <summary>Runs a block of any number of inputs.</summary>
+    /// <param name="block">From the inputs to a new tensor; the same at every call.</param>
+    /// <param name="inputs">Tensors of any type; null for one that is absent. They may be freed before the backward pass.</param>
+    /// <returns>What the block returns; the caller's.</returns>
+    public static Tensor Run(Func<IReadOnlyList<Tensor?>, Tensor> block, params Tensor?[] inputs)
+    {
+        ArgumentNullException.ThrowIfNull(block);
+        ArgumentNullException.ThrowIfNull(inputs);
+        return is_grad_enabled() ? CheckpointedBlock.Run(block, inputs) : block(inputs);
+    }
+
+    /// <summary>
+    /// Runs a block through a checkpoint when that is wanted, else as it is. For networks with an option:
+    /// <c>ActivationCheckpoint.RunIf(training &amp;&amp; Options.CheckpointActivations, _block.call, x, embedding)</c>.
+    /// </summary>
+    /// <inheritdoc cref="Run(Func{Tensor, Tensor}, Tensor)"/>
+    public static Tensor RunIf(bool wanted, Func<Tensor, Tensor> block, Tensor input)
+        => wanted ? Run(block, input) : Required(block)(input);
+
+    /// <inheritdoc cref="RunIf(bool, Func{Tensor, Tensor}, Tensor)"/>
+    public static Tensor RunIf(bool wanted, Func<Tensor, Tensor, Tensor> block, Tensor first, Tensor second)
+        => wanted ? Run(block, first, second) : Required(block)(first, second);
+
+    /// <inheritdoc cref="RunIf(bool, Func{Tensor, Tensor}, Tensor)"/>
+    public static Tensor RunIf(bool wanted, Func<IReadOnlyList<Tensor?>, Tensor> block, params Tensor?[] inputs)
+        => wanted ? Run(block, inputs) : Required(block)(inputs);
+
+    private static T Required<T>(T block)
+        where T : Delegate
+        => block ?? throw new ArgumentNullException(nameof(block));
+}

@@ -1,0 +1,62 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>
+/// The condition's say in a transformer block: shifts, scales and gates of the width of the tokens, all zero at first, so that the block
+/// begins as the identity.
+/// </summary>
+/// <remarks>Source: Peebles and Xie 2023, section 3.2, "adaLN-Zero". State: <c>linear</c>, and <c>emb</c> where the block has its own.</remarks>
+internal sealed class AdaLayerNorm : nn.Module<Tensor, Tensor>
+{
+    private const double Epsilon = 1e-6;
+
+    private readonly Linear _linear;
+    private readonly int _parts;
+    private readonly int _width;
+
+    /// <summary>A layer of given sizes.</summary>
+    /// <param name="width">The width of the tokens.</param>
+    /// <param name="embeddingWidth">The width of the condition's embedding.</param>
+    /// <param name="parts">How many vectors the embedding gives.</param>
+    /// <param name="own">Registered here, where diffusers has it; not called.</param>
+    public AdaLayerNorm(int width, int embeddingWidth, int parts, TransformerEmbedding? own)
+        : base(nameof(AdaLayerNorm))
+    {
+        (_width, _parts) = (width, parts);
+        if (own is not null)
+            register_module("emb", own);
+        register_module("linear", _linear = nn.Linear(embeddingWidth, (long)parts * width));
+        InitialWeights.Zero(_linear);
+    }
+
+    /// <summary>[B, E] to [B, parts, 1, width]; the caller's.</summary>
+    public override Tensor forward(Tensor embedding) => Vectors(_linear, embedding, _parts, _width);
+
+    /// <summary>The vectors that a linear layer makes of the activated embedding: [B, parts, 1, width]; the caller's.</summary>
+    public static Tensor Vectors(Linear linear, Tensor embedding, int parts, int width)
+    {
+        using var activated = nn.functional.silu(embedding);
+        using var vectors = linear.call(activated);
+        return vectors.view(embedding.shape[0], parts, 1, width);
+    }
+
+    /// <summary>norm(x) (1 + scale) + shift for tokens [B, N, width], vector <c>first</c> being the shift and the next the scale; the caller's.</summary>
+    public static Tensor Modulate(Tensor normed, Tensor vectors, int first)
+    {
+        using var shift = vectors.select(1, first);
+        using var scale = vectors.select(1, first + 1);
+        using var factor = scale.add(1);
+        return normed.mul(factor).add_(shift);
+    }
+
+    /// <summary>The norm without parameters that is modulated; the caller's.</summary>
+    public static Tensor Norm(Tensor tokens) => nn.functional.layer_norm(tokens, [tokens.shape[^1]], null, null, Epsilon);
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // Done by name in the constructor.
+    }
+}

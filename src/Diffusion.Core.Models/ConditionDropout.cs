@@ -1,0 +1,64 @@
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>
+/// Trains a conditional network to answer without its condition too, as classifier-free guidance needs: in training mode the condition of
+/// each sample is replaced by an empty one with a given probability. In evaluation mode, and so when sampling, it does nothing.
+/// </summary>
+/// <remarks>
+/// <para>Source: Ho and Salimans 2022, "Classifier-Free Diffusion Guidance", algorithm 1.</para>
+/// <para>The draws are from <see cref="DropoutRandom"/>, so that a resumed run repeats them.</para>
+/// </remarks>
+public sealed class ConditionDropout : ITrainableDenoiser
+{
+    private readonly ITrainableDenoiser _network;
+    private readonly Condition _empty;
+
+    /// <summary>A network with its condition dropped now and then.</summary>
+    /// <param name="network">The network; not disposed.</param>
+    /// <param name="probability">In [0, 1]; 0.1 to 0.2 is usual.</param>
+    /// <param name="empty">
+    /// A batch of one that stands for no condition, such as a label of its own, the states of an empty text, or a vector of zeros. What it
+    /// lacks is never dropped. Kept, not disposed.
+    /// </param>
+    /// <exception cref="ArgumentOutOfRangeException">The probability lies outside [0, 1].</exception>
+    public ConditionDropout(ITrainableDenoiser network, double probability, Condition empty)
+    {
+        ArgumentNullException.ThrowIfNull(network);
+        ArgumentNullException.ThrowIfNull(empty);
+        (_network, _empty) = (network, empty);
+        Probability = Guard.InRange(probability, 0.0, 1.0);
+    }
+
+    /// <summary>How often a condition is dropped.</summary>
+    public double Probability { get; }
+
+    /// <inheritdoc/>
+    public nn.Module Module => _network.Module;
+
+    /// <inheritdoc/>
+    /// <exception cref="ArgumentException">The empty condition does not fit the other.</exception>
+    public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
+    {
+        if (condition is null || Probability == 0 || !Module.training)
+            return _network.Predict(xt, t, condition);
+        ArgumentNullException.ThrowIfNull(xt);
+        using var empty = _empty.To(xt.device);
+        using var dropped = Draw(xt);
+        using var partly = condition.Replace(dropped, empty);
+        return _network.Predict(xt, t, partly);
+    }
+
+    /// <inheritdoc/>
+    public IDisposable? BeginInference() => _network.BeginInference();
+
+    /// <summary>[B] true for the samples without a condition.</summary>
+    private Tensor Draw(Tensor xt)
+    {
+        var generator = DropoutRandom.Current;
+        using var uniform = rand([xt.shape[0]], dtype: ScalarType.Float64, device: generator?.device ?? xt.device, generator: generator);
+        using var dropped = uniform.lt(Probability);
+        return dropped.to(xt.device, copy: true);
+    }
+}

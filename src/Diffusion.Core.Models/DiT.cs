@@ -1,0 +1,112 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>
+/// The diffusion transformer: patches with fixed positions through blocks that time, label and vector shift, scale and gate. It takes
+/// images of any height and width that patches tile.
+/// </summary>
+/// <remarks>
+/// <para>
+/// Source: Peebles and Xie 2023. Weights begin as theirs: Xavier-uniform linear layers, N(0, 0.02^2) embeddings, and zero where the
+/// condition modulates and at the output, so that every block begins as the identity and the first prediction is zero.
+/// </para>
+/// <para>
+/// The state dict has the names of diffusers' <c>DiTTransformer2DModel</c>, whose weights fit an equal architecture. With
+/// <see cref="DiTOptions.SharedEmbedding"/> the one embedding is <c>emb</c> instead of <c>transformer_blocks.i.norm1.emb</c>. A label is
+/// dropped once for a sample, for all blocks together, as in the paper.
+/// </para>
+/// <para>
+/// Parameters (<see cref="DiTOptions.CountParameters"/>) of the paper's sizes for 1000 classes: 32,865,056 (S/2), 130,315,808 (B/2),
+/// 457,840,672 (L/2), 674,834,720 (XL/2); the paper's code also counts its fixed positions.
+/// </para>
+/// <para>On a device other than the CPU labels are not looked at: one out of range is undefined there.</para>
+/// </remarks>
+public sealed class DiT : DenoisingNetwork
+{
+    private readonly PatchEmbedding _patches;
+    private readonly SinusoidalPositions _positions;
+    private readonly LabelDropout? _labelDropout;
+    private readonly TransformerEmbedding? _embedding;
+    private readonly ModuleList<TransformerBlock> _blocks = new();
+    private readonly ModulatedOutput _output;
+
+    /// <summary>A network with fresh weights from the default generator, on the CPU, in float32.</summary>
+    /// <exception cref="ArgumentException">The options do not fit each other.</exception>
+    public DiT(DiTOptions options)
+        : base(nameof(DiT))
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        options.Validate();
+        Options = options;
+        register_module("pos_embed", _patches = new PatchEmbedding(options.Channels, options.PatchSize, options.Width));
+        register_module("positions", _positions = new SinusoidalPositions(options.Width, options.ImageSize / options.PatchSize));
+        InitialWeights.Xavier(_patches);
+        if (options.SharedEmbedding)
+            register_module("emb", _embedding = new TransformerEmbedding(options, options.Width));
+        if ((_labelDropout = TransformerInputs.Dropout(options)) is not null)
+            register_module("label_dropout", _labelDropout);
+        for (var block = 0; block < options.Depth; block++)
+            _blocks.Add(Block(options));
+        register_module("transformer_blocks", _blocks);
+        _output = new ModulatedOutput(options.Width, options.Width, options.Outputs * options.PatchSize * options.PatchSize);
+        foreach (var (name, part) in _output.named_children())
+            register_module(name, part);
+    }
+
+    /// <summary>The architecture.</summary>
+    public DiTOptions Options { get; }
+
+    /// <summary>The raw output of the network.</summary>
+    /// <param name="xt">[B, C, H, W] noisy images or latents, H and W multiples of the patch size, of the type and on the device of the weights.</param>
+    /// <param name="t">[B] int64 or floating point times, the unit of which is one step: 0..T-1 for a discrete schedule.</param>
+    /// <param name="condition">
+    /// With labels, [B] int64 in 0..classes-1 or <see cref="TransformerOptions.NullLabel"/>, where the network has classes, and a vector,
+    /// [B, vector width], where it takes one.
+    /// </param>
+    /// <returns>[B, out channels, H, W]; the caller's.</returns>
+    /// <exception cref="ArgumentException">A shape, type, device or label does not fit; the message names what was expected.</exception>
+    public override Tensor forward(Tensor xt, Tensor t, Condition? condition)
+    {
+        _patches.Check(xt, nameof(xt));
+        TransformerInputs.Check(Options, xt, t, condition, _patches.Weight);
+        using var scope = NewDisposeScope();
+        var (rows, columns) = (xt.shape[2] / Options.PatchSize, xt.shape[3] / Options.PatchSize);
+        var labels = TransformerInputs.Labels(Options, _labelDropout, condition);
+        Tensor Embed(TransformerEmbedding embedding) => embedding.call(t, labels, condition?.Vector);
+
+        var shared = _embedding is null ? null : Embed(_embedding);
+        Tensor? first = null;
+        var tokens = _positions.forward(_patches.call(xt), rows, columns);
+        foreach (var block in _blocks)
+        {
+            var told = shared ?? Embed(block.Embedding!);
+            first ??= told;
+            tokens = ActivationCheckpoint.RunIf(
+                training && Options.CheckpointActivations, (x, embedding) => block.call(x, embedding, null), tokens, told);
+        }
+
+        return PatchEmbedding.Join(_output.call(tokens, first!), rows, columns, Options.PatchSize).MoveToOuterDisposeScope();
+    }
+
+    private static TransformerBlock Block(DiTOptions options)
+    {
+        var block = new TransformerBlock(
+            new TransformerBlockOptions
+            {
+                Width = options.Width,
+                Heads = options.Heads,
+                EmbeddingWidth = options.Width,
+                Hidden = options.Width * options.FeedForwardRatio,
+                Activation = options.Activation ?? Activation.GeluTanh,
+                Dropout = options.Dropout,
+                AttentionBias = options.AttentionBias,
+                NormAffine = options.NormAffine,
+                NormEpsilon = options.NormEpsilon,
+            },
+            options.SharedEmbedding ? null : new TransformerEmbedding(options, options.Width));
+        block.Initialise(InitialWeights.Xavier);
+        return block;
+    }
+}

@@ -1,0 +1,49 @@
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>Times as sines and cosines of frequencies drawn once from N(0, scale^2), which are no parameters.</summary>
+/// <remarks>Source: Tancik et al. 2020, eq. 5, as Song et al. 2021, appendix C, apply it to t. State: <c>weight</c>, a buffer, [width / 2].</remarks>
+public sealed class FourierEmbedding : nn.Module<Tensor, Tensor>
+{
+    private const string WeightName = "weight";
+
+    private readonly bool _logarithm;
+    private readonly bool _flipSinToCos;
+
+    /// <summary>An embedding of a given width.</summary>
+    /// <param name="width">Of the result, an even number from 2.</param>
+    /// <param name="scale">The standard deviation of the frequencies, in cycles.</param>
+    /// <param name="logarithm">True to encode log t, for a t that is a noise level.</param>
+    /// <param name="flipSinToCos">The order: [cos, sin] when true, [sin, cos] when false.</param>
+    /// <exception cref="ArgumentException">The width is not even, or the scale not positive.</exception>
+    public FourierEmbedding(int width, double scale = 16, bool logarithm = true, bool flipSinToCos = false)
+        : base(nameof(FourierEmbedding))
+    {
+        if (width < 2 || width % 2 != 0)
+            throw new ArgumentException($"The width of a Fourier embedding must be an even number from 2, got {width}.", nameof(width));
+        (_logarithm, _flipSinToCos) = (logarithm, flipSinToCos);
+        using var frequencies = randn([width / 2], dtype: ScalarType.Float32);
+        register_buffer(WeightName, frequencies.mul(Guard.Positive(scale)).DetachFromDisposeScope());
+    }
+
+    /// <summary>The embedding of each time.</summary>
+    /// <param name="input">t, [B], integer or floating point, on any device; greater than 0 where its logarithm is taken.</param>
+    /// <returns>[B, width] in the type and on the device of the frequencies; the caller's.</returns>
+    public override Tensor forward(Tensor input)
+    {
+        Guard.Shape(input, [-1]);
+        using var scope = NewDisposeScope();
+        var frequencies = get_buffer(WeightName)!;
+        var t = input.to(frequencies.dtype, frequencies.device);
+        var angles = (_logarithm ? t.log() : t).unsqueeze(1).mul(frequencies).mul(2 * Math.PI);
+        var (sin, cos) = (angles.sin(), angles.cos());
+        return cat(_flipSinToCos ? [cos, sin] : [sin, cos], 1).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // Done by name in the constructor.
+    }
+}

@@ -1,0 +1,45 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>First values of the weights of transformers. Norms are left as they are: one and zero.</summary>
+internal static class InitialWeights
+{
+    /// <summary>Glorot and Bengio 2010, eq. 16, for every linear layer and patch convolution of a module; biases are zero.</summary>
+    public static void Xavier(nn.Module module) => Each(module, weight => nn.init.xavier_uniform_(weight));
+
+    /// <summary>N(0, deviation^2) for every linear layer and patch convolution of a module; biases are zero.</summary>
+    /// <remarks>
+    /// Vision transformers speak of a truncated normal here. Their code cuts it at -2 and 2, a hundred deviations away, which is no cut.
+    /// </remarks>
+    public static void Normal(nn.Module module, double deviation = 0.02)
+        => Each(module, weight => nn.init.normal_(weight, 0, deviation));
+
+    /// <summary>Zero for a linear layer.</summary>
+    public static void Zero(Linear linear)
+    {
+        nn.init.zeros_(linear.weight);
+        nn.init.zeros_(linear.bias!);
+    }
+
+    private static void Each(nn.Module module, Action<Tensor> fill)
+    {
+        using var guard = no_grad();
+        foreach (var part in module.modules().Prepend(module))
+        {
+            var (weight, bias) = part switch
+            {
+                Linear linear => (linear.weight, linear.bias),
+                Conv2d convolution => (convolution.weight, convolution.bias),
+                _ => (null, null),
+            };
+            if (weight is null)
+                continue;
+            using var matrix = weight.flatten(1);
+            fill(matrix);
+            if (bias is not null)
+                nn.init.zeros_(bias);
+        }
+    }
+}

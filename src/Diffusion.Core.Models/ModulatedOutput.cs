@@ -1,0 +1,38 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>The last layer of a modulated transformer, from tokens to the pixels of their patches; zero at first.</summary>
+/// <remarks>Source: Peebles and Xie 2023, section 3.2, "transformer decoder". State: <c>proj_out_1</c>, <c>proj_out_2</c>.</remarks>
+internal sealed class ModulatedOutput : nn.Module<Tensor, Tensor, Tensor>
+{
+    private readonly int _width;
+    private readonly Linear _modulation;
+    private readonly Linear _projection;
+
+    /// <summary>A layer of given sizes.</summary>
+    public ModulatedOutput(int width, int embeddingWidth, int outputs)
+        : base(nameof(ModulatedOutput))
+    {
+        _width = width;
+        register_module("proj_out_1", _modulation = nn.Linear(embeddingWidth, 2L * width));
+        register_module("proj_out_2", _projection = nn.Linear(width, outputs));
+        InitialWeights.Zero(_modulation);
+        InitialWeights.Zero(_projection);
+    }
+
+    /// <summary>[B, N, outputs] from tokens [B, N, width] and the embedding [B, E]; the caller's.</summary>
+    public override Tensor forward(Tensor tokens, Tensor embedding)
+    {
+        using var scope = NewDisposeScope();
+        var vectors = AdaLayerNorm.Vectors(_modulation, embedding, 2, _width);
+        return _projection.call(AdaLayerNorm.Modulate(AdaLayerNorm.Norm(tokens), vectors, 0)).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // Done by name in the constructor.
+    }
+}

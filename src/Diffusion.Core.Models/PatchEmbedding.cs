@@ -1,0 +1,82 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>Images as tokens: each square patch through one linear layer, and back.</summary>
+/// <remarks>Source: Dosovitskiy et al. 2021, eq. 1. State: <c>proj</c>.</remarks>
+public sealed class PatchEmbedding : nn.Module<Tensor, Tensor>
+{
+    private readonly Conv2d _projection;
+
+    /// <summary>An embedding of given sizes.</summary>
+    /// <param name="channels">C.</param>
+    /// <param name="patchSize">p, the side of a patch in pixels.</param>
+    /// <param name="width">D, the width of a token.</param>
+    /// <exception cref="ArgumentException">A size is not positive.</exception>
+    public PatchEmbedding(int channels, int patchSize, int width)
+        : base(nameof(PatchEmbedding))
+    {
+        Channels = Guard.Positive(channels);
+        PatchSize = Guard.Positive(patchSize);
+        _projection = nn.Conv2d(channels, Guard.Positive(width), (long)patchSize, stride: (long)patchSize);
+        register_module("proj", _projection);
+    }
+
+    /// <summary>C.</summary>
+    public int Channels { get; }
+
+    /// <summary>p, the side of a patch in pixels.</summary>
+    public int PatchSize { get; }
+
+    /// <summary>The weights, [D, C, p, p].</summary>
+    internal Tensor Weight => _projection.weight;
+
+    /// <summary>The tokens of images, row by row.</summary>
+    /// <param name="input">[B, C, H, W], H and W multiples of p.</param>
+    /// <returns>[B, H/p * W/p, D]; the caller's.</returns>
+    /// <exception cref="ArgumentException">The shape does not fit.</exception>
+    public override Tensor forward(Tensor input)
+    {
+        Check(input);
+        using var scope = NewDisposeScope();
+        return _projection.call(input).flatten(2).transpose(1, 2).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The image of tokens that hold the pixels of their patches, channels last.</summary>
+    /// <param name="tokens">[B, rows * columns, p * p * C].</param>
+    /// <param name="rows">Patches down.</param>
+    /// <param name="columns">Patches across.</param>
+    /// <param name="patchSize">p.</param>
+    /// <returns>[B, C, rows * p, columns * p]; the caller's.</returns>
+    /// <exception cref="ArgumentException">The shape does not fit.</exception>
+    public static Tensor Join(Tensor tokens, long rows, long columns, int patchSize)
+    {
+        Guard.Shape(tokens, [-1, rows * columns, -1]);
+        long p = Guard.Positive(patchSize);
+        var (batch, width) = (tokens.shape[0], tokens.shape[2]);
+        if (width % (p * p) != 0)
+            throw new ArgumentException($"tokens must hold {p * p} pixels each, got shape {Guard.Format(tokens.shape)}.", nameof(tokens));
+        using var scope = NewDisposeScope();
+        return tokens.reshape(batch, rows, columns, p, p, width / (p * p))
+            .permute(0, 5, 1, 3, 2, 4)
+            .reshape(batch, width / (p * p), rows * p, columns * p)
+            .MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Requires images that patches tile.</summary>
+    internal void Check(Tensor input, string name = "input")
+    {
+        Guard.Shape(input, [-1, Channels, -1, -1], name);
+        var shape = input.shape;
+        if (shape[2] < 1 || shape[3] < 1 || shape[2] % PatchSize != 0 || shape[3] % PatchSize != 0)
+            throw new ArgumentException(
+                $"The sides of {name} must be multiples of the patch size {PatchSize}, got shape {Guard.Format(shape)}.", name);
+    }
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // Done by name in the constructor.
+    }
+}

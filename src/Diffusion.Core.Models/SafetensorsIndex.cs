@@ -1,0 +1,143 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>
+/// The index of a set of safetensors files: <c>{"metadata": {"total_size": bytes}, "weight_map": {tensor: file}}</c>, the form of Hugging
+/// Face's libraries.
+/// </summary>
+/// <param name="TotalSize">Bytes of all tensors; null where a file does not say. Nothing relies on it.</param>
+/// <param name="Files">The file of each tensor, a name without a folder.</param>
+internal sealed partial record SafetensorsIndex(long? TotalSize, IReadOnlyDictionary<string, string> Files)
+{
+    /// <summary>How the names of index files end.</summary>
+    public const string Extension = ".safetensors.index.json";
+
+    /// <summary>No index of the size of 100 million bytes has been seen; a larger one is not read.</summary>
+    private const long MaxLength = 100_000_000;
+
+    /// <summary>Fills files in the order of the tensors; each has at most as many bytes as said, or a single tensor.</summary>
+    public static List<List<SafetensorsSource>> Split(IEnumerable<SafetensorsSource> tensors, long maxBytes)
+    {
+        ArgumentNullException.ThrowIfNull(tensors);
+        List<List<SafetensorsSource>> shards = [];
+        List<SafetensorsSource> current = [];
+        var size = 0L;
+        foreach (var tensor in tensors)
+        {
+            if (tensor.ByteCount > maxBytes)
+            {
+                shards.Add([tensor]);
+                continue;
+            }
+
+            if (current.Count > 0 && size > maxBytes - tensor.ByteCount)
+            {
+                shards.Add(current);
+                (current, size) = ([], 0L);
+            }
+
+            current.Add(tensor);
+            size += tensor.ByteCount;
+        }
+
+        if (current.Count > 0 || shards.Count == 0)
+            shards.Add(current);
+        return shards;
+    }
+
+    /// <summary>The index of the files of a set.</summary>
+    /// <exception cref="ArgumentException">A tensor appears in two of them.</exception>
+    public static SafetensorsIndex Of(List<List<SafetensorsSource>> shards, List<string> files)
+    {
+        var map = new Dictionary<string, string>(StringComparer.Ordinal);
+        for (var i = 0; i < shards.Count; i++)
+        {
+            foreach (var tensor in shards[i])
+            {
+                if (!map.TryAdd(tensor.Name, files[i]))
+                    throw new ArgumentException($"Each tensor must have a name of its own, got '{tensor.Name}' twice.", nameof(shards));
+            }
+        }
+
+        return new SafetensorsIndex(shards.Sum(shard => shard.Sum(tensor => tensor.ByteCount)), map);
+    }
+
+    /// <summary>The name of file i of a set.</summary>
+    public static string FileName(string name, int i, int count)
+        => count == 1 ? $"{name}.safetensors" : string.Create(CultureInfo.InvariantCulture, $"{name}-{i + 1:D5}-of-{count:D5}.safetensors");
+
+    /// <summary>The name of the index of a set.</summary>
+    public static string IndexName(string name) => name + Extension;
+
+    /// <summary>True for the names that a set can have files of.</summary>
+    public static bool BelongsTo(string name, string file)
+        => file == FileName(name, 0, 1) || file == IndexName(name)
+            || (file.StartsWith(name, StringComparison.Ordinal) && ShardSuffix().IsMatch(file.AsSpan(name.Length)));
+
+    /// <summary>Reads and checks a file.</summary>
+    /// <exception cref="InvalidDataException">It is not such an index, or names a file outside its own folder.</exception>
+    public static SafetensorsIndex Read(string path)
+    {
+        if (new FileInfo(path).Length is var length and > MaxLength)
+            throw new InvalidDataException($"{path}: an index may have at most {MaxLength} bytes, this one has {length}.");
+        try
+        {
+            using var document = JsonDocument.Parse(File.ReadAllBytes(path));
+            return Parse(path, document.RootElement);
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        {
+            throw new InvalidDataException($"{path}: the index is not valid JSON: {e.Message}", e);
+        }
+    }
+
+    /// <summary>The text of the file: indented by two, keys in order, a line feed at the end.</summary>
+    public string ToJson()
+    {
+        using var buffer = new MemoryStream();
+        using (var json = new Utf8JsonWriter(buffer, new JsonWriterOptions { Indented = true, NewLine = "\n" }))
+        {
+            json.WriteStartObject();
+            json.WriteStartObject("metadata");
+            if (TotalSize is { } size)
+                json.WriteNumber("total_size", size);
+            json.WriteEndObject();
+            json.WriteStartObject("weight_map");
+            foreach (var (tensor, file) in Files.OrderBy(pair => pair.Key, StringComparer.Ordinal))
+                json.WriteString(tensor, file);
+            json.WriteEndObject();
+            json.WriteEndObject();
+        }
+
+        return Encoding.UTF8.GetString(buffer.ToArray()) + "\n";
+    }
+
+    private static SafetensorsIndex Parse(string path, JsonElement root)
+    {
+        if (root.ValueKind != JsonValueKind.Object || !root.TryGetProperty("weight_map", out var map) || map.ValueKind != JsonValueKind.Object)
+            throw new InvalidDataException($"{path}: an index must be an object with an object 'weight_map'.");
+        var files = new Dictionary<string, string>(StringComparer.Ordinal);
+        foreach (var property in map.EnumerateObject())
+        {
+            var file = property.Value.ValueKind == JsonValueKind.String ? property.Value.GetString()! : "";
+            if (file.Length == 0 || file.AsSpan().IndexOfAny("/\\:\0") >= 0 || file is "." or "..")
+                throw new InvalidDataException(
+                    $"{path}: the file of tensor '{property.Name}' must be the name of a file beside the index, got {property.Value.GetRawText()}.");
+            if (!files.TryAdd(property.Name, file))
+                throw new InvalidDataException($"{path}: the tensor '{property.Name}' appears more than once.");
+        }
+
+        var size = root.TryGetProperty("metadata", out var metadata) && metadata.ValueKind == JsonValueKind.Object
+            && metadata.TryGetProperty("total_size", out var total) && total.ValueKind == JsonValueKind.Number && total.TryGetInt64(out var bytes)
+            ? bytes
+            : (long?)null;
+        return new SafetensorsIndex(size, files);
+    }
+
+    [GeneratedRegex(@"^-\d{5,}-of-\d{5,}\.safetensors$")]
+    private static partial Regex ShardSuffix();
+}

@@ -1,0 +1,123 @@
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>The tensors of one safetensors file, or of several with an index, as one. Safe for concurrent readers.</summary>
+public sealed class SafetensorsSet : IDisposable
+{
+    private readonly List<SafetensorsFile> _files;
+    private readonly Dictionary<string, SafetensorsFile> _byName = new(StringComparer.Ordinal);
+
+    private SafetensorsSet(string path, List<SafetensorsFile> files)
+    {
+        (Path, _files) = (path, files);
+        foreach (var file in files)
+        {
+            foreach (var name in file.Names)
+            {
+                if (!_byName.TryAdd(name, file))
+                    throw new InvalidDataException($"{path}: the tensor '{name}' is both in {_byName[name].Path} and in {file.Path}.");
+            }
+        }
+
+        Names = [.. files.SelectMany(file => file.Names)];
+    }
+
+    /// <summary>The file, or the index, that was opened.</summary>
+    public string Path { get; }
+
+    /// <summary>The names of all tensors.</summary>
+    public IReadOnlyList<string> Names { get; }
+
+    /// <summary>The files, in ordinal order.</summary>
+    public IReadOnlyList<SafetensorsFile> Files => _files;
+
+    /// <summary>What the header of its file says about one tensor.</summary>
+    /// <exception cref="KeyNotFoundException">There is no such tensor.</exception>
+    public SafetensorsEntry this[string name] => FileOf(name)[name];
+
+    /// <summary>Opens a file, an index, or what a folder holds, and checks every header.</summary>
+    /// <param name="path">
+    /// A <c>.safetensors</c> file; an index, <c>*.safetensors.index.json</c>, of files beside it; or a folder with one of these, in which an
+    /// index comes first.
+    /// </param>
+    /// <exception cref="FileNotFoundException">There is no such file, or the folder has none; the message says what is there instead.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A file is damaged, the index and its files do not hold the same tensors, or the folder holds several sets.
+    /// </exception>
+    public static SafetensorsSet Open(string path)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        if (Directory.Exists(path))
+            path = FindIn(path);
+        var files = new List<SafetensorsFile>();
+        try
+        {
+            if (!path.EndsWith(".json", StringComparison.Ordinal))
+            {
+                files.Add(SafetensorsFile.Open(path));
+                return new SafetensorsSet(path, files);
+            }
+
+            var index = SafetensorsIndex.Read(path);
+            var folder = System.IO.Path.GetDirectoryName(path) ?? "";
+            foreach (var name in index.Files.Values.Distinct().Order(StringComparer.Ordinal))
+                files.Add(SafetensorsFile.Open(System.IO.Path.Combine(folder, name)));
+            var result = new SafetensorsSet(path, files);
+            result.CheckAgainst(index);
+            return result;
+        }
+        catch
+        {
+            files.ForEach(file => file.Dispose());
+            throw;
+        }
+    }
+
+    /// <summary>True when there is a tensor of that name.</summary>
+    public bool Contains(string name) => _byName.ContainsKey(name);
+
+    /// <summary>Reads one tensor.</summary>
+    /// <inheritdoc cref="SafetensorsFile.Read"/>
+    public Tensor Read(string name, Device? device = null) => FileOf(name).Read(name, device);
+
+    /// <summary>Closes the files; tensors already read stay.</summary>
+    public void Dispose() => _files.ForEach(file => file.Dispose());
+
+    /// <summary>Refuses a tensor whose bytes cannot be its values.</summary>
+    internal void Verify(string name) => FileOf(name).Verify(this[name]);
+
+    private static string FindIn(string folder)
+    {
+        foreach (var pattern in new[] { "*" + SafetensorsIndex.Extension, "*.safetensors" })
+        {
+            var found = Directory.GetFiles(folder, pattern);
+            if (found.Length > 1)
+                throw new InvalidDataException(
+                    $"{folder} must hold one set of weights, got {string.Join(", ", found.Select(System.IO.Path.GetFileName).Order(StringComparer.Ordinal))}; name the file.");
+            if (found.Length == 1)
+                return found[0];
+        }
+
+        var others = Directory.GetFiles(folder).Select(System.IO.Path.GetFileName).Order(StringComparer.Ordinal);
+        throw new FileNotFoundException(
+            $"{folder} holds no safetensors file; it has: {string.Join(", ", others)}. Weights in other formats (.bin, .ckpt) can run code when read, and are not.");
+    }
+
+    private SafetensorsFile FileOf(string name) => _byName.TryGetValue(name, out var file)
+        ? file
+        : throw new KeyNotFoundException($"{Path} has no tensor '{name}'; it has {Names.Count}: {string.Join(", ", Names.Take(20))}.");
+
+    private void CheckAgainst(SafetensorsIndex index)
+    {
+        foreach (var (name, file) in index.Files)
+        {
+            var actual = _byName.TryGetValue(name, out var found) ? System.IO.Path.GetFileName(found.Path) : "no file";
+            if (actual != file)
+                throw new InvalidDataException($"{Path}: the index has tensor '{name}' in {file}, it is in {actual}.");
+        }
+
+        if (Names.FirstOrDefault(name => !index.Files.ContainsKey(name)) is { } unlisted)
+            throw new InvalidDataException($"{Path}: the index does not list tensor '{unlisted}' of {_byName[unlisted].Path}.");
+    }
+}

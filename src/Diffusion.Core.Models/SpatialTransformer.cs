@@ -1,0 +1,86 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>
+/// Transformer layers over the pixels of an image, which attend to each other and to a sequence of tokens, with the input added back.
+/// </summary>
+/// <remarks>
+/// Source: Rombach et al. 2022, appendix E.2.1. State: <c>norm</c>, <c>proj_in</c>, <c>transformer_blocks.N</c>, <c>proj_out</c>.
+/// </remarks>
+public sealed class SpatialTransformer : nn.Module<Tensor, Tensor, Tensor?, Tensor>, IUNetLayer
+{
+    private const double NormEpsilon = 1e-6;
+
+    private readonly bool _linear;
+    private readonly int _dimensions;
+    private readonly int _channels;
+    private readonly GroupNorm _norm;
+    private readonly nn.Module<Tensor, Tensor> _projectionIn;
+    private readonly ModuleList<CrossAttentionBlock> _blocks = new();
+    private readonly nn.Module<Tensor, Tensor> _projectionOut;
+
+    /// <summary>Layers of given sizes.</summary>
+    /// <param name="options">The choices.</param>
+    /// <param name="channels">C; the number of heads divides it.</param>
+    /// <param name="groups">Groups of the norm before the layers; divides C.</param>
+    /// <param name="dimensions">The number of sizes of an image: 1, 2 or 3.</param>
+    /// <exception cref="ArgumentException">A size is not positive, or does not divide the channels.</exception>
+    public SpatialTransformer(SpatialTransformerOptions options, int channels, int groups, int dimensions = 2)
+        : base(nameof(SpatialTransformer))
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        _channels = Guard.Positive(channels);
+        _dimensions = Guard.InRange(dimensions, 1, 3);
+        Guard.Positive(options.Layers);
+        Guard.Positive(options.ContextWidth);
+        if (options.Heads < 1 || channels % options.Heads != 0)
+            throw new ArgumentException($"{nameof(options.Heads)} must divide the {channels} channels, got {options.Heads}.", nameof(options));
+        if (groups < 1 || channels % groups != 0)
+            throw new ArgumentException($"The groups must divide the {channels} channels, got {groups}.", nameof(groups));
+        _linear = options.LinearProjection;
+        _norm = Layers.GroupNorm(groups, channels, NormEpsilon);
+        _projectionIn = Projection();
+        for (var layer = 0; layer < options.Layers; layer++)
+            _blocks.Add(new CrossAttentionBlock(channels, options));
+        _projectionOut = Projection();
+        register_module("norm", _norm);
+        register_module("proj_in", _projectionIn);
+        register_module("transformer_blocks", _blocks);
+        register_module("proj_out", _projectionOut);
+    }
+
+    /// <summary>The image after the layers.</summary>
+    /// <param name="x">[B, C, ...].</param>
+    /// <param name="sequence">[B, L, D] tokens.</param>
+    /// <param name="mask">[B, 1, 1, L] bool, true for the tokens that may be attended to; null for all.</param>
+    /// <returns>[B, C, ...]; the caller's.</returns>
+    /// <exception cref="ArgumentException">A shape does not fit.</exception>
+    public override Tensor forward(Tensor x, Tensor sequence, Tensor? mask)
+    {
+        Layers.CheckImage(x, _dimensions, _channels, nameof(x));
+        using var scope = NewDisposeScope();
+        var normed = _norm.call(x);
+        var tokens = _linear ? _projectionIn.call(Pixels(normed)) : Pixels(_projectionIn.call(normed));
+        foreach (var block in _blocks)
+            tokens = block.call(tokens, sequence, mask);
+        var image = _linear ? Image(_projectionOut.call(tokens), x) : _projectionOut.call(Image(tokens, x));
+        return image.add(x).MoveToOuterDisposeScope();
+    }
+
+    Tensor IUNetLayer.Forward(Tensor x, UNetContext context) => call(x, context.RequireSequence(), context.SequenceMask);
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // Done by name in the constructor.
+    }
+
+    private static Tensor Pixels(Tensor image) => image.flatten(2).transpose(1, 2);
+
+    private static Tensor Image(Tensor pixels, Tensor like) => pixels.transpose(1, 2).reshape(like.shape);
+
+    private nn.Module<Tensor, Tensor> Projection()
+        => _linear ? nn.Linear(_channels, _channels) : Layers.Convolution(_dimensions, _channels, _channels, 1);
+}

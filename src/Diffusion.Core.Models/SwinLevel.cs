@@ -1,0 +1,72 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>One level of a <see cref="SwinDenoiser"/> on its way down or up. State: <c>blocks</c>, <c>merge</c>; <c>expand</c>, <c>skip</c>.</summary>
+internal sealed class SwinLevel : nn.Module
+{
+    private readonly ModuleList<WindowBlock> _blocks = new();
+    private readonly bool _checkpoint;
+
+    /// <summary>A level on the way down; all but the last merge tokens at their end.</summary>
+    /// <param name="options">Valid options.</param>
+    /// <param name="level">Counted from the finest tokens.</param>
+    /// <param name="tables">Belong to the network.</param>
+    /// <param name="up">True for the way up, where the level begins by expanding what is below.</param>
+    public SwinLevel(SwinDenoiserOptions options, int level, WindowTables tables, bool up)
+        : base(nameof(SwinLevel))
+    {
+        _checkpoint = options.CheckpointActivations;
+        var width = options.LevelWidth(level);
+        for (var block = 0; block < options.Depths[level]; block++)
+            _blocks.Add(new WindowBlock(BlockOptions(options, level), tables, shifted: block % 2 == 1));
+        if (up)
+        {
+            register_module("expand", Expand = new PatchExpanding(2 * width));
+            register_module("skip", Skip = nn.Linear(2 * width, width));
+            InitialWeights.Normal(Skip);
+        }
+
+        register_module("blocks", _blocks);
+        if (!up && level < options.Depths.Count - 1)
+            register_module("merge", Merge = new PatchMerging(width));
+    }
+
+    /// <summary>At the end of a level on the way down that has one below.</summary>
+    public PatchMerging? Merge { get; }
+
+    /// <summary>At the beginning of a level on the way up.</summary>
+    public PatchExpanding? Expand { get; }
+
+    /// <summary>Joins what comes from below with what this level made on the way down.</summary>
+    public Linear? Skip { get; }
+
+    /// <summary>The tokens after the blocks; the caller's.</summary>
+    public Tensor Forward(Tensor tokens, Tensor embedding, long rows, long columns)
+    {
+        using var scope = NewDisposeScope();
+        foreach (var block in _blocks)
+            tokens = ActivationCheckpoint.RunIf(
+                training && _checkpoint, (x, told) => block.forward(x, told, rows, columns), tokens, embedding);
+        return tokens.MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // Done by name in the constructor.
+    }
+
+    private static TransformerBlockOptions BlockOptions(SwinDenoiserOptions options, int level) => new()
+    {
+        Width = options.LevelWidth(level),
+        Heads = options.Heads[level],
+        EmbeddingWidth = options.LevelWidth(options.Depths.Count - 1),
+        Hidden = options.LevelWidth(level) * options.FeedForwardRatio,
+        Activation = options.Activation,
+        Dropout = options.Dropout,
+        NormAffine = false,
+        NormEpsilon = 1e-6,
+    };
+}

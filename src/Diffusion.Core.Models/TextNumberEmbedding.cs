@@ -1,0 +1,38 @@
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>A vector [text, numbers], the numbers encoded as times are, through two layers. State: <c>linear_1</c>, <c>linear_2</c>.</summary>
+internal sealed class TextNumberEmbedding : nn.Module<Tensor, Tensor, Tensor>
+{
+    private readonly int _textWidth;
+    private readonly SinusoidalEmbedding _encoding;
+    private readonly TimeEmbedding _embedding;
+
+    /// <summary>An embedding of given widths.</summary>
+    public TextNumberEmbedding(int textWidth, int numbers, SinusoidalEmbedding encoding, int outputs)
+        : base(nameof(TextNumberEmbedding))
+    {
+        (_textWidth, _encoding) = (textWidth, encoding);
+        _embedding = new TimeEmbedding(checked(textWidth + (numbers * encoding.Width)), outputs);
+        register_module("encoding", encoding);
+        foreach (var (name, part) in _embedding.named_children())
+            register_module(name, part);
+    }
+
+    /// <summary>[B, text + numbers] to [B, outputs], in the type of another tensor.</summary>
+    public override Tensor forward(Tensor vector, Tensor like)
+    {
+        using var scope = NewDisposeScope();
+        var text = vector.narrow(1, 0, _textWidth).to(like.dtype, like.device);
+        var numbers = vector.narrow(1, _textWidth, vector.shape[1] - _textWidth).flatten();
+        var encoded = _encoding.call(numbers).view(vector.shape[0], -1).to(like.dtype, like.device);
+        return _embedding.call(cat([text, encoded], 1)).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // Done by name in the constructor.
+    }
+}

@@ -1,0 +1,152 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>
+/// The block a transformer is made of: self-attention, attention to a context where it has one, and a feed-forward layer, each behind a
+/// norm and added to what came in. An embedding of time and condition may modulate it (adaLN-Zero).
+/// </summary>
+/// <remarks>
+/// Source: Vaswani et al. 2017, section 3.1, with norms first (Xiong et al. 2020); Peebles and Xie 2023, section 3.2. State, named as
+/// diffusers names it: <c>norm1</c> (<c>norm1.linear</c> where modulated), <c>attn1</c>, <c>norm2</c>, <c>attn2</c>, <c>norm3</c>,
+/// <c>ff</c>.
+/// </remarks>
+public sealed class TransformerBlock : nn.Module<Tensor, Tensor?, Tensor?, Tensor>
+{
+    // Of the vectors of an embedding: shift, scale and gate of attention, then those of the feed-forward layer.
+    private const int Vectors = 6;
+    private const int AttentionGate = 2;
+    private const int ForwardShift = 3;
+    private const int ForwardGate = 5;
+
+    private readonly TransformerBlockOptions _options;
+    private readonly AdaLayerNorm? _modulation;
+    private readonly LayerNorm? _norm1;
+    private readonly MultiHeadAttention _attention;
+    private readonly LayerNorm? _norm2;
+    private readonly MultiHeadAttention? _crossAttention;
+    private readonly LayerNorm _norm3;
+    private readonly FeedForward _forward;
+    private readonly SeededDropout _dropout;
+
+    /// <summary>A block of given sizes.</summary>
+    /// <exception cref="ArgumentException">A size does not fit.</exception>
+    public TransformerBlock(TransformerBlockOptions options)
+        : this(options, null)
+    {
+    }
+
+    /// <summary>A block that holds the embedding it is modulated by.</summary>
+    internal TransformerBlock(TransformerBlockOptions options, TransformerEmbedding? embedding)
+        : base(nameof(TransformerBlock))
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        TransformerOptions.ValidateHeads(options.Width, options.HeadWidth is null ? options.Heads : 1, nameof(options.Heads));
+        Guard.Positive(options.NormEpsilon);
+        if (options.OnlyCrossAttention && options.ContextWidth is null)
+            throw new ArgumentException("Cross-attention alone needs the width of the context, got none.", nameof(options));
+        (_options, Embedding) = (options, embedding);
+        if (options.EmbeddingWidth is { } embeddingWidth)
+            register_module("norm1", _modulation = new AdaLayerNorm(options.Width, Guard.Positive(embeddingWidth), Vectors, embedding));
+        else
+            register_module("norm1", _norm1 = Norm());
+        register_module("attn1", _attention = Attention(options.OnlyCrossAttention ? options.ContextWidth : null));
+        if (options.ContextWidth is { } contextWidth)
+        {
+            register_module("norm2", _norm2 = Norm());
+            register_module("attn2", _crossAttention = Attention(contextWidth));
+        }
+
+        register_module("norm3", _norm3 = Norm());
+        register_module("ff", _forward = new FeedForward(options.Width, options.Hidden, options.Activation, options.Dropout));
+        register_module("dropout", _dropout = new SeededDropout(options.Dropout));
+    }
+
+    /// <summary>The embedding that it holds, for the network to call; null where the network has one for all.</summary>
+    internal TransformerEmbedding? Embedding { get; }
+
+    /// <summary>Sets the weights of attention and of the feed-forward layer; norms and what modulates them stay as they are.</summary>
+    internal void Initialise(Action<nn.Module> fill)
+    {
+        fill(_attention);
+        if (_crossAttention is not null)
+            fill(_crossAttention);
+        fill(_forward);
+    }
+
+    /// <summary>The tokens after the block.</summary>
+    /// <param name="tokens">[B, N, width].</param>
+    /// <param name="embedding">[B, embedding width]; null for a plain block.</param>
+    /// <param name="context">[B, M, context width]; null for a block without context.</param>
+    /// <returns>[B, N, width]; the caller's.</returns>
+    /// <exception cref="ArgumentException">A shape does not fit, or something is missing or not expected.</exception>
+    public override Tensor forward(Tensor tokens, Tensor? embedding, Tensor? context) => forward(tokens, embedding, context, null);
+
+    /// <summary>The tokens after the block, with parts of the context hidden.</summary>
+    /// <param name="tokens">[B, N, width].</param>
+    /// <param name="embedding">[B, embedding width]; null for a plain block.</param>
+    /// <param name="context">[B, M, context width]; null for a block without context.</param>
+    /// <param name="contextMask">Broadcast over [B, heads, N, M], as <see cref="MultiHeadAttention"/> takes it; null to hide nothing.</param>
+    /// <returns>[B, N, width]; the caller's.</returns>
+    /// <exception cref="ArgumentException">A shape does not fit, or something is missing or not expected.</exception>
+    public Tensor forward(Tensor tokens, Tensor? embedding, Tensor? context, Tensor? contextMask)
+        => _options.OnlyCrossAttention
+            ? Run(tokens, embedding, context, contextMask, (attention, normed) => attention.call(normed, context, contextMask))
+            : Run(tokens, embedding, context, contextMask, static (attention, normed) => attention.call(normed, null, null));
+
+    /// <summary>The block with self-attention of another reach.</summary>
+    /// <param name="tokens">[B, N, width].</param>
+    /// <param name="embedding">[B, embedding width]; null for a plain block.</param>
+    /// <param name="attend">From the attention and the normed tokens [B, N, width] to new ones.</param>
+    internal Tensor Run(Tensor tokens, Tensor? embedding, Func<MultiHeadAttention, Tensor, Tensor> attend)
+        => Run(tokens, embedding, null, null, attend);
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // Done by name in the constructor.
+    }
+
+    private Tensor Run(
+        Tensor tokens, Tensor? embedding, Tensor? context, Tensor? contextMask, Func<MultiHeadAttention, Tensor, Tensor> attend)
+    {
+        Check(tokens, embedding, context);
+        using var scope = NewDisposeScope();
+        var vectors = _modulation?.call(embedding!);
+        var normed = vectors is null ? _norm1!.call(tokens) : AdaLayerNorm.Modulate(AdaLayerNorm.Norm(tokens), vectors, 0);
+        var hidden = tokens.add(Gate(_dropout.call(attend(_attention, normed)), vectors, AttentionGate));
+        if (_crossAttention is not null)
+            hidden = hidden.add(_dropout.call(_crossAttention.call(_norm2!.call(hidden), context, contextMask)));
+        normed = _norm3.call(hidden);
+        if (vectors is not null)
+            normed = AdaLayerNorm.Modulate(normed, vectors, ForwardShift);
+        return hidden.add(Gate(_forward.call(normed), vectors, ForwardGate)).MoveToOuterDisposeScope();
+    }
+
+    private void Check(Tensor tokens, Tensor? embedding, Tensor? context)
+    {
+        Guard.Shape(tokens, [-1, -1, _options.Width]);
+        if (_options.EmbeddingWidth is { } width)
+            Guard.Shape(embedding!, [tokens.shape[0], width], nameof(embedding));
+        else if (embedding is not null)
+            throw new ArgumentException("This block is told nothing, but got an embedding.", nameof(embedding));
+        if (_crossAttention is not null)
+            ArgumentNullException.ThrowIfNull(context);
+        else if (context is not null)
+            throw new ArgumentException("This block attends to no context, but got one.", nameof(context));
+    }
+
+    private static Tensor Gate(Tensor change, Tensor? vectors, int gate) => vectors is null ? change : change.mul(vectors.select(1, gate));
+
+    private LayerNorm Norm() => nn.LayerNorm(_options.Width, _options.NormEpsilon, _options.NormAffine);
+
+    private MultiHeadAttention Attention(int? contextWidth) => new(new MultiHeadAttentionOptions
+    {
+        Width = _options.Width,
+        Heads = _options.Heads,
+        HeadWidth = _options.HeadWidth ?? (_options.Width / _options.Heads),
+        ContextWidth = contextWidth,
+        InputBias = _options.AttentionBias,
+    });
+}

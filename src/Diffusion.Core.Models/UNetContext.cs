@@ -1,0 +1,46 @@
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>What the blocks of a <see cref="UNet"/> share during one forward pass.</summary>
+public sealed class UNetContext
+{
+    /// <summary>The embedding of time, class and whatever else: [B, E].</summary>
+    public required Tensor Embedding { get; init; }
+
+    /// <summary>[B, L, D] tokens for cross-attention, or null.</summary>
+    public Tensor? Sequence { get; init; }
+
+    /// <summary>[B, 1, 1, L] bool, true for the tokens that may be attended to; null for all.</summary>
+    public Tensor? SequenceMask { get; init; }
+
+    /// <summary>The condition as the network got it, for blocks that take more of it.</summary>
+    public Condition? Condition { get; init; }
+
+    /// <summary>The images that cross from the way down to the way up, the latest on top.</summary>
+    public Stack<Tensor> Skips { get; } = new();
+
+    /// <summary>The image pyramid beside the features, where blocks keep one: x_t itself on the way down, the answer on the way up.</summary>
+    public Tensor? Pyramid { get; set; }
+
+    /// <summary>Keep only the inputs of each layer in training, and compute the rest again for the gradient.</summary>
+    public bool CheckpointActivations { get; init; }
+
+    /// <summary>The sequence, for a layer that cannot do without.</summary>
+    /// <exception cref="ArgumentException">There is none.</exception>
+    public Tensor RequireSequence() => Sequence
+        ?? throw new ArgumentException("This network attends to a sequence of tokens, [B, L, D], and got none.", nameof(Condition));
+
+    /// <summary>The sizes of the image that crosses over next: what a block on the way up raises the resolution to.</summary>
+    public long[] NextSize() => Skips.Peek().shape[2..];
+
+    /// <summary>Calls a layer: the one place where layers are called.</summary>
+    /// <param name="layer">The layer.</param>
+    /// <param name="x">[B, C, ...]; not disposed here.</param>
+    /// <returns>The answer of the layer; the caller's.</returns>
+    public Tensor Call(IUNetLayer layer, Tensor x)
+    {
+        ArgumentNullException.ThrowIfNull(layer);
+        return layer.Forward(x, this);
+    }
+}

@@ -1,0 +1,37 @@
+using static TorchSharp.torch;
+
+namespace TorchSharp.Modules;
+
+public sealed class Conv3d : Convolution
+{
+    private readonly long _channels;
+    private readonly long[] _stride;
+    private readonly long[] _padding;
+    private readonly long[] _dilation;
+    private readonly long _groups;
+
+    internal Conv3d(
+        long in_channels,
+        long out_channels,
+        long kernel_size,
+        long stride,
+        long padding,
+        long dilation,
+        long groups,
+        bool bias,
+        Device? device,
+        ScalarType? dtype)
+        : base(nameof(Conv3d), in_channels, out_channels, [kernel_size, kernel_size, kernel_size], groups, bias, device, dtype)
+    {
+        (_channels, _groups) = (in_channels, groups);
+        (_stride, _padding, _dilation) = ([stride, stride, stride], [padding, padding, padding], [dilation, dilation, dilation]);
+    }
+
+    public override Tensor forward(Tensor input)
+    {
+        var shape = input.shape;
+        if (!(shape.Length == 5 && shape[1] == _channels) && !(shape.Length == 4 && shape[0] == _channels))
+            throw new ArgumentException($"Expected 4D (unbatched) or 5D (batched) input with {_channels} channels to Conv3d.");
+        return nn.functional.conv3d(input, weight, bias, _stride, _padding, _dilation, _groups);
+    }
+}

@@ -1,0 +1,145 @@
+using Diffusion.Core.Losses;
+using Diffusion.Core.Models;
+using Diffusion.Core.Samplers;
+using Diffusion.Core.Testing;
+using Diffusion.Core.Tests.Support;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Tests;
+
+/// <summary>Decorated networks in the trainer, which knows of no decorator.</summary>
+public class ConditionedTrainingTests
+{
+    private const int Classes = 3;
+
+    [Fact]
+    public void Dropped_conditions_are_drawn_again_by_a_resumed_run()
+    {
+        using var folder = new TemporaryFolder();
+        void Part(string to, long steps, string? from)
+        {
+            using var model = Network();
+            using var empty = Condition.OfLabels([Classes]);
+            using var trainer = Trainer(new ConditionDropout(model, 0.5, empty), steps);
+            if (from is not null)
+                trainer.Resume(folder.File(from));
+            trainer.Run(new LabelledPoints());
+            trainer.Save(folder.File(to));
+        }
+
+        Part("whole", 12, null);
+        Part("half", 6, null);
+        manual_seed(77);
+        Part("resumed", 12, "half");
+        Bits.OfFolder(folder.File("resumed")).Should().Equal(Bits.OfFolder(folder.File("whole")));
+    }
+
+    [Fact]
+    public void Guidance_at_one_and_zero_is_the_conditional_and_the_unconditional_network()
+    {
+        using var scope = NewDisposeScope();
+        using var model = Network();
+        using var empty = Condition.OfLabels([Classes]);
+        var dropping = new ConditionDropout(model, 0.5, empty);
+        using var trainer = Trainer(dropping, 10);
+        trainer.Run(new LabelledPoints());
+
+        Tensor Sample(IDenoiser denoiser, long label)
+        {
+            using var condition = Condition.OfLabels([label, label]);
+            return new DdimSampler(Runs.Schedule, 4).Sample(
+                denoiser, new SamplingRequest { Shape = [2, 2], Seed = 3, Condition = condition }, cancellationToken: TestContext.Current.CancellationToken);
+        }
+
+        var (conditional, unconditional) = (Sample(trainer.Ema, 1), Sample(trainer.Ema, Classes));
+        conditional.Values().Should().NotEqual(unconditional.Values());
+        Sample(Guidance.ClassifierFree(trainer.Ema, 1, Classes), 1).ShouldBeIdentical(conditional, "scale 1");
+        Sample(Guidance.ClassifierFree(trainer.Ema, 0, Classes), 1).ShouldBeIdentical(unconditional, "scale 0");
+        Sample(dropping, 1).ShouldBeIdentical(Sample(model, 1), "sampling drops nothing");
+    }
+
+    [Fact]
+    public void Training_an_adapter_lowers_the_loss_and_leaves_the_network_alone()
+    {
+        using var scope = NewDisposeScope();
+        using var folder = new TemporaryFolder();
+        using var model = Network();
+        var before = model.state_dict().ToDictionary(entry => entry.Key, entry => entry.Value.clone());
+        using var adapter = LoraAdapter.Inject(model, new LoraOptions { Rank = 2, Targets = name => name.StartsWith("layers") });
+        using var trainer = Trainer(new LoraDenoiser(model, adapter), 60);
+        var losses = new List<double>();
+        trainer.Run(new LabelledPoints(), new DirectProgress(report => losses.Add(report.Loss)));
+
+        losses[^1].Should().BeLessThan(losses[0]);
+        foreach (var (name, value) in model.state_dict())
+            value.ShouldBeIdentical(before[name], name);
+        adapter.named_parameters().Where(entry => entry.name.EndsWith("lora_B.weight")).Should()
+            .OnlyContain(entry => entry.parameter.abs().sum().item<float>() > 0);
+        trainer.Save(folder.File("run"));
+        using var file = SafetensorsFile.Open(folder.File("run/model.safetensors"));
+        file.Names.Should().BeEquivalentTo(adapter.state_dict().Keys);
+    }
+
+    [Fact]
+    public void Checkpointed_activations_train_to_the_same_weights_bit_for_bit()
+    {
+        string Train(bool checkpointed)
+        {
+            manual_seed(6);
+            using var model = new Deep(checkpointed);
+            using var trainer = Trainer(model, 8);
+            trainer.Run(new LabelledPoints());
+            return string.Join(';', model.named_parameters().Select(entry => Bits.Of(entry.parameter)));
+        }
+
+        Train(true).Should().Be(Train(false));
+    }
+
+    private static MlpDenoiser Network()
+    {
+        manual_seed(2);
+        return new MlpDenoiser(new MlpDenoiserOptions { Width = 16, Layers = 2, FourierFeatures = 1, Classes = Classes + 1 });
+    }
+
+    private static DdpmTrainer Trainer(ITrainableDenoiser model, long steps)
+        => new(model, Runs.Schedule, new SimpleLoss(), Runs.Options with { Steps = steps, LogEvery = 20 });
+
+    private sealed class LabelledPoints : IDataset
+    {
+        private readonly Points _points = new(60);
+
+        public long Count => _points.Count;
+
+        public IReadOnlyList<long> SampleShape => _points.SampleShape;
+
+        public Batch Load(ReadOnlySpan<long> indices)
+        {
+            using var points = _points.Load(indices);
+            return new Batch(points.Samples.clone(), Condition.OfLabels([.. indices.ToArray().Select(index => index % Classes)]));
+        }
+    }
+
+    /// <summary>Layers with dropout in blocks.</summary>
+    private sealed class Deep : DenoisingNetwork
+    {
+        private readonly FeedForward[] _blocks = [.. Enumerable.Range(0, 3).Select(_ => new FeedForward(2, 8, dropout: 0.2))];
+        private readonly bool _checkpointed;
+
+        public Deep(bool checkpointed)
+            : base(nameof(Deep))
+        {
+            _checkpointed = checkpointed;
+            for (var k = 0; k < _blocks.Length; k++)
+                register_module($"{k}", _blocks[k]);
+        }
+
+        public override Tensor forward(Tensor xt, Tensor t, Condition? condition)
+        {
+            using var scope = NewDisposeScope();
+            var x = xt;
+            foreach (var block in _blocks)
+                x = ActivationCheckpoint.RunIf(_checkpointed && training, block.call, x);
+            return x.MoveToOuterDisposeScope();
+        }
+    }
+}
