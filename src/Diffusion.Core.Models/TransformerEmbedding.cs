@@ -2,22 +2,15 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-<<<<<<<< HEAD:src/Diffusion.Core.Models/TransformerEmbedding.cs
 /// <summary>What a transformer is told beside x_t, as vectors of the width of its tokens: time, and where it has them label and vector.</summary>
 /// <remarks>
 /// Source: Peebles and Xie 2023, section 3.2. State: <c>timestep_embedder</c>, <c>class_embedder.embedding_table</c>,
 /// <c>vector_embedder</c>.
 /// </remarks>
 internal sealed class TransformerEmbedding : nn.Module<Tensor, Tensor?, Tensor?, Tensor>
-========
-/// <summary>The usual ways to tell a U-Net of a condition beside time.</summary>
-public static class ConditionEmbedding
->>>>>>>> main:src/Diffusion.Core.Models/ConditionEmbedding.cs
 {
-    /// <summary><see cref="Condition.Vector"/> as it is; it must have the width of the embedding. No state.</summary>
-    public static IConditionEmbedding Vector { get; } = Of((width, _, _) => new(null, (condition, like) => VectorOf(condition, width, like)));
+    private const int Frequencies = 256;
 
-<<<<<<<< HEAD:src/Diffusion.Core.Models/TransformerEmbedding.cs
     private readonly SinusoidalEmbedding _sinusoids;
     private readonly TimeEmbedding? _time;
     private readonly ClassTable? _classes;
@@ -29,111 +22,84 @@ public static class ConditionEmbedding
     /// <param name="timeNetwork">False to take the sines and cosines of t as they are, which needs an even width.</param>
     public TransformerEmbedding(TransformerOptions options, int width, bool timeNetwork = true)
         : base(nameof(TransformerEmbedding))
-========
-    /// <summary><see cref="Condition.Labels"/> taken as times and embedded as time is. State: <c>linear_1</c>, <c>linear_2</c>.</summary>
-    public static IConditionEmbedding LabelsAsTimes { get; } = Of((width, network, time) =>
->>>>>>>> main:src/Diffusion.Core.Models/ConditionEmbedding.cs
     {
-        var module = new TimeEmbedding(network.TimeEncoding.Width(network.Widths()[0]), width, network.OuterActivation ?? network.Activation);
-        return new(module, (condition, like) =>
+        // diffusers ends the 128 frequencies of its DiT at 1/10000 exactly, DiT's own code just above it.
+        _sinusoids = timeNetwork ? new(Frequencies, frequencyShift: 1) : new(width);
+        register_module("time_proj", _sinusoids);
+        if (timeNetwork)
+            register_module("timestep_embedder", _time = new TimeEmbedding(Frequencies, width));
+        if (options.Classes is not null)
+            register_module("class_embedder", _classes = new ClassTable(options.Labels, width));
+        if (options.VectorWidth is { } vector)
+            register_module("vector_embedder", _vector = new TimeEmbedding(vector, width));
+        InitialWeights.Normal(this);
+        if (_classes is not null)
+            nn.init.normal_(_classes.Weight, 0, 0.02);
+    }
+
+    /// <summary>How many vectors <see cref="Parts"/> gives.</summary>
+    public static int Count(TransformerOptions options) => 1 + (options.Classes is null ? 0 : 1) + (options.VectorWidth is null ? 0 : 1);
+
+    /// <summary>How many parameters an embedding has.</summary>
+    public static long CountParameters(TransformerOptions options, long width)
+        => Layers(Frequencies, width) + (options.Labels * width) + (options.VectorWidth is { } vector ? Layers(vector, width) : 0);
+
+    /// <summary>The sum of the parts: [B, width]; the caller's.</summary>
+    /// <param name="t">[B] times.</param>
+    /// <param name="labels">[B] int64, for a network with classes.</param>
+    /// <param name="vector">[B, vector width], for a network with vectors.</param>
+    public override Tensor forward(Tensor t, Tensor? labels, Tensor? vector)
+    {
+        using var scope = NewDisposeScope();
+        var parts = Parts(t, labels, vector);
+        return parts.Skip(1).Aggregate(parts[0], (sum, part) => sum.add(part)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The embeddings of time, label and vector, those of them that there are: each [B, width]; the caller's.</summary>
+    /// <inheritdoc cref="forward"/>
+    public IReadOnlyList<Tensor> Parts(Tensor t, Tensor? labels, Tensor? vector, Tensor? like = null)
+    {
+        var weight = like ?? parameters().First();
+        using var sinusoids = _sinusoids.call(t);
+        var time = sinusoids.to(weight.dtype, weight.device);
+        var parts = new List<Tensor>(3) { time };
+        if (_time is not null)
         {
-            using var encoded = time.call(LabelsOf(condition, like));
-            using var cast = encoded.to(like.dtype, like.device);
-            return module.call(cast);
-        });
-    });
+            parts[0] = _time.call(time);
+            time.Dispose();
+        }
 
-    /// <summary>A learned vector for each class of <see cref="Condition.Labels"/>. State: <c>weight</c>.</summary>
-    /// <param name="classes">The number of classes. "No class" counts as one where it is trained.</param>
-    public static IConditionEmbedding Classes(int classes)
+        if (_classes is not null)
+            parts.Add(_classes.call(labels!));
+        if (_vector is not null)
+            parts.Add(_vector.call(vector!));
+        return parts;
+    }
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
     {
-        Guard.Positive(classes);
-        return Of((width, _, _) =>
+        // Done by name in the constructor.
+    }
+
+    private static long Layers(long inputs, long width) => (inputs * width) + (width * width) + (2 * width);
+
+    /// <summary>The level that diffusers' names have between an embedder and its table.</summary>
+    private sealed class ClassTable : nn.Module<Tensor, Tensor>
+    {
+        private readonly LabelEmbedding _table;
+
+        public ClassTable(int labels, int width)
+            : base(nameof(ClassTable))
+            => register_module("embedding_table", _table = new LabelEmbedding(labels, width));
+
+        public Tensor Weight => _table.get_parameter("weight")!;
+
+        public override Tensor forward(Tensor input) => _table.call(input);
+
+        protected override void RegisterComponents()
         {
-            var table = new LabelEmbedding(classes, width);
-            return new(table, (condition, like) =>
-            {
-                DenoiserGuard.Labels(condition?.Labels, classes, like.shape[0], like);
-                return table.call(condition!.Labels!);
-            });
-        });
-    }
-
-    /// <summary><see cref="Condition.Vector"/> through a linear layer. State: <c>weight</c>, <c>bias</c>.</summary>
-    /// <param name="inputs">The width of the vector.</param>
-    public static IConditionEmbedding LinearVector(int inputs)
-    {
-        Guard.Positive(inputs);
-        return Of((width, _, _) => Through(inputs, nn.Linear(inputs, width)));
-    }
-
-    /// <summary><see cref="Condition.Vector"/> through two layers, as time goes. State: <c>linear_1</c>, <c>linear_2</c>.</summary>
-    /// <param name="inputs">The width of the vector.</param>
-    public static IConditionEmbedding ProjectedVector(int inputs)
-    {
-        Guard.Positive(inputs);
-        return Of((width, _, _) => Through(inputs, new TimeEmbedding(inputs, width)));
-    }
-
-    /// <summary>
-    /// <see cref="Condition.Vector"/> as [pooled text, numbers], where the numbers are embedded as times are before both go through two
-    /// layers: the sizes and crops of SDXL (Podell et al. 2023, section 2.2). State: <c>linear_1</c>, <c>linear_2</c>.
-    /// </summary>
-    /// <param name="textWidth">The width of the pooled text. 1280 in SDXL.</param>
-    /// <param name="numbers">How many numbers follow it. 6 in SDXL: original height and width, top, left, target height and width.</param>
-    /// <param name="numberWidth">The width of the encoding of each number, even. 256 in SDXL.</param>
-    /// <param name="flipSinToCos">The order of that encoding: [cos, sin] when true.</param>
-    /// <param name="frequencyShift">The frequency shift of that encoding; see <see cref="SinusoidalEmbedding"/>.</param>
-    public static IConditionEmbedding TextAndNumbers(
-        int textWidth, int numbers = 6, int numberWidth = 256, bool flipSinToCos = true, double frequencyShift = 0)
-    {
-        Guard.Positive(textWidth);
-        Guard.Positive(numbers);
-        return Of((width, _, _) =>
-        {
-            var module = new TextNumberEmbedding(
-                textWidth, numbers, new SinusoidalEmbedding(numberWidth, flipSinToCos, frequencyShift), width);
-            return new(module, (condition, like) => module.call(RequireVector(condition, textWidth + numbers, like), like));
-        });
-    }
-
-    /// <summary>Something of one's own.</summary>
-    /// <param name="build">From the width of the embedding, the architecture and the encoding of time to a new embedder.</param>
-    public static IConditionEmbedding Of(Func<int, UNetOptions, nn.Module<Tensor, Tensor>, ConditionEmbedder> build)
-    {
-        ArgumentNullException.ThrowIfNull(build);
-        return new Delegated(build);
-    }
-
-    private static ConditionEmbedder Through(int inputs, nn.Module<Tensor, Tensor> module) => new(module, (condition, like) =>
-    {
-        using var vector = VectorOf(condition, inputs, like);
-        return module.call(vector);
-    });
-
-    /// <summary>The vector of each sample in the type of the network, as a new tensor.</summary>
-    private static Tensor VectorOf(Condition? condition, int width, Tensor like)
-        => RequireVector(condition, width, like).to(like.dtype, like.device, copy: true);
-
-    private static Tensor RequireVector(Condition? condition, int width, Tensor like)
-    {
-        var vector = condition?.Vector
-            ?? throw new ArgumentException($"This network needs a vector for each sample, [B, {width}], got none.", nameof(condition));
-        Guard.Shape(vector, [like.shape[0], width], "condition.Vector");
-        return vector;
-    }
-
-    private static Tensor LabelsOf(Condition? condition, Tensor like)
-    {
-        var labels = condition?.Labels
-            ?? throw new ArgumentException("This network needs a label for each sample, [B], got none.", nameof(condition));
-        DenoiserGuard.Times(labels, like.shape[0]);
-        return labels;
-    }
-
-    private sealed record Delegated(Func<int, UNetOptions, nn.Module<Tensor, Tensor>, ConditionEmbedder> Make) : IConditionEmbedding
-    {
-        public ConditionEmbedder Build(int width, UNetOptions network, nn.Module<Tensor, Tensor> timeEncoding)
-            => Make(width, network, timeEncoding);
+            // Done by name in the constructor.
+        }
     }
 }
