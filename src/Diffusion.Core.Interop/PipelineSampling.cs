@@ -45,7 +45,7 @@ internal sealed class PipelineSampling
             _request.Progress,
             cancellationToken);
         var images = _pipeline.Autoencoder is { } autoencoder ? Decode(autoencoder, sample) : sample;
-        return images.to(ScalarType.Float32).div(2.0).add_(0.5).clamp(0.0, 1.0).MoveToOuterDisposeScope();
+        return images.to(ScalarType.Float32).MoveToOuterDisposeScope();
     }
 
     private static Tensor Decode(IAutoencoder autoencoder, Tensor sample)

@@ -79,7 +79,6 @@ public sealed partial record UNetOptions
         Guard.Positive(ImageSize);
         Guard.Positive(Channels);
         Guard.Positive(OutChannels ?? Channels, nameof(OutChannels));
-        Guard.InRange(ImageChannels, 0, int.MaxValue);
         Guard.Positive(LayersPerBlock);
         Guard.Positive(NormEpsilon);
         Guard.InRange(DownsamplePadding, 0, 1);

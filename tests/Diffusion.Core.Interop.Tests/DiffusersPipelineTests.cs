@@ -45,7 +45,10 @@ public class DiffusersPipelineTests
             Call = new SchedulerCall { Eta = 0.0 },
         });
 
-        images.sub(io["images"]).abs().max().item<float>().Should().BeLessThan(2e-5f);
+        // PyTorch 1.13 in double precision is as far from these images, which are those of another version in float32: 2e-4, 2e-5 in the mean.
+        var difference = images.sub(io["images"]).abs();
+        difference.max().item<float>().Should().BeLessThan(4e-4f);
+        difference.mean().item<float>().Should().BeLessThan(4e-5f);
     }
 
     [Fact]
@@ -62,8 +65,7 @@ public class DiffusersPipelineTests
         steps.Should().Be(3);
         several.shape.Should().Equal(2, 3, 8, 24);
         again.ShouldBeIdentical(one, "the seed is the same");
-        one.min().item<float>().Should().BeGreaterThanOrEqualTo(0);
-        one.max().item<float>().Should().BeLessThanOrEqualTo(1);
+        one.abs().max().item<float>().Should().BeLessThanOrEqualTo(1, "the scheduler clips x_0");
     }
 
     [Fact]
@@ -95,7 +97,7 @@ public class DiffusersPipelineTests
         File.ReadAllText(folder.File("model_index.json")).Should().Be("""
             {
               "_class_name": "DiTPipeline",
-              "_diffusers_version": "0.31.0",
+              "_diffusers_version": "0.40.0.dev0",
               "scheduler": [
                 "diffusers",
                 "DDIMScheduler"
@@ -125,7 +127,7 @@ public class DiffusersPipelineTests
         // A fresh DiT predicts zero, so that one step to no noise is a division by alpha.
         var alpha = DiffusersScheduler.CreateSampler(pipeline.Scheduler, 1).Grid.Levels[0].Alpha;
         var latents = noise.div(alpha * 0.5);
-        var expected = pipeline.Autoencoder!.Decode(latents).div(2).add(0.5).clamp(0, 1);
+        var expected = pipeline.Autoencoder!.Decode(latents);
         images.ShouldBeClose(expected, 1e-5, "images");
     }
 
