@@ -1,21 +1,19 @@
-using System.Text.Json;
-using System.Text.RegularExpressions;
+using System.Text.Json.Nodes;
 
 namespace Diffusion.Core.Interop;
 
-/// <summary>
-/// A diffusers <c>scheduler_config.json</c>: the class of the scheduler and its settings. A setting that is missing or null has the value
-/// that the caller gives for it. Immutable.
-/// </summary>
-public sealed partial class SchedulerConfig
+/// <summary>A diffusers <c>scheduler_config.json</c>: the class of the scheduler and its settings.</summary>
+public sealed class SchedulerConfig : DiffusersConfig
 {
-    private const string ClassKey = "_class_name";
-    private readonly JsonElement _settings;
+    /// <summary>The name of the file.</summary>
+    internal const string FileName = "scheduler_config.json";
 
-    private SchedulerConfig(string className, JsonElement settings) => (ClassName, _settings) = (className, settings);
+    private const string What = "A scheduler configuration";
 
-    /// <summary>The class of the scheduler in diffusers, such as <c>DDIMScheduler</c>.</summary>
-    public string ClassName { get; }
+    private SchedulerConfig(string className, JsonObject settings)
+        : base(className, settings)
+    {
+    }
 
     /// <summary>Reads a file.</summary>
     /// <param name="path">A <c>scheduler_config.json</c>.</param>
@@ -33,94 +31,23 @@ public sealed partial class SchedulerConfig
     /// <exception cref="InvalidDataException">The text is not a JSON object, or nothing names the class of a scheduler.</exception>
     public static SchedulerConfig Parse(string json, string? className = null)
     {
-        ArgumentNullException.ThrowIfNull(json);
-        JsonElement root;
-        try
-        {
-            using var document = JsonDocument.Parse(BareNumber().Replace(json, "\"$0\""));
-            root = document.RootElement.Clone();
-        }
-        catch (JsonException error)
-        {
-            throw new InvalidDataException($"A scheduler configuration must be JSON: {error.Message}", error);
-        }
-
-        if (root.ValueKind != JsonValueKind.Object)
-            throw new InvalidDataException($"A scheduler configuration must be a JSON object, got {root.ValueKind}.");
-        var name = className ?? (root.TryGetProperty(ClassKey, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null);
-        return name is null
-            ? throw new InvalidDataException($"A scheduler configuration must name its class as '{ClassKey}'; there is none.")
-            : new SchedulerConfig(name, root);
+        var settings = PythonJson.Parse(json, What);
+        if (className is not null)
+            settings[ClassKey] = className;
+        return settings[ClassKey] is JsonValue value && value.TryGetValue(out string? name)
+            ? new SchedulerConfig(name, settings)
+            : throw new InvalidDataException($"{What} must name its class as '{ClassKey}'; there is none.");
     }
 
-    /// <summary>A number.</summary>
-    /// <exception cref="InvalidDataException">The setting is something else.</exception>
-    public double Number(string name, double missing) => NumberOrNull(name) ?? missing;
-
-    /// <summary>A number, or null where it is missing.</summary>
-    /// <exception cref="InvalidDataException">The setting is something else.</exception>
-    public double? NumberOrNull(string name)
+    /// <summary>
+    /// The same settings for another class, as diffusers' <c>from_config</c> takes them: a network that was trained with one scheduler can
+    /// be sampled with another.
+    /// </summary>
+    public SchedulerConfig As(string className)
     {
-        if (Find(name) is not { } value)
-            return null;
-        return value.ValueKind switch
-        {
-            JsonValueKind.Number => value.GetDouble(),
-            JsonValueKind.String => value.GetString() switch
-            {
-                "Infinity" => double.PositiveInfinity,
-                "-Infinity" => double.NegativeInfinity,
-                "NaN" => double.NaN,
-                _ => throw Unexpected(name, "a number", value),
-            },
-            _ => throw Unexpected(name, "a number", value),
-        };
+        ArgumentException.ThrowIfNullOrEmpty(className);
+        var settings = Copy();
+        settings[ClassKey] = className;
+        return new SchedulerConfig(className, settings);
     }
-
-    /// <summary>A whole number.</summary>
-    /// <exception cref="InvalidDataException">The setting is something else.</exception>
-    public int Whole(string name, int missing)
-        => Find(name) is not { } value ? missing
-            : value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var whole) ? whole
-            : throw Unexpected(name, "a whole number", value);
-
-    /// <summary>True or false.</summary>
-    /// <exception cref="InvalidDataException">The setting is something else.</exception>
-    public bool Flag(string name, bool missing)
-        => Find(name) is not { } value ? missing
-            : value.ValueKind is JsonValueKind.True or JsonValueKind.False ? value.GetBoolean()
-            : throw Unexpected(name, "true or false", value);
-
-    /// <summary>A name.</summary>
-    /// <exception cref="InvalidDataException">The setting is something else.</exception>
-    public string Text(string name, string missing)
-        => Find(name) is not { } value ? missing
-            : value.ValueKind == JsonValueKind.String ? value.GetString()!
-            : throw Unexpected(name, "text", value);
-
-    /// <summary>A list of numbers, or null where it is missing.</summary>
-    /// <exception cref="InvalidDataException">The setting is something else.</exception>
-    public double[]? Numbers(string name)
-    {
-        if (Find(name) is not { } list)
-            return null;
-        if (list.ValueKind != JsonValueKind.Array)
-            throw Unexpected(name, "a list of numbers", list);
-        var values = new double[list.GetArrayLength()];
-        for (var i = 0; i < values.Length; i++)
-            values[i] = list[i].ValueKind == JsonValueKind.Number ? list[i].GetDouble() : throw Unexpected(name, "a list of numbers", list);
-        return values;
-    }
-
-    /// <summary>The exception for a setting whose value this library does not know.</summary>
-    internal NotSupportedException Unknown(string name, string value) => new($"{ClassName} with {name} '{value}' is not supported.");
-
-    private JsonElement? Find(string name) => _settings.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
-
-    private InvalidDataException Unexpected(string name, string expected, JsonElement actual)
-        => new($"{ClassName}: '{name}' must be {expected}, got {actual.GetRawText()}.");
-
-    // Python writes infinities as bare words, which are no JSON; as strings they are.
-    [GeneratedRegex("(?<=[:,\\[]\\s*)(-?Infinity|NaN)")]
-    private static partial Regex BareNumber();
 }

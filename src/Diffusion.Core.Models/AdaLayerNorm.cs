@@ -21,7 +21,7 @@ internal sealed class AdaLayerNorm : nn.Module<Tensor, Tensor>
     /// <param name="embeddingWidth">The width of the condition's embedding.</param>
     /// <param name="parts">How many vectors the embedding gives.</param>
     /// <param name="own">Registered here, where diffusers has it; not called.</param>
-    public AdaLayerNorm(int width, int embeddingWidth, int parts, ConditionEmbedding? own)
+    public AdaLayerNorm(int width, int embeddingWidth, int parts, TransformerEmbedding? own)
         : base(nameof(AdaLayerNorm))
     {
         (_width, _parts) = (width, parts);

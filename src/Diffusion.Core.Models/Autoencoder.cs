@@ -13,8 +13,7 @@ public sealed class Autoencoder : AutoencodingNetwork
     /// <exception cref="ArgumentException">The options of the body do not fit each other.</exception>
     public Autoencoder(IAutoencoderBody body)
         : this(Guard.NotNull(body).Encoder(1), body.Decoder(1))
-    {
-    }
+        => Body = body;
 
     /// <summary>An autoencoder of any two networks; it owns them from here on.</summary>
     /// <param name="encoder">From [B, ...] data to [B, C, ...] codes.</param>
@@ -28,6 +27,9 @@ public sealed class Autoencoder : AutoencodingNetwork
         register_module("encoder", encoder);
         register_module("decoder", decoder);
     }
+
+    /// <summary>The architecture; null where the two networks were given.</summary>
+    public IAutoencoderBody? Body { get; }
 
     /// <inheritdoc/>
     public override LatentPoint Encode(Tensor x)

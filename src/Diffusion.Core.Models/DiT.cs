@@ -1,3 +1,4 @@
+using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -14,8 +15,9 @@ namespace Diffusion.Core.Models;
 /// </para>
 /// <para>
 /// The state dict has the names of diffusers' <c>DiTTransformer2DModel</c>, whose weights fit an equal architecture. With
-/// <see cref="DiTOptions.SharedEmbedding"/> the one embedding is <c>emb</c> instead of <c>transformer_blocks.i.norm1.emb</c>. A label is
-/// dropped once for a sample, for all blocks together, as in the paper.
+/// <see cref="DiTOptions.SharedEmbedding"/> the one embedding is <c>emb</c> instead of <c>transformer_blocks.i.norm1.emb</c>, and
+/// <see cref="WithEmbeddingPerBlock"/> gives what diffusers loads. A label is dropped once for a sample, for all blocks together, as in
+/// the paper.
 /// </para>
 /// <para>
 /// Parameters (<see cref="DiTOptions.CountParameters"/>) of the paper's sizes for 1000 classes: 32,865,056 (S/2), 130,315,808 (B/2),
@@ -25,10 +27,13 @@ namespace Diffusion.Core.Models;
 /// </remarks>
 public sealed class DiT : DenoisingNetwork
 {
+    private const string NormInBlock = ".norm1.";
+    private const string EmbeddingInBlock = NormInBlock + "emb.";
+
     private readonly PatchEmbedding _patches;
     private readonly SinusoidalPositions _positions;
     private readonly LabelDropout? _labelDropout;
-    private readonly ConditionEmbedding? _embedding;
+    private readonly TransformerEmbedding? _embedding;
     private readonly ModuleList<TransformerBlock> _blocks = new();
     private readonly ModulatedOutput _output;
 
@@ -44,7 +49,7 @@ public sealed class DiT : DenoisingNetwork
         register_module("positions", _positions = new SinusoidalPositions(options.Width, options.ImageSize / options.PatchSize));
         InitialWeights.Xavier(_patches);
         if (options.SharedEmbedding)
-            register_module("emb", _embedding = new ConditionEmbedding(options, options.Width));
+            register_module("emb", _embedding = new TransformerEmbedding(options, options.Width));
         if ((_labelDropout = TransformerInputs.Dropout(options)) is not null)
             register_module("label_dropout", _labelDropout);
         for (var block = 0; block < options.Depth; block++)
@@ -74,7 +79,7 @@ public sealed class DiT : DenoisingNetwork
         using var scope = NewDisposeScope();
         var (rows, columns) = (xt.shape[2] / Options.PatchSize, xt.shape[3] / Options.PatchSize);
         var labels = TransformerInputs.Labels(Options, _labelDropout, condition);
-        Tensor Embed(ConditionEmbedding embedding) => embedding.call(t, labels, condition?.Vector);
+        Tensor Embed(TransformerEmbedding embedding) => embedding.call(t, labels, condition?.Vector);
 
         var shared = _embedding is null ? null : Embed(_embedding);
         Tensor? first = null;
@@ -83,10 +88,33 @@ public sealed class DiT : DenoisingNetwork
         {
             var told = shared ?? Embed(block.Embedding!);
             first ??= told;
-            tokens = block.call(tokens, told, null);
+            tokens = ActivationCheckpoint.RunIf(
+                training && Options.CheckpointActivations, (x, embedding) => block.call(x, embedding, null), tokens, told);
         }
 
         return PatchEmbedding.Join(_output.call(tokens, first!), rows, columns, Options.PatchSize).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>
+    /// The same network with an embedding in each block, all of them equal at first: what diffusers loads. Of a network that has them, a
+    /// copy.
+    /// </summary>
+    /// <returns>A network on the device and in the type of this one; the caller's.</returns>
+    public DiT WithEmbeddingPerBlock()
+    {
+        var copy = new DiT(Options with { SharedEmbedding = false });
+        copy.to(_patches.Weight.dtype);
+        copy.to(_patches.Weight.device);
+        copy.train(training);
+        using var guard = no_grad();
+        var own = named_parameters().ToDictionary(pair => pair.name, pair => pair.parameter, StringComparer.Ordinal);
+        foreach (var (name, parameter) in copy.named_parameters())
+        {
+            var inBlock = name.IndexOf(EmbeddingInBlock, StringComparison.Ordinal);
+            parameter.copy_(own[_embedding is null || inBlock < 0 ? name : name[(inBlock + NormInBlock.Length)..]]);
+        }
+
+        return copy;
     }
 
     private static TransformerBlock Block(DiTOptions options)
@@ -104,7 +132,7 @@ public sealed class DiT : DenoisingNetwork
                 NormAffine = options.NormAffine,
                 NormEpsilon = options.NormEpsilon,
             },
-            options.SharedEmbedding ? null : new ConditionEmbedding(options, options.Width));
+            options.SharedEmbedding ? null : new TransformerEmbedding(options, options.Width));
         block.Initialise(InitialWeights.Xavier);
         return block;
     }

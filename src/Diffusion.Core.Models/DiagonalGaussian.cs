@@ -65,8 +65,7 @@ public sealed class DiagonalGaussian : ILatentDistribution
     }
 
     /// <summary>The latent that a draw of standard normals stands for: <c>mean + exp(logVariance / 2) noise</c>.</summary>
-    /// <param name="noise">The shape and type of the mean.</param>
-    /// <returns>The shape of the mean, with gradients to the moments; the caller's.</returns>
+    /// <inheritdoc/>
     /// <remarks>Source: Kingma and Welling 2014, eq. 10.</remarks>
     public Tensor Sample(Tensor noise)
     {

@@ -12,4 +12,10 @@ public interface ILatentDistribution : IDisposable
     /// <param name="generator">Where the draw comes from, on any device; null for the default generator.</param>
     /// <returns>The shape of <see cref="Mode"/>; the caller's.</returns>
     Tensor Sample(Generator? generator = null);
+
+    /// <summary>The latent that a draw of standard normals stands for, with gradients to the parameters of the distribution.</summary>
+    /// <param name="noise">The shape, type and device of <see cref="Mode"/>.</param>
+    /// <returns>The shape of <see cref="Mode"/>; the caller's.</returns>
+    /// <exception cref="ArgumentException">The noise does not fit.</exception>
+    Tensor Sample(Tensor noise);
 }

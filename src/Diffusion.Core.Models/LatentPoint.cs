@@ -17,8 +17,16 @@ public sealed class LatentPoint : ILatentDistribution
     public Tensor Mode { get; }
 
     /// <summary>The point itself, whatever the generator.</summary>
-    /// <inheritdoc cref="ILatentDistribution.Sample"/>
+    /// <inheritdoc/>
     public Tensor Sample(Generator? generator = null) => Mode.alias();
+
+    /// <summary>The point itself, whatever the noise.</summary>
+    /// <inheritdoc/>
+    public Tensor Sample(Tensor noise)
+    {
+        Guard.SameShape(Mode, noise);
+        return Mode.alias();
+    }
 
     /// <inheritdoc/>
     public void Dispose() => Mode.Dispose();

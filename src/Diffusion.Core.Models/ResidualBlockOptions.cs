@@ -35,7 +35,7 @@ public sealed record ResidualBlockOptions
     /// </summary>
     public bool ScaleShift { get; init; }
 
-    /// <summary>The nonlinearity, with as many outputs as inputs. <see cref="Activation.Silu"/> by default.</summary>
+    /// <summary>The nonlinearity, with as many outputs as inputs. <see cref="Models.Activation.Silu"/> by default.</summary>
     public IActivation Activation { get; init; } = Models.Activation.Silu;
 
     /// <summary>Activate the embedding before it is projected. On by default; off where that is done once for all blocks.</summary>

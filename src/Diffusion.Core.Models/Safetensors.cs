@@ -67,8 +67,18 @@ public static class Safetensors
             File.WriteAllText(Path.Combine(staged.Path, files[^1]), index);
         }
 
-        staged.Commit(file => SafetensorsIndex.BelongsTo(name, file));
+        staged.Commit(file => IsFileOf(name, file));
         return [.. files.Select(file => Path.Combine(folder, file))];
+    }
+
+    /// <summary>True for the names of files that <see cref="WriteSharded"/> gives a set of some name.</summary>
+    /// <param name="name">The name of the set.</param>
+    /// <param name="file">The name of a file, without a folder.</param>
+    public static bool IsFileOf(string name, string file)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        ArgumentNullException.ThrowIfNull(file);
+        return SafetensorsIndex.BelongsTo(name, file);
     }
 
     /// <summary>Reads every tensor of a file.</summary>

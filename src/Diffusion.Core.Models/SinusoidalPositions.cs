@@ -79,6 +79,7 @@ public sealed class SinusoidalPositions : nn.Module<Tensor, Tensor>
             }
         }
 
-        return tensor(values, [grid.Rows * grid.Columns, _width], dtype: ScalarType.Float64);
+        using var flat = tensor(values);
+        return flat.view(grid.Rows * grid.Columns, _width);
     }
 }

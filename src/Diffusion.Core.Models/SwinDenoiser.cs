@@ -19,7 +19,7 @@ namespace Diffusion.Core.Models;
 /// </para>
 /// <para>
 /// State: <c>patch_embed</c>, <c>emb</c>, <c>down_blocks</c>, <c>up_blocks</c>, <c>proj_out_1</c>, <c>proj_out_2</c>. Parameters
-/// (<see cref="ModuleWeights.Count"/>): 23,000,000 with the default options.
+/// (<see cref="ModuleWeights.Count"/>): 22,003,896 with the default options.
 /// </para>
 /// <para>On a device other than the CPU labels are not looked at: one out of range is undefined there.</para>
 /// </remarks>
@@ -27,7 +27,7 @@ public sealed class SwinDenoiser : DenoisingNetwork
 {
     private readonly WindowTables _tables;
     private readonly PatchEmbedding _patches;
-    private readonly ConditionEmbedding _embedding;
+    private readonly TransformerEmbedding _embedding;
     private readonly LabelDropout? _labelDropout;
     private readonly ModuleList<SwinLevel> _down = new();
     private readonly ModuleList<SwinLevel> _up = new();
@@ -46,7 +46,7 @@ public sealed class SwinDenoiser : DenoisingNetwork
         var embeddingWidth = options.LevelWidth(last);
         register_module("patch_embed", _patches = new PatchEmbedding(options.Channels, options.PatchSize, options.Width));
         InitialWeights.Normal(_patches);
-        register_module("emb", _embedding = new ConditionEmbedding(options, embeddingWidth));
+        register_module("emb", _embedding = new TransformerEmbedding(options, embeddingWidth));
         if ((_labelDropout = TransformerInputs.Dropout(options)) is not null)
             register_module("label_dropout", _labelDropout);
         for (var level = 0; level <= last; level++)
@@ -106,13 +106,13 @@ public sealed class SwinDenoiser : DenoisingNetwork
             if (level.Merge is null)
                 continue;
             skips.Push(tokens);
-            tokens = level.Merge.Forward(tokens, rows, columns);
+            tokens = level.Merge.forward(tokens, rows, columns);
             (rows, columns) = (rows / 2, columns / 2);
         }
 
         foreach (var level in _up)
         {
-            tokens = level.Expand!.Forward(tokens, rows, columns);
+            tokens = level.Expand!.forward(tokens, rows, columns);
             (rows, columns) = (2 * rows, 2 * columns);
             tokens = level.Forward(level.Skip!.call(cat([tokens, skips.Pop()], 2)), embedding, rows, columns);
         }

@@ -7,6 +7,7 @@ namespace Diffusion.Core.Models;
 internal sealed class SwinLevel : nn.Module
 {
     private readonly ModuleList<WindowBlock> _blocks = new();
+    private readonly bool _checkpoint;
 
     /// <summary>A level on the way down; all but the last merge tokens at their end.</summary>
     /// <param name="options">Valid options.</param>
@@ -16,6 +17,7 @@ internal sealed class SwinLevel : nn.Module
     public SwinLevel(SwinDenoiserOptions options, int level, WindowTables tables, bool up)
         : base(nameof(SwinLevel))
     {
+        _checkpoint = options.CheckpointActivations;
         var width = options.LevelWidth(level);
         for (var block = 0; block < options.Depths[level]; block++)
             _blocks.Add(new WindowBlock(BlockOptions(options, level), tables, shifted: block % 2 == 1));
@@ -45,7 +47,8 @@ internal sealed class SwinLevel : nn.Module
     {
         using var scope = NewDisposeScope();
         foreach (var block in _blocks)
-            tokens = block.Forward(tokens, embedding, rows, columns);
+            tokens = ActivationCheckpoint.RunIf(
+                training && _checkpoint, (x, told) => block.forward(x, told, rows, columns), tokens, embedding);
         return tokens.MoveToOuterDisposeScope();
     }
 

@@ -22,21 +22,21 @@ public static class TimeEncoding
     /// <param name="steps">T, the number of steps.</param>
     public static ITimeEncoding Learned(int steps) => new Table(Guard.Positive(steps));
 
-    private sealed record Sines(bool FlipSinToCos, double FrequencyShift) : ITimeEncoding
+    internal sealed record Sines(bool FlipSinToCos, double FrequencyShift) : ITimeEncoding
     {
         public int Width(int firstWidth) => firstWidth;
 
         public nn.Module<Tensor, Tensor> Build(int firstWidth) => new SinusoidalEmbedding(firstWidth, FlipSinToCos, FrequencyShift);
     }
 
-    private sealed record RandomFourier(double Scale, bool Logarithm, bool FlipSinToCos, int? Given) : ITimeEncoding
+    internal sealed record RandomFourier(double Scale, bool Logarithm, bool FlipSinToCos, int? Given) : ITimeEncoding
     {
         public int Width(int firstWidth) => Given ?? checked(2 * firstWidth);
 
         public nn.Module<Tensor, Tensor> Build(int firstWidth) => new FourierEmbedding(Width(firstWidth), Scale, Logarithm, FlipSinToCos);
     }
 
-    private sealed record Table(int Steps) : ITimeEncoding
+    internal sealed record Table(int Steps) : ITimeEncoding
     {
         public int Width(int firstWidth) => firstWidth;
 

@@ -8,7 +8,7 @@ internal sealed class TokenInput : nn.Module<Tensor, Tensor, Condition?, Tensor>
 {
     private readonly TransformerOptions _options;
     private readonly PatchEmbedding _patches;
-    private readonly ConditionEmbedding _embedding;
+    private readonly TransformerEmbedding _embedding;
     private readonly LearnedPositions _positions;
     private readonly LabelDropout? _labelDropout;
     private readonly bool _asTokens;
@@ -23,9 +23,9 @@ internal sealed class TokenInput : nn.Module<Tensor, Tensor, Condition?, Tensor>
         : base(nameof(TokenInput))
     {
         (_options, _asTokens) = (options, asTokens);
-        Extra = asTokens ? ConditionEmbedding.Count(options) : 0;
+        Extra = asTokens ? TransformerEmbedding.Count(options) : 0;
         register_module("patch_embed", _patches = new PatchEmbedding(options.Channels, options.PatchSize, width));
-        register_module("emb", _embedding = new ConditionEmbedding(options, width, timeNetwork));
+        register_module("emb", _embedding = new TransformerEmbedding(options, width, timeNetwork));
         register_module("pos_embed", _positions = new LearnedPositions(width, imageSize / options.PatchSize, Extra));
         if ((_labelDropout = TransformerInputs.Dropout(options)) is not null)
             register_module("label_dropout", _labelDropout);

@@ -38,12 +38,14 @@ public sealed class TransformerBlock : nn.Module<Tensor, Tensor?, Tensor?, Tenso
     }
 
     /// <summary>A block that holds the embedding it is modulated by.</summary>
-    internal TransformerBlock(TransformerBlockOptions options, ConditionEmbedding? embedding)
+    internal TransformerBlock(TransformerBlockOptions options, TransformerEmbedding? embedding)
         : base(nameof(TransformerBlock))
     {
         ArgumentNullException.ThrowIfNull(options);
         TransformerOptions.ValidateHeads(options.Width, options.HeadWidth is null ? options.Heads : 1, nameof(options.Heads));
         Guard.Positive(options.NormEpsilon);
+        if (options.OnlyCrossAttention && options.ContextWidth is null)
+            throw new ArgumentException("Cross-attention alone needs the width of the context, got none.", nameof(options));
         (_options, Embedding) = (options, embedding);
         if (options.EmbeddingWidth is { } embeddingWidth)
             register_module("norm1", _modulation = new AdaLayerNorm(options.Width, Guard.Positive(embeddingWidth), Vectors, embedding));
@@ -62,7 +64,7 @@ public sealed class TransformerBlock : nn.Module<Tensor, Tensor?, Tensor?, Tenso
     }
 
     /// <summary>The embedding that it holds, for the network to call; null where the network has one for all.</summary>
-    internal ConditionEmbedding? Embedding { get; }
+    internal TransformerEmbedding? Embedding { get; }
 
     /// <summary>Sets the weights of attention and of the feed-forward layer; norms and what modulates them stay as they are.</summary>
     internal void Initialise(Action<nn.Module> fill)
@@ -89,8 +91,9 @@ public sealed class TransformerBlock : nn.Module<Tensor, Tensor?, Tensor?, Tenso
     /// <returns>[B, N, width]; the caller's.</returns>
     /// <exception cref="ArgumentException">A shape does not fit, or something is missing or not expected.</exception>
     public Tensor forward(Tensor tokens, Tensor? embedding, Tensor? context, Tensor? contextMask)
-        => Run(tokens, embedding, context, contextMask, (attention, normed)
-            => _options.OnlyCrossAttention ? attention.call(normed, context, contextMask) : attention.call(normed, null, null));
+        => _options.OnlyCrossAttention
+            ? Run(tokens, embedding, context, contextMask, (attention, normed) => attention.call(normed, context, contextMask))
+            : Run(tokens, embedding, context, contextMask, static (attention, normed) => attention.call(normed, null, null));
 
     /// <summary>The block with self-attention of another reach.</summary>
     /// <param name="tokens">[B, N, width].</param>

@@ -21,7 +21,7 @@ public sealed record TransformerBlockOptions
     /// <summary>The width of the context, which the tokens then attend to between the halves; null, the default, for none.</summary>
     public int? ContextWidth { get; init; }
 
-    /// <summary>True where the first attention too attends to the context, not to the tokens. False by default.</summary>
+    /// <summary>True where the first attention too attends to the context, not to the tokens. Off by default.</summary>
     public bool OnlyCrossAttention { get; init; }
 
     /// <summary>The hidden width of the feed-forward layer; four times the width by default.</summary>

@@ -37,6 +37,12 @@ public abstract record TransformerOptions
     /// <summary>The width of <see cref="Condition.Vector"/>; null, the default, for a network that takes none.</summary>
     public int? VectorWidth { get; init; }
 
+    /// <summary>
+    /// True to keep, in training, only what goes into each block and to compute the block again on the way back
+    /// (<see cref="ActivationCheckpoint"/>): less memory for about a third more time. Off by default.
+    /// </summary>
+    public bool CheckpointActivations { get; init; }
+
     /// <summary>The label that says "no class", one beyond the last; null where there is none.</summary>
     public int? NullLabel => LabelDropout > 0 ? Classes : null;
 

@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
@@ -6,10 +7,10 @@ namespace Diffusion.Core.Models;
 public static class UNetConditioning
 {
     /// <summary><see cref="Condition.Vector"/> as it is; it must have the width of the embedding. No state.</summary>
-    public static IUNetConditioning Vector { get; } = Of((width, _, _) => new(null, (condition, like) => VectorOf(condition, width, like)));
+    public static IUNetConditioning Vector { get; } = Named("vector", [], (width, _, _) => new(null, (condition, like) => VectorOf(condition, width, like)));
 
     /// <summary><see cref="Condition.Labels"/> taken as times and embedded as time is. State: <c>linear_1</c>, <c>linear_2</c>.</summary>
-    public static IUNetConditioning LabelsAsTimes { get; } = Of((width, network, time) =>
+    public static IUNetConditioning LabelsAsTimes { get; } = Named("labels_as_times", [], (width, network, time) =>
     {
         var module = new TimeEmbedding(network.TimeEncoding.Width(network.Widths()[0]), width, network.OuterActivation ?? network.Activation);
         return new(module, (condition, like) =>
@@ -25,7 +26,7 @@ public static class UNetConditioning
     public static IUNetConditioning Classes(int classes)
     {
         Guard.Positive(classes);
-        return Of((width, _, _) =>
+        return Named("classes", [("classes", classes)], (width, _, _) =>
         {
             var table = new LabelEmbedding(classes, width);
             return new(table, (condition, like) =>
@@ -41,7 +42,7 @@ public static class UNetConditioning
     public static IUNetConditioning LinearVector(int inputs)
     {
         Guard.Positive(inputs);
-        return Of((width, _, _) => Through(inputs, nn.Linear(inputs, width)));
+        return Named("linear_vector", [("inputs", inputs)], (width, _, _) => Through(inputs, nn.Linear(inputs, width)));
     }
 
     /// <summary><see cref="Condition.Vector"/> through two layers, as time goes. State: <c>linear_1</c>, <c>linear_2</c>.</summary>
@@ -49,7 +50,7 @@ public static class UNetConditioning
     public static IUNetConditioning ProjectedVector(int inputs)
     {
         Guard.Positive(inputs);
-        return Of((width, _, _) => Through(inputs, new TimeEmbedding(inputs, width)));
+        return Named("projected_vector", [("inputs", inputs)], (width, _, _) => Through(inputs, new TimeEmbedding(inputs, width)));
     }
 
     /// <summary>
@@ -66,7 +67,11 @@ public static class UNetConditioning
     {
         Guard.Positive(textWidth);
         Guard.Positive(numbers);
-        return Of((width, _, _) =>
+        (string, JsonNode)[] settings =
+        [
+            ("text_width", textWidth), ("numbers", numbers), ("number_width", numberWidth), ("flip_sin_to_cos", flipSinToCos), ("frequency_shift", frequencyShift),
+        ];
+        return Named("text_and_numbers", settings, (width, _, _) =>
         {
             var module = new TextNumberEmbedding(
                 textWidth, numbers, new SinusoidalEmbedding(numberWidth, flipSinToCos, frequencyShift), width);
@@ -83,7 +88,7 @@ public static class UNetConditioning
     public static IUNetConditioning PooledSequence(int inputs, int heads)
     {
         Guard.Positive(inputs);
-        return Of((width, _, _) =>
+        return Named("pooled_sequence", [("inputs", inputs), ("heads", heads)], (width, _, _) =>
         {
             var module = new SequenceEmbedding(inputs, heads, width);
             return new(module, (condition, _) => module.call(condition?.Sequence
@@ -125,8 +130,18 @@ public static class UNetConditioning
         return labels;
     }
 
-    private sealed record Delegated(Func<int, UNetOptions, nn.Module<Tensor, Tensor>, UNetConditioner> Make) : IUNetConditioning
+    private static Delegated Named(
+        string name, (string Name, JsonNode Value)[] settings, Func<int, UNetOptions, nn.Module<Tensor, Tensor>, UNetConditioner> build)
+        => new(build)
+        {
+            Description = new JsonObject([KeyValuePair.Create<string, JsonNode?>("type", name), .. settings.Select(pair => KeyValuePair.Create<string, JsonNode?>(pair.Name, pair.Value))]),
+        };
+
+    internal sealed record Delegated(Func<int, UNetOptions, nn.Module<Tensor, Tensor>, UNetConditioner> Make) : IUNetConditioning
     {
+        /// <summary>What files say of it; null for something of one's own.</summary>
+        public JsonObject? Description { get; init; }
+
         public UNetConditioner Build(int width, UNetOptions network, nn.Module<Tensor, Tensor> timeEncoding)
             => Make(width, network, timeEncoding);
     }

@@ -11,7 +11,7 @@ public static class UNetResampling
     /// <summary>Inside a residual block: mean of pixels down, repeated pixels up (Brock et al. 2019; Dhariwal and Nichol 2021).</summary>
     public static IUNetResampling Residual { get; } = new ByResidualBlock();
 
-    private sealed record ByConvolution(int Padding) : IUNetResampling
+    internal sealed record ByConvolution(int Padding) : IUNetResampling
     {
         public IUNetLayer Down(UNetPlace place) => new Downsample(place.Width, Padding, place.Network.Dimensions);
 
@@ -20,7 +20,7 @@ public static class UNetResampling
         public long Halve(long side) => (side + Padding) / 2;
     }
 
-    private sealed record ByResidualBlock : IUNetResampling
+    internal sealed record ByResidualBlock : IUNetResampling
     {
         public IUNetLayer Down(UNetPlace place)
             => new ResidualBlock(place.Residual(place.Width, place.Width) with { Resample = (image, _) => Resample.Halve(image) });

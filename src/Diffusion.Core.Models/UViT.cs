@@ -18,8 +18,8 @@ namespace Diffusion.Core.Models;
 /// <c>norm_out</c>, <c>proj_out</c>, <c>conv_out</c>.
 /// </para>
 /// <para>
-/// Parameters (<see cref="ModuleWeights.Count"/>): 44,253,271 for U-ViT-S with patches of 2 on 32x32 colour images (44 million in the
-/// paper), 130,869,143 for U-ViT-M with patches of 4 on 64x64 and 1000 classes (131 million).
+/// Parameters (<see cref="ModuleWeights.Count"/>): 44,255,328 for U-ViT-S with patches of 2 on 32x32 colour images (44 million in the
+/// paper), 130,941,060 for U-ViT-M with patches of 4 on 64x64 and 1000 classes (131 million).
 /// </para>
 /// <para>On a device other than the CPU labels are not looked at: one out of range is undefined there.</para>
 /// </remarks>
@@ -84,12 +84,26 @@ public sealed class UViT : DenoisingNetwork
         var tokens = _input.call(xt, t, condition);
         var skips = new Stack<Tensor>();
         foreach (var block in _before)
-            skips.Push(tokens = block.call(tokens, null, null));
-        tokens = _middle.call(tokens, null, null);
+            skips.Push(tokens = Run(block, null, tokens, null));
+        tokens = Run(_middle, null, tokens, null);
         for (var block = 0; block < _after.Count; block++)
-            tokens = _after[block].call(_skips[block].call(cat([tokens, skips.Pop()], 2)), null, null);
+            tokens = Run(_after[block], _skips[block], tokens, skips.Pop());
         var image = _input.Join(_projectionOut.call(_normOut.call(tokens)), xt.shape);
         return (_convolutionOut is null ? image : _convolutionOut.call(image)).MoveToOuterDisposeScope();
+    }
+
+    private Tensor Run(TransformerBlock block, Linear? join, Tensor tokens, Tensor? skip)
+    {
+        return ActivationCheckpoint.RunIf(training && Options.CheckpointActivations, Joined, tokens, skip);
+
+        Tensor Joined(IReadOnlyList<Tensor?> inputs)
+        {
+            if (join is null)
+                return block.call(inputs[0]!, null, null);
+            using var both = cat([inputs[0]!, inputs[1]!], 2);
+            using var joined = join.call(both);
+            return block.call(joined, null, null);
+        }
     }
 
     private static TransformerBlock Block(UViTOptions options)

@@ -9,7 +9,7 @@ namespace Diffusion.Core.Models;
 /// <remarks>
 /// <para>Source: Kingma and Welling 2014. State: <c>encoder</c>, or <c>mean_encoder</c> and <c>log_variance_encoder</c>; <c>decoder</c>.</para>
 /// <para>With an <see cref="MlpBody"/> of 784 values, one hidden layer of 400 and a code of 20: 652,824 parameters; with two encoders,
-/// 974,824.</para>
+/// 966,824.</para>
 /// </remarks>
 public sealed class Vae : AutoencodingNetwork
 {
@@ -26,8 +26,10 @@ public sealed class Vae : AutoencodingNetwork
             options.TwoEncoders ? options.Body.Encoder(1) : null,
             options.Body.Decoder(options.OutputsPerValue),
             options.TwoEncoders)
-    {
-    }
+        => Options = options;
+
+    /// <summary>The architecture; null where the parts were given.</summary>
+    public VaeOptions? Options { get; }
 
     /// <summary>One encoder for both moments; the network owns the parts from here on.</summary>
     /// <param name="encoder">From [B, ...] data to [B, 2C, ...]: the mean in the first half of the channels, the log variance in the second.</param>

@@ -1,4 +1,3 @@
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
@@ -14,7 +13,7 @@ public sealed class VectorQuantizer : nn.Module
     private const string SumsName = "embed_avg";
     private const double Smoothing = 1e-5;
 
-    private readonly Embedding _embedding;
+    private readonly LabelEmbedding _embedding;
 
     /// <summary>A codebook drawn from U(-1/K, 1/K).</summary>
     /// <exception cref="ArgumentException">An option is out of range.</exception>
@@ -27,22 +26,22 @@ public sealed class VectorQuantizer : nn.Module
         Guard.InRange(options.Beta, 0.0, double.MaxValue);
         Guard.InRange(options.AverageDecay ?? 0.0, 0.0, Math.BitDecrement(1.0), nameof(options.AverageDecay));
         Options = options;
-        _embedding = nn.Embedding(options.Codes, options.Width);
+        _embedding = new LabelEmbedding(options.Codes, options.Width);
         using (no_grad())
-            _embedding.weight!.uniform_(-1.0 / options.Codes, 1.0 / options.Codes);
+            Codebook.uniform_(-1.0 / options.Codes, 1.0 / options.Codes);
         register_module("embedding", _embedding);
         if (options.AverageDecay is null)
             return;
-        _embedding.weight!.requires_grad = false;
+        Codebook.requires_grad = false;
         register_buffer(SizesName, ones([options.Codes]).DetachFromDisposeScope());
-        register_buffer(SumsName, _embedding.weight.detach().clone().DetachFromDisposeScope());
+        register_buffer(SumsName, Codebook.detach().clone().DetachFromDisposeScope());
     }
 
     /// <summary>The codebook's options.</summary>
     public VectorQuantizerOptions Options { get; }
 
     /// <summary>[K, D] the codebook.</summary>
-    public Tensor Codebook => _embedding.weight!;
+    public Tensor Codebook => _embedding.get_parameter("weight")!;
 
     /// <summary>How many codes are in use, as if all were used alike: <c>exp(-sum p log p)</c> over the shares p of the codes.</summary>
     /// <param name="indices">Int64 places in a codebook.</param>
@@ -109,9 +108,7 @@ public sealed class VectorQuantizer : nn.Module
         ArgumentNullException.ThrowIfNull(indices);
         using var scope = NewDisposeScope();
         var flat = indices.reshape(-1);
-        DenoiserGuard.Labels(flat, Options.Codes, -1, Codebook);
-        var found = Codebook.index_select(0, flat);
-        return found.view(indices.shape[0], -1, Options.Width).transpose(1, 2)
+        return _embedding.call(flat).view(indices.shape[0], -1, Options.Width).transpose(1, 2)
             .reshape([indices.shape[0], Options.Width, .. indices.shape[1..]]).MoveToOuterDisposeScope();
     }
 

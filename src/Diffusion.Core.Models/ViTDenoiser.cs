@@ -11,7 +11,7 @@ namespace Diffusion.Core.Models;
 /// </para>
 /// <para>
 /// State: <c>patch_embed</c>, <c>pos_embed</c>, <c>emb</c>, <c>transformer_blocks</c>, <c>norm_out</c>, <c>proj_out</c>. Parameters
-/// (<see cref="ModuleWeights.Count"/>): 21,646,476 with the default options.
+/// (<see cref="ModuleWeights.Count"/>): 21,648,780 with the default options.
 /// </para>
 /// <para>On a device other than the CPU labels are not looked at: one out of range is undefined there.</para>
 /// </remarks>
@@ -72,7 +72,7 @@ public sealed class ViTDenoiser : DenoisingNetwork
         using var scope = NewDisposeScope();
         var tokens = _input.call(xt, t, condition);
         foreach (var block in _blocks)
-            tokens = block.call(tokens, null, null);
+            tokens = ActivationCheckpoint.RunIf(training && Options.CheckpointActivations, x => block.call(x, null, null), tokens);
         return _input.Join(_projectionOut.call(_normOut.call(tokens)), xt.shape).MoveToOuterDisposeScope();
     }
 }

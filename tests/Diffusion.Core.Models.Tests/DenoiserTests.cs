@@ -92,6 +92,24 @@ public class DenoiserTests
     }
 
     [Fact]
+    public void An_mlp_is_told_vectors_where_it_takes_them()
+    {
+        using var scope = NewDisposeScope();
+        using var mlp = new MlpDenoiser(new MlpDenoiserOptions { Features = 3, Width = 8, VectorWidth = 4, Classes = 2 }).to(ScalarType.Float64);
+        var x = randn([2, 3], dtype: ScalarType.Float64);
+        var t = tensor(new long[] { 0, 999 });
+        var vector = randn([2, 4], dtype: ScalarType.Float64).requires_grad_(true);
+        var labels = tensor(new long[] { 0, 1 });
+        var weights = randn_like(x);
+        Tensor Answer(Tensor told) => mlp.Predict(x, t, new Condition { Labels = labels, Vector = told });
+
+        GradientCheck.LargestError(() => Answer(vector).mul(weights).sum(), mlp.parameters().Append(vector)).Should().BeLessThan(3e-7);
+        Answer(vector).sub(Answer(vector.add(1))).abs().min().item<double>().Should().BeGreaterThan(1e-6);
+        FluentActions.Invoking(() => Answer(zeros([2, 3], dtype: ScalarType.Float64))).Should().Throw<ArgumentException>().WithMessage("*vector*[2, 4]*[2, 3]*");
+        FluentActions.Invoking(() => mlp.Answer(x, t, labels)).Should().Throw<ArgumentException>().WithMessage("*vector of 4*none*");
+    }
+
+    [Fact]
     public void The_mlp_refuses_what_does_not_fit()
     {
         using var scope = NewDisposeScope();
@@ -102,6 +120,7 @@ public class DenoiserTests
         FluentActions.Invoking(() => mlp.Answer(zeros(2, 2), t, null)).Should().Throw<ArgumentException>().WithMessage("*[2]*[1]*");
         FluentActions.Invoking(() => new MlpDenoiser(new() { Width = 7 })).Should().Throw<ArgumentException>().WithMessage("*Width*7*");
         FluentActions.Invoking(() => new MlpDenoiser(new() { FourierFeatures = -1 })).Should().Throw<ArgumentException>().WithMessage("*FourierFeatures*-1*");
+        FluentActions.Invoking(() => new MlpDenoiser(new() { VectorWidth = 0 })).Should().Throw<ArgumentException>().WithMessage("*VectorWidth*0*");
         FluentActions.Invoking(() => new MlpDenoiser(new() { Layers = 0 })).Should().Throw<ArgumentException>().WithMessage("*Layers*0*");
     }
 

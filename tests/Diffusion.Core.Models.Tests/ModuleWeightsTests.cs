@@ -53,6 +53,57 @@ public class ModuleWeightsTests
     }
 
     [Fact]
+    public void Tensors_of_another_type_and_under_other_names_are_reported()
+    {
+        using var folder = new TemporaryFolder();
+        using var scope = NewDisposeScope();
+        using var source = new UNet(Small);
+        using var target = new UNet(Small);
+        var expected = source.state_dict().ToDictionary(pair => pair.Key, pair => pair.Value.to(ScalarType.BFloat16));
+        Safetensors.WriteSharded(
+            folder.Path,
+            "model",
+            [
+                .. expected.Select(pair => SafetensorsSource.Of("net." + pair.Key, pair.Value)),
+                SafetensorsSource.Of("optimizer.step", ones([1])),
+            ],
+            maxShardBytes: 2000);
+
+        var report = ModuleWeights.Load(
+            target,
+            folder.Path,
+            new WeightOptions { Rename = name => name.StartsWith("net.", StringComparison.Ordinal) ? name["net.".Length..] : null });
+
+        Directory.GetFiles(folder.Path).Length.Should().BeGreaterThan(3);
+        report.Converted.Should().HaveSameCount(expected).And.Contain("conv_in.weight: BF16 to Float32");
+        report.Renamed.Should().HaveSameCount(expected).And.Contain("net.conv_in.weight to conv_in.weight");
+        report.Ignored.Should().Equal("optimizer.step");
+        foreach (var (name, tensor) in target.state_dict())
+            tensor.ShouldBeIdentical(expected[name].to(ScalarType.Float32), name);
+        FluentActions.Invoking(() => ModuleWeights.Load(target, folder.Path, new WeightOptions
+        {
+            Convert = false,
+            Rename = name => name.StartsWith("net.", StringComparison.Ordinal) ? name["net.".Length..] : null,
+        })).Should().Throw<InvalidDataException>().WithMessage("*must be of Float32, got BF16*");
+    }
+
+    [Fact]
+    public void Weights_of_a_pointwise_convolution_fit_a_linear_layer_where_that_is_asked_for()
+    {
+        using var folder = new TemporaryFolder();
+        using var scope = NewDisposeScope();
+        using var linear = nn.Linear(2, 3);
+        var path = folder.File("old.safetensors");
+        var weight = arange(6, dtype: ScalarType.Float32);
+        Safetensors.Save(path, [new("weight", weight.view(3, 2, 1, 1)), new("bias", ones([3]))]);
+
+        ModuleWeights.Load(linear, path, new WeightOptions { IgnoreTrailingOnes = true });
+
+        linear.weight.data<float>().ToArray().Should().Equal(0, 1, 2, 3, 4, 5);
+        FluentActions.Invoking(() => ModuleWeights.Load(linear, path)).Should().Throw<InvalidDataException>().WithMessage("*'weight'*[3, 2]*[3, 2, 1, 1]*");
+    }
+
+    [Fact]
     [Trait(Category.Name, Category.Fault)]
     public void A_file_of_another_network_is_refused_whole()
     {

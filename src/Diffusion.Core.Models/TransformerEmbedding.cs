@@ -7,7 +7,7 @@ namespace Diffusion.Core.Models;
 /// Source: Peebles and Xie 2023, section 3.2. State: <c>timestep_embedder</c>, <c>class_embedder.embedding_table</c>,
 /// <c>vector_embedder</c>.
 /// </remarks>
-internal sealed class ConditionEmbedding : nn.Module<Tensor, Tensor?, Tensor?, Tensor>
+internal sealed class TransformerEmbedding : nn.Module<Tensor, Tensor?, Tensor?, Tensor>
 {
     private const int Frequencies = 256;
 
@@ -20,8 +20,8 @@ internal sealed class ConditionEmbedding : nn.Module<Tensor, Tensor?, Tensor?, T
     /// <param name="options">Valid options.</param>
     /// <param name="width">The width of each vector.</param>
     /// <param name="timeNetwork">False to take the sines and cosines of t as they are, which needs an even width.</param>
-    public ConditionEmbedding(TransformerOptions options, int width, bool timeNetwork = true)
-        : base(nameof(ConditionEmbedding))
+    public TransformerEmbedding(TransformerOptions options, int width, bool timeNetwork = true)
+        : base(nameof(TransformerEmbedding))
     {
         // diffusers ends the 128 frequencies of its DiT at 1/10000 exactly, DiT's own code just above it.
         _sinusoids = timeNetwork ? new(Frequencies, frequencyShift: 1) : new(width);

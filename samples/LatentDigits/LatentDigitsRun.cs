@@ -1,0 +1,108 @@
+using Diffusion.Core;
+using Diffusion.Core.Data;
+using Diffusion.Core.Losses;
+using Diffusion.Core.Models;
+using Diffusion.Core.Samplers;
+using Diffusion.Core.Schedules;
+using TorchSharp;
+using VaeDigits;
+
+namespace LatentDigits;
+
+/// <summary>Latent diffusion in full: an autoencoder, its latents, a denoiser of them, and pictures.</summary>
+internal static class LatentDigitsRun
+{
+    private static readonly int[] Hidden = [400, 200];
+
+    public static int Execute(LatentDigitsOptions options, CancellationToken cancellationToken)
+    {
+        try
+        {
+            Run(options, cancellationToken);
+            return 0;
+        }
+        catch (OperationCanceledException)
+        {
+            Console.WriteLine("Stopped.");
+            return 130;
+        }
+        catch (Exception error) when (error is ArgumentException or IOException or InvalidDataException or UnauthorizedAccessException or DivergedException or NotSupportedException)
+        {
+            Console.Error.WriteLine(error.Message);
+            return 1;
+        }
+    }
+
+    private static void Run(LatentDigitsOptions options, CancellationToken cancellationToken)
+    {
+        var device = DeviceName.Parse(options.Device);
+        var digits = new BinaryDigits(Mnist.OpenOrDownload(options.DataFolder, cancellationToken: cancellationToken));
+        if (!File.Exists(options.Vae))
+            TrainVae(options, device, cancellationToken);
+        using var vae = ModelFile.Load<Vae>(options.Vae, device: device);
+
+        // Latents of unit variance, encoded once.
+        var scaling = LatentDiffusion.MeasureScaling(vae, digits, samples: 1_000, options.Seed);
+        var latents = new LatentDataset(digits, vae, scaling, options.Seed);
+        latents.EncodeAll(cancellationToken: cancellationToken);
+        var latentFeatures = (int)latents.SampleShape[0];
+
+        torch.manual_seed(options.Seed);
+        using var denoiser = new MlpDenoiser(new MlpDenoiserOptions
+        {
+            Features = latentFeatures,
+            Width = 256,
+            Layers = 4,
+            FourierFeatures = 0,
+            Classes = Mnist.Classes,
+        });
+        var schedule = DiscreteSchedule.Linear(steps: 1000);
+        Console.WriteLine($"Scale of the latents {scaling.Factors[0]:F3}; a denoiser of {ModuleWeights.Count(denoiser):N0} parameters, {options.Steps:N0} steps.");
+        using var trainer = new DdpmTrainer(denoiser, schedule, new SimpleLoss(), new TrainerOptions
+        {
+            Steps = options.Steps,
+            BatchSize = 256,
+            LearningRateSchedule = LearningRate.Cosine(1e-3, options.Steps, warmupSteps: Math.Min(200, options.Steps / 10)),
+            Ema = EmaDecay.WarmUp(0.999),
+            Seed = options.Seed,
+            Device = device,
+            LogEvery = 1_000,
+        });
+        trainer.Fit(latents, new Lines(), cancellationToken);
+
+        // Sample in the latent space, then decode, in one call.
+        var latentDiffusion = new LatentDiffusion(vae, trainer.Ema, scaling);
+        var sampler = new DdimSampler(schedule, options.SamplingSteps, eta: 1.0, options: new SamplerOptions { Threshold = null });
+        var labels = new long[Mnist.Classes * options.Columns];
+        for (var i = 0; i < labels.Length; i++)
+            labels[i] = i / options.Columns;
+        using var condition = Condition.OfLabels(labels, device);
+        using var logits = latentDiffusion.Sample(sampler, [labels.Length, latentFeatures], options.Seed, condition, cancellationToken: cancellationToken);
+        using var images = logits.sigmoid().mul_(2).sub_(1);
+        var path = Path.Combine(options.Output, "samples.png");
+        ImageGrid.SavePng(images, path, columns: options.Columns, scale: 2);
+        ModelFile.Save(Path.Combine(options.Output, "denoiser.safetensors"), denoiser);
+        Console.WriteLine($"One row for each digit: {path}");
+    }
+
+    private static void TrainVae(LatentDigitsOptions options, torch.Device device, CancellationToken cancellationToken)
+    {
+        const int LatentFeatures = 24;
+        const int BatchSize = 128;
+        Console.WriteLine($"There is no {options.Vae} yet; training an autoencoder for {options.VaeSteps:N0} steps.");
+        var grey = Mnist.OpenOrDownload(options.DataFolder, withLabels: false, cancellationToken: cancellationToken);
+        torch.manual_seed(options.Seed);
+        using var vae = DigitVae.Create(Hidden, LatentFeatures);
+        using var trainer = DigitVae.Trainer(vae, options.VaeSteps, BatchSize, options.Seed, device);
+        DigitVae.Train(trainer, grey, cancellationToken);
+        using var averaged = trainer.Ema.BeginInference();
+        ModelFile.Save(options.Vae, vae);
+    }
+
+    // Progress<T> would hand reports to the thread pool; the lines want their order.
+    private sealed class Lines : IProgress<TrainingProgress>
+    {
+        public void Report(TrainingProgress value)
+            => Console.WriteLine($"step {value.Step,6:N0} of {value.TotalSteps:N0}  loss {value.Loss:F4}  {value.SamplesPerSecond:F0} latents/s");
+    }
+}

@@ -1,0 +1,6 @@
+using System.CommandLine;
+using VaeDigits;
+
+// The step at hand is finished before the process ends, however slow the machine.
+var configuration = new InvocationConfiguration { ProcessTerminationTimeout = TimeSpan.FromMinutes(1) };
+return await CommandLine.Create(VaeDigitsRun.Execute).Parse(args).InvokeAsync(configuration);

@@ -1,0 +1,52 @@
+namespace Diffusion.Core.Interop;
+
+/// <summary>
+/// Which component of a class of pipelines does what, and with what it samples unless it is told otherwise. Add yours to a
+/// <see cref="DiffusersTable"/>.
+/// </summary>
+/// <param name="ClassName">The class in diffusers, such as <c>DDPMPipeline</c>.</param>
+public sealed record PipelineLayout(string ClassName)
+{
+    /// <summary>The component that predicts. <c>unet</c> by default.</summary>
+    public string Denoiser { get; init; } = "unet";
+
+    /// <summary>The autoencoder in whose latent space it does; null, the default, for pixels.</summary>
+    public string? Autoencoder { get; init; }
+
+    /// <summary>The text encoder that its cross-attention reads; null, the default, for none.</summary>
+    public string? TextEncoder { get; init; }
+
+    /// <summary>The tokenizer of the text encoder; null, the default, for none.</summary>
+    public string? Tokenizer { get; init; }
+
+    /// <summary>N, the number of inference steps. 50 by default.</summary>
+    public int Steps { get; init; } = 50;
+
+    /// <summary>The scale of classifier-free guidance. 1, the default, is none.</summary>
+    public double GuidanceScale { get; init; } = 1.0;
+
+    /// <summary>The class of scheduler that the pipeline makes of whatever scheduler it has; null, the default, for the scheduler as it is.</summary>
+    public string? SchedulerClass { get; init; }
+
+    /// <summary>The networks that sampling needs.</summary>
+    internal IEnumerable<string> Networks => new[] { Denoiser, Autoencoder, TextEncoder }.OfType<string>();
+
+    /// <summary>Every component that sampling needs.</summary>
+    internal IEnumerable<string> Names => Tokenizer is null ? Networks : Networks.Append(Tokenizer);
+
+    /// <summary>The pipelines of diffusers that this library knows, with the defaults that they have there.</summary>
+    internal static IReadOnlyList<PipelineLayout> All { get; } =
+    [
+        new("DDPMPipeline") { Steps = 1000 },
+        new("DDIMPipeline") { SchedulerClass = "DDIMScheduler" },
+        new("LDMPipeline") { Autoencoder = "vqvae" },
+        new("DiTPipeline") { Denoiser = "transformer", Autoencoder = "vae", GuidanceScale = 4.0 },
+        new("StableDiffusionPipeline")
+        {
+            Autoencoder = "vae",
+            TextEncoder = "text_encoder",
+            Tokenizer = "tokenizer",
+            GuidanceScale = 7.5,
+        },
+    ];
+}

@@ -1,0 +1,100 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using System.Text.Json.Serialization;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>The options of this library's networks as JSON, without reflection.</summary>
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
+    UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+    NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
+    IgnoreReadOnlyProperties = true,
+    RespectNullableAnnotations = true)]
+[JsonSerializable(typeof(AutoencoderDescription))]
+[JsonSerializable(typeof(AutoencoderKLOptions))]
+[JsonSerializable(typeof(DiTOptions))]
+[JsonSerializable(typeof(MlpBody))]
+[JsonSerializable(typeof(MlpDenoiserOptions))]
+[JsonSerializable(typeof(SelfAttentionOptions))]
+[JsonSerializable(typeof(SpatialTransformerOptions))]
+[JsonSerializable(typeof(SwinDenoiserOptions))]
+[JsonSerializable(typeof(TimeEncoding.Sines), TypeInfoPropertyName = "Sines")]
+[JsonSerializable(typeof(TimeEncoding.RandomFourier), TypeInfoPropertyName = "RandomFourier")]
+[JsonSerializable(typeof(TimeEncoding.Table), TypeInfoPropertyName = "TimeTable")]
+[JsonSerializable(typeof(UNetBlockOptions))]
+[JsonSerializable(typeof(UNetOptions))]
+[JsonSerializable(typeof(UNetResampling.ByConvolution), TypeInfoPropertyName = "ByConvolution")]
+[JsonSerializable(typeof(UViTOptions))]
+[JsonSerializable(typeof(VQModelOptions))]
+[JsonSerializable(typeof(VaeOptions))]
+[JsonSerializable(typeof(ViTDenoiserOptions))]
+internal sealed partial class NetworkJson : JsonSerializerContext
+{
+    // Made when it is first asked for: the generated half of this class has statics of its own, which must be there.
+    private static readonly Lazy<NetworkJson> _shared = new(WithStrategies);
+
+    /// <summary>With strategies by name.</summary>
+    public static NetworkJson Shared => _shared.Value;
+
+    private static NetworkJson WithStrategies() => new(new JsonSerializerOptions(Default.Options)
+    {
+        Converters =
+        {
+            new StrategyConverter<IActivation>(
+                StrategyKind<IActivation>.Of("relu", Activation.Relu),
+                StrategyKind<IActivation>.Of("silu", Activation.Silu),
+                StrategyKind<IActivation>.Of("gelu", Activation.Gelu),
+                StrategyKind<IActivation>.Of("gelu_tanh", Activation.GeluTanh),
+                StrategyKind<IActivation>.Of("gelu_sigmoid", Activation.GeluSigmoid),
+                StrategyKind<IActivation>.Of("geglu", Activation.GeGlu),
+                StrategyKind<IActivation>.Of("swiglu", Activation.SwiGlu)),
+            new StrategyConverter<IAutoencoderBody>(
+                StrategyKind<IAutoencoderBody>.Of("convolutional", new ConvolutionalBody(), () => Shared.ConvolutionalBody),
+                StrategyKind<IAutoencoderBody>.Of("mlp", new MlpBody { SampleShape = [] }, () => Shared.MlpBody)),
+            new StrategyConverter<ITimeEncoding>(
+                StrategyKind<ITimeEncoding>.Of("sinusoidal", (TimeEncoding.Sines)TimeEncoding.Sinusoidal(), () => Shared.Sines),
+                StrategyKind<ITimeEncoding>.Of("fourier", (TimeEncoding.RandomFourier)TimeEncoding.Fourier(), () => Shared.RandomFourier),
+                StrategyKind<ITimeEncoding>.Of("learned", (TimeEncoding.Table)TimeEncoding.Learned(1000), () => Shared.TimeTable)),
+            new StrategyConverter<IUNetResampling>(
+                StrategyKind<IUNetResampling>.Of("residual", UNetResampling.Residual),
+                StrategyKind<IUNetResampling>.Of("convolution", (UNetResampling.ByConvolution)UNetResampling.Convolution(), () => Shared.ByConvolution)),
+            new StrategyConverter<IUNetLayerOptions>(
+                StrategyKind<IUNetLayerOptions>.Of("self_attention", new SelfAttentionOptions(), () => Shared.SelfAttentionOptions),
+                StrategyKind<IUNetLayerOptions>.Of(
+                    "spatial_transformer", new SpatialTransformerOptions { ContextWidth = 0 }, () => Shared.SpatialTransformerOptions)),
+            new StrategyConverter<IUNetBlockOptions>(
+                StrategyKind<IUNetBlockOptions>.Of("none", UNetMiddle.None),
+                StrategyKind<IUNetBlockOptions>.Of("block", new UNetBlockOptions(), () => Shared.UNetBlockOptions)),
+            new StrategyConverter<IUNetConditioning>(
+                Embedding("vector", _ => UNetConditioning.Vector),
+                Embedding("labels_as_times", _ => UNetConditioning.LabelsAsTimes),
+                Embedding("classes", options => UNetConditioning.Classes(Whole(options, "classes"))),
+                Embedding("linear_vector", options => UNetConditioning.LinearVector(Whole(options, "inputs"))),
+                Embedding("projected_vector", options => UNetConditioning.ProjectedVector(Whole(options, "inputs"))),
+                Embedding("pooled_sequence", options => UNetConditioning.PooledSequence(Whole(options, "inputs"), Whole(options, "heads"))),
+                Embedding("text_and_numbers", options => UNetConditioning.TextAndNumbers(
+                    Whole(options, "text_width"),
+                    Whole(options, "numbers"),
+                    Whole(options, "number_width"),
+                    Required(options, "flip_sin_to_cos").GetValue<bool>(),
+                    Required(options, "frequency_shift").GetValue<double>()))),
+        },
+    });
+
+    private static StrategyKind<IUNetConditioning> Embedding(string name, Func<JsonObject, IUNetConditioning> read) => new(
+        name,
+        value =>
+        {
+            if ((value as UNetConditioning.Delegated)?.Description is not { } description || description["type"]!.GetValue<string>() != name)
+                return null;
+            var options = description.DeepClone().AsObject();
+            options.Remove("type");
+            return options;
+        },
+        read);
+
+    private static int Whole(JsonObject options, string name) => Required(options, name).GetValue<int>();
+
+    private static JsonNode Required(JsonObject options, string name) => options[name] ?? throw new JsonException($"The option '{name}' is missing.");
+}

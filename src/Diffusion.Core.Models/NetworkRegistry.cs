@@ -1,0 +1,67 @@
+using System.Text.Json.Nodes;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>The classes of networks that model files can hold, by name. Immutable: <see cref="With"/> makes a larger one.</summary>
+public sealed class NetworkRegistry
+{
+    private readonly Dictionary<string, INetworkType> _types;
+
+    private NetworkRegistry(IEnumerable<INetworkType> types) => _types = types.ToDictionary(type => type.Name, StringComparer.Ordinal);
+
+    /// <summary>The networks of this library.</summary>
+    public static NetworkRegistry Default { get; } = new(
+    [
+        NetworkType.Of(nameof(UNet), options => new UNet(options), (UNet network) => network.Options, new UNetOptions(), NetworkJson.Shared.UNetOptions),
+        NetworkType.Of(nameof(DiT), options => new DiT(options), (DiT network) => network.Options, new DiTOptions(), NetworkJson.Shared.DiTOptions),
+        NetworkType.Of(nameof(UViT), options => new UViT(options), (UViT network) => network.Options, new UViTOptions(), NetworkJson.Shared.UViTOptions),
+        NetworkType.Of(
+            nameof(ViTDenoiser), options => new ViTDenoiser(options), (ViTDenoiser network) => network.Options, new ViTDenoiserOptions(), NetworkJson.Shared.ViTDenoiserOptions),
+        NetworkType.Of(
+            nameof(SwinDenoiser), options => new SwinDenoiser(options), (SwinDenoiser network) => network.Options, new SwinDenoiserOptions(), NetworkJson.Shared.SwinDenoiserOptions),
+        NetworkType.Of(
+            nameof(MlpDenoiser), options => new MlpDenoiser(options), (MlpDenoiser network) => network.Options, new MlpDenoiserOptions(), NetworkJson.Shared.MlpDenoiserOptions),
+        NetworkType.Of(
+            nameof(AutoencoderKL), options => new AutoencoderKL(options), (AutoencoderKL network) => network.Options, new AutoencoderKLOptions(), NetworkJson.Shared.AutoencoderKLOptions),
+        NetworkType.Of(nameof(VQModel), options => new VQModel(options), (VQModel network) => network.Options, new VQModelOptions(), NetworkJson.Shared.VQModelOptions),
+        NetworkType.Of(
+            nameof(Vae), options => new Vae(options), (Vae network) => network.Options, new VaeOptions { Body = new ConvolutionalBody() }, NetworkJson.Shared.VaeOptions),
+        NetworkType.Of(
+            nameof(Autoencoder),
+            description => new Autoencoder(description.Body),
+            (Autoencoder network) => network.Body is { } body ? new AutoencoderDescription { Body = body } : null,
+            new AutoencoderDescription { Body = new ConvolutionalBody() },
+            NetworkJson.Shared.AutoencoderDescription),
+    ]);
+
+    /// <summary>The names, in ordinal order.</summary>
+    public IEnumerable<string> Names => _types.Keys.Order(StringComparer.Ordinal);
+
+    /// <summary>The same with one more class of networks, which takes the place of one of its name.</summary>
+    public NetworkRegistry With(INetworkType type)
+    {
+        ArgumentNullException.ThrowIfNull(type);
+        return new NetworkRegistry(_types.Values.Where(other => other.Name != type.Name).Append(type));
+    }
+
+    /// <summary>The class of a name.</summary>
+    /// <exception cref="NotSupportedException">There is none.</exception>
+    public INetworkType Find(string name) => _types.TryGetValue(name, out var type)
+        ? type
+        : throw new NotSupportedException($"There is no class of networks '{name}'; there are: {string.Join(", ", Names)}. Add yours with {nameof(With)}.");
+
+    /// <summary>The class and the options of a network.</summary>
+    /// <exception cref="NotSupportedException">Its class is not known.</exception>
+    internal (INetworkType Type, JsonObject Options) Describe(nn.Module network)
+    {
+        foreach (var type in _types.Values)
+        {
+            if (type.Describe(network) is { } options)
+                return (type, options);
+        }
+
+        throw new NotSupportedException(
+            $"{network.GetType().Name} is no class of networks that files can hold; there are: {string.Join(", ", Names)}. Add yours with {nameof(With)}.");
+    }
+}
