@@ -1,3 +1,4 @@
+using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -14,8 +15,9 @@ namespace Diffusion.Core.Models;
 /// </para>
 /// <para>
 /// The state dict has the names of diffusers' <c>DiTTransformer2DModel</c>, whose weights fit an equal architecture. With
-/// <see cref="DiTOptions.SharedEmbedding"/> the one embedding is <c>emb</c> instead of <c>transformer_blocks.i.norm1.emb</c>. A label is
-/// dropped once for a sample, for all blocks together, as in the paper.
+/// <see cref="DiTOptions.SharedEmbedding"/> the one embedding is <c>emb</c> instead of <c>transformer_blocks.i.norm1.emb</c>, and
+/// <see cref="WithEmbeddingPerBlock"/> gives what diffusers loads. A label is dropped once for a sample, for all blocks together, as in
+/// the paper.
 /// </para>
 /// <para>
 /// Parameters (<see cref="DiTOptions.CountParameters"/>) of the paper's sizes for 1000 classes: 32,865,056 (S/2), 130,315,808 (B/2),
@@ -25,6 +27,9 @@ namespace Diffusion.Core.Models;
 /// </remarks>
 public sealed class DiT : DenoisingNetwork
 {
+    private const string NormInBlock = ".norm1.";
+    private const string EmbeddingInBlock = NormInBlock + "emb.";
+
     private readonly PatchEmbedding _patches;
     private readonly SinusoidalPositions _positions;
     private readonly LabelDropout? _labelDropout;
@@ -88,6 +93,28 @@ public sealed class DiT : DenoisingNetwork
         }
 
         return PatchEmbedding.Join(_output.call(tokens, first!), rows, columns, Options.PatchSize).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>
+    /// The same network with an embedding in each block, all of them equal at first: what diffusers loads. Of a network that has them, a
+    /// copy.
+    /// </summary>
+    /// <returns>A network on the device and in the type of this one; the caller's.</returns>
+    public DiT WithEmbeddingPerBlock()
+    {
+        var copy = new DiT(Options with { SharedEmbedding = false });
+        copy.to(_patches.Weight.dtype);
+        copy.to(_patches.Weight.device);
+        copy.train(training);
+        using var guard = no_grad();
+        var own = named_parameters().ToDictionary(pair => pair.name, pair => pair.parameter, StringComparer.Ordinal);
+        foreach (var (name, parameter) in copy.named_parameters())
+        {
+            var inBlock = name.IndexOf(EmbeddingInBlock, StringComparison.Ordinal);
+            parameter.copy_(own[_embedding is null || inBlock < 0 ? name : name[(inBlock + NormInBlock.Length)..]]);
+        }
+
+        return copy;
     }
 
     private static TransformerBlock Block(DiTOptions options)

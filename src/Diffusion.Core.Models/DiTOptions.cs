@@ -20,8 +20,8 @@ public sealed record DiTOptions : TransformerOptions
 
     /// <summary>
     /// True for one embedding of time and condition for all blocks, as in the paper; false, the default, for one in each block, as
-    /// diffusers' <c>DiTTransformer2DModel</c> has it and its weight files hold it. A network with one can be written as a network
-    /// with many equal ones.
+    /// diffusers' <c>DiTTransformer2DModel</c> has it and its weight files hold it. <see cref="DiT.WithEmbeddingPerBlock"/> leads from
+    /// the first form to the second.
     /// </summary>
     public bool SharedEmbedding { get; init; }
 

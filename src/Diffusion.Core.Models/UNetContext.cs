@@ -45,19 +45,19 @@ public sealed class UNetContext
         ArgumentNullException.ThrowIfNull(layer);
         if (!CheckpointActivations)
             return layer.Forward(x, this);
-        var nextSize = Skips.Count > 0 ? NextSize() : null;
+        var nextSize = Skips.TryPeek(out var next) ? next.shape[2..] : null;
         return ActivationCheckpoint.Run(
-            inputs => layer.Forward(inputs[0]!, Again(inputs[1]!, inputs[2], inputs[3], nextSize)), x, Embedding, Sequence, SequenceMask);
+            inputs => layer.Forward(inputs[0]!, new UNetContext
+            {
+                Embedding = inputs[1]!,
+                Sequence = inputs[2],
+                SequenceMask = inputs[3],
+                Condition = Condition,
+                _nextSize = nextSize,
+            }),
+            x,
+            Embedding,
+            Sequence,
+            SequenceMask);
     }
-
-    /// <summary>What a layer sees of this when it is computed again, with the images that cross over long gone.</summary>
-    private UNetContext Again(Tensor embedding, Tensor? sequence, Tensor? sequenceMask, long[]? nextSize) => new()
-    {
-        Embedding = embedding,
-        Sequence = sequence,
-        SequenceMask = sequenceMask,
-        Condition = Condition,
-        Pyramid = Pyramid,
-        _nextSize = nextSize,
-    };
 }

@@ -98,6 +98,24 @@ public class TransformerTests
     }
 
     [Theory]
+    [InlineData("DiT")]
+    [InlineData("DiT, one embedding")]
+    public void A_DiT_with_an_embedding_in_each_block_answers_as_the_one_it_comes_from(string name)
+    {
+        using var scope = NewDisposeScope();
+        using var network = (DiT)Make(name).to(ScalarType.Float64);
+        var (x, t, condition) = Inputs(2, 8, 8, ScalarType.Float64);
+        network.eval();
+
+        using var copy = network.WithEmbeddingPerBlock();
+
+        copy.Options.SharedEmbedding.Should().BeFalse();
+        copy.training.Should().BeFalse();
+        copy.state_dict().Keys.Should().Contain("transformer_blocks.1.norm1.emb.timestep_embedder.linear_1.weight");
+        copy.Predict(x, t, condition).ShouldBeIdentical(network.Predict(x, t, condition), name);
+    }
+
+    [Theory]
     [MemberData(nameof(Names))]
     public void In_half_the_bits_the_answer_is_close(string name)
     {

@@ -47,7 +47,7 @@ public class WindowTests
 
         var actual = block.forward(tokens, null, rows, columns);
 
-        RelativeError.OfSamples(actual, Plain(block, tokens, tensor(bias, [1, 2, count, count]))).Should().BeLessThan(1e-12);
+        RelativeError.OfSamples(actual, Plain(block, tokens, tensor(bias).view(1, 2, count, count))).Should().BeLessThan(1e-12);
     }
 
     [Fact]
