@@ -14,6 +14,7 @@ namespace Diffusion.Core.Models;
 [JsonSerializable(typeof(AddedContextAttentionOptions))]
 [JsonSerializable(typeof(AutoencoderDescription))]
 [JsonSerializable(typeof(AutoencoderKLOptions))]
+[JsonSerializable(typeof(ClipTextEncoderOptions))]
 [JsonSerializable(typeof(DiTOptions))]
 [JsonSerializable(typeof(FilterBlockOptions))]
 [JsonSerializable(typeof(MlpBody))]
