@@ -7,6 +7,8 @@ export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1
 usage() {
     cat <<'EOF'
 ./build.sh quickstart [OPTIONS]            train on digits and draw some (--help lists the options)
+./build.sh vae-digits [OPTIONS]            train a variational autoencoder on binary MNIST, and tell its bound on new digits
+./build.sh latent-digits [OPTIONS]         train a diffusion model in its latent space, and draw digits
 ./build.sh test [--long] [--filter EXPR]   run the tests; --long adds those that take minutes
 ./build.sh pack                            make the NuGet packages in artifacts/packages
 ./build.sh bench [ARGS]                    run the benchmarks
@@ -112,6 +114,14 @@ choose_provider() {
     [ "$TorchProvider" = nuget ] || install_system_torch
 }
 
+run_sample() {
+    local project=samples/$1
+    shift
+    choose_provider
+    quietly dotnet build "$project" -c Release -tl:off
+    exec dotnet run --project "$project" -c Release --no-build -- "$@"
+}
+
 run_tests() {
     local filter='' long=0 status=0 log
     while [ $# -gt 0 ]; do
@@ -151,11 +161,10 @@ run_tests() {
 command=${1:-help}
 [ $# -eq 0 ] || shift
 case "$command" in
-    quickstart)
-        choose_provider
-        quietly dotnet build samples/Quickstart -c Release -tl:off
-        exec dotnet run --project samples/Quickstart -c Release --no-build -- "$@"
-        ;;
+    quickstart) run_sample Quickstart "$@" ;;
+    vae-digits) run_sample VaeDigits "$@" ;;
+    latent-digits) run_sample LatentDigits "$@" ;;
+    plots) run_sample Plots "$@" ;;
     test) run_tests "$@" ;;
     pack)
         # Packages depend on the TorchSharp package, whatever this machine runs on.
@@ -164,11 +173,6 @@ case "$command" in
     bench)
         choose_provider
         dotnet run --project benchmarks/Diffusion.Core.Benchmarks -c Release -- "$@"
-        ;;
-    plots)
-        choose_provider
-        quietly dotnet build samples/Plots -c Release -tl:off
-        exec dotnet run --project samples/Plots -c Release --no-build -- "$@"
         ;;
     format)
         choose_provider

@@ -26,7 +26,7 @@ internal static class LatentDigitsRun
             Console.WriteLine("Stopped.");
             return 130;
         }
-        catch (Exception error) when (error is ArgumentException or IOException or InvalidDataException or UnauthorizedAccessException or DivergedException)
+        catch (Exception error) when (error is ArgumentException or IOException or InvalidDataException or UnauthorizedAccessException or DivergedException or NotSupportedException)
         {
             Console.Error.WriteLine(error.Message);
             return 1;
@@ -39,14 +39,13 @@ internal static class LatentDigitsRun
         var digits = new BinaryDigits(Mnist.OpenOrDownload(options.DataFolder, cancellationToken: cancellationToken));
         if (!File.Exists(options.Vae))
             TrainVae(options, device, cancellationToken);
-        var (vae, latentFeatures) = DigitVae.Load(options.Vae);
-        using var owned = vae;
-        vae.to(device);
+        using var vae = ModelFile.Load<Vae>(options.Vae, device: device);
 
         // Latents of unit variance, encoded once.
         var scaling = LatentDiffusion.MeasureScaling(vae, digits, samples: 1_000, options.Seed);
         var latents = new LatentDataset(digits, vae, scaling, options.Seed);
         latents.EncodeAll(cancellationToken: cancellationToken);
+        var latentFeatures = (int)latents.SampleShape[0];
 
         torch.manual_seed(options.Seed);
         using var denoiser = new MlpDenoiser(new MlpDenoiserOptions
@@ -82,7 +81,7 @@ internal static class LatentDigitsRun
         using var images = logits.sigmoid().mul_(2).sub_(1);
         var path = Path.Combine(options.Output, "samples.png");
         ImageGrid.SavePng(images, path, columns: options.Columns, scale: 2);
-        ModuleWeights.Save(denoiser, Path.Combine(options.Output, "denoiser.safetensors"));
+        ModelFile.Save(Path.Combine(options.Output, "denoiser.safetensors"), denoiser);
         Console.WriteLine($"One row for each digit: {path}");
     }
 
@@ -97,7 +96,7 @@ internal static class LatentDigitsRun
         using var trainer = DigitVae.Trainer(vae, options.VaeSteps, BatchSize, options.Seed, device);
         DigitVae.Train(trainer, grey, cancellationToken);
         using var averaged = trainer.Ema.BeginInference();
-        DigitVae.Save(vae, options.Vae, Hidden, LatentFeatures, twoEncoders: false);
+        ModelFile.Save(options.Vae, vae);
     }
 
     // Progress<T> would hand reports to the thread pool; the lines want their order.

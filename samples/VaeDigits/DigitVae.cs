@@ -1,4 +1,3 @@
-using System.Globalization;
 using Diffusion.Core;
 using Diffusion.Core.Losses;
 using Diffusion.Core.Models;
@@ -9,10 +8,6 @@ namespace VaeDigits;
 /// <summary>The autoencoder of binary digits, and how it is trained.</summary>
 internal static class DigitVae
 {
-    private const string HiddenKey = "hidden";
-    private const string LatentKey = "latent";
-    private const string TwoEncodersKey = "two-encoders";
-
     public static IReconstructionLoss Likelihood => Reconstruction.Bernoulli;
 
     /// <summary>784 pixels to a code and back to 784 logits.</summary>
@@ -22,33 +17,6 @@ internal static class DigitVae
             Body = new MlpBody { SampleShape = [1, 28, 28], Hidden = hidden, LatentFeatures = latentFeatures },
             TwoEncoders = twoEncoders,
         });
-
-    /// <summary>Writes the weights, with the architecture in the header.</summary>
-    public static void Save(Vae vae, string path, int[] hidden, int latentFeatures, bool twoEncoders)
-        => ModuleWeights.Save(vae, path, new Dictionary<string, string>
-        {
-            [HiddenKey] = string.Join(',', hidden),
-            [LatentKey] = latentFeatures.ToString(CultureInfo.InvariantCulture),
-            [TwoEncodersKey] = twoEncoders.ToString(),
-        });
-
-    /// <summary>Reads what <see cref="Save"/> wrote.</summary>
-    public static (Vae Vae, int LatentFeatures) Load(string path)
-    {
-        using var file = SafetensorsFile.Open(path);
-        try
-        {
-            int[] hidden = [.. file.Metadata[HiddenKey].Split(',').Select(width => int.Parse(width, CultureInfo.InvariantCulture))];
-            var latentFeatures = int.Parse(file.Metadata[LatentKey], CultureInfo.InvariantCulture);
-            var vae = Create(hidden, latentFeatures, bool.Parse(file.Metadata[TwoEncodersKey]));
-            ModuleWeights.Load(vae, path);
-            return (vae, latentFeatures);
-        }
-        catch (Exception error) when (error is KeyNotFoundException or FormatException)
-        {
-            throw new InvalidDataException($"{path} is not a file of vae-digits: {error.Message}", error);
-        }
-    }
 
     /// <summary>Pixels are drawn black or white anew at each look, with the grey value as the probability of white.</summary>
     public static AutoencoderTrainer Trainer(Vae vae, long steps, int batchSize, long seed, torch.Device? device, string? checkpoints = null)

@@ -48,7 +48,7 @@ internal static class VaeDigitsRun
         DigitVae.Train(trainer, train, cancellationToken);
 
         using var averaged = trainer.Ema.BeginInference();
-        DigitVae.Save(vae, options.File("vae.safetensors"), options.Hidden, options.LatentFeatures, options.TwoEncoders);
+        ModelFile.Save(options.File("vae.safetensors"), vae);
         var elbo = Bound(vae, test, options, 0, cancellationToken);
         Console.WriteLine($"Test ELBO: {elbo:F2} nats over 784 binary pixels, after {clock.Elapsed.TotalMinutes:F1} minutes.");
         if (options.ImportanceSamples > 0)

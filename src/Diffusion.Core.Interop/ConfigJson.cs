@@ -7,7 +7,7 @@ namespace Diffusion.Core.Interop;
 internal static class ConfigJson
 {
     /// <summary>The version of diffusers whose configurations these are.</summary>
-    public const string Version = "0.31.0";
+    public const string Version = "0.40.0.dev0";
 
     private static readonly (string Name, IActivation Activation)[] _activations =
     [
@@ -33,11 +33,17 @@ internal static class ConfigJson
 
     /// <summary>The activation that <c>act_fn</c> names.</summary>
     /// <exception cref="NotSupportedException">There is none of that name.</exception>
-    public static IActivation ActivationOf(ModelConfig config)
+    public static IActivation ActivationOf(ModelConfig config) => ActivationOf(config, "act_fn") ?? Activation.Silu;
+
+    /// <summary>The activation that a setting names, or null where it is missing.</summary>
+    /// <exception cref="NotSupportedException">There is none of that name.</exception>
+    public static IActivation? ActivationOf(ModelConfig config, string name)
     {
-        var name = config.Text("act_fn", "silu");
-        name = name is "swish" ? "silu" : name;
-        return _activations.FirstOrDefault(known => known.Name == name).Activation ?? throw config.Unsupported("act_fn");
+        var text = config.TextOrNull(name);
+        if (text is null)
+            return null;
+        text = text is "swish" ? "silu" : text;
+        return _activations.FirstOrDefault(known => known.Name == text).Activation ?? throw config.Unsupported(name);
     }
 
     /// <summary>The name of an activation, as <c>act_fn</c> has it.</summary>

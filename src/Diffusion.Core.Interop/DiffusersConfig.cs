@@ -25,6 +25,13 @@ public abstract class DiffusersConfig
     /// <summary>True where the setting is there and not null.</summary>
     public bool Has(string name) => Find(name) is not null;
 
+    /// <summary>True where the setting is there, null or not: for settings to which null means something.</summary>
+    public bool Contains(string name)
+    {
+        Find(name);
+        return _settings.ContainsKey(name);
+    }
+
     /// <summary>A number.</summary>
     /// <exception cref="InvalidDataException">The setting is something else.</exception>
     public double Number(string name, double missing) => NumberOrNull(name) ?? missing;

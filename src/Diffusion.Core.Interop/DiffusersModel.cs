@@ -55,10 +55,11 @@ public sealed class DiffusersModel : IDisposable
         var network = Create(mapping, config, folder);
         try
         {
-            if (options.Dtype != ScalarType.Float32)
-                network = network.to(options.Dtype);
+            var weights = WeightsIn(folder, mapping, options.Variant);
+            if ((options.Dtype ?? ModuleWeights.TypeOf(weights)) is { } dtype && dtype != ScalarType.Float32)
+                network = network.to(dtype);
             var report = ModuleWeights.Load(
-                network, WeightsIn(folder, mapping, options.Variant), new WeightOptions { Rename = mapping.Rename, IgnoreTrailingOnes = true });
+                network, weights, new WeightOptions { Rename = mapping.Rename, IgnoreTrailingOnes = true });
             if (options.Device is { } device && device.type != DeviceType.CPU)
                 network = network.to(device);
             network.eval();

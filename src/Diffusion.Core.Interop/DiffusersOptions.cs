@@ -16,8 +16,10 @@ public sealed record DiffusersOptions
     /// </summary>
     public string? Variant { get; init; }
 
-    /// <summary>The type of the weights in memory. Float32 by default, whatever the files hold.</summary>
-    public ScalarType Dtype { get; init; } = ScalarType.Float32;
+    /// <summary>
+    /// The type of the weights in memory. Float32 by default, whatever the files hold; null for what they hold, where that is one type.
+    /// </summary>
+    public ScalarType? Dtype { get; init; } = ScalarType.Float32;
 
     /// <summary>Where the networks go; the CPU by default.</summary>
     public Device? Device { get; init; }

@@ -140,7 +140,10 @@ public sealed class DiffusersPipeline : IDisposable
     /// <summary>Samples images.</summary>
     /// <param name="request">How many, of what; null for one image by the defaults of the pipeline.</param>
     /// <param name="cancellationToken">Looked at before each step.</param>
-    /// <returns>[B, C, H, W] in [0, 1], float32, on the device of the networks; the caller's.</returns>
+    /// <returns>
+    /// [B, C, H, W] float32 on the device of the networks, -1 black and 1 white as everywhere in this library, not clipped; the caller's.
+    /// diffusers' own images are <c>x / 2 + 0.5</c> of these, clipped to [0, 1].
+    /// </returns>
     /// <exception cref="ArgumentException">The request does not fit together, or not the pipeline.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public Tensor Sample(PipelineRequest? request = null, CancellationToken cancellationToken = default)

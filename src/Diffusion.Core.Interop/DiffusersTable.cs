@@ -18,7 +18,7 @@ public sealed class DiffusersTable
 
     /// <summary>What this library knows.</summary>
     public static DiffusersTable Default { get; } = new(
-        [new UNet2DMapping(), new DiTMapping(), new AutoencoderKLMapping(), new VQModelMapping()], PipelineLayout.All);
+        [new UNetMapping(isConditional: false), new UNetMapping(isConditional: true), new DiTMapping(), new AutoencoderKLMapping(), new VQModelMapping()], PipelineLayout.All);
 
     /// <summary>The classes of networks, in ordinal order.</summary>
     public IEnumerable<string> Models => _models.Keys.Order(StringComparer.Ordinal);

@@ -60,14 +60,17 @@ internal static partial class PythonJson
     {
         if (!double.IsFinite(value))
             return double.IsNaN(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity";
-        var parts = value.ToString("E16", CultureInfo.InvariantCulture);
         var shortest = value.ToString("R", CultureInfo.InvariantCulture);
         var sign = shortest[0] == '-' ? "-" : "";
-        var mantissa = shortest.TrimStart('-').Split('E')[0];
-        var digits = mantissa.Replace(".", "", StringComparison.Ordinal).Trim('0');
+        var parts = shortest.TrimStart('-').Split('E');
+        var (whole, fraction) = parts[0].Split('.') is [var left, var right] ? (left, right) : (parts[0], "");
+        var digits = (whole + fraction).TrimStart('0');
         if (digits.Length == 0)
             return sign + "0.0";
-        var exponent = int.Parse(parts[(parts.IndexOf('E', StringComparison.Ordinal) + 1)..], CultureInfo.InvariantCulture);
+
+        // That of the first digit, which zeros may come before.
+        var exponent = digits.Length - fraction.Length - 1 + (parts.Length > 1 ? int.Parse(parts[1], CultureInfo.InvariantCulture) : 0);
+        digits = digits.TrimEnd('0');
         return sign + exponent switch
         {
             < -4 or >= 16 => $"{digits[0]}{(digits.Length > 1 ? "." + digits[1..] : "")}e{(exponent < 0 ? '-' : '+')}{Math.Abs(exponent):D2}",

@@ -42,11 +42,14 @@ internal sealed class CheckpointedBlock : autograd.SingleTensorFunction<Checkpoi
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
     {
         var call = (Call)vars[0];
-        var inputs = vars.Skip(3).Cast<Tensor?>().ToArray();
         ctx.set_materialize_grads(false);
         ctx.save_data(CallKey, call);
         ctx.save_for_backward([.. vars.Skip(2).Cast<Tensor>()]);
-        return call.Block(inputs);
+
+        // With gradients on, and their graph thrown away: without, attention takes another kernel, which rounds otherwise.
+        using var scope = NewDisposeScope();
+        using var gradientsOn = enable_grad();
+        return call.Block([.. vars.Skip(3).Select(input => Leaf((Tensor?)input))]).detach().MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

@@ -58,6 +58,7 @@ public class Condition : IDisposable
         {
             Labels = Replaced(mask, Labels, other.Labels, nameof(Labels)),
             Vector = Replaced(mask, Vector, other.Vector, nameof(Vector)),
+            TimeVector = Replaced(mask, TimeVector, other.TimeVector, nameof(TimeVector)),
             Sequence = Replaced(mask, Sequence, other.Sequence, nameof(Sequence)),
             SequenceMask = ReplacedSequenceMask(mask, other),
             Image = Replaced(mask, Image, other.Image, nameof(Image)),

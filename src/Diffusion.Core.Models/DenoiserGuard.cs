@@ -54,7 +54,8 @@ internal static class DenoiserGuard
         SameDevice(vector, weight, nameof(vector));
     }
 
-    private static void SameDevice(Tensor tensor, Tensor weight, string name)
+    /// <summary>Requires a tensor on the device of the weights.</summary>
+    public static void SameDevice(Tensor tensor, Tensor weight, string name)
     {
         if (tensor.device_type != weight.device_type || tensor.device_index != weight.device_index)
             throw new ArgumentException($"{name} must be on the device of the weights, {weight.device}, got {tensor.device}.", name);

@@ -48,7 +48,7 @@ public static class ModelFile
     /// <exception cref="NotSupportedException">The class of the network is not known.</exception>
     public static nn.Module Load(string path, NetworkRegistry? registry = null, Device? device = null)
     {
-        var (type, options, dtype) = Header(path);
+        var (type, options) = Header(path);
         nn.Module network;
         try
         {
@@ -61,7 +61,7 @@ public static class ModelFile
 
         try
         {
-            if (dtype is { } common && common != ScalarType.Float32)
+            if (ModuleWeights.TypeOf(path) is { } common && common != ScalarType.Float32)
                 network = network.to(common);
             ModuleWeights.Load(network, path);
             return device is null || device.type == DeviceType.CPU ? network : network.to(device);
@@ -85,7 +85,7 @@ public static class ModelFile
         throw new InvalidDataException($"{path} must hold a {typeof(TNetwork).Name}, it holds a {network.GetType().Name}.");
     }
 
-    private static (string Type, JsonObject Options, ScalarType? Dtype) Header(string path)
+    private static (string Type, JsonObject Options) Header(string path)
     {
         using var file = SafetensorsFile.Open(path);
         if (!file.Metadata.TryGetValue(MetadataKey, out var text))
@@ -94,15 +94,11 @@ public static class ModelFile
         try
         {
             var root = JsonNode.Parse(text)!.AsObject();
-            var dtypes = file.Entries.Select(entry => entry.Dtype).Where(IsFloating).Distinct().ToArray();
-            return (root["type"]!.GetValue<string>(), root["options"]!.AsObject(), dtypes.Length == 1 ? dtypes[0] : null);
+            return (root["type"]!.GetValue<string>(), root["options"]!.AsObject());
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or ArgumentException or NullReferenceException)
         {
             throw new InvalidDataException($"{path}: the metadata '{MetadataKey}' must be JSON with a 'type' and 'options', got {text}.", e);
         }
     }
-
-    private static bool IsFloating(ScalarType type)
-        => type is ScalarType.Float16 or ScalarType.BFloat16 or ScalarType.Float32 or ScalarType.Float64;
 }

@@ -12,6 +12,17 @@ public static class ModuleWeights
         return module.parameters().Sum(parameter => parameter.numel());
     }
 
+    /// <summary>The floating point type that all such tensors of a file have; null where they have several, or there are none.</summary>
+    /// <param name="path">As for <see cref="Load"/>.</param>
+    /// <exception cref="InvalidDataException">A file is damaged.</exception>
+    public static ScalarType? TypeOf(string path)
+    {
+        using var set = SafetensorsSet.Open(path);
+        var types = set.Names.Select(name => set[name].Dtype)
+            .Where(type => type is ScalarType.Float16 or ScalarType.BFloat16 or ScalarType.Float32 or ScalarType.Float64).Distinct().ToArray();
+        return types.Length == 1 ? types[0] : null;
+    }
+
     /// <summary>Writes the state dict of a module.</summary>
     /// <exception cref="IOException">The file cannot be written; nothing stays behind.</exception>
     public static void Save(nn.Module module, string path, IReadOnlyDictionary<string, string>? metadata = null)

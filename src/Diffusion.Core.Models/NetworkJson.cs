@@ -66,13 +66,14 @@ internal sealed partial class NetworkJson : JsonSerializerContext
             new StrategyConverter<IUNetBlockOptions>(
                 StrategyKind<IUNetBlockOptions>.Of("none", UNetMiddle.None),
                 StrategyKind<IUNetBlockOptions>.Of("block", new UNetBlockOptions(), () => Shared.UNetBlockOptions)),
-            new StrategyConverter<IConditionEmbedding>(
-                Embedding("vector", _ => ConditionEmbedding.Vector),
-                Embedding("labels_as_times", _ => ConditionEmbedding.LabelsAsTimes),
-                Embedding("classes", options => ConditionEmbedding.Classes(Whole(options, "classes"))),
-                Embedding("linear_vector", options => ConditionEmbedding.LinearVector(Whole(options, "inputs"))),
-                Embedding("projected_vector", options => ConditionEmbedding.ProjectedVector(Whole(options, "inputs"))),
-                Embedding("text_and_numbers", options => ConditionEmbedding.TextAndNumbers(
+            new StrategyConverter<IUNetConditioning>(
+                Embedding("vector", _ => UNetConditioning.Vector),
+                Embedding("labels_as_times", _ => UNetConditioning.LabelsAsTimes),
+                Embedding("classes", options => UNetConditioning.Classes(Whole(options, "classes"))),
+                Embedding("linear_vector", options => UNetConditioning.LinearVector(Whole(options, "inputs"))),
+                Embedding("projected_vector", options => UNetConditioning.ProjectedVector(Whole(options, "inputs"))),
+                Embedding("pooled_sequence", options => UNetConditioning.PooledSequence(Whole(options, "inputs"), Whole(options, "heads"))),
+                Embedding("text_and_numbers", options => UNetConditioning.TextAndNumbers(
                     Whole(options, "text_width"),
                     Whole(options, "numbers"),
                     Whole(options, "number_width"),
@@ -81,11 +82,11 @@ internal sealed partial class NetworkJson : JsonSerializerContext
         },
     });
 
-    private static StrategyKind<IConditionEmbedding> Embedding(string name, Func<JsonObject, IConditionEmbedding> read) => new(
+    private static StrategyKind<IUNetConditioning> Embedding(string name, Func<JsonObject, IUNetConditioning> read) => new(
         name,
         value =>
         {
-            if ((value as ConditionEmbedding.Delegated)?.Description is not { } description || description["type"]!.GetValue<string>() != name)
+            if ((value as UNetConditioning.Delegated)?.Description is not { } description || description["type"]!.GetValue<string>() != name)
                 return null;
             var options = description.DeepClone().AsObject();
             options.Remove("type");

@@ -18,7 +18,7 @@ public sealed class SpatialTransformer : nn.Module<Tensor, Tensor, Tensor?, Tens
     private readonly int _channels;
     private readonly GroupNorm _norm;
     private readonly nn.Module<Tensor, Tensor> _projectionIn;
-    private readonly ModuleList<CrossAttentionBlock> _blocks = new();
+    private readonly ModuleList<TransformerBlock> _blocks = new();
     private readonly nn.Module<Tensor, Tensor> _projectionOut;
 
     /// <summary>Layers of given sizes.</summary>
@@ -43,7 +43,18 @@ public sealed class SpatialTransformer : nn.Module<Tensor, Tensor, Tensor?, Tens
         _norm = Layers.GroupNorm(groups, channels, NormEpsilon);
         _projectionIn = Projection();
         for (var layer = 0; layer < options.Layers; layer++)
-            _blocks.Add(new CrossAttentionBlock(channels, options));
+        {
+            _blocks.Add(new TransformerBlock(new()
+            {
+                Width = channels,
+                Heads = options.Heads,
+                ContextWidth = options.ContextWidth,
+                OnlyCrossAttention = options.OnlyCrossAttention,
+                Activation = Activation.GeGlu,
+                AttentionBias = false,
+            }));
+        }
+
         _projectionOut = Projection();
         register_module("norm", _norm);
         register_module("proj_in", _projectionIn);
@@ -64,7 +75,7 @@ public sealed class SpatialTransformer : nn.Module<Tensor, Tensor, Tensor?, Tens
         var normed = _norm.call(x);
         var tokens = _linear ? _projectionIn.call(Pixels(normed)) : Pixels(_projectionIn.call(normed));
         foreach (var block in _blocks)
-            tokens = block.call(tokens, sequence, mask);
+            tokens = block.forward(tokens, null, sequence, mask);
         var image = _linear ? Image(_projectionOut.call(tokens), x) : _projectionOut.call(Image(tokens, x));
         return image.add(x).MoveToOuterDisposeScope();
     }

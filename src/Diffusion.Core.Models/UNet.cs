@@ -30,8 +30,8 @@ public sealed class UNet : DenoisingNetwork
     private readonly Convolution _convolutionIn;
     private readonly nn.Module<Tensor, Tensor> _timeEncoding;
     private readonly TimeEmbedding _timeEmbedding;
-    private readonly ConditionEmbedder? _classEmbedding;
-    private readonly ConditionEmbedder? _addedEmbedding;
+    private readonly UNetConditioner? _classEmbedding;
+    private readonly UNetConditioner? _addedEmbedding;
     private readonly Linear? _sequenceProjection;
     private readonly ModuleList<UNetBlock> _down = new();
     private readonly UNetBlock _middle;
@@ -52,12 +52,12 @@ public sealed class UNet : DenoisingNetwork
         _timeEncoding = options.TimeEncoding.Build(width);
         _timeEmbedding = new TimeEmbedding(
             options.TimeEncoding.Width(width), options.TimeWidth, options.OuterActivation ?? options.Activation, options.TimeVectorWidth);
-        var labels = options.ClassEmbedding ?? (options.Classes is { } classes ? ConditionEmbedding.Classes(classes) : null);
+        var labels = options.ClassEmbedding ?? (options.Classes is { } classes ? UNetConditioning.Classes(classes) : null);
         _classEmbedding = labels?.Build(options.TimeWidth, options, _timeEncoding);
         _addedEmbedding = options.AddedEmbedding?.Build(options.TimeWidth, options, _timeEncoding);
         if (options.SequenceWidth is { } sequence)
             _sequenceProjection = nn.Linear(sequence, options.ProjectedSequenceWidth!.Value);
-        _convolutionIn = Layers.Convolution(options.Dimensions, options.Channels + options.ImageChannels, width, options.InputKernel);
+        _convolutionIn = Layers.Convolution(options.Dimensions, options.Channels, width, options.InputKernel);
         foreach (var place in UNetPlaces.Down(options))
             _down.Add(_levels[place.Level].Down.Build(place));
         _middle = options.ToMiddle().Build(UNetPlaces.Middle(options));
@@ -77,7 +77,7 @@ public sealed class UNet : DenoisingNetwork
     /// <param name="xt">[B, C, H, W] noisy images, or as many sizes as there are dimensions, of the type and on the device of the weights.</param>
     /// <param name="t">[B] int64 or floating point times, the unit of which is one step: 0..T-1 for a discrete schedule.</param>
     /// <param name="condition">
-    /// What the network was built to be told: labels ([B] int64 in 0..classes-1), a vector, a sequence to attend to, an image beside x_t.
+    /// What the network was built to be told: labels ([B] int64 in 0..classes-1), a vector, a sequence to attend to.
     /// </param>
     /// <returns>[B, out channels, H, W]; the caller's.</returns>
     /// <exception cref="ArgumentException">A shape, type, device or label does not fit; the message names what was expected.</exception>
@@ -95,7 +95,7 @@ public sealed class UNet : DenoisingNetwork
             CheckpointActivations = Options.CheckpointActivations && training,
             Pyramid = input,
         };
-        var x = _convolutionIn.call(Options.ImageChannels == 0 ? input : cat([input, condition!.Image!], 1));
+        var x = _convolutionIn.call(input);
         context.Skips.Push(x);
         foreach (var block in _down)
             x = block.Forward(x, context);

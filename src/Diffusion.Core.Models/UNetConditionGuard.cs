@@ -11,14 +11,6 @@ internal static class UNetConditionGuard
         var batch = xt.shape[0];
         if (options.Classes is { } classes)
             DenoiserGuard.Labels(condition?.Labels, classes, batch, xt);
-        if (options.ImageChannels > 0)
-        {
-            if (condition?.Image is not { } image)
-                throw new ArgumentException($"This network needs an image of {options.ImageChannels} channels beside x_t, got none.", nameof(condition));
-            Guard.Shape(image, [batch, options.ImageChannels, .. xt.shape[2..]], "condition.Image");
-            Guard.SameType(xt, image, secondName: "condition.Image");
-        }
-
         if (options.TimeVectorWidth is { } width && condition?.TimeVector is { } vector)
         {
             Guard.Shape(vector, [batch, width], "condition.TimeVector");

@@ -5,6 +5,8 @@ namespace Diffusion.Core.Models;
 /// <summary>What the blocks of a <see cref="UNet"/> share during one forward pass.</summary>
 public sealed class UNetContext
 {
+    private long[]? _nextSize;
+
     /// <summary>The embedding of time, class and whatever else: [B, E].</summary>
     public required Tensor Embedding { get; init; }
 
@@ -32,7 +34,7 @@ public sealed class UNetContext
         ?? throw new ArgumentException("This network attends to a sequence of tokens, [B, L, D], and got none.", nameof(Condition));
 
     /// <summary>The sizes of the image that crosses over next: what a block on the way up raises the resolution to.</summary>
-    public long[] NextSize() => Skips.Peek().shape[2..];
+    public long[] NextSize() => _nextSize ?? Skips.Peek().shape[2..];
 
     /// <summary>Calls a layer: the one place where layers are called.</summary>
     /// <param name="layer">The layer.</param>
@@ -41,6 +43,21 @@ public sealed class UNetContext
     public Tensor Call(IUNetLayer layer, Tensor x)
     {
         ArgumentNullException.ThrowIfNull(layer);
-        return layer.Forward(x, this);
+        if (!CheckpointActivations)
+            return layer.Forward(x, this);
+        var nextSize = Skips.TryPeek(out var next) ? next.shape[2..] : null;
+        return ActivationCheckpoint.Run(
+            inputs => layer.Forward(inputs[0]!, new UNetContext
+            {
+                Embedding = inputs[1]!,
+                Sequence = inputs[2],
+                SequenceMask = inputs[3],
+                Condition = Condition,
+                _nextSize = nextSize,
+            }),
+            x,
+            Embedding,
+            Sequence,
+            SequenceMask);
     }
 }

@@ -17,14 +17,11 @@ public sealed partial record UNetOptions
     /// <remarks>The network itself takes images of any size and shape.</remarks>
     public int ImageSize { get; init; } = 32;
 
-    /// <summary>Channels of x_t. 3 by default.</summary>
+    /// <summary>Channels of x_t, and of an image beside it (<see cref="ImageConditioned"/>). 3 by default.</summary>
     public int Channels { get; init; } = 3;
 
     /// <summary>Channels of the answer; <see cref="Channels"/> by default. Twice as many where the variance is learned too.</summary>
     public int? OutChannels { get; init; }
-
-    /// <summary>Channels of <see cref="Condition.Image"/>, which joins those of x_t. 0, the default, for none.</summary>
-    public int ImageChannels { get; init; }
 
     /// <summary>The width that <see cref="Multipliers"/> multiply. 64 by default.</summary>
     public int Width { get; init; } = 64;
@@ -106,18 +103,18 @@ public sealed partial record UNetOptions
 
     /// <summary>
     /// The number of classes; null, the default, makes the network unconditional. "No class" counts as one where it is trained. Short for
-    /// <see cref="ConditionEmbedding.Classes"/> as <see cref="ClassEmbedding"/>.
+    /// <see cref="UNetConditioning.Classes"/> as <see cref="ClassEmbedding"/>.
     /// </summary>
     public int? Classes { get; init; }
 
     /// <summary>What the network is told beside time, as <c>class_embedding</c>. Null, the default, for what <see cref="Classes"/> says.</summary>
-    public IConditionEmbedding? ClassEmbedding { get; init; }
+    public IUNetConditioning? ClassEmbedding { get; init; }
 
-    /// <summary>True to join the class embedding to that of time, which makes it twice as wide, false to add it. False by default.</summary>
+    /// <summary>True to join the class embedding to that of time, which makes it twice as wide and leaves no room for an <see cref="AddedEmbedding"/>; false to add it. False by default.</summary>
     public bool JoinClassEmbedding { get; init; }
 
     /// <summary>What else the network is told, as <c>add_embedding</c>: added to the embedding. Null, the default, for nothing.</summary>
-    public IConditionEmbedding? AddedEmbedding { get; init; }
+    public IUNetConditioning? AddedEmbedding { get; init; }
 
     /// <summary>
     /// The width of the tokens of <see cref="Condition.Sequence"/> where they go through a linear layer, <c>encoder_hid_proj</c>, before

@@ -68,7 +68,7 @@ public sealed class LatentDataset : IDataset
                 indices[i] = first + i;
             using var batch = _data.Load(indices);
             using var latents = Encode(batch.Samples, indices);
-            latents.data<float>().CopyTo(kept.AsSpan((int)first * _size, indices.Length * _size));
+            latents.data<float>().ToArray().CopyTo(kept.AsSpan((int)first * _size, indices.Length * _size));
             progress?.Report(first + indices.Length);
         }
 

@@ -20,7 +20,7 @@ public class DiffusersModelTests
         using var target = new TemporaryFolder();
         var source = FolderFixture.PathOf(folder);
 
-        using var model = DiffusersModel.Load(source);
+        using var model = DiffusersModel.Load(source, new DiffusersOptions { Dtype = null });
         model.Save(target.Path);
 
         model.UnknownSettings.Should().BeEmpty();
@@ -138,8 +138,7 @@ public class DiffusersModelTests
         FluentActions.Invoking(() => DiffusersModel.Load(mish.Path)).Should().Throw<NotSupportedException>().WithMessage("*VQModel*norm_type*\"layer\"*");
 
         using var other = Edited("models/vq", config => config["num_vq_embeddings"] = 7);
-        LiveTensors.Change(() => FluentActions.Invoking(() => DiffusersModel.Load(other.Path)).Should().Throw<InvalidDataException>()
-            .WithMessage("*'quantize.embedding.weight'*")).Should().BeLessThanOrEqualTo(0);
+        FluentActions.Invoking(() => DiffusersModel.Load(other.Path)).Should().Throw<InvalidDataException>().WithMessage("*'quantize.embedding.weight'*");
     }
 
     [Fact]

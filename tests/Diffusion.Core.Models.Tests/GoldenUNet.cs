@@ -23,6 +23,7 @@ internal static class GoldenUNet
         using var config = JsonDocument.Parse(File.ReadAllText(Path.Combine(path, "config.json")));
         var unet = new UNet(UNetConfiguration.OptionsOf(config.RootElement));
         ModuleWeights.Load(unet, Path.Combine(path, "diffusion_pytorch_model.safetensors"));
+        unet.eval();
         return unet;
     }
 

@@ -80,7 +80,7 @@ internal sealed class UNetConfiguration
         };
     }
 
-    private UNetBlockOptions Block(string type, int level, string? resampling, int transformers)
+    private IUNetBlockOptions Block(string type, int level, string? resampling, int transformers)
     {
         var convolution = UNetResampling.Convolution(Integer("downsample_padding") ?? 1);
         var outer = new UNetBlockOptions
@@ -103,6 +103,13 @@ internal sealed class UNetConfiguration
                 Attention = Transformer(level, transformers, OnlyCross(level)),
                 Resampling = convolution,
             },
+            "SimpleCrossAttnDownBlock2D" or "SimpleCrossAttnUpBlock2D" => outer with { Attention = AddedContext(level, OnlyCross(level)) },
+            "SkipDownBlock2D" or "SkipUpBlock2D" => new PyramidBlockOptions(),
+            "AttnSkipDownBlock2D" or "AttnSkipUpBlock2D" => new PyramidBlockOptions
+            {
+                Attention = SelfAttention(level) with { OutputScale = Math.Sqrt(2), Groups = 32 },
+            },
+            "KDownBlock2D" or "KUpBlock2D" => new FilterBlockOptions(),
             _ => throw new InvalidDataException($"Unknown block type '{type}'."),
         };
     }
@@ -118,6 +125,11 @@ internal sealed class UNetConfiguration
             (null, _) => UNetMiddle.None,
             ("UNetMidBlock2D", true) => block with { MiddleLayers = 0 },
             ("UNetMidBlock2DCrossAttn", true) => block with { Attention = Transformer(last, Of("transformer_layers_per_block", last, 1), false) },
+            ("UNetMidBlock2DSimpleCrossAttn", true) => block with
+            {
+                Attention = AddedContext(last, Flag("mid_block_only_cross_attention") ?? (Find("only_cross_attention") is { ValueKind: JsonValueKind.True })),
+                ActivateEmbedding = !(Flag("resnet_skip_time_act") ?? false),
+            },
             ("UNetMidBlock2D", false) => block with
             {
                 Attention = Flag("add_attention") ?? true
@@ -142,27 +154,47 @@ internal sealed class UNetConfiguration
         OnlyCrossAttention = onlyCross,
     };
 
+    private AddedContextAttentionOptions AddedContext(int level, bool onlyCross) => new()
+    {
+        HeadWidth = Of("attention_head_dim", level, 8),
+        ContextWidth = Of("cross_attention_dim", level, 1280),
+        OnlyCrossAttention = onlyCross,
+        ContextGroups = Text("cross_attention_norm") switch
+        {
+            null => null,
+            "group_norm" => 32,
+            var other => throw new InvalidDataException($"Unknown cross_attention_norm '{other}'."),
+        },
+    };
+
     private bool OnlyCross(int level) => _config.TryGetProperty("only_cross_attention", out var value)
         && (value.ValueKind == JsonValueKind.Array ? value[level] : value).ValueKind == JsonValueKind.True;
 
-    private IConditionEmbedding? ClassEmbedding() => (Text("class_embed_type"), Integer("num_class_embeds")) switch
+    private IUNetConditioning? ClassEmbedding() => (Text("class_embed_type"), Integer("num_class_embeds")) switch
     {
-        (null, { } classes) => ConditionEmbedding.Classes(classes),
-        ("timestep", _) => ConditionEmbedding.LabelsAsTimes,
-        ("identity", _) => ConditionEmbedding.Vector,
-        ("projection", _) => ConditionEmbedding.ProjectedVector(Integer("projection_class_embeddings_input_dim")!.Value),
-        ("simple_projection", _) => ConditionEmbedding.LinearVector(Integer("projection_class_embeddings_input_dim")!.Value),
+        (null, { } classes) => UNetConditioning.Classes(classes),
+        ("timestep", _) => UNetConditioning.LabelsAsTimes,
+        ("identity", _) => UNetConditioning.Vector,
+        ("projection", _) => UNetConditioning.ProjectedVector(Integer("projection_class_embeddings_input_dim")!.Value),
+        ("simple_projection", _) => UNetConditioning.LinearVector(Integer("projection_class_embeddings_input_dim")!.Value),
         _ => null,
     };
 
-    private IConditionEmbedding? AddedEmbedding(bool flip, double shift)
+    private IUNetConditioning? AddedEmbedding(bool flip, double shift)
     {
-        if (Text("addition_embed_type") is not { } type)
-            return null;
-        if (type != "text_time")
-            throw new InvalidDataException($"Unknown addition_embed_type '{type}'.");
-        var (inputs, each) = (Integer("projection_class_embeddings_input_dim")!.Value, Integer("addition_time_embed_dim")!.Value);
-        return ConditionEmbedding.TextAndNumbers(inputs - (6 * each), 6, each, flip, shift);
+        switch (Text("addition_embed_type"))
+        {
+            case null:
+                return null;
+            case "text":
+                return UNetConditioning.PooledSequence(
+                    Integer("encoder_hid_dim") ?? Of("cross_attention_dim", 0, 1280), Integer("addition_embed_type_num_heads") ?? 64);
+            case "text_time":
+                var (inputs, each) = (Integer("projection_class_embeddings_input_dim")!.Value, Integer("addition_time_embed_dim")!.Value);
+                return UNetConditioning.TextAndNumbers(inputs - (6 * each), 6, each, flip, shift);
+            default:
+                throw new InvalidDataException($"Unknown addition_embed_type '{Text("addition_embed_type")}'.");
+        }
     }
 
     private static IActivation ActivationOf(string name) => name switch

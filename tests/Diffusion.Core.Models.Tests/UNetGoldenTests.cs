@@ -1,4 +1,5 @@
 using Diffusion.Core.Testing;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models.Tests;
@@ -6,7 +7,7 @@ namespace Diffusion.Core.Models.Tests;
 [Trait(Category.Name, Category.Golden)]
 public class UNetGoldenTests
 {
-    // Both sides are float32: relative to the largest value of each tensor, and for gradients (some of which are zero but for rounding,
+    // The reference is float32: relative to the largest value of each tensor, and for gradients (some of which are zero but for rounding,
     // such as those of the bias of keys) to no less than a hundredth of the largest gradient of the network.
     private const double Tolerance = 2e-5;
 
@@ -32,8 +33,11 @@ public class UNetGoldenTests
     public void Output_loss_and_every_gradient_match_diffusers(string folder)
     {
         using var scope = NewDisposeScope();
+        // In double, so that only the reference is rounded.
         using var unet = GoldenUNet.Load(folder);
-        var io = Safetensors.Load(Inputs(folder)!);
+        unet.to(ScalarType.Float64);
+        var io = Safetensors.Load(Inputs(folder)!).ToDictionary(
+            pair => pair.Key, pair => pair.Value.is_floating_point() ? pair.Value.to(ScalarType.Float64) : pair.Value);
 
         var output = unet.Predict(io["sample"], io["timestep"], GoldenUNet.ConditionOf(io));
         var loss = output.sub(io["target"]).pow(2).mean();
@@ -47,6 +51,28 @@ public class UNetGoldenTests
         var floor = 0.01 * references.Max(pair => Largest(pair.Value));
         foreach (var (name, expected) in references)
             Difference(gradients[name], expected).Should().BeLessThan(Tolerance * Math.Max(Largest(expected), floor), name);
+    }
+
+    [Theory]
+    [MemberData(nameof(FoldersWithOutputs))]
+    public void In_float32_and_bfloat16_the_output_is_that_of_diffusers_too(string folder)
+    {
+        using var scope = NewDisposeScope();
+        using var guard = no_grad();
+        using var unet = GoldenUNet.Load(folder);
+        var io = Safetensors.Load(Inputs(folder)!);
+        double Error(ScalarType type)
+        {
+            unet.to(type);
+            var cast = io.ToDictionary(pair => pair.Key, pair => pair.Value.is_floating_point() ? pair.Value.to(type) : pair.Value);
+            var output = unet.Predict(cast["sample"], io["timestep"], GoldenUNet.ConditionOf(cast));
+            output.dtype.Should().Be(type);
+            var expected = io["output"].to(ScalarType.Float64);
+            return Difference(output.to(ScalarType.Float64), expected) / Largest(expected);
+        }
+
+        Error(ScalarType.Float32).Should().BeLessThan(Tolerance);
+        Error(ScalarType.BFloat16).Should().BeLessThan(0.1);
     }
 
     [Fact]
@@ -91,5 +117,5 @@ public class UNetGoldenTests
         return Largest(actual.sub(expected));
     }
 
-    private static double Largest(Tensor values) => values.abs().max().item<float>();
+    private static double Largest(Tensor values) => values.abs().max().item<double>();
 }

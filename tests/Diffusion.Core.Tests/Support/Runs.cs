@@ -26,7 +26,7 @@ internal static class Runs
         => new(model, Schedule, loss ?? new SimpleLoss(), options ?? Options, logger);
 
     /// <summary>Fit, until the test is cancelled.</summary>
-    public static void Run(this DdpmTrainer trainer, IDataset dataset, IProgress<TrainingProgress>? progress = null)
+    public static void Run(this Trainer trainer, IDataset dataset, IProgress<TrainingProgress>? progress = null)
         => trainer.Fit(dataset, progress, TestContext.Current.CancellationToken);
 
     public static Batch Batch(params long[] indices) => new Points(100).Load(indices);

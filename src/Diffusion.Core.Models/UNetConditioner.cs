@@ -8,4 +8,4 @@ namespace Diffusion.Core.Models;
 /// From the condition and a tensor of the batch size, type and device that the answer must have, to a new tensor [B, width]. Refuses a
 /// condition that lacks what is needed with an <see cref="ArgumentException"/>.
 /// </param>
-public sealed record ConditionEmbedder(nn.Module? Module, Func<Condition?, Tensor, Tensor> Embed);
+public sealed record UNetConditioner(nn.Module? Module, Func<Condition?, Tensor, Tensor> Embed);

@@ -4,13 +4,13 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>The usual ways to tell a U-Net of a condition beside time.</summary>
-public static class ConditionEmbedding
+public static class UNetConditioning
 {
     /// <summary><see cref="Condition.Vector"/> as it is; it must have the width of the embedding. No state.</summary>
-    public static IConditionEmbedding Vector { get; } = Named("vector", [], (width, _, _) => new(null, (condition, like) => VectorOf(condition, width, like)));
+    public static IUNetConditioning Vector { get; } = Named("vector", [], (width, _, _) => new(null, (condition, like) => VectorOf(condition, width, like)));
 
     /// <summary><see cref="Condition.Labels"/> taken as times and embedded as time is. State: <c>linear_1</c>, <c>linear_2</c>.</summary>
-    public static IConditionEmbedding LabelsAsTimes { get; } = Named("labels_as_times", [], (width, network, time) =>
+    public static IUNetConditioning LabelsAsTimes { get; } = Named("labels_as_times", [], (width, network, time) =>
     {
         var module = new TimeEmbedding(network.TimeEncoding.Width(network.Widths()[0]), width, network.OuterActivation ?? network.Activation);
         return new(module, (condition, like) =>
@@ -23,7 +23,7 @@ public static class ConditionEmbedding
 
     /// <summary>A learned vector for each class of <see cref="Condition.Labels"/>. State: <c>weight</c>.</summary>
     /// <param name="classes">The number of classes. "No class" counts as one where it is trained.</param>
-    public static IConditionEmbedding Classes(int classes)
+    public static IUNetConditioning Classes(int classes)
     {
         Guard.Positive(classes);
         return Named("classes", [("classes", classes)], (width, _, _) =>
@@ -39,7 +39,7 @@ public static class ConditionEmbedding
 
     /// <summary><see cref="Condition.Vector"/> through a linear layer. State: <c>weight</c>, <c>bias</c>.</summary>
     /// <param name="inputs">The width of the vector.</param>
-    public static IConditionEmbedding LinearVector(int inputs)
+    public static IUNetConditioning LinearVector(int inputs)
     {
         Guard.Positive(inputs);
         return Named("linear_vector", [("inputs", inputs)], (width, _, _) => Through(inputs, nn.Linear(inputs, width)));
@@ -47,7 +47,7 @@ public static class ConditionEmbedding
 
     /// <summary><see cref="Condition.Vector"/> through two layers, as time goes. State: <c>linear_1</c>, <c>linear_2</c>.</summary>
     /// <param name="inputs">The width of the vector.</param>
-    public static IConditionEmbedding ProjectedVector(int inputs)
+    public static IUNetConditioning ProjectedVector(int inputs)
     {
         Guard.Positive(inputs);
         return Named("projected_vector", [("inputs", inputs)], (width, _, _) => Through(inputs, new TimeEmbedding(inputs, width)));
@@ -62,7 +62,7 @@ public static class ConditionEmbedding
     /// <param name="numberWidth">The width of the encoding of each number, even. 256 in SDXL.</param>
     /// <param name="flipSinToCos">The order of that encoding: [cos, sin] when true.</param>
     /// <param name="frequencyShift">The frequency shift of that encoding; see <see cref="SinusoidalEmbedding"/>.</param>
-    public static IConditionEmbedding TextAndNumbers(
+    public static IUNetConditioning TextAndNumbers(
         int textWidth, int numbers = 6, int numberWidth = 256, bool flipSinToCos = true, double frequencyShift = 0)
     {
         Guard.Positive(textWidth);
@@ -79,15 +79,32 @@ public static class ConditionEmbedding
         });
     }
 
+    /// <summary>
+    /// <see cref="Condition.Sequence"/>, as it is given, pooled to one vector by attention (Saharia et al. 2022, section 2.3, on pooled
+    /// text). State: <c>norm1</c>, <c>pool</c>, <c>proj</c>, <c>norm2</c>.
+    /// </summary>
+    /// <param name="inputs">The width of the tokens.</param>
+    /// <param name="heads">The number of attention heads; divides the width.</param>
+    public static IUNetConditioning PooledSequence(int inputs, int heads)
+    {
+        Guard.Positive(inputs);
+        return Named("pooled_sequence", [("inputs", inputs), ("heads", heads)], (width, _, _) =>
+        {
+            var module = new SequenceEmbedding(inputs, heads, width);
+            return new(module, (condition, _) => module.call(condition?.Sequence
+                ?? throw new ArgumentException($"This network needs a sequence of tokens, [B, L, {inputs}], got none.", nameof(condition))));
+        });
+    }
+
     /// <summary>Something of one's own.</summary>
     /// <param name="build">From the width of the embedding, the architecture and the encoding of time to a new embedder.</param>
-    public static IConditionEmbedding Of(Func<int, UNetOptions, nn.Module<Tensor, Tensor>, ConditionEmbedder> build)
+    public static IUNetConditioning Of(Func<int, UNetOptions, nn.Module<Tensor, Tensor>, UNetConditioner> build)
     {
         ArgumentNullException.ThrowIfNull(build);
         return new Delegated(build);
     }
 
-    private static ConditionEmbedder Through(int inputs, nn.Module<Tensor, Tensor> module) => new(module, (condition, like) =>
+    private static UNetConditioner Through(int inputs, nn.Module<Tensor, Tensor> module) => new(module, (condition, like) =>
     {
         using var vector = VectorOf(condition, inputs, like);
         return module.call(vector);
@@ -114,18 +131,18 @@ public static class ConditionEmbedding
     }
 
     private static Delegated Named(
-        string name, (string Name, JsonNode Value)[] settings, Func<int, UNetOptions, nn.Module<Tensor, Tensor>, ConditionEmbedder> build)
+        string name, (string Name, JsonNode Value)[] settings, Func<int, UNetOptions, nn.Module<Tensor, Tensor>, UNetConditioner> build)
         => new(build)
         {
             Description = new JsonObject([KeyValuePair.Create<string, JsonNode?>("type", name), .. settings.Select(pair => KeyValuePair.Create<string, JsonNode?>(pair.Name, pair.Value))]),
         };
 
-    internal sealed record Delegated(Func<int, UNetOptions, nn.Module<Tensor, Tensor>, ConditionEmbedder> Make) : IConditionEmbedding
+    internal sealed record Delegated(Func<int, UNetOptions, nn.Module<Tensor, Tensor>, UNetConditioner> Make) : IUNetConditioning
     {
         /// <summary>What files say of it; null for something of one's own.</summary>
         public JsonObject? Description { get; init; }
 
-        public ConditionEmbedder Build(int width, UNetOptions network, nn.Module<Tensor, Tensor> timeEncoding)
+        public UNetConditioner Build(int width, UNetOptions network, nn.Module<Tensor, Tensor> timeEncoding)
             => Make(width, network, timeEncoding);
     }
 }

@@ -1,0 +1,67 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>A residual block both of whose norms are scaled and shifted by the embedding; nothing is added between the convolutions.</summary>
+/// <remarks>
+/// Source: Dhariwal and Nichol 2021, section 3.3. State: <c>norm1.linear</c>, <c>conv1</c>, <c>norm2.linear</c>, <c>conv2</c> and, where
+/// channels change, <c>conv_shortcut</c> without a bias.
+/// </remarks>
+public sealed class AdaptiveResidualBlock : nn.Module<Tensor, Tensor, Tensor>, IUNetLayer
+{
+    private readonly ResidualBlockOptions _options;
+    private readonly AdaptiveGroupNorm _norm1;
+    private readonly Convolution _convolution1;
+    private readonly AdaptiveGroupNorm _norm2;
+    private readonly SeededDropout _dropout;
+    private readonly Convolution _convolution2;
+    private readonly Convolution? _shortcut;
+
+    /// <summary>A block of given sizes, with the width of an embedding.</summary>
+    /// <exception cref="ArgumentException">A size is not positive, or the groups do not divide the channels.</exception>
+    public AdaptiveResidualBlock(ResidualBlockOptions options)
+        : base(nameof(AdaptiveResidualBlock))
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        options.Validate();
+        _options = options;
+        var width = options.EmbeddingWidth ?? throw new ArgumentException("Adaptive norms need the width of an embedding, got none.", nameof(options));
+        _norm1 = new AdaptiveGroupNorm(width, options.Inputs, options.Groups, options.NormEpsilon);
+        _convolution1 = Layers.Convolution(options.Dimensions, options.Inputs, options.Outputs, 3);
+        _norm2 = new AdaptiveGroupNorm(width, options.Outputs, options.OutputGroups ?? options.Groups, options.NormEpsilon);
+        _dropout = new SeededDropout(options.Dropout);
+        _convolution2 = Layers.Convolution(options.Dimensions, options.Outputs, options.Outputs, 3);
+        register_module("norm1", _norm1);
+        register_module("conv1", _convolution1);
+        register_module("norm2", _norm2);
+        register_module("dropout", _dropout);
+        register_module("conv2", _convolution2);
+        if (options.Inputs != options.Outputs)
+            register_module("conv_shortcut", _shortcut = Layers.Convolution(options.Dimensions, options.Inputs, options.Outputs, 1, bias: false));
+    }
+
+    /// <summary>The block.</summary>
+    /// <param name="x">[B, inputs, ...].</param>
+    /// <param name="embedding">[B, embedding width].</param>
+    /// <returns>[B, outputs, ...]; the caller's.</returns>
+    /// <exception cref="ArgumentException">A shape does not fit.</exception>
+    public override Tensor forward(Tensor x, Tensor embedding)
+    {
+        Layers.CheckImage(x, _options.Dimensions, _options.Inputs, nameof(x));
+        Guard.Shape(embedding, [x.shape[0], _options.EmbeddingWidth!.Value]);
+        using var scope = NewDisposeScope();
+        var hidden = _convolution1.call(_options.Activation.Apply(_norm1.call(x, embedding)));
+        hidden = _dropout.call(_options.Activation.Apply(_norm2.call(hidden, embedding)));
+        hidden = _convolution2.call(hidden).add_(_shortcut is null ? x : _shortcut.call(x));
+        return (_options.OutputScale == 1 ? hidden : hidden.div(_options.OutputScale)).MoveToOuterDisposeScope();
+    }
+
+    Tensor IUNetLayer.Forward(Tensor x, UNetContext context) => call(x, context.Embedding);
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // Done by name in the constructor.
+    }
+}

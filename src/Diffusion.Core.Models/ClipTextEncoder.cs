@@ -1,0 +1,153 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>The text encoder of CLIP, a causal transformer, whose states condition text-to-image networks.</summary>
+/// <remarks>
+/// <para>Source: Radford et al. 2021, "Learning Transferable Visual Models From Natural Language Supervision", section 2.4.</para>
+/// <para>The state dict has the names of transformers' <c>CLIPTextModel</c> and <c>CLIPTextModelWithProjection</c>:
+/// <c>text_model.embeddings.*</c>, <c>text_model.encoder.layers.*</c>, <c>text_model.final_layer_norm</c>, <c>text_projection</c>.</para>
+/// <para>Parameters (<see cref="ModuleWeights.Count"/>): 123,060,480 for ViT-L/14, the encoder of Stable Diffusion 1 (width 768, hidden
+/// 3072, 12 heads); 63,165,952 with the default options.</para>
+/// </remarks>
+public sealed class ClipTextEncoder : nn.Module
+{
+    private readonly Embedding _tokens;
+    private readonly Embedding _positions;
+    private readonly ModuleList<ClipTextLayer> _layers = new();
+    private readonly LayerNorm _norm;
+    private readonly Linear? _projection;
+
+    /// <summary>An encoder with fresh weights from the default generator, on the CPU, in float32.</summary>
+    /// <exception cref="ArgumentException">The options do not fit each other.</exception>
+    public ClipTextEncoder(ClipTextEncoderOptions options)
+        : base(nameof(ClipTextEncoder))
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        options.Validate();
+        Options = options;
+        _tokens = nn.Embedding(options.Vocabulary, options.Width);
+        _positions = nn.Embedding(options.MaxTokens, options.Width);
+        using (no_grad())
+        {
+            // The deviations of Radford et al.'s code.
+            _tokens.get_parameter("weight")!.mul_(0.02);
+            _positions.get_parameter("weight")!.mul_(0.01);
+        }
+
+        for (var layer = 0; layer < options.Layers; layer++)
+            _layers.Add(new ClipTextLayer(options));
+        _norm = nn.LayerNorm(options.Width, options.NormEpsilon);
+        register_module("text_model", new ClipTextPart(
+            ("embeddings", new ClipTextPart(("token_embedding", _tokens), ("position_embedding", _positions))),
+            ("encoder", new ClipTextPart(("layers", _layers))),
+            ("final_layer_norm", _norm)));
+        if (options.ProjectionWidth is { } width)
+            register_module("text_projection", _projection = nn.Linear(options.Width, width, hasBias: false));
+    }
+
+    /// <summary>The architecture.</summary>
+    public ClipTextEncoderOptions Options { get; }
+
+    /// <summary>Encodes texts.</summary>
+    /// <param name="tokens">
+    /// [B, L] int64 tokens, L at most <see cref="ClipTextEncoderOptions.MaxTokens"/>, on the device of the weights, as
+    /// <see cref="ClipTokenizer"/> makes them. On a device other than the CPU, one outside the vocabulary is undefined.
+    /// </param>
+    /// <param name="mask">[B, L] bool: true for the tokens that may be attended to. Null for all of them, as Stable Diffusion has it.</param>
+    /// <param name="hiddenStates">True to keep what every layer makes of the tokens.</param>
+    /// <returns>The caller's.</returns>
+    /// <exception cref="ArgumentException">A shape, type, device or token does not fit.</exception>
+    public ClipTextOutput Encode(Tensor tokens, Tensor? mask = null, bool hiddenStates = false)
+    {
+        Check(tokens, mask);
+        using var scope = NewDisposeScope();
+        var hidden = Embed(tokens);
+        var allowed = mask is null ? null : CausalMask(mask);
+        var states = new List<Tensor>();
+        foreach (var layer in _layers)
+        {
+            if (hiddenStates)
+                states.Add(hidden);
+            hidden = ActivationCheckpoint.RunIf(
+                training && Options.CheckpointActivations, inputs => layer.call(inputs[0]!, inputs[1]), hidden, allowed);
+        }
+
+        if (hiddenStates)
+            states.Add(hidden);
+        var last = _norm.call(hidden);
+        var pooled = Pool(last, tokens);
+        return new ClipTextOutput
+        {
+            LastHiddenState = last.MoveToOuterDisposeScope(),
+            Pooled = pooled.MoveToOuterDisposeScope(),
+            Projected = _projection?.call(pooled).MoveToOuterDisposeScope(),
+            HiddenStates = [.. states.Select(state => state.MoveToOuterDisposeScope())],
+        };
+    }
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // Done by name in the constructor.
+    }
+
+    private Tensor Embed(Tensor tokens)
+    {
+        var positions = _positions.get_parameter("weight")!.narrow(0, 0, tokens.shape[1]);
+        return _tokens.call(tokens).add(positions);
+    }
+
+    /// <summary>[B, 1, L, L] true where a token may attend: to those of the mask, not behind itself.</summary>
+    private static Tensor CausalMask(Tensor mask)
+    {
+        var place = arange(mask.shape[1], dtype: ScalarType.Int64, device: mask.device);
+        var before = place.unsqueeze(0).le(place.unsqueeze(1));
+        return mask.unsqueeze(1).unsqueeze(1).logical_and(before);
+    }
+
+    /// <summary>[B, D] the state at the first end token, or, by the legacy rule, at the greatest token.</summary>
+    private Tensor Pool(Tensor states, Tensor tokens)
+    {
+        const long legacyEnd = 2;
+        var keys = Options.EndToken == legacyEnd ? tokens : tokens.eq(Options.EndToken).to(ScalarType.Int64);
+
+        // The greatest of key * L + (L - 1 - place) is the first of the greatest keys, whatever argmax does about ties.
+        var length = tokens.shape[1];
+        var place = arange(length, dtype: ScalarType.Int64, device: tokens.device);
+        var end = keys.mul(length).sub(place).argmax(1);
+        var index = end.view(-1, 1, 1).expand(-1, 1, Options.Width);
+        return states.gather(1, index).squeeze(1);
+    }
+
+    private void Check(Tensor tokens, Tensor? mask)
+    {
+        Guard.Shape(tokens, [-1, -1]);
+        var (batch, length) = (tokens.shape[0], tokens.shape[1]);
+        if (batch < 1 || length < 1 || length > Options.MaxTokens)
+            throw new ArgumentException(
+                $"Texts must have 1 to {Options.MaxTokens} tokens and there must be at least one, got shape {Guard.Format(tokens.shape)}.", nameof(tokens));
+        var weight = _norm.weight!;
+        if (tokens.dtype != ScalarType.Int64)
+            throw new ArgumentException($"Tokens must be Int64, got {tokens.dtype}.", nameof(tokens));
+        DenoiserGuard.SameDevice(tokens, weight, nameof(tokens));
+        if (mask is not null)
+        {
+            Guard.Shape(mask, [batch, length]);
+            if (mask.dtype != ScalarType.Bool)
+                throw new ArgumentException($"The mask must be Bool, got {mask.dtype}.", nameof(mask));
+            DenoiserGuard.SameDevice(mask, weight, nameof(mask));
+        }
+
+        if (tokens.device_type != DeviceType.CPU)
+            return;
+        using var dense = tokens.contiguous();
+        foreach (var token in dense.data<long>())
+        {
+            if (token < 0 || token >= Options.Vocabulary)
+                throw new ArgumentOutOfRangeException(nameof(tokens), token, $"Tokens must lie in [0, {Options.Vocabulary - 1}], got {token}.");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>A layer of a CLIP text encoder: causal self-attention and a two-layer network, each behind a norm and added to its input.</summary>
+/// <remarks>
+/// Source: Radford et al. 2019, section 2.3. State, in the names of transformers: <c>layer_norm1</c>, <c>self_attn.{q,k,v,out}_proj</c>,
+/// <c>layer_norm2</c>, <c>mlp.fc1</c>, <c>mlp.fc2</c>.
+/// </remarks>
+internal sealed class ClipTextLayer : nn.Module<Tensor, Tensor?, Tensor>
+{
+    private readonly ClipTextEncoderOptions _options;
+    private readonly LayerNorm _norm1;
+    private readonly Linear _query;
+    private readonly Linear _key;
+    private readonly Linear _value;
+    private readonly Linear _output;
+    private readonly LayerNorm _norm2;
+    private readonly Linear _first;
+    private readonly Linear _second;
+
+    /// <summary>A layer with fresh weights.</summary>
+    public ClipTextLayer(ClipTextEncoderOptions options)
+        : base(nameof(ClipTextLayer))
+    {
+        _options = options;
+        var width = options.Width;
+        _norm1 = nn.LayerNorm(width, options.NormEpsilon);
+        (_query, _key, _value, _output) = (nn.Linear(width, width), nn.Linear(width, width), nn.Linear(width, width), nn.Linear(width, width));
+        _norm2 = nn.LayerNorm(width, options.NormEpsilon);
+        (_first, _second) = (nn.Linear(width, options.HiddenWidth), nn.Linear(options.HiddenWidth, width));
+        register_module("layer_norm1", _norm1);
+        register_module("self_attn", new ClipTextPart(
+            ("k_proj", _key), ("v_proj", _value), ("q_proj", _query), ("out_proj", _output)));
+        register_module("layer_norm2", _norm2);
+        register_module("mlp", new ClipTextPart(("fc1", _first), ("fc2", _second)));
+    }
+
+    /// <summary>The tokens after the layer.</summary>
+    /// <param name="tokens">[B, L, D].</param>
+    /// <param name="mask">[B, 1, L, L] bool: where a token may attend. Null for itself and all before it.</param>
+    /// <returns>[B, L, D]; the caller's.</returns>
+    public override Tensor forward(Tensor tokens, Tensor? mask)
+    {
+        using var scope = NewDisposeScope();
+        var normed = _norm1.call(tokens);
+        var attended = nn.functional.scaled_dot_product_attention(
+            Heads(_query.call(normed)), Heads(_key.call(normed)), Heads(_value.call(normed)), mask, is_casual: mask is null);
+        var joined = attended.transpose(1, 2).reshape(tokens.shape);
+        var hidden = _output.call(joined).add_(tokens);
+        var network = _second.call(_options.Activation.Apply(_first.call(_norm2.call(hidden))));
+        return network.add_(hidden).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // Done by name in the constructor.
+    }
+
+    /// <summary>[B, L, D] to [B, heads, L, D / heads].</summary>
+    private Tensor Heads(Tensor projected)
+        => projected.view(projected.shape[0], projected.shape[1], _options.Heads, _options.Width / _options.Heads).transpose(1, 2);
+}

@@ -1,0 +1,90 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>
+/// Changes of resolution through a fixed filter of four pixels along each size, [1, 3, 3, 1] / 8, which keep frequencies apart that
+/// plain averages and repeated pixels mix.
+/// </summary>
+/// <remarks>Source: Zhang 2019; in score models: Song et al. 2021, appendix H.1. Has no state.</remarks>
+/// <param name="mirror">True to continue an image by its mirror, false by zeros.</param>
+internal sealed class FirFilter(bool mirror) : nn.Module<Tensor, Tensor>(nameof(FirFilter)), IUNetLayer
+{
+    private static readonly double[] Taps = [0.125, 0.375, 0.375, 0.125];
+
+    private readonly TensorCache<int> _kernels = new();
+
+    /// <summary>True for a layer that raises the resolution.</summary>
+    public bool Raises { get; init; }
+
+    /// <summary>The image at half or twice the resolution.</summary>
+    public override Tensor forward(Tensor input) => Raises ? Double(input) : Halve(input);
+
+    /// <summary>[B, C, ...] with half the sizes, rounded down.</summary>
+    public Tensor Halve(Tensor x)
+    {
+        using var scope = NewDisposeScope();
+        return Filter(Padded(x, 1, 1), 2, 1).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>[B, C, ...] with twice the sizes.</summary>
+    public Tensor Double(Tensor x)
+    {
+        // A zero behind each pixel, and twice the filter along each size to make up for them.
+        using var scope = NewDisposeScope();
+        var sizes = (int)x.dim() - 2;
+        var spread = mirror ? Padded(x, 1, 1) : x;
+        for (var dim = 2; dim < sizes + 2; dim++)
+            spread = stack([spread, zeros_like(spread)], dim + 1).flatten(dim, dim + 1);
+        if (!mirror)
+            return Filter(Padded(spread, 2, 1), 1, 1 << sizes).MoveToOuterDisposeScope();
+        for (var dim = 2; dim < sizes + 2; dim++)
+            spread = spread.narrow(dim, 0, spread.shape[dim] - 1);
+        return Filter(spread, 1, 1 << sizes).MoveToOuterDisposeScope();
+    }
+
+    Tensor IUNetLayer.Forward(Tensor x, UNetContext context) => call(x);
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // The filter stays out of the state dict.
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+            _kernels.Dispose();
+        base.Dispose(disposing);
+    }
+
+    private Tensor Padded(Tensor x, long before, long after)
+        => nn.functional.pad(
+            x, [.. Enumerable.Repeat((long[])[before, after], (int)x.dim() - 2).SelectMany(pair => pair)], mirror ? PaddingModes.Reflect : PaddingModes.Constant);
+
+    /// <summary>Each channel through the filter.</summary>
+    private Tensor Filter(Tensor x, long stride, double gain)
+    {
+        var sizes = (int)x.dim() - 2;
+        var kernel = _kernels.Get(sizes, x.device, x.dtype, Kernel);
+        var channels = x.reshape([x.shape[0] * x.shape[1], 1, .. x.shape[2..]]);
+        long[] strides = [.. Enumerable.Repeat(stride, sizes)];
+        var filtered = sizes switch
+        {
+            1 => nn.functional.conv1d(channels, kernel, null, stride),
+            2 => nn.functional.conv2d(channels, kernel, null, strides),
+            _ => nn.functional.conv3d(channels, kernel, null, strides),
+        };
+        return filtered.mul(gain).reshape([x.shape[0], x.shape[1], .. filtered.shape[2..]]);
+    }
+
+    private static Tensor Kernel(int sizes)
+    {
+        IEnumerable<double> values = [1.0];
+        for (var size = 0; size < sizes; size++)
+            values = values.SelectMany(value => Taps.Select(tap => value * tap)).ToArray();
+        return tensor(values.ToArray(), dtype: ScalarType.Float64).view([1, 1, .. Enumerable.Repeat((long)Taps.Length, sizes)]);
+    }
+}

@@ -1,0 +1,85 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>
+/// A sequence of tokens as one vector: norm, attention of their mean to them and to itself, linear, norm.
+/// </summary>
+/// <remarks>
+/// Source: the attention pooling of Radford et al. 2021 (CLIP), section 2.4, with the mean's position learned. State: <c>norm1</c>,
+/// <c>pool.positional_embedding</c>, <c>pool.{k,q,v}_proj</c>, <c>proj</c>, <c>norm2</c>.
+/// </remarks>
+internal sealed class SequenceEmbedding : nn.Module<Tensor, Tensor>
+{
+    private readonly int _inputs;
+    private readonly LayerNorm _norm1;
+    private readonly Pool _pool;
+    private readonly Linear _projection;
+    private readonly LayerNorm _norm2;
+
+    /// <summary>An embedding of given widths.</summary>
+    public SequenceEmbedding(int inputs, int heads, int outputs)
+        : base(nameof(SequenceEmbedding))
+    {
+        _inputs = inputs;
+        register_module("norm1", _norm1 = nn.LayerNorm(inputs));
+        register_module("pool", _pool = new Pool(inputs, heads));
+        register_module("proj", _projection = nn.Linear(inputs, outputs));
+        register_module("norm2", _norm2 = nn.LayerNorm(outputs));
+    }
+
+    /// <summary>[B, L, inputs] to [B, outputs].</summary>
+    public override Tensor forward(Tensor sequence)
+    {
+        Guard.Shape(sequence, [-1, -1, _inputs]);
+        using var scope = NewDisposeScope();
+        return _norm2.call(_projection.call(_pool.call(_norm1.call(sequence)))).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // Done by name in the constructor.
+    }
+
+    private sealed class Pool : nn.Module<Tensor, Tensor>
+    {
+        private const string PositionName = "positional_embedding";
+
+        private readonly int _heads;
+        private readonly Linear _key;
+        private readonly Linear _query;
+        private readonly Linear _value;
+
+        public Pool(int width, int heads)
+            : base(nameof(Pool))
+        {
+            if (heads < 1 || width % heads != 0)
+                throw new ArgumentException($"The heads must divide the width {width} of the tokens, got {heads}.", nameof(heads));
+            _heads = heads;
+            using var position = randn([1, width], dtype: ScalarType.Float32);
+            register_parameter(PositionName, (Parameter)nn.Parameter(position.div(Math.Sqrt(width))).DetachFromDisposeScope());
+            register_module("k_proj", _key = nn.Linear(width, width));
+            register_module("q_proj", _query = nn.Linear(width, width));
+            register_module("v_proj", _value = nn.Linear(width, width));
+        }
+
+        public override Tensor forward(Tensor tokens)
+        {
+            using var scope = NewDisposeScope();
+            var mean = tokens.mean([1L], keepdim: true).add(get_parameter(PositionName)!);
+            var all = cat([mean, tokens], 1);
+            var attended = nn.functional.scaled_dot_product_attention(Heads(_query.call(mean)), Heads(_key.call(all)), Heads(_value.call(all)));
+            return attended.transpose(1, 2).reshape(tokens.shape[0], tokens.shape[2]).MoveToOuterDisposeScope();
+        }
+
+        protected override void RegisterComponents()
+        {
+            // Done by name in the constructor.
+        }
+
+        private Tensor Heads(Tensor projected)
+            => projected.view(projected.shape[0], projected.shape[1], _heads, projected.shape[2] / _heads).transpose(1, 2);
+    }
+}
