@@ -77,7 +77,8 @@ internal sealed class UNetConfigReader
         _config.Ignore("cross_attention_dim", "transformer_layers_per_block", "use_linear_projection", "only_cross_attention");
         _config.Require("attention_type", "default");
         _config.Require("dual_cross_attention", false);
-        _config.Ignore("mid_block_only_cross_attention", "cross_attention_norm");
+        _config.Require("mid_block_only_cross_attention", false);
+        _config.Require("cross_attention_norm");
         _config.Require("num_attention_heads");
         _config.Require("encoder_hid_dim_type", "text_proj");
     }
@@ -117,11 +118,10 @@ internal sealed class UNetConfigReader
             : throw new InvalidDataException($"{_config.ClassName}: '{name}' must have a block for each of {_widths.Length} levels, got {types.Length}.");
     }
 
-    private IUNetBlockOptions Block(string setting, string type, int level, string resampling, int transformers)
+    private UNetBlockOptions Block(string setting, string type, int level, string resampling, int transformers)
     {
         var convolution = UNetResampling.Convolution(_config.Whole("downsample_padding", 1));
         var (scale, skipActivation) = (_config.Number("resnet_out_scale_factor", 1.0), _config.Flag("resnet_skip_time_act", false));
-        var outer = new UNetBlockOptions { Resampling = UNetResampling.Residual, OutputScale = scale, ActivateEmbedding = !skipActivation };
         return type switch
         {
             "DownBlock2D" or "UpBlock2D" => new UNetBlockOptions { Resampling = convolution },
@@ -130,14 +130,12 @@ internal sealed class UNetConfigReader
                 Attention = SelfAttention(level),
                 Resampling = resampling == "resnet" ? UNetResampling.Residual : convolution,
             },
-            "ResnetDownsampleBlock2D" or "ResnetUpsampleBlock2D" => outer,
-            "SimpleCrossAttnDownBlock2D" or "SimpleCrossAttnUpBlock2D" when _isConditional => outer with { Attention = AddedContext(level, OnlyCross(level)) },
-            "SkipDownBlock2D" or "SkipUpBlock2D" when !_isConditional => new PyramidBlockOptions(),
-            "AttnSkipDownBlock2D" or "AttnSkipUpBlock2D" when !_isConditional => new PyramidBlockOptions
+            "ResnetDownsampleBlock2D" or "ResnetUpsampleBlock2D" => new UNetBlockOptions
             {
-                Attention = SelfAttention(level) with { OutputScale = Math.Sqrt(2), Groups = 32 },
+                Resampling = UNetResampling.Residual,
+                OutputScale = scale,
+                ActivateEmbedding = !skipActivation,
             },
-            "KDownBlock2D" or "KUpBlock2D" => new FilterBlockOptions(),
             "CrossAttnDownBlock2D" or "CrossAttnUpBlock2D" => new UNetBlockOptions
             {
                 Attention = Transformer(level, transformers, OnlyCross(level)),
@@ -160,11 +158,6 @@ internal sealed class UNetConfigReader
             (null, _) => UNetMiddle.None,
             ("UNetMidBlock2D", true) => block with { MiddleLayers = 0 },
             ("UNetMidBlock2DCrossAttn", true) => block with { Attention = Transformer(last, Of("transformer_layers_per_block", last, 1), onlyCross: false) },
-            ("UNetMidBlock2DSimpleCrossAttn", true) => block with
-            {
-                Attention = AddedContext(last, _config.Json("mid_block_only_cross_attention")?.GetValue<bool>() ?? OnlyCrossEverywhere()),
-                ActivateEmbedding = !_config.Flag("resnet_skip_time_act", false),
-            },
             ("UNetMidBlock2D", false) => block with
             {
                 Attention = attends
@@ -189,22 +182,6 @@ internal sealed class UNetConfigReader
         OnlyCrossAttention = onlyCross,
     };
 
-    /// <summary>attention_head_dim is the channels of a head here.</summary>
-    private AddedContextAttentionOptions AddedContext(int level, bool onlyCross) => new()
-    {
-        HeadWidth = Of("attention_head_dim", level, 8),
-        ContextWidth = Of("cross_attention_dim", level, 1280),
-        OnlyCrossAttention = onlyCross,
-        ContextGroups = _config.TextOrNull("cross_attention_norm") switch
-        {
-            null => null,
-            "group_norm" => 32,
-            _ => throw _config.Unsupported("cross_attention_norm"),
-        },
-    };
-
-    private bool OnlyCrossEverywhere() => _config.Json("only_cross_attention") is not JsonArray && _config.Flag("only_cross_attention", false);
-
     private bool OnlyCross(int level) => _config.Json("only_cross_attention") switch
     {
         JsonArray list => list[level]!.GetValue<bool>(),
@@ -226,7 +203,7 @@ internal sealed class UNetConfigReader
         };
     }
 
-    /// <summary>Tokens pooled to one vector, or the sizes and crops of SDXL, six numbers beside the pooled text.</summary>
+    /// <summary>The sizes and crops of SDXL, six numbers beside the pooled text.</summary>
     private IUNetConditioning? AddedEmbedding(bool flip, double shift)
     {
         const int Numbers = 6;
@@ -234,9 +211,6 @@ internal sealed class UNetConfigReader
         var each = _config.WholeOrNull("addition_time_embed_dim");
         if (type is null)
             return null;
-        if (type == "text")
-            return UNetConditioning.PooledSequence(
-                _config.WholeOrNull("encoder_hid_dim") ?? Of("cross_attention_dim", 0, 1280), _config.Whole("addition_embed_type_num_heads", 64));
         if (type != "text_time")
             throw _config.Unsupported("addition_embed_type");
         var inputs = _config.WholeOrNull("projection_class_embeddings_input_dim") ?? throw _config.Unsupported("projection_class_embeddings_input_dim");
