@@ -13,11 +13,11 @@ public sealed record PipelineLayout(string ClassName)
     /// <summary>The autoencoder in whose latent space it does; null, the default, for pixels.</summary>
     public string? Autoencoder { get; init; }
 
-    /// <summary>The text encoder that its cross-attention reads; null, the default, for none.</summary>
-    public string? TextEncoder { get; init; }
-
-    /// <summary>The tokenizer of the text encoder; null, the default, for none.</summary>
-    public string? Tokenizer { get; init; }
+    /// <summary>
+    /// The components that make the condition from text, such as a text encoder and its tokenizer; none by default. A pipeline samples
+    /// without them, given a condition: those whose class is not known are copied when it is saved.
+    /// </summary>
+    public IReadOnlyList<string> Text { get; init; } = [];
 
     /// <summary>N, the number of inference steps. 50 by default.</summary>
     public int Steps { get; init; } = 50;
@@ -29,10 +29,10 @@ public sealed record PipelineLayout(string ClassName)
     public string? SchedulerClass { get; init; }
 
     /// <summary>The networks that sampling needs.</summary>
-    internal IEnumerable<string> Networks => new[] { Denoiser, Autoencoder, TextEncoder }.OfType<string>();
+    internal IEnumerable<string> Networks => new[] { Denoiser, Autoencoder }.OfType<string>();
 
-    /// <summary>Every component that sampling needs.</summary>
-    internal IEnumerable<string> Names => Tokenizer is null ? Networks : Networks.Append(Tokenizer);
+    /// <summary>Every component that the pipeline is made for.</summary>
+    internal IEnumerable<string> Names => Networks.Concat(Text);
 
     /// <summary>The pipelines of diffusers that this library knows, with the defaults that they have there.</summary>
     internal static IReadOnlyList<PipelineLayout> All { get; } =
@@ -44,8 +44,7 @@ public sealed record PipelineLayout(string ClassName)
         new("StableDiffusionPipeline")
         {
             Autoencoder = "vae",
-            TextEncoder = "text_encoder",
-            Tokenizer = "tokenizer",
+            Text = ["text_encoder", "tokenizer"],
             GuidanceScale = 7.5,
         },
     ];

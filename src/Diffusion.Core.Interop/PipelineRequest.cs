@@ -1,3 +1,4 @@
+using Diffusion.Core.Models;
 using Diffusion.Core.Samplers;
 using static TorchSharp.torch;
 
@@ -6,7 +7,7 @@ namespace Diffusion.Core.Interop;
 /// <summary>What a pipeline samples. Everything has a default; owns none of its tensors.</summary>
 public sealed record PipelineRequest
 {
-    /// <summary>The number of images; that of <see cref="Labels"/>, <see cref="Prompts"/> or <see cref="Noise"/> where these are given, else 1.</summary>
+    /// <summary>The number of images; that of <see cref="Labels"/>, <see cref="Condition"/> or <see cref="Noise"/> where these are given, else 1.</summary>
     public int? Count { get; init; }
 
     /// <summary>N, the number of inference steps; the pipeline's own default where it is null.</summary>
@@ -21,11 +22,14 @@ public sealed record PipelineRequest
     /// <summary>The label that stands for no class, for guidance; null for the network's own, where it has one.</summary>
     public long? NullLabel { get; init; }
 
-    /// <summary>A text for each image, for pipelines with a text encoder.</summary>
-    public IReadOnlyList<string>? Prompts { get; init; }
+    /// <summary>
+    /// What the network is told, for all images, in place of <see cref="Labels"/>: such as the states of a text encoder as its
+    /// <see cref="Condition.Sequence"/>, diffusers' <c>prompt_embeds</c>.
+    /// </summary>
+    public Condition? Condition { get; init; }
 
-    /// <summary>What images are led away from: one text for all; the empty one by default.</summary>
-    public string NegativePrompt { get; init; } = "";
+    /// <summary>What images are led away from, where <see cref="Condition"/> is given: diffusers' <c>negative_prompt_embeds</c>.</summary>
+    public Condition? Unconditional { get; init; }
 
     /// <summary>The scale of classifier-free guidance, 1 for none; the pipeline's own default where it is null.</summary>
     public double? GuidanceScale { get; init; }

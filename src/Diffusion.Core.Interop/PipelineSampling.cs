@@ -22,14 +22,15 @@ internal sealed class PipelineSampling
     private int Channels => _config.Whole("in_channels", 3);
 
     private double GuidanceScale => _request.GuidanceScale
-        ?? (_request.Labels is null && _request.Prompts is null ? 1.0 : _pipeline.Layout.GuidanceScale);
+        ?? (_request.Labels is null && _request.Unconditional is null ? 1.0 : _pipeline.Layout.GuidanceScale);
 
     /// <summary>The images.</summary>
     public Tensor Run(CancellationToken cancellationToken)
     {
         using var scope = NewDisposeScope();
         using var gradientsOff = no_grad();
-        using var condition = ConditionOf();
+        using var labels = _request.Labels is { } given ? Condition.OfLabels([.. given], _pipeline.Device) : null;
+        var condition = _request.Condition ?? labels;
         var sampler = Sampler();
         var sample = sampler.Sample(
             Guided(condition),
@@ -54,13 +55,18 @@ internal sealed class PipelineSampling
         return autoencoder.Decode(autoencoder.Scaling?.Invert(sample) ?? sample);
     }
 
+    private static long? SizeOf(Condition? condition)
+        => new[] { condition?.Labels, condition?.Vector, condition?.Sequence, condition?.Image }.FirstOrDefault(tensor => tensor is not null)?.shape[0];
+
     private static int CountOf(PipelineRequest request)
     {
-        int?[] counts = [request.Count, request.Labels?.Count, request.Prompts?.Count, (int?)request.Noise?.shape[0]];
+        int?[] counts = [request.Count, request.Labels?.Count, (int?)SizeOf(request.Condition), (int?)SizeOf(request.Unconditional), (int?)request.Noise?.shape[0]];
         var given = counts.OfType<int>().Distinct().ToArray();
         return given.Length > 1
             ? throw new ArgumentException(
-                $"Count, Labels, Prompts and Noise must be as many, got {string.Join(", ", counts.Select(count => count?.ToString() ?? "none"))}.", nameof(request))
+                $"Count, Labels, Condition, Unconditional and Noise must be as many, got {string.Join(", ", counts.Select(count => count?.ToString() ?? "none"))}.", nameof(request))
+            : request is { Labels: not null, Condition: not null }
+            ? throw new ArgumentException("Labels are short for a Condition: give one of them, got both.", nameof(request))
             : Guard.Positive(given.Length == 0 ? 1 : given[0], nameof(request.Count));
     }
 
@@ -108,20 +114,19 @@ internal sealed class PipelineSampling
         return (side ?? 1, side ?? 1);
     }
 
-    private Condition? ConditionOf()
-    {
-        if (_request.Prompts is not null)
-            throw new NotSupportedException($"{_pipeline.ClassName} has no text encoder and takes no prompts.");
-        return _request.Labels is { } labels ? Condition.OfLabels([.. labels], _pipeline.Device) : null;
-    }
-
     private IDenoiser Guided(Condition? condition)
     {
         var scale = GuidanceScale;
         if (scale == 1.0)
             return _pipeline.Denoiser;
+        if (_request.Unconditional is { } unconditional)
+        {
+            var denoiser = _pipeline.Denoiser;
+            return new GuidedDenoiser(denoiser, new DelegateDenoiser((xt, t, _) => denoiser.Predict(xt, t, unconditional)), scale);
+        }
+
         if (condition?.Labels is null)
-            throw new ArgumentException($"A guidance scale of {scale} needs labels or prompts, got neither.");
+            throw new ArgumentException($"A guidance scale of {scale} needs labels, or a condition and an unconditional one, got neither.");
         var label = _request.NullLabel ?? _pipeline.NullLabel
             ?? throw new ArgumentException($"{_config.ClassName} has no label of its own for no class; give NullLabel, or a GuidanceScale of 1.");
         return Guidance.ClassifierFree(_pipeline.Denoiser, scale, label);

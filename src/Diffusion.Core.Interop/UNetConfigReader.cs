@@ -188,23 +188,23 @@ internal sealed class UNetConfigReader
         _ => _config.Flag("only_cross_attention", false),
     };
 
-    private IConditionEmbedding? ClassEmbedding()
+    private IUNetConditioning? ClassEmbedding()
     {
         var type = _config.TextOrNull("class_embed_type");
         var (classes, inputs) = (_config.WholeOrNull("num_class_embeds"), _config.WholeOrNull("projection_class_embeddings_input_dim"));
         return type switch
         {
-            null => classes is { } count ? ConditionEmbedding.Classes(count) : null,
-            "timestep" => ConditionEmbedding.LabelsAsTimes,
-            "identity" => ConditionEmbedding.Vector,
-            "projection" => ConditionEmbedding.ProjectedVector(inputs ?? throw _config.Unsupported("projection_class_embeddings_input_dim")),
-            "simple_projection" => ConditionEmbedding.LinearVector(inputs ?? throw _config.Unsupported("projection_class_embeddings_input_dim")),
+            null => classes is { } count ? UNetConditioning.Classes(count) : null,
+            "timestep" => UNetConditioning.LabelsAsTimes,
+            "identity" => UNetConditioning.Vector,
+            "projection" => UNetConditioning.ProjectedVector(inputs ?? throw _config.Unsupported("projection_class_embeddings_input_dim")),
+            "simple_projection" => UNetConditioning.LinearVector(inputs ?? throw _config.Unsupported("projection_class_embeddings_input_dim")),
             _ => throw _config.Unsupported("class_embed_type"),
         };
     }
 
     /// <summary>The sizes and crops of SDXL, six numbers beside the pooled text.</summary>
-    private IConditionEmbedding? AddedEmbedding(bool flip, double shift)
+    private IUNetConditioning? AddedEmbedding(bool flip, double shift)
     {
         const int Numbers = 6;
         var type = _config.TextOrNull("addition_embed_type");
@@ -214,7 +214,7 @@ internal sealed class UNetConfigReader
         if (type != "text_time")
             throw _config.Unsupported("addition_embed_type");
         var inputs = _config.WholeOrNull("projection_class_embeddings_input_dim") ?? throw _config.Unsupported("projection_class_embeddings_input_dim");
-        return ConditionEmbedding.TextAndNumbers(
+        return UNetConditioning.TextAndNumbers(
             inputs - (Numbers * (each ?? throw _config.Unsupported("addition_time_embed_dim"))), Numbers, each.Value, flip, shift);
     }
 

@@ -41,8 +41,6 @@ internal sealed class UNetConfigWriter
     {
         if (_options.Dimensions != 2)
             throw NotThere(nameof(_options.Dimensions), _options.Dimensions);
-        if (_options.ImageChannels != 0)
-            throw NotThere(nameof(_options.ImageChannels), _options.ImageChannels);
         var time = _json["time_encoding"]!;
         var isSinusoidal = TypeOf(time) == "sinusoidal";
         var settings = new JsonObject

@@ -6,6 +6,11 @@ namespace Diffusion.Core.Models;
 /// A block of a <see cref="UNet"/>: a level on the way down, the middle, or a level on the way up. Parts are registered by name in the
 /// constructor, and layers are called through <see cref="UNetContext.Call"/>.
 /// </summary>
+/// <remarks>
+/// What crosses over, in the order in which it is pushed: the first convolution's image; of each level on the way down, one image for each
+/// of its layers and then the one that was halved. A level on the way up pops one image for each layer of its own and one more, which is of
+/// the level above. Blocks of one's own may agree on something else, as long as the way up finds what it pops.
+/// </remarks>
 /// <param name="name">The name of the module.</param>
 public abstract class UNetBlock(string name) : nn.Module(name)
 {

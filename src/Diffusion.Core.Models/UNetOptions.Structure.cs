@@ -104,6 +104,10 @@ public sealed partial record UNetOptions
             throw new ArgumentException($"{nameof(Classes)} is short for a {nameof(ClassEmbedding)}: give one of them, got both.", nameof(Classes));
         if (JoinClassEmbedding && Classes is null && ClassEmbedding is null)
             throw new ArgumentException($"{nameof(JoinClassEmbedding)} needs a {nameof(ClassEmbedding)}, got none.", nameof(JoinClassEmbedding));
+        if (JoinClassEmbedding && AddedEmbedding is not null)
+            throw new ArgumentException(
+                $"{nameof(AddedEmbedding)} has the width of time alone: it cannot be added where {nameof(JoinClassEmbedding)} doubles it.",
+                nameof(JoinClassEmbedding));
         if (SequenceWidth is null != ProjectedSequenceWidth is null)
             throw new ArgumentException(
                 $"{nameof(SequenceWidth)} and {nameof(ProjectedSequenceWidth)} go together, got {SequenceWidth} and {ProjectedSequenceWidth}.",

@@ -110,7 +110,7 @@ public sealed partial record UNetOptions
     /// <summary>What the network is told beside time, as <c>class_embedding</c>. Null, the default, for what <see cref="Classes"/> says.</summary>
     public IUNetConditioning? ClassEmbedding { get; init; }
 
-    /// <summary>True to join the class embedding to that of time, which makes it twice as wide, false to add it. False by default.</summary>
+    /// <summary>True to join the class embedding to that of time, which makes it twice as wide and leaves no room for an <see cref="AddedEmbedding"/>; false to add it. False by default.</summary>
     public bool JoinClassEmbedding { get; init; }
 
     /// <summary>What else the network is told, as <c>add_embedding</c>: added to the embedding. Null, the default, for nothing.</summary>

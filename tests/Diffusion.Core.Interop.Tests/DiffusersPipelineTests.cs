@@ -132,6 +132,40 @@ public class DiffusersPipelineTests
     }
 
     [Fact]
+    public void A_text_conditional_pipeline_is_sampled_from_the_states_of_a_text_encoder()
+    {
+        using var folder = new TemporaryFolder();
+        using var scope = NewDisposeScope();
+        var source = DiffusersModel.Load(FolderFixture.PathOf("models/unet2d-condition"));
+        var vae = DiffusersModel.Load(FolderFixture.PathOf("models/vae-kl"));
+        Directory.CreateDirectory(folder.File("source/text"));
+        File.WriteAllText(folder.File("source/text/vocab.json"), "{}");
+        using (var made = DiffusersPipeline.Of(
+            "StableDiffusionPipeline",
+            new Dictionary<string, nn.Module> { ["unet"] = source.Network, ["vae"] = vae.Network },
+            SchedulerConfig.Parse("""{"beta_schedule": "scaled_linear", "clip_sample": false}""", "PNDMScheduler"),
+            new Dictionary<string, (string, string)> { ["tokenizer"] = (folder.File("source/text"), "CLIPTokenizer") }))
+            made.Save(folder.File("saved"));
+
+        using var pipeline = DiffusersPipeline.Load(folder.File("saved"));
+        pipeline.CopiedComponents.Should().Equal("tokenizer");
+        File.Exists(folder.File("saved/tokenizer/vocab.json")).Should().BeTrue();
+        using var text = new Condition { Sequence = ones([2, 5, 24]) };
+        using var nothing = new Condition { Sequence = zeros([2, 5, 24]) };
+        var request = new PipelineRequest { Condition = text, Unconditional = nothing, Steps = 4, GuidanceScale = 3.0 };
+
+        var guided = Sample(pipeline, request);
+
+        // The same by hand: one network led away from another, in the latent space of the autoencoder.
+        var denoiser = Guidance.ClassifierFree(pipeline.Denoiser, 3.0, _ => nothing.Slice(0, 2));
+        var latents = DiffusersScheduler.CreateSampler(pipeline.Scheduler, 4).Sample(
+            denoiser, [2, 4, 8, 8], 0, text, cancellationToken: TestContext.Current.CancellationToken);
+        guided.shape.Should().Equal(2, 3, 16, 16);
+        guided.ShouldBeClose(pipeline.Autoencoder!.Decode(latents.div(0.18215)), 1e-5, "images");
+        Sample(pipeline, request with { GuidanceScale = 1.0 }).Values().Should().NotEqual(guided.Values());
+    }
+
+    [Fact]
     public void Components_that_are_not_known_are_copied_and_left_out_ones_stay_so()
     {
         using var folder = new TemporaryFolder();
@@ -210,8 +244,9 @@ public class DiffusersPipelineTests
 
         Refused(pipeline, new PipelineRequest { Count = 2, Labels = [1] }, "*as many*2, 1*");
         Refused(pipeline, new PipelineRequest { Count = 0 }, "*Count*0*");
-        Refused(pipeline, new PipelineRequest { Prompts = ["a cat"] }, "*no text encoder*");
-        Refused(pipeline, new PipelineRequest { GuidanceScale = 2 }, "*needs labels or prompts*");
+        using var condition = Condition.OfLabels([1]);
+        Refused(latent, new PipelineRequest { Labels = [1], Condition = condition }, "*give one of them*");
+        Refused(pipeline, new PipelineRequest { GuidanceScale = 2 }, "*needs labels*");
         Refused(latent, new PipelineRequest { Labels = [1], Height = 15 }, "*Height*multiple of 2*15*");
     }
 

@@ -35,6 +35,69 @@ public class UNetFaultTests
         { "too small for its levels", Small with { ImageSize = 1, DownsamplePadding = 0 }, "*ImageSize*at least 2*1*" },
     };
 
+    /// <summary>The same of levels, embeddings and dimensions.</summary>
+    public static TheoryData<string, UNetOptions, string> BadParts => new()
+    {
+        { "four dimensions", Small with { Dimensions = 4 }, "*Dimensions*[1, 3]*4*" },
+        { "an empty level", Small with { Levels = [new UNetLevel { Width = 8, Layers = 0 }] }, "*Layers*greater than 0*0*" },
+        { "no levels at all", Small with { Levels = [] }, "*at least one level*" },
+        { "classes twice", Small with { Classes = 2, ClassEmbedding = UNetConditioning.Vector }, "*Classes*ClassEmbedding*both*" },
+        { "nothing to join", Small with { JoinClassEmbedding = true }, "*JoinClassEmbedding*needs*none*" },
+        {
+            "added to joined",
+            Small with { Classes = 2, JoinClassEmbedding = true, AddedEmbedding = UNetConditioning.LinearVector(2) },
+            "*AddedEmbedding*JoinClassEmbedding*"
+        },
+        { "a projection to nowhere", Small with { SequenceWidth = 3 }, "*SequenceWidth*ProjectedSequenceWidth*3*" },
+        { "an even kernel", Small with { InputKernel = 4 }, "*InputKernel*odd*4*" },
+        { "no kernel", Small with { OutputKernel = 0 }, "*OutputKernel*odd*0*" },
+        { "heads that do not divide", Crossed(new() { Heads = 3, ContextWidth = 4 }), "*Heads*8*3*" },
+        { "no context", Crossed(new() { ContextWidth = 0 }), "*ContextWidth*greater than 0*0*" },
+        { "no transformer layers", Crossed(new() { ContextWidth = 4, Layers = 0 }), "*Layers*greater than 0*0*" },
+        { "groups of tokens", OfBlock(new UNetBlockOptions { Attention = new AddedContextAttentionOptions { HeadWidth = 4, ContextWidth = 4, ContextGroups = 3 } }), "*groups*4*3*" },
+        { "a head too wide", OfBlock(new UNetBlockOptions { Attention = new AddedContextAttentionOptions { HeadWidth = 5, ContextWidth = 4 } }), "*head width*8*5*" },
+        { "groups of a size", OfBlock(new FilterBlockOptions()), "*GroupSize*32*8*" },
+        { "a pyramid in the middle", Small with { Middle = new PyramidBlockOptions() }, "*PyramidBlockOptions*middle*" },
+        { "a gate where there is none", Small with { Activation = Activation.GeGlu }, "*Activation*one input*2*" },
+        { "an odd Fourier width", Small with { TimeEncoding = TimeEncoding.Fourier(width: 7) }, "*Fourier*even*7*" },
+    };
+
+    [Theory]
+    [MemberData(nameof(BadParts))]
+    public void Parts_that_do_not_fit_are_refused(string what, UNetOptions options, string message)
+        => FluentActions.Invoking(() => new UNet(options)).Should().Throw<ArgumentException>(what).WithMessage(message);
+
+    [Fact]
+    public void A_condition_that_does_not_fit_is_refused_before_native_code()
+    {
+        using var scope = NewDisposeScope();
+        using var crossed = new UNet(Crossed(new() { Heads = 2, ContextWidth = 4 }));
+        using var told = new UNet(Small with { AddedEmbedding = UNetConditioning.ProjectedVector(5), TimeVectorWidth = 3 });
+        using var pooled = new UNet(Small with { AddedEmbedding = UNetConditioning.PooledSequence(4, 2) });
+        using var timed = new UNet(Small with { ClassEmbedding = UNetConditioning.LabelsAsTimes });
+        using var pyramid = new UNet(OfBlock(new PyramidBlockOptions()));
+        using var filter = new UNet(OfBlock(new FilterBlockOptions { GroupSize = 4 }));
+        var x = zeros(2, 1, 8, 8);
+        void Refuse(UNet unet, Condition? condition, string message, Tensor? data = null)
+            => FluentActions.Invoking(() => unet.Predict(data ?? x, ones(2), condition)).Should().Throw<ArgumentException>().WithMessage(message);
+
+        Refuse(crossed, null, "*sequence*none*");
+        Refuse(crossed, new() { Sequence = zeros(2, 3, 5) }, "*4*[2, 3, 5]*");
+        Refuse(crossed, new() { Sequence = zeros(1, 3, 4) }, "*condition.Sequence*[2, *, *]*[1, 3, 4]*");
+        Refuse(crossed, new() { Sequence = zeros(2, 3, 4, dtype: ScalarType.Float64) }, "*condition.Sequence*");
+        Refuse(crossed, new() { Sequence = zeros(2, 3, 4), SequenceMask = ones([2, 4], ScalarType.Bool) }, "*SequenceMask*[2, 3]*[2, 4]*");
+        Refuse(crossed, new() { Sequence = zeros(2, 3, 4), SequenceMask = ones(2, 3) }, "*SequenceMask*Bool*Float32*");
+        Refuse(told, null, "*vector*[B, 5]*none*");
+        Refuse(told, new() { Vector = zeros(2, 4) }, "*condition.Vector*[2, 5]*[2, 4]*");
+        Refuse(told, new() { Vector = zeros(2, 5), TimeVector = zeros(2, 4) }, "*condition.TimeVector*[2, 3]*[2, 4]*");
+        Refuse(pooled, null, "*sequence*[B, L, 4]*none*");
+        Refuse(timed, null, "*label*none*");
+        Refuse(pyramid, null, "*divisible by two*", zeros(2, 1, 7, 8));
+        Refuse(filter, null, "*divisible by two*", zeros(2, 1, 7, 8));
+        Refuse(filter, null, "*at least 2 by 2*", zeros(2, 1, 1, 8));
+        Refuse(crossed, null, "*xt*[*, 1, *, *]*[2, 1, 8]*", zeros(2, 1, 8));
+    }
+
     [Theory]
     [MemberData(nameof(BadOptions))]
     public void Options_that_do_not_fit_are_refused(string what, UNetOptions options, string message)
@@ -85,6 +148,13 @@ public class UNetFaultTests
 
         LiveTensors.Change(() => Refused(unet, x, t, labels, "*7*")).Should().Be(0);
     }
+
+    private static UNetOptions OfBlock(IUNetBlockOptions block) => Small with
+    {
+        Levels = [new UNetLevel { Width = 8, Layers = 1, Down = block }, new UNetLevel { Width = 8, Layers = 1, Down = block }],
+    };
+
+    private static UNetOptions Crossed(SpatialTransformerOptions attention) => OfBlock(new UNetBlockOptions { Attention = attention });
 
     private static void Refused(UNet unet, Tensor x, Tensor t, Tensor? labels, string message)
         => FluentActions.Invoking(() => unet.Answer(x, t, labels)).Should().Throw<ArgumentException>().WithMessage(message);

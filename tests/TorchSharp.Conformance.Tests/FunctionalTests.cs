@@ -163,4 +163,52 @@ public class FunctionalTests
         nn.functional.dropout(x, 0).ShouldHold(Values.Of(x));
         Values.Of(nn.functional.dropout(x, 1)).Should().OnlyContain(v => v == 0);
     }
+
+    // A line is a flat image and an image a flat volume: a kernel or a window that is one pixel thin there changes nothing.
+    [Theory]
+    [InlineData(1, 0)]
+    [InlineData(1, 1)]
+    [InlineData(2, 1)]
+    public void Convolutions_of_one_and_three_dimensions_are_those_of_two_on_flat_images(int stride, int padding)
+    {
+        using var scope = NewDisposeScope();
+        var (line, kernel1, bias) = (Draw(2, 3, 7), Draw(4, 3, 3), Draw(4));
+        var (image, kernel2) = (Draw(2, 3, 7, 6), Draw(4, 3, 3, 3));
+
+        var ofLine = nn.functional.conv2d(line.unsqueeze(2), kernel1.unsqueeze(2), bias, [1, stride], [0, padding]).squeeze(2);
+        var ofImage = nn.functional.conv2d(image, kernel2, bias, [stride, stride], [padding, padding]);
+
+        nn.functional.conv1d(line, kernel1, bias, stride, padding).ShouldBeNear(1e-13, Values.Of(ofLine));
+        var volume = nn.functional.conv3d(image.unsqueeze(2), kernel2.unsqueeze(2), bias, [1, stride, stride], [0, padding, padding]);
+        volume.ShouldHaveShape([2, 4, 1, .. ofImage.shape[2..]]);
+        volume.ShouldBeNear(1e-13, Values.Of(ofImage));
+    }
+
+    [Fact]
+    public void Pooling_of_one_and_three_dimensions()
+    {
+        using var scope = NewDisposeScope();
+        var (line, image) = (Draw(2, 3, 7), Draw(2, 3, 6, 5));
+
+        var ofLine = nn.functional.avg_pool2d(line.unsqueeze(2), [1, 2]).squeeze(2);
+        var ofPair = nn.functional.avg_pool2d(image, [2, 2]);
+
+        nn.functional.avg_pool1d(line, 2).ShouldHaveShape(2, 3, 3);
+        nn.functional.avg_pool1d(line, 2).ShouldBeNear(1e-13, Values.Of(ofLine));
+        var volume = nn.functional.avg_pool3d(stack([image, image.mul(3)], 2), [2, 2, 2]);
+        volume.ShouldHaveShape(2, 3, 1, 3, 2);
+        volume.ShouldBeNear(1e-13, Values.Of(ofPair.mul(2)));
+    }
+
+    [Fact]
+    public void Nearest_pixels_of_one_and_three_dimensions()
+    {
+        using var scope = NewDisposeScope();
+        var line = Values.Float([1, 1, 3], 1, 2, 3);
+        var volume = Values.Float([1, 1, 2, 1, 2], 1, 2, 3, 4);
+
+        nn.functional.interpolate(line, size: [6], mode: InterpolationMode.Nearest).ShouldHold(1, 1, 2, 2, 3, 3);
+        nn.functional.interpolate(line, size: [5], mode: InterpolationMode.Nearest).ShouldHold(1, 1, 2, 2, 3);
+        nn.functional.interpolate(volume, size: [2, 2, 2], mode: InterpolationMode.Nearest).ShouldHold(1, 2, 1, 2, 3, 4, 3, 4);
+    }
 }

@@ -55,6 +55,29 @@ public class LayerTests
         layer.forward(zeros([1, 2, size, size])).ShouldHaveShape(1, 3, expected, expected);
     }
 
+    [Theory]
+    [InlineData(3, 2, 1)]
+    [InlineData(1, 1, 0)]
+    public void Convolutions_of_one_and_three_dimensions(long kernel, long stride, long padding)
+    {
+        using var scope = NewDisposeScope();
+        using var line = nn.Conv1d(2, 3, kernel, stride: stride, padding: padding);
+        using var volume = nn.Conv3d(2, 3, kernel, stride: stride, padding: padding, bias: false);
+        line.weight.ShouldHaveShape(3, 2, kernel);
+        line.bias!.ShouldHaveShape(3);
+        volume.weight.ShouldHaveShape(3, 2, kernel, kernel, kernel);
+        volume.bias.Should().BeNull();
+        ((Convolution)line).weight.Should().BeSameAs(line.weight);
+
+        var (x, y) = (randn([2, 2, 7]), randn([2, 2, 7, 5, 4]));
+        long Size(long size) => ((size + (2 * padding) - kernel) / stride) + 1;
+        line.forward(x).ShouldHaveShape(2, 3, Size(7));
+        volume.forward(y).ShouldHaveShape(2, 3, Size(7), Size(5), Size(4));
+        line.forward(x).sub(nn.functional.conv1d(x, line.weight, line.bias, stride, padding)).abs().max().item<float>().Should().Be(0);
+        ((Action)(() => line.forward(zeros([1, 3, 4])))).Should().Throw<ArgumentException>();
+        ((Action)(() => volume.forward(zeros([1, 3, 4, 4, 4])))).Should().Throw<ArgumentException>();
+    }
+
     [Fact]
     public void A_convolution_checks_the_number_of_channels()
     {

@@ -1,0 +1,88 @@
+namespace Diffusion.Core.Models.Tests;
+
+public class UNetCatalogTests
+{
+    /// <summary>The network, its first width, first widths that take little memory, and its parameters.</summary>
+    public static TheoryData<string, int, int[], long> Networks => new()
+    {
+        { nameof(UNetCatalog.DdpmCifar10), 128, [4, 8, 12], 35_746_307 },
+        { nameof(UNetCatalog.ImprovedDdpmCifar10), 128, [4, 8, 12], 52_546_438 },
+        { nameof(UNetCatalog.AdmImageNet64), 192, [4, 8, 12], 295_904_454 },
+        { nameof(UNetCatalog.NcsnppCelebA256), 128, [16, 32, 64], 65_574_421 },
+        { nameof(UNetCatalog.StableDiffusion1), 320, [4, 8, 12], 859_520_964 },
+        { nameof(UNetCatalog.StableDiffusion2), 320, [4, 8, 12], 865_910_724 },
+        { nameof(UNetCatalog.StableDiffusionXL), 320, [4, 8, 12], 2_567_463_684 },
+    };
+
+    // The number of parameters is a polynomial of second degree in the widths, so that three small networks of the same structure tell that
+    // of the large one, without its memory.
+    [Theory]
+    [MemberData(nameof(Networks))]
+    public void The_number_of_parameters_is_the_published_one(string name, int width, int[] samples, long expected)
+    {
+        var options = Named(name);
+        options.Widths()[0].Should().Be(width);
+        var counts = Array.ConvertAll(samples, sample =>
+        {
+            using var unet = new UNet(Scaled(options, sample, width));
+            return ModuleWeights.Count(unet);
+        });
+
+        Int128 sum = 0;
+        Int128 whole = Enumerable.Range(0, 3).Aggregate((Int128)1, (product, i) => product * Denominator(i));
+        for (var i = 0; i < 3; i++)
+        {
+            Int128 numerator = counts[i];
+            for (var j = 0; j < 3; j++)
+                numerator *= j == i ? 1 : width - samples[j];
+            sum += numerator * (whole / Denominator(i));
+        }
+
+        (sum % whole).Should().Be((Int128)0);
+        ((long)(sum / whole)).Should().Be(expected);
+
+        Int128 Denominator(int i) => Enumerable.Range(0, 3).Where(j => j != i).Aggregate((Int128)1, (product, j) => product * (samples[i] - samples[j]));
+    }
+
+    [Fact]
+    public void Heads_and_groups_divide_the_widths()
+    {
+        foreach (var row in Networks)
+        {
+            var options = Named(row.Data.Item1);
+            foreach (var level in options.ToLevels())
+            {
+                (level.Width % options.Groups()).Should().Be(0);
+                if (level.Down is UNetBlockOptions { Attention: SpatialTransformerOptions { Heads: var heads } })
+                    (level.Width % heads).Should().Be(0);
+                if (level.Down is UNetBlockOptions { Attention: SelfAttentionOptions { HeadWidth: { } headWidth } })
+                    (level.Width % headWidth).Should().Be(0);
+            }
+        }
+    }
+
+    private static UNetOptions Named(string name) => (UNetOptions)typeof(UNetCatalog).GetProperty(name)!.GetValue(null)!;
+
+    private static UNetOptions Scaled(UNetOptions options, int width, int original) => options with
+    {
+        LevelWidths = null,
+        GroupNormGroups = 1,
+        Levels = [.. options.ToLevels().Select(level => level with
+        {
+            Width = level.Width * width / original,
+            Down = SingleHead(level.Down),
+        })],
+        Middle = SingleHead(options.ToMiddle()),
+    };
+
+    // Heads change no counts.
+    private static IUNetBlockOptions SingleHead(IUNetBlockOptions block) => block is not UNetBlockOptions usual ? block : usual with
+    {
+        Attention = usual.Attention switch
+        {
+            SelfAttentionOptions self => self with { HeadWidth = null },
+            SpatialTransformerOptions transformer => transformer with { Heads = 1 },
+            var other => other,
+        },
+    };
+}
