@@ -43,7 +43,7 @@ internal static class LatentDigitsRun
 
         // Latents of unit variance, encoded once.
         var scaling = LatentDiffusion.MeasureScaling(vae, digits, samples: 1_000, options.Seed);
-        var latents = new LatentDataset(digits, vae, scaling, options.Seed);
+        var latents = new LatentDataset(digits, vae, scaling);
         latents.EncodeAll(cancellationToken: cancellationToken);
         var latentFeatures = (int)latents.SampleShape[0];
 

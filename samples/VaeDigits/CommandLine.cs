@@ -13,7 +13,7 @@ internal static class CommandLine
         var latent = new Option<int>("--latent") { Description = "Features of the code.", DefaultValueFactory = _ => 24 };
         var two = new Option<bool>("--two-encoders") { Description = "Separate encoders for the mean and the log variance." };
         var batchSize = new Option<int>("--batch-size") { Description = "Images in a step.", DefaultValueFactory = _ => 128 };
-        var steps = new Option<long>("--steps") { Description = "Training steps.", DefaultValueFactory = _ => 15_000 };
+        var steps = new Option<long>("--steps") { Description = "Training steps.", DefaultValueFactory = _ => 20_000 };
         var manifold = new Option<long>("--manifold-steps") { Description = "Training steps of a second network with a code of 2, for the picture of its plane.", DefaultValueFactory = _ => 3_000 };
         var importance = new Option<int>("--importance-samples") { Description = "Draws for each digit in the importance-weighted bound; 0 leaves it out.", DefaultValueFactory = _ => 20 };
         var seed = new Option<long>("--seed") { Description = "Fixes every random draw.", DefaultValueFactory = _ => 0 };

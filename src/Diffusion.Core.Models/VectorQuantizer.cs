@@ -142,8 +142,9 @@ public sealed class VectorQuantizer : nn.Module
         using var gradientsOff = no_grad();
         var (sizes, sums) = (get_buffer(SizesName)!, get_buffer(SumsName)!);
         var chosen = OneHot(places, Options.Codes, rows.dtype);
+        var sound = rows.masked_fill(rows.isfinite().logical_not(), 0.0);
         sizes.mul_(decay).add_(chosen.sum(0L).mul(1.0 - decay));
-        sums.mul_(decay).add_(chosen.t().matmul(rows).mul(1.0 - decay));
+        sums.mul_(decay).add_(chosen.t().matmul(sound).mul(1.0 - decay));
 
         // Laplace smoothing keeps the sizes of codes that nothing chooses away from zero.
         var total = sizes.sum();

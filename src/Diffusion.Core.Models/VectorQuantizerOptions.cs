@@ -22,6 +22,9 @@ public sealed record VectorQuantizerOptions
     /// The decay of a codebook that is a moving average of the vectors it stands for, in place of one that is learned by gradient: 0.99,
     /// say. Null, the default, for the gradient. It moves in training mode only.
     /// </summary>
-    /// <remarks>Source: van den Oord et al. 2017, appendix A.1. The loss is then beta times the commitment term alone.</remarks>
+    /// <remarks>
+    /// Source: van den Oord et al. 2017, appendix A.1. The loss is then beta times the commitment term alone. The codebook moves in the
+    /// forward pass, and so also in a step that a trainer skips; values that are not finite count as 0.
+    /// </remarks>
     public double? AverageDecay { get; init; }
 }

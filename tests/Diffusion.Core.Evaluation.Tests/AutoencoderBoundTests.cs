@@ -62,7 +62,8 @@ public class AutoencoderBoundTests
         {
             using var generator = new Generator(5);
             using var bound = AutoencoderBound.ImportanceWeighted(vae, Reconstruction.Gaussian(Scale), x, 4, generator);
-            return bound.sum().item<double>();
+            using var sum = bound.sum();
+            return sum.item<double>();
         }
 
         Once().Should().Be(Once());

@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Evaluation.Tests;
 
-/// <summary>The network and the training of samples/VaeDigits, on a third of its steps.</summary>
+/// <summary>The network and the training of samples/VaeDigits, on fewer steps.</summary>
 public class VaeDigitsTests
 {
     [Fact]

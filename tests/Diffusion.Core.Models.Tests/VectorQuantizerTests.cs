@@ -118,6 +118,19 @@ public class VectorQuantizerTests
     }
 
     [Fact]
+    public void Averages_stay_finite_whatever_comes()
+    {
+        using var scope = NewDisposeScope();
+        using var quantizer = Create(out var z, new() { Codes = Codes, Width = Width, AverageDecay = 0.9 });
+        z[0, 1, 2, 3].fill_(double.NaN);
+        z[1, 0, 0, 0].fill_(double.PositiveInfinity);
+
+        quantizer.Quantize(z).Dispose();
+
+        quantizer.Codebook.isfinite().all().item<bool>().Should().BeTrue();
+    }
+
+    [Fact]
     public void Perplexity_and_usage_count_codes()
     {
         using var scope = NewDisposeScope();
