@@ -77,8 +77,7 @@ internal static class PretrainedDigitsRun
                     Progress = new Bar(step => bar.Value = step),
                 },
                 cancellationToken);
-            using var ranged = images.mul(2.0).sub_(1.0);
-            ImageGrid.SavePng(ranged, file, columns: options.Columns, scale: 2);
+            ImageGrid.SavePng(images, file, columns: options.Columns, scale: 2);
         });
         return clock.Elapsed.TotalSeconds;
     }
