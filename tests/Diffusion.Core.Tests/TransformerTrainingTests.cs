@@ -32,10 +32,10 @@ public class TransformerTrainingTests
         ["Swin"] = () => new SwinDenoiser(new SwinDenoiserOptions
         {
             Channels = 1,
-            PatchSize = 2,
-            Width = 32,
+            PatchSize = 4,
+            Width = 48,
             Depths = [2, 2],
-            Heads = [2, 4],
+            Heads = [3, 6],
             Classes = SyntheticDigits.Classes,
         }),
     };
