@@ -16,6 +16,7 @@ goto collect
 if "%command%"=="quickstart" (dotnet run --project samples\Quickstart -c Release --%rest% & goto done)
 if "%command%"=="vae-digits" (dotnet run --project samples\VaeDigits -c Release --%rest% & goto done)
 if "%command%"=="latent-digits" (dotnet run --project samples\LatentDigits -c Release --%rest% & goto done)
+if "%command%"=="pretrained-digits" (dotnet run --project samples\PretrainedDigits -c Release --%rest% & goto done)
 if "%command%"=="test" (goto test)
 if "%command%"=="pack" (dotnet pack Diffusion.Core.sln -c Release -p:NeedsTorchRuntime=false -o artifacts\packages & goto done)
 if "%command%"=="bench" (dotnet run --project benchmarks\Diffusion.Core.Benchmarks -c Release --%rest% & goto done)
@@ -33,5 +34,5 @@ dotnet test Diffusion.Core.sln -c Release -m:1%rest%
 exit /b %errorlevel%
 
 :usage
-echo build.cmd quickstart [OPTIONS] ^| vae-digits [OPTIONS] ^| latent-digits [OPTIONS] ^| test [--long] [--filter EXPR] ^| pack ^| bench ^| plots [FOLDER] ^| format [--verify-no-changes]
+echo build.cmd quickstart [OPTIONS] ^| vae-digits [OPTIONS] ^| latent-digits [OPTIONS] ^| pretrained-digits [OPTIONS] ^| test [--long] [--filter EXPR] ^| pack ^| bench ^| plots [FOLDER] ^| format [--verify-no-changes]
 exit /b 2

@@ -9,6 +9,7 @@ usage() {
 ./build.sh quickstart [OPTIONS]            train on digits and draw some (--help lists the options)
 ./build.sh vae-digits [OPTIONS]            train a variational autoencoder on binary MNIST, and tell its bound on new digits
 ./build.sh latent-digits [OPTIONS]         train a diffusion model in its latent space, and draw digits
+./build.sh pretrained-digits [OPTIONS]     draw digits with a network that was trained in Python
 ./build.sh test [--long] [--filter EXPR]   run the tests; --long adds those that take minutes
 ./build.sh pack                            make the NuGet packages in artifacts/packages
 ./build.sh bench [ARGS]                    run the benchmarks
@@ -164,6 +165,7 @@ case "$command" in
     quickstart) run_sample Quickstart "$@" ;;
     vae-digits) run_sample VaeDigits "$@" ;;
     latent-digits) run_sample LatentDigits "$@" ;;
+    pretrained-digits) run_sample PretrainedDigits "$@" ;;
     plots) run_sample Plots "$@" ;;
     test) run_tests "$@" ;;
     pack)

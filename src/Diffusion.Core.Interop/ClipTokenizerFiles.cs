@@ -75,7 +75,8 @@ internal static class ClipTokenizerFiles
         if (file.Find("model") is not { ValueKind: JsonValueKind.Object } model
             || !(model.TryGetProperty("type", out var type) && type.ValueKind == JsonValueKind.String && type.GetString() == "BPE"))
             throw new NotSupportedException($"{path}: expected a model of type BPE, got another.");
-        if (!model.TryGetProperty("end_of_word_suffix", out var suffix) || suffix.ValueKind != JsonValueKind.String || suffix.GetString() != "</w>")
+        if (!model.TryGetProperty("end_of_word_suffix", out var suffix)
+            || suffix.ValueKind != JsonValueKind.String || suffix.GetString() != "</w>")
             throw new NotSupportedException($"{path}: the end_of_word_suffix of a CLIP tokenizer must be '</w>'.");
         if (!model.TryGetProperty("vocab", out var tokens) || tokens.ValueKind != JsonValueKind.Object
             || !model.TryGetProperty("merges", out var pairs) || pairs.ValueKind != JsonValueKind.Array)
@@ -109,7 +110,9 @@ internal static class ClipTokenizerFiles
                 End = Token(file, "eos_token", options.End),
                 Padding = Token(file, "pad_token", options.Padding),
                 Unknown = Token(file, "unk_token", options.Unknown),
-                MaxTokens = file.Number("model_max_length", options.MaxTokens) is var length && length < NoLimit ? (int)length : options.MaxTokens,
+                MaxTokens = file.Number("model_max_length", options.MaxTokens) is var length && length < NoLimit
+                    ? (int)length
+                    : options.MaxTokens,
             };
         }
 

@@ -18,7 +18,11 @@ public sealed class DiffusersTable
 
     /// <summary>What this library knows.</summary>
     public static DiffusersTable Default { get; } = new(
-        [new UNetMapping(isConditional: false), new UNetMapping(isConditional: true), new DiTMapping(), new AutoencoderKLMapping(), new VQModelMapping()], PipelineLayout.All);
+        [
+            new UNetMapping(isConditional: false), new UNetMapping(isConditional: true), new DiTMapping(), new AutoencoderKLMapping(), new VQModelMapping(),
+            new ClipTextMapping(isProjected: false), new ClipTextMapping(isProjected: true),
+        ],
+        PipelineLayout.All);
 
     /// <summary>The classes of networks, in ordinal order.</summary>
     public IEnumerable<string> Models => _models.Keys.Order(StringComparer.Ordinal);

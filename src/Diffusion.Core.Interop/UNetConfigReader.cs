@@ -72,13 +72,12 @@ internal sealed class UNetConfigReader
 
     private void RefuseWhatIsNotSupported()
     {
-        // A type of arithmetic, and the heads of an embedding that is refused below.
-        _config.Ignore("upcast_attention", "addition_embed_type_num_heads");
+        // A type of arithmetic, and what only some blocks ask for.
+        _config.Ignore("upcast_attention");
         _config.Ignore("cross_attention_dim", "transformer_layers_per_block", "use_linear_projection", "only_cross_attention");
         _config.Require("attention_type", "default");
         _config.Require("dual_cross_attention", false);
-        _config.Require("mid_block_only_cross_attention", false);
-        _config.Require("cross_attention_norm");
+        _config.Require("cross_attention_norm", "group_norm");
         _config.Require("num_attention_heads");
         _config.Require("encoder_hid_dim_type", "text_proj");
     }
@@ -118,10 +117,11 @@ internal sealed class UNetConfigReader
             : throw new InvalidDataException($"{_config.ClassName}: '{name}' must have a block for each of {_widths.Length} levels, got {types.Length}.");
     }
 
-    private UNetBlockOptions Block(string setting, string type, int level, string resampling, int transformers)
+    private IUNetBlockOptions Block(string setting, string type, int level, string resampling, int transformers)
     {
         var convolution = UNetResampling.Convolution(_config.Whole("downsample_padding", 1));
         var (scale, skipActivation) = (_config.Number("resnet_out_scale_factor", 1.0), _config.Flag("resnet_skip_time_act", false));
+        var outer = new UNetBlockOptions { Resampling = UNetResampling.Residual, OutputScale = scale, ActivateEmbedding = !skipActivation };
         return type switch
         {
             "DownBlock2D" or "UpBlock2D" => new UNetBlockOptions { Resampling = convolution },
@@ -130,12 +130,14 @@ internal sealed class UNetConfigReader
                 Attention = SelfAttention(level),
                 Resampling = resampling == "resnet" ? UNetResampling.Residual : convolution,
             },
-            "ResnetDownsampleBlock2D" or "ResnetUpsampleBlock2D" => new UNetBlockOptions
+            "ResnetDownsampleBlock2D" or "ResnetUpsampleBlock2D" => outer,
+            "SimpleCrossAttnDownBlock2D" or "SimpleCrossAttnUpBlock2D" => outer with { Attention = AddedContext(level, OnlyCross(level)) },
+            "SkipDownBlock2D" or "SkipUpBlock2D" => new PyramidBlockOptions(),
+            "AttnSkipDownBlock2D" or "AttnSkipUpBlock2D" => new PyramidBlockOptions
             {
-                Resampling = UNetResampling.Residual,
-                OutputScale = scale,
-                ActivateEmbedding = !skipActivation,
+                Attention = SelfAttention(level) with { OutputScale = Math.Sqrt(2), Groups = 32 },
             },
+            "KDownBlock2D" or "KUpBlock2D" => new FilterBlockOptions(),
             "CrossAttnDownBlock2D" or "CrossAttnUpBlock2D" => new UNetBlockOptions
             {
                 Attention = Transformer(level, transformers, OnlyCross(level)),
@@ -153,11 +155,20 @@ internal sealed class UNetConfigReader
         var block = new UNetBlockOptions { OutputScale = _config.Number("mid_block_scale_factor", 1.0) };
         var groups = _config.WholeOrNull("attn_norm_num_groups");
         var attends = _config.Flag("add_attention", true);
+        var onlyCrossInMiddle = _config.Flag(
+            "mid_block_only_cross_attention", _config.Json("only_cross_attention") is not JsonArray && _config.Flag("only_cross_attention", false));
+        if (onlyCrossInMiddle && type == "UNetMidBlock2DCrossAttn" && _config.Has("mid_block_only_cross_attention"))
+            throw _config.Unsupported("mid_block_only_cross_attention");
         return (type, _isConditional) switch
         {
             (null, _) => UNetMiddle.None,
             ("UNetMidBlock2D", true) => block with { MiddleLayers = 0 },
             ("UNetMidBlock2DCrossAttn", true) => block with { Attention = Transformer(last, Of("transformer_layers_per_block", last, 1), onlyCross: false) },
+            ("UNetMidBlock2DSimpleCrossAttn", true) => block with
+            {
+                Attention = AddedContext(last, onlyCrossInMiddle),
+                ActivateEmbedding = !_config.Flag("resnet_skip_time_act", false),
+            },
             ("UNetMidBlock2D", false) => block with
             {
                 Attention = attends
@@ -182,6 +193,14 @@ internal sealed class UNetConfigReader
         OnlyCrossAttention = onlyCross,
     };
 
+    private AddedContextAttentionOptions AddedContext(int level, bool onlyCross) => new()
+    {
+        HeadWidth = Of("attention_head_dim", level, 8),
+        ContextWidth = Of("cross_attention_dim", level, 1280),
+        OnlyCrossAttention = onlyCross,
+        ContextGroups = _config.Has("cross_attention_norm") ? 32 : null,
+    };
+
     private bool OnlyCross(int level) => _config.Json("only_cross_attention") switch
     {
         JsonArray list => list[level]!.GetValue<bool>(),
@@ -203,14 +222,17 @@ internal sealed class UNetConfigReader
         };
     }
 
-    /// <summary>The sizes and crops of SDXL, six numbers beside the pooled text.</summary>
+    /// <summary>Pooled text; or the sizes and crops of SDXL, six numbers beside it.</summary>
     private IUNetConditioning? AddedEmbedding(bool flip, double shift)
     {
         const int Numbers = 6;
         var type = _config.TextOrNull("addition_embed_type");
         var each = _config.WholeOrNull("addition_time_embed_dim");
+        var heads = _config.Whole("addition_embed_type_num_heads", 64);
         if (type is null)
             return null;
+        if (type == "text")
+            return UNetConditioning.PooledSequence(_config.WholeOrNull("encoder_hid_dim") ?? Of("cross_attention_dim", 0, 1280), heads);
         if (type != "text_time")
             throw _config.Unsupported("addition_embed_type");
         var inputs = _config.WholeOrNull("projection_class_embeddings_input_dim") ?? throw _config.Unsupported("projection_class_embeddings_input_dim");

@@ -39,6 +39,8 @@ internal sealed class UNetConfigWriter
     /// <exception cref="NotSupportedException">diffusers has no such network; the message names the option.</exception>
     public ModelConfig Config()
     {
+        if (_down.Concat(_up).FirstOrDefault(block => TypeOf(block) != "block") is { } other)
+            throw NotThere("a block of type", TypeOf(other));
         if (_options.Dimensions != 2)
             throw NotThere(nameof(_options.Dimensions), _options.Dimensions);
         var time = _json["time_encoding"]!;
@@ -143,7 +145,10 @@ internal sealed class UNetConfigWriter
     };
 
     private string ResamplingOf(JsonObject[] blocks)
-        => Single("Resampling", blocks.Select(block => TypeOf(block["resampling"]) == "residual" ? "resnet" : "conv").Distinct().Order(StringComparer.Ordinal).TakeLast(1), "conv");
+        => Single(
+            "Resampling",
+            blocks.Where(block => TypeOf(block["attention"]) != "none").Select(block => TypeOf(block["resampling"]) == "residual" ? "resnet" : "conv"),
+            "conv");
 
     private JsonNode? AttentionHeads()
     {

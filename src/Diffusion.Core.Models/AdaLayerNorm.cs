@@ -7,7 +7,9 @@ namespace Diffusion.Core.Models;
 /// The condition's say in a transformer block: shifts, scales and gates of the width of the tokens, all zero at first, so that the block
 /// begins as the identity.
 /// </summary>
-/// <remarks>Source: Peebles and Xie 2023, section 3.2, "adaLN-Zero". State: <c>linear</c>, and <c>emb</c> where the block has its own.</remarks>
+/// <remarks>
+/// Source: Peebles and Xie 2023, section 3.2, "adaLN-Zero". State: <c>linear</c>, and <c>emb</c> where the block has its own.
+/// </remarks>
 internal sealed class AdaLayerNorm : nn.Module<Tensor, Tensor>
 {
     private const double Epsilon = 1e-6;
@@ -42,7 +44,9 @@ internal sealed class AdaLayerNorm : nn.Module<Tensor, Tensor>
         return vectors.view(embedding.shape[0], parts, 1, width);
     }
 
-    /// <summary>norm(x) (1 + scale) + shift for tokens [B, N, width], vector <c>first</c> being the shift and the next the scale; the caller's.</summary>
+    /// <summary>
+    /// norm(x) (1 + scale) + shift for tokens [B, N, width], vector <c>first</c> being the shift and the next the scale; the caller's.
+    /// </summary>
     public static Tensor Modulate(Tensor normed, Tensor vectors, int first)
     {
         using var shift = vectors.select(1, first);

@@ -3,7 +3,9 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>A group norm without weights of its own, scaled by one plus and shifted by what a linear layer makes of the embedding.</summary>
+/// <summary>
+/// A group norm without weights of its own, scaled by one plus and shifted by what a linear layer makes of the embedding.
+/// </summary>
 /// <remarks>Source: Dhariwal and Nichol 2021, section 3.3. State: <c>linear</c>.</remarks>
 public sealed class AdaptiveGroupNorm : nn.Module<Tensor, Tensor, Tensor>
 {

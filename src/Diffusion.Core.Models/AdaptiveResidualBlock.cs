@@ -3,7 +3,9 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>A residual block both of whose norms are scaled and shifted by the embedding; nothing is added between the convolutions.</summary>
+/// <summary>
+/// A residual block both of whose norms are scaled and shifted by the embedding; nothing is added between the convolutions.
+/// </summary>
 /// <remarks>
 /// Source: Dhariwal and Nichol 2021, section 3.3. State: <c>norm1.linear</c>, <c>conv1</c>, <c>norm2.linear</c>, <c>conv2</c> and, where
 /// channels change, <c>conv_shortcut</c> without a bias.
@@ -26,7 +28,8 @@ public sealed class AdaptiveResidualBlock : nn.Module<Tensor, Tensor, Tensor>, I
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
         _options = options;
-        var width = options.EmbeddingWidth ?? throw new ArgumentException("Adaptive norms need the width of an embedding, got none.", nameof(options));
+        var width = options.EmbeddingWidth
+            ?? throw new ArgumentException("Adaptive norms need the width of an embedding, got none.", nameof(options));
         _norm1 = new AdaptiveGroupNorm(width, options.Inputs, options.Groups, options.NormEpsilon);
         _convolution1 = Layers.Convolution(options.Dimensions, options.Inputs, options.Outputs, 3);
         _norm2 = new AdaptiveGroupNorm(width, options.Outputs, options.OutputGroups ?? options.Groups, options.NormEpsilon);
@@ -37,8 +40,10 @@ public sealed class AdaptiveResidualBlock : nn.Module<Tensor, Tensor, Tensor>, I
         register_module("norm2", _norm2);
         register_module("dropout", _dropout);
         register_module("conv2", _convolution2);
-        if (options.Inputs != options.Outputs)
-            register_module("conv_shortcut", _shortcut = Layers.Convolution(options.Dimensions, options.Inputs, options.Outputs, 1, bias: false));
+        if (options.Inputs == options.Outputs)
+            return;
+        _shortcut = Layers.Convolution(options.Dimensions, options.Inputs, options.Outputs, 1, bias: false);
+        register_module("conv_shortcut", _shortcut);
     }
 
     /// <summary>The block.</summary>

@@ -128,7 +128,8 @@ public sealed class ClipTextEncoder : nn.Module
         var (batch, length) = (tokens.shape[0], tokens.shape[1]);
         if (batch < 1 || length < 1 || length > Options.MaxTokens)
             throw new ArgumentException(
-                $"Texts must have 1 to {Options.MaxTokens} tokens and there must be at least one, got shape {Guard.Format(tokens.shape)}.", nameof(tokens));
+                $"Texts must have 1 to {Options.MaxTokens} tokens and there must be at least one, got shape {Guard.Format(tokens.shape)}.",
+                nameof(tokens));
         var weight = _norm.weight!;
         if (tokens.dtype != ScalarType.Int64)
             throw new ArgumentException($"Tokens must be Int64, got {tokens.dtype}.", nameof(tokens));
@@ -147,7 +148,8 @@ public sealed class ClipTextEncoder : nn.Module
         foreach (var token in dense.data<long>())
         {
             if (token < 0 || token >= Options.Vocabulary)
-                throw new ArgumentOutOfRangeException(nameof(tokens), token, $"Tokens must lie in [0, {Options.Vocabulary - 1}], got {token}.");
+                throw new ArgumentOutOfRangeException(
+                    nameof(tokens), token, $"Tokens must lie in [0, {Options.Vocabulary - 1}], got {token}.");
         }
     }
 }

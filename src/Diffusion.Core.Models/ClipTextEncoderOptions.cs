@@ -55,7 +55,8 @@ public sealed record ClipTextEncoderOptions
         Guard.Positive(ProjectionWidth ?? 1, nameof(ProjectionWidth));
         ArgumentNullException.ThrowIfNull(Activation);
         if (Activation.InputsPerOutput != 1)
-            throw new ArgumentException($"{nameof(Activation)} must keep the width, this one needs {Activation.InputsPerOutput} inputs.", nameof(Activation));
+            throw new ArgumentException(
+                $"{nameof(Activation)} must keep the width, this one needs {Activation.InputsPerOutput} inputs.", nameof(Activation));
         if (Width % Guard.Positive(Heads) != 0)
             throw new ArgumentException($"{nameof(Heads)} must divide the width {Width}, got {Heads}.", nameof(Heads));
     }

@@ -5,7 +5,9 @@ public sealed record DiTOptions : TransformerOptions
 {
     private const int Modulations = 6;
 
-    /// <summary>The side of the images or latents in pixels that positions are made for; a multiple of the patch size. 32 by default.</summary>
+    /// <summary>
+    /// The side of the images or latents in pixels that positions are made for; a multiple of the patch size. 32 by default.
+    /// </summary>
     /// <remarks>The network takes others too: their grid of patches is stretched over the same positions.</remarks>
     public int ImageSize { get; init; } = 32;
 
@@ -31,7 +33,9 @@ public sealed record DiTOptions : TransformerOptions
     /// <summary>Learned weight and bias in the norms before the feed-forward layers. Off by default, as in the paper.</summary>
     public bool NormAffine { get; init; }
 
-    /// <summary>The epsilon of the norms before the feed-forward layers; all others have 1e-6. 1e-6 by default; diffusers' default is 1e-5.</summary>
+    /// <summary>
+    /// The epsilon of the norms before the feed-forward layers; all others have 1e-6. 1e-6 by default; diffusers' default is 1e-5.
+    /// </summary>
     public double NormEpsilon { get; init; } = 1e-6;
 
     /// <summary>DiT-S: width 384, 12 blocks, 6 heads; 33 million parameters with patches of 2.</summary>

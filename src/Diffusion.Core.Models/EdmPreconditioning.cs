@@ -28,7 +28,8 @@ public sealed class EdmPreconditioning : ITrainableDenoiser
     /// <param name="network">F; told c_noise for its t, in double precision. Not disposed.</param>
     /// <param name="sigmaData">The standard deviation of the data.</param>
     /// <param name="timeScale">
-    /// Null where t is sigma itself; otherwise t is <c>timeScale log(sigma)</c>, as <c>EdmSchedule</c> has it, with 1/4 unless told otherwise.
+    /// Null where t is sigma itself; otherwise t is <c>timeScale log(sigma)</c>, as <c>EdmSchedule</c> has it, with 1/4 unless told
+    /// otherwise.
     /// </param>
     /// <exception cref="ArgumentOutOfRangeException">A number is not finite and positive.</exception>
     public EdmPreconditioning(ITrainableDenoiser network, double sigmaData = 0.5, double? timeScale = null)

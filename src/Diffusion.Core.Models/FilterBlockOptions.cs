@@ -37,6 +37,10 @@ public sealed record FilterBlockOptions : IUNetBlockOptions
                 throw new ArgumentException($"{nameof(GroupSize)} must divide the channels, got {GroupSize} for {channels}.");
         }
 
-        return new AdaptiveResidualBlock(place.Residual(inputs, outputs) with { Groups = inputs / GroupSize, OutputGroups = outputs / GroupSize });
+        return new AdaptiveResidualBlock(place.Residual(inputs, outputs) with
+        {
+            Groups = inputs / GroupSize,
+            OutputGroups = outputs / GroupSize,
+        });
     }
 }

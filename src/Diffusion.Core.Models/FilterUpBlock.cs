@@ -39,7 +39,8 @@ public sealed class FilterUpBlock : UNetBlock
         x = context.Call(_upsample, x);
         if (!x.shape.AsSpan(2).SequenceEqual(context.NextSize()))
             throw new ArgumentException(
-                $"This network needs sides that are divisible by two at every level, got {Guard.Format(context.NextSize())} at one.", nameof(x));
+                $"This network needs sides that are divisible by two at every level, got {Guard.Format(context.NextSize())} at one.",
+                nameof(x));
         return x.MoveToOuterDisposeScope();
     }
 }

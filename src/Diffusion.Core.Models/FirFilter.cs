@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
@@ -60,9 +59,15 @@ internal sealed class FirFilter(bool mirror) : nn.Module<Tensor, Tensor>(nameof(
         base.Dispose(disposing);
     }
 
+    /// <summary>The image with zeros around it, or with a pixel of its mirror on every side.</summary>
     private Tensor Padded(Tensor x, long before, long after)
-        => nn.functional.pad(
-            x, [.. Enumerable.Repeat((long[])[before, after], (int)x.dim() - 2).SelectMany(pair => pair)], mirror ? PaddingModes.Reflect : PaddingModes.Constant);
+    {
+        if (!mirror)
+            return nn.functional.pad(x, [.. Enumerable.Repeat((long[])[before, after], (int)x.dim() - 2).SelectMany(pair => pair)]);
+        for (var dim = 2; dim < x.dim(); dim++)
+            x = cat([x.narrow(dim, 1, 1), x, x.narrow(dim, x.shape[dim] - 2, 1)], dim);
+        return x;
+    }
 
     /// <summary>Each channel through the filter.</summary>
     private Tensor Filter(Tensor x, long stride, double gain)

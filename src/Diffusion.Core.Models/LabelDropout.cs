@@ -19,7 +19,8 @@ public sealed class LabelDropout : nn.Module<Tensor, Tensor>
         : base(nameof(LabelDropout))
     {
         if (!(probability >= 0 && probability < 1))
-            throw new ArgumentOutOfRangeException(nameof(probability), probability, $"The probability must lie in [0, 1), got {probability}.");
+            throw new ArgumentOutOfRangeException(
+                nameof(probability), probability, $"The probability must lie in [0, 1), got {probability}.");
         (Probability, _nullLabel) = (probability, nullLabel);
     }
 

@@ -63,7 +63,9 @@ public sealed class LoraAdapter : nn.Module
     /// <summary>Makes an adapter from a file, as <see cref="Save"/> writes it, diffusers does or did.</summary>
     /// <param name="network">The network it belongs to.</param>
     /// <param name="path">A safetensors file.</param>
-    /// <param name="prefix">The part of a pipeline it is for: only tensors whose names begin with it count. Null for names without.</param>
+    /// <param name="prefix">
+    /// The part of a pipeline it is for: only tensors whose names begin with it count. Null for names without.
+    /// </param>
     /// <param name="name">What the adapter is called among others.</param>
     /// <returns>The adapter, attached; the caller's.</returns>
     /// <exception cref="InvalidDataException">The file is damaged, has nothing for this network, or something that does not fit it.</exception>
@@ -114,7 +116,8 @@ public sealed class LoraAdapter : nn.Module
     }
 
     /// <summary>Attaches an adapter with a rank and an alpha for each layer.</summary>
-    internal static LoraAdapter Inject(nn.Module network, IReadOnlyDictionary<string, (int Rank, double Alpha)> targets, double dropout, string name)
+    internal static LoraAdapter Inject(
+        nn.Module network, IReadOnlyDictionary<string, (int Rank, double Alpha)> targets, double dropout, string name)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
         var candidates = Candidates(network);

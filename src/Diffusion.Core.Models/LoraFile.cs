@@ -59,7 +59,8 @@ internal static class LoraFile
         if (file.Names.FirstOrDefault(n => n.StartsWith(start, StringComparison.Ordinal) && !known.Contains(n)) is { } unknown)
             throw new InvalidDataException($"{path}: expected pairs of factors, got the tensor '{unknown}' as well.");
         if (targets.Count == 0)
-            throw new InvalidDataException($"{path}: expected tensors whose names begin with '{start}', got {string.Join(", ", file.Names.Take(5))}.");
+            throw new InvalidDataException(
+                $"{path}: expected tensors whose names begin with '{start}', got {string.Join(", ", file.Names.Take(5))}.");
         var dropout = described?[start + "lora_dropout"] is JsonValue value && value.TryGetValue(out double p) && p is >= 0 and < 1 ? p : 0;
         var adapter = LoraAdapter.Inject(network, targets, dropout, name);
         using var gradientsOff = no_grad();
@@ -103,7 +104,8 @@ internal static class LoraFile
             return null;
         try
         {
-            return JsonNode.Parse(json) as JsonObject ?? throw new InvalidDataException($"{file.Path}: {MetadataKey} must be a JSON object.");
+            return JsonNode.Parse(json) as JsonObject
+                ?? throw new InvalidDataException($"{file.Path}: {MetadataKey} must be a JSON object.");
         }
         catch (JsonException e)
         {
@@ -117,7 +119,8 @@ internal static class LoraFile
         {
             using var stored = file.Read($"{start}{layer}.alpha");
             if (stored.numel() != 1)
-                throw new InvalidDataException($"{file.Path}: '{start}{layer}.alpha' must hold one number, got shape {Guard.Format(stored.shape)}.");
+                throw new InvalidDataException(
+                    $"{file.Path}: '{start}{layer}.alpha' must hold one number, got shape {Guard.Format(stored.shape)}.");
             using var wide = stored.to(ScalarType.Float64);
             return wide.item<double>();
         }

@@ -2,7 +2,9 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>The lowest resolution of a U-Net: residual block, attention, residual block. State: <c>resnets</c>, <c>attentions</c>.</summary>
+/// <summary>
+/// The lowest resolution of a U-Net: residual block, attention, residual block. State: <c>resnets</c>, <c>attentions</c>.
+/// </summary>
 public sealed class MiddleBlock : UNetBlock
 {
     private readonly List<IUNetLayer> _residuals = [];

@@ -11,11 +11,15 @@ namespace Diffusion.Core.Models;
     NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
     IgnoreReadOnlyProperties = true,
     RespectNullableAnnotations = true)]
+[JsonSerializable(typeof(AddedContextAttentionOptions))]
 [JsonSerializable(typeof(AutoencoderDescription))]
 [JsonSerializable(typeof(AutoencoderKLOptions))]
+[JsonSerializable(typeof(ClipTextEncoderOptions))]
 [JsonSerializable(typeof(DiTOptions))]
+[JsonSerializable(typeof(FilterBlockOptions))]
 [JsonSerializable(typeof(MlpBody))]
 [JsonSerializable(typeof(MlpDenoiserOptions))]
+[JsonSerializable(typeof(PyramidBlockOptions))]
 [JsonSerializable(typeof(SelfAttentionOptions))]
 [JsonSerializable(typeof(SpatialTransformerOptions))]
 [JsonSerializable(typeof(SwinDenoiserOptions))]
@@ -62,9 +66,13 @@ internal sealed partial class NetworkJson : JsonSerializerContext
             new StrategyConverter<IUNetLayerOptions>(
                 StrategyKind<IUNetLayerOptions>.Of("self_attention", new SelfAttentionOptions(), () => Shared.SelfAttentionOptions),
                 StrategyKind<IUNetLayerOptions>.Of(
-                    "spatial_transformer", new SpatialTransformerOptions { ContextWidth = 0 }, () => Shared.SpatialTransformerOptions)),
+                    "spatial_transformer", new SpatialTransformerOptions { ContextWidth = 0 }, () => Shared.SpatialTransformerOptions),
+                StrategyKind<IUNetLayerOptions>.Of(
+                    "added_context", new AddedContextAttentionOptions { ContextWidth = 0 }, () => Shared.AddedContextAttentionOptions)),
             new StrategyConverter<IUNetBlockOptions>(
                 StrategyKind<IUNetBlockOptions>.Of("none", UNetMiddle.None),
+                StrategyKind<IUNetBlockOptions>.Of("filter", new FilterBlockOptions(), () => Shared.FilterBlockOptions),
+                StrategyKind<IUNetBlockOptions>.Of("pyramid", new PyramidBlockOptions(), () => Shared.PyramidBlockOptions),
                 StrategyKind<IUNetBlockOptions>.Of("block", new UNetBlockOptions(), () => Shared.UNetBlockOptions)),
             new StrategyConverter<IUNetConditioning>(
                 Embedding("vector", _ => UNetConditioning.Vector),

@@ -14,6 +14,8 @@ public sealed class NetworkRegistry
     public static NetworkRegistry Default { get; } = new(
     [
         NetworkType.Of(nameof(UNet), options => new UNet(options), (UNet network) => network.Options, new UNetOptions(), NetworkJson.Shared.UNetOptions),
+        NetworkType.Of(
+            nameof(ClipTextEncoder), options => new ClipTextEncoder(options), (ClipTextEncoder network) => network.Options, new ClipTextEncoderOptions(), NetworkJson.Shared.ClipTextEncoderOptions),
         NetworkType.Of(nameof(DiT), options => new DiT(options), (DiT network) => network.Options, new DiTOptions(), NetworkJson.Shared.DiTOptions),
         NetworkType.Of(nameof(UViT), options => new UViT(options), (UViT network) => network.Options, new UViTOptions(), NetworkJson.Shared.UViTOptions),
         NetworkType.Of(

@@ -38,7 +38,8 @@ public sealed class PyramidUpBlock : UNetBlock
             return;
         register_module("resnet_up", _upsample = PyramidBlockOptions.Residual(place, _filter));
         register_module("skip_norm", _norm = Layers.GroupNorm(PyramidBlockOptions.Groups(place.Width), place.Width, network.NormEpsilon));
-        register_module("skip_conv", _toPyramid = Layers.Convolution(network.Dimensions, place.Width, network.OutChannels ?? network.Channels, 3));
+        var answer = network.OutChannels ?? network.Channels;
+        register_module("skip_conv", _toPyramid = Layers.Convolution(network.Dimensions, place.Width, answer, 3));
     }
 
     /// <inheritdoc/>
@@ -60,7 +61,8 @@ public sealed class PyramidUpBlock : UNetBlock
             x = context.Call(_upsample, x);
             if (!x.shape.AsSpan(2).SequenceEqual(context.NextSize()))
                 throw new ArgumentException(
-                    $"A network with an image pyramid needs sides that are divisible by two at every level, got {Guard.Format(context.NextSize())} at one.",
+                    "A network with an image pyramid needs sides that are divisible by two at every level, "
+                    + $"got {Guard.Format(context.NextSize())} at one.",
                     nameof(x));
         }
 

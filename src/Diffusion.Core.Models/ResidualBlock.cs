@@ -4,7 +4,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The block a U-Net is made of: norm, activation, convolution, embedding, norm, activation, dropout, convolution, and the input added back.
+/// The block a U-Net is made of: norm, activation, convolution, embedding, norm, activation, dropout, convolution, and the input added
+/// back.
 /// </summary>
 /// <remarks>
 /// Source: Ho et al. 2020, appendix B; resampling inside: Brock et al. 2019. State: <c>norm1</c>, <c>conv1</c>, <c>time_emb_proj</c>,

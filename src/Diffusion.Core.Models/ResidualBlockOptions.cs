@@ -73,6 +73,7 @@ public sealed record ResidualBlockOptions
             throw new ArgumentException($"{nameof(Activation)} must take one input for each output, got {Activation.InputsPerOutput}.");
         if (Inputs % Groups != 0 || Outputs % outputGroups != 0)
             throw new ArgumentException(
-                $"{Groups} groups must divide the channels, got {Inputs} in and {Outputs} out{(OutputGroups is null ? "" : $" in {outputGroups}")}.");
+                $"{Groups} groups must divide the channels, got {Inputs} in and {Outputs} out"
+                + (OutputGroups is null ? "." : $" in {outputGroups}."));
     }
 }

@@ -70,7 +70,8 @@ internal sealed class SequenceEmbedding : nn.Module<Tensor, Tensor>
             using var scope = NewDisposeScope();
             var mean = tokens.mean([1L], keepdim: true).add(get_parameter(PositionName)!);
             var all = cat([mean, tokens], 1);
-            var attended = nn.functional.scaled_dot_product_attention(Heads(_query.call(mean)), Heads(_key.call(all)), Heads(_value.call(all)));
+            var attended = nn.functional.scaled_dot_product_attention(
+                Heads(_query.call(mean)), Heads(_key.call(all)), Heads(_value.call(all)));
             return attended.transpose(1, 2).reshape(tokens.shape[0], tokens.shape[2]).MoveToOuterDisposeScope();
         }
 

@@ -36,7 +36,8 @@ public sealed class SpatialTransformer : nn.Module<Tensor, Tensor, Tensor?, Tens
         Guard.Positive(options.Layers);
         Guard.Positive(options.ContextWidth);
         if (options.Heads < 1 || channels % options.Heads != 0)
-            throw new ArgumentException($"{nameof(options.Heads)} must divide the {channels} channels, got {options.Heads}.", nameof(options));
+            throw new ArgumentException(
+                $"{nameof(options.Heads)} must divide the {channels} channels, got {options.Heads}.", nameof(options));
         if (groups < 1 || channels % groups != 0)
             throw new ArgumentException($"The groups must divide the {channels} channels, got {groups}.", nameof(groups));
         _linear = options.LinearProjection;

@@ -12,7 +12,9 @@ public sealed record SpatialTransformerOptions : IUNetLayerOptions
     /// <summary>The width of the tokens that are attended to.</summary>
     public required int ContextWidth { get; init; }
 
-    /// <summary>True for linear projections in and out (Stable Diffusion 2), false for convolutions of one pixel. False by default.</summary>
+    /// <summary>
+    /// True for linear projections in and out (Stable Diffusion 2), false for convolutions of one pixel. False by default.
+    /// </summary>
     public bool LinearProjection { get; init; }
 
     /// <summary>True where the first attention of each layer too attends to the tokens, not to the pixels. False by default.</summary>

@@ -9,7 +9,9 @@ public sealed record SwinDenoiserOptions : TransformerOptions
     /// <summary>The width of the tokens of the first level. 96 by default.</summary>
     public int Width { get; init; } = 96;
 
-    /// <summary>Blocks of each level; as many on the way up. An even number lets whole and shifted windows take turns. [2, 2, 6] by default.</summary>
+    /// <summary>
+    /// Blocks of each level; as many on the way up. An even number lets whole and shifted windows take turns. [2, 2, 6] by default.
+    /// </summary>
     public IReadOnlyList<int> Depths { get; init; } = [2, 2, 6];
 
     /// <summary>Attention heads of each level; they divide its width. [3, 6, 12] by default.</summary>

@@ -3,7 +3,9 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>One level of a <see cref="SwinDenoiser"/> on its way down or up. State: <c>blocks</c>, <c>merge</c>; <c>expand</c>, <c>skip</c>.</summary>
+/// <summary>
+/// One level of a <see cref="SwinDenoiser"/> on its way down or up. State: <c>blocks</c>, <c>merge</c>; <c>expand</c>, <c>skip</c>.
+/// </summary>
 internal sealed class SwinLevel : nn.Module
 {
     private readonly ModuleList<WindowBlock> _blocks = new();

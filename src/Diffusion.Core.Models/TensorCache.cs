@@ -3,7 +3,9 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>Small tables that follow from sizes alone, kept for each key, device and type, so that a forward pass makes none on the host.</summary>
+/// <summary>
+/// Small tables that follow from sizes alone, kept for each key, device and type, so that a forward pass makes none on the host.
+/// </summary>
 internal sealed class TensorCache<TKey> : IDisposable
     where TKey : notnull
 {

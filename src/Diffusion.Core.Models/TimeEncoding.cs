@@ -10,7 +10,9 @@ public static class TimeEncoding
     /// <param name="frequencyShift">1 makes the lowest frequency exactly 1/10000, as in Ho et al.; 0 stops just above it.</param>
     public static ITimeEncoding Sinusoidal(bool flipSinToCos = true, double frequencyShift = 0) => new Sines(flipSinToCos, frequencyShift);
 
-    /// <summary>Sines and cosines of random frequencies that stay as they are (Song et al. 2021); see <see cref="FourierEmbedding"/>.</summary>
+    /// <summary>
+    /// Sines and cosines of random frequencies that stay as they are (Song et al. 2021); see <see cref="FourierEmbedding"/>.
+    /// </summary>
     /// <param name="scale">The standard deviation of the frequencies, in cycles.</param>
     /// <param name="logarithm">True to encode log t, for a t that is a noise level.</param>
     /// <param name="flipSinToCos">The order: [cos, sin] when true, [sin, cos] when false.</param>

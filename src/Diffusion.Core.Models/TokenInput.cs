@@ -2,8 +2,13 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>The sequence that a vision transformer starts from: tokens of the condition where they are tokens, then the patches, with learned positions.</summary>
-/// <remarks>Source: Dosovitskiy et al. 2021, eq. 1; Bao et al. 2023, section 3. State: <c>patch_embed</c>, <c>emb</c>, <c>pos_embed</c>.</remarks>
+/// <summary>
+/// The sequence that a vision transformer starts from: tokens of the condition where they are tokens, then the patches, with learned
+/// positions.
+/// </summary>
+/// <remarks>
+/// Source: Dosovitskiy et al. 2021, eq. 1; Bao et al. 2023, section 3. State: <c>patch_embed</c>, <c>emb</c>, <c>pos_embed</c>.
+/// </remarks>
 internal sealed class TokenInput : nn.Module<Tensor, Tensor, Condition?, Tensor>
 {
     private readonly TransformerOptions _options;
@@ -53,7 +58,9 @@ internal sealed class TokenInput : nn.Module<Tensor, Tensor, Condition?, Tensor>
         return _positions.forward(tokens, xt.shape[2] / side, xt.shape[3] / side).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The image of tokens [B, extra + patches, p * p * C] for inputs of a shape, without what stands before the patches; the caller's.</summary>
+    /// <summary>
+    /// The image of tokens [B, extra + patches, p * p * C] for inputs of a shape, without what stands before the patches; the caller's.
+    /// </summary>
     public Tensor Join(Tensor tokens, long[] shape)
     {
         var side = _options.PatchSize;

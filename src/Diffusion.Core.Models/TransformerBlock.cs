@@ -87,7 +87,9 @@ public sealed class TransformerBlock : nn.Module<Tensor, Tensor?, Tensor?, Tenso
     /// <param name="tokens">[B, N, width].</param>
     /// <param name="embedding">[B, embedding width]; null for a plain block.</param>
     /// <param name="context">[B, M, context width]; null for a block without context.</param>
-    /// <param name="contextMask">Broadcast over [B, heads, N, M], as <see cref="MultiHeadAttention"/> takes it; null to hide nothing.</param>
+    /// <param name="contextMask">
+    /// Broadcast over [B, heads, N, M], as <see cref="MultiHeadAttention"/> takes it; null to hide nothing.
+    /// </param>
     /// <returns>[B, N, width]; the caller's.</returns>
     /// <exception cref="ArgumentException">A shape does not fit, or something is missing or not expected.</exception>
     public Tensor forward(Tensor tokens, Tensor? embedding, Tensor? context, Tensor? contextMask)

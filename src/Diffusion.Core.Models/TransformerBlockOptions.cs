@@ -13,8 +13,8 @@ public sealed record TransformerBlockOptions
     public int? HeadWidth { get; init; }
 
     /// <summary>
-    /// The width of the condition's embedding, which then shifts, scales and gates both halves of the block (adaLN-Zero); null, the default,
-    /// for a plain pre-norm block.
+    /// The width of the condition's embedding, which then shifts, scales and gates both halves of the block (adaLN-Zero); null, the
+    /// default, for a plain pre-norm block.
     /// </summary>
     public int? EmbeddingWidth { get; init; }
 

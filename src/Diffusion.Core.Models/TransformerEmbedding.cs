@@ -2,7 +2,9 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>What a transformer is told beside x_t, as vectors of the width of its tokens: time, and where it has them label and vector.</summary>
+/// <summary>
+/// What a transformer is told beside x_t, as vectors of the width of its tokens: time, and where it has them label and vector.
+/// </summary>
 /// <remarks>
 /// Source: Peebles and Xie 2023, section 3.2. State: <c>timestep_embedder</c>, <c>class_embedder.embedding_table</c>,
 /// <c>vector_embedder</c>.

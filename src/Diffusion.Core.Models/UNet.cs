@@ -74,7 +74,9 @@ public sealed class UNet : DenoisingNetwork
     public UNetOptions Options { get; }
 
     /// <summary>The raw output of the network.</summary>
-    /// <param name="xt">[B, C, H, W] noisy images, or as many sizes as there are dimensions, of the type and on the device of the weights.</param>
+    /// <param name="xt">
+    /// [B, C, H, W] noisy images, or as many sizes as there are dimensions, of the type and on the device of the weights.
+    /// </param>
     /// <param name="t">[B] int64 or floating point times, the unit of which is one step: 0..T-1 for a discrete schedule.</param>
     /// <param name="condition">
     /// What the network was built to be told: labels ([B] int64 in 0..classes-1), a vector, a sequence to attend to.
@@ -143,7 +145,9 @@ public sealed class UNet : DenoisingNetwork
     }
 
     private Tensor? Sequence(Condition? condition)
-        => condition?.Sequence is { } sequence && _sequenceProjection is not null ? _sequenceProjection.call(sequence) : condition?.Sequence;
+        => condition?.Sequence is { } sequence && _sequenceProjection is not null
+            ? _sequenceProjection.call(sequence)
+            : condition?.Sequence;
 
     private void Check(Tensor xt, Tensor t, Condition? condition)
     {

@@ -8,7 +8,9 @@ public sealed record UNetBlockOptions : IUNetBlockOptions
     /// <summary>What follows each residual block; in the middle, what stands between the two. Null, the default, for nothing.</summary>
     public IUNetLayerOptions? Attention { get; init; }
 
-    /// <summary>The attention layers in the middle, each between two residual blocks. 1 by default; 0 for a single residual block.</summary>
+    /// <summary>
+    /// The attention layers in the middle, each between two residual blocks. 1 by default; 0 for a single residual block.
+    /// </summary>
     public int MiddleLayers { get; init; } = 1;
 
     /// <summary>How the resolution changes at the end of the level. <see cref="UNetResampling.Convolution"/> by default.</summary>

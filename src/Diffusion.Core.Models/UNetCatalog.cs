@@ -31,7 +31,9 @@ public static class UNetCatalog
         Dropout = 0.3,
     };
 
-    /// <summary>ImageNet at 64x64 of Dhariwal and Nichol 2021 (ADM), with 1000 classes and a learned variance. 295,904,454 parameters.</summary>
+    /// <summary>
+    /// ImageNet at 64x64 of Dhariwal and Nichol 2021 (ADM), with 1000 classes and a learned variance. 295,904,454 parameters.
+    /// </summary>
     public static UNetOptions AdmImageNet64 { get; } = new()
     {
         ImageSize = 64,

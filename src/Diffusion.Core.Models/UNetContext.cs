@@ -22,7 +22,9 @@ public sealed class UNetContext
     /// <summary>The images that cross from the way down to the way up, the latest on top.</summary>
     public Stack<Tensor> Skips { get; } = new();
 
-    /// <summary>The image pyramid beside the features, where blocks keep one: x_t itself on the way down, the answer on the way up.</summary>
+    /// <summary>
+    /// The image pyramid beside the features, where blocks keep one: x_t itself on the way down, the answer on the way up.
+    /// </summary>
     public Tensor? Pyramid { get; set; }
 
     /// <summary>Keep only the inputs of each layer in training, and compute the rest again for the gradient.</summary>

@@ -101,9 +101,11 @@ public sealed partial record UNetOptions
     private void ValidateInputs()
     {
         if (Classes is not null && ClassEmbedding is not null)
-            throw new ArgumentException($"{nameof(Classes)} is short for a {nameof(ClassEmbedding)}: give one of them, got both.", nameof(Classes));
+            throw new ArgumentException(
+                $"{nameof(Classes)} is short for a {nameof(ClassEmbedding)}: give one of them, got both.", nameof(Classes));
         if (JoinClassEmbedding && Classes is null && ClassEmbedding is null)
-            throw new ArgumentException($"{nameof(JoinClassEmbedding)} needs a {nameof(ClassEmbedding)}, got none.", nameof(JoinClassEmbedding));
+            throw new ArgumentException(
+                $"{nameof(JoinClassEmbedding)} needs a {nameof(ClassEmbedding)}, got none.", nameof(JoinClassEmbedding));
         if (JoinClassEmbedding && AddedEmbedding is not null)
             throw new ArgumentException(
                 $"{nameof(AddedEmbedding)} has the width of time alone: it cannot be added where {nameof(JoinClassEmbedding)} doubles it.",
@@ -125,12 +127,14 @@ public sealed partial record UNetOptions
         var groups = Guard.Positive(Groups(), nameof(GroupNormGroups));
         if (Array.Find(widths, width => width % groups != 0) is var indivisible and > 0)
             throw new ArgumentException(
-                $"{nameof(GroupNormGroups)} must divide the width of every level, got {groups} for the width {indivisible}.", nameof(GroupNormGroups));
+                $"{nameof(GroupNormGroups)} must divide the width of every level, got {groups} for the width {indivisible}.",
+                nameof(GroupNormGroups));
         foreach (var level in ToLevels())
             Guard.Positive(level.Layers, nameof(level.Layers));
         if (Resolutions()[^1] < 1)
             throw new ArgumentException(
-                $"{widths.Length} levels need an {nameof(ImageSize)} of at least {1 << (widths.Length - 1)}, got {ImageSize}.", nameof(ImageSize));
+                $"{widths.Length} levels need an {nameof(ImageSize)} of at least {1 << (widths.Length - 1)}, got {ImageSize}.",
+                nameof(ImageSize));
     }
 
     private void ValidateAttention()

@@ -13,7 +13,9 @@ public sealed partial record UNetOptions
     /// <summary>The number of sizes of x_t: 1 for [B, C, L], 2 for [B, C, H, W], 3 for [B, C, D, H, W]. 2 by default.</summary>
     public int Dimensions { get; init; } = 2;
 
-    /// <summary>The side of the images in pixels, which names the resolutions of <see cref="AttentionResolutions"/>. 32 by default.</summary>
+    /// <summary>
+    /// The side of the images in pixels, which names the resolutions of <see cref="AttentionResolutions"/>. 32 by default.
+    /// </summary>
     /// <remarks>The network itself takes images of any size and shape.</remarks>
     public int ImageSize { get; init; } = 32;
 
@@ -26,10 +28,14 @@ public sealed partial record UNetOptions
     /// <summary>The width that <see cref="Multipliers"/> multiply. 64 by default.</summary>
     public int Width { get; init; } = 64;
 
-    /// <summary>The width of each level as a multiple of <see cref="Width"/>; their number is the number of levels. [1, 2, 2] by default.</summary>
+    /// <summary>
+    /// The width of each level as a multiple of <see cref="Width"/>; their number is the number of levels. [1, 2, 2] by default.
+    /// </summary>
     public IReadOnlyList<int> Multipliers { get; init; } = [1, 2, 2];
 
-    /// <summary>The width of each level where it is no multiple; when set, <see cref="Width"/> and <see cref="Multipliers"/> are not used.</summary>
+    /// <summary>
+    /// The width of each level where it is no multiple; when set, <see cref="Width"/> and <see cref="Multipliers"/> are not used.
+    /// </summary>
     public IReadOnlyList<int>? LevelWidths { get; init; }
 
     /// <summary>Residual blocks of each level on the way down; one more on the way up. 2 by default.</summary>
@@ -47,7 +53,9 @@ public sealed partial record UNetOptions
     /// <summary>True to change the resolution inside residual blocks, false to do it with convolutions. False by default.</summary>
     public bool ResidualResampling { get; init; }
 
-    /// <summary>The padding of convolutions that halve the resolution: 1 on every side, or 0 for right and below only. 1 by default.</summary>
+    /// <summary>
+    /// The padding of convolutions that halve the resolution: 1 on every side, or 0 for right and below only. 1 by default.
+    /// </summary>
     public int DownsamplePadding { get; init; } = 1;
 
     /// <summary>
@@ -75,13 +83,17 @@ public sealed partial record UNetOptions
     /// <summary>The epsilon of every group norm. 1e-5 by default.</summary>
     public double NormEpsilon { get; init; } = 1e-5;
 
-    /// <summary>True when time and class scale and shift the second norm of a residual block, false when they are added. False by default.</summary>
+    /// <summary>
+    /// True when time and class scale and shift the second norm of a residual block, false when they are added. False by default.
+    /// </summary>
     public bool ScaleShift { get; init; }
 
     /// <summary>The nonlinearity of residual blocks. <see cref="Activation.Silu"/> by default.</summary>
     public IActivation Activation { get; init; } = Models.Activation.Silu;
 
-    /// <summary>The nonlinearity inside the embedding of time and before the last convolution; <see cref="Activation"/> by default.</summary>
+    /// <summary>
+    /// The nonlinearity inside the embedding of time and before the last convolution; <see cref="Activation"/> by default.
+    /// </summary>
     public IActivation? OuterActivation { get; init; }
 
     /// <summary>How t is written as a vector. <see cref="Models.TimeEncoding.Sinusoidal"/> by default.</summary>
@@ -107,10 +119,15 @@ public sealed partial record UNetOptions
     /// </summary>
     public int? Classes { get; init; }
 
-    /// <summary>What the network is told beside time, as <c>class_embedding</c>. Null, the default, for what <see cref="Classes"/> says.</summary>
+    /// <summary>
+    /// What the network is told beside time, as <c>class_embedding</c>. Null, the default, for what <see cref="Classes"/> says.
+    /// </summary>
     public IUNetConditioning? ClassEmbedding { get; init; }
 
-    /// <summary>True to join the class embedding to that of time, which makes it twice as wide and leaves no room for an <see cref="AddedEmbedding"/>; false to add it. False by default.</summary>
+    /// <summary>
+    /// True to join the class embedding to that of time, which makes it twice as wide and leaves no room for an
+    /// <see cref="AddedEmbedding"/>; false to add it. False by default.
+    /// </summary>
     public bool JoinClassEmbedding { get; init; }
 
     /// <summary>What else the network is told, as <c>add_embedding</c>: added to the embedding. Null, the default, for nothing.</summary>

@@ -24,7 +24,10 @@ public sealed record UNetPlace
     /// <summary>Residual blocks of this level on the way down.</summary>
     public required int Layers { get; init; }
 
-    /// <summary>True where the block changes the resolution at its end: on the way down all levels but the last, on the way up all but the first.</summary>
+    /// <summary>
+    /// True where the block changes the resolution at its end: on the way down all levels but the last, on the way up all but the
+    /// first.
+    /// </summary>
     public required bool Resamples { get; init; }
 
     /// <summary>What the sum in each residual block is divided by. 1 by default.</summary>

@@ -4,7 +4,9 @@ namespace Diffusion.Core.Models;
 public static class UNetResampling
 {
     /// <summary>A convolution of stride 2 down; repeated pixels and a convolution up (Ho et al. 2020).</summary>
-    /// <param name="padding">1 pads every side and an odd size is rounded up; 0 pads right and below only, as the code of Ho et al. does.</param>
+    /// <param name="padding">
+    /// 1 pads every side and an odd size is rounded up; 0 pads right and below only, as the code of Ho et al. does.
+    /// </param>
     /// <exception cref="ArgumentOutOfRangeException">The padding is neither 0 nor 1.</exception>
     public static IUNetResampling Convolution(int padding = 1) => new ByConvolution(Guard.InRange(padding, 0, 1));
 
@@ -26,6 +28,9 @@ public static class UNetResampling
             => new ResidualBlock(place.Residual(place.Width, place.Width) with { Resample = (image, _) => Resample.Halve(image) });
 
         public IUNetLayer Up(UNetPlace place)
-            => new ResidualBlock(place.Residual(place.Width, place.Width) with { Resample = (image, context) => Resample.Nearest(image, context.NextSize()) });
+            => new ResidualBlock(place.Residual(place.Width, place.Width) with
+            {
+                Resample = (image, context) => Resample.Nearest(image, context.NextSize()),
+            });
     }
 }

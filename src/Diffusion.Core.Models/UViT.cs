@@ -69,7 +69,9 @@ public sealed class UViT : DenoisingNetwork
     public UViTOptions Options { get; }
 
     /// <summary>The raw output of the network.</summary>
-    /// <param name="xt">[B, C, H, W] noisy images or latents, H and W multiples of the patch size, of the type and on the device of the weights.</param>
+    /// <param name="xt">
+    /// [B, C, H, W] noisy images or latents, H and W multiples of the patch size, of the type and on the device of the weights.
+    /// </param>
     /// <param name="t">[B] int64 or floating point times, the unit of which is one step: 0..T-1 for a discrete schedule.</param>
     /// <param name="condition">
     /// With labels, [B] int64 in 0..classes-1 or <see cref="TransformerOptions.NullLabel"/>, where the network has classes, and a vector,

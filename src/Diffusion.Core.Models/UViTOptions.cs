@@ -3,7 +3,9 @@ namespace Diffusion.Core.Models;
 /// <summary>The architecture of a <see cref="UViT"/>.</summary>
 public sealed record UViTOptions : TransformerOptions
 {
-    /// <summary>The side of the images or latents in pixels that positions are learned for; a multiple of the patch size. 32 by default.</summary>
+    /// <summary>
+    /// The side of the images or latents in pixels that positions are learned for; a multiple of the patch size. 32 by default.
+    /// </summary>
     /// <remarks>The network takes others too, with interpolated positions.</remarks>
     public int ImageSize { get; init; } = 32;
 

@@ -3,7 +3,9 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>The plain vision transformer as a denoiser: patches with learned positions through pre-norm blocks, and back to pixels.</summary>
+/// <summary>
+/// The plain vision transformer as a denoiser: patches with learned positions through pre-norm blocks, and back to pixels.
+/// </summary>
 /// <remarks>
 /// <para>
 /// Source: Dosovitskiy et al. 2021, section 3.1, without the class token; time, label and vector are added to every patch or are tokens of
@@ -58,7 +60,9 @@ public sealed class ViTDenoiser : DenoisingNetwork
     public ViTDenoiserOptions Options { get; }
 
     /// <summary>The raw output of the network.</summary>
-    /// <param name="xt">[B, C, H, W] noisy images, H and W multiples of the patch size, of the type and on the device of the weights.</param>
+    /// <param name="xt">
+    /// [B, C, H, W] noisy images, H and W multiples of the patch size, of the type and on the device of the weights.
+    /// </param>
     /// <param name="t">[B] int64 or floating point times, the unit of which is one step: 0..T-1 for a discrete schedule.</param>
     /// <param name="condition">
     /// With labels, [B] int64 in 0..classes-1 or <see cref="TransformerOptions.NullLabel"/>, where the network has classes, and a vector,

@@ -16,7 +16,9 @@ public sealed record ViTDenoiserOptions : TransformerOptions
     /// <summary>The number of attention heads. 6 by default.</summary>
     public int Heads { get; init; } = 6;
 
-    /// <summary>True when time, label and vector are tokens before the patches, false, the default, when they are added to every patch.</summary>
+    /// <summary>
+    /// True when time, label and vector are tokens before the patches, false, the default, when they are added to every patch.
+    /// </summary>
     public bool ConditionTokens { get; init; }
 
     /// <inheritdoc/>

@@ -24,7 +24,8 @@ internal sealed class WindowTables(int window) : IDisposable
         long rows, long columns, bool shifted, Tensor tokens)
     {
         var layout = new WindowLayout(rows, columns, Window, shifted);
-        Tensor Get(Kind kind, ScalarType type) => _tables.Get(new Key(rows, columns, shifted, kind), tokens.device, type, key => Make(layout, key.Kind));
+        Tensor Get(Kind kind, ScalarType type)
+            => _tables.Get(new Key(rows, columns, shifted, kind), tokens.device, type, key => Make(layout, key.Kind));
 
         return (layout, Get(Kind.Places, ScalarType.Int64), Get(Kind.Returns, ScalarType.Int64), Get(Kind.Positions, ScalarType.Int64),
             layout.Masks ? Get(Kind.Mask, tokens.dtype) : null);

@@ -38,7 +38,8 @@ public class OwnUNetBlockTests
         answer.pow(2).sum().backward();
 
         answer.shape.Should().Equal(2, 1, 7, 6);
-        unet.state_dict().Keys.Should().Contain(["down_blocks.0.conv.weight", "up_blocks.1.conv.weight", "down_blocks.1.attentions.0.gain", "add_embedding.weight"]);
+        unet.state_dict().Keys.Should().Contain(
+            ["down_blocks.0.conv.weight", "up_blocks.1.conv.weight", "down_blocks.1.attentions.0.gain", "add_embedding.weight"]);
         unet.parameters().Should().OnlyContain(parameter => parameter.grad!.isfinite().all().item<bool>());
         var change = unet.Predict(x, t, other).sub(answer);
         change[0].abs().max().item<float>().Should().BeLessThan(1e-5f);

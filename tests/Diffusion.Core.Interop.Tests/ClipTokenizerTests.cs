@@ -53,7 +53,12 @@ public class ClipTokenizerTests
         // "a photo of a cat" has the tokens 49406 320 1125 539 320 2368 49407 in the published vocabulary.
         var vocabulary = new Dictionary<string, int>
         {
-            ["a</w>"] = 320, ["photo</w>"] = 1125, ["of</w>"] = 539, ["cat</w>"] = 2368, ["<|startoftext|>"] = 49406, ["<|endoftext|>"] = 49407,
+            ["a</w>"] = 320,
+            ["photo</w>"] = 1125,
+            ["of</w>"] = 539,
+            ["cat</w>"] = 2368,
+            ["<|startoftext|>"] = 49406,
+            ["<|endoftext|>"] = 49407,
         };
         (string, string)[] merges = [("a", "t</w>"), ("o", "f</w>"), ("o", "to</w>"), ("t", "o</w>"), ("p", "h"), ("ph", "oto</w>"), ("c", "at</w>")];
         new ClipTokenizer(vocabulary, merges).Encode("A photo\n of  a CAT").Should().Equal(49406, 320, 1125, 539, 320, 2368, 49407);

@@ -27,9 +27,19 @@ public class DiffusersModelTests
         model.Weights!.Converted.Should().BeEmpty();
         model.Weights.Renamed.Should().BeEmpty();
         var written = FolderFixture.Contents(target.Path);
-        written.Keys.Should().BeEquivalentTo("config.json", Weights);
+        var weights = model.Network is ClipTextEncoder ? "model.safetensors" : Weights;
+        written.Keys.Should().BeEquivalentTo("config.json", weights);
         written["config.json"].Should().Be(File.ReadAllText(Path.Combine(source, "config.json")));
-        written[Weights].Should().Be(Convert.ToHexString(File.ReadAllBytes(Path.Combine(source, Weights))));
+        if (model.Weights.Ignored.Count > 0)
+        {
+            // Tensors that are no weights, as old files have them, are not written.
+            using var read = SafetensorsFile.Open(Path.Combine(source, weights));
+            using var saved = SafetensorsFile.Open(target.File(weights));
+            saved.Names.Should().BeEquivalentTo(read.Names.Except(model.Weights.Ignored));
+            return;
+        }
+
+        written[weights].Should().Be(Convert.ToHexString(File.ReadAllBytes(Path.Combine(source, weights))));
     }
 
     [Theory]
@@ -39,13 +49,25 @@ public class DiffusersModelTests
     {
         using var model = DiffusersModel.Load(FolderFixture.PathOf(folder));
 
-        var described = JsonNode.Parse(DiffusersModel.Of(model.Network).Config.ToJson())!.AsObject();
+        ModelConfig made;
+        try
+        {
+            made = DiffusersModel.Of(model.Network).Config;
+        }
+        catch (NotSupportedException e) when (Path.GetFileName(folder).StartsWith("recorded-unet2d", StringComparison.Ordinal))
+        {
+            // The rarer U-Nets are read only.
+            e.Message.Should().Contain("has nothing for");
+            return;
+        }
+
+        var described = JsonNode.Parse(made.ToJson())!.AsObject();
 
         var original = JsonNode.Parse(model.Config.ToJson())!.AsObject();
 
-        // What no network here depends on: the version, the size that an autoencoder was trained at, a norm that DiT does not have, and
+        // What no network here depends on: the version, a type of arithmetic, what a middle that is not there has, the size that an autoencoder was trained at, a norm that DiT does not have, and
         // where a null and what it stands for are the same.
-        string[] free = ["_diffusers_version", .. model.Network is AutoencodingNetwork ? ["sample_size"] : Array.Empty<string>(), .. model.Network is DiT ? ["norm_num_groups"] : Array.Empty<string>()];
+        string[] free = ["_diffusers_version", "upcast_attention", .. model.Config.Has("mid_block_type") ? Array.Empty<string>() : ["add_attention", "attention_head_dim"], .. model.Network is ClipTextEncoder ? (string[])["_class_name", "attention_dropout", "bos_token_id", "dropout", "pad_token_id", "projection_dim"] : [], .. model.Network is AutoencodingNetwork ? ["sample_size"] : Array.Empty<string>(), .. model.Network is DiT ? ["norm_num_groups"] : Array.Empty<string>()];
         foreach (var (key, value) in original.Where(pair => !free.Contains(pair.Key)))
         {
             described.ContainsKey(key).Should().BeTrue("{0} is a setting of diffusers", key);

@@ -13,8 +13,15 @@ public class CheckpointedNetworkTests
     public void A_UNet_with_attention_and_dropout_gives_the_same()
         => ShouldAgree(checkpoints => new UNet(new UNetOptions
         {
-            ImageSize = 8, Channels = 2, Width = 8, Multipliers = [1, 2], LayersPerBlock = 1, ZeroOutput = false,
-            AttentionResolutions = [4], Dropout = 0.2, CheckpointActivations = checkpoints,
+            ImageSize = 8,
+            Channels = 2,
+            Width = 8,
+            Multipliers = [1, 2],
+            LayersPerBlock = 1,
+            ZeroOutput = false,
+            AttentionResolutions = [4],
+            Dropout = 0.2,
+            CheckpointActivations = checkpoints,
         }));
 
     [Fact]
@@ -22,8 +29,14 @@ public class CheckpointedNetworkTests
         => ShouldAgree(
             checkpoints => new UNet(new UNetOptions
             {
-                ImageSize = 9, Channels = 2, Width = 8, Multipliers = [1, 1, 2], LayersPerBlock = 1, ZeroOutput = false,
-                ResidualResampling = true, CheckpointActivations = checkpoints,
+                ImageSize = 9,
+                Channels = 2,
+                Width = 8,
+                Multipliers = [1, 1, 2],
+                LayersPerBlock = 1,
+                ZeroOutput = false,
+                ResidualResampling = true,
+                CheckpointActivations = checkpoints,
             }),
             9);
 
@@ -32,19 +45,42 @@ public class CheckpointedNetworkTests
     {
         ShouldAgree(checkpoints => new DiT(new DiTOptions
         {
-            ImageSize = 8, Channels = 2, Width = 16, Heads = 2, Depth = 3, Dropout = 0.1, CheckpointActivations = checkpoints,
+            ImageSize = 8,
+            Channels = 2,
+            Width = 16,
+            Heads = 2,
+            Depth = 3,
+            Dropout = 0.1,
+            CheckpointActivations = checkpoints,
         }));
         ShouldAgree(checkpoints => new UViT(new UViTOptions
         {
-            ImageSize = 8, Channels = 2, Width = 16, Heads = 2, Depth = 3, Dropout = 0.1, CheckpointActivations = checkpoints,
+            ImageSize = 8,
+            Channels = 2,
+            Width = 16,
+            Heads = 2,
+            Depth = 3,
+            Dropout = 0.1,
+            CheckpointActivations = checkpoints,
         }));
         ShouldAgree(checkpoints => new ViTDenoiser(new ViTDenoiserOptions
         {
-            ImageSize = 8, Channels = 2, Width = 16, Heads = 2, Depth = 3, Dropout = 0.1, CheckpointActivations = checkpoints,
+            ImageSize = 8,
+            Channels = 2,
+            Width = 16,
+            Heads = 2,
+            Depth = 3,
+            Dropout = 0.1,
+            CheckpointActivations = checkpoints,
         }));
         ShouldAgree(checkpoints => new SwinDenoiser(new SwinDenoiserOptions
         {
-            Channels = 2, Width = 8, Heads = [2, 2], Depths = [2, 2], WindowSize = 2, Dropout = 0.1,
+            Channels = 2,
+            Width = 8,
+            Heads = [2, 2],
+            Depths = [2, 2],
+            WindowSize = 2,
+            Dropout = 0.1,
             CheckpointActivations = checkpoints,
         }));
     }

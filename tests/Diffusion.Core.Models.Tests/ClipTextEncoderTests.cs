@@ -8,7 +8,14 @@ public class ClipTextEncoderTests
 {
     private static readonly ClipTextEncoderOptions _small = new()
     {
-        Vocabulary = 20, Width = 8, HiddenWidth = 12, Layers = 2, Heads = 2, MaxTokens = 6, ProjectionWidth = 3, EndToken = 19,
+        Vocabulary = 20,
+        Width = 8,
+        HiddenWidth = 12,
+        Layers = 2,
+        Heads = 2,
+        MaxTokens = 6,
+        ProjectionWidth = 3,
+        EndToken = 19,
     };
 
     [Fact]

@@ -115,7 +115,13 @@ public class ConditionTests
         using var scope = NewDisposeScope();
         using var unet = new UNet(new UNetOptions
         {
-            ImageSize = 8, Channels = 3, OutChannels = 1, Width = 8, Multipliers = [1], LayersPerBlock = 1, ZeroOutput = false,
+            ImageSize = 8,
+            Channels = 3,
+            OutChannels = 1,
+            Width = 8,
+            Multipliers = [1],
+            LayersPerBlock = 1,
+            ZeroOutput = false,
         });
         var network = new ImageConditioned(unet);
         var (x, image, t) = (randn(2, 1, 8, 8), randn(2, 2, 8, 8), tensor(new long[] { 1, 2 }));

@@ -46,6 +46,7 @@ public sealed partial class ModelFileTests
         }),
         ["UNet of noise levels"] = () => new UNet(Small with { Classes = null, TimeEncoding = TimeEncoding.Fourier(2), ClassEmbedding = UNetConditioning.Classes(3) }),
         ["MlpDenoiser"] = () => new MlpDenoiser(new MlpDenoiserOptions { Width = 8, Classes = 2 }),
+        ["ClipTextEncoder"] = () => new ClipTextEncoder(new ClipTextEncoderOptions { Vocabulary = 9, Width = 8, HiddenWidth = 8, Layers = 1, Heads = 2, MaxTokens = 5 }),
         ["DiT"] = () => new DiT(new DiTOptions { ImageSize = 8, Width = 8, Depth = 1, Heads = 2, Classes = 3, Activation = Activation.SwiGlu, LabelDropout = 0.2 }),
         ["UViT"] = () => new UViT(new UViTOptions { ImageSize = 8, Width = 8, Depth = 3, Heads = 2 }),
         ["ViTDenoiser"] = () => new ViTDenoiser(new ViTDenoiserOptions { ImageSize = 8, Width = 8, Depth = 1, Heads = 2 }),

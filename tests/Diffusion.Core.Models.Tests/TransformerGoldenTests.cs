@@ -11,7 +11,10 @@ namespace Diffusion.Core.Models.Tests;
 public class TransformerGoldenTests
 {
     public static TheoryData<string> Folders =>
-        [.. new[] { nameof(UViT), nameof(ViTDenoiser), nameof(SwinDenoiser) }.SelectMany(name => GoldenCase.Folders(name).Select(row => row.Data))];
+    [
+        .. new[] { nameof(UViT), nameof(ViTDenoiser), nameof(SwinDenoiser) }
+            .SelectMany(name => GoldenCase.Folders(name).Select(row => row.Data)),
+    ];
 
     [Theory(SkipTestWithoutData = true)]
     [MemberData(nameof(Folders))]

@@ -115,7 +115,7 @@ public class TransformerOptionsTests
     {
         using var scope = NewDisposeScope();
         random.manual_seed(1);
-        using var dit = new DiT(new DiTOptions { ImageSize = 16, Channels = 3, Width = 96, Depth = 1, Heads = 2, Classes = 200, PatchSize = 4 });
+        using var dit = new DiT(new DiTOptions { ImageSize = 16, Width = 96, Depth = 1, Heads = 2, Classes = 200, PatchSize = 4 });
         using var uvit = new UViT(new UViTOptions { ImageSize = 16, Channels = 3, Width = 96, Depth = 1, Heads = 2, PatchSize = 4 });
         double Deviation(nn.Module network, string name) => Math.Sqrt(network.get_parameter(name)!.pow(2).mean().item<float>());
         double Bound(nn.Module network, string name) => network.get_parameter(name)!.abs().max().item<float>();
@@ -152,30 +152,28 @@ public class TransformerOptionsTests
     [Trait(Category.Name, Category.Fault)]
     public void Options_that_do_not_fit_are_refused()
     {
-        static void Refused(Func<object> make, string message) => make.Invoking(call => call()).Should().Throw<ArgumentException>().WithMessage(message);
-
-        Refused(() => new DiT(null!), "*options*");
-        Refused(() => new DiT(SmallDiT with { Channels = 0 }), "*Channels*greater than 0*0*");
-        Refused(() => new DiT(SmallDiT with { OutChannels = -1 }), "*OutChannels*greater than 0*-1*");
-        Refused(() => new DiT(SmallDiT with { PatchSize = 0 }), "*PatchSize*greater than 0*0*");
-        Refused(() => new DiT(SmallDiT with { PatchSize = 3 }), "*ImageSize*multiple of the patch size 3*4*");
-        Refused(() => new DiT(SmallDiT with { Heads = 3 }), "*Heads*divide the width 8*3*");
-        Refused(() => new DiT(SmallDiT with { Width = 6 }), "*Width*multiple of 4*6*");
-        Refused(() => new DiT(SmallDiT with { Depth = 0 }), "*Depth*greater than 0*0*");
-        Refused(() => new DiT(SmallDiT with { NormEpsilon = 0 }), "*NormEpsilon*greater than 0*0*");
-        Refused(() => new DiT(SmallDiT with { FeedForwardRatio = 0 }), "*FeedForwardRatio*greater than 0*0*");
-        Refused(() => new DiT(SmallDiT with { Classes = 0 }), "*Classes*greater than 0*0*");
-        Refused(() => new DiT(SmallDiT with { VectorWidth = 0 }), "*VectorWidth*greater than 0*0*");
-        Refused(() => new DiT(SmallDiT with { Dropout = 1 }), "*Dropout*[0, 1)*1*");
-        Refused(() => new DiT(SmallDiT with { LabelDropout = double.NaN }), "*LabelDropout*[0, 1)*NaN*");
-        Refused(() => DiTOptions.Small(7).CountParameters(), "*ImageSize*patch size 7*32*");
-        Refused(() => new UViT(SmallUViT with { Depth = 4 }), "*Depth*odd*4*");
-        Refused(() => new UViT(SmallUViT with { Width = 9, Heads = 3 }), "*Width*even*9*");
-        Refused(() => new ViTDenoiser(SmallViT with { ImageSize = 5 }), "*ImageSize*patch size 2*5*");
-        Refused(() => new SwinDenoiser(SmallSwin with { WindowSize = 0 }), "*WindowSize*greater than 0*0*");
-        Refused(() => new SwinDenoiser(SmallSwin with { Depths = [] }), "*Depths*1 to 16*");
-        Refused(() => new SwinDenoiser(SmallSwin with { Depths = [2, 0] }), "*Depths*at least one*2, 0*");
-        Refused(() => new SwinDenoiser(SmallSwin with { Heads = [2] }), "*Heads*2 levels*1*");
-        Refused(() => new SwinDenoiser(SmallSwin with { Heads = [2, 3] }), "*Heads*divide the width 16*3*");
+        Refusal.Expect(() => new DiT(null!), "*options*");
+        Refusal.Expect(() => new DiT(SmallDiT with { Channels = 0 }), "*Channels*greater than 0*0*");
+        Refusal.Expect(() => new DiT(SmallDiT with { OutChannels = -1 }), "*OutChannels*greater than 0*-1*");
+        Refusal.Expect(() => new DiT(SmallDiT with { PatchSize = 0 }), "*PatchSize*greater than 0*0*");
+        Refusal.Expect(() => new DiT(SmallDiT with { PatchSize = 3 }), "*ImageSize*multiple of the patch size 3*4*");
+        Refusal.Expect(() => new DiT(SmallDiT with { Heads = 3 }), "*Heads*divide the width 8*3*");
+        Refusal.Expect(() => new DiT(SmallDiT with { Width = 6 }), "*Width*multiple of 4*6*");
+        Refusal.Expect(() => new DiT(SmallDiT with { Depth = 0 }), "*Depth*greater than 0*0*");
+        Refusal.Expect(() => new DiT(SmallDiT with { NormEpsilon = 0 }), "*NormEpsilon*greater than 0*0*");
+        Refusal.Expect(() => new DiT(SmallDiT with { FeedForwardRatio = 0 }), "*FeedForwardRatio*greater than 0*0*");
+        Refusal.Expect(() => new DiT(SmallDiT with { Classes = 0 }), "*Classes*greater than 0*0*");
+        Refusal.Expect(() => new DiT(SmallDiT with { VectorWidth = 0 }), "*VectorWidth*greater than 0*0*");
+        Refusal.Expect(() => new DiT(SmallDiT with { Dropout = 1 }), "*Dropout*[0, 1)*1*");
+        Refusal.Expect(() => new DiT(SmallDiT with { LabelDropout = double.NaN }), "*LabelDropout*[0, 1)*NaN*");
+        Refusal.Expect(() => DiTOptions.Small(7).CountParameters(), "*ImageSize*patch size 7*32*");
+        Refusal.Expect(() => new UViT(SmallUViT with { Depth = 4 }), "*Depth*odd*4*");
+        Refusal.Expect(() => new UViT(SmallUViT with { Width = 9, Heads = 3 }), "*Width*even*9*");
+        Refusal.Expect(() => new ViTDenoiser(SmallViT with { ImageSize = 5 }), "*ImageSize*patch size 2*5*");
+        Refusal.Expect(() => new SwinDenoiser(SmallSwin with { WindowSize = 0 }), "*WindowSize*greater than 0*0*");
+        Refusal.Expect(() => new SwinDenoiser(SmallSwin with { Depths = [] }), "*Depths*1 to 16*");
+        Refusal.Expect(() => new SwinDenoiser(SmallSwin with { Depths = [2, 0] }), "*Depths*at least one*2, 0*");
+        Refusal.Expect(() => new SwinDenoiser(SmallSwin with { Heads = [2] }), "*Heads*2 levels*1*");
+        Refusal.Expect(() => new SwinDenoiser(SmallSwin with { Heads = [2, 3] }), "*Heads*divide the width 16*3*");
     }
 }

@@ -148,11 +148,12 @@ public class TransformerPartsTests
         var tokens = patches.call(image);
 
         tokens.shape.Should().Equal(3, 6, 8);
-        tokens[0, 4].Values().Should().Equal(image[0, TensorIndex.Ellipsis].narrow(1, 2, 2).narrow(2, 2, 2).permute(1, 2, 0).reshape(-1).Values());
+        var patch = image.select(0, 0).narrow(1, 2, 2).narrow(2, 2, 2);
+        tokens[0, 4].Values().Should().Equal(patch.permute(1, 2, 0).reshape(-1).Values());
         PatchEmbedding.Join(tokens, 2, 3, 2).ShouldBeIdentical(image, "there and back");
-        FluentActions.Invoking(() => patches.call(zeros(1, 2, 3, 4))).Should().Throw<ArgumentException>().WithMessage("*patch size 2*[1, 2, 3, 4]*");
-        FluentActions.Invoking(() => PatchEmbedding.Join(tokens, 2, 2, 2)).Should().Throw<ArgumentException>().WithMessage("*[*, 4, *]*[3, 6, 8]*");
-        FluentActions.Invoking(() => PatchEmbedding.Join(tokens, 2, 3, 3)).Should().Throw<ArgumentException>().WithMessage("*9 pixels*[3, 6, 8]*");
+        Refusal.Expect(() => patches.call(zeros(1, 2, 3, 4)), "*patch size 2*[1, 2, 3, 4]*");
+        Refusal.Expect(() => PatchEmbedding.Join(tokens, 2, 2, 2), "*[*, 4, *]*[3, 6, 8]*");
+        Refusal.Expect(() => PatchEmbedding.Join(tokens, 2, 3, 3), "*9 pixels*[3, 6, 8]*");
     }
 
     [Fact]
@@ -173,8 +174,8 @@ public class TransformerPartsTests
         At(own, 5).Zip(Expected(2, 1)).Should().OnlyContain(pair => Math.Abs(pair.First - pair.Second) < 1e-15);
         At(other, 11).Zip(Expected(2.5, 1.5)).Should().OnlyContain(pair => Math.Abs(pair.First - pair.Second) < 1e-15);
         positions.state_dict().Should().BeEmpty();
-        FluentActions.Invoking(() => new SinusoidalPositions(6, 3)).Should().Throw<ArgumentException>().WithMessage("*multiple of 4*6*");
-        FluentActions.Invoking(() => positions.call(zeros(1, 8, 8))).Should().Throw<ArgumentException>().WithMessage("*[*, 9, 8]*[1, 8, 8]*");
+        Refusal.Expect(() => new SinusoidalPositions(6, 3), "*multiple of 4*6*");
+        Refusal.Expect(() => positions.call(zeros(1, 8, 8)), "*[*, 9, 8]*[1, 8, 8]*");
     }
 
     [Fact]
@@ -190,8 +191,9 @@ public class TransformerPartsTests
 
         own.Values().Should().Equal(9, 9, 0, 1, 4, 1, 0, 1, 4, 1);
         wide.Values().Should().Equal(9, 9, 0, 1, 1, 1, 3, 1, 4, 1, 0, 1, 1, 1, 3, 1, 4, 1);
-        positions.to(ScalarType.BFloat16).forward(zeros([1, 9, 2], dtype: ScalarType.BFloat16), 2, 4).ShouldBeClose(wide, 1e-2, "in half the bits");
-        FluentActions.Invoking(() => positions.call(zeros(1, 9, 2))).Should().Throw<ArgumentException>().WithMessage("*[*, 5, 2]*[1, 9, 2]*");
+        var half = positions.to(ScalarType.BFloat16).forward(zeros([1, 9, 2], dtype: ScalarType.BFloat16), 2, 4);
+        half.ShouldBeClose(wide, 1e-2, "in half the bits");
+        Refusal.Expect(() => positions.call(zeros(1, 9, 2)), "*[*, 5, 2]*[1, 9, 2]*");
     }
 
     [Fact]
@@ -203,19 +205,19 @@ public class TransformerPartsTests
         using var modulated = new TransformerBlock(Cross with { EmbeddingWidth = 3 });
         var tokens = zeros(2, 3, 6);
         var context = zeros(2, 4, 5);
-        void Refused(Func<object> call, string message) => call.Invoking(make => make()).Should().Throw<ArgumentException>().WithMessage(message);
 
-        Refused(() => new TransformerBlock(new() { Width = 6, Heads = 4 }), "*Heads*divide*6*4*");
-        Refused(() => new TransformerBlock(new() { Width = 6, Heads = 0 }), "*Heads*0*");
-        Refused(() => new TransformerBlock(Cross with { EmbeddingWidth = 0 }), "*embeddingWidth*greater than 0*");
-        Refused(() => new TransformerBlock(Cross with { ContextWidth = null, OnlyCrossAttention = true }), "*width of the context*none*");
-        Refused(() => plain.call(zeros(2, 3, 5), null, null), "*[*, *, 6]*[2, 3, 5]*");
-        Refused(() => plain.call(tokens, zeros(2, 3), null), "*told nothing*");
-        Refused(() => plain.call(tokens, null, context), "*no context*");
-        Refused(() => modulated.call(tokens, null, context), "*embedding*");
-        Refused(() => modulated.call(tokens, zeros(2, 4), context), "*[2, 3]*[2, 4]*");
-        Refused(() => modulated.call(tokens, zeros(2, 3), null), "*context*");
-        Refused(() => modulated.call(tokens, zeros(2, 3), tokens), "*[2, *, 5]*[2, 3, 6]*");
+        Refusal.Expect(() => new TransformerBlock(new() { Width = 6, Heads = 4 }), "*Heads*divide*6*4*");
+        Refusal.Expect(() => new TransformerBlock(new() { Width = 6, Heads = 0 }), "*Heads*0*");
+        Refusal.Expect(() => new TransformerBlock(Cross with { EmbeddingWidth = 0 }), "*embeddingWidth*greater than 0*");
+        Refusal.Expect(
+            () => new TransformerBlock(Cross with { ContextWidth = null, OnlyCrossAttention = true }), "*width of the context*none*");
+        Refusal.Expect(() => plain.call(zeros(2, 3, 5), null, null), "*[*, *, 6]*[2, 3, 5]*");
+        Refusal.Expect(() => plain.call(tokens, zeros(2, 3), null), "*told nothing*");
+        Refusal.Expect(() => plain.call(tokens, null, context), "*no context*");
+        Refusal.Expect(() => modulated.call(tokens, null, context), "*embedding*");
+        Refusal.Expect(() => modulated.call(tokens, zeros(2, 4), context), "*[2, 3]*[2, 4]*");
+        Refusal.Expect(() => modulated.call(tokens, zeros(2, 3), null), "*context*");
+        Refusal.Expect(() => modulated.call(tokens, zeros(2, 3), tokens), "*[2, *, 5]*[2, 3, 6]*");
     }
 
     private static void Shake(nn.Module module)

@@ -41,7 +41,8 @@ public class UNetCatalogTests
         (sum % whole).Should().Be((Int128)0);
         ((long)(sum / whole)).Should().Be(expected);
 
-        Int128 Denominator(int i) => Enumerable.Range(0, 3).Where(j => j != i).Aggregate((Int128)1, (product, j) => product * (samples[i] - samples[j]));
+        Int128 Denominator(int i) => Enumerable.Range(0, 3).Where(j => j != i)
+            .Aggregate((Int128)1, (product, j) => product * (samples[i] - samples[j]));
     }
 
     [Fact]

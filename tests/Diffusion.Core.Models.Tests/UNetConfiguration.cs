@@ -2,7 +2,9 @@ using System.Text.Json;
 
 namespace Diffusion.Core.Models.Tests;
 
-/// <summary>diffusers' configurations of UNet2DModel and UNet2DConditionModel as options. A key that is not there has its default.</summary>
+/// <summary>
+/// diffusers' configurations of UNet2DModel and UNet2DConditionModel as options. A key that is not there has its default.
+/// </summary>
 internal sealed class UNetConfiguration
 {
     private readonly JsonElement _config;
@@ -117,17 +119,22 @@ internal sealed class UNetConfiguration
     private IUNetBlockOptions Middle()
     {
         var last = _widths.Length - 1;
-        var type = _config.TryGetProperty("mid_block_type", out var given) ? given.GetString() : _conditional ? "UNetMidBlock2DCrossAttn" : "UNetMidBlock2D";
+        var missing = _conditional ? "UNetMidBlock2DCrossAttn" : "UNetMidBlock2D";
+        var type = _config.TryGetProperty("mid_block_type", out var given) ? given.GetString() : missing;
         var block = new UNetBlockOptions { OutputScale = Number("mid_block_scale_factor") ?? 1 };
         var normed = !ScaleShift || Integer("attn_norm_num_groups") is not null;
         return (type, _conditional) switch
         {
             (null, _) => UNetMiddle.None,
             ("UNetMidBlock2D", true) => block with { MiddleLayers = 0 },
-            ("UNetMidBlock2DCrossAttn", true) => block with { Attention = Transformer(last, Of("transformer_layers_per_block", last, 1), false) },
+            ("UNetMidBlock2DCrossAttn", true) => block with
+            {
+                Attention = Transformer(last, Of("transformer_layers_per_block", last, 1), false),
+            },
             ("UNetMidBlock2DSimpleCrossAttn", true) => block with
             {
-                Attention = AddedContext(last, Flag("mid_block_only_cross_attention") ?? (Find("only_cross_attention") is { ValueKind: JsonValueKind.True })),
+                Attention = AddedContext(
+                    last, Flag("mid_block_only_cross_attention") ?? (Find("only_cross_attention") is { ValueKind: JsonValueKind.True })),
                 ActivateEmbedding = !(Flag("resnet_skip_time_act") ?? false),
             },
             ("UNetMidBlock2D", false) => block with
@@ -140,11 +147,20 @@ internal sealed class UNetConfiguration
         };
     }
 
-    /// <summary>attention_head_dim is the number of channels of a head here; a UNet2DConditionModel takes the number of heads where there is none.</summary>
+    /// <summary>
+    /// attention_head_dim is the number of channels of a head here; a UNet2DConditionModel takes the number of heads where there is
+    /// none.
+    /// </summary>
     private SelfAttentionOptions SelfAttention(int level)
-        => new() { HeadWidth = _config.TryGetProperty("attention_head_dim", out var dim) && dim.ValueKind == JsonValueKind.Null ? null : Of("attention_head_dim", level, 8) };
+    {
+        var single = _config.TryGetProperty("attention_head_dim", out var dim) && dim.ValueKind == JsonValueKind.Null;
+        return new() { HeadWidth = single ? null : Of("attention_head_dim", level, 8) };
+    }
 
-    /// <summary>attention_head_dim, for transformers, is the number of heads, by a mistake that diffusers keeps; num_attention_heads is never set.</summary>
+    /// <summary>
+    /// attention_head_dim, for transformers, is the number of heads, by a mistake that diffusers keeps; num_attention_heads is never
+    /// set.
+    /// </summary>
     private SpatialTransformerOptions Transformer(int level, int layers, bool onlyCross) => new()
     {
         Heads = Of("attention_head_dim", level, 8),

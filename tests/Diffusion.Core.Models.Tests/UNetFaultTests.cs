@@ -54,8 +54,8 @@ public class UNetFaultTests
         { "heads that do not divide", Crossed(new() { Heads = 3, ContextWidth = 4 }), "*Heads*8*3*" },
         { "no context", Crossed(new() { ContextWidth = 0 }), "*ContextWidth*greater than 0*0*" },
         { "no transformer layers", Crossed(new() { ContextWidth = 4, Layers = 0 }), "*Layers*greater than 0*0*" },
-        { "groups of tokens", OfBlock(new UNetBlockOptions { Attention = new AddedContextAttentionOptions { HeadWidth = 4, ContextWidth = 4, ContextGroups = 3 } }), "*groups*4*3*" },
-        { "a head too wide", OfBlock(new UNetBlockOptions { Attention = new AddedContextAttentionOptions { HeadWidth = 5, ContextWidth = 4 } }), "*head width*8*5*" },
+        { "groups of tokens", Added(new() { HeadWidth = 4, ContextWidth = 4, ContextGroups = 3 }), "*groups*4*3*" },
+        { "a head too wide", Added(new() { HeadWidth = 5, ContextWidth = 4 }), "*head width*8*5*" },
         { "groups of a size", OfBlock(new FilterBlockOptions()), "*GroupSize*32*8*" },
         { "a pyramid in the middle", Small with { Middle = new PyramidBlockOptions() }, "*PyramidBlockOptions*middle*" },
         { "a gate where there is none", Small with { Activation = Activation.GeGlu }, "*Activation*one input*2*" },
@@ -79,7 +79,8 @@ public class UNetFaultTests
         using var filter = new UNet(OfBlock(new FilterBlockOptions { GroupSize = 4 }));
         var x = zeros(2, 1, 8, 8);
         void Refuse(UNet unet, Condition? condition, string message, Tensor? data = null)
-            => FluentActions.Invoking(() => unet.Predict(data ?? x, ones(2), condition)).Should().Throw<ArgumentException>().WithMessage(message);
+            => FluentActions.Invoking(() => unet.Predict(data ?? x, ones(2), condition))
+                .Should().Throw<ArgumentException>().WithMessage(message);
 
         Refuse(crossed, null, "*sequence*none*");
         Refuse(crossed, new() { Sequence = zeros(2, 3, 5) }, "*4*[2, 3, 5]*");
@@ -153,6 +154,8 @@ public class UNetFaultTests
     {
         Levels = [new UNetLevel { Width = 8, Layers = 1, Down = block }, new UNetLevel { Width = 8, Layers = 1, Down = block }],
     };
+
+    private static UNetOptions Added(AddedContextAttentionOptions attention) => OfBlock(new UNetBlockOptions { Attention = attention });
 
     private static UNetOptions Crossed(SpatialTransformerOptions attention) => OfBlock(new UNetBlockOptions { Attention = attention });
 

@@ -96,7 +96,8 @@ public class EdmPreconditioningTests
         var before = Bits.Of(network.parameters().First());
 
         trainer.Fit(new EightGaussians(count: 64), cancellationToken: cancellationToken);
-        using var samples = new DdimSampler(schedule, steps: 5, spacing: RatioSpacing.Karras(), options: new SamplerOptions { Prediction = Prediction.Data })
+        var options = new SamplerOptions { Prediction = Prediction.Data };
+        using var samples = new DdimSampler(schedule, steps: 5, spacing: RatioSpacing.Karras(), options: options)
             .Sample(trainer.Ema, [8, 2], seed: 1, cancellationToken: cancellationToken);
 
         Bits.Of(network.parameters().First()).Should().NotBe(before);

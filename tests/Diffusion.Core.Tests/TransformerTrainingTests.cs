@@ -46,7 +46,6 @@ public class TransformerTrainingTests
     [MemberData(nameof(Names))]
     public void A_transformer_learns_digits(string name)
     {
-        var watch = System.Diagnostics.Stopwatch.StartNew();
         var token = TestContext.Current.CancellationToken;
         random.manual_seed(0);
         using var network = Networks[name]();
@@ -64,19 +63,19 @@ public class TransformerTrainingTests
         trainer.Fit(new SyntheticDigits(seed: 1, count: 20_000), new DirectProgress(report => losses.Add(report.Loss)), token);
 
         var tenths = losses.Chunk(losses.Count / 10).Select(tenth => tenth.Average()).ToArray();
-        TestContext.Current.SendDiagnosticMessage($"{name}, {watch.Elapsed.TotalSeconds} s: {string.Join(" ", tenths.Select(loss => loss.ToString("F4")))}");
+        TestContext.Current.SendDiagnosticMessage(
+            $"{name}, loss by tenths of the run: {string.Join(" ", tenths.Select(loss => loss.ToString("F4")))}");
         losses.Should().OnlyContain(loss => double.IsFinite(loss));
-        tenths[^1].Should().BeLessThan(0.5 * tenths[0]);
+        tenths[^1].Should().BeLessThan(0.3 * tenths[0]);
         tenths[9].Should().BeLessThan(tenths[4]);
         trainer.SkippedSteps.Should().Be(0);
 
         using var condition = Condition.OfLabels([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10]);
-        using var samples = new DdimSampler(schedule, 50).Sample(trainer.Ema, [12, 1, 28, 28], seed: 0, condition: condition, cancellationToken: token);
+        var sampler = new DdimSampler(schedule, 50);
+        using var samples = sampler.Sample(trainer.Ema, [12, 1, 28, 28], seed: 0, condition: condition, cancellationToken: token);
         var values = samples.Values();
         values.Should().OnlyContain(value => double.IsFinite(value) && Math.Abs(value) <= 1.01);
         using var data = new SyntheticDigits(seed: 2, count: 100).Load([.. Enumerable.Range(0, 100).Select(index => (long)index)]);
         values.Average().Should().BeApproximately(data.Samples.Values().Average(), 0.15, "as much ink as in the data");
-        if (Environment.GetEnvironmentVariable("DIFFUSION_SAMPLES_DIR") is { Length: > 0 } folder)
-            ImageGrid.SavePng(samples, Path.Combine(folder, name + ".png"));
     }
 }

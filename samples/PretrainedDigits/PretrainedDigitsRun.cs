@@ -1,0 +1,90 @@
+using System.Diagnostics;
+using Diffusion.Core.Data;
+using Diffusion.Core.Interop;
+using Diffusion.Core.Samplers;
+using Spectre.Console;
+using TorchSharp;
+
+namespace PretrainedDigits;
+
+/// <summary>A pipeline of diffusers from its folder to pictures: one row for each digit, by two samplers.</summary>
+internal static class PretrainedDigitsRun
+{
+    private const int Digits = 10;
+
+    /// <summary>The label that the network was taught as "no class".</summary>
+    private const long NoClass = 10;
+
+    public static int Execute(PretrainedDigitsOptions options, CancellationToken cancellationToken)
+    {
+        try
+        {
+            Draw(options, cancellationToken);
+            return 0;
+        }
+        catch (OperationCanceledException)
+        {
+            return 130;
+        }
+        catch (Exception error) when (error is ArgumentException or IOException or InvalidDataException or NotSupportedException or UnauthorizedAccessException)
+        {
+            AnsiConsole.MarkupLineInterpolated($"[red]{error.Message}[/]");
+            return 1;
+        }
+    }
+
+    private static void Draw(PretrainedDigitsOptions options, CancellationToken cancellationToken)
+    {
+        using var pipeline = DiffusersPipeline.Load(options.Model, new DiffusersOptions { Device = torch.device(options.Device) });
+        var unet = pipeline.Models["unet"];
+        AnsiConsole.MarkupLineInterpolated(
+            $"{unet.Config.ClassName} of {unet.Network.parameters().Sum(parameter => parameter.numel()):N0} parameters from {options.Model}.");
+        Directory.CreateDirectory(options.Output);
+        var table = new Table().AddColumns("sampler", "steps", "seconds", "file");
+        foreach (var (name, scheduler, steps) in new[]
+        {
+            ("ddim", "DDIMScheduler", options.DdimSteps),
+            ("dpm-solver++", "DPMSolverMultistepScheduler", options.DpmSteps),
+        })
+        {
+            var file = options.File(name + ".png");
+            var seconds = Sample(pipeline, pipeline.Scheduler.As(scheduler), steps, file, options, cancellationToken);
+            table.AddRow(name, $"{steps}", $"{seconds:F1}", file);
+        }
+
+        AnsiConsole.Write(table);
+    }
+
+    private static double Sample(
+        DiffusersPipeline pipeline, SchedulerConfig scheduler, int steps, string file, PretrainedDigitsOptions options, CancellationToken cancellationToken)
+    {
+        var labels = new long[Digits * options.Columns];
+        for (var i = 0; i < labels.Length; i++)
+            labels[i] = i / options.Columns;
+        var clock = Stopwatch.StartNew();
+        AnsiConsole.Progress().Start(context =>
+        {
+            var bar = context.AddTask(scheduler.ClassName, maxValue: steps);
+            using var images = pipeline.Sample(
+                new PipelineRequest
+                {
+                    Labels = labels,
+                    NullLabel = NoClass,
+                    GuidanceScale = options.Guidance,
+                    Steps = steps,
+                    Scheduler = scheduler,
+                    Seed = options.Seed,
+                    Progress = new Bar(step => bar.Value = step),
+                },
+                cancellationToken);
+            ImageGrid.SavePng(images, file, columns: options.Columns, scale: 2);
+        });
+        return clock.Elapsed.TotalSeconds;
+    }
+
+    // Progress<T> would hand reports to the thread pool; the bar wants them in order.
+    private sealed class Bar(Action<int> report) : IProgress<SamplingProgress>
+    {
+        public void Report(SamplingProgress value) => report(value.Step);
+    }
+}

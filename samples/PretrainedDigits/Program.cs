@@ -1,0 +1,3 @@
+using PretrainedDigits;
+
+return await CommandLine.Create(PretrainedDigitsRun.Execute).Parse(args).InvokeAsync();
