@@ -7,7 +7,9 @@ namespace Diffusion.Core.Evaluation;
 /// <summary>Lower bounds on log p(x) of variational autoencoders, in nats.</summary>
 public static class AutoencoderBound
 {
-    /// <summary>The evidence lower bound of each sample, with the divergence in closed form: <c>E log p(x | z) - KL(q(z | x) || N(0, I))</c>.</summary>
+    /// <summary>
+    /// The evidence lower bound of each sample, with the divergence in closed form: <c>E log p(x | z) - KL(q(z | x) || N(0, I))</c>.
+    /// </summary>
     /// <param name="autoencoder">With a Gaussian code, such as a <see cref="Vae"/>.</param>
     /// <param name="likelihood">-log p(x | z) of the decoder.</param>
     /// <param name="x">[B, ...] data.</param>

@@ -44,8 +44,8 @@ public sealed class AutoencoderLoss : IAutoencoderLoss
     public double FreeBits { get; }
 
     /// <summary>
-    /// The loss of an autoencoder on one batch, with one latent drawn for each sample. An encoder without noise has no divergence: its terms
-    /// are the reconstruction alone.
+    /// The loss of an autoencoder on one batch, with one latent drawn for each sample. An encoder without noise has no divergence: its
+    /// terms are the reconstruction alone.
     /// </summary>
     /// <inheritdoc cref="IAutoencoderLoss.Evaluate"/>
     public LossTerms Evaluate(IAutoencoder autoencoder, Tensor x)

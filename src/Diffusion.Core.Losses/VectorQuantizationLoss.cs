@@ -3,7 +3,9 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Losses;
 
-/// <summary>The loss of an autoencoder with a codebook: the reconstruction, summed over the dimensions of a sample, and the codebook's own.</summary>
+/// <summary>
+/// The loss of an autoencoder with a codebook: the reconstruction, summed over the dimensions of a sample, and the codebook's own.
+/// </summary>
 /// <remarks>Source: van den Oord et al. 2017, eq. 3.</remarks>
 /// <param name="reconstruction">Of the decoder; the squared error unless said otherwise.</param>
 /// <param name="codebookWeight">The weight of the codebook and commitment terms, at least 0. 1 by default.</param>
@@ -25,7 +27,8 @@ public sealed class VectorQuantizationLoss(IReconstructionLoss? reconstruction =
         ArgumentNullException.ThrowIfNull(x);
         if (autoencoder is not IQuantizedAutoencoder quantized)
             throw new ArgumentException(
-                $"The autoencoder must have a codebook ({nameof(IQuantizedAutoencoder)}), got {autoencoder?.GetType().Name}.", nameof(autoencoder));
+                $"The autoencoder must have a codebook ({nameof(IQuantizedAutoencoder)}), got {autoencoder?.GetType().Name}.",
+                nameof(autoencoder));
         using var scope = NewDisposeScope();
         using var code = quantized.Encode(x);
         using var quantization = quantized.Quantize(code.Mode);

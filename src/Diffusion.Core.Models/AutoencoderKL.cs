@@ -7,7 +7,8 @@ namespace Diffusion.Core.Models;
 /// <remarks>
 /// <para>Source: Rombach et al. 2022, section 3.1 and appendix G. State, as in diffusers: <c>encoder</c>, <c>decoder</c>,
 /// <c>quant_conv</c>, <c>post_quant_conv</c>.</para>
-/// <para>That of Stable Diffusion 1 and 2 has widths 128, 256, 512, 512, two layers a block and 4 latent channels: 83,653,863 parameters.</para>
+/// <para>That of Stable Diffusion 1 and 2 has widths 128, 256, 512, 512, two layers a block and 4 latent channels: 83,653,863
+/// parameters.</para>
 /// </remarks>
 public sealed class AutoencoderKL : AutoencodingNetwork
 {

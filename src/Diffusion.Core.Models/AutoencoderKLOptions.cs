@@ -21,7 +21,9 @@ public sealed record AutoencoderKLOptions
     /// <summary>The mean of each latent channel, subtracted in place of <see cref="ShiftFactor"/>; null for none.</summary>
     public IReadOnlyList<double>? LatentsMean { get; init; }
 
-    /// <summary>The standard deviation of each latent channel, which divides what <see cref="ScalingFactor"/> multiplies; null for none.</summary>
+    /// <summary>
+    /// The standard deviation of each latent channel, which divides what <see cref="ScalingFactor"/> multiplies; null for none.
+    /// </summary>
     public IReadOnlyList<double>? LatentsStd { get; init; }
 
     /// <summary>The numbers above as one change of coordinates.</summary>
@@ -34,7 +36,8 @@ public sealed record AutoencoderKLOptions
         var stds = LatentsStd ?? [.. Enumerable.Repeat(1.0, Body.LatentChannels)];
         if (means.Count != Body.LatentChannels || stds.Count != Body.LatentChannels)
             throw new ArgumentException(
-                $"There must be a mean and a deviation for each of {Body.LatentChannels} latent channels, got {means.Count} and {stds.Count}.",
+                $"There must be a mean and a deviation for each of {Body.LatentChannels} latent channels, "
+                + $"got {means.Count} and {stds.Count}.",
                 nameof(LatentsMean));
         return new LatentScaling([.. stds.Select(std => ScalingFactor / std)], means);
     }

@@ -39,7 +39,9 @@ public sealed class DiagonalGaussian : ILatentDistribution
     /// <inheritdoc/>
     public Tensor Mode => Mean;
 
-    /// <summary>A Gaussian whose moments share the channels of one tensor: the mean in the first half, the log variance in the second.</summary>
+    /// <summary>
+    /// A Gaussian whose moments share the channels of one tensor: the mean in the first half, the log variance in the second.
+    /// </summary>
     /// <param name="moments">[B, 2C, ...]; still the caller's.</param>
     /// <exception cref="ArgumentException">There is no even number of channels.</exception>
     public static DiagonalGaussian FromMoments(Tensor moments)
@@ -47,7 +49,8 @@ public sealed class DiagonalGaussian : ILatentDistribution
         ArgumentNullException.ThrowIfNull(moments);
         if (moments.dim() < 2 || moments.shape[1] % 2 != 0)
             throw new ArgumentException(
-                $"moments must have shape [B, 2C, ...] with an even number of channels, got {Guard.Format(moments.shape)}.", nameof(moments));
+                $"moments must have shape [B, 2C, ...] with an even number of channels, got {Guard.Format(moments.shape)}.",
+                nameof(moments));
         var channels = moments.shape[1] / 2;
         using var mean = moments.narrow(1, 0, channels);
         using var logVariance = moments.narrow(1, channels, channels);

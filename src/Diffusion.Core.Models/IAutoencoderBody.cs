@@ -6,7 +6,9 @@ namespace Diffusion.Core.Models;
 public interface IAutoencoderBody
 {
     /// <summary>A new encoder.</summary>
-    /// <param name="outputsPerFeature">k, the outputs for each feature of the code: 1 for the code itself, 2 for its mean and log variance.</param>
+    /// <param name="outputsPerFeature">
+    /// k, the outputs for each feature of the code: 1 for the code itself, 2 for its mean and log variance.
+    /// </param>
     /// <returns>From [B, ...] data to [B, k C, ...]; the caller's.</returns>
     /// <exception cref="ArgumentException">The options do not fit each other.</exception>
     nn.Module<Tensor, Tensor> Encoder(int outputsPerFeature);

@@ -3,7 +3,9 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>The decoder of <see cref="AutoencoderKL"/> and <see cref="VQModel"/>: convolution, middle, levels, norm, SiLU, convolution.</summary>
+/// <summary>
+/// The decoder of <see cref="AutoencoderKL"/> and <see cref="VQModel"/>: convolution, middle, levels, norm, SiLU, convolution.
+/// </summary>
 /// <remarks>
 /// Source: Esser et al. 2021, table 7; norms that read the code: Zheng et al. 2022. State: <c>conv_in</c>, <c>mid_block</c>,
 /// <c>up_blocks</c>, <c>conv_norm_out</c>, <c>conv_out</c>.
@@ -29,7 +31,9 @@ public sealed class ImageDecoder : nn.Module<Tensor, Tensor>
         ArgumentNullException.ThrowIfNull(body);
         body.Validate();
         if (spatialNorm && body.Widths.FirstOrDefault(width => width % SpatialNorm.Groups != 0) is > 0 and var odd)
-            throw new ArgumentException($"Norms that read the code need widths that are multiples of {SpatialNorm.Groups}, got {odd}.", nameof(body));
+            throw new ArgumentException(
+                $"Norms that read the code need widths that are multiples of {SpatialNorm.Groups}, got {odd}.",
+                nameof(body));
         (_body, _spatialNorm) = (body, spatialNorm);
         int? codeChannels = spatialNorm ? body.LatentChannels : null;
         var outputs = Guard.Positive(outputsPerValue) * (body.OutChannels ?? body.Channels);

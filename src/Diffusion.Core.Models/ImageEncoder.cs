@@ -3,7 +3,9 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>The encoder of <see cref="AutoencoderKL"/> and <see cref="VQModel"/>: convolution, levels, middle, norm, SiLU, convolution.</summary>
+/// <summary>
+/// The encoder of <see cref="AutoencoderKL"/> and <see cref="VQModel"/>: convolution, levels, middle, norm, SiLU, convolution.
+/// </summary>
 /// <remarks>
 /// Source: Esser et al. 2021, table 7. State: <c>conv_in</c>, <c>down_blocks</c>, <c>mid_block</c>, <c>conv_norm_out</c>, <c>conv_out</c>.
 /// </remarks>
@@ -50,7 +52,8 @@ public sealed class ImageEncoder : nn.Module<Tensor, Tensor>
         Guard.SameType(_convolutionIn.weight, input);
         if (Math.Min(input.shape[2], input.shape[3]) < _body.Reduction)
             throw new ArgumentException(
-                $"{nameof(input)} must be at least {_body.Reduction} pixels high and wide, got {Guard.Format(input.shape)}.", nameof(input));
+                $"{nameof(input)} must be at least {_body.Reduction} pixels high and wide, got {Guard.Format(input.shape)}.",
+                nameof(input));
         using var scope = NewDisposeScope();
         var hidden = _convolutionIn.call(input);
         foreach (var stage in _levels.Append(_middle))

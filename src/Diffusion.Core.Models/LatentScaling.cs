@@ -30,7 +30,9 @@ public sealed record LatentScaling
         ArgumentNullException.ThrowIfNull(factors);
         ArgumentNullException.ThrowIfNull(shifts);
         if (factors.Count == 0 || factors.Count != shifts.Count)
-            throw new ArgumentException($"There must be a shift for each factor, got {factors.Count} factors and {shifts.Count} shifts.", nameof(shifts));
+            throw new ArgumentException(
+                $"There must be a shift for each factor, got {factors.Count} factors and {shifts.Count} shifts.",
+                nameof(shifts));
         foreach (var factor in factors)
             Guard.Positive(factor, nameof(factors));
         foreach (var shift in shifts)
@@ -51,14 +53,18 @@ public sealed record LatentScaling
     /// The scaling that gives latents unit variance: the factor is 1/std of all their values, or of each channel; the shift is 0, or the
     /// mean of each channel.
     /// </summary>
-    /// <param name="latents">[B, C, ...] a batch, of at least two values (in each channel); still the caller's. Waits for its device.</param>
+    /// <param name="latents">
+    /// [B, C, ...] a batch, of at least two values (in each channel); still the caller's. Waits for its device.
+    /// </param>
     /// <param name="perChannel">False, the default, for the one factor of Rombach et al. 2022.</param>
     /// <exception cref="ArgumentException">There are too few values, or they are all the same or not finite.</exception>
     public static LatentScaling Measure(Tensor latents, bool perChannel = false)
     {
         Guard.Floating(latents);
         if (latents.dim() < 2 || latents.numel() < (perChannel ? 2 * latents.shape[1] : 2))
-            throw new ArgumentException($"latents must be [B, C, ...] with several values, got {Guard.Format(latents.shape)}.", nameof(latents));
+            throw new ArgumentException(
+                $"latents must be [B, C, ...] with several values, got {Guard.Format(latents.shape)}.",
+                nameof(latents));
         using var scope = NewDisposeScope();
         using var gradientsOff = no_grad();
         var values = latents.to(ScalarType.Float64).transpose(0, 1).reshape(perChannel ? latents.shape[1] : 1, -1);
@@ -95,7 +101,9 @@ public sealed record LatentScaling
         if (_factors.Length == 1)
             return change(z, _factors[0], _shifts[0]);
         if (z.dim() < 2 || z.shape[1] != _factors.Length)
-            throw new ArgumentException($"{nameof(z)} must have shape [B, {_factors.Length}, ...], got {Guard.Format(z.shape)}.", nameof(z));
+            throw new ArgumentException(
+                $"{nameof(z)} must have shape [B, {_factors.Length}, ...], got {Guard.Format(z.shape)}.",
+                nameof(z));
         using var scope = NewDisposeScope();
         var parts = new Tensor[_factors.Length];
         for (var channel = 0; channel < parts.Length; channel++)

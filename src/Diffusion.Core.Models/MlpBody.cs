@@ -8,7 +8,9 @@ public sealed record MlpBody : IAutoencoderBody
     /// <summary>The shape of one sample, such as [1, 28, 28].</summary>
     public required IReadOnlyList<long> SampleShape { get; init; }
 
-    /// <summary>The widths of the hidden layers of the encoder, from the data inwards; the decoder has them in reverse. [400] by default.</summary>
+    /// <summary>
+    /// The widths of the hidden layers of the encoder, from the data inwards; the decoder has them in reverse. [400] by default.
+    /// </summary>
     public IReadOnlyList<int> Hidden { get; init; } = [400];
 
     /// <summary>C, the number of features of the code. 20 by default.</summary>

@@ -15,7 +15,10 @@ public sealed record VQModelOptions
     /// <summary>Norms in the decoder that read the code. Off by default; D must then be the number of latent channels.</summary>
     public bool SpatialNorm { get; init; }
 
-    /// <summary>True when <see cref="VQModel.Decode(TorchSharp.torch.Tensor, bool)"/> without quantising takes places in the codebook. Off by default.</summary>
+    /// <summary>
+    /// True when <see cref="VQModel.Decode(TorchSharp.torch.Tensor, bool)"/> without quantising takes places in the codebook. Off by
+    /// default.
+    /// </summary>
     public bool LookupFromCodebook { get; init; }
 
     /// <summary>What latents are multiplied by for the denoiser. 0.18215 by default.</summary>

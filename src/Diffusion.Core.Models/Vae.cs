@@ -7,7 +7,8 @@ namespace Diffusion.Core.Models;
 /// the parameters of p(x | z).
 /// </summary>
 /// <remarks>
-/// <para>Source: Kingma and Welling 2014. State: <c>encoder</c>, or <c>mean_encoder</c> and <c>log_variance_encoder</c>; <c>decoder</c>.</para>
+/// <para>Source: Kingma and Welling 2014. State: <c>encoder</c>, or <c>mean_encoder</c> and
+/// <c>log_variance_encoder</c>; <c>decoder</c>.</para>
 /// <para>With an <see cref="MlpBody"/> of 784 values, one hidden layer of 400 and a code of 20: 652,824 parameters; with two encoders,
 /// 966,824.</para>
 /// </remarks>
@@ -32,7 +33,9 @@ public sealed class Vae : AutoencodingNetwork
     public VaeOptions? Options { get; }
 
     /// <summary>One encoder for both moments; the network owns the parts from here on.</summary>
-    /// <param name="encoder">From [B, ...] data to [B, 2C, ...]: the mean in the first half of the channels, the log variance in the second.</param>
+    /// <param name="encoder">
+    /// From [B, ...] data to [B, 2C, ...]: the mean in the first half of the channels, the log variance in the second.
+    /// </param>
     /// <param name="decoder">From [B, C, ...] latents to what the reconstruction loss wants.</param>
     public Vae(nn.Module<Tensor, Tensor> encoder, nn.Module<Tensor, Tensor> decoder)
         : this(encoder, null, decoder, false)

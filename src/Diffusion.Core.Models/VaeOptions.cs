@@ -3,7 +3,9 @@ namespace Diffusion.Core.Models;
 /// <summary>The architecture of a <see cref="Vae"/>.</summary>
 public sealed record VaeOptions
 {
-    /// <summary>What the encoder and the decoder are made of: an <see cref="MlpBody"/>, a <see cref="ConvolutionalBody"/>, or one's own.</summary>
+    /// <summary>
+    /// What the encoder and the decoder are made of: an <see cref="MlpBody"/>, a <see cref="ConvolutionalBody"/>, or one's own.
+    /// </summary>
     public required IAutoencoderBody Body { get; init; }
 
     /// <summary>
@@ -12,6 +14,8 @@ public sealed record VaeOptions
     /// </summary>
     public bool TwoEncoders { get; init; }
 
-    /// <summary>Outputs of the decoder for each value of the data: 1 by default, 2 for a decoder that says a mean and a log variance.</summary>
+    /// <summary>
+    /// Outputs of the decoder for each value of the data: 1 by default, 2 for a decoder that says a mean and a log variance.
+    /// </summary>
     public int OutputsPerValue { get; init; } = 1;
 }
