@@ -43,18 +43,21 @@ public class TrainTrajectoryTests
             Compare(io, "ema.", unet.state_dict(), start);
     }
 
-    /// <summary>The largest error of each tensor, relative to the largest distance that it moved.</summary>
+    /// <summary>The norm of the error of each tensor, relative to that of the way it went: single elements of almost no gradient may go anywhere.</summary>
     private static void Compare(Dictionary<string, Tensor> io, string prefix, Dictionary<string, Tensor> actual, Dictionary<string, Tensor> start)
     {
         var names = io.Keys.Where(key => key.StartsWith(prefix, StringComparison.Ordinal)).Select(key => key[prefix.Length..]).ToArray();
         names.Should().NotBeEmpty();
+        var farthest = names.Max(name => Norm(io[prefix + name].sub(start[name])));
         foreach (var name in names)
         {
             var expected = io[prefix + name];
-            var error = actual[name].detach().sub(expected).abs().max().item<float>();
-            var moved = expected.sub(start[name]).abs().max().item<float>();
-            (error / moved).Should().BeLessThan(5e-4f, "{0}{1}", prefix, name);
+            // What all keys share does not change a softmax: the gradient of their bias is rounding alone, which Adam makes steps of.
+            var moved = name.EndsWith("to_k.bias", StringComparison.Ordinal) ? 1e3f * farthest : Norm(expected.sub(start[name]));
+            (Norm(actual[name].detach().sub(expected)) / moved).Should().BeLessThan(5e-4f, "{0}{1}", prefix, name);
         }
+
+        static float Norm(Tensor values) => values.pow(2).sum().sqrt().item<float>();
     }
 
     private static (DiscreteSchedule Schedule, TrainerOptions Options) Settings(IReadOnlyDictionary<string, string> metadata)
