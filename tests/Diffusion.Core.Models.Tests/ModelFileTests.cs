@@ -63,6 +63,26 @@ public sealed partial class ModelFileTests
         ["Autoencoder"] = () => new Autoencoder(new MlpBody { SampleShape = [3], Activation = Activation.GeluTanh }),
     };
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void The_scale_of_its_latents_stays_with_a_variational_autoencoder(bool perChannel)
+    {
+        using var folder = new TemporaryFolder();
+        var scaling = perChannel ? new LatentScaling([1.0 / 3.0, 7.0], [0.1, -0.2]) : new LatentScaling(1.0 / 3.0);
+        using var network = new Vae(new VaeOptions
+        {
+            Body = new MlpBody { SampleShape = [4], Hidden = [3], LatentFeatures = 2 },
+            Scaling = scaling,
+        });
+
+        ModelFile.Save(folder.File("vae.safetensors"), network);
+        using var loaded = ModelFile.Load<Vae>(folder.File("vae.safetensors"));
+
+        network.Scaling.Should().Be(scaling);
+        loaded.Scaling.Should().Be(scaling, "every digit is written");
+    }
+
     [Fact]
     public void A_network_comes_back_from_its_file_alone()
     {
