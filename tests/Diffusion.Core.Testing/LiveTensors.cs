@@ -1,4 +1,5 @@
 using TorchSharp;
+using TorchSharp.Modules;
 
 namespace Diffusion.Core.Testing;
 
@@ -16,5 +17,15 @@ public static class LiveTensors
         var before = torch.Tensor.TotalCount;
         action();
         return torch.Tensor.TotalCount - before;
+    }
+
+    /// <summary>The tensors that TorchSharp goes on counting when a module has been disposed: its parameters, which it counts twice when they are made.</summary>
+    public static long Miscounted(torch.nn.Module module)
+    {
+        ArgumentNullException.ThrowIfNull(module);
+        var each = Change(() => torch.nn.Parameter(torch.empty([1])).Dispose());
+
+        // Those of an embedding are made in native code.
+        return each * module.named_modules().Select(pair => pair.module).Append(module).Where(part => part is not Embedding).Sum(part => part.named_parameters(false).Count());
     }
 }

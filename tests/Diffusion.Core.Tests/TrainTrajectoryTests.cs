@@ -1,8 +1,8 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using Diffusion.Core.Interop;
 using Diffusion.Core.Losses;
 using Diffusion.Core.Models;
-using Diffusion.Core.Models.Tests;
 using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
 using Diffusion.Core.Tests.Support;
@@ -22,7 +22,8 @@ public class TrainTrajectoryTests
         using var scope = NewDisposeScope();
         using var file = SafetensorsFile.Open(Path.Combine(TestData.Golden, Folder, "io.safetensors"));
         var io = file.ReadAll();
-        using var unet = GoldenUNet.Load(Folder);
+        using var model = DiffusersModel.Load(Path.Combine(TestData.Golden, Folder));
+        var unet = (UNet)model.Network;
         var start = unet.state_dict().ToDictionary(entry => entry.Key, entry => entry.Value.detach().clone());
         var (schedule, options) = Settings(file.Metadata);
         var loss = new ReplayLoss(new SimpleLoss(), io["t"], io["noise"]);
