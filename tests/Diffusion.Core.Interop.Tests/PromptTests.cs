@@ -178,13 +178,16 @@ public class PromptTests
         Refused(_request with { Unconditional = condition }, "*NegativePrompt*");
         Refused(new PipelineRequest { NegativePrompt = "rain" }, "*needs Prompts*");
         Refused(_request with { Prompts = ["\ud800", "b"] }, "*Unicode*");
+        using var distilledFolder = new TemporaryFolder();
+        using var distilled = Pipeline(distilledFolder, timeVectorWidth: 4);
+        distilled.Invoking(p => Sample(p, _request)).Should().Throw<ArgumentException>().WithMessage("*time_cond_proj_dim is 4*TimeVector*");
         FluentActions.Invoking(() => DiffusersTable.Default.Pipeline("LDMTextToImagePipeline")).Should().Throw<NotSupportedException>()
             .WithMessage("*'LDMTextToImagePipeline'*StableDiffusionPipeline*");
     }
 
     private static Tensor Sample(DiffusersPipeline pipeline, PipelineRequest request) => pipeline.Sample(request, TestContext.Current.CancellationToken);
 
-    private static DiffusersPipeline Pipeline(TemporaryFolder folder)
+    private static DiffusersPipeline Pipeline(TemporaryFolder folder, int? timeVectorWidth = null)
     {
         WriteTokenizer(Directory.CreateDirectory(folder.File("tokenizer")).FullName, out var vocabulary, out var end);
         random.manual_seed(8);
@@ -201,6 +204,7 @@ public class PromptTests
                 Channels = 4,
                 GroupNormGroups = 4,
                 ZeroOutput = false,
+                TimeVectorWidth = timeVectorWidth,
                 Levels =
                 [
                     new UNetLevel { Width = 8, Layers = 1, Down = new UNetBlockOptions { Attention = attention } },
