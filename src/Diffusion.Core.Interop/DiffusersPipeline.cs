@@ -153,8 +153,8 @@ public sealed class DiffusersPipeline : IDisposable
     }
 
     /// <summary>
-    /// What the denoiser is told of prompts, diffusers' <c>prompt_embeds</c>: the last states of the text encoder for every token, those that
-    /// fill the text up among them. <see cref="Sample"/> does this for <see cref="PipelineRequest.Prompts"/>.
+    /// What the denoiser is told of prompts, diffusers' <c>prompt_embeds</c>: the last states of the text encoder for every token, those
+    /// that fill the text up among them. <see cref="Sample"/> does this for <see cref="PipelineRequest.Prompts"/>.
     /// </summary>
     /// <param name="prompts">At least one; what is longer than the text encoder takes is cut.</param>
     /// <returns>A <see cref="Condition.Sequence"/> of [B, tokens, width]; the caller's.</returns>
@@ -171,7 +171,8 @@ public sealed class DiffusersPipeline : IDisposable
                 nameof(prompts));
         if (Denoiser is UNet { Options.TimeVectorWidth: { } width })
             throw new ArgumentException(
-                $"A U-Net whose time_cond_proj_dim is {width} also takes the scale of guidance, which prompts do not say; give a Condition with a TimeVector.",
+                $"A U-Net whose time_cond_proj_dim is {width} also takes the scale of guidance, which prompts do not say; "
+                + "give a Condition with a TimeVector.",
                 nameof(prompts));
         return new PromptEncoder(Tokenizer, TextEncoder, TextModel!.Config).Encode(prompts, Dtype);
     }
