@@ -3,7 +3,9 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Interop;
 
-/// <summary>Prompts as a condition, as StableDiffusionPipeline of diffusers makes it: the last states of the text encoder, for all tokens.</summary>
+/// <summary>
+/// Prompts as a condition, as StableDiffusionPipeline of diffusers makes it: the last states of the text encoder, for all tokens.
+/// </summary>
 internal sealed class PromptEncoder(ClipTokenizer tokenizer, ClipTextEncoder encoder, ModelConfig config)
 {
     /// <summary>The setting of an encoder that must not look at what fills a text up.</summary>
@@ -28,7 +30,8 @@ internal sealed class PromptEncoder(ClipTokenizer tokenizer, ClipTextEncoder enc
     /// <summary>[B, L] true for start, text and end, false for what fills it up.</summary>
     private Tensor Mask(IReadOnlyList<string> prompts, Device device)
     {
-        var lengths = tensor(prompts.Select(prompt => (long)tokenizer.Encode(prompt).Length).ToArray(), dtype: ScalarType.Int64, device: device);
+        long[] counts = [.. prompts.Select(prompt => (long)tokenizer.Encode(prompt).Length)];
+        var lengths = tensor(counts, dtype: ScalarType.Int64, device: device);
         var places = arange(tokenizer.Options.MaxTokens, dtype: ScalarType.Int64, device: device);
         return places.unsqueeze(0).lt(lengths.unsqueeze(1));
     }

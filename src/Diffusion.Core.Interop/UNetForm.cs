@@ -3,14 +3,16 @@ using Diffusion.Core.Models;
 
 namespace Diffusion.Core.Interop;
 
-/// <summary>The options of a U-Net in one form for each network: what follows from other options is written out, what changes nothing is left out.</summary>
+/// <summary>
+/// The options of a U-Net in one form for each network: what follows from other options is written out, what changes nothing is left out.
+/// </summary>
 internal static class UNetForm
 {
     // What levels say in full, and what has no part in the answer of the network.
     private static readonly string[] _left =
     [
-        "width", "multipliers", "level_widths", "layers_per_block", "attention_resolutions", "head_width", "middle_attention", "residual_resampling",
-        "downsample_padding", "classes", "zero_output", "checkpoint_activations",
+        "width", "multipliers", "level_widths", "layers_per_block", "attention_resolutions", "head_width", "middle_attention",
+        "residual_resampling", "downsample_padding", "classes", "zero_output", "checkpoint_activations",
     ];
 
     /// <summary>The form of options, as model files have them.</summary>
@@ -66,7 +68,8 @@ internal static class UNetForm
         IEnumerable<(string, JsonNode?, JsonNode?)> parts = (one, other) switch
         {
             (JsonObject left, JsonObject right) when TypeOrNull(left) == TypeOrNull(right)
-                => left.Select(pair => pair.Key).Union(right.Select(pair => pair.Key)).Select(name => ($"{path}.{name}", left[name], right[name])),
+                => left.Select(pair => pair.Key).Union(right.Select(pair => pair.Key))
+                    .Select(name => ($"{path}.{name}", left[name], right[name])),
             (JsonArray left, JsonArray right) when left.Count == right.Count => left.Select((item, i) => ($"{path}[{i}]", item, right[i])),
             _ => [],
         };

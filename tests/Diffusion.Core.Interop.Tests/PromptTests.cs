@@ -32,7 +32,8 @@ public class PromptTests
         Condition Told(params string[] texts) => new() { Sequence = encoder.Encode(tokenizer.EncodeBatch(texts)).LastHiddenState };
         using var text = Told("a cat", "dogs");
         using var nothing = Told(negative ?? "", negative ?? "");
-        var byHand = Sample(pipeline, new PipelineRequest { Condition = text, Unconditional = nothing, Steps = 3, Seed = 4, GuidanceScale = 3.0 });
+        var byHand = Sample(
+            pipeline, new PipelineRequest { Condition = text, Unconditional = nothing, Steps = 3, Seed = 4, GuidanceScale = 3.0 });
         var latents = DiffusersScheduler.CreateSampler(pipeline.Scheduler, 3).Sample(
             Guidance.ClassifierFree(pipeline.Denoiser, 3.0, _ => nothing.Slice(0, 2)),
             [2, 4, 8, 8], 4, text, cancellationToken: TestContext.Current.CancellationToken);
@@ -51,12 +52,14 @@ public class PromptTests
         var unguided = Sample(pipeline, _request with { GuidanceScale = 1.0 });
 
         unguided.Values().Should().NotEqual(guided.Values());
-        Sample(pipeline, _request with { GuidanceScale = null }).ShouldBeIdentical(Sample(pipeline, _request with { GuidanceScale = 7.5 }), "the default");
-        Sample(pipeline, _request with { NegativePrompt = "" }).ShouldBeIdentical(guided, "no text is avoided unless said otherwise");
-        Sample(pipeline, _request with { NegativePrompt = "rain" }).Values().Should().NotEqual(guided.Values());
-        Sample(pipeline, _request with { NegativePrompt = "rain", GuidanceScale = 1.0 }).ShouldBeIdentical(unguided, "nothing is avoided without guidance");
-        Sample(pipeline, _request with { Prompts = ["a cat", "dog"], GuidanceScale = 1.0 })[1].Values().Should().NotEqual(unguided[1].Values());
-        Sample(pipeline, _request with { Prompts = ["a cat"], GuidanceScale = 1.0 })[0].ShouldBeClose(unguided[0], 1e-5, "an image depends on its own prompt");
+        Of(_request with { GuidanceScale = null }).ShouldBeIdentical(Of(_request with { GuidanceScale = 7.5 }), "the default");
+        Of(_request with { NegativePrompt = "" }).ShouldBeIdentical(guided, "no text is avoided unless said otherwise");
+        Of(_request with { NegativePrompt = "rain" }).Values().Should().NotEqual(guided.Values());
+        Of(_request with { NegativePrompt = "rain", GuidanceScale = 1.0 }).ShouldBeIdentical(unguided, "nothing is avoided without guidance");
+        Of(_request with { Prompts = ["a cat", "dog"], GuidanceScale = 1.0 })[1].Values().Should().NotEqual(unguided[1].Values());
+        Of(_request with { Prompts = ["a cat"], GuidanceScale = 1.0 })[0].ShouldBeClose(unguided[0], 1e-5, "its own prompt alone counts");
+
+        Tensor Of(PipelineRequest request) => Sample(pipeline, request);
     }
 
     [Fact]
@@ -156,7 +159,8 @@ public class PromptTests
         using var pipeline = DiffusersPipeline.Load(folder.File("saved"));
         using var condition = new Condition { Sequence = ones([1, 5, Width]) };
 
-        pipeline.Invoking(p => Sample(p, _request)).Should().Throw<ArgumentException>().WithMessage($"*CLIPTokenizer*has {className ?? "none"} and CLIPTextModel*");
+        pipeline.Invoking(p => Sample(p, _request)).Should().Throw<ArgumentException>()
+            .WithMessage($"*CLIPTokenizer*has {className ?? "none"} and CLIPTextModel*");
         using var images = Sample(pipeline, new PipelineRequest { Condition = condition, Steps = 1 });
         images.shape.Should().Equal(1, 3, 16, 16);
     }
@@ -178,13 +182,18 @@ public class PromptTests
         Refused(_request with { Unconditional = condition }, "*NegativePrompt*");
         Refused(new PipelineRequest { NegativePrompt = "rain" }, "*needs Prompts*");
         Refused(_request with { Prompts = ["\ud800", "b"] }, "*Unicode*");
+        using var distilledFolder = new TemporaryFolder();
+        using var distilled = Pipeline(distilledFolder, timeVectorWidth: 4);
+        distilled.Invoking(p => Sample(p, _request)).Should().Throw<ArgumentException>()
+            .WithMessage("*time_cond_proj_dim is 4*TimeVector*");
         FluentActions.Invoking(() => DiffusersTable.Default.Pipeline("LDMTextToImagePipeline")).Should().Throw<NotSupportedException>()
             .WithMessage("*'LDMTextToImagePipeline'*StableDiffusionPipeline*");
     }
 
-    private static Tensor Sample(DiffusersPipeline pipeline, PipelineRequest request) => pipeline.Sample(request, TestContext.Current.CancellationToken);
+    private static Tensor Sample(DiffusersPipeline pipeline, PipelineRequest request)
+        => pipeline.Sample(request, TestContext.Current.CancellationToken);
 
-    private static DiffusersPipeline Pipeline(TemporaryFolder folder)
+    private static DiffusersPipeline Pipeline(TemporaryFolder folder, int? timeVectorWidth = null)
     {
         WriteTokenizer(Directory.CreateDirectory(folder.File("tokenizer")).FullName, out var vocabulary, out var end);
         random.manual_seed(8);
@@ -193,7 +202,13 @@ public class PromptTests
         {
             ["text_encoder"] = new ClipTextEncoder(new ClipTextEncoderOptions
             {
-                Vocabulary = vocabulary, Width = Width, HiddenWidth = 16, Layers = 2, Heads = 2, MaxTokens = MaxTokens, EndToken = end,
+                Vocabulary = vocabulary,
+                Width = Width,
+                HiddenWidth = 16,
+                Layers = 2,
+                Heads = 2,
+                MaxTokens = MaxTokens,
+                EndToken = end,
             }),
             ["unet"] = new UNet(new UNetOptions
             {
@@ -201,6 +216,7 @@ public class PromptTests
                 Channels = 4,
                 GroupNormGroups = 4,
                 ZeroOutput = false,
+                TimeVectorWidth = timeVectorWidth,
                 Levels =
                 [
                     new UNetLevel { Width = 8, Layers = 1, Down = new UNetBlockOptions { Attention = attention } },
@@ -208,7 +224,11 @@ public class PromptTests
                 ],
                 Middle = new UNetBlockOptions { Attention = attention },
             }),
-            ["vae"] = new AutoencoderKL(new AutoencoderKLOptions { Body = new ConvolutionalBody { Widths = [8, 8], Groups = 4 }, ScalingFactor = 0.18215 }),
+            ["vae"] = new AutoencoderKL(new AutoencoderKLOptions
+            {
+                Body = new ConvolutionalBody { Widths = [8, 8], Groups = 4 },
+                ScalingFactor = 0.18215,
+            }),
         };
         using (no_grad())
         {
@@ -232,8 +252,8 @@ public class PromptTests
         string[] letters = [.. Enumerable.Range('a', 26).Select(letter => ((char)letter).ToString())];
         string[] tokens = [.. letters, .. letters.Select(letter => letter + "</w>"), "ca", "<|startoftext|>", End];
         (count, end) = (tokens.Length, tokens.Length - 1);
-        File.WriteAllText(
-            Path.Combine(folder, "vocab.json"), JsonSerializer.Serialize(tokens.Select((token, i) => (token, i)).ToDictionary(pair => pair.token, pair => pair.i)));
+        var vocabulary = tokens.Select((token, i) => (token, i)).ToDictionary(pair => pair.token, pair => pair.i);
+        File.WriteAllText(Path.Combine(folder, "vocab.json"), JsonSerializer.Serialize(vocabulary));
         File.WriteAllText(Path.Combine(folder, "merges.txt"), "#version: 0.2\nc a\n");
         File.WriteAllText(
             Path.Combine(folder, "tokenizer_config.json"), JsonSerializer.Serialize(new { model_max_length = MaxTokens, pad_token = End }));

@@ -178,6 +178,9 @@ public class ActivationCheckpointTests
                 return y.sum().MoveToOuterDisposeScope();
             }
 
+            // What other tests left to finalisers must not go while this is measured.
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
             var before = ResidentBytes();
             using var result = ActivationCheckpoint.RunIf(checkpointed, Block, x);
             var held = ResidentBytes() - before;
