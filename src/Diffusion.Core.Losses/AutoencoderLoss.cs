@@ -57,7 +57,8 @@ public sealed class AutoencoderLoss : IAutoencoderLoss
         using var code = autoencoder.Encode(x);
         if (code is not (DiagonalGaussian or LatentPoint))
             throw new ArgumentException(
-                $"The code must be a {nameof(DiagonalGaussian)} or a {nameof(LatentPoint)}, got {code.GetType().Name}.", nameof(autoencoder));
+                $"The code must be a {nameof(DiagonalGaussian)} or a {nameof(LatentPoint)}, got {code.GetType().Name}.",
+                nameof(autoencoder));
         using var latent = code.Sample(DropoutRandom.Current);
         using var output = autoencoder.Decode(latent);
         if (code is DiagonalGaussian gaussian)

@@ -57,7 +57,8 @@ public sealed class ClipTextEncoder : nn.Module
     /// <see cref="ClipTokenizer"/> makes them. On a device other than the CPU, one outside the vocabulary is undefined.
     /// </param>
     /// <param name="mask">
-    /// [B, L] bool: true for the tokens that may be attended to, the first of each text among them. Null for all, as Stable Diffusion has it.
+    /// [B, L] bool: true for the tokens that may be attended to, the first of each text among them. Null for all, as in Stable
+    /// Diffusion.
     /// </param>
     /// <param name="hiddenStates">True to keep what every layer makes of the tokens.</param>
     /// <returns>The caller's.</returns>

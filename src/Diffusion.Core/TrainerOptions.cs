@@ -47,8 +47,8 @@ public sealed record TrainerOptions
 
     /// <summary>
     /// Which times each batch is trained at: uniform. Trainers of denoisers look at it. A sampler that learns
-    /// (<see cref="IAdaptiveTimestepSampler"/>) weighs the loss of each sample, waits for the device once a step to see it, and is part of a
-    /// checkpoint; it stays the caller's to dispose.
+    /// (<see cref="IAdaptiveTimestepSampler"/>) weighs the loss of each sample, waits for the device once a step to see it, and is part of
+    /// a checkpoint; it stays the caller's to dispose.
     /// </summary>
     public ITimestepSampler Timesteps { get; init; } = new UniformTimesteps();
 

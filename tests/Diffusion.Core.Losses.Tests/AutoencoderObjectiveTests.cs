@@ -6,7 +6,14 @@ namespace Diffusion.Core.Losses.Tests;
 
 public sealed class AutoencoderObjectiveTests
 {
-    private static readonly ConvolutionalBody Body = new() { Channels = 1, Widths = [4], Groups = 2, LatentChannels = 2, MiddleAttention = false };
+    private static readonly ConvolutionalBody Body = new()
+    {
+        Channels = 1,
+        Widths = [4],
+        Groups = 2,
+        LatentChannels = 2,
+        MiddleAttention = false,
+    };
 
     [Fact]
     public void The_loss_of_a_network_is_that_of_what_it_says_of_the_draw_of_the_step()
@@ -77,7 +84,8 @@ public sealed class AutoencoderObjectiveTests
         using var autoencoder = new Autoencoder(Body);
         using var x = zeros(1, 1, 4, 4);
 
-        FluentActions.Invoking(() => new VectorQuantizationLoss().Evaluate(autoencoder, x)).Should().Throw<ArgumentException>().WithMessage("*codebook*Autoencoder*");
+        FluentActions.Invoking(() => new VectorQuantizationLoss().Evaluate(autoencoder, x))
+            .Should().Throw<ArgumentException>().WithMessage("*codebook*Autoencoder*");
     }
 
     [Fact]
