@@ -105,7 +105,7 @@ public class DiffusersModelTests
     public void Large_weights_are_saved_in_several_files_and_read_again()
     {
         using var target = new TemporaryFolder();
-        var source = FolderFixture.PathOf("models/unet2d-ddpm");
+        var source = FolderFixture.Committed("unet2d-ddpm");
         using var model = DiffusersModel.Load(source);
 
         model.Save(target.Path, maxShardBytes: 50_000);

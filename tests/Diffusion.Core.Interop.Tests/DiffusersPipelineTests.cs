@@ -54,7 +54,7 @@ public class DiffusersPipelineTests
     [Fact]
     public void Shape_and_steps_come_from_the_folder()
     {
-        using var pipeline = DiffusersPipeline.Load(FolderFixture.PathOf("models/ddpm-pipeline"));
+        using var pipeline = DiffusersPipeline.Load(FolderFixture.Committed("ddpm-pipeline"));
         var steps = 0;
 
         using var one = Sample(pipeline, new PipelineRequest { Steps = 3, Progress = new Counter(progress => steps = progress.Steps) });
@@ -71,7 +71,7 @@ public class DiffusersPipelineTests
     [Fact]
     public void Sampling_leaves_no_tensors_behind()
     {
-        using var pipeline = DiffusersPipeline.Load(FolderFixture.PathOf("models/ddpm-pipeline"));
+        using var pipeline = DiffusersPipeline.Load(FolderFixture.Committed("ddpm-pipeline"));
         using (Sample(pipeline, new PipelineRequest { Steps = 2 }))
         {
             LiveTensors.Change(() => Sample(pipeline, new PipelineRequest { Steps = 2 }).Dispose()).Should().Be(0);
@@ -136,8 +136,8 @@ public class DiffusersPipelineTests
     {
         using var folder = new TemporaryFolder();
         using var scope = NewDisposeScope();
-        var source = DiffusersModel.Load(FolderFixture.PathOf("models/unet2d-condition"));
-        var vae = DiffusersModel.Load(FolderFixture.PathOf("models/vae-kl"));
+        var source = DiffusersModel.Load(FolderFixture.Committed("unet2d-condition"));
+        var vae = DiffusersModel.Load(FolderFixture.Committed("vae-kl"));
         using (var made = DiffusersPipeline.Of(
             "StableDiffusionPipeline",
             new Dictionary<string, nn.Module> { ["unet"] = source.Network, ["vae"] = vae.Network },
@@ -166,7 +166,7 @@ public class DiffusersPipelineTests
     {
         using var folder = new TemporaryFolder();
         using var target = new TemporaryFolder();
-        using (var pipeline = DiffusersPipeline.Load(FolderFixture.PathOf("models/ddpm-pipeline")))
+        using (var pipeline = DiffusersPipeline.Load(FolderFixture.Committed("ddpm-pipeline")))
             pipeline.Save(folder.Path);
         var index = JsonNode.Parse(File.ReadAllText(folder.File("model_index.json")))!.AsObject();
         index["safety_checker"] = new JsonArray("stable_diffusion", "Checker");
@@ -192,7 +192,7 @@ public class DiffusersPipelineTests
     public void A_pipeline_that_cannot_be_saved_leaves_the_folder_as_it_was()
     {
         using var folder = new TemporaryFolder();
-        using var pipeline = DiffusersPipeline.Load(FolderFixture.PathOf("models/ddpm-pipeline"));
+        using var pipeline = DiffusersPipeline.Load(FolderFixture.Committed("ddpm-pipeline"));
         pipeline.Save(folder.Path);
         var before = FolderFixture.Contents(folder.Path);
         using var latent = LatentPipeline();
@@ -214,11 +214,11 @@ public class DiffusersPipelineTests
     public void An_index_that_is_no_pipeline_is_refused(string json, Type error, string message)
     {
         using var folder = new TemporaryFolder();
-        using var pipeline = DiffusersPipeline.Load(FolderFixture.PathOf("models/ddpm-pipeline"));
+        using var pipeline = DiffusersPipeline.Load(FolderFixture.Committed("ddpm-pipeline"));
         pipeline.Save(folder.Path);
         if (json.Contains("VQModel", StringComparison.Ordinal))
         {
-            using var vq = DiffusersModel.Load(FolderFixture.PathOf("models/vq"));
+            using var vq = DiffusersModel.Load(FolderFixture.Committed("vq"));
             vq.Save(folder.File("unet"));
         }
 
@@ -233,7 +233,7 @@ public class DiffusersPipelineTests
     [Trait(Category.Name, Category.Fault)]
     public void A_request_that_does_not_fit_is_refused()
     {
-        using var pipeline = DiffusersPipeline.Load(FolderFixture.PathOf("models/ddpm-pipeline"));
+        using var pipeline = DiffusersPipeline.Load(FolderFixture.Committed("ddpm-pipeline"));
         using var latent = LatentPipeline();
         void Refused(DiffusersPipeline target, PipelineRequest request, string message)
             => target.Invoking(p => Sample(p, request)).Should().Throw<Exception>().Where(e => e is ArgumentException || e is NotSupportedException).WithMessage(message);

@@ -4,7 +4,7 @@ using Diffusion.Core.Testing;
 
 namespace Diffusion.Core.Interop.Tests;
 
-/// <summary>Folders that diffusers wrote: the reference values, and a checkpoint beside them where there is one.</summary>
+/// <summary>Folders that diffusers wrote: the reference values, and the network of the PretrainedDigits sample.</summary>
 internal static class FolderFixture
 {
     /// <summary>Every folder with a network, relative to the reference values, or absolute.</summary>
@@ -15,6 +15,9 @@ internal static class FolderFixture
 
     /// <summary>The absolute path of one.</summary>
     public static string PathOf(string folder) => Path.Combine(TestData.Golden, folder);
+
+    /// <summary>The absolute path of a committed one, for tests that are made for it, wherever the reference values are.</summary>
+    public static string Committed(string name) => Path.Combine(TestData.Root, "tests", "golden", "models", name);
 
     /// <summary>The contents of every file under a folder, as text or as hexadecimal digits.</summary>
     public static Dictionary<string, string> Contents(string folder)
@@ -27,11 +30,10 @@ internal static class FolderFixture
 
     private static IEnumerable<string> Find(string file, string key)
     {
-        var checkpoints = Path.Combine(TestData.Root, "..", "shared", "checkpoints");
+        var sample = Path.Combine(TestData.Root, "samples", "PretrainedDigits", "mnist-ddpm");
         var found = Directory.GetFiles(Path.Combine(TestData.Golden, "models"), file, SearchOption.AllDirectories)
-            .Select(path => Path.GetRelativePath(TestData.Golden, Path.GetDirectoryName(path)!));
-        if (Directory.Exists(checkpoints))
-            found = found.Concat(Directory.GetFiles(checkpoints, file, SearchOption.AllDirectories).Select(path => Path.GetDirectoryName(path)!));
+            .Select(path => Path.GetRelativePath(TestData.Golden, Path.GetDirectoryName(path)!))
+            .Concat(Directory.GetFiles(sample, file, SearchOption.AllDirectories).Select(path => Path.GetDirectoryName(path)!));
         return found.Where(folder =>
         {
             using var config = JsonDocument.Parse(File.ReadAllText(Path.Combine(PathOf(folder), file)));

@@ -75,30 +75,6 @@ public class UNetGoldenTests
         Error(ScalarType.BFloat16).Should().BeLessThan(0.1);
     }
 
-    [Fact]
-    public void The_first_training_step_has_the_loss_and_the_gradient_norm_of_pytorch()
-    {
-        using var scope = NewDisposeScope();
-        var folder = Path.Combine("models", "train-trajectory");
-        using var unet = GoldenCase.Load<UNet>(folder);
-        var io = Safetensors.Load(Inputs(folder)!);
-        var (x0, t, noise) = (io["x0"][0], io["t"][0], io["noise"][0]);
-        var signal = tensor(t.data<long>().Select(AlphaBar).ToArray(), dtype: ScalarType.Float32).view(-1, 1, 1, 1);
-
-        var xt = x0.mul(signal.sqrt()).add(noise.mul(signal.neg().add(1).sqrt()));
-        var loss = unet.Answer(xt, t, null).sub(noise).pow(2).mean();
-        loss.backward();
-        var norm = Math.Sqrt(unet.parameters().Sum(parameter => parameter.grad!.to(ScalarType.Float64).pow(2).sum().item<double>()));
-
-        loss.item<float>().Should().BeApproximately(io["losses"][0].item<float>(), 2e-6f);
-        var expectedNorm = io["grad_norms"][0].item<float>();
-        norm.Should().BeApproximately(expectedNorm, 1e-5 * expectedNorm);
-
-        // The linear schedule that the metadata of the file names.
-        static double AlphaBar(long t)
-            => Enumerable.Range(0, (int)t + 1).Aggregate(1.0, (product, i) => product * (1 - (1e-4 + ((0.02 - 1e-4) * i / 999))));
-    }
-
     private static string? Inputs(string folder)
     {
         var path = Path.Combine(TestData.Golden, folder, "io.safetensors");
