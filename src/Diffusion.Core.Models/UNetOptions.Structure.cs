@@ -86,6 +86,7 @@ public sealed partial record UNetOptions
         Guard.Positive(EmbeddingWidth ?? 1, nameof(EmbeddingWidth));
         Guard.Positive(TimeVectorWidth ?? 1, nameof(TimeVectorWidth));
         Guard.Positive(SequenceWidth ?? 1, nameof(SequenceWidth));
+        Guard.Positive(ProjectedSequenceWidth ?? 1, nameof(ProjectedSequenceWidth));
         ArgumentNullException.ThrowIfNull(Activation);
         ArgumentNullException.ThrowIfNull(TimeEncoding);
         if (!(Dropout >= 0 && Dropout < 1))
