@@ -56,7 +56,9 @@ public sealed class ClipTextEncoder : nn.Module
     /// [B, L] int64 tokens, L at most <see cref="ClipTextEncoderOptions.MaxTokens"/>, on the device of the weights, as
     /// <see cref="ClipTokenizer"/> makes them. On a device other than the CPU, one outside the vocabulary is undefined.
     /// </param>
-    /// <param name="mask">[B, L] bool: true for the tokens that may be attended to. Null for all of them, as Stable Diffusion has it.</param>
+    /// <param name="mask">
+    /// [B, L] bool: true for the tokens that may be attended to. Null for all of them, as Stable Diffusion has it.
+    /// </param>
     /// <param name="hiddenStates">True to keep what every layer makes of the tokens.</param>
     /// <returns>The caller's.</returns>
     /// <exception cref="ArgumentException">A shape, type, device or token does not fit.</exception>

@@ -3,7 +3,9 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>A layer of a CLIP text encoder: causal self-attention and a two-layer network, each behind a norm and added to its input.</summary>
+/// <summary>
+/// A layer of a CLIP text encoder: causal self-attention and a two-layer network, each behind a norm and added to its input.
+/// </summary>
 /// <remarks>
 /// Source: Radford et al. 2019, section 2.3. State, in the names of transformers: <c>layer_norm1</c>, <c>self_attn.{q,k,v,out}_proj</c>,
 /// <c>layer_norm2</c>, <c>mlp.fc1</c>, <c>mlp.fc2</c>.
@@ -27,7 +29,8 @@ internal sealed class ClipTextLayer : nn.Module<Tensor, Tensor?, Tensor>
         _options = options;
         var width = options.Width;
         _norm1 = nn.LayerNorm(width, options.NormEpsilon);
-        (_query, _key, _value, _output) = (nn.Linear(width, width), nn.Linear(width, width), nn.Linear(width, width), nn.Linear(width, width));
+        (_query, _key) = (nn.Linear(width, width), nn.Linear(width, width));
+        (_value, _output) = (nn.Linear(width, width), nn.Linear(width, width));
         _norm2 = nn.LayerNorm(width, options.NormEpsilon);
         (_first, _second) = (nn.Linear(width, options.HiddenWidth), nn.Linear(options.HiddenWidth, width));
         register_module("layer_norm1", _norm1);

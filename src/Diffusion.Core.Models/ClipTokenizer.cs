@@ -23,9 +23,13 @@ public sealed class ClipTokenizer
     /// <param name="vocabulary">From tokens to their numbers, as in <c>vocab.json</c>.</param>
     /// <param name="merges">The pairs that are merged, first learned first, as in <c>merges.txt</c>.</param>
     /// <param name="options">Names and lengths; the defaults where null.</param>
-    /// <exception cref="ArgumentException">A special token is missing from the vocabulary, a pair appears twice, or a length is out of range.</exception>
+    /// <exception cref="ArgumentException">
+    /// A special token is missing from the vocabulary, a pair appears twice, or a length is out of range.
+    /// </exception>
     public ClipTokenizer(
-        IReadOnlyDictionary<string, int> vocabulary, IEnumerable<(string First, string Second)> merges, ClipTokenizerOptions? options = null)
+        IReadOnlyDictionary<string, int> vocabulary,
+        IEnumerable<(string First, string Second)> merges,
+        ClipTokenizerOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(vocabulary);
         ArgumentNullException.ThrowIfNull(merges);
@@ -72,7 +76,9 @@ public sealed class ClipTokenizer
         return [.. tokens];
     }
 
-    /// <summary>The tokens of texts for <see cref="ClipTextEncoder.Encode"/>, each padded to <see cref="ClipTokenizerOptions.MaxTokens"/>.</summary>
+    /// <summary>
+    /// The tokens of texts for <see cref="ClipTextEncoder.Encode"/>, each padded to <see cref="ClipTokenizerOptions.MaxTokens"/>.
+    /// </summary>
     /// <param name="texts">At least one.</param>
     /// <param name="device">Where the result goes; the CPU unless said otherwise.</param>
     /// <returns>[B, MaxTokens] int64; the caller's.</returns>

@@ -40,7 +40,8 @@ internal static class ClipWords
     {
         if (text.Any(unit => unit is >= '\u0300' and <= '\u036f') && Decomposed.Normalize().Length != 1)
             throw new PlatformNotSupportedException(
-                "The text holds a combining mark, which must be normalised; this runtime cannot. Turn InvariantGlobalization off and install ICU.");
+                "The text holds a combining mark, which must be normalised; this runtime cannot. "
+                + "Turn InvariantGlobalization off and install ICU.");
         return text.Normalize(NormalizationForm.FormC);
     }
 

@@ -102,7 +102,8 @@ public class Condition : IDisposable
         var shape = mine.shape;
         if (other.dim() != mine.dim() || other.shape[0] is var batch && batch != 1 && batch != shape[0])
             throw new ArgumentException(
-                $"The other {name} must have shape {Guard.Format([1, .. shape[1..]])} or {Guard.Format(shape)}, got {Guard.Format(other.shape)}.",
+                $"The other {name} must have shape {Guard.Format([1, .. shape[1..]])} or {Guard.Format(shape)}, got "
+                + $"{Guard.Format(other.shape)}.",
                 nameof(other));
         Guard.Shape(other, [batch, .. shape[1..]], name);
         Guard.Shape(mask, [shape[0]]);

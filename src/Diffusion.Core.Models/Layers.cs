@@ -3,7 +3,9 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>Layers whose initial values this library sets itself, convolutions of one to three dimensions, and steps many layers take.</summary>
+/// <summary>
+/// Layers whose initial values this library sets itself, convolutions of one to three dimensions, and steps many layers take.
+/// </summary>
 internal static class Layers
 {
     /// <summary>A group norm that starts as the plain normalisation: TorchSharp leaves weight and bias uninitialised.</summary>

@@ -68,7 +68,9 @@ public sealed class LoraAdapter : nn.Module
     /// </param>
     /// <param name="name">What the adapter is called among others.</param>
     /// <returns>The adapter, attached; the caller's.</returns>
-    /// <exception cref="InvalidDataException">The file is damaged, has nothing for this network, or something that does not fit it.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The file is damaged, has nothing for this network, or something that does not fit it.
+    /// </exception>
     public static LoraAdapter Load(nn.Module network, string path, string? prefix = "unet", string name = "default")
     {
         ArgumentNullException.ThrowIfNull(network);

@@ -2,7 +2,9 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>A part of a name: holds the parts below it, so that the layers of an adapter have the names of the layers they change.</summary>
+/// <summary>
+/// A part of a name: holds the parts below it, so that the layers of an adapter have the names of the layers they change.
+/// </summary>
 internal sealed class LoraBranch() : nn.Module(nameof(LoraBranch))
 {
     private readonly Dictionary<string, LoraBranch> _branches = new(StringComparer.Ordinal);

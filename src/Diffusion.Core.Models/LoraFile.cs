@@ -6,8 +6,8 @@ namespace Diffusion.Core.Models;
 
 /// <summary>
 /// Adapters in files. Written: <c>{prefix}.{layer}.lora_A.weight</c> and <c>lora_B</c>, and in the metadata
-/// <c>lora_adapter_metadata</c>, JSON with <c>{prefix}.r</c>, <c>{prefix}.lora_alpha</c> and so on, as diffusers writes them with PEFT. Read
-/// beside these: <c>{layer}.lora.down.weight</c> and <c>lora.up</c> of older files, and <c>{layer}.alpha</c>, a number for each layer.
+/// <c>lora_adapter_metadata</c>, JSON with <c>{prefix}.r</c>, <c>{prefix}.lora_alpha</c> and so on, as diffusers writes them with PEFT.
+/// Read beside these: <c>{layer}.lora.down.weight</c> and <c>lora.up</c> of older files, and <c>{layer}.alpha</c>, a number for each layer.
 /// </summary>
 internal static class LoraFile
 {
@@ -81,7 +81,8 @@ internal static class LoraFile
         var alpha = MostCommon(adapter.Layers.Values.Select(layer => layer.Alpha));
         var values = new SortedDictionary<string, JsonNode?>(StringComparer.Ordinal)
         {
-            ["alpha_pattern"] = Differing(adapter.Layers.Where(layer => layer.Value.Alpha != alpha), layer => JsonValue.Create(layer.Alpha)),
+            ["alpha_pattern"] = Differing(
+                adapter.Layers.Where(layer => layer.Value.Alpha != alpha), layer => JsonValue.Create(layer.Alpha)),
             ["lora_alpha"] = alpha,
             ["lora_dropout"] = adapter.Dropout,
             ["peft_type"] = "LORA",

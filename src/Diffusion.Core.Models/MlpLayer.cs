@@ -3,7 +3,9 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>A residual layer over vectors: <c>h + B silu(A silu(h) + P silu(e))</c>. State: <c>linear_1</c>, <c>time_emb_proj</c>, <c>linear_2</c>.</summary>
+/// <summary>
+/// A residual layer over vectors: <c>h + B silu(A silu(h) + P silu(e))</c>. State: <c>linear_1</c>, <c>time_emb_proj</c>, <c>linear_2</c>.
+/// </summary>
 internal sealed class MlpLayer : nn.Module<Tensor, Tensor, Tensor>
 {
     private readonly Linear _first;

@@ -49,7 +49,8 @@ public sealed class SinusoidalEmbedding : nn.Module<Tensor, Tensor>
     {
         Guard.Shape(input, [-1]);
         using var scope = NewDisposeScope();
-        var angles = input.to(ScalarType.Float64).unsqueeze(1).mul(_frequencies.Get(Width, input.device, ScalarType.Float64, _ => tensor(_values)));
+        var frequencies = _frequencies.Get(Width, input.device, ScalarType.Float64, _ => tensor(_values));
+        var angles = input.to(ScalarType.Float64).unsqueeze(1).mul(frequencies);
         var (sin, cos) = (angles.sin(), angles.cos());
         return cat(FlipSinToCos ? [cos, sin] : [sin, cos], 1).MoveToOuterDisposeScope();
     }

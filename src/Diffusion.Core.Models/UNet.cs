@@ -157,7 +157,8 @@ public sealed class UNet : DenoisingNetwork
         DenoiserGuard.Data(xt, _convolutionIn.weight);
         if (xt.shape.AsSpan(2).ContainsAnyExceptInRange(_smallestSide, long.MaxValue))
             throw new ArgumentException(
-                $"{_down.Count} levels need images of at least {string.Join(" by ", Enumerable.Repeat(_smallestSide, Options.Dimensions))}, "
+                $"{_down.Count} levels need images of at least "
+                + $"{string.Join(" by ", Enumerable.Repeat(_smallestSide, Options.Dimensions))}, "
                 + $"got shape {Guard.Format(xt.shape)}.",
                 nameof(xt));
         DenoiserGuard.Times(t, xt.shape[0]);

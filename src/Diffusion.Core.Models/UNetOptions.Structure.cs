@@ -113,7 +113,8 @@ public sealed partial record UNetOptions
                 nameof(JoinClassEmbedding));
         if (SequenceWidth is null != ProjectedSequenceWidth is null)
             throw new ArgumentException(
-                $"{nameof(SequenceWidth)} and {nameof(ProjectedSequenceWidth)} go together, got {SequenceWidth} and {ProjectedSequenceWidth}.",
+                $"{nameof(SequenceWidth)} and {nameof(ProjectedSequenceWidth)} go together, got {SequenceWidth} and "
+                + $"{ProjectedSequenceWidth}.",
                 nameof(SequenceWidth));
         foreach (var (kernel, name) in ((int, string)[])[(InputKernel, nameof(InputKernel)), (OutputKernel, nameof(OutputKernel))])
         {
@@ -146,7 +147,8 @@ public sealed partial record UNetOptions
         {
             if (!resolutions.Contains(resolution))
                 throw new ArgumentException(
-                    $"Every resolution of {nameof(AttentionResolutions)} must be one of [{string.Join(", ", resolutions)}], got {resolution}.",
+                    $"Every resolution of {nameof(AttentionResolutions)} must be one of "
+                    + $"[{string.Join(", ", resolutions)}], got {resolution}.",
                     nameof(AttentionResolutions));
         }
 
@@ -159,7 +161,8 @@ public sealed partial record UNetOptions
                 || (MiddleAttention && Middle is null && level == widths.Length - 1);
             if (attends && widths[level] % headWidth != 0)
                 throw new ArgumentException(
-                    $"{nameof(HeadWidth)} must divide the width of every level with attention, got {headWidth} for the width {widths[level]}.",
+                    $"{nameof(HeadWidth)} must divide the width of every level with attention, got {headWidth} for "
+                    + $"the width {widths[level]}.",
                     nameof(HeadWidth));
         }
     }

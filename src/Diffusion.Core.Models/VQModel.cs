@@ -73,7 +73,9 @@ public sealed class VQModel : AutoencodingNetwork, IQuantizedAutoencoder
     public override Tensor Decode(Tensor z) => Decode(z, quantize: true);
 
     /// <summary>The images of latents.</summary>
-    /// <param name="z">[B, D, h, w]; or, where they are not quantised and the options say so, [B, h, w] int64 places in the codebook.</param>
+    /// <param name="z">
+    /// [B, D, h, w]; or, where they are not quantised and the options say so, [B, h, w] int64 places in the codebook.
+    /// </param>
     /// <param name="quantize">False to take the latents as vectors of the codebook already.</param>
     /// <returns>[B, channels, f h, f w]; the caller's.</returns>
     /// <inheritdoc cref="AutoencodingNetwork.Decode" path="/exception"/>
