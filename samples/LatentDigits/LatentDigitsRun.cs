@@ -26,7 +26,9 @@ internal static class LatentDigitsRun
             Console.WriteLine("Stopped.");
             return 130;
         }
-        catch (Exception error) when (error is ArgumentException or IOException or InvalidDataException or UnauthorizedAccessException or DivergedException or NotSupportedException)
+        catch (Exception error) when (
+            error is ArgumentException or IOException or InvalidDataException or UnauthorizedAccessException or DivergedException
+                or NotSupportedException)
         {
             Console.Error.WriteLine(error.Message);
             return 1;
@@ -39,11 +41,8 @@ internal static class LatentDigitsRun
         var digits = new BinaryDigits(Mnist.OpenOrDownload(options.DataFolder, cancellationToken: cancellationToken));
         if (!File.Exists(options.Vae))
             TrainVae(options, device, cancellationToken);
-        using var vae = ModelFile.Load<Vae>(options.Vae, device: device);
-
-        // Latents of unit variance, encoded once.
-        var scaling = LatentDiffusion.MeasureScaling(vae, digits, samples: 1_000, options.Seed);
-        var latents = new LatentDataset(digits, vae, scaling);
+        using var vae = LoadScaled(options, digits, device);
+        var latents = new LatentDataset(digits, vae);
         latents.EncodeAll(cancellationToken: cancellationToken);
         var latentFeatures = (int)latents.SampleShape[0];
 
@@ -57,7 +56,9 @@ internal static class LatentDigitsRun
             Classes = Mnist.Classes,
         });
         var schedule = DiscreteSchedule.Linear(steps: 1000);
-        Console.WriteLine($"Scale of the latents {scaling.Factors[0]:F3}; a denoiser of {ModuleWeights.Count(denoiser):N0} parameters, {options.Steps:N0} steps.");
+        Console.WriteLine(
+            $"Scale of the latents {latents.Scaling.Factors[0]:F3}; "
+            + $"a denoiser of {ModuleWeights.Count(denoiser):N0} parameters, {options.Steps:N0} steps.");
         using var trainer = new DdpmTrainer(denoiser, schedule, new SimpleLoss(), new TrainerOptions
         {
             Steps = options.Steps,
@@ -71,18 +72,32 @@ internal static class LatentDigitsRun
         trainer.Fit(latents, new Lines(), cancellationToken);
 
         // Sample in the latent space, then decode, in one call.
-        var latentDiffusion = new LatentDiffusion(vae, trainer.Ema, scaling);
+        var latentDiffusion = new LatentDiffusion(vae, trainer.Ema);
         var sampler = new DdimSampler(schedule, options.SamplingSteps, eta: 1.0, options: new SamplerOptions { Threshold = null });
         var labels = new long[Mnist.Classes * options.Columns];
         for (var i = 0; i < labels.Length; i++)
             labels[i] = i / options.Columns;
         using var condition = Condition.OfLabels(labels, device);
-        using var logits = latentDiffusion.Sample(sampler, [labels.Length, latentFeatures], options.Seed, condition, cancellationToken: cancellationToken);
+        using var logits = latentDiffusion.Sample(
+            sampler, [labels.Length, latentFeatures], options.Seed, condition, cancellationToken: cancellationToken);
         using var images = logits.sigmoid().mul_(2).sub_(1);
         var path = Path.Combine(options.Output, "samples.png");
         ImageGrid.SavePng(images, path, columns: options.Columns, scale: 2);
+        ModelFile.Save(Path.Combine(options.Output, "autoencoder.safetensors"), vae);
+        using var averaged = trainer.Ema.BeginInference();
         ModelFile.Save(Path.Combine(options.Output, "denoiser.safetensors"), denoiser);
         Console.WriteLine($"One row for each digit: {path}");
+    }
+
+    /// <summary>The autoencoder with the scale that gives its latents unit variance, which it keeps in files too.</summary>
+    private static Vae LoadScaled(LatentDigitsOptions options, IDataset digits, torch.Device device)
+    {
+        using var loaded = ModelFile.Load<Vae>(options.Vae, device: device);
+        var scaling = LatentDiffusion.MeasureScaling(loaded, digits, samples: 1_000, options.Seed);
+        var vae = new Vae(loaded.Options! with { Scaling = scaling });
+        vae.to(device);
+        vae.load_state_dict(loaded.state_dict());
+        return vae;
     }
 
     private static void TrainVae(LatentDigitsOptions options, torch.Device device, CancellationToken cancellationToken)
@@ -103,6 +118,7 @@ internal static class LatentDigitsRun
     private sealed class Lines : IProgress<TrainingProgress>
     {
         public void Report(TrainingProgress value)
-            => Console.WriteLine($"step {value.Step,6:N0} of {value.TotalSteps:N0}  loss {value.Loss:F4}  {value.SamplesPerSecond:F0} latents/s");
+            => Console.WriteLine(
+                $"step {value.Step,6:N0} of {value.TotalSteps:N0}  loss {value.Loss:F4}  {value.SamplesPerSecond:F0} latents/s");
     }
 }

@@ -19,7 +19,8 @@ internal static class DigitVae
         });
 
     /// <summary>Pixels are drawn black or white anew at each look, with the grey value as the probability of white.</summary>
-    public static AutoencoderTrainer Trainer(Vae vae, long steps, int batchSize, long seed, torch.Device? device, string? checkpoints = null)
+    public static AutoencoderTrainer Trainer(
+        Vae vae, long steps, int batchSize, long seed, torch.Device? device, string? checkpoints = null)
         => new(vae, new DynamicBinarization(new AutoencoderLoss(Likelihood)), new TrainerOptions
         {
             Steps = steps,
@@ -47,7 +48,8 @@ internal static class DigitVae
         {
             if (value.Step % Every == 0 || value.Step == value.TotalSteps)
                 Console.WriteLine(
-                    $"step {value.Step,6:N0} of {value.TotalSteps:N0}  epoch {value.Epoch,5:F1}  -ELBO {value.Loss,7:F2} nats  {value.SamplesPerSecond,7:F0} images/s");
+                    $"step {value.Step,6:N0} of {value.TotalSteps:N0}  epoch {value.Epoch,5:F1}  "
+                    + $"-ELBO {value.Loss,7:F2} nats  {value.SamplesPerSecond,7:F0} images/s");
         }
     }
 }

@@ -25,7 +25,9 @@ internal static class VaeDigitsRun
             Console.WriteLine("Stopped. The same command goes on from the last checkpoint.");
             return 130;
         }
-        catch (Exception error) when (error is ArgumentException or IOException or InvalidDataException or UnauthorizedAccessException or DivergedException or CheckpointException)
+        catch (Exception error) when (
+            error is ArgumentException or IOException or InvalidDataException or UnauthorizedAccessException or DivergedException
+                or CheckpointException)
         {
             Console.Error.WriteLine(error.Message);
             return 1;
@@ -43,7 +45,9 @@ internal static class VaeDigitsRun
 
         torch.manual_seed(options.Seed);
         using var vae = DigitVae.Create(options.Hidden, options.LatentFeatures, options.TwoEncoders);
-        Console.WriteLine($"A variational autoencoder of {ModuleWeights.Count(vae):N0} parameters, {options.Steps:N0} steps of {options.BatchSize} images.");
+        Console.WriteLine(
+            $"A variational autoencoder of {ModuleWeights.Count(vae):N0} parameters, "
+            + $"{options.Steps:N0} steps of {options.BatchSize} images.");
         using var trainer = DigitVae.Trainer(vae, options.Steps, options.BatchSize, options.Seed, device, options.File("checkpoints"));
         DigitVae.Train(trainer, train, cancellationToken);
 
@@ -52,7 +56,11 @@ internal static class VaeDigitsRun
         var elbo = Bound(vae, test, options, 0, cancellationToken);
         Console.WriteLine($"Test ELBO: {elbo:F2} nats over 784 binary pixels, after {clock.Elapsed.TotalMinutes:F1} minutes.");
         if (options.ImportanceSamples > 0)
-            Console.WriteLine($"Importance-weighted bound, {options.ImportanceSamples} draws: {Bound(vae, test, options, options.ImportanceSamples, cancellationToken):F2} nats.");
+        {
+            var weighted = Bound(vae, test, options, options.ImportanceSamples, cancellationToken);
+            Console.WriteLine($"Importance-weighted bound, {options.ImportanceSamples} draws: {weighted:F2} nats.");
+        }
+
         Pictures.DrawReconstructions(vae, test, options);
         Pictures.DrawPriorSamples(vae, options);
         if (options.ManifoldSteps > 0)
@@ -61,8 +69,11 @@ internal static class VaeDigitsRun
         return elbo;
     }
 
-    /// <summary>The mean bound over the test set, each digit drawn black and white once; the evidence lower bound for 0 importance samples.</summary>
-    private static double Bound(IAutoencoder vae, Mnist test, VaeDigitsOptions options, int importanceSamples, CancellationToken cancellationToken)
+    /// <summary>
+    /// The mean bound over the test set, each digit drawn black and white once; the evidence lower bound for 0 importance samples.
+    /// </summary>
+    private static double Bound(
+        IAutoencoder vae, Mnist test, VaeDigitsOptions options, int importanceSamples, CancellationToken cancellationToken)
     {
         using var generator = new torch.Generator((ulong)options.Seed);
         var sum = 0.0;

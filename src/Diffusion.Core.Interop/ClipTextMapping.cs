@@ -23,7 +23,7 @@ internal sealed class ClipTextMapping(bool isProjected) : IModelMapping
         // What only training, a tokenizer or transformers itself looks at.
         config.Ignore(
             "attention_dropout", "bos_token_id", "dropout", "initializer_factor", "initializer_range", "model_type", "pad_token_id", "torch_dtype", "dtype",
-            "transformers_version");
+            "transformers_version", PromptEncoder.MaskSetting);
         var (width, projection) = (config.Whole("hidden_size", 512), config.Whole("projection_dim", 512));
         var activation = config.Text("hidden_act", "quick_gelu");
         return new ClipTextEncoder(new ClipTextEncoderOptions

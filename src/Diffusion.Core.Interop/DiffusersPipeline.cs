@@ -11,14 +11,21 @@ public sealed class DiffusersPipeline : IDisposable
 {
     private const string SchedulerName = "scheduler";
 
+    private static readonly string[] _tokenizers = ["CLIPTokenizer", "CLIPTokenizerFast"];
+
     private readonly PipelineIndex _index;
     private readonly Dictionary<string, DiffusersModel> _models;
     private readonly Dictionary<string, string> _copied;
 
     private DiffusersPipeline(
-        PipelineIndex index, PipelineLayout layout, SchedulerConfig scheduler, Dictionary<string, DiffusersModel> models, Dictionary<string, string> copied)
+        PipelineIndex index,
+        PipelineLayout layout,
+        SchedulerConfig scheduler,
+        Dictionary<string, DiffusersModel> models,
+        Dictionary<string, string> copied,
+        ClipTokenizer? tokenizer)
     {
-        (_index, Layout, Scheduler, _models, _copied) = (index, layout, scheduler, models, copied);
+        (_index, Layout, Scheduler, _models, _copied, Tokenizer) = (index, layout, scheduler, models, copied, tokenizer);
         Denoiser = Required(layout.Denoiser).Network as IDenoiser
             ?? throw new NotSupportedException($"{ClassName} needs a denoiser as its {layout.Denoiser}, got {models[layout.Denoiser].Config.ClassName}.");
         if (layout.Autoencoder is { } name)
@@ -41,10 +48,16 @@ public sealed class DiffusersPipeline : IDisposable
     /// <summary>The autoencoder in whose latent space it does; null for pixels.</summary>
     public IAutoencoder? Autoencoder { get; }
 
+    /// <summary>What splits prompts into tokens; null where the pipeline has none, or one of a class that is not known.</summary>
+    public ClipTokenizer? Tokenizer { get; }
+
+    /// <summary>What makes a condition of them; null where the pipeline has none, or one of a class that is not known.</summary>
+    public ClipTextEncoder? TextEncoder => TextModel?.Network as ClipTextEncoder;
+
     /// <summary>The scheduler that it samples with unless told otherwise.</summary>
     public SchedulerConfig Scheduler { get; }
 
-    /// <summary>Components that are copied, not understood, when the pipeline is saved: their names.</summary>
+    /// <summary>Components that are copied as they are when the pipeline is saved: their names.</summary>
     public IReadOnlyCollection<string> CopiedComponents => _copied.Keys;
 
     /// <summary>Where the networks are.</summary>
@@ -56,10 +69,12 @@ public sealed class DiffusersPipeline : IDisposable
     /// <summary>The label for no class, where the denoiser has one of its own.</summary>
     internal long? NullLabel => (Denoiser as DiT)?.Options.NullLabel;
 
+    private DiffusersModel? TextModel => Layout.TextEncoder is { } name ? _models.GetValueOrDefault(name) : null;
+
     private Tensor Weight => _models[Layout.Denoiser].Network.parameters().First();
 
     /// <summary>Reads a folder with a <c>model_index.json</c> and a folder for each component.</summary>
-    /// <remarks>A component that is not needed for sampling and not known here, such as a safety checker, is left aside and copied by <see cref="Save"/>.</remarks>
+    /// <remarks>A component that is not needed for sampling and not known here, such as a safety checker, is left aside and copied by <see cref="Save"/>; so is the tokenizer.</remarks>
     /// <param name="folder">The folder. Components that are copied when saved must still be there then.</param>
     /// <param name="options">What is known, and where the networks go; null for the defaults.</param>
     /// <exception cref="FileNotFoundException">A file is missing.</exception>
@@ -89,7 +104,7 @@ public sealed class DiffusersPipeline : IDisposable
             }
 
             var scheduler = SchedulerConfig.Read(Path.Combine(folder, SchedulerName, SchedulerConfig.FileName));
-            return new DiffusersPipeline(index, layout, scheduler, models, copied);
+            return new DiffusersPipeline(index, layout, scheduler, models, copied, TokenizerOf(index, layout, copied));
         }
         catch
         {
@@ -126,15 +141,40 @@ public sealed class DiffusersPipeline : IDisposable
                 .. models.Select(pair => (pair.Key, pair.Value.Library, pair.Value.Config.ClassName)),
                 .. folders.Select(pair => (pair.Key, "transformers", pair.Value.ClassName)),
             ]);
-        return new DiffusersPipeline(
-            index, layout, scheduler, models, folders.ToDictionary(pair => pair.Key, pair => pair.Value.Path, StringComparer.Ordinal));
+        var copied = folders.ToDictionary(pair => pair.Key, pair => pair.Value.Path, StringComparer.Ordinal);
+        return new DiffusersPipeline(index, layout, scheduler, models, copied, TokenizerOf(index, layout, copied));
     }
 
     /// <summary>The same pipeline with another scheduler; it shares the networks, and only one of the two is to be disposed.</summary>
     public DiffusersPipeline With(SchedulerConfig scheduler)
     {
         ArgumentNullException.ThrowIfNull(scheduler);
-        return new DiffusersPipeline(_index.With(SchedulerName, "diffusers", scheduler.ClassName), Layout, scheduler, _models, _copied);
+        return new DiffusersPipeline(_index.With(SchedulerName, "diffusers", scheduler.ClassName), Layout, scheduler, _models, _copied, Tokenizer);
+    }
+
+    /// <summary>
+    /// What the denoiser is told of prompts, diffusers' <c>prompt_embeds</c>: the last states of the text encoder for every token, those
+    /// that fill the text up among them. <see cref="Sample"/> does this for <see cref="PipelineRequest.Prompts"/>.
+    /// </summary>
+    /// <param name="prompts">At least one; what is longer than the text encoder takes is cut.</param>
+    /// <returns>A <see cref="Condition.Sequence"/> of [B, tokens, width]; the caller's.</returns>
+    /// <exception cref="ArgumentException">
+    /// The pipeline has no tokenizer or text encoder that is known, its network also takes the scale of guidance, or a prompt is not Unicode.
+    /// </exception>
+    public Condition EncodePrompts(IReadOnlyList<string> prompts)
+    {
+        ArgumentNullException.ThrowIfNull(prompts);
+        if (Tokenizer is null || TextEncoder is null)
+            throw new ArgumentException(
+                $"Prompts need a tokenizer of class {string.Join(" or ", _tokenizers)} and a CLIPTextModel; this {ClassName} has {Found(Layout.Tokenizer)} "
+                + $"and {Found(Layout.TextEncoder)}. Give a Condition.",
+                nameof(prompts));
+        if (Denoiser is UNet { Options.TimeVectorWidth: { } width })
+            throw new ArgumentException(
+                $"A U-Net whose time_cond_proj_dim is {width} also takes the scale of guidance, which prompts do not say; "
+                + "give a Condition with a TimeVector.",
+                nameof(prompts));
+        return new PromptEncoder(Tokenizer, TextEncoder, TextModel!.Config).Encode(prompts, Dtype);
     }
 
     /// <summary>Samples images.</summary>
@@ -183,6 +223,14 @@ public sealed class DiffusersPipeline : IDisposable
             File.Copy(file, target);
         }
     }
+
+    private static ClipTokenizer? TokenizerOf(PipelineIndex index, PipelineLayout layout, Dictionary<string, string> folders)
+        => layout.Tokenizer is { } name && folders.TryGetValue(name, out var path) && _tokenizers.Contains(index.Components[name].ClassName)
+            ? ClipText.LoadTokenizer(path)
+            : null;
+
+    private string Found(string? component)
+        => component is not null && _index.Components.TryGetValue(component, out var found) ? found.ClassName ?? "none" : "none";
 
     private DiffusersModel Required(string name) => _models.TryGetValue(name, out var model)
         ? model

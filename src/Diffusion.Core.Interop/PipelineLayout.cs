@@ -14,10 +14,13 @@ public sealed record PipelineLayout(string ClassName)
     public string? Autoencoder { get; init; }
 
     /// <summary>
-    /// The components that make the condition from text, such as a text encoder and its tokenizer; none by default. A pipeline samples
-    /// without them, given a condition: those whose class is not known are copied when it is saved.
+    /// The component that splits prompts into tokens; null, the default, for none. A pipeline samples without it, given a condition: one
+    /// of a class that is not known, or that was left out, is no reason to refuse the pipeline.
     /// </summary>
-    public IReadOnlyList<string> Text { get; init; } = [];
+    public string? Tokenizer { get; init; }
+
+    /// <summary>The component that makes the condition from tokens, or null, as <see cref="Tokenizer"/>.</summary>
+    public string? TextEncoder { get; init; }
 
     /// <summary>N, the number of inference steps. 50 by default.</summary>
     public int Steps { get; init; } = 50;
@@ -32,7 +35,7 @@ public sealed record PipelineLayout(string ClassName)
     internal IEnumerable<string> Networks => new[] { Denoiser, Autoencoder }.OfType<string>();
 
     /// <summary>Every component that the pipeline is made for.</summary>
-    internal IEnumerable<string> Names => Networks.Concat(Text);
+    internal IEnumerable<string> Names => Networks.Concat(new[] { Tokenizer, TextEncoder }.OfType<string>());
 
     /// <summary>The pipelines of diffusers that this library knows, with the defaults that they have there.</summary>
     internal static IReadOnlyList<PipelineLayout> All { get; } =
@@ -44,7 +47,8 @@ public sealed record PipelineLayout(string ClassName)
         new("StableDiffusionPipeline")
         {
             Autoencoder = "vae",
-            Text = ["text_encoder", "tokenizer"],
+            Tokenizer = "tokenizer",
+            TextEncoder = "text_encoder",
             GuidanceScale = 7.5,
         },
     ];

@@ -7,7 +7,7 @@ namespace Diffusion.Core.Interop;
 /// <summary>What a pipeline samples. Everything has a default; owns none of its tensors.</summary>
 public sealed record PipelineRequest
 {
-    /// <summary>The number of images; that of <see cref="Labels"/>, <see cref="Condition"/> or <see cref="Noise"/> where these are given, else 1.</summary>
+    /// <summary>The number of images; that of <see cref="Labels"/>, <see cref="Prompts"/>, <see cref="Condition"/> or <see cref="Noise"/> where these are given, else 1.</summary>
     public int? Count { get; init; }
 
     /// <summary>N, the number of inference steps; the pipeline's own default where it is null.</summary>
@@ -22,6 +22,12 @@ public sealed record PipelineRequest
     /// <summary>The label that stands for no class, for guidance; null for the network's own, where it has one.</summary>
     public long? NullLabel { get; init; }
 
+    /// <summary>A text for each image, for pipelines with a tokenizer and a text encoder.</summary>
+    public IReadOnlyList<string>? Prompts { get; init; }
+
+    /// <summary>What images are led away from, where <see cref="Prompts"/> are given; null, the default, for the empty text.</summary>
+    public string? NegativePrompt { get; init; }
+
     /// <summary>
     /// What the network is told, for all images, in place of <see cref="Labels"/>: such as the states of a text encoder as its
     /// <see cref="Condition.Sequence"/>, diffusers' <c>prompt_embeds</c>.
@@ -31,7 +37,7 @@ public sealed record PipelineRequest
     /// <summary>What images are led away from, where <see cref="Condition"/> is given: diffusers' <c>negative_prompt_embeds</c>.</summary>
     public Condition? Unconditional { get; init; }
 
-    /// <summary>The scale of classifier-free guidance, 1 for none; the pipeline's own default where it is null.</summary>
+    /// <summary>The scale w of classifier-free guidance, 1 for none; the pipeline's own default where it is null.</summary>
     public double? GuidanceScale { get; init; }
 
     /// <summary>The height of the images in pixels; that of training where it is null.</summary>

@@ -22,7 +22,7 @@ internal sealed class PipelineSampling
     private int Channels => _config.Whole("in_channels", 3);
 
     private double GuidanceScale => _request.GuidanceScale
-        ?? (_request.Labels is null && _request.Unconditional is null ? 1.0 : _pipeline.Layout.GuidanceScale);
+        ?? (_request.Labels is null && _request.Prompts is null && _request.Unconditional is null ? 1.0 : _pipeline.Layout.GuidanceScale);
 
     /// <summary>The images.</summary>
     public Tensor Run(CancellationToken cancellationToken)
@@ -30,10 +30,12 @@ internal sealed class PipelineSampling
         using var scope = NewDisposeScope();
         using var gradientsOff = no_grad();
         using var labels = _request.Labels is { } given ? Condition.OfLabels([.. given], _pipeline.Device) : null;
-        var condition = _request.Condition ?? labels;
+        using var prompts = _request.Prompts is { } texts ? _pipeline.EncodePrompts(texts) : null;
+        using var negative = prompts is null || GuidanceScale == 1.0 ? null : Negative();
+        var condition = _request.Condition ?? prompts ?? labels;
         var sampler = Sampler();
         var sample = sampler.Sample(
-            Guided(condition),
+            Guided(condition, _request.Unconditional ?? negative),
             new SamplingRequest
             {
                 Shape = Shape(),
@@ -58,16 +60,34 @@ internal sealed class PipelineSampling
     private static long? SizeOf(Condition? condition)
         => new[] { condition?.Labels, condition?.Vector, condition?.Sequence, condition?.Image }.FirstOrDefault(tensor => tensor is not null)?.shape[0];
 
+    /// <summary>The same text for every image.</summary>
+    private Condition Negative()
+    {
+        using var one = _pipeline.EncodePrompts([_request.NegativePrompt ?? ""]);
+        var sequence = one.Sequence!;
+        return new Condition { Sequence = sequence.expand(_count, sequence.shape[1], sequence.shape[2]).contiguous() };
+    }
+
     private static int CountOf(PipelineRequest request)
     {
-        int?[] counts = [request.Count, request.Labels?.Count, (int?)SizeOf(request.Condition), (int?)SizeOf(request.Unconditional), (int?)request.Noise?.shape[0]];
+        int?[] counts =
+        [
+            request.Count, request.Labels?.Count, request.Prompts?.Count, (int?)SizeOf(request.Condition), (int?)SizeOf(request.Unconditional),
+            (int?)request.Noise?.shape[0],
+        ];
         var given = counts.OfType<int>().Distinct().ToArray();
-        return given.Length > 1
-            ? throw new ArgumentException(
-                $"Count, Labels, Condition, Unconditional and Noise must be as many, got {string.Join(", ", counts.Select(count => count?.ToString() ?? "none"))}.", nameof(request))
-            : request is { Labels: not null, Condition: not null }
-            ? throw new ArgumentException("Labels are short for a Condition: give one of them, got both.", nameof(request))
-            : Guard.Positive(given.Length == 0 ? 1 : given[0], nameof(request.Count));
+        if (given.Length > 1)
+            throw new ArgumentException(
+                "Count, Labels, Prompts, Condition, Unconditional and Noise must be as many, got "
+                + $"{string.Join(", ", counts.Select(count => count?.ToString() ?? "none"))}.",
+                nameof(request));
+        if (new object?[] { request.Labels, request.Prompts, request.Condition }.Count(told => told is not null) > 1)
+            throw new ArgumentException("Labels and Prompts are short for a Condition: give one of them, got several.", nameof(request));
+        if (request.Prompts is not null && request.Unconditional is not null)
+            throw new ArgumentException("Prompts are led away from a NegativePrompt, not from an Unconditional condition; got one.", nameof(request));
+        if (request.Prompts is null && request.NegativePrompt is not null)
+            throw new ArgumentException("A NegativePrompt needs Prompts, got none.", nameof(request));
+        return Guard.Positive(given.Length == 0 ? 1 : given[0], nameof(request.Count));
     }
 
     private DiffusionSampler Sampler()
@@ -114,19 +134,19 @@ internal sealed class PipelineSampling
         return (side ?? 1, side ?? 1);
     }
 
-    private IDenoiser Guided(Condition? condition)
+    private IDenoiser Guided(Condition? condition, Condition? unconditional)
     {
         var scale = GuidanceScale;
         if (scale == 1.0)
             return _pipeline.Denoiser;
-        if (_request.Unconditional is { } unconditional)
+        if (unconditional is not null)
         {
             var denoiser = _pipeline.Denoiser;
             return new GuidedDenoiser(denoiser, new DelegateDenoiser((xt, t, _) => denoiser.Predict(xt, t, unconditional)), scale);
         }
 
         if (condition?.Labels is null)
-            throw new ArgumentException($"A guidance scale of {scale} needs labels, or a condition and an unconditional one, got neither.");
+            throw new ArgumentException($"A guidance scale of {scale} needs labels, prompts, or a condition and an unconditional one, got none of them.");
         var label = _request.NullLabel ?? _pipeline.NullLabel
             ?? throw new ArgumentException($"{_config.ClassName} has no label of its own for no class; give NullLabel, or a GuidanceScale of 1.");
         return Guidance.ClassifierFree(_pipeline.Denoiser, scale, label);

@@ -4,30 +4,36 @@ using Diffusion.Core.Models;
 namespace Diffusion.Core.Interop;
 
 /// <summary>
-/// The configuration of a U-Net as a UNet2DModel, or as a UNet2DConditionModel where a block attends to a sequence. What the network is
-/// made of is read where model files have it, by name.
+/// The configuration of a U-Net as a UNet2DModel, or as a UNet2DConditionModel where only that has what the network is made of, which is
+/// read where model files have it, by name. What is written is read again: a configuration that would not give the network is refused.
 /// </summary>
 internal sealed class UNetConfigWriter
 {
     private readonly UNetOptions _options;
     private readonly JsonObject _json;
-    private readonly UNetLevel[] _levels;
+    private readonly JsonObject[] _levels;
     private readonly JsonObject[] _down;
     private readonly JsonObject[] _up;
-    private readonly JsonNode _middle;
+    private readonly JsonObject[] _blocks;
+    private readonly JsonObject? _middle;
+    private readonly JsonObject[] _attentions;
 
     public UNetConfigWriter(UNetOptions options)
     {
-        // Equal levels are written out, so that there is one way to look at them.
-        _options = options with { Levels = options.ToLevels(), Middle = options.ToMiddle() };
-        _json = _options.ToJson();
-        _levels = [.. _options.Levels!];
-        var levels = _json["levels"]!.AsArray();
-        _down = [.. levels.Select(level => level!["down"]!.AsObject())];
-        _up = [.. levels.Select(level => (level!["up"] ?? level["down"])!.AsObject())];
-        _middle = _json["middle"]!;
-        IsConditional = _options.SequenceWidth is not null
-            || _down.Concat(_up).Append(_middle).OfType<JsonObject>().Any(block => TypeOf(block["attention"]) == "spatial_transformer");
+        _options = options;
+        _json = UNetForm.Of(options);
+        _levels = [.. _json["levels"]!.AsArray().Select(level => level!.AsObject())];
+        _down = [.. _levels.Select(level => level["down"]!.AsObject())];
+        _up = [.. _levels.Select(level => level["up"]!.AsObject())];
+        _blocks = [.. _down, .. _up];
+        _middle = TypeOf(_json["middle"]) == "none" ? null : _json["middle"]!.AsObject();
+        _attentions = [.. _blocks.Append(_middle).Select(block => block?["attention"]).OfType<JsonObject>()];
+        IsConditional = _attentions.Any(attention => TypeOf(attention) is "spatial_transformer" or "added_context")
+            || _middle?["middle_layers"]?.GetValue<int>() == 0
+            || TypeOf(_json["class_embedding"]) is "projected_vector" or "linear_vector"
+            || options is { JoinClassEmbedding: true } or { InputKernel: not 3 } or { OutputKernel: not 3 }
+            || new object?[] { options.SequenceWidth, options.AddedEmbedding, options.TimeVectorWidth, options.TimeActivation, options.EmbeddingActivation }
+                .Any(given => given is not null);
     }
 
     /// <summary>True for a UNet2DConditionModel.</summary>
@@ -35,162 +41,208 @@ internal sealed class UNetConfigWriter
 
     private string ClassName => IsConditional ? UNetMapping.Conditional : UNetMapping.Plain;
 
+    private JsonNode? MiddleAttention => _middle?["attention"];
+
     /// <summary>The configuration.</summary>
     /// <exception cref="NotSupportedException">diffusers has no such network; the message names the option.</exception>
     public ModelConfig Config()
     {
-        if (_down.Concat(_up).FirstOrDefault(block => TypeOf(block) != "block") is { } other)
-            throw NotThere("a block of type", TypeOf(other));
         if (_options.Dimensions != 2)
             throw NotThere(nameof(_options.Dimensions), _options.Dimensions);
-        var time = _json["time_encoding"]!;
-        var isSinusoidal = TypeOf(time) == "sinusoidal";
-        var settings = new JsonObject
-        {
-            ["act_fn"] = ConfigJson.NameOf(_options.Activation),
-            ["attention_head_dim"] = AttentionHeads(),
-            ["block_out_channels"] = ConfigJson.List(_levels.Select(level => level.Width)),
-            ["center_input_sample"] = _options.CenterInput,
-            ["class_embed_type"] = null,
-            ["down_block_types"] = ConfigJson.List(_down.Select(block => BlockType(block, "Down", "Downsample"))),
-            ["downsample_padding"] = Single("Resampling", _down.Concat(_up).Select(Padding).OfType<int>(), 1),
-            ["dropout"] = _options.Dropout,
-            ["flip_sin_to_cos"] = !isSinusoidal || time["flip_sin_to_cos"]!.GetValue<bool>(),
-            ["freq_shift"] = isSinusoidal ? Shortest(time["frequency_shift"]!.GetValue<double>()) : 0,
-            ["in_channels"] = _options.Channels,
-            ["layers_per_block"] = PerLevel(_levels.Select(level => level.Layers)),
-            ["mid_block_scale_factor"] = Shortest(_middle is JsonObject middle ? middle["output_scale"]!.GetValue<double>() : 1.0),
-            ["norm_eps"] = _options.NormEpsilon,
-            ["norm_num_groups"] = _options.Groups(),
-            ["num_class_embeds"] = Classes(),
-            ["out_channels"] = _options.OutChannels ?? _options.Channels,
-            ["resnet_time_scale_shift"] = _options.ScaleShift ? "scale_shift" : "default",
-            ["sample_size"] = _options.ImageSize,
-            ["time_embedding_dim"] = _options.EmbeddingWidth is { } width && width != 4 * _levels[0].Width ? width : null,
-            ["time_embedding_type"] = isSinusoidal ? "positional" : throw NotThere(nameof(_options.TimeEncoding), TypeOf(time)),
-            ["up_block_types"] = ConfigJson.List(_up.Select(block => BlockType(block, "Up", "Upsample")).Reverse()),
-        };
-        RefuseTheRest();
-        return ConfigJson.Of(ClassName, IsConditional ? WithConditional(settings) : WithPlain(settings));
+        var settings = Shared();
+        foreach (var (name, value) in IsConditional ? OfConditional() : OfPlain())
+            settings[name] = value;
+        var config = ConfigJson.Of(ClassName, settings);
+        var again = UNetForm.Of(new UNetConfigReader(config, IsConditional).Options());
+        return UNetForm.Difference(_json, again) is var (option, actual) ? throw NotThere(option, actual) : config;
     }
 
-    private static string TypeOf(JsonNode? node) => node switch
-    {
-        JsonObject settings => settings["type"]!.GetValue<string>(),
-        JsonValue name => name.GetValue<string>(),
-        _ => "none",
-    };
+    private static string TypeOf(JsonNode? node) => UNetForm.TypeOf(node);
 
     /// <summary>Whole numbers as Python has them where the setting is usually one.</summary>
     private static JsonNode Shortest(double value) => value == (int)value ? (int)value : value;
 
-    private static int? Padding(JsonObject block) => TypeOf(block["resampling"]) == "convolution" ? block["resampling"]!["padding"]!.GetValue<int>() : null;
+    private static string? NameOrNull(IActivation? activation) => activation is null ? null : ConfigJson.NameOf(activation);
+
+    private static JsonNode PerLevel<T>(IEnumerable<T> values, Func<T, JsonNode> write)
+    {
+        T[] all = [.. values];
+        return all.Distinct().Count() == 1 ? write(all[0]) : new JsonArray([.. all.Select(write)]);
+    }
+
+    private static JsonNode PerLevel(IEnumerable<int> values) => PerLevel(values, value => (JsonNode)value);
 
     private NotSupportedException NotThere(string option, object? value) => ConfigJson.NotThere(ClassName, option, value);
 
-    private JsonObject WithPlain(JsonObject settings)
+    private JsonObject Shared()
     {
-        var attention = (_middle as JsonObject)?["attention"];
-        var isNormed = attention?["norm"]!.GetValue<bool>() ?? true;
-        var groups = attention?["groups"]?.GetValue<int>() ?? (_options.ScaleShift && attention is not null && isNormed ? _options.Groups() : null);
-        if (!isNormed && !_options.ScaleShift)
-            throw NotThere("SelfAttentionOptions.Norm in the middle", false);
-        settings["add_attention"] = attention is not null;
-        settings["attn_norm_num_groups"] = groups;
-        settings["downsample_type"] = ResamplingOf(_down);
-        settings["mid_block_type"] = _middle is JsonObject or JsonValue && TypeOf(_middle) == "none" ? null : "UNetMidBlock2D";
-        settings["num_train_timesteps"] = null;
-        settings["upsample_type"] = ResamplingOf(_up);
-        if (_options.OuterActivation is { } outer && outer != Activation.Silu)
-            throw NotThere(nameof(_options.OuterActivation), ConfigJson.NameOf(outer));
-        return settings;
-    }
+        var (time, labels) = (_json["time_encoding"]!, _json["class_embedding"]);
+        var (encoding, label) = (TypeOf(time), TypeOf(labels));
 
-    private JsonObject WithConditional(JsonObject settings)
-    {
-        var transformers = _down.Select(block => block["attention"]).Select((attention, level) => (attention, level)).ToArray();
-        JsonNode PerTransformer(string name, int missing) => PerLevel(transformers.Select(pair => pair.attention?[name]?.GetValue<int>() ?? missing));
-        var any = transformers.Select(pair => pair.attention).OfType<JsonObject>().FirstOrDefault() ?? (_middle as JsonObject)?["attention"] as JsonObject;
-        var context = any?["context_width"]!.GetValue<int>() ?? 1280;
-        foreach (var (name, value) in new (string, JsonNode?)[]
+        // Of the sines and cosines of times, or else of other numbers.
+        var sines = encoding == "sinusoidal" || (encoding == "fourier" && IsConditional) ? time : _json["added_embedding"] as JsonObject;
+        var width = (IsConditional && encoding == "fourier" ? 2 : 4) * _levels[0]["width"]!.GetValue<int>();
+        return new JsonObject
         {
-            ("addition_embed_type", null), ("addition_embed_type_num_heads", 64), ("addition_time_embed_dim", null), ("attention_type", "default"),
-            ("class_embeddings_concat", _options.JoinClassEmbedding), ("conv_in_kernel", _options.InputKernel), ("conv_out_kernel", _options.OutputKernel),
-            ("cross_attention_dim", PerTransformer("context_width", context)), ("cross_attention_norm", null), ("dual_cross_attention", false),
-            ("encoder_hid_dim", _options.SequenceWidth), ("encoder_hid_dim_type", _options.SequenceWidth is null ? null : "text_proj"),
-            ("mid_block_only_cross_attention", null), ("mid_block_type", MiddleType()), ("num_attention_heads", null),
-            ("only_cross_attention", any?["only_cross_attention"]!.GetValue<bool>() ?? false), ("projection_class_embeddings_input_dim", null),
-            ("resnet_out_scale_factor", 1.0), ("resnet_skip_time_act", false), ("reverse_transformer_layers_per_block", null),
-            ("time_cond_proj_dim", _options.TimeVectorWidth), ("time_embedding_act_fn", NameOrNull(_options.EmbeddingActivation)),
-            ("timestep_post_act", NameOrNull(_options.TimeActivation)), ("transformer_layers_per_block", PerTransformer("layers", 1)),
-            ("upcast_attention", false), ("use_linear_projection", any?["linear_projection"]!.GetValue<bool>() ?? false),
-        })
-            settings[name] = value;
-        return settings;
+            ["act_fn"] = ConfigJson.NameOf(_options.Activation),
+            ["attention_head_dim"] = AttentionHeads(),
+            ["block_out_channels"] = ConfigJson.List(_levels.Select(level => level["width"]!.GetValue<int>())),
+            ["center_input_sample"] = _options.CenterInput,
+            ["class_embed_type"] = label switch
+            {
+                "none" or "classes" => null,
+                "labels_as_times" => "timestep",
+                "vector" => "identity",
+                "projected_vector" => "projection",
+                "linear_vector" => "simple_projection",
+                _ => throw NotThere(nameof(_options.ClassEmbedding), label),
+            },
+            ["down_block_types"] = ConfigJson.List(_down.Select(block => BlockType(block, "Down", "Downsample"))),
+            ["downsample_padding"] = Single("UNetResampling.Convolution", _down.Select(Padding).OfType<int>(), 1),
+            ["dropout"] = _options.Dropout,
+            ["flip_sin_to_cos"] = sines?["flip_sin_to_cos"]?.GetValue<bool>() ?? true,
+            ["freq_shift"] = Shortest(sines?["frequency_shift"]?.GetValue<double>() ?? 0),
+            ["in_channels"] = _options.Channels,
+            ["layers_per_block"] = PerLevel(_levels.Select(level => level["layers"]!.GetValue<int>())),
+            ["mid_block_scale_factor"] = Shortest(_middle?["output_scale"]?.GetValue<double>() ?? 1.0),
+            ["norm_eps"] = _options.NormEpsilon,
+            ["norm_num_groups"] = _options.Groups(),
+            ["num_class_embeds"] = label == "classes" ? labels!["classes"]!.GetValue<int>() : null,
+            ["out_channels"] = _options.OutChannels ?? _options.Channels,
+            ["resnet_time_scale_shift"] = _options.ScaleShift ? "scale_shift" : "default",
+            ["sample_size"] = _options.ImageSize,
+            ["time_embedding_dim"] = _options.EmbeddingWidth is { } given && given != width ? given : null,
+            ["time_embedding_type"] = encoding == "sinusoidal" ? "positional" : encoding,
+            ["up_block_types"] = ConfigJson.List(_up.Select(block => BlockType(block, "Up", "Upsample")).Reverse()),
+        };
     }
 
-    private static string? NameOrNull(IActivation? activation) => activation is null ? null : ConfigJson.NameOf(activation);
-
-    private string? MiddleType() => TypeOf(_middle) == "none" ? null
-        : TypeOf(_middle["attention"]) == "spatial_transformer" ? "UNetMidBlock2DCrossAttn"
-        : "UNetMidBlock2D";
-
-    private string BlockType(JsonObject block, string direction, string resampling) => (TypeOf(block["attention"]), TypeOf(block["resampling"])) switch
+    private IEnumerable<(string Name, JsonNode? Value)> OfPlain()
     {
-        ("none", "convolution") => $"{direction}Block2D",
-        ("none", "residual") => $"Resnet{resampling}Block2D",
-        ("self_attention", _) when !IsConditional => $"Attn{direction}Block2D",
-        ("spatial_transformer", "convolution") => $"CrossAttn{direction}Block2D",
-        var (attention, way) => throw NotThere("a block with", $"{attention} and {way}"),
+        var isNormed = MiddleAttention?["norm"]?.GetValue<bool>() ?? false;
+        var groups = isNormed ? MiddleAttention!["groups"]!.GetValue<int>() : (int?)null;
+        Single("UNetLevel.Layers", _levels.Select(level => level["layers"]!.GetValue<int>()), 2);
+        return
+        [
+            ("add_attention", MiddleAttention is not null || _middle is null),
+            ("attn_norm_num_groups", groups == _options.Groups() && !_options.ScaleShift ? null : groups),
+            ("downsample_type", ResamplingOf(_down)), ("mid_block_type", _middle is null ? null : "UNetMidBlock2D"),
+            ("num_train_timesteps", (_json["time_encoding"] as JsonObject)?["steps"]?.GetValue<int>()), ("upsample_type", ResamplingOf(_up)),
+        ];
+    }
+
+    private IEnumerable<(string Name, JsonNode? Value)> OfConditional()
+    {
+        var crossing = _attentions.Where(attention => TypeOf(attention) is "spatial_transformer" or "added_context").ToArray();
+        var transformers = crossing.Where(attention => TypeOf(attention) == "spatial_transformer").ToArray();
+        var outer = _blocks.Where(block => TypeOf(block["resampling"]) == "residual").ToArray();
+        var (added, labels) = (_json["added_embedding"] as JsonObject, _json["class_embedding"] as JsonObject);
+        var (context, only) = (
+            _options.ProjectedSequenceWidth ?? crossing.FirstOrDefault()?["context_width"]!.GetValue<int>() ?? 1280,
+            crossing.FirstOrDefault()?["only_cross_attention"]!.GetValue<bool>() ?? false);
+        var layers = Each(level => [_down[level], level == _levels.Length - 1 ? _middle : null], "layers", _ => 1);
+        var layersUp = Each(level => [_up[level]], "layers", level => layers[level]);
+        var onlyAtLevels = PerLevel(Each(Both, "only_cross_attention", _ => only), value => (JsonNode)value);
+        var onlyInMiddle = MiddleAttention?["only_cross_attention"]?.GetValue<bool>() ?? false;
+        var addedInMiddle = TypeOf(MiddleAttention) == "added_context";
+        return
+        [
+            ("addition_embed_type", TypeOf(_json["added_embedding"]) switch
+            {
+                "none" => null,
+                "pooled_sequence" => "text",
+                "text_and_numbers" => "text_time",
+                var other => throw NotThere(nameof(_options.AddedEmbedding), other),
+            }),
+            ("addition_embed_type_num_heads", added?["heads"]?.GetValue<int>() ?? 64),
+            ("addition_time_embed_dim", added?["number_width"]?.GetValue<int>()),
+            ("attention_type", "default"),
+            ("class_embeddings_concat", _options.JoinClassEmbedding),
+            ("conv_in_kernel", _options.InputKernel),
+            ("conv_out_kernel", _options.OutputKernel),
+            ("cross_attention_dim", PerLevel(Each(Both, "context_width", _ => context))),
+            ("cross_attention_norm", crossing.Any(attention => attention["context_groups"] is not null) ? "group_norm" : null),
+            ("dual_cross_attention", false),
+            ("encoder_hid_dim", _options.SequenceWidth),
+            ("encoder_hid_dim_type", _options.SequenceWidth is null ? null : "text_proj"),
+            ("mid_block_only_cross_attention", addedInMiddle && onlyInMiddle != (onlyAtLevels is JsonValue && only) ? onlyInMiddle : null),
+            ("mid_block_type", MiddleType()),
+            ("num_attention_heads", null),
+            ("only_cross_attention", onlyAtLevels),
+            ("projection_class_embeddings_input_dim", added?["text_width"] is { } text
+                ? text.GetValue<int>() + (added["numbers"]!.GetValue<int>() * added["number_width"]!.GetValue<int>())
+                : labels?["inputs"]?.GetValue<int>()),
+            ("resnet_out_scale_factor", Single("UNetBlockOptions.OutputScale", outer.Select(block => block["output_scale"]!.GetValue<double>()), 1.0)),
+            ("resnet_skip_time_act", !Single(
+                "UNetBlockOptions.ActivateEmbedding",
+                outer.Append(addedInMiddle ? _middle : null).OfType<JsonObject>().Select(block => block["activate_embedding"]!.GetValue<bool>()),
+                true)),
+            ("reverse_transformer_layers_per_block", layersUp.SequenceEqual(layers) ? null : ConfigJson.List(layersUp.Reverse())),
+            ("time_cond_proj_dim", _options.TimeVectorWidth),
+            ("time_embedding_act_fn", NameOrNull(_options.EmbeddingActivation)),
+            ("timestep_post_act", NameOrNull(_options.TimeActivation)),
+            ("transformer_layers_per_block", PerLevel(layers)),
+            ("upcast_attention", false),
+            ("use_linear_projection", transformers.FirstOrDefault()?["linear_projection"]!.GetValue<bool>() ?? false),
+        ];
+    }
+
+    private static int? Padding(JsonObject block) => TypeOf(block["resampling"]) == "convolution" ? block["resampling"]!["padding"]!.GetValue<int>() : null;
+
+    private JsonObject?[] Both(int level) => [_down[level], _up[level]];
+
+    /// <summary>A setting of attention for each level: that of the first of its blocks to have it.</summary>
+    private T[] Each<T>(Func<int, JsonObject?[]> blocks, string name, Func<int, T> missing)
+        => [.. Enumerable.Range(0, _levels.Length).Select(level
+            => blocks(level).Select(block => block?["attention"]?[name]).FirstOrDefault(value => value is not null) is { } found
+                ? found.GetValue<T>()
+                : missing(level))];
+
+    private string? MiddleType() => (_middle, TypeOf(MiddleAttention)) switch
+    {
+        (null, _) => null,
+        (_, "spatial_transformer") => "UNetMidBlock2DCrossAttn",
+        (_, "added_context") => "UNetMidBlock2DSimpleCrossAttn",
+        _ => "UNetMidBlock2D",
     };
+
+    private string BlockType(JsonObject block, string direction, string resampling)
+        => (TypeOf(block), TypeOf(block["attention"]), TypeOf(block["resampling"])) switch
+        {
+            ("block", "none", "convolution") => $"{direction}Block2D",
+            ("block", "none", "residual") => $"Resnet{resampling}Block2D",
+            ("block", "self_attention", _) => $"Attn{direction}Block2D",
+            ("block", "spatial_transformer", _) => $"CrossAttn{direction}Block2D",
+            ("block", "added_context", _) => $"SimpleCrossAttn{direction}Block2D",
+            ("pyramid", "none", _) => $"Skip{direction}Block2D",
+            ("pyramid", "self_attention", _) => $"AttnSkip{direction}Block2D",
+            ("filter", _, _) => $"K{direction}Block2D",
+            var (type, attention, _) => throw NotThere($"a block of type {type} with attention", attention),
+        };
 
     private string ResamplingOf(JsonObject[] blocks)
         => Single(
             "Resampling",
-            blocks.Where(block => TypeOf(block["attention"]) != "none").Select(block => TypeOf(block["resampling"]) == "residual" ? "resnet" : "conv"),
+            blocks.Where(block => TypeOf(block) == "block" && TypeOf(block["attention"]) == "self_attention")
+                .Select(block => TypeOf(block["resampling"]) == "residual" ? "resnet" : "conv"),
             "conv");
 
+    /// <summary>Heads of transformers, channels of a head of other attention, by an old mistake that diffusers keeps.</summary>
     private JsonNode? AttentionHeads()
     {
-        var name = IsConditional ? "heads" : "head_width";
-        var widths = _down.Concat(_up).Append(_middle).OfType<JsonObject>().Select(block => block["attention"]).OfType<JsonObject>()
-            .Select(attention => attention[name]?.GetValue<int>()).Distinct().ToArray();
-        if (widths.Length <= 1)
-            return widths.Length == 0 ? 8 : widths[0];
-        return IsConditional
-            ? PerLevel(_down.Select(block => block["attention"]?["heads"]?.GetValue<int>() ?? _middle["attention"]?["heads"]?.GetValue<int>() ?? 8))
-            : throw NotThere(nameof(_options.HeadWidth), string.Join(", ", widths));
-    }
-
-    private int? Classes() => _json["class_embedding"] is JsonObject embedding
-        ? TypeOf(embedding) == "classes" ? embedding["classes"]!.GetValue<int>() : throw NotThere(nameof(_options.ClassEmbedding), TypeOf(embedding))
-        : _json["class_embedding"] is { } named ? throw NotThere(nameof(_options.ClassEmbedding), TypeOf(named))
-        : _options.Classes;
-
-    private void RefuseTheRest()
-    {
-        if (_options.AddedEmbedding is not null)
-            throw NotThere(nameof(_options.AddedEmbedding), TypeOf(_json["added_embedding"]));
-        if (_options.DivideByTime)
-            throw NotThere(nameof(_options.DivideByTime), true);
-        if (!IsConditional && (_options.InputKernel != 3 || _options.OutputKernel != 3))
-            throw NotThere(nameof(_options.InputKernel), _options.InputKernel);
-        foreach (var block in _down.Concat(_up))
-        {
-            if (block["output_scale"]!.GetValue<double>() != 1.0 || !block["activate_embedding"]!.GetValue<bool>())
-                throw NotThere("UNetBlockOptions.OutputScale or ActivateEmbedding", block.ToJsonString());
-        }
+        static JsonNode? Of(JsonObject attention) => attention[TypeOf(attention) == "spatial_transformer" ? "heads" : "head_width"];
+        var given = _attentions.Select(attention => Of(attention)?.GetValue<int>()).Distinct().ToArray();
+        if (given.Length <= 1)
+            return given.Length == 0 ? 8 : given[0];
+        if (!IsConditional || given.Contains(null))
+            throw NotThere(nameof(_options.HeadWidth), string.Join(", ", given.Select(width => width?.ToString() ?? "null")));
+        return PerLevel(Enumerable.Range(0, _levels.Length).Select(level
+            => new[] { _down[level], _up[level], _middle }.Select(block => block?["attention"]).OfType<JsonObject>().Select(Of).FirstOrDefault()?.GetValue<int>() ?? 8));
     }
 
     private T Single<T>(string option, IEnumerable<T> values, T missing)
     {
         var distinct = values.Distinct().ToArray();
         return distinct.Length <= 1 ? distinct.FirstOrDefault(missing) : throw NotThere(option, string.Join(" and ", distinct));
-    }
-
-    private static JsonNode PerLevel(IEnumerable<int> values)
-    {
-        int[] all = [.. values];
-        return all.Distinct().Count() == 1 ? all[0] : ConfigJson.List(all);
     }
 }

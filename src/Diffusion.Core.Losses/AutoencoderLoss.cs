@@ -48,10 +48,17 @@ public sealed class AutoencoderLoss : IAutoencoderLoss
     /// terms are the reconstruction alone.
     /// </summary>
     /// <inheritdoc cref="IAutoencoderLoss.Evaluate"/>
+    /// <exception cref="ArgumentException">
+    /// The code is neither a <see cref="DiagonalGaussian"/> nor a <see cref="LatentPoint"/>, or shapes do not fit each other.
+    /// </exception>
     public LossTerms Evaluate(IAutoencoder autoencoder, Tensor x)
     {
         ArgumentNullException.ThrowIfNull(autoencoder);
         using var code = autoencoder.Encode(x);
+        if (code is not (DiagonalGaussian or LatentPoint))
+            throw new ArgumentException(
+                $"The code must be a {nameof(DiagonalGaussian)} or a {nameof(LatentPoint)}, got {code.GetType().Name}.",
+                nameof(autoencoder));
         using var latent = code.Sample(DropoutRandom.Current);
         using var output = autoencoder.Decode(latent);
         if (code is DiagonalGaussian gaussian)

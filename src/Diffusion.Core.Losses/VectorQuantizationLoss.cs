@@ -4,14 +4,18 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Losses;
 
 /// <summary>
-/// The loss of an autoencoder with a codebook: the reconstruction, summed over the dimensions of a sample, and the codebook's own.
+/// The loss of an autoencoder with a codebook: the reconstruction, summed over the dimensions of a sample, and the codebook's own, summed
+/// over the dimensions of its code.
 /// </summary>
 /// <remarks>Source: van den Oord et al. 2017, eq. 3.</remarks>
 /// <param name="reconstruction">Of the decoder; the squared error unless said otherwise.</param>
 /// <param name="codebookWeight">The weight of the codebook and commitment terms, at least 0. 1 by default.</param>
 public sealed class VectorQuantizationLoss(IReconstructionLoss? reconstruction = null, double codebookWeight = 1.0) : IAutoencoderLoss
 {
-    /// <summary>The name of the codebook and commitment terms among the terms: without weight, and one value for the whole batch.</summary>
+    /// <summary>
+    /// The name of the codebook and commitment terms among the terms: summed over the dimensions of a code, without weight, and one value
+    /// for the whole batch.
+    /// </summary>
     public const string CodebookName = "codebook";
 
     /// <summary>The loss of the decoder.</summary>
@@ -33,9 +37,10 @@ public sealed class VectorQuantizationLoss(IReconstructionLoss? reconstruction =
         using var code = quantized.Encode(x);
         using var quantization = quantized.Quantize(code.Mode);
         var errors = Denoising.SumOfSamples(Reconstruction.Of(quantized.DecodeQuantized(quantization.Quantized), x));
-        var loss = errors.add(quantization.Loss, alpha: CodebookWeight);
+        var codebook = quantization.Loss.mul(code.Mode.shape[1..].Aggregate(1L, (product, size) => product * size));
+        var loss = errors.add(codebook, alpha: CodebookWeight);
         return new LossTerms(loss.MoveToOuterDisposeScope())
             .Add(AutoencoderLoss.ReconstructionName, errors.detach().clone().MoveToOuterDisposeScope())
-            .Add(CodebookName, quantization.Loss.detach().expand(errors.shape).clone().MoveToOuterDisposeScope());
+            .Add(CodebookName, codebook.detach().expand(errors.shape).clone().MoveToOuterDisposeScope());
     }
 }

@@ -11,8 +11,12 @@ internal sealed class CheckpointedBlock : autograd.SingleTensorFunction<Checkpoi
     [ThreadStatic]
     private static List<Tensor>? _returned;
 
+    // Belongs to the thread of the forward pass, and is written to by whichever thread libtorch goes back on.
+    [ThreadStatic]
+    private static Failures? _failures;
+
     /// <inheritdoc cref="ActivationCheckpoint.LastFailure"/>
-    public static Exception? LastFailure { get; private set; }
+    public static Exception? LastFailure => _failures?.Last;
 
     /// <inheritdoc/>
     public override string Name => nameof(CheckpointedBlock);
@@ -31,7 +35,7 @@ internal sealed class CheckpointedBlock : autograd.SingleTensorFunction<Checkpoi
         // The parameters may want gradients where no input does; this leaf makes sure of a node, and takes the error of a failure.
         var sentinel = zeros([0], requires_grad: true);
         var arguments = new object?[inputs.Length + 3];
-        arguments[0] = new Call(block, inputs.Length, generator.device);
+        arguments[0] = new Call(block, inputs.Length, generator.device, _failures ??= new Failures());
         arguments[1] = sentinel;
         arguments[2] = state;
         inputs.CopyTo(arguments, 3);
@@ -67,13 +71,16 @@ internal sealed class CheckpointedBlock : autograd.SingleTensorFunction<Checkpoi
         catch (Exception e)
 #pragma warning restore CA1031
         {
-            LastFailure = e;
+            call.Failures.Last = e;
             // A gradient that does not fit is what libtorch reports as an error of the backward pass.
             Array.Clear(gradients);
             gradients[1] = zeros([1]).DetachFromDisposeScope();
         }
 
         grad_output.Dispose();
+
+        // Checkpoints within the block have been here meanwhile.
+        FreeReturned();
         _returned = [.. gradients.OfType<Tensor>()];
         return [.. gradients];
     }
@@ -116,5 +123,17 @@ internal sealed class CheckpointedBlock : autograd.SingleTensorFunction<Checkpoi
         _returned = null;
     }
 
-    private sealed record Call(Func<IReadOnlyList<Tensor?>, Tensor> Block, int Inputs, Device RandomDevice);
+    private sealed record Call(Func<IReadOnlyList<Tensor?>, Tensor> Block, int Inputs, Device RandomDevice, Failures Failures);
+
+    /// <summary>What went wrong with the blocks of one thread.</summary>
+    private sealed class Failures
+    {
+        private volatile Exception? _last;
+
+        public Exception? Last
+        {
+            get => _last;
+            set => _last = value;
+        }
+    }
 }

@@ -57,7 +57,8 @@ public sealed class ClipTextEncoder : nn.Module
     /// <see cref="ClipTokenizer"/> makes them. On a device other than the CPU, one outside the vocabulary is undefined.
     /// </param>
     /// <param name="mask">
-    /// [B, L] bool: true for the tokens that may be attended to. Null for all of them, as Stable Diffusion has it.
+    /// [B, L] bool: true for the tokens that may be attended to, the first of each text among them. Null for all, as in Stable
+    /// Diffusion.
     /// </param>
     /// <param name="hiddenStates">True to keep what every layer makes of the tokens.</param>
     /// <returns>The caller's.</returns>
@@ -142,6 +143,7 @@ public sealed class ClipTextEncoder : nn.Module
             if (mask.dtype != ScalarType.Bool)
                 throw new ArgumentException($"The mask must be Bool, got {mask.dtype}.", nameof(mask));
             DenoiserGuard.SameDevice(mask, weight, nameof(mask));
+            RequireFirstTokens(mask);
         }
 
         if (tokens.device_type != DeviceType.CPU)
@@ -153,5 +155,15 @@ public sealed class ClipTextEncoder : nn.Module
                 throw new ArgumentOutOfRangeException(
                     nameof(tokens), token, $"Tokens must lie in [0, {Options.Vocabulary - 1}], got {token}.");
         }
+    }
+
+    /// <summary>The first token sees itself alone: what is left of it, and so of the text, would be undefined.</summary>
+    private static void RequireFirstTokens(Tensor mask)
+    {
+        if (mask.device_type != DeviceType.CPU)
+            return;
+        using var scope = NewDisposeScope();
+        if (!mask.narrow(1, 0, 1).all().item<bool>())
+            throw new ArgumentException("The mask must be true for the first token of each text, got false.", nameof(mask));
     }
 }

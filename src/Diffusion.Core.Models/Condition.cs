@@ -54,7 +54,8 @@ public class Condition : IDisposable
         Guard.Shape(mask, [-1]);
         if (mask.dtype != ScalarType.Bool)
             throw new ArgumentException($"The mask must be Bool, got {mask.dtype}.", nameof(mask));
-        return new()
+        using var scope = NewDisposeScope();
+        return new Condition
         {
             Labels = Replaced(mask, Labels, other.Labels, nameof(Labels)),
             Vector = Replaced(mask, Vector, other.Vector, nameof(Vector)),
@@ -62,7 +63,7 @@ public class Condition : IDisposable
             Sequence = Replaced(mask, Sequence, other.Sequence, nameof(Sequence)),
             SequenceMask = ReplacedSequenceMask(mask, other),
             Image = Replaced(mask, Image, other.Image, nameof(Image)),
-        };
+        }.OutOfScope();
     }
 
     /// <inheritdoc/>
@@ -77,14 +78,25 @@ public class Condition : IDisposable
     {
         if (!disposing)
             return;
-        foreach (var tensor in (ReadOnlySpan<Tensor?>)[Labels, Vector, TimeVector, Sequence, SequenceMask, Image])
+        foreach (var tensor in Tensors())
             tensor?.Dispose();
+    }
+
+    private Tensor?[] Tensors() => [Labels, Vector, TimeVector, Sequence, SequenceMask, Image];
+
+    /// <summary>Moves the tensors from the current scope, which frees them when one cannot be made, to the one around it.</summary>
+    private Condition OutOfScope()
+    {
+        foreach (var tensor in Tensors())
+            tensor?.MoveToOuterDisposeScope();
+        return this;
     }
 
     private Condition Map(Func<Tensor, Tensor> change)
     {
         Tensor? Changed(Tensor? tensor) => tensor is null ? null : change(tensor);
-        return new()
+        using var scope = NewDisposeScope();
+        return new Condition
         {
             Labels = Changed(Labels),
             Vector = Changed(Vector),
@@ -92,7 +104,7 @@ public class Condition : IDisposable
             Sequence = Changed(Sequence),
             SequenceMask = Changed(SequenceMask),
             Image = Changed(Image),
-        };
+        }.OutOfScope();
     }
 
     private static Tensor? Replaced(Tensor mask, Tensor? mine, Tensor? other, string name)
@@ -102,8 +114,8 @@ public class Condition : IDisposable
         var shape = mine.shape;
         if (other.dim() != mine.dim() || other.shape[0] is var batch && batch != 1 && batch != shape[0])
             throw new ArgumentException(
-                $"The other {name} must have shape {Guard.Format([1, .. shape[1..]])} or {Guard.Format(shape)}, got "
-                + $"{Guard.Format(other.shape)}.",
+                $"The other {name} must have shape {Guard.Format([1, .. shape[1..]])} or {Guard.Format(shape)}, "
+                + $"got {Guard.Format(other.shape)}.",
                 nameof(other));
         Guard.Shape(other, [batch, .. shape[1..]], name);
         Guard.Shape(mask, [shape[0]]);

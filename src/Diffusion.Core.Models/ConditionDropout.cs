@@ -23,12 +23,21 @@ public sealed class ConditionDropout : ITrainableDenoiser
     /// lacks is never dropped. Kept, not disposed.
     /// </param>
     /// <exception cref="ArgumentOutOfRangeException">The probability lies outside [0, 1].</exception>
+    /// <exception cref="ArgumentException">
+    /// The network has a <see cref="LabelDropout"/> of its own, and the empty condition has labels: they would be dropped twice.
+    /// </exception>
     public ConditionDropout(ITrainableDenoiser network, double probability, Condition empty)
     {
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(empty);
         (_network, _empty) = (network, empty);
         Probability = Guard.InRange(probability, 0.0, 1.0);
+        if (probability > 0 && empty.Labels is not null
+            && network.Module.modules().OfType<LabelDropout>().FirstOrDefault(dropout => dropout.Probability > 0) is { } own)
+            throw new ArgumentException(
+                $"A network whose labels are dropped here must not drop them itself, it does with probability {own.Probability}; "
+                + $"set {nameof(TransformerOptions.LabelDropout)} to 0.",
+                nameof(network));
     }
 
     /// <summary>How often a condition is dropped.</summary>

@@ -18,7 +18,7 @@ public sealed record ConvolutionalBody : IAutoencoderBody
     /// </summary>
     public IReadOnlyList<int> Widths { get; init; } = [64];
 
-    /// <summary>Residual blocks of each level of the encoder; the decoder has one more. 1 by default.</summary>
+    /// <summary>Residual blocks of each level of the encoder; the decoder has one more. 1 by default; 0 for widths all alike.</summary>
     public int LayersPerBlock { get; init; } = 1;
 
     /// <summary>C, the channels of the code. 4 by default.</summary>
@@ -66,6 +66,10 @@ public sealed record ConvolutionalBody : IAutoencoderBody
                 throw new ArgumentException($"{nameof(Widths)} must be multiples of the {Groups} groups, got {width}.", nameof(Widths));
         }
 
+        if (LayersPerBlock == 0 && Widths.Distinct().Count() > 1)
+            throw new ArgumentException(
+                $"{nameof(LayersPerBlock)} must be at least 1 where {nameof(Widths)} differ, got 0 for {string.Join(", ", Widths)}.",
+                nameof(LayersPerBlock));
         foreach (var level in EncoderAttentionLevels.Concat(DecoderAttentionLevels))
             Guard.InRange(level, 0, Widths.Count - 1, "attention level");
     }

@@ -9,8 +9,7 @@ namespace Diffusion.Core.Models;
 /// <remarks>
 /// Source: Saharia et al. 2021, "Image Super-Resolution via Iterative Refinement", section 2. The network takes C + C' channels in and
 /// gives C out: a <see cref="UNet"/> with <c>Channels = C + C'</c> and <c>OutChannels = C</c>. A low-resolution image is enlarged to the
-/// size of
-/// x_t first.
+/// size of x_t first.
 /// </remarks>
 /// <param name="network">The network; not disposed.</param>
 public sealed class ImageConditioned(ITrainableDenoiser network) : ITrainableDenoiser

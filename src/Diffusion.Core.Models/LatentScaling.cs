@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
@@ -25,6 +26,7 @@ public sealed record LatentScaling
     /// <param name="factors">C of them, or one for all channels; finite and greater than 0.</param>
     /// <param name="shifts">As many, finite.</param>
     /// <exception cref="ArgumentException">There is not one shift for each factor, or a number is out of range.</exception>
+    [JsonConstructor]
     public LatentScaling(IReadOnlyList<double> factors, IReadOnlyList<double> shifts)
     {
         ArgumentNullException.ThrowIfNull(factors);
@@ -44,9 +46,11 @@ public sealed record LatentScaling
     public static LatentScaling None { get; } = new(1.0);
 
     /// <summary>One factor for each channel, or one for all.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.Never)]
     public IReadOnlyList<double> Factors => _factors;
 
     /// <summary>One shift for each channel, or one for all.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.Never)]
     public IReadOnlyList<double> Shifts => _shifts;
 
     /// <summary>

@@ -21,18 +21,28 @@ internal static class Layers
         return norm;
     }
 
-    /// <summary>A 3x3 convolution that keeps the size.</summary>
-    public static Conv2d Convolution3x3(long inputs, long outputs) => nn.Conv2d(inputs, outputs, 3L, padding: 1L);
+    /// <summary>A convolution of images.</summary>
+    public static Conv2d Conv2d(long inputs, long outputs, long kernel, long stride = 1, long padding = 0)
+        => (Conv2d)Convolution(2, inputs, outputs, kernel, stride, padding);
 
-    /// <summary>A convolution over [B, C, ...] with as many sizes as it has dimensions.</summary>
+    /// <summary>A 3x3 convolution that keeps the size.</summary>
+    public static Conv2d Convolution3x3(long inputs, long outputs) => Conv2d(inputs, outputs, 3, padding: 1);
+
+    /// <summary>
+    /// A convolution over [B, C, ...] with as many sizes as it has dimensions. TorchSharp leaves a second handle of the bias to the
+    /// finaliser, which would keep its memory after the layer is disposed: the scope frees it, and does not hold the parameters.
+    /// </summary>
     public static Convolution Convolution(
         int dimensions, long inputs, long outputs, long kernel, long stride, long padding, bool bias = true)
-        => dimensions switch
+    {
+        using var scope = NewDisposeScope();
+        return dimensions switch
         {
             1 => nn.Conv1d(inputs, outputs, kernel, stride: stride, padding: padding, bias: bias),
             2 => nn.Conv2d(inputs, outputs, kernel, stride: stride, padding: padding, bias: bias),
             _ => nn.Conv3d(inputs, outputs, kernel, stride: stride, padding: padding, bias: bias),
         };
+    }
 
     /// <summary>A convolution that keeps the size, with an odd kernel.</summary>
     public static Convolution Convolution(int dimensions, long inputs, long outputs, long kernel, bool bias = true)

@@ -63,14 +63,22 @@ internal static class LoraFile
                 $"{path}: expected tensors whose names begin with '{start}', got {string.Join(", ", file.Names.Take(5))}.");
         var dropout = described?[start + "lora_dropout"] is JsonValue value && value.TryGetValue(out double p) && p is >= 0 and < 1 ? p : 0;
         var adapter = LoraAdapter.Inject(network, targets, dropout, name);
-        using var gradientsOff = no_grad();
-        foreach (var (layer, factors) in adapter.Layers)
+        try
         {
-            Fill(file, factors.Down, start + layer, _downNames);
-            Fill(file, factors.Up, start + layer, _upNames);
-        }
+            using var gradientsOff = no_grad();
+            foreach (var (layer, factors) in adapter.Layers)
+            {
+                Fill(file, factors.Down, start + layer, _downNames);
+                Fill(file, factors.Up, start + layer, _upNames);
+            }
 
-        return adapter;
+            return adapter;
+        }
+        catch
+        {
+            adapter.Dispose();
+            throw;
+        }
     }
 
     private static string Start(string? prefix) => string.IsNullOrEmpty(prefix) ? "" : prefix + ".";
@@ -123,7 +131,10 @@ internal static class LoraFile
                 throw new InvalidDataException(
                     $"{file.Path}: '{start}{layer}.alpha' must hold one number, got shape {Guard.Format(stored.shape)}.");
             using var wide = stored.to(ScalarType.Float64);
-            return wide.item<double>();
+            var own = wide.item<double>();
+            return double.IsFinite(own)
+                ? own
+                : throw new InvalidDataException($"{file.Path}: '{start}{layer}.alpha' must be finite, got {own}.");
         }
 
         var value = (described?[start + "alpha_pattern"] as JsonObject)?[layer] ?? described?[start + "lora_alpha"];

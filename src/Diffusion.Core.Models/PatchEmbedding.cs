@@ -19,7 +19,7 @@ public sealed class PatchEmbedding : nn.Module<Tensor, Tensor>
     {
         Channels = Guard.Positive(channels);
         PatchSize = Guard.Positive(patchSize);
-        _projection = nn.Conv2d(channels, Guard.Positive(width), (long)patchSize, stride: (long)patchSize);
+        _projection = Layers.Conv2d(channels, Guard.Positive(width), (long)patchSize, stride: (long)patchSize);
         register_module("proj", _projection);
     }
 

@@ -19,8 +19,8 @@ internal sealed class SpatialNorm : nn.Module<Tensor, Tensor, Tensor>
         : base(nameof(SpatialNorm))
     {
         _norm = Layers.GroupNorm(Groups, channels, AutoencoderStage.NormEpsilon);
-        _scale = nn.Conv2d(codeChannels, channels, 1L);
-        _shift = nn.Conv2d(codeChannels, channels, 1L);
+        _scale = Layers.Conv2d(codeChannels, channels, 1L);
+        _shift = Layers.Conv2d(codeChannels, channels, 1L);
         register_module("norm_layer", _norm);
         register_module("conv_y", _scale);
         register_module("conv_b", _shift);

@@ -26,7 +26,7 @@ internal sealed class SpatialResidualBlock : nn.Module<Tensor, Tensor, Tensor>
         register_module("norm2", _norm2 = new SpatialNorm(outputs, codeChannels));
         register_module("conv2", _convolution2 = Layers.Convolution3x3(outputs, outputs));
         if (inputs != outputs)
-            register_module("conv_shortcut", _shortcut = nn.Conv2d(inputs, outputs, 1L));
+            register_module("conv_shortcut", _shortcut = Layers.Conv2d(inputs, outputs, 1L));
     }
 
     /// <summary>[B, outputs, H, W] from [B, inputs, H, W] and a code [B, Z, h, w].</summary>

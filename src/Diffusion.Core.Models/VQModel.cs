@@ -29,7 +29,7 @@ public sealed class VQModel : AutoencodingNetwork, IQuantizedAutoencoder
             throw new ArgumentException(
                 $"Norms that read the code need codes as wide as the {channels} latent channels, got {width}.", nameof(options));
         register_module("encoder", _encoder = new ImageEncoder(options.Body));
-        register_module("quant_conv", _quantConvolution = nn.Conv2d(channels, Guard.Positive(width), 1L));
+        register_module("quant_conv", _quantConvolution = Layers.Conv2d(channels, Guard.Positive(width), 1L));
         Quantizer = new VectorQuantizer(new VectorQuantizerOptions
         {
             Codes = options.Codes,
@@ -39,7 +39,7 @@ public sealed class VQModel : AutoencodingNetwork, IQuantizedAutoencoder
             AverageDecay = options.AverageDecay,
         });
         register_module("quantize", Quantizer);
-        register_module("post_quant_conv", _postQuantConvolution = nn.Conv2d(width, channels, 1L));
+        register_module("post_quant_conv", _postQuantConvolution = Layers.Conv2d(width, channels, 1L));
         register_module("decoder", _decoder = new ImageDecoder(options.Body, spatialNorm: options.SpatialNorm));
     }
 

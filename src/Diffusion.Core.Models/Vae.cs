@@ -32,6 +32,9 @@ public sealed class Vae : AutoencodingNetwork
     /// <summary>The architecture; null where the parts were given.</summary>
     public VaeOptions? Options { get; }
 
+    /// <inheritdoc/>
+    public override LatentScaling? Scaling => Options?.Scaling;
+
     /// <summary>One encoder for both moments; the network owns the parts from here on.</summary>
     /// <param name="encoder">
     /// From [B, ...] data to [B, 2C, ...]: the mean in the first half of the channels, the log variance in the second.

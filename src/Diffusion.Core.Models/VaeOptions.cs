@@ -18,4 +18,7 @@ public sealed record VaeOptions
     /// Outputs of the decoder for each value of the data: 1 by default, 2 for a decoder that says a mean and a log variance.
     /// </summary>
     public int OutputsPerValue { get; init; } = 1;
+
+    /// <summary>The scale at which denoisers see the latents, once it is measured; null, the default, where none is known.</summary>
+    public LatentScaling? Scaling { get; init; }
 }

@@ -106,6 +106,8 @@ public sealed class VectorQuantizer : nn.Module
     public Tensor Lookup(Tensor indices)
     {
         ArgumentNullException.ThrowIfNull(indices);
+        if (indices.dim() < 1)
+            throw new ArgumentException($"{nameof(indices)} must have shape [B, ...], got [].", nameof(indices));
         using var scope = NewDisposeScope();
         var flat = indices.reshape(-1);
         return _embedding.call(flat).view(indices.shape[0], -1, Options.Width).transpose(1, 2)

@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// The averaged weights of a network. Within <see cref="BeginInference"/> they are in the module and the module is in evaluation mode; after
-/// it, both are as before. Buffers are not averaged.
+/// The averaged weights of a network. Within <see cref="BeginInference"/> they are in the module and the module is in evaluation mode;
+/// after it, both are as before. Buffers are not averaged.
 /// </summary>
 /// <remarks>One module holds one set of weights: no step can be taken within the scope, and no scope begun within a step.</remarks>
 internal sealed class AveragedWeights(nn.Module module, UpdateEngine engine, Func<IDisposable?> beginInference) : IDisposable

@@ -99,6 +99,7 @@ public sealed class LatentDiffusion(IAutoencoder autoencoder, IDenoiser denoiser
         IProgress<SamplingProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
+        ArgumentNullException.ThrowIfNull(sampler);
         using var latents = sampler.Sample(Denoiser, request, progress, cancellationToken);
         if (Autoencoder.Device is not { } device)
             return Decode(latents);

@@ -85,6 +85,8 @@ public abstract partial class Trainer : IDisposable
         if (batch.Samples.dim() < 1 || batch.Samples.shape[0] < 1)
             throw new ArgumentException(
                 $"A batch must have shape [B, ...] with B >= 1, got {Guard.Format(batch.Samples.shape)}.", nameof(batch));
+        var rate = Guard.InRange(_learningRate.At(Step), 0.0, double.MaxValue);
+        var decay = Guard.InRange(Options.Ema.At(Step + 1), 0.0, 1.0);
         if (!_module.training)
             _module.train();
 
@@ -97,8 +99,6 @@ public abstract partial class Trainer : IDisposable
         using var draws = DropoutRandom.Use(networkDraws);
         using var evaluated = Evaluate(x0, condition);
         evaluated.Loss.backward();
-        var rate = Guard.InRange(_learningRate.At(Step), 0.0, double.MaxValue);
-        var decay = Guard.InRange(Options.Ema.At(Step + 1), 0.0, 1.0);
         Engine.Apply(evaluated.Loss, rate, decay);
         evaluated.AfterStep?.Invoke();
         Step++;

@@ -46,8 +46,9 @@ public sealed record TrainerOptions
     public IEmaDecay Ema { get; init; } = EmaDecay.WarmUp(0.9999);
 
     /// <summary>
-    /// Which times each batch is trained at: uniform. Trainers of denoisers look at it. A sampler that learns (<see cref="IAdaptiveTimestepSampler"/>) weighs the loss of
-    /// each sample, waits for the device once a step to see it, and is part of a checkpoint; it stays the caller's to dispose.
+    /// Which times each batch is trained at: uniform. Trainers of denoisers look at it. A sampler that learns
+    /// (<see cref="IAdaptiveTimestepSampler"/>) weighs the loss of each sample, waits for the device once a step to see it, and is part of
+    /// a checkpoint; it stays the caller's to dispose.
     /// </summary>
     public ITimestepSampler Timesteps { get; init; } = new UniformTimesteps();
 

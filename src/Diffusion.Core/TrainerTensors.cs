@@ -8,7 +8,8 @@ namespace Diffusion.Core;
 internal static class TrainerTensors
 {
     /// <summary>Views of the state itself; they live in the current dispose scope, or are the module's own.</summary>
-    public static Dictionary<string, Dictionary<string, Tensor>> Of(nn.Module module, UpdateEngine engine, IAdaptiveTimestepSampler? timesteps)
+    public static Dictionary<string, Dictionary<string, Tensor>> Of(
+        nn.Module module, UpdateEngine engine, IAdaptiveTimestepSampler? timesteps)
     {
         var parameters = engine.Parameters;
         var averaged = new Dictionary<string, Tensor>(StringComparer.Ordinal);

@@ -49,30 +49,56 @@ public class DiffusersModelTests
     {
         using var model = DiffusersModel.Load(FolderFixture.PathOf(folder));
 
-        ModelConfig made;
-        try
-        {
-            made = DiffusersModel.Of(model.Network).Config;
-        }
-        catch (NotSupportedException e) when (Path.GetFileName(folder).StartsWith("recorded-unet2d", StringComparison.Ordinal))
-        {
-            // The rarer U-Nets are read only.
-            e.Message.Should().Contain("has nothing for");
-            return;
-        }
+        var made = DiffusersModel.Of(model.Network).Config;
 
-        var described = JsonNode.Parse(made.ToJson())!.AsObject();
-
-        var original = JsonNode.Parse(model.Config.ToJson())!.AsObject();
-
-        // What no network here depends on: the version, a type of arithmetic, what a middle that is not there has, the size that an autoencoder was trained at, a norm that DiT does not have, and
-        // where a null and what it stands for are the same.
-        string[] free = ["_diffusers_version", "upcast_attention", .. model.Config.Has("mid_block_type") ? Array.Empty<string>() : ["add_attention", "attention_head_dim"], .. model.Network is ClipTextEncoder ? (string[])["_class_name", "attention_dropout", "bos_token_id", "dropout", "pad_token_id", "projection_dim"] : [], .. model.Network is AutoencodingNetwork ? ["sample_size"] : Array.Empty<string>(), .. model.Network is DiT ? ["norm_num_groups"] : Array.Empty<string>()];
-        foreach (var (key, value) in original.Where(pair => !free.Contains(pair.Key)))
+        var (described, original) = (JsonNode.Parse(made.ToJson())!.AsObject(), JsonNode.Parse(model.Config.ToJson())!.AsObject());
+        foreach (var (key, value) in original.Where(pair => !IsFree(pair.Key, model)))
         {
             described.ContainsKey(key).Should().BeTrue("{0} is a setting of diffusers", key);
-            JsonNode.DeepEquals(described[key], value).Should().BeTrue("{0} must be {1}, got {2}", key, value?.ToJsonString() ?? "null", described[key]?.ToJsonString() ?? "null");
+            JsonNode.DeepEquals(described[key], value).Should().BeTrue(
+                "{0} must be {1}, got {2}", key, value?.ToJsonString() ?? "null", described[key]?.ToJsonString() ?? "null");
         }
+
+        // The settings that may be written in several ways, and those that the original left out, say the same network.
+        if (model.Network is UNet unet)
+        {
+            using var again = (UNet)DiffusersTable.Default.Model(made.ClassName).Create(made);
+            JsonNode.DeepEquals(again.Options.ToJson(), unet.Options.ToJson()).Should().BeTrue(again.Options.ToJson().ToJsonString());
+            DiffusersModel.Of(again).Config.ToJson().Should().Be(made.ToJson());
+        }
+    }
+
+    public static TheoryData<string, string> Lacking => new()
+    {
+        { "Dimensions = 1", "*UNet2DModel*Dimensions = 1*" },
+        { "DivideByTime = true", "*UNet2DModel*divide_by_time = true*" },
+        { "GroupSize = 4", "*UNet2DModel*levels[0].down.group_size = 4*" },
+        { "OutputScale = 3", "*UNet2DModel*levels[0].down.output_scale = 3*" },
+        { "Layers = 1 and 2", "*UNet2DModel*Layers*1 and 2*" },
+        { "InputKernel and no head width", "*UNet2DConditionModel*HeadWidth = null, 4*" },
+    };
+
+    [Theory]
+    [MemberData(nameof(Lacking))]
+    public void What_diffusers_cannot_say_is_refused_with_the_option(string what, string message)
+    {
+        var plain = new UNetOptions { LevelWidths = [8, 8], GroupNormGroups = 4 };
+        UNetOptions Of(IUNetBlockOptions first, IUNetBlockOptions? second = null, int layers = 1) => plain with
+        {
+            Levels = [new UNetLevel { Width = 8, Layers = 1, Down = first }, new UNetLevel { Width = 8, Layers = layers, Down = second ?? first }],
+        };
+        UNetBlockOptions Attending(int? width) => new() { Attention = new SelfAttentionOptions { HeadWidth = width } };
+        using var network = new UNet(what switch
+        {
+            "Dimensions = 1" => plain with { Dimensions = 1 },
+            "DivideByTime = true" => plain with { DivideByTime = true },
+            "GroupSize = 4" => Of(new FilterBlockOptions { GroupSize = 4 }),
+            "OutputScale = 3" => Of(new PyramidBlockOptions { OutputScale = 3 }),
+            "Layers = 1 and 2" => Of(new UNetBlockOptions(), layers: 2),
+            _ => Of(Attending(null), Attending(4)) with { InputKernel = 5 },
+        });
+
+        FluentActions.Invoking(() => DiffusersModel.Of(network)).Should().Throw<NotSupportedException>().WithMessage(message);
     }
 
     [Fact]
@@ -178,6 +204,27 @@ public class DiffusersModelTests
         FluentActions.Invoking(() => DiffusersModel.Load(folder.Path)).Should().Throw<NotSupportedException>().WithMessage("*'MyMlp'*");
         FluentActions.Invoking(() => DiffusersModel.Of(loaded.Network)).Should().Throw<NotSupportedException>().WithMessage("*MlpDenoiser*");
     }
+
+    /// <summary>True for what no network here depends on, or what says the same in several ways.</summary>
+    private static bool IsFree(string key, DiffusersModel model) => key switch
+    {
+        "_diffusers_version" => true,
+        _ => model.Network switch
+        {
+            UNet unet => key switch
+            {
+                // A type of arithmetic; what only attention has; lists for levels that have no such attention, or all have the same.
+                "upcast_attention" => true,
+                "add_attention" or "attention_head_dim" => unet.Options.Middle == UNetMiddle.None,
+                "only_cross_attention" or "cross_attention_dim" or "reverse_transformer_layers_per_block" => model.Config.Json(key) is JsonArray,
+                _ => false,
+            },
+            ClipTextEncoder => key is "_class_name" or "attention_dropout" or "bos_token_id" or "dropout" or "pad_token_id" or "projection_dim",
+            AutoencodingNetwork => key == "sample_size",
+            DiT => key == "norm_num_groups",
+            _ => false,
+        },
+    };
 
     private static TemporaryFolder Edited(string source, Action<JsonObject> change)
     {

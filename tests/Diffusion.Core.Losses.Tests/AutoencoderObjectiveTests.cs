@@ -6,7 +6,14 @@ namespace Diffusion.Core.Losses.Tests;
 
 public sealed class AutoencoderObjectiveTests
 {
-    private static readonly ConvolutionalBody Body = new() { Channels = 1, Widths = [4], Groups = 2, LatentChannels = 2, MiddleAttention = false };
+    private static readonly ConvolutionalBody Body = new()
+    {
+        Channels = 1,
+        Widths = [4],
+        Groups = 2,
+        LatentChannels = 2,
+        MiddleAttention = false,
+    };
 
     [Fact]
     public void The_loss_of_a_network_is_that_of_what_it_says_of_the_draw_of_the_step()
@@ -52,11 +59,23 @@ public sealed class AutoencoderObjectiveTests
         using var code = model.Encode(x);
         using var quantization = model.Quantize(code.Mode);
         var errors = model.call(x).sub(x).square().sum([1L, 2L, 3L]);
-        RelativeError.OfSamples(terms.Loss, errors.add(quantization.Loss.mul(2.0))).Should().BeLessThan(1e-6);
-        RelativeError.OfSamples(terms["codebook"], quantization.Loss.expand(3)).Should().BeLessThan(1e-6);
+        // Both terms have the same value, one of them weighed by beta; the code has 2 x 4 x 4 dimensions.
+        var expected = code.Mode.sub(quantization.Quantized).square().sum([1L, 2L, 3L]).mean().mul(1.0 + 0.25);
+        RelativeError.OfSamples(terms.Loss, errors.add(expected.mul(2.0))).Should().BeLessThan(1e-6);
+        RelativeError.OfSamples(terms["codebook"], expected.expand(3)).Should().BeLessThan(1e-6);
         terms.Loss.sum().backward();
         model.Quantizer.Codebook.grad!.abs().sum().item<float>().Should().BeGreaterThan(0f);
         model.named_parameters().First().parameter.grad!.abs().sum().item<float>().Should().BeGreaterThan(0f);
+    }
+
+    [Fact]
+    public void A_code_whose_divergence_is_not_known_is_refused()
+    {
+        using var x = zeros(1, 2);
+        using var autoencoder = new Uniform();
+
+        LiveTensors.Change(() => FluentActions.Invoking(() => new AutoencoderLoss().Evaluate(autoencoder, x))
+            .Should().Throw<ArgumentException>().WithMessage("*DiagonalGaussian or a LatentPoint*Box*")).Should().Be(0);
     }
 
     [Fact]
@@ -65,7 +84,8 @@ public sealed class AutoencoderObjectiveTests
         using var autoencoder = new Autoencoder(Body);
         using var x = zeros(1, 1, 4, 4);
 
-        FluentActions.Invoking(() => new VectorQuantizationLoss().Evaluate(autoencoder, x)).Should().Throw<ArgumentException>().WithMessage("*codebook*Autoencoder*");
+        FluentActions.Invoking(() => new VectorQuantizationLoss().Evaluate(autoencoder, x))
+            .Should().Throw<ArgumentException>().WithMessage("*codebook*Autoencoder*");
     }
 
     [Fact]
@@ -118,5 +138,24 @@ public sealed class AutoencoderObjectiveTests
         using var generator = new Generator(seed);
         using var draws = DropoutRandom.Use(generator);
         return evaluate();
+    }
+
+    /// <summary>Codes of a kind that the loss does not know.</summary>
+    private sealed class Uniform() : AutoencodingNetwork(nameof(Uniform))
+    {
+        public override ILatentDistribution Encode(Tensor x) => new Box(x.alias());
+
+        public override Tensor Decode(Tensor z) => z.alias();
+    }
+
+    private sealed class Box(Tensor centre) : ILatentDistribution
+    {
+        public Tensor Mode => centre;
+
+        public Tensor Sample(Generator? generator = null) => centre.add(0.5);
+
+        public Tensor Sample(Tensor noise) => centre.add(noise);
+
+        public void Dispose() => centre.Dispose();
     }
 }

@@ -151,6 +151,7 @@ public class AutoencoderTests
         Refused(Images with { Widths = [] }, "*Widths.Count*0*");
         Refused(Images with { Widths = [4, 5] }, "*2 groups*5*");
         Refused(Images with { EncoderAttentionLevels = [2] }, "*attention level*[0, 1]*2*");
+        Refused(Images with { LayersPerBlock = 0 }, "*LayersPerBlock*at least 1*4, 8*");
         Refused(Images with { LatentChannels = 0 }, "*LatentChannels*0*");
         FluentActions.Invoking(() => new VQModel(new() { Body = Images, SpatialNorm = true, CodeWidth = 4 }))
             .Should().Throw<ArgumentException>().WithMessage("*3 latent channels*4*");

@@ -147,6 +147,7 @@ public class ClipTextEncoderTests
         Refuse(full([1, 6], -1, dtype: ScalarType.Int64), "*got -1*");
         Refuse(Tokens(), "*shape*", ones([1, 6], dtype: ScalarType.Bool));
         Refuse(Tokens(), "*Bool*", ones([2, 6]));
+        Refuse(Tokens(), "*first token*false*", tensor(new[] { true, false }).view(2, 1).expand(2, 6));
         foreach (var options in new[]
         {
             _small with { Heads = 3 }, _small with { Width = 0 }, _small with { Layers = 0 }, _small with { Activation = Activation.GeGlu },

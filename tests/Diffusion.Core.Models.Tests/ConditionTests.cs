@@ -5,6 +5,8 @@ namespace Diffusion.Core.Models.Tests;
 
 public class ConditionTests
 {
+    private static readonly DiTOptions _small = new() { ImageSize = 4, Width = 8, Depth = 1, Heads = 2, Classes = 3, VectorWidth = 3 };
+
     [Fact]
     public void Samples_of_the_mask_take_the_other_condition_in_every_part()
     {
@@ -77,6 +79,10 @@ public class ConditionTests
         Refuse(new Condition { Vector = ones([1, 3], dtype: ScalarType.Float64) });
         Refuse(new Condition { Vector = ones([1, 3]) }, ones([2]));
         Refuse(new Condition { Vector = ones([1, 3]) }, tensor(new[] { true }));
+        using var both = new Condition { Labels = tensor(new long[] { 1, 2 }), Vector = ones([2, 3]) };
+        using var other = new Condition { Labels = tensor(new long[] { 9 }), Vector = ones([1, 4]) };
+        LiveTensors.Change(() => FluentActions.Invoking(() => both.Replace(mask, other)).Should().Throw<ArgumentException>())
+            .Should().Be(0, "what was replaced before the fault is freed");
     }
 
     [Fact]
@@ -107,6 +113,21 @@ public class ConditionTests
         Rate().Should().Be(rate);
         dropping.Predict(x, x).Dispose();
         network.Labels.Should().BeNull();
+    }
+
+    [Fact]
+    [Trait(Category.Name, Category.Fault)]
+    public void Labels_are_not_dropped_twice()
+    {
+        using var dropping = new DiT(_small with { LabelDropout = 0.1 });
+        using var keeping = new DiT(_small with { LabelDropout = 0 });
+        using var none = Condition.OfLabels([2]);
+        using var vector = new Condition { Vector = zeros([1, 3]) };
+
+        FluentActions.Invoking(() => new ConditionDropout(dropping, 0.1, none))
+            .Should().Throw<ArgumentException>().WithMessage("*must not drop them itself*0.1*LabelDropout*");
+        new ConditionDropout(keeping, 0.1, none).Probability.Should().Be(0.1);
+        new ConditionDropout(dropping, 0.1, vector).Probability.Should().Be(0.1, "labels and vectors are dropped each on their own");
     }
 
     [Fact]

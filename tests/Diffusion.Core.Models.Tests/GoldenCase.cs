@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Diffusion.Core.Interop;
 using Diffusion.Core.Testing;
 using static TorchSharp.torch;
 
@@ -12,14 +13,38 @@ internal static class GoldenCase
     // frequencies in float32, which at t = 999 costs the sines 999 * 2^-24 = 6e-5.
     private const double Tolerance = 1e-4;
 
-    /// <summary>Folders, relative to the reference values, that hold a network of a class.</summary>
-    public static TheoryData<string> Folders(string className) =>
+    private const string WeightsFile = "diffusion_pytorch_model.safetensors";
+
+    /// <summary>Every folder, relative to the reference values, that holds a network.</summary>
+    public static IReadOnlyList<string> All { get; } =
     [
         .. Directory.GetFiles(Path.Combine(TestData.Golden, "models"), "config.json", SearchOption.AllDirectories)
-            .Where(file => ClassOf(file) == className)
             .Select(file => Path.GetRelativePath(TestData.Golden, Path.GetDirectoryName(file)!))
             .Order(StringComparer.Ordinal),
     ];
+
+    /// <summary>The folders that hold a network of one of some classes.</summary>
+    public static TheoryData<string> Folders(params string[] classNames) => [.. All.Where(folder => classNames.Contains(ClassOf(folder)))];
+
+    /// <summary>The class that the configuration of a folder names, as diffusers or as transformers does; null where it names none.</summary>
+    public static string? ClassOf(string folder) => Config(folder, config
+        => config.TryGetProperty("_class_name", out var name) ? name.GetString()
+            : config.TryGetProperty("architectures", out var names) ? names[0].GetString()
+            : null);
+
+    /// <summary>A network of diffusers, in evaluation mode, with the names, the shapes and the weights of a folder.</summary>
+    public static TNetwork Load<TNetwork>(string folder)
+        where TNetwork : nn.Module
+    {
+        var path = Path.Combine(TestData.Golden, folder);
+        var network = DiffusersModel.Load(path).Network.Should().BeOfType<TNetwork>().Subject;
+        using var file = SafetensorsFile.Open(Path.Combine(path, WeightsFile));
+        var state = network.state_dict();
+        state.Keys.Should().BeEquivalentTo(file.Names);
+        foreach (var (name, tensor) in state)
+            tensor.shape.Should().Equal([.. file[name].Shape], name);
+        return network;
+    }
 
     /// <summary>Reads the configuration of a folder.</summary>
     public static T Config<T>(string folder, Func<JsonElement, T> read)
@@ -31,7 +56,7 @@ internal static class GoldenCase
     /// <summary>Requires the names, the shapes and the number of the parameters of a folder, and loads them.</summary>
     public static void LoadWeights(nn.Module network, string folder)
     {
-        var path = Path.Combine(TestData.Golden, folder, "diffusion_pytorch_model.safetensors");
+        var path = Path.Combine(TestData.Golden, folder, WeightsFile);
         using (var file = SafetensorsFile.Open(path))
             network.state_dict().Keys.Should().BeEquivalentTo(file.Names);
         ModuleWeights.Load(network, path);
@@ -55,12 +80,6 @@ internal static class GoldenCase
         var floor = 0.01 * references.Max(pair => Largest(pair.Value));
         foreach (var (name, expected) in references)
             Difference(gradients[name], expected).Should().BeLessThan(Tolerance * Math.Max(Largest(expected), floor), name);
-    }
-
-    private static string? ClassOf(string file)
-    {
-        using var config = JsonDocument.Parse(File.ReadAllText(file));
-        return config.RootElement.GetProperty("_class_name").GetString();
     }
 
     private static double Difference(Tensor actual, Tensor expected)

@@ -254,6 +254,27 @@ public class LoraAdapterTests
 
     [Fact]
     [Trait(Category.Name, Category.Fault)]
+    public void An_alpha_that_is_not_finite_is_refused()
+    {
+        using var scope = NewDisposeScope();
+        using var folder = new TemporaryFolder();
+        using var network = new ModuleList<nn.Module>();
+        using var linear = nn.Linear(3, 4);
+        network.register_module("a", linear);
+        Safetensors.Save(folder.File("lora.safetensors"), new Dictionary<string, Tensor>
+        {
+            ["a.lora.down.weight"] = ones([2, 3]),
+            ["a.lora.up.weight"] = ones([4, 2]),
+            ["a.alpha"] = tensor(float.NaN),
+        });
+
+        FluentActions.Invoking(() => LoraAdapter.Load(network, folder.File("lora.safetensors"), prefix: null))
+            .Should().Throw<InvalidDataException>().WithMessage("*'a.alpha' must be finite*NaN*");
+        linear.weight.requires_grad.Should().BeTrue();
+    }
+
+    [Fact]
+    [Trait(Category.Name, Category.Fault)]
     public void Wrong_options_are_refused()
     {
         using var network = Network();

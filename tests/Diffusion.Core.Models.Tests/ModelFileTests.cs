@@ -44,6 +44,51 @@ public sealed partial class ModelFileTests
             ClassEmbedding = UNetConditioning.ProjectedVector(5),
             AddedEmbedding = UNetConditioning.TextAndNumbers(4, 2, 6, false, 0.5),
         }),
+        ["UNet of filters and adaptive norms"] = () => new UNet(new UNetOptions
+        {
+            Levels = Levels(16, new FilterBlockOptions { GroupSize = 8 }, new FilterBlockOptions { GroupSize = 4 }),
+            Middle = new UNetBlockOptions { MiddleLayers = 0, OutputScale = 1.5 },
+            GroupNormGroups = 4,
+            Activation = Activation.Gelu,
+            OuterActivation = Activation.Silu,
+            TimeEncoding = TimeEncoding.Learned(12),
+            ClassEmbedding = UNetConditioning.LabelsAsTimes,
+            EmbeddingWidth = 12,
+        }),
+        ["UNet of a pyramid"] = () => new UNet(new UNetOptions
+        {
+            Levels = Levels(
+                32, new PyramidBlockOptions(), new PyramidBlockOptions { Attention = new SelfAttentionOptions { HeadWidth = 8, OutputScale = 2, Groups = 2 }, OutputScale = 1.25 }),
+            Middle = new UNetBlockOptions { Attention = new SelfAttentionOptions { OutputScale = 3 } },
+            GroupNormGroups = 4,
+            TimeEncoding = TimeEncoding.Fourier(),
+            DivideByTime = true,
+            CenterInput = true,
+            ClassEmbedding = UNetConditioning.Vector,
+        }),
+        ["UNet of added context"] = () => new UNet(new UNetOptions
+        {
+            Levels = Levels(
+                8,
+                new UNetBlockOptions { Resampling = UNetResampling.Residual, ActivateEmbedding = false },
+                new UNetBlockOptions
+                {
+                    Attention = new AddedContextAttentionOptions { HeadWidth = 4, ContextWidth = 6, OnlyCrossAttention = true, ContextGroups = 2 },
+                    Resampling = UNetResampling.Residual,
+                }),
+            Middle = new UNetBlockOptions { Attention = new AddedContextAttentionOptions { HeadWidth = 2, ContextWidth = 6 } },
+            GroupNormGroups = 4,
+            ScaleShift = true,
+            SequenceWidth = 5,
+            ProjectedSequenceWidth = 6,
+            AddedEmbedding = UNetConditioning.PooledSequence(5, 1),
+            ClassEmbedding = UNetConditioning.LinearVector(3),
+            TimeVectorWidth = 7,
+            TimeActivation = Activation.Gelu,
+            EmbeddingActivation = Activation.Relu,
+            InputKernel = 5,
+            OutputKernel = 1,
+        }),
         ["UNet of noise levels"] = () => new UNet(Small with { Classes = null, TimeEncoding = TimeEncoding.Fourier(2), ClassEmbedding = UNetConditioning.Classes(3) }),
         ["MlpDenoiser"] = () => new MlpDenoiser(new MlpDenoiserOptions { Width = 8, Classes = 2 }),
         ["ClipTextEncoder"] = () => new ClipTextEncoder(new ClipTextEncoderOptions { Vocabulary = 9, Width = 8, HiddenWidth = 8, Layers = 1, Heads = 2, MaxTokens = 5 }),
@@ -62,6 +107,26 @@ public sealed partial class ModelFileTests
         ["Vae of convolutions"] = () => new Vae(new VaeOptions { Body = new ConvolutionalBody { Widths = [8], Groups = 4, Activation = Activation.Relu } }),
         ["Autoencoder"] = () => new Autoencoder(new MlpBody { SampleShape = [3], Activation = Activation.GeluTanh }),
     };
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void The_scale_of_its_latents_stays_with_a_variational_autoencoder(bool perChannel)
+    {
+        using var folder = new TemporaryFolder();
+        var scaling = perChannel ? new LatentScaling([1.0 / 3.0, 7.0], [0.1, -0.2]) : new LatentScaling(1.0 / 3.0);
+        using var network = new Vae(new VaeOptions
+        {
+            Body = new MlpBody { SampleShape = [4], Hidden = [3], LatentFeatures = 2 },
+            Scaling = scaling,
+        });
+
+        ModelFile.Save(folder.File("vae.safetensors"), network);
+        using var loaded = ModelFile.Load<Vae>(folder.File("vae.safetensors"));
+
+        network.Scaling.Should().Be(scaling);
+        loaded.Scaling.Should().Be(scaling, "every digit is written");
+    }
 
     [Fact]
     public void A_network_comes_back_from_its_file_alone()
@@ -100,6 +165,31 @@ public sealed partial class ModelFileTests
         loaded.Should().BeOfType(network.GetType());
         ShouldHaveTheSameWeights(loaded, network);
         File.ReadAllBytes(again).Should().Equal(File.ReadAllBytes(path), "the options are the same");
+    }
+
+    [Theory]
+    [MemberData(nameof(Networks))]
+    public void A_network_that_is_disposed_or_not_loaded_leaves_nothing_behind(string name)
+    {
+        using var folder = new TemporaryFolder();
+        var (path, cut) = (folder.File("whole.safetensors"), folder.File("cut.safetensors"));
+        long miscounted;
+        using (var network = _networks[name]())
+        {
+            miscounted = LiveTensors.Miscounted(network);
+            ModelFile.Save(path, network);
+        }
+
+        // The same network, of whose weights the last is missing.
+        using (NewDisposeScope())
+        using (var file = SafetensorsFile.Open(path))
+            Safetensors.Write(cut, file.Names.SkipLast(1).Select(tensor => SafetensorsSource.Of(tensor, file.Read(tensor))), file.Metadata);
+        void Fail() => FluentActions.Invoking(() => ModelFile.Load(cut)).Should().Throw<InvalidDataException>();
+        Fail();
+
+        LiveTensors.Change(() => _networks[name]().Dispose()).Should().Be(miscounted);
+        LiveTensors.Change(() => ModelFile.Load(path).Dispose()).Should().Be(miscounted);
+        LiveTensors.Change(Fail).Should().Be(miscounted);
     }
 
     [Fact]
@@ -198,6 +288,9 @@ public sealed partial class ModelFileTests
 
         FluentActions.Invoking(() => ModelFile.Load<UNet>(path)).Should().Throw<InvalidDataException>().WithMessage("*UNet*MlpDenoiser*");
     }
+
+    private static UNetLevel[] Levels(int width, params IUNetBlockOptions[] blocks)
+        => [.. blocks.Select((block, level) => new UNetLevel { Width = width * (level + 1), Layers = 1, Down = block })];
 
     private static void ShouldHaveTheSameWeights(nn.Module actual, nn.Module expected)
     {

@@ -10,11 +10,7 @@ namespace Diffusion.Core.Models.Tests;
 [Trait(Category.Name, Category.Golden)]
 public class TransformerGoldenTests
 {
-    public static TheoryData<string> Folders =>
-    [
-        .. new[] { nameof(UViT), nameof(ViTDenoiser), nameof(SwinDenoiser) }
-            .SelectMany(name => GoldenCase.Folders(name).Select(row => row.Data)),
-    ];
+    public static TheoryData<string> Folders => GoldenCase.Folders(nameof(UViT), nameof(ViTDenoiser), nameof(SwinDenoiser));
 
     [Theory(SkipTestWithoutData = true)]
     [MemberData(nameof(Folders))]

@@ -11,16 +11,16 @@ public class UNetGoldenTests
     // such as those of the bias of keys) to no less than a hundredth of the largest gradient of the network.
     private const double Tolerance = 2e-5;
 
-    public static TheoryData<string> Folders => GoldenUNet.Folders;
+    public static TheoryData<string> Folders => GoldenCase.Folders("UNet2DModel", "UNet2DConditionModel");
 
     public static TheoryData<string> FoldersWithOutputs =>
-        [.. GoldenUNet.Folders.Select(row => row.Data).Where(folder => Inputs(folder) is { } path && Holds(path, "output"))];
+        [.. Folders.Select(row => row.Data).Where(folder => Inputs(folder) is { } path && Holds(path, "output"))];
 
     [Theory]
     [MemberData(nameof(Folders))]
     public void Names_and_shapes_are_those_of_diffusers(string folder)
     {
-        using var unet = GoldenUNet.Load(folder);
+        using var unet = GoldenCase.Load<UNet>(folder);
         using var file = SafetensorsFile.Open(Path.Combine(TestData.Golden, folder, "diffusion_pytorch_model.safetensors"));
 
         unet.state_dict().Keys.Should().BeEquivalentTo(file.Names);
@@ -34,7 +34,7 @@ public class UNetGoldenTests
     {
         using var scope = NewDisposeScope();
         // In double, so that only the reference is rounded.
-        using var unet = GoldenUNet.Load(folder);
+        using var unet = GoldenCase.Load<UNet>(folder);
         unet.to(ScalarType.Float64);
         var io = Safetensors.Load(Inputs(folder)!).ToDictionary(
             pair => pair.Key, pair => pair.Value.is_floating_point() ? pair.Value.to(ScalarType.Float64) : pair.Value);
@@ -59,7 +59,7 @@ public class UNetGoldenTests
     {
         using var scope = NewDisposeScope();
         using var guard = no_grad();
-        using var unet = GoldenUNet.Load(folder);
+        using var unet = GoldenCase.Load<UNet>(folder);
         var io = Safetensors.Load(Inputs(folder)!);
         double Error(ScalarType type)
         {
@@ -80,7 +80,7 @@ public class UNetGoldenTests
     {
         using var scope = NewDisposeScope();
         var folder = Path.Combine("models", "train-trajectory");
-        using var unet = GoldenUNet.Load(folder);
+        using var unet = GoldenCase.Load<UNet>(folder);
         var io = Safetensors.Load(Inputs(folder)!);
         var (x0, t, noise) = (io["x0"][0], io["t"][0], io["noise"][0]);
         var signal = tensor(t.data<long>().Select(AlphaBar).ToArray(), dtype: ScalarType.Float32).view(-1, 1, 1, 1);

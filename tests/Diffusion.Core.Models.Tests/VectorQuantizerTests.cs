@@ -147,12 +147,14 @@ public class VectorQuantizerTests
         using var quantizer = new VectorQuantizer(new() { Codes = Codes, Width = Width });
         using var narrow = zeros(2, 2, 4);
         using var z = zeros(2, Width);
+        using var place = tensor(1L);
         using var places = tensor(new long[] { 0, Codes }).view(1, 2);
 
         LiveTensors.Change(() =>
         {
             FluentActions.Invoking(() => quantizer.Quantize(narrow)).Should().Throw<ArgumentException>().WithMessage("*[B, 3, ...]*[2, 2, 4]*");
             FluentActions.Invoking(() => quantizer.Lookup(places)).Should().Throw<ArgumentException>().WithMessage("*[0, 6]*7*");
+            FluentActions.Invoking(() => quantizer.Lookup(place)).Should().Throw<ArgumentException>().WithMessage("*[B, ...]*[]*");
             quantizer.Quantize(z).Dispose();
         }).Should().Be(0);
         FluentActions.Invoking(() => new VectorQuantizer(new() { Width = 1, AverageDecay = 1.0 })).Should().Throw<ArgumentException>().WithMessage("*AverageDecay*");

@@ -1,4 +1,5 @@
 using TorchSharp;
+using TorchSharp.Modules;
 
 namespace Diffusion.Core.Testing;
 
@@ -16,5 +17,21 @@ public static class LiveTensors
         var before = torch.Tensor.TotalCount;
         action();
         return torch.Tensor.TotalCount - before;
+    }
+
+    /// <summary>
+    /// The tensors that TorchSharp goes on counting when a module has been disposed, though none is there: most parameters are counted twice
+    /// when they are made.
+    /// </summary>
+    public static long Miscounted(torch.nn.Module module)
+    {
+        ArgumentNullException.ThrowIfNull(module);
+        var parameter = Change(() => torch.nn.Parameter(torch.empty([1])).Dispose());
+
+        // Those of an embedding may be made in native code.
+        var embedding = Change(() => torch.nn.Embedding(1, 1).Dispose());
+        var modules = module.named_modules().Select(pair => pair.module).Append(module).ToArray();
+        return (embedding * modules.Count(part => part is Embedding))
+            + (parameter * modules.Where(part => part is not Embedding).Sum(part => part.named_parameters(false).Count()));
     }
 }

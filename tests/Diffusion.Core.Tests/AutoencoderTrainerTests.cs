@@ -46,7 +46,8 @@ public class AutoencoderTrainerTests
     public void Steps_leave_no_tensors()
     {
         using var model = Vectors(seed: 4);
-        using var trainer = new AutoencoderTrainer(model, new DynamicBinarization(new AutoencoderLoss(Reconstruction.Bernoulli)), Runs.Options);
+        var loss = new DynamicBinarization(new AutoencoderLoss(Reconstruction.Bernoulli));
+        using var trainer = new AutoencoderTrainer(model, loss, Runs.Options);
         using var batch = Runs.Batch(0, 1, 2);
         trainer.TrainStep(batch);
 
@@ -75,6 +76,22 @@ public class AutoencoderTrainerTests
     }
 
     [Fact]
+    public void A_rate_that_is_no_number_is_refused_before_the_codebook_moves()
+    {
+        random.manual_seed(1);
+        using var model = Codebook();
+        using var trainer = new AutoencoderTrainer(
+            model, new VectorQuantizationLoss(), Runs.Options with { LearningRateSchedule = new Undefined() });
+        using var samples = randn(2, 1, 2, 2);
+        using var batch = new Batch(samples);
+        var before = Bits.Of(model.Quantizer.Codebook);
+
+        FluentActions.Invoking(() => trainer.TrainStep(batch)).Should().Throw<ArgumentOutOfRangeException>();
+
+        Bits.Of(model.Quantizer.Codebook).Should().Be(before);
+    }
+
+    [Fact]
     public void A_missing_loss_does_not_take_the_parameters()
     {
         using var model = Vectors(seed: 1);
@@ -90,6 +107,13 @@ public class AutoencoderTrainerTests
         return new Vae(new() { Body = new MlpBody { SampleShape = [2], Hidden = [16], LatentFeatures = 2, Activation = Activation.Silu } });
     }
 
+    private static VQModel Codebook() => new(new()
+    {
+        Body = new() { Channels = 1, Widths = [4], Groups = 2, LatentChannels = 2, MiddleAttention = false },
+        Codes = 6,
+        AverageDecay = 0.9,
+    });
+
     private static double Mean(AutoencoderLoss loss, IAutoencoder model, Tensor x)
     {
         using var generator = new Generator(1);
@@ -101,17 +125,21 @@ public class AutoencoderTrainerTests
     private static void Train(bool quantized, string to, long steps, int seed, string? from = null)
     {
         random.manual_seed(seed);
-        using AutoencodingNetwork model = quantized
-            ? new VQModel(new() { Body = new() { Channels = 1, Widths = [4], Groups = 2, LatentChannels = 2, MiddleAttention = false }, Codes = 6, AverageDecay = 0.9 })
-            : Vectors(seed);
+        using AutoencodingNetwork model = quantized ? Codebook() : Vectors(seed);
         IAutoencoderLoss loss = quantized ? new VectorQuantizationLoss() : new AutoencoderLoss();
         using var trainer = new AutoencoderTrainer(model, loss, Runs.Options with { Steps = steps });
         if (from is not null)
             trainer.Resume(from);
         var data = new Points(13);
         if (quantized)
-            data.Substitute = indices => tensor(Array.ConvertAll(indices, index => (float)Math.Sin(index))).view(-1, 1, 1, 1).expand(-1, 1, 2, 2).clone();
+            data.Substitute = indices
+                => tensor(Array.ConvertAll(indices, index => (float)Math.Sin(index))).view(-1, 1, 1, 1).expand(-1, 1, 2, 2).clone();
         trainer.Run(data);
         trainer.Save(to);
+    }
+
+    private sealed class Undefined : ILearningRateSchedule
+    {
+        public double At(long step) => double.NaN;
     }
 }

@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json.Nodes;
 using Diffusion.Core.Losses;
 using Diffusion.Core.Schedules;
@@ -39,6 +40,38 @@ public class CheckpointTests
             new FileInfo(folder.File("a/model.safetensors")).Length,
             new FileInfo(folder.File("a/ema.safetensors")).Length,
             new FileInfo(folder.File("a/optimizer.safetensors")).Length);
+    }
+
+    [Fact]
+    public void A_manifest_from_before_there_were_trainers_without_a_schedule_is_read()
+    {
+        const string before = """
+            {
+              "format": "diffusion-core-trainer",
+              "version": 1,
+              "step": 20,
+              "seed": 5,
+              "batch_size": 8,
+              "dataset_count": null,
+              "skipped_steps": 0,
+              "skipped_in_a_row": 0,
+              "schedule": {
+                "min_time": 0,
+                "max_time": 8,
+                "alphas": [1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2],
+                "sigmas": [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
+              },
+              "files": [{ "name": "model.safetensors", "size": 12, "sha256": "ab" }]
+            }
+            """;
+
+        var manifest = CheckpointManifest.Parse(Encoding.UTF8.GetBytes(before));
+
+        manifest.Step.Should().Be(20);
+        manifest.Files.Should().ContainSingle().Which.Should().Be(new CheckpointFile("model.safetensors", 12, "ab"));
+        manifest.Schedule!.DifferenceFrom(ScheduleFingerprint.Of(new Tenths(1.0))).Should().BeNull();
+        manifest.Schedule.DifferenceFrom(ScheduleFingerprint.Of(new Tenths(2.0)))
+            .Should().Be("a network that is told 1 at time 1, not 2", "what no file of then names is the time itself");
     }
 
     [Fact]
@@ -281,6 +314,18 @@ public class CheckpointTests
         using var trainer = Runs.Trainer(model, Runs.Options with { Seed = seed });
         trainer.Run(new Points(50));
         trainer.Save(folder);
+    }
+
+    /// <summary>Times 0 to 8, a tenth more noise at each.</summary>
+    private sealed class Tenths(double scale) : INoiseSchedule
+    {
+        public double MinTime => 0;
+
+        public double MaxTime => 8;
+
+        public NoiseLevel LevelAt(double t) => new(1.0 - (t / 10), t / 10);
+
+        public double NetworkTime(double t) => scale * t;
     }
 
     /// <summary>A straight line, of which the network is told the time in a unit of its own.</summary>
