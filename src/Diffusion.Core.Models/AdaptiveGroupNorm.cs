@@ -37,8 +37,7 @@ public sealed class AdaptiveGroupNorm : nn.Module<Tensor, Tensor, Tensor>
     public override Tensor forward(Tensor x, Tensor embedding)
     {
         using var scope = NewDisposeScope();
-        var told = _linear.call(embedding);
-        told = told.view([.. told.shape, .. Enumerable.Repeat(1L, (int)x.dim() - 2)]);
+        var told = Layers.Trailing(_linear.call(embedding), (int)x.dim() - 2);
         var normed = nn.functional.group_norm(x, _groups, null, null, _epsilon);
         return normed.mul(told.narrow(1, 0, _channels).add(1)).add_(told.narrow(1, _channels, _channels)).MoveToOuterDisposeScope();
     }

@@ -83,9 +83,8 @@ public sealed class AddedContextAttention : nn.Module<Tensor, Tensor, Tensor?, T
                 mask = cat([mask, ones([x.shape[0], 1, 1, pixels.shape[1]], ScalarType.Bool, mask.device)], 3);
         }
 
-        var attended = nn.functional.scaled_dot_product_attention(Heads(_query.call(pixels)), Heads(key), Heads(value), mask);
-        var joined = attended.transpose(1, 2).reshape(pixels.shape);
-        return _output.call(joined).transpose(1, 2).reshape(x.shape).add(x).MoveToOuterDisposeScope();
+        var attended = Layers.Attend(_query.call(pixels), key, value, _channels / _options.HeadWidth, mask);
+        return _output.call(attended).transpose(1, 2).reshape(x.shape).add(x).MoveToOuterDisposeScope();
     }
 
     Tensor IUNetLayer.Forward(Tensor x, UNetContext context) => call(x, context.RequireSequence(), context.SequenceMask);
@@ -95,8 +94,4 @@ public sealed class AddedContextAttention : nn.Module<Tensor, Tensor, Tensor?, T
     {
         // Done by name in the constructor.
     }
-
-    /// <summary>[B, N, C] to [B, heads, N, head width].</summary>
-    private Tensor Heads(Tensor projected)
-        => projected.view(projected.shape[0], projected.shape[1], _channels / _options.HeadWidth, _options.HeadWidth).transpose(1, 2);
 }

@@ -48,10 +48,9 @@ internal sealed class ClipTextLayer : nn.Module<Tensor, Tensor?, Tensor>
     {
         using var scope = NewDisposeScope();
         var normed = _norm1.call(tokens);
-        var attended = nn.functional.scaled_dot_product_attention(
-            Heads(_query.call(normed)), Heads(_key.call(normed)), Heads(_value.call(normed)), mask, is_casual: mask is null);
-        var joined = attended.transpose(1, 2).reshape(tokens.shape);
-        var hidden = _output.call(joined).add_(tokens);
+        var attended = Layers.Attend(
+            _query.call(normed), _key.call(normed), _value.call(normed), _options.Heads, mask, causal: mask is null);
+        var hidden = _output.call(attended).add_(tokens);
         var network = _second.call(_options.Activation.Apply(_first.call(_norm2.call(hidden))));
         return network.add_(hidden).MoveToOuterDisposeScope();
     }
@@ -61,8 +60,4 @@ internal sealed class ClipTextLayer : nn.Module<Tensor, Tensor?, Tensor>
     {
         // Done by name in the constructor.
     }
-
-    /// <summary>[B, L, D] to [B, heads, L, D / heads].</summary>
-    private Tensor Heads(Tensor projected)
-        => projected.view(projected.shape[0], projected.shape[1], _options.Heads, _options.Width / _options.Heads).transpose(1, 2);
 }

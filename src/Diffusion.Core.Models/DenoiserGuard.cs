@@ -50,7 +50,8 @@ internal static class DenoiserGuard
             throw new ArgumentException($"This network needs a vector of {width} numbers for each sample, got none.", nameof(vector));
         Guard.Shape(vector, [batch, width]);
         if (vector.dtype != weight.dtype)
-            throw new ArgumentException($"The vector must have the type of the weights, {weight.dtype}, got {vector.dtype}.", nameof(vector));
+            throw new ArgumentException(
+                $"The vector must have the type of the weights, {weight.dtype}, got {vector.dtype}.", nameof(vector));
         SameDevice(vector, weight, nameof(vector));
     }
 

@@ -90,8 +90,10 @@ public sealed class DiT : DenoisingNetwork
         {
             var told = shared ?? Embed(block.Embedding!);
             first ??= told;
-            tokens = ActivationCheckpoint.RunIf(
-                training && Options.CheckpointActivations, (x, embedding) => block.call(x, embedding, null), tokens, told);
+            tokens = Layers.Replace(tokens, ActivationCheckpoint.RunIf(
+                training && Options.CheckpointActivations, (x, embedding) => block.call(x, embedding, null), tokens, told));
+            if (!ReferenceEquals(told, first))
+                told.Dispose();
         }
 
         return PatchEmbedding.Join(_output.call(tokens, first!), rows, columns, Options.PatchSize).MoveToOuterDisposeScope();

@@ -63,7 +63,7 @@ public sealed class EdmPreconditioning : ITrainableDenoiser
         var sigma = _timeScale is null ? time : logSigma.exp();
         var variance = sigma.pow(2).add(SigmaData * SigmaData);
         var deviation = variance.sqrt();
-        Tensor Cast(Tensor coefficient) => coefficient.to(xt.dtype).view([-1, .. Enumerable.Repeat(1L, (int)xt.dim() - 1)]);
+        Tensor Cast(Tensor coefficient) => Layers.Trailing(coefficient.to(xt.dtype), (int)xt.dim() - 1);
         var answer = _network.Predict(xt.mul(Cast(deviation.reciprocal())), logSigma.mul(NoiseScale), condition);
         Guard.Shape(answer, xt.shape);
         var skipped = xt.mul(Cast(variance.reciprocal().mul(SigmaData * SigmaData)));

@@ -31,12 +31,12 @@ public sealed class FilterUpBlock : UNetBlock
         using var scope = NewDisposeScope();
         x = Join(x, context);
         foreach (var residual in _residuals)
-            x = context.Call(residual, x);
+            x = Layers.Replace(x, context.Call(residual, x));
         if (_upsample is null)
             return x.MoveToOuterDisposeScope();
         if (x.shape.AsSpan(2).ContainsAnyExceptInRange(2, long.MaxValue))
             throw new ArgumentException($"The image is too small for the levels: {Guard.Format(x.shape)} at one.", nameof(x));
-        x = context.Call(_upsample, x);
+        x = Layers.Replace(x, context.Call(_upsample, x));
         if (!x.shape.AsSpan(2).SequenceEqual(context.NextSize()))
             throw new ArgumentException(
                 $"This network needs sides that are divisible by two at every level, got {Guard.Format(context.NextSize())} at one.",

@@ -3,7 +3,9 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>Times as sines and cosines of frequencies drawn once from N(0, scale^2), which are no parameters.</summary>
-/// <remarks>Source: Tancik et al. 2020, eq. 5, as Song et al. 2021, appendix C, apply it to t. State: <c>weight</c>, a buffer, [width / 2].</remarks>
+/// <remarks>
+/// Source: Tancik et al. 2020, eq. 5, as Song et al. 2021, appendix C, apply it to t. State: <c>weight</c>, a buffer, [width / 2].
+/// </remarks>
 public sealed class FourierEmbedding : nn.Module<Tensor, Tensor>
 {
     private const string WeightName = "weight";

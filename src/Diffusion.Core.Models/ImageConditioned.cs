@@ -8,8 +8,8 @@ namespace Diffusion.Core.Models;
 /// </summary>
 /// <remarks>
 /// Source: Saharia et al. 2021, "Image Super-Resolution via Iterative Refinement", section 2. The network takes C + C' channels in and
-/// gives C out: a <see cref="UNet"/> with <c>Channels = C + C'</c> and <c>OutChannels = C</c>. A low-resolution image is enlarged to the size of
-/// x_t first.
+/// gives C out: a <see cref="UNet"/> with <c>Channels = C + C'</c> and <c>OutChannels = C</c>. A low-resolution image is enlarged to the
+/// size of x_t first.
 /// </remarks>
 /// <param name="network">The network; not disposed.</param>
 public sealed class ImageConditioned(ITrainableDenoiser network) : ITrainableDenoiser

@@ -3,7 +3,9 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>Layers whose initial values this library sets itself, and convolutions of one, two or three dimensions.</summary>
+/// <summary>
+/// Layers whose initial values this library sets itself, convolutions of one to three dimensions, and steps many layers take.
+/// </summary>
 internal static class Layers
 {
     /// <summary>A group norm that starts as the plain normalisation: TorchSharp leaves weight and bias uninitialised.</summary>
@@ -30,7 +32,8 @@ internal static class Layers
     /// A convolution over [B, C, ...] with as many sizes as it has dimensions. TorchSharp leaves a second handle of the bias to the
     /// finaliser, which would keep its memory after the layer is disposed: the scope frees it, and does not hold the parameters.
     /// </summary>
-    public static Convolution Convolution(int dimensions, long inputs, long outputs, long kernel, long stride, long padding, bool bias = true)
+    public static Convolution Convolution(
+        int dimensions, long inputs, long outputs, long kernel, long stride, long padding, bool bias = true)
     {
         using var scope = NewDisposeScope();
         return dimensions switch
@@ -51,6 +54,40 @@ internal static class Layers
         using var guard = no_grad();
         convolution.weight.fill_(0);
         convolution.bias!.fill_(0);
+    }
+
+    /// <summary>A tensor with sizes of one behind its own, to broadcast over an image; a view.</summary>
+    public static Tensor Trailing(Tensor x, int ones)
+    {
+        var shape = new long[x.dim() + ones];
+        Array.Fill(shape, 1);
+        x.shape.CopyTo(shape, 0);
+        return x.view(shape);
+    }
+
+    /// <summary>The tensor that takes the place of another, which is disposed where it is not the same.</summary>
+    public static Tensor Replace(Tensor old, Tensor next)
+    {
+        if (!ReferenceEquals(old, next))
+            old.Dispose();
+        return next;
+    }
+
+    /// <summary>softmax(Q K^T / sqrt(d)) V in each head.</summary>
+    /// <param name="query">[B, N, heads * d].</param>
+    /// <param name="key">[B, M, heads * d].</param>
+    /// <param name="value">[B, M, heads * d].</param>
+    /// <param name="heads">The number of heads.</param>
+    /// <param name="mask">Broadcast over [B, heads, N, M]: bool, true where a token may attend, or added to the logits.</param>
+    /// <param name="causal">True to attend to oneself and all before only.</param>
+    /// <returns>[B, N, heads * d]; the caller's.</returns>
+    public static Tensor Attend(Tensor query, Tensor key, Tensor value, long heads, Tensor? mask = null, bool causal = false)
+    {
+        using var scope = NewDisposeScope();
+        Tensor Heads(Tensor x) => x.view(x.shape[0], x.shape[1], heads, x.shape[2] / heads).transpose(1, 2);
+
+        var attended = nn.functional.scaled_dot_product_attention(Heads(query), Heads(key), Heads(value), mask, is_casual: causal);
+        return attended.transpose(1, 2).reshape(query.shape).MoveToOuterDisposeScope();
     }
 
     /// <summary>Requires [B, channels, ...] with as many sizes as there are dimensions.</summary>

@@ -90,7 +90,8 @@ public static class ModelFile
         using var file = SafetensorsFile.Open(path);
         if (!file.Metadata.TryGetValue(MetadataKey, out var text))
             throw new InvalidDataException(
-                $"{path} does not say what network it holds: its metadata has no '{MetadataKey}'. Make the network and use {nameof(ModuleWeights)}.{nameof(ModuleWeights.Load)}.");
+                $"{path} does not say what network it holds: its metadata has no '{MetadataKey}'. Make the network "
+                + $"and use {nameof(ModuleWeights)}.{nameof(ModuleWeights.Load)}.");
         try
         {
             var root = JsonNode.Parse(text)!.AsObject();
@@ -98,7 +99,8 @@ public static class ModelFile
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or ArgumentException or NullReferenceException)
         {
-            throw new InvalidDataException($"{path}: the metadata '{MetadataKey}' must be JSON with a 'type' and 'options', got {text}.", e);
+            throw new InvalidDataException(
+                $"{path}: the metadata '{MetadataKey}' must be JSON with a 'type' and 'options', got {text}.", e);
         }
     }
 }

@@ -7,7 +7,9 @@ public sealed class ModuleDenoiser : ITrainableDenoiser
 {
     private readonly Func<Tensor, Tensor, Condition?, Tensor> _predict;
 
-    /// <summary>An unconditional network: (x_t, t) to a prediction. It trains on labelled data as it is: a condition is not looked at.</summary>
+    /// <summary>
+    /// An unconditional network: (x_t, t) to a prediction. It trains on labelled data as it is: a condition is not looked at.
+    /// </summary>
     public ModuleDenoiser(nn.Module<Tensor, Tensor, Tensor> module)
         : this(module, (xt, t, _) => module.call(xt, t))
     {

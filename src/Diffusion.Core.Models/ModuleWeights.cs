@@ -19,7 +19,9 @@ public static class ModuleWeights
     {
         using var set = SafetensorsSet.Open(path);
         var types = set.Names.Select(name => set[name].Dtype)
-            .Where(type => type is ScalarType.Float16 or ScalarType.BFloat16 or ScalarType.Float32 or ScalarType.Float64).Distinct().ToArray();
+            .Where(type => type is ScalarType.Float16 or ScalarType.BFloat16 or ScalarType.Float32 or ScalarType.Float64)
+            .Distinct()
+            .ToArray();
         return types.Length == 1 ? types[0] : null;
     }
 
@@ -36,7 +38,9 @@ public static class ModuleWeights
     /// Needs memory for one tensor.
     /// </summary>
     /// <param name="module">The module.</param>
-    /// <param name="path">A safetensors file, the index of several, or a folder with one of these; see <see cref="SafetensorsSet.Open"/>.</param>
+    /// <param name="path">
+    /// A safetensors file, the index of several, or a folder with one of these; see <see cref="SafetensorsSet.Open"/>.
+    /// </param>
     /// <param name="options">New names, conversions; null for the defaults.</param>
     /// <returns>What was done beside copying.</returns>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>

@@ -51,10 +51,8 @@ public sealed class MultiHeadAttention : nn.Module<Tensor, Tensor?, Tensor?, Ten
         if (mask is not null)
             Guard.Broadcasts(mask, [tokens.shape[0], _options.Heads, tokens.shape[1], source.shape[1]]);
         using var scope = NewDisposeScope();
-        var attended = nn.functional.scaled_dot_product_attention(
-            Heads(_query.call(tokens)), Heads(_key.call(source)), Heads(_value.call(source)), mask);
-        var joined = attended.transpose(1, 2).reshape(tokens.shape[0], tokens.shape[1], _options.Heads * _options.HeadWidth);
-        return _output.call(joined).MoveToOuterDisposeScope();
+        var attended = Layers.Attend(_query.call(tokens), _key.call(source), _value.call(source), _options.Heads, mask);
+        return _output.call(attended).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>
@@ -62,8 +60,4 @@ public sealed class MultiHeadAttention : nn.Module<Tensor, Tensor?, Tensor?, Ten
     {
         // Done by name in the constructor.
     }
-
-    /// <summary>[B, N, heads * head width] to [B, heads, N, head width].</summary>
-    private Tensor Heads(Tensor projected)
-        => projected.view(projected.shape[0], projected.shape[1], _options.Heads, _options.HeadWidth).transpose(1, 2);
 }

@@ -62,7 +62,8 @@ internal sealed partial class NetworkJson : JsonSerializerContext
                 StrategyKind<ITimeEncoding>.Of("learned", (TimeEncoding.Table)TimeEncoding.Learned(1000), () => Shared.TimeTable)),
             new StrategyConverter<IUNetResampling>(
                 StrategyKind<IUNetResampling>.Of("residual", UNetResampling.Residual),
-                StrategyKind<IUNetResampling>.Of("convolution", (UNetResampling.ByConvolution)UNetResampling.Convolution(), () => Shared.ByConvolution)),
+                StrategyKind<IUNetResampling>.Of(
+                    "convolution", (UNetResampling.ByConvolution)UNetResampling.Convolution(), () => Shared.ByConvolution)),
             new StrategyConverter<IUNetLayerOptions>(
                 StrategyKind<IUNetLayerOptions>.Of("self_attention", new SelfAttentionOptions(), () => Shared.SelfAttentionOptions),
                 StrategyKind<IUNetLayerOptions>.Of(
@@ -94,7 +95,8 @@ internal sealed partial class NetworkJson : JsonSerializerContext
         name,
         value =>
         {
-            if ((value as UNetConditioning.Delegated)?.Description is not { } description || description["type"]!.GetValue<string>() != name)
+            if ((value as UNetConditioning.Delegated)?.Description is not { } description
+                || description["type"]!.GetValue<string>() != name)
                 return null;
             var options = description.DeepClone().AsObject();
             options.Remove("type");
@@ -104,5 +106,6 @@ internal sealed partial class NetworkJson : JsonSerializerContext
 
     private static int Whole(JsonObject options, string name) => Required(options, name).GetValue<int>();
 
-    private static JsonNode Required(JsonObject options, string name) => options[name] ?? throw new JsonException($"The option '{name}' is missing.");
+    private static JsonNode Required(JsonObject options, string name) => options[name] ?? throw new JsonException(
+        $"The option '{name}' is missing.");
 }

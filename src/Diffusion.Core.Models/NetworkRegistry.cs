@@ -13,22 +13,66 @@ public sealed class NetworkRegistry
     /// <summary>The networks of this library.</summary>
     public static NetworkRegistry Default { get; } = new(
     [
-        NetworkType.Of(nameof(UNet), options => new UNet(options), (UNet network) => network.Options, new UNetOptions(), NetworkJson.Shared.UNetOptions),
         NetworkType.Of(
-            nameof(ClipTextEncoder), options => new ClipTextEncoder(options), (ClipTextEncoder network) => network.Options, new ClipTextEncoderOptions(), NetworkJson.Shared.ClipTextEncoderOptions),
-        NetworkType.Of(nameof(DiT), options => new DiT(options), (DiT network) => network.Options, new DiTOptions(), NetworkJson.Shared.DiTOptions),
-        NetworkType.Of(nameof(UViT), options => new UViT(options), (UViT network) => network.Options, new UViTOptions(), NetworkJson.Shared.UViTOptions),
+            nameof(UNet),
+            options => new UNet(options),
+            (UNet network) => network.Options,
+            new UNetOptions(),
+            NetworkJson.Shared.UNetOptions),
         NetworkType.Of(
-            nameof(ViTDenoiser), options => new ViTDenoiser(options), (ViTDenoiser network) => network.Options, new ViTDenoiserOptions(), NetworkJson.Shared.ViTDenoiserOptions),
+            nameof(ClipTextEncoder),
+            options => new ClipTextEncoder(options),
+            (ClipTextEncoder network) => network.Options,
+            new ClipTextEncoderOptions(),
+            NetworkJson.Shared.ClipTextEncoderOptions),
         NetworkType.Of(
-            nameof(SwinDenoiser), options => new SwinDenoiser(options), (SwinDenoiser network) => network.Options, new SwinDenoiserOptions(), NetworkJson.Shared.SwinDenoiserOptions),
+            nameof(DiT),
+            options => new DiT(options),
+            (DiT network) => network.Options,
+            new DiTOptions(),
+            NetworkJson.Shared.DiTOptions),
         NetworkType.Of(
-            nameof(MlpDenoiser), options => new MlpDenoiser(options), (MlpDenoiser network) => network.Options, new MlpDenoiserOptions(), NetworkJson.Shared.MlpDenoiserOptions),
+            nameof(UViT),
+            options => new UViT(options),
+            (UViT network) => network.Options,
+            new UViTOptions(),
+            NetworkJson.Shared.UViTOptions),
         NetworkType.Of(
-            nameof(AutoencoderKL), options => new AutoencoderKL(options), (AutoencoderKL network) => network.Options, new AutoencoderKLOptions(), NetworkJson.Shared.AutoencoderKLOptions),
-        NetworkType.Of(nameof(VQModel), options => new VQModel(options), (VQModel network) => network.Options, new VQModelOptions(), NetworkJson.Shared.VQModelOptions),
+            nameof(ViTDenoiser),
+            options => new ViTDenoiser(options),
+            (ViTDenoiser network) => network.Options,
+            new ViTDenoiserOptions(),
+            NetworkJson.Shared.ViTDenoiserOptions),
         NetworkType.Of(
-            nameof(Vae), options => new Vae(options), (Vae network) => network.Options, new VaeOptions { Body = new ConvolutionalBody() }, NetworkJson.Shared.VaeOptions),
+            nameof(SwinDenoiser),
+            options => new SwinDenoiser(options),
+            (SwinDenoiser network) => network.Options,
+            new SwinDenoiserOptions(),
+            NetworkJson.Shared.SwinDenoiserOptions),
+        NetworkType.Of(
+            nameof(MlpDenoiser),
+            options => new MlpDenoiser(options),
+            (MlpDenoiser network) => network.Options,
+            new MlpDenoiserOptions(),
+            NetworkJson.Shared.MlpDenoiserOptions),
+        NetworkType.Of(
+            nameof(AutoencoderKL),
+            options => new AutoencoderKL(options),
+            (AutoencoderKL network) => network.Options,
+            new AutoencoderKLOptions(),
+            NetworkJson.Shared.AutoencoderKLOptions),
+        NetworkType.Of(
+            nameof(VQModel),
+            options => new VQModel(options),
+            (VQModel network) => network.Options,
+            new VQModelOptions(),
+            NetworkJson.Shared.VQModelOptions),
+        NetworkType.Of(
+            nameof(Vae),
+            options => new Vae(options),
+            (Vae network) => network.Options,
+            new VaeOptions { Body = new ConvolutionalBody() },
+            NetworkJson.Shared.VaeOptions),
         NetworkType.Of(
             nameof(Autoencoder),
             description => new Autoencoder(description.Body),
@@ -51,7 +95,8 @@ public sealed class NetworkRegistry
     /// <exception cref="NotSupportedException">There is none.</exception>
     public INetworkType Find(string name) => _types.TryGetValue(name, out var type)
         ? type
-        : throw new NotSupportedException($"There is no class of networks '{name}'; there are: {string.Join(", ", Names)}. Add yours with {nameof(With)}.");
+        : throw new NotSupportedException(
+            $"There is no class of networks '{name}'; there are: {string.Join(", ", Names)}. Add yours with {nameof(With)}.");
 
     /// <summary>The class and the options of a network.</summary>
     /// <exception cref="NotSupportedException">Its class is not known.</exception>
@@ -64,6 +109,7 @@ public sealed class NetworkRegistry
         }
 
         throw new NotSupportedException(
-            $"{network.GetType().Name} is no class of networks that files can hold; there are: {string.Join(", ", Names)}. Add yours with {nameof(With)}.");
+            $"{network.GetType().Name} is no class of networks that files can hold; there are: "
+            + $"{string.Join(", ", Names)}. Add yours with {nameof(With)}.");
     }
 }

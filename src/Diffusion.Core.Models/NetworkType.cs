@@ -28,7 +28,8 @@ public static class NetworkType
     }
 
     private sealed class ByOptions<TNetwork, TOptions>(
-        string name, Func<TOptions, TNetwork> create, Func<TNetwork, TOptions?> optionsOf, TOptions defaults, JsonTypeInfo<TOptions> json) : INetworkType
+        string name, Func<TOptions, TNetwork> create, Func<TNetwork, TOptions?> optionsOf, TOptions defaults, JsonTypeInfo<TOptions> json)
+        : INetworkType
         where TNetwork : nn.Module
         where TOptions : class
     {
@@ -39,7 +40,8 @@ public static class NetworkType
             if (network is not TNetwork typed)
                 return null;
             var options = optionsOf(typed)
-                ?? throw new NotSupportedException($"This {name} was made of networks of one's own, which a file cannot name; save its weights instead.");
+                ?? throw new NotSupportedException(
+                    $"This {name} was made of networks of one's own, which a file cannot name; save its weights instead.");
             return JsonSerializer.SerializeToNode(options, json)!.AsObject();
         }
 

@@ -48,7 +48,9 @@ public sealed class PyramidUpBlock : UNetBlock
         using var scope = NewDisposeScope();
         for (var layer = 0; layer < _residuals.Count; layer++)
         {
-            var joined = Join(x, context);
+            using var joined = Join(x, context);
+            if (layer > 0)
+                x.Dispose();
             x = Paired(context, joined, _residuals[layer], layer == _residuals.Count - 1 ? _attention : null);
         }
 
@@ -56,9 +58,11 @@ public sealed class PyramidUpBlock : UNetBlock
             context.Pyramid = _filter.Double(context.Pyramid);
         if (_upsample is not null)
         {
-            var part = _toPyramid!.call(nn.functional.silu(_norm!.call(x)));
+            using var normed = _norm!.call(x);
+            using var activated = nn.functional.silu(normed);
+            var part = _toPyramid!.call(activated);
             context.Pyramid = context.Pyramid is null ? part : context.Pyramid.add(part);
-            x = context.Call(_upsample, x);
+            x = Layers.Replace(x, context.Call(_upsample, x));
             if (!x.shape.AsSpan(2).SequenceEqual(context.NextSize()))
                 throw new ArgumentException(
                     "A network with an image pyramid needs sides that are divisible by two at every level, "

@@ -101,7 +101,7 @@ public sealed class ResidualBlock : nn.Module<Tensor, Tensor?, Tensor>, IUNetLay
             return _norm2.call(hidden);
         var told = _options.ActivateEmbedding ? _options.Activation.Apply(embedding!) : embedding!;
         var projected = _projection.call(told);
-        var image = projected.view([.. projected.shape, .. Enumerable.Repeat(1L, _options.Dimensions)]);
+        var image = Layers.Trailing(projected, _options.Dimensions);
         if (!_options.ScaleShift)
             return _norm2.call(hidden.add_(image));
         var scale = image.narrow(1, 0, _options.Outputs);

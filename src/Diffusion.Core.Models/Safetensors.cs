@@ -12,7 +12,9 @@ public static class Safetensors
     /// <param name="path">The file; its folder is made where it is missing.</param>
     /// <param name="tensors">Names and tensors of any shape, device and memory layout; not changed.</param>
     /// <param name="metadata">Strings to store beside them, or null.</param>
-    /// <exception cref="ArgumentException">A name that appears twice, is reserved or is not Unicode, or a type that the format does not have.</exception>
+    /// <exception cref="ArgumentException">
+    /// A name that appears twice, is reserved or is not Unicode, or a type that the format does not have.
+    /// </exception>
     /// <exception cref="IOException">The file cannot be written; nothing stays behind.</exception>
     public static void Save(
         string path, IEnumerable<KeyValuePair<string, Tensor>> tensors, IReadOnlyDictionary<string, string>? metadata = null)

@@ -9,7 +9,8 @@ internal static class SafetensorsElements
     private const int BufferLength = 1 << 16;
 
     private static readonly float[] _e4m3 = [.. Enumerable.Range(0, 256).Select(bits => E4M3((byte)bits))];
-    private static readonly float[] _e5m2 = [.. Enumerable.Range(0, 256).Select(bits => (float)BitConverter.UInt16BitsToHalf((ushort)(bits << 8)))];
+    private static readonly float[] _e5m2 =
+        [.. Enumerable.Range(0, 256).Select(bits => (float)BitConverter.UInt16BitsToHalf((ushort)(bits << 8)))];
 
     /// <summary>Reads as many elements as the target has room for.</summary>
     /// <param name="stream">The bytes of the file.</param>

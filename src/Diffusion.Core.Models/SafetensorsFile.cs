@@ -53,7 +53,9 @@ public sealed class SafetensorsFile : IDisposable
 
     /// <summary>Opens a file and checks its header against its size.</summary>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
-    /// <exception cref="InvalidDataException">The file is damaged; the message names the file, the tensor, what was expected and what is there.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The file is damaged; the message names the file, the tensor, what was expected and what is there.
+    /// </exception>
     public static SafetensorsFile Open(string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
@@ -165,7 +167,8 @@ public sealed class SafetensorsFile : IDisposable
         {
             var count = RandomAccess.Read(handle, buffer, position);
             if (count == 0)
-                throw new InvalidDataException($"{path}: ends at byte {position}, {buffer.Length} bytes too early; it changed while being read.");
+                throw new InvalidDataException(
+                    $"{path}: ends at byte {position}, {buffer.Length} bytes too early; it changed while being read.");
             buffer = buffer[count..];
             position += count;
         }
@@ -180,7 +183,8 @@ public sealed class SafetensorsFile : IDisposable
             CheckUnchanged();
             using var piece = target(start, Math.Min(ChunkElements, total - start));
             if (SafetensorsElements.Read(stream, entry.Type, piece.bytes) is { } fault)
-                throw new InvalidDataException($"{Path}: tensor '{entry.Name}' of {entry.Type} {fault.What} at element {start + fault.Index}.");
+                throw new InvalidDataException(
+                    $"{Path}: tensor '{entry.Name}' of {entry.Type} {fault.What} at element {start + fault.Index}.");
         }
     }
 
@@ -188,6 +192,7 @@ public sealed class SafetensorsFile : IDisposable
     {
         var length = RandomAccess.GetLength(_handle);
         if (length != _fileLength)
-            throw new InvalidDataException($"{Path}: had {_fileLength} bytes when it was opened, it has {length} now; it changed while being read.");
+            throw new InvalidDataException(
+                $"{Path}: had {_fileLength} bytes when it was opened, it has {length} now; it changed while being read.");
     }
 }

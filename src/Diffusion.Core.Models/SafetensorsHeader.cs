@@ -135,8 +135,6 @@ internal sealed class SafetensorsHeader
         var type = SafetensorsType.Find(dtypeName)
             ?? throw Damaged($"tensor '{name}' has dtype '{dtypeName}', expected one of {SafetensorsType.Names}");
         var shape = NonNegative(name, value, "shape");
-        if (shape.Length > MaxRank)
-            throw Damaged($"tensor '{name}' may have at most {MaxRank} dimensions, got {shape.Length}");
         var offsets = NonNegative(name, value, "data_offsets");
         if (offsets.Length != 2 || offsets[0] > offsets[1] || offsets[1] > _dataLength)
             throw Damaged(
@@ -145,7 +143,8 @@ internal sealed class SafetensorsHeader
         var size = ByteCount(name, shape, type.Size);
         if (size != offsets[1] - offsets[0])
             throw Damaged(
-                $"tensor '{name}' of {dtypeName} {Guard.Format(shape)} needs {size} bytes, its data_offsets {Guard.Format(offsets)} span {offsets[1] - offsets[0]}");
+                $"tensor '{name}' of {dtypeName} {Guard.Format(shape)} needs {size} bytes, "
+                + $"its data_offsets {Guard.Format(offsets)} span {offsets[1] - offsets[0]}");
         return new SafetensorsEntry(name, type, shape, _dataStart + offsets[0], size);
     }
 
@@ -157,6 +156,8 @@ internal sealed class SafetensorsHeader
         var array = Required(name, value, key);
         if (array.ValueKind != JsonValueKind.Array)
             throw Damaged($"tensor '{name}' must have an array as its {key}, got {array.ValueKind}");
+        if (array.GetArrayLength() is var count and > MaxRank)
+            throw Damaged($"tensor '{name}' may have at most {MaxRank} numbers in its {key}, got {count}");
         var numbers = new List<long>();
         foreach (var element in array.EnumerateArray())
         {
@@ -192,7 +193,8 @@ internal sealed class SafetensorsHeader
         {
             if (entry.Position != expected)
                 throw Damaged(
-                    $"tensor '{entry.Name}' must begin at {expected - _dataStart}, where the data before it ends, it begins at {entry.Position - _dataStart}");
+                    $"tensor '{entry.Name}' must begin at {expected - _dataStart}, where the data before it ends, "
+                    + $"it begins at {entry.Position - _dataStart}");
             expected += entry.ByteCount;
         }
 

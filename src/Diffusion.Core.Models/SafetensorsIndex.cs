@@ -118,7 +118,8 @@ internal sealed partial record SafetensorsIndex(long? TotalSize, IReadOnlyDictio
 
     private static SafetensorsIndex Parse(string path, JsonElement root)
     {
-        if (root.ValueKind != JsonValueKind.Object || !root.TryGetProperty("weight_map", out var map) || map.ValueKind != JsonValueKind.Object)
+        if (root.ValueKind != JsonValueKind.Object
+            || !root.TryGetProperty("weight_map", out var map) || map.ValueKind != JsonValueKind.Object)
             throw new InvalidDataException($"{path}: an index must be an object with an object 'weight_map'.");
         var files = new Dictionary<string, string>(StringComparer.Ordinal);
         foreach (var property in map.EnumerateObject())
@@ -126,13 +127,15 @@ internal sealed partial record SafetensorsIndex(long? TotalSize, IReadOnlyDictio
             var file = property.Value.ValueKind == JsonValueKind.String ? property.Value.GetString()! : "";
             if (file.Length == 0 || file.AsSpan().IndexOfAny("/\\:\0") >= 0 || file is "." or "..")
                 throw new InvalidDataException(
-                    $"{path}: the file of tensor '{property.Name}' must be the name of a file beside the index, got {property.Value.GetRawText()}.");
+                    $"{path}: the file of tensor '{property.Name}' must be the name of a file beside the index, got "
+                    + $"{property.Value.GetRawText()}.");
             if (!files.TryAdd(property.Name, file))
                 throw new InvalidDataException($"{path}: the tensor '{property.Name}' appears more than once.");
         }
 
         var size = root.TryGetProperty("metadata", out var metadata) && metadata.ValueKind == JsonValueKind.Object
-            && metadata.TryGetProperty("total_size", out var total) && total.ValueKind == JsonValueKind.Number && total.TryGetInt64(out var bytes)
+            && metadata.TryGetProperty("total_size", out var total)
+            && total.ValueKind == JsonValueKind.Number && total.TryGetInt64(out var bytes)
             ? bytes
             : (long?)null;
         return new SafetensorsIndex(size, files);

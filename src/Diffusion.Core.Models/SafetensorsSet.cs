@@ -38,10 +38,12 @@ public sealed class SafetensorsSet : IDisposable
 
     /// <summary>Opens a file, an index, or what a folder holds, and checks every header.</summary>
     /// <param name="path">
-    /// A <c>.safetensors</c> file; an index, <c>*.safetensors.index.json</c>, of files beside it; or a folder with one of these, in which an
-    /// index comes first.
+    /// A <c>.safetensors</c> file; an index, <c>*.safetensors.index.json</c>, of files beside it; or a folder with one of these, in which
+    /// an index comes first.
     /// </param>
-    /// <exception cref="FileNotFoundException">There is no such file, or the folder has none; the message says what is there instead.</exception>
+    /// <exception cref="FileNotFoundException">
+    /// There is no such file, or the folder has none; the message says what is there instead.
+    /// </exception>
     /// <exception cref="InvalidDataException">
     /// A file is damaged, the index and its files do not hold the same tensors, or the folder holds several sets.
     /// </exception>
@@ -94,14 +96,16 @@ public sealed class SafetensorsSet : IDisposable
             var found = Directory.GetFiles(folder, pattern);
             if (found.Length > 1)
                 throw new InvalidDataException(
-                    $"{folder} must hold one set of weights, got {string.Join(", ", found.Select(System.IO.Path.GetFileName).Order(StringComparer.Ordinal))}; name the file.");
+                    $"{folder} must hold one set of weights, got "
+                    + $"{string.Join(", ", found.Select(System.IO.Path.GetFileName).Order(StringComparer.Ordinal))}; name the file.");
             if (found.Length == 1)
                 return found[0];
         }
 
         var others = Directory.GetFiles(folder).Select(System.IO.Path.GetFileName).Order(StringComparer.Ordinal);
         throw new FileNotFoundException(
-            $"{folder} holds no safetensors file; it has: {string.Join(", ", others)}. Weights in other formats (.bin, .ckpt) can run code when read, and are not.");
+            $"{folder} holds no safetensors file; it has: {string.Join(", ", others)}. Weights in other formats "
+            + $"(.bin, .ckpt) can run code when read, and are not.");
     }
 
     private SafetensorsFile FileOf(string name) => _byName.TryGetValue(name, out var file)

@@ -16,7 +16,8 @@ public sealed class SeededDropout : nn.Module<Tensor, Tensor>
         : base(nameof(SeededDropout))
     {
         if (!(probability >= 0 && probability < 1))
-            throw new ArgumentOutOfRangeException(nameof(probability), probability, $"The probability must lie in [0, 1), got {probability}.");
+            throw new ArgumentOutOfRangeException(
+                nameof(probability), probability, $"The probability must lie in [0, 1), got {probability}.");
         Probability = probability;
     }
 

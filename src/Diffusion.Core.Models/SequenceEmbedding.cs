@@ -70,17 +70,12 @@ internal sealed class SequenceEmbedding : nn.Module<Tensor, Tensor>
             using var scope = NewDisposeScope();
             var mean = tokens.mean([1L], keepdim: true).add(get_parameter(PositionName)!);
             var all = cat([mean, tokens], 1);
-            var attended = nn.functional.scaled_dot_product_attention(
-                Heads(_query.call(mean)), Heads(_key.call(all)), Heads(_value.call(all)));
-            return attended.transpose(1, 2).reshape(tokens.shape[0], tokens.shape[2]).MoveToOuterDisposeScope();
+            return Layers.Attend(_query.call(mean), _key.call(all), _value.call(all), _heads).squeeze(1).MoveToOuterDisposeScope();
         }
 
         protected override void RegisterComponents()
         {
             // Done by name in the constructor.
         }
-
-        private Tensor Heads(Tensor projected)
-            => projected.view(projected.shape[0], projected.shape[1], _heads, projected.shape[2] / _heads).transpose(1, 2);
     }
 }

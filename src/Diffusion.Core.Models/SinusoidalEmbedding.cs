@@ -12,13 +12,14 @@ public sealed class SinusoidalEmbedding : nn.Module<Tensor, Tensor>
     private const double MaxPeriod = 10_000;
 
     private readonly double[] _values;
-    private readonly Lock _lock = new();
-    private Tensor? _frequencies;
+    private readonly TensorCache<int> _frequencies = new();
 
     /// <summary>An embedding of a given width.</summary>
     /// <param name="width">D, an even number from 2.</param>
     /// <param name="flipSinToCos">True for [cos, sin], false for [sin, cos].</param>
-    /// <param name="frequencyShift">Less than D/2. 1 makes the lowest frequency exactly 1/10000, as in Ho et al.; 0 stops just above it.</param>
+    /// <param name="frequencyShift">
+    /// Less than D/2. 1 makes the lowest frequency exactly 1/10000, as in Ho et al.; 0 stops just above it.
+    /// </param>
     /// <exception cref="ArgumentException">The width is not even, or the shift does not fit it.</exception>
     public SinusoidalEmbedding(int width, bool flipSinToCos = true, double frequencyShift = 0)
         : base(nameof(SinusoidalEmbedding))
@@ -48,7 +49,8 @@ public sealed class SinusoidalEmbedding : nn.Module<Tensor, Tensor>
     {
         Guard.Shape(input, [-1]);
         using var scope = NewDisposeScope();
-        var angles = input.to(ScalarType.Float64).unsqueeze(1).mul(Frequencies(input.device));
+        var frequencies = _frequencies.Get(Width, input.device, ScalarType.Float64, _ => tensor(_values));
+        var angles = input.to(ScalarType.Float64).unsqueeze(1).mul(frequencies);
         var (sin, cos) = (angles.sin(), angles.cos());
         return cat(FlipSinToCos ? [cos, sin] : [sin, cos], 1).MoveToOuterDisposeScope();
     }
@@ -63,21 +65,7 @@ public sealed class SinusoidalEmbedding : nn.Module<Tensor, Tensor>
     protected override void Dispose(bool disposing)
     {
         if (disposing)
-            _frequencies?.Dispose();
+            _frequencies.Dispose();
         base.Dispose(disposing);
-    }
-
-    private Tensor Frequencies(Device device)
-    {
-        lock (_lock)
-        {
-            if (_frequencies is null || _frequencies.device_type != device.type || _frequencies.device_index != device.index)
-            {
-                _frequencies?.Dispose();
-                _frequencies = tensor(_values, dtype: ScalarType.Float64, device: device).DetachFromDisposeScope();
-            }
-
-            return _frequencies;
-        }
     }
 }

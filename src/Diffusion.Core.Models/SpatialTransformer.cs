@@ -76,7 +76,7 @@ public sealed class SpatialTransformer : nn.Module<Tensor, Tensor, Tensor?, Tens
         var normed = _norm.call(x);
         var tokens = _linear ? _projectionIn.call(Pixels(normed)) : Pixels(_projectionIn.call(normed));
         foreach (var block in _blocks)
-            tokens = block.forward(tokens, null, sequence, mask);
+            tokens = Layers.Replace(tokens, block.forward(tokens, null, sequence, mask));
         var image = _linear ? Image(_projectionOut.call(tokens), x) : _projectionOut.call(Image(tokens, x));
         return image.add(x).MoveToOuterDisposeScope();
     }

@@ -19,10 +19,12 @@ internal sealed class StrategyConverter<T>(params StrategyKind<T>[] kinds) : Jso
         {
             JsonValue value when value.TryGetValue(out string? text) => text,
             JsonObject settings when settings["type"] is JsonValue type && type.TryGetValue(out string? text) => text,
-            _ => throw new JsonException($"A {typeof(T).Name} must be a name or an object with a 'type', got {node?.ToJsonString() ?? "null"}."),
+            _ => throw new JsonException(
+                $"A {typeof(T).Name} must be a name or an object with a 'type', got {node?.ToJsonString() ?? "null"}."),
         };
         var kind = Array.Find(kinds, kind => kind.Name == name)
-            ?? throw new JsonException($"There is no {typeof(T).Name} '{name}'; there are: {string.Join(", ", kinds.Select(kind => kind.Name))}.");
+            ?? throw new JsonException(
+                $"There is no {typeof(T).Name} '{name}'; there are: {string.Join(", ", kinds.Select(kind => kind.Name))}.");
         var given = node as JsonObject ?? [];
         given.Remove("type");
         return kind.Read(given);
@@ -46,6 +48,7 @@ internal sealed class StrategyConverter<T>(params StrategyKind<T>[] kinds) : Jso
         }
 
         throw new NotSupportedException(
-            $"A file cannot hold {value.GetType().Name} as {typeof(T).Name}, only: {string.Join(", ", kinds.Select(kind => kind.Name))}. Register the network under a name of its own.");
+            $"A file cannot hold {value.GetType().Name} as {typeof(T).Name}, only: "
+            + $"{string.Join(", ", kinds.Select(kind => kind.Name))}. Register the network under a name of its own.");
     }
 }

@@ -102,7 +102,7 @@ public sealed class SwinDenoiser : DenoisingNetwork
         var skips = new Stack<Tensor>();
         foreach (var level in _down)
         {
-            tokens = level.Forward(tokens, embedding, rows, columns);
+            tokens = Layers.Replace(tokens, level.Forward(tokens, embedding, rows, columns));
             if (level.Merge is null)
                 continue;
             skips.Push(tokens);
@@ -112,9 +112,12 @@ public sealed class SwinDenoiser : DenoisingNetwork
 
         foreach (var level in _up)
         {
-            tokens = level.Expand!.forward(tokens, rows, columns);
+            using var expanded = level.Expand!.forward(tokens, rows, columns);
             (rows, columns) = (2 * rows, 2 * columns);
-            tokens = level.Forward(level.Skip!.call(cat([tokens, skips.Pop()], 2)), embedding, rows, columns);
+            using var skip = skips.Pop();
+            using var joined = cat([expanded, skip], 2);
+            using var narrowed = level.Skip!.call(joined);
+            tokens = Layers.Replace(tokens, level.Forward(narrowed, embedding, rows, columns));
         }
 
         return tokens;

@@ -48,10 +48,13 @@ internal sealed class SwinLevel : nn.Module
     public Tensor Forward(Tensor tokens, Tensor embedding, long rows, long columns)
     {
         using var scope = NewDisposeScope();
-        foreach (var block in _blocks)
-            tokens = ActivationCheckpoint.RunIf(
-                training && _checkpoint, (x, told) => block.forward(x, told, rows, columns), tokens, embedding);
-        return tokens.MoveToOuterDisposeScope();
+        Tensor Run(WindowBlock block, Tensor input) => ActivationCheckpoint.RunIf(
+            training && _checkpoint, (x, told) => block.forward(x, told, rows, columns), input, embedding);
+
+        var hidden = Run(_blocks[0], tokens);
+        foreach (var block in _blocks.Skip(1))
+            hidden = Layers.Replace(hidden, Run(block, hidden));
+        return hidden.MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

@@ -2,7 +2,9 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>A vector [text, numbers], the numbers encoded as times are, through two layers. State: <c>linear_1</c>, <c>linear_2</c>.</summary>
+/// <summary>
+/// A vector [text, numbers], the numbers encoded as times are, through two layers. State: <c>linear_1</c>, <c>linear_2</c>.
+/// </summary>
 internal sealed class TextNumberEmbedding : nn.Module<Tensor, Tensor, Tensor>
 {
     private readonly int _textWidth;

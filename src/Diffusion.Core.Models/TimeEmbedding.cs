@@ -36,6 +36,9 @@ public sealed class TimeEmbedding : nn.Module<Tensor, Tensor>
             register_module("cond_proj", _beside = nn.Linear(Guard.Positive(width, nameof(beside)), inputs, false));
     }
 
+    /// <summary>The weights of the first layer, of the type and on the device of all.</summary>
+    internal Tensor Weight => _first.weight;
+
     /// <summary>The embedding that residual blocks take.</summary>
     /// <param name="input">[B, inputs].</param>
     /// <returns>[B, outputs]; the caller's.</returns>

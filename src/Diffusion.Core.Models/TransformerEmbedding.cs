@@ -58,10 +58,13 @@ internal sealed class TransformerEmbedding : nn.Module<Tensor, Tensor?, Tensor?,
     }
 
     /// <summary>The embeddings of time, label and vector, those of them that there are: each [B, width]; the caller's.</summary>
-    /// <inheritdoc cref="forward"/>
+    /// <param name="t">[B] times.</param>
+    /// <param name="labels">[B] int64, for a network with classes.</param>
+    /// <param name="vector">[B, vector width], for a network with vectors.</param>
+    /// <param name="like">Of the type and on the device that they must have; required where t has no network.</param>
     public IReadOnlyList<Tensor> Parts(Tensor t, Tensor? labels, Tensor? vector, Tensor? like = null)
     {
-        var weight = like ?? parameters().First();
+        var weight = like ?? _time!.Weight;
         using var sinusoids = _sinusoids.call(t);
         var time = sinusoids.to(weight.dtype, weight.device);
         var parts = new List<Tensor>(3) { time };

@@ -26,7 +26,7 @@ namespace Diffusion.Core.Models;
 /// </remarks>
 public sealed class UNet : DenoisingNetwork
 {
-    private readonly IReadOnlyList<UNetLevel> _levels;
+    private readonly long _smallestSide;
     private readonly Convolution _convolutionIn;
     private readonly nn.Module<Tensor, Tensor> _timeEncoding;
     private readonly TimeEmbedding _timeEmbedding;
@@ -47,8 +47,9 @@ public sealed class UNet : DenoisingNetwork
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
         Options = options;
-        _levels = options.ToLevels();
-        var width = _levels[0].Width;
+        var levels = options.ToLevels();
+        var width = levels[0].Width;
+        _smallestSide = SmallestSide(levels, options.ImageSize);
         _timeEncoding = options.TimeEncoding.Build(width);
         _timeEmbedding = new TimeEmbedding(
             options.TimeEncoding.Width(width), options.TimeWidth, options.OuterActivation ?? options.Activation, options.TimeVectorWidth);
@@ -59,10 +60,10 @@ public sealed class UNet : DenoisingNetwork
             _sequenceProjection = nn.Linear(sequence, options.ProjectedSequenceWidth!.Value);
         _convolutionIn = Layers.Convolution(options.Dimensions, options.Channels, width, options.InputKernel);
         foreach (var place in UNetPlaces.Down(options))
-            _down.Add(_levels[place.Level].Down.Build(place));
+            _down.Add(levels[place.Level].Down.Build(place));
         _middle = options.ToMiddle().Build(UNetPlaces.Middle(options));
         foreach (var place in UNetPlaces.Up(options))
-            _up.Add((_levels[place.Level].Up ?? _levels[place.Level].Down).Build(place));
+            _up.Add((levels[place.Level].Up ?? levels[place.Level].Down).Build(place));
         _normOut = Layers.GroupNorm(options.Groups(), width, options.NormEpsilon);
         _convolutionOut = Layers.Convolution(options.Dimensions, width, options.OutChannels ?? options.Channels, options.OutputKernel);
         if (options.ZeroOutput)
@@ -103,13 +104,14 @@ public sealed class UNet : DenoisingNetwork
             x = block.Forward(x, context);
         x = _middle.Forward(x, context);
         context.Pyramid = null;
-        foreach (var block in _up)
-            x = block.Forward(x, context);
+        x = _up[0].Forward(x, context);
+        foreach (var block in _up.Skip(1))
+            x = Layers.Replace(x, block.Forward(x, context));
         var answer = _convolutionOut.call((Options.OuterActivation ?? Options.Activation).Apply(_normOut.call(x)));
         if (context.Pyramid is not null)
             answer = answer.add(context.Pyramid);
         if (Options.DivideByTime)
-            answer = answer.div(t.to(xt.dtype, xt.device).view([-1, .. Enumerable.Repeat(1L, Options.Dimensions + 1)]));
+            answer = answer.div(Layers.Trailing(t.to(xt.dtype, xt.device), Options.Dimensions + 1));
         return answer.MoveToOuterDisposeScope();
     }
 
@@ -153,22 +155,22 @@ public sealed class UNet : DenoisingNetwork
     {
         Layers.CheckImage(xt, Options.Dimensions, Options.Channels, nameof(xt));
         DenoiserGuard.Data(xt, _convolutionIn.weight);
-        var smallest = SmallestSide();
-        if (xt.shape.AsSpan(2).ContainsAnyExceptInRange(smallest, long.MaxValue))
+        if (xt.shape.AsSpan(2).ContainsAnyExceptInRange(_smallestSide, long.MaxValue))
             throw new ArgumentException(
-                $"{_down.Count} levels need images of at least {string.Join(" by ", Enumerable.Repeat(smallest, Options.Dimensions))}, "
+                $"{_down.Count} levels need images of at least "
+                + $"{string.Join(" by ", Enumerable.Repeat(_smallestSide, Options.Dimensions))}, "
                 + $"got shape {Guard.Format(xt.shape)}.",
                 nameof(xt));
         DenoiserGuard.Times(t, xt.shape[0]);
         UNetConditionGuard.Check(Options, condition, xt);
     }
 
-    /// <summary>The least side that is at least one pixel at the last level.</summary>
-    private long SmallestSide()
+    /// <summary>The least power of two that is at least one pixel at the last level; at most the side that is known to be.</summary>
+    private static long SmallestSide(IReadOnlyList<UNetLevel> levels, long known)
     {
         var side = 1L;
-        while (_levels.SkipLast(1).Aggregate(side, (rest, level) => level.Down.Halve(rest)) < 1)
+        while (side < known && levels.SkipLast(1).Aggregate(side, (rest, level) => level.Down.Halve(rest)) < 1)
             side *= 2;
-        return side;
+        return Math.Min(side, known);
     }
 }

@@ -25,10 +25,14 @@ internal static class UNetConditionGuard
     {
         Guard.Shape(sequence, [xt.shape[0], -1, options.SequenceWidth ?? -1], "condition.Sequence");
         Guard.SameType(xt, sequence, secondName: "condition.Sequence");
+        if (sequence.shape[1] == 0)
+            throw new ArgumentException(
+                $"condition.Sequence must hold at least one token, got shape {Guard.Format(sequence.shape)}.", nameof(sequence));
         if (mask is null)
             return;
         Guard.Shape(mask, [xt.shape[0], sequence.shape[1]], "condition.SequenceMask");
         if (mask.dtype != ScalarType.Bool)
             throw new ArgumentException($"condition.SequenceMask must be Bool, got {mask.dtype}.", nameof(mask));
+        DenoiserGuard.SameDevice(mask, xt, "condition.SequenceMask");
     }
 }

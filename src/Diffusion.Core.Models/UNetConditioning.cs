@@ -7,12 +7,14 @@ namespace Diffusion.Core.Models;
 public static class UNetConditioning
 {
     /// <summary><see cref="Condition.Vector"/> as it is; it must have the width of the embedding. No state.</summary>
-    public static IUNetConditioning Vector { get; } = Named("vector", [], (width, _, _) => new(null, (condition, like) => VectorOf(condition, width, like)));
+    public static IUNetConditioning Vector { get; } = Named(
+        "vector", [], (width, _, _) => new(null, (condition, like) => VectorOf(condition, width, like)));
 
     /// <summary><see cref="Condition.Labels"/> taken as times and embedded as time is. State: <c>linear_1</c>, <c>linear_2</c>.</summary>
     public static IUNetConditioning LabelsAsTimes { get; } = Named("labels_as_times", [], (width, network, time) =>
     {
-        var module = new TimeEmbedding(network.TimeEncoding.Width(network.Widths()[0]), width, network.OuterActivation ?? network.Activation);
+        var module = new TimeEmbedding(
+            network.TimeEncoding.Width(network.Widths()[0]), width, network.OuterActivation ?? network.Activation);
         return new(module, (condition, like) =>
         {
             using var encoded = time.call(LabelsOf(condition, like));
@@ -69,7 +71,8 @@ public static class UNetConditioning
         Guard.Positive(numbers);
         (string, JsonNode)[] settings =
         [
-            ("text_width", textWidth), ("numbers", numbers), ("number_width", numberWidth), ("flip_sin_to_cos", flipSinToCos), ("frequency_shift", frequencyShift),
+            ("text_width", textWidth), ("numbers", numbers), ("number_width", numberWidth),
+            ("flip_sin_to_cos", flipSinToCos), ("frequency_shift", frequencyShift),
         ];
         return Named("text_and_numbers", settings, (width, _, _) =>
         {
@@ -92,7 +95,8 @@ public static class UNetConditioning
         {
             var module = new SequenceEmbedding(inputs, heads, width);
             return new(module, (condition, _) => module.call(condition?.Sequence
-                ?? throw new ArgumentException($"This network needs a sequence of tokens, [B, L, {inputs}], got none.", nameof(condition))));
+                ?? throw new ArgumentException(
+                    $"This network needs a sequence of tokens, [B, L, {inputs}], got none.", nameof(condition))));
         });
     }
 
@@ -134,7 +138,8 @@ public static class UNetConditioning
         string name, (string Name, JsonNode Value)[] settings, Func<int, UNetOptions, nn.Module<Tensor, Tensor>, UNetConditioner> build)
         => new(build)
         {
-            Description = new JsonObject([KeyValuePair.Create<string, JsonNode?>("type", name), .. settings.Select(pair => KeyValuePair.Create<string, JsonNode?>(pair.Name, pair.Value))]),
+            Description = new JsonObject(
+                [new("type", name), .. settings.Select(pair => KeyValuePair.Create<string, JsonNode?>(pair.Name, pair.Value))]),
         };
 
     internal sealed record Delegated(Func<int, UNetOptions, nn.Module<Tensor, Tensor>, UNetConditioner> Make) : IUNetConditioning

@@ -86,6 +86,7 @@ public sealed partial record UNetOptions
         Guard.Positive(EmbeddingWidth ?? 1, nameof(EmbeddingWidth));
         Guard.Positive(TimeVectorWidth ?? 1, nameof(TimeVectorWidth));
         Guard.Positive(SequenceWidth ?? 1, nameof(SequenceWidth));
+        Guard.Positive(ProjectedSequenceWidth ?? 1, nameof(ProjectedSequenceWidth));
         ArgumentNullException.ThrowIfNull(Activation);
         ArgumentNullException.ThrowIfNull(TimeEncoding);
         if (!(Dropout >= 0 && Dropout < 1))
@@ -112,7 +113,8 @@ public sealed partial record UNetOptions
                 nameof(JoinClassEmbedding));
         if (SequenceWidth is null != ProjectedSequenceWidth is null)
             throw new ArgumentException(
-                $"{nameof(SequenceWidth)} and {nameof(ProjectedSequenceWidth)} go together, got {SequenceWidth} and {ProjectedSequenceWidth}.",
+                $"{nameof(SequenceWidth)} and {nameof(ProjectedSequenceWidth)} go together, got {SequenceWidth} and "
+                + $"{ProjectedSequenceWidth}.",
                 nameof(SequenceWidth));
         foreach (var (kernel, name) in ((int, string)[])[(InputKernel, nameof(InputKernel)), (OutputKernel, nameof(OutputKernel))])
         {
@@ -145,7 +147,8 @@ public sealed partial record UNetOptions
         {
             if (!resolutions.Contains(resolution))
                 throw new ArgumentException(
-                    $"Every resolution of {nameof(AttentionResolutions)} must be one of [{string.Join(", ", resolutions)}], got {resolution}.",
+                    $"Every resolution of {nameof(AttentionResolutions)} must be one of "
+                    + $"[{string.Join(", ", resolutions)}], got {resolution}.",
                     nameof(AttentionResolutions));
         }
 
@@ -158,7 +161,8 @@ public sealed partial record UNetOptions
                 || (MiddleAttention && Middle is null && level == widths.Length - 1);
             if (attends && widths[level] % headWidth != 0)
                 throw new ArgumentException(
-                    $"{nameof(HeadWidth)} must divide the width of every level with attention, got {headWidth} for the width {widths[level]}.",
+                    $"{nameof(HeadWidth)} must divide the width of every level with attention, got {headWidth} for "
+                    + $"the width {widths[level]}.",
                     nameof(HeadWidth));
         }
     }

@@ -89,7 +89,11 @@ public sealed class UViT : DenoisingNetwork
             skips.Push(tokens = Run(block, null, tokens, null));
         tokens = Run(_middle, null, tokens, null);
         for (var block = 0; block < _after.Count; block++)
-            tokens = Run(_after[block], _skips[block], tokens, skips.Pop());
+        {
+            using var skip = skips.Pop();
+            tokens = Layers.Replace(tokens, Run(_after[block], _skips[block], tokens, skip));
+        }
+
         var image = _input.Join(_projectionOut.call(_normOut.call(tokens)), xt.shape);
         return (_convolutionOut is null ? image : _convolutionOut.call(image)).MoveToOuterDisposeScope();
     }

@@ -76,7 +76,11 @@ public sealed class ViTDenoiser : DenoisingNetwork
         using var scope = NewDisposeScope();
         var tokens = _input.call(xt, t, condition);
         foreach (var block in _blocks)
-            tokens = ActivationCheckpoint.RunIf(training && Options.CheckpointActivations, x => block.call(x, null, null), tokens);
+        {
+            tokens = Layers.Replace(tokens, ActivationCheckpoint.RunIf(
+                training && Options.CheckpointActivations, x => block.call(x, null, null), tokens));
+        }
+
         return _input.Join(_projectionOut.call(_normOut.call(tokens)), xt.shape).MoveToOuterDisposeScope();
     }
 }

@@ -39,7 +39,9 @@ internal sealed class WeightMatch
     }
 
     private static string List(string[] names, string what)
-        => names.Length == 0 ? $"none {what}" : $"{names.Length} {what} ({string.Join(", ", names.Take(5))}{(names.Length > 5 ? ", ..." : "")})";
+        => names.Length == 0
+            ? $"none {what}"
+            : $"{names.Length} {what} ({string.Join(", ", names.Take(5))}{(names.Length > 5 ? ", ..." : "")})";
 
     private static ReadOnlySpan<long> Trimmed(ReadOnlySpan<long> shape) => shape.TrimEnd(1L);
 
@@ -54,7 +56,8 @@ internal sealed class WeightMatch
             else if (!_state.ContainsKey(name))
                 unexpected.Add(name);
             else if (!_sources.TryAdd(name, source))
-                throw new InvalidDataException($"{_set.Path}: tensors '{_sources[name]}' and '{source}' are both called '{name}' by the network.");
+                throw new InvalidDataException(
+                    $"{_set.Path}: tensors '{_sources[name]}' and '{source}' are both called '{name}' by the network.");
             if (name is not null && name != source)
                 _renamed.Add($"{source} to {name}");
         }
@@ -62,7 +65,8 @@ internal sealed class WeightMatch
         var missing = _state.Keys.Where(name => !_sources.ContainsKey(name)).ToArray();
         if (missing.Length > 0 || unexpected.Count > 0)
             throw new InvalidDataException(
-                $"{_set.Path} does not hold the weights of this network: {List(missing, "missing")}, {List([.. unexpected], "unexpected")}.");
+                $"{_set.Path} does not hold the weights of this network: {List(missing, "missing")}, "
+                + $"{List([.. unexpected], "unexpected")}.");
     }
 
     private void MatchTensor(string name, string source)
@@ -70,7 +74,8 @@ internal sealed class WeightMatch
         var (target, entry) = (_state[name], _set[source]);
         ReadOnlySpan<long> expected = target.shape, actual = [.. entry.Shape];
         if (!(_options.IgnoreTrailingOnes ? Trimmed(actual).SequenceEqual(Trimmed(expected)) : actual.SequenceEqual(expected)))
-            throw new InvalidDataException($"{_set.Path}: tensor '{source}' must have shape {Guard.Format(expected)}, got {Guard.Format(actual)}.");
+            throw new InvalidDataException(
+                $"{_set.Path}: tensor '{source}' must have shape {Guard.Format(expected)}, got {Guard.Format(actual)}.");
         if (!entry.Type.IsNative || entry.Dtype != target.dtype)
         {
             if (!_options.Convert)

@@ -79,7 +79,8 @@ internal static class Guard
             && (first.device_type == TorchSharp.DeviceType.CPU || first.device_index == second.device_index);
         if (first.dtype != second.dtype || !sameDevice)
             throw new ArgumentException(
-                $"{secondName} must be {first.dtype} on {first.device} as {firstName} is, got {second.dtype} on {second.device}.", secondName);
+                $"{secondName} must be {first.dtype} on {first.device} as {firstName} is, got {second.dtype} on "
+                + $"{second.device}.", secondName);
     }
 
     /// <summary>Requires a floating point tensor.</summary>

@@ -37,7 +37,9 @@ internal sealed class StagedFolder : IDisposable
     private string Old => System.IO.Path.Combine(_root, "old");
 
     /// <summary>Moves every file to its place, over one that may be there.</summary>
-    /// <param name="isObsolete">Which other files go, by path relative to the folder; only files of the folders that are written to.</param>
+    /// <param name="isObsolete">
+    /// Which other files go, by path relative to the folder; only files of the folders that are written to.
+    /// </param>
     /// <exception cref="IOException">A file cannot be moved; everything is as it was.</exception>
     public void Commit(Func<string, bool>? isObsolete = null)
     {

@@ -41,6 +41,8 @@ public class SafetensorsFaultTests
         { """{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,12]}}""", 12, "*'a' of F32 [4] needs 16 bytes*span 12*" },
         { """{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4,4]}}""", 4, "*'a'*[begin, end]*[0, 4, 4]*" },
         { """{"a":{"dtype":"U8","shape":[4],"data_offsets":[4,0]}}""", 4, "*'a'*begin <= end*[4, 0]*" },
+        { $"{{\"a\":{{\"dtype\":\"U8\",\"shape\":[{Ones(65)}],\"data_offsets\":[0,1]}}}}", 1, "*'a'*at most 64 numbers in its shape*65*" },
+        { $"{{\"a\":{{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[{Ones(99)}]}}}}", 1, "*'a'*at most 64 numbers in its data_offsets*99*" },
         { """{"a":[1]}""", 0, "*'a'*object*Array*" },
         { """{"__metadata__":"x"}""", 0, "*'__metadata__'*object of strings*String*" },
         { """{"__metadata__":{"x":1}}""", 0, "*'__metadata__'*strings only*Number*'x'*" },
@@ -173,4 +175,6 @@ public class SafetensorsFaultTests
         header.CopyTo(bytes, 8);
         return bytes;
     }
+
+    private static string Ones(int count) => string.Join(',', Enumerable.Repeat(1, count));
 }

@@ -49,6 +49,7 @@ public class UNetFaultTests
             "*AddedEmbedding*JoinClassEmbedding*"
         },
         { "a projection to nowhere", Small with { SequenceWidth = 3 }, "*SequenceWidth*ProjectedSequenceWidth*3*" },
+        { "a projection to nothing", Small with { SequenceWidth = 3, ProjectedSequenceWidth = 0 }, "*ProjectedSequenceWidth*greater than 0*0*" },
         { "an even kernel", Small with { InputKernel = 4 }, "*InputKernel*odd*4*" },
         { "no kernel", Small with { OutputKernel = 0 }, "*OutputKernel*odd*0*" },
         { "heads that do not divide", Crossed(new() { Heads = 3, ContextWidth = 4 }), "*Heads*8*3*" },
@@ -88,6 +89,7 @@ public class UNetFaultTests
         Refuse(crossed, new() { Sequence = zeros(2, 3, 4, dtype: ScalarType.Float64) }, "*condition.Sequence*");
         Refuse(crossed, new() { Sequence = zeros(2, 3, 4), SequenceMask = ones([2, 4], ScalarType.Bool) }, "*SequenceMask*[2, 3]*[2, 4]*");
         Refuse(crossed, new() { Sequence = zeros(2, 3, 4), SequenceMask = ones(2, 3) }, "*SequenceMask*Bool*Float32*");
+        Refuse(crossed, new() { Sequence = zeros(2, 0, 4) }, "*condition.Sequence*at least one token*[2, 0, 4]*");
         Refuse(told, null, "*vector*[B, 5]*none*");
         Refuse(told, new() { Vector = zeros(2, 4) }, "*condition.Vector*[2, 5]*[2, 4]*");
         Refuse(told, new() { Vector = zeros(2, 5), TimeVector = zeros(2, 4) }, "*condition.TimeVector*[2, 3]*[2, 4]*");

@@ -52,6 +52,31 @@ public class AttentionTests
             .ShouldBeNear(1e-13, Values.Of(Composed(q, k.index_select(2, chosen), v.index_select(2, chosen))));
     }
 
+    [Theory]
+    [InlineData(ScalarType.Float32, false)]
+    [InlineData(ScalarType.Float32, true)]
+    [InlineData(ScalarType.BFloat16, false)]
+    [InlineData(ScalarType.BFloat16, true)]
+    public void A_query_that_may_see_nothing_gets_zeros_and_gives_no_gradient(ScalarType type, bool wantsGradients)
+    {
+        using var scope = NewDisposeScope();
+        var (q, k, v) = Draw(type);
+        v.requires_grad_(wantsGradients);
+        q.requires_grad_(wantsGradients);
+        var seen = cat([zeros([1, 1, 4, 5], ScalarType.Bool), ones([1, 1, 4, 5], ScalarType.Bool)], 0);
+
+        var y = nn.functional.scaled_dot_product_attention(q, k, v, seen);
+
+        y[0].ShouldBeNear(0, new double[72]);
+        y[1].abs().sum().to(ScalarType.Float64).item<double>().Should().BeGreaterThan(1);
+        if (!wantsGradients)
+            return;
+        y.to(ScalarType.Float32).square().sum().backward();
+        q.grad![0].ShouldBeNear(0, new double[96]);
+        v.grad![0].ShouldBeNear(0, new double[90]);
+        q.grad![1].isfinite().all().item<bool>().Should().BeTrue();
+    }
+
     [Fact]
     public void Causal_attention_sees_no_later_key()
     {

@@ -4,7 +4,8 @@ public static partial class torch
 {
     public static partial class nn
     {
-        public abstract class Module<T, TResult> : HookableModule<Func<Module<T, TResult>, T, T>, Func<Module<T, TResult>, T, TResult, TResult>>
+        public abstract class Module<T, TResult>
+            : HookableModule<Func<Module<T, TResult>, T, T>, Func<Module<T, TResult>, T, TResult, TResult>>
         {
             protected Module(string name)
                 : base(name)
@@ -16,7 +17,7 @@ public static partial class torch
             public TResult call(T input)
             {
                 var result = forward(input);
-                foreach (var hook in PostHooks)
+                foreach (var (_, hook) in PostHooks)
                     result = hook(this, input, result) ?? result;
                 return result;
             }

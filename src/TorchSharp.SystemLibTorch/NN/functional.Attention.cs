@@ -11,7 +11,9 @@ public static partial class torch
             private static readonly Operator LowerTriangle = new("tril");
             private static readonly Operator Attention = new("scaled_dot_product_attention");
 
-            /// <summary>softmax(q k^T / sqrt(E) + mask) v; the one operator where libtorch has it (2.0 and later), composed where not.</summary>
+            /// <summary>
+            /// softmax(q k^T / sqrt(E) + mask) v; the one operator where libtorch has it (2.0 and later), composed where not.
+            /// </summary>
             public static Tensor scaled_dot_product_attention(
                 Tensor query, Tensor key, Tensor value, Tensor? attn_mask = null, double p = 0.0, bool is_casual = false)
             {
@@ -31,9 +33,16 @@ public static partial class torch
                 var logits = query.mul(1.0 / Math.Sqrt(shape[^1])).matmul(key.transpose(-2, -1));
                 if (causal)
                     mask = LowerTriangle.Call(ones([shape[^2], key.shape[^2]], ScalarType.Bool, query.device));
-                if (mask is not null)
-                    logits = mask.dtype == ScalarType.Bool ? logits.masked_fill(mask.logical_not(), double.NegativeInfinity) : logits.add(mask);
+                var hidden = mask?.dtype == ScalarType.Bool ? mask.logical_not() : null;
+                if (hidden is not null)
+                    logits = logits.masked_fill(hidden, double.NegativeInfinity);
+                else if (mask is not null)
+                    logits = logits.add(mask);
                 var weights = logits.softmax(-1);
+
+                // A query that may see nothing gets zeros, as from the operator, not the NaN of an empty softmax.
+                if (hidden is not null)
+                    weights = weights.masked_fill(hidden, 0);
                 return (p > 0 ? dropout(weights, p) : weights).matmul(value).MoveToOuterDisposeScope();
             }
         }
