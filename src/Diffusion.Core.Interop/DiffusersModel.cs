@@ -40,7 +40,7 @@ public sealed class DiffusersModel : IDisposable
     /// <summary>Reads a folder: the network it describes, with its weights, in evaluation mode.</summary>
     /// <param name="folder">With <c>config.json</c> and weights in one safetensors file or several with an index.</param>
     /// <param name="options">What is known, and where the network goes; null for the defaults.</param>
-    /// <param name="className">The class, where the configuration does not name it.</param>
+    /// <param name="className">The class, in place of what the configuration says.</param>
     /// <exception cref="FileNotFoundException">A file is missing.</exception>
     /// <exception cref="InvalidDataException">A file is damaged, a setting has the wrong type, or the weights are of another network.</exception>
     /// <exception cref="NotSupportedException">

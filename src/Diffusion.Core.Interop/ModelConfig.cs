@@ -29,7 +29,7 @@ public sealed class ModelConfig : DiffusersConfig
 
     /// <summary>Reads a file.</summary>
     /// <param name="path">A <c>config.json</c>.</param>
-    /// <param name="className">The class, where the file does not name it.</param>
+    /// <param name="className">The class, in place of what the file says.</param>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">The file is not JSON, or does not name a class.</exception>
     public static ModelConfig Read(string path, string? className = null)
