@@ -36,30 +36,11 @@ internal sealed class HuggingFaceJson : IDisposable
         }
     }
 
-    /// <summary>A whole number, or the default where it is missing or null.</summary>
-    public int Whole(string name, int missing)
-        => Find(name) is not { } value ? missing
-            : value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var number) ? number
-            : throw Unexpected(name, "a whole number", value);
-
     /// <summary>A number, or the default where it is missing or null.</summary>
     public double Number(string name, double missing)
         => Find(name) is not { } value ? missing
             : value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out var number) ? number
             : throw Unexpected(name, "a number", value);
-
-    /// <summary>A text, or the default where it is missing or null.</summary>
-    public string Text(string name, string missing)
-        => Find(name) is not { } value ? missing
-            : value.ValueKind == JsonValueKind.String ? value.GetString()!
-            : throw Unexpected(name, "a text", value);
-
-    /// <summary>A list of texts; empty where it is missing or null.</summary>
-    public string[] Texts(string name)
-        => Find(name) is not { } value ? []
-            : value.ValueKind == JsonValueKind.Array && value.EnumerateArray().All(item => item.ValueKind == JsonValueKind.String)
-                ? [.. value.EnumerateArray().Select(item => item.GetString()!)]
-                : throw Unexpected(name, "a list of texts", value);
 
     /// <summary>A setting, or null where it is missing or null.</summary>
     public JsonElement? Find(string name)
