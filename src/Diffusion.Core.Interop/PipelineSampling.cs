@@ -58,7 +58,8 @@ internal sealed class PipelineSampling
     }
 
     private static long? SizeOf(Condition? condition)
-        => new[] { condition?.Labels, condition?.Vector, condition?.Sequence, condition?.Image }.FirstOrDefault(tensor => tensor is not null)?.shape[0];
+        => new[] { condition?.Labels, condition?.Vector, condition?.TimeVector, condition?.Sequence, condition?.Image }
+            .FirstOrDefault(tensor => tensor is not null)?.shape[0];
 
     /// <summary>The same text for every image.</summary>
     private Condition Negative()

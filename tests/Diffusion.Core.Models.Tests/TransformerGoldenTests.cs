@@ -32,11 +32,9 @@ public class TransformerGoldenTests
         int? Optional(string name) => config.GetProperty(name) is { ValueKind: JsonValueKind.Number } value ? value.GetInt32() : null;
         int[] Ints(string name) => [.. config.GetProperty(name).EnumerateArray().Select(item => item.GetInt32())];
         bool Is(string name) => config.GetProperty(name).GetBoolean();
-        var (channels, outputs, patch, ratio) = (Int("channels"), Optional("out_channels"), Int("patch_size"), Int("ratio"));
-        var (classes, vector) = (Optional("classes"), Optional("vector_width"));
         return config.GetProperty("_class_name").GetString() switch
         {
-            nameof(UViT) => new UViT(new UViTOptions
+            nameof(UViT) => new UViT(Shared(new UViTOptions
             {
                 ImageSize = Int("image_size"),
                 Width = Int("width"),
@@ -45,40 +43,35 @@ public class TransformerGoldenTests
                 AttentionBias = Is("attention_bias"),
                 TimeNetwork = Is("time_network"),
                 FinalConvolution = Is("final_convolution"),
-                Channels = channels,
-                OutChannels = outputs,
-                PatchSize = patch,
-                FeedForwardRatio = ratio,
-                Classes = classes,
-                VectorWidth = vector,
-            }),
-            nameof(ViTDenoiser) => new ViTDenoiser(new ViTDenoiserOptions
+            })),
+            nameof(ViTDenoiser) => new ViTDenoiser(Shared(new ViTDenoiserOptions
             {
                 ImageSize = Int("image_size"),
                 Width = Int("width"),
                 Depth = Int("depth"),
                 Heads = Int("heads"),
                 ConditionTokens = Is("condition_tokens"),
-                Channels = channels,
-                OutChannels = outputs,
-                PatchSize = patch,
-                FeedForwardRatio = ratio,
-                Classes = classes,
-                VectorWidth = vector,
-            }),
-            _ => new SwinDenoiser(new SwinDenoiserOptions
+            })),
+            _ => new SwinDenoiser(Shared(new SwinDenoiserOptions
             {
                 Width = Int("width"),
                 Depths = Ints("depths"),
                 Heads = Ints("heads"),
                 WindowSize = Int("window_size"),
-                Channels = channels,
-                OutChannels = outputs,
-                PatchSize = patch,
-                FeedForwardRatio = ratio,
-                Classes = classes,
-                VectorWidth = vector,
-            }),
+            })),
         };
+
+        // What all of them have, set on the record of each.
+        T Shared<T>(T options)
+            where T : TransformerOptions
+            => (T)((TransformerOptions)options with
+            {
+                Channels = Int("channels"),
+                OutChannels = Optional("out_channels"),
+                PatchSize = Int("patch_size"),
+                FeedForwardRatio = Int("ratio"),
+                Classes = Optional("classes"),
+                VectorWidth = Optional("vector_width"),
+            });
     }
 }
