@@ -27,7 +27,7 @@ public abstract partial class Trainer
         var count = dataset.Count;
         if (count < 1)
             throw new ArgumentException($"A data set must have at least one sample, got {count}.", nameof(dataset));
-        if (Step == 0 && _store is not null && Resume(_store.Folder, count))
+        if (Step == 0 && _store is not null && Resume(_store.Folder, count, fallBack: false))
             _savedStep = Step;
         if (_datasetCount is { } before && before != count)
             throw new ArgumentException(
@@ -49,7 +49,7 @@ public abstract partial class Trainer
             var ended = Step == Options.Steps;
             if (Step % Options.LogEvery == 0 || ended)
             {
-                Report(progress, (Step - reportedStep) * Options.BatchSize / Stopwatch.GetElapsedTime(reportedAt).TotalSeconds);
+                Report(order, progress, (Step - reportedStep) * Options.BatchSize / Stopwatch.GetElapsedTime(reportedAt).TotalSeconds);
                 (reportedStep, reportedAt) = (Step, Stopwatch.GetTimestamp());
             }
 
@@ -64,7 +64,7 @@ public abstract partial class Trainer
         cancellationToken.ThrowIfCancellationRequested();
     }
 
-    private void Report(IProgress<TrainingProgress>? progress, double samplesPerSecond)
+    private void Report(DataOrder order, IProgress<TrainingProgress>? progress, double samplesPerSecond)
     {
         var skipped = Engine.Skipped;
         var report = new TrainingProgress(
@@ -80,17 +80,8 @@ public abstract partial class Trainer
         if (skipped > _reportedSkips)
             LogSkipped(Logger, skipped - _reportedSkips, skipped, Step);
         _reportedSkips = skipped;
+        RecordMetric("loss", report.Loss);
         progress?.Report(report);
-        RequireConvergence();
-    }
-
-    private void RequireConvergence()
-    {
-        var inARow = Engine.SkippedInARow;
-        if (inARow >= Options.MaxSkippedInARow)
-            throw new DivergedException(
-                $"The last {inARow} steps up to step {Step} had a loss or gradient that is not finite; "
-                + $"{Options.MaxSkippedInARow} end the run. "
-                + "Lower the learning rate, or look for such values in the data. The weights are those before these steps.");
+        RequireConvergence(order);
     }
 }

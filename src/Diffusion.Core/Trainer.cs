@@ -41,7 +41,8 @@ public abstract partial class Trainer : IDisposable
         Logger = logger ?? NullLogger.Instance;
         _learningRate = Options.EffectiveLearningRate;
         if (Options.CheckpointFolder is not null)
-            _store = new CheckpointStore(Options.CheckpointFolder, Options.KeepCheckpoints);
+            _store = new CheckpointStore(
+                Options.CheckpointFolder, Options.EffectiveRetention, operation => LogFile(Logger, operation));
         if (Options.Device is not null)
             module.to(Options.Device);
         Engine = new UpdateEngine(new FlatParameters(module), Options);
@@ -78,9 +79,24 @@ public abstract partial class Trainer : IDisposable
     /// <param name="batch">On any device; not changed, and still the caller's.</param>
     /// <exception cref="ArgumentException">The batch is empty, or does not fit the model or the loss. Nothing has changed.</exception>
     /// <exception cref="InvalidOperationException">The averaged weights are in use, or the module's parameters were replaced.</exception>
+    /// <exception cref="TrainingOutOfMemoryException">There is not enough memory for the step.</exception>
     public void TrainStep(Batch batch)
     {
         ArgumentNullException.ThrowIfNull(batch);
+        RequireWholeState("take a step");
+        _updating = false;
+        try
+        {
+            TakeStep(batch);
+        }
+        catch (Exception e) when (TrainingOutOfMemoryException.IsCauseOf(e))
+        {
+            throw OutOfMemory(e);
+        }
+    }
+
+    private void TakeStep(Batch batch)
+    {
         using var claim = Average.Claim("take a step");
         if (batch.Samples.dim() < 1 || batch.Samples.shape[0] < 1)
             throw new ArgumentException(
@@ -99,6 +115,7 @@ public abstract partial class Trainer : IDisposable
         using var draws = DropoutRandom.Use(networkDraws);
         using var evaluated = Evaluate(x0, condition);
         evaluated.Loss.backward();
+        _updating = true;
         Engine.Apply(evaluated.Loss, rate, decay);
         evaluated.AfterStep?.Invoke();
         Step++;

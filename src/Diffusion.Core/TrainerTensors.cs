@@ -12,7 +12,6 @@ internal static class TrainerTensors
         nn.Module module, UpdateEngine engine, IAdaptiveTimestepSampler? timesteps)
     {
         var parameters = engine.Parameters;
-        var averaged = new Dictionary<string, Tensor>(StringComparer.Ordinal);
         var optimizer = new Dictionary<string, Tensor>(StringComparer.Ordinal)
         {
             ["exp_avg_correction"] = engine.Optimizer.FirstCorrection,
@@ -20,21 +19,15 @@ internal static class TrainerTensors
         };
         foreach (var slice in parameters.Slices)
         {
-            averaged[slice.Name] = FlatParameters.View(engine.Average, slice);
             optimizer[$"exp_avg.{slice.Name}"] = FlatParameters.View(engine.Optimizer.FirstMoment, slice);
             optimizer[$"exp_avg_sq.{slice.Name}"] = FlatParameters.View(engine.Optimizer.SecondMoment, slice);
         }
 
         var model = module.state_dict();
-        var firstNames = new Dictionary<Tensor, string>(ReferenceEqualityComparer.Instance);
-        foreach (var (name, tensor) in model)
-            firstNames.TryAdd(tensor, name);
         var files = new Dictionary<string, Dictionary<string, Tensor>>
         {
             [Checkpoint.ModelFile] = model,
-            // What is not averaged is as in the model: buffers, frozen parameters, and second names of tied ones.
-            [Checkpoint.AverageFile] = model.ToDictionary(
-                entry => entry.Key, entry => averaged.GetValueOrDefault(firstNames[entry.Value], entry.Value), StringComparer.Ordinal),
+            [Checkpoint.AverageFile] = With(model, parameters, engine.Average),
             [Checkpoint.OptimizerFile] = optimizer,
         };
         if (timesteps is not null)
@@ -46,10 +39,14 @@ internal static class TrainerTensors
     /// <exception cref="CheckpointException">
     /// A file does not fit the model; the message names the file, the tensor, what was expected and what is there.
     /// </exception>
-    public static void Read(string folder, Dictionary<string, Dictionary<string, Tensor>> state)
+    public static void Read(string folder, IReadOnlyList<CheckpointFile> files, Dictionary<string, Dictionary<string, Tensor>> state)
     {
         using var scope = NewDisposeScope();
         using var gradientsOff = no_grad();
+        if (state.Keys.FirstOrDefault(name => files.All(file => file.Name != name)) is { } absent)
+            throw new CheckpointException(folder, $"has no {absent}, which this trainer needs.", null);
+        if (files.FirstOrDefault(file => !state.ContainsKey(file.Name)) is { } surplus)
+            throw new CheckpointException(folder, $"has {surplus.Name}, for which this trainer has no place.", null);
         var copies = new List<(Tensor Target, Tensor Source)>();
         foreach (var (file, targets) in state)
         {
@@ -60,6 +57,21 @@ internal static class TrainerTensors
 
         foreach (var (target, source) in copies)
             target.copy_(source);
+    }
+
+    /// <summary>
+    /// A state dict with the trained parameters taken from another buffer. What is not in it is as in the model: buffers, frozen parameters,
+    /// and second names of tied ones.
+    /// </summary>
+    private static Dictionary<string, Tensor> With(Dictionary<string, Tensor> model, FlatParameters parameters, Tensor buffer)
+    {
+        var values = parameters.Slices.ToDictionary(
+            slice => slice.Name, slice => FlatParameters.View(buffer, slice), StringComparer.Ordinal);
+        var firstNames = new Dictionary<Tensor, string>(ReferenceEqualityComparer.Instance);
+        foreach (var (name, tensor) in model)
+            firstNames.TryAdd(tensor, name);
+        return model.ToDictionary(
+            entry => entry.Key, entry => values.GetValueOrDefault(firstNames[entry.Value], entry.Value), StringComparer.Ordinal);
     }
 
     private static void Match(string path, Dictionary<string, Tensor> expected, Dictionary<string, Tensor> actual)

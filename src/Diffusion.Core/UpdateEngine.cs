@@ -65,6 +65,21 @@ internal sealed class UpdateEngine : IDisposable
         set => _skippedInARow.fill_((double)value);
     }
 
+    /// <summary>What a checkpoint notes beside the tensors, by name. Waits for the device.</summary>
+    public IReadOnlyDictionary<string, double> Counters
+    {
+        get => new SortedDictionary<string, double>(StringComparer.Ordinal)
+        {
+            ["loss_sum"] = _lossSum.item<double>(),
+            ["loss_count"] = _lossCount.item<double>(),
+        };
+        set
+        {
+            _lossSum.fill_(value.GetValueOrDefault("loss_sum"));
+            _lossCount.fill_(value.GetValueOrDefault("loss_count"));
+        }
+    }
+
     /// <summary>Takes one step with the gradients at hand, or skips it.</summary>
     /// <param name="loss">[] the loss they belong to; not changed.</param>
     /// <param name="learningRate">The rate of this step.</param>
