@@ -33,9 +33,9 @@ internal static class CheckpointFiles
     /// <summary>Writes a new file, through to the disk.</summary>
     public static void WriteFlushed(string path, byte[] contents)
     {
-        using var stream = new FileStream(path, FileMode.CreateNew, FileAccess.Write);
-        stream.Write(contents);
-        stream.Flush(flushToDisk: true);
+        if (File.Exists(path))
+            throw new IOException($"'{path}' is there already.");
+        AtomicFile.Write(path, stream => stream.Write(contents));
     }
 
     /// <summary>Reads a file.</summary>

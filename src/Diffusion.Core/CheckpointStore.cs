@@ -95,8 +95,12 @@ public sealed class CheckpointStore
     {
         var path = Path.Combine(Folder, NameOf(Prefix, manifest.Step));
 
+        // Cut short after the last time.
+        Abandon();
+
         // The pointer comes before the checkpoint has its name: cut short between the two, it names none, and the last step counts.
         Checkpoint.Write(path, manifest, tensors, () => Point(manifest.Step), _trace);
+        Abandon();
         var all = Entries(Folder);
         var kept = _retention.Keep(all).Select(entry => entry.Path).Append(path).ToHashSet(StringComparer.Ordinal);
         foreach (var old in all.Where(entry => !kept.Contains(entry.Path)))
@@ -155,17 +159,21 @@ public sealed class CheckpointStore
         }
     }
 
-    private void Point(long step)
+    /// <summary>Takes the checkpoints of later steps than the newest out of the run.</summary>
+    private void Abandon()
     {
-        foreach (var entry in Entries(Folder).Where(entry => entry.Step > step))
+        foreach (var entry in Entries(Folder).SkipWhile(entry => entry.Path != Latest(Folder)).Skip(1))
         {
             var left = Path.Combine(Folder, NameOf(AbandonedPrefix, entry.Step));
             if (Directory.Exists(left))
-                Checkpoint.Delete(left, _trace);
+                Remove(left);
             _trace?.Invoke($"rename {entry.Path} to {left}");
             Directory.Move(entry.Path, left);
         }
+    }
 
+    private void Point(long step)
+    {
         _trace?.Invoke($"write {PointerFile}");
         AtomicFile.Write(PointerPath(Folder), stream => stream.Write(Encoding.ASCII.GetBytes(NameOf(Prefix, step) + "\n")));
         FolderEntries.Flush(Folder);
