@@ -44,6 +44,10 @@ public class Condition : IDisposable
         return Map(tensor => tensor.to(device, copy: true, non_blocking: onto));
     }
 
+    /// <summary>The same condition with what is floating point in another type, as a new object that owns its tensors.</summary>
+    public virtual Condition To(ScalarType dtype)
+        => Map(tensor => tensor.is_floating_point() ? tensor.to(dtype, copy: true) : tensor.clone());
+
     /// <summary>Samples [start, start + count) of the batch, as a new object that owns its tensors.</summary>
     public virtual Condition Slice(long start, long count) => Map(tensor => tensor.narrow(0, start, count).clone());
 

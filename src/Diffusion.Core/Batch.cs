@@ -15,10 +15,10 @@ public sealed class Batch : IBatch<Batch>
     /// <param name="condition">Of the same batch size, or null; taken over.</param>
     public Batch(Tensor samples, Condition? condition = null) => (Samples, Condition) = (samples, condition);
 
-    /// <summary>A batch of borrowed tensors.</summary>
-    /// <param name="samples">[B, ...].</param>
-    /// <param name="condition">Of the same batch size, or null.</param>
-    /// <param name="recycle">Takes both back, once, when the batch is disposed.</param>
+    /// <summary>A batch over borrowed memory.</summary>
+    /// <param name="samples">[B, ...]; taken over.</param>
+    /// <param name="condition">Of the same batch size, or null; taken over.</param>
+    /// <param name="recycle">Takes the memory back, once, when the batch is disposed.</param>
     internal Batch(Tensor samples, Condition? condition, Action recycle)
         : this(samples, condition) => _recycle = recycle;
 
@@ -55,13 +55,8 @@ public sealed class Batch : IBatch<Batch>
         if (_disposed)
             return;
         _disposed = true;
-        if (_recycle is not null)
-        {
-            _recycle();
-            return;
-        }
-
         Samples.Dispose();
         Condition?.Dispose();
+        _recycle?.Invoke();
     }
 }

@@ -30,6 +30,9 @@ internal static class Checkpoint
     /// <summary>The SHA-256 of the manifest, as sha256sum writes it.</summary>
     public const string ChecksumFile = ManifestFile + ".sha256";
 
+    /// <summary>The file of an average beside the main one.</summary>
+    public static string AverageFileOf(string name) => $"ema-{name}{Extension}";
+
     private const string Extension = ".safetensors";
     private const string Partial = "partial";
     private const string Replaced = "replaced";

@@ -45,8 +45,8 @@ internal sealed record CheckpointManifest
     /// <summary>What else has to be the same for the run to go on; null in version 1.</summary>
     public JsonObject? MadeWith { get; init; }
 
-    /// <summary>Numbers of the engine by name, such as the sum of the losses since the last report.</summary>
-    public IReadOnlyDictionary<string, double> Counters { get => field ?? new SortedDictionary<string, double>(); init; }
+    /// <summary>What the next report is made of so far, by name; the loss under the empty one.</summary>
+    public SortedDictionary<string, ReportSum> Sums { get => field ?? []; init; }
 
     /// <summary>The newest value of each metric.</summary>
     public IReadOnlyDictionary<string, RecordedMetric> Metrics { get => field ?? new SortedDictionary<string, RecordedMetric>(); init; }
@@ -78,6 +78,11 @@ internal sealed record CheckpointManifest
 /// <param name="Size">Its length in bytes.</param>
 /// <param name="Sha256">The SHA-256 of its contents, in lower-case hexadecimal.</param>
 internal sealed record CheckpointFile(string Name, long Size, string Sha256);
+
+/// <summary>A mean in the making.</summary>
+/// <param name="Sum">Of the values since the last report.</param>
+/// <param name="Count">How many they are.</param>
+internal sealed record ReportSum(double Sum, double Count);
 
 /// <summary>How the manifest is written.</summary>
 [JsonSourceGenerationOptions(

@@ -26,8 +26,10 @@ public static class CheckpointRetention
     /// The <paramref name="count"/> best by a metric. A checkpoint has the newest value that was known when it was saved; where several have
     /// the same one, the first of them was the nearest to it, and is the better. Those without a value are the worst.
     /// </summary>
-    /// <param name="metric">Its name: <c>loss</c> is the mean training loss of the last report; others come from
-    /// <see cref="Trainer.RecordMetric"/>.</param>
+    /// <param name="metric">
+    /// Its name: <c>loss</c> is the mean training loss of the last report; others come from <see cref="TrainingRun.Measure"/> and
+    /// <see cref="Trainer.RecordMetric"/>.
+    /// </param>
     /// <param name="count">How many, at least 1.</param>
     /// <param name="higherIsBetter">False for losses and distances.</param>
     /// <exception cref="ArgumentException">The name is empty, or the count less than 1.</exception>

@@ -182,8 +182,8 @@ public sealed class CheckpointStore
     private void ClearLeftovers()
     {
         var owners = Directory.GetDirectories(Folder, ".*").Select(Checkpoint.OwnerOf).OfType<string>().Distinct();
-        foreach (var folder in owners.Where(path => NumberAfter(Prefix, path) is not null || NumberAfter(AbandonedPrefix, path) is not null))
-            Checkpoint.Recover(folder);
+        foreach (var owner in owners.Where(path => (NumberAfter(Prefix, path) ?? NumberAfter(AbandonedPrefix, path)) is not null))
+            Checkpoint.Recover(owner);
         foreach (var file in Directory.GetFiles(Folder, $".{PointerFile}.*.tmp"))
             File.Delete(file);
     }

@@ -7,14 +7,17 @@ namespace Diffusion.Core;
 
 public abstract partial class Trainer
 {
+    /// <summary>The name of the mean training loss among the metrics.</summary>
+    private const string LossMetric = "loss";
+
     private readonly SortedDictionary<string, RecordedMetric> _metrics = new(StringComparer.Ordinal);
 
-    /// <summary>What callbacks want to find again, by their names: as the last checkpoint had it, until they set it.</summary>
-    private protected IReadOnlyDictionary<string, JsonElement> CallbackState { get; set; } = new SortedDictionary<string, JsonElement>();
+    /// <summary>What callbacks of the last checkpoint remembered, for those that are not here today.</summary>
+    private readonly SortedDictionary<string, JsonElement> _callbacks = new(StringComparer.Ordinal);
 
     /// <summary>
-    /// The newest value of each metric: <c>loss</c>, the mean loss of the last report, and those of <see cref="RecordMetric"/>. They are in
-    /// each checkpoint.
+    /// The newest value of each metric: <c>loss</c>, the mean loss of the last report, what callbacks measured, and those of
+    /// <see cref="RecordMetric"/>. They are in each checkpoint.
     /// </summary>
     public IReadOnlyDictionary<string, RecordedMetric> Metrics => _metrics;
 
@@ -63,9 +66,9 @@ public abstract partial class Trainer
     /// <summary>Goes back to the state of a checkpoint, from which the run goes on as if it had not stopped.</summary>
     /// <remarks>
     /// These may differ from the run that saved it: the number of steps, the learning rate and its schedule, decay rates of the optimizer and
-    /// of averages, clipping, the device, how often is reported and saved, and which checkpoints are kept. All else is refused: network,
-    /// noise schedule, seed, batch size, size of the data set, kind of optimizer, set of averages, kind of timestep sampler. To start
-    /// anew from its weights, see <see cref="LoadWeights"/>.
+    /// of averages, clipping, the size of micro-batches, the device, callbacks, how often is reported and saved, and which checkpoints are
+    /// kept. These are refused: network, noise schedule, seed, batch size, size of the data set, precision, kind of optimizer, set of averages,
+    /// kind of timestep sampler. To start anew from its weights, see <see cref="LoadWeights"/>.
     /// </remarks>
     /// <param name="folder">A checkpoint, or a folder of them, of which the newest is taken; see <see cref="CheckpointStore"/>.</param>
     /// <param name="fallBack">
@@ -100,8 +103,9 @@ public abstract partial class Trainer
     {
         ["network"] = NetworkRegistry.Default.TryDescribe(_module),
         ["parameters"] = Engine.Parameters.Dtype.ToString(),
-        ["optimizer"] = Engine.Optimizer.GetType().Name,
-        ["averages"] = new JsonArray("ema"),
+        ["optimizer"] = Options.Optimizer.Name,
+        ["averages"] = new JsonArray([.. Engine.Averages.Select(average => JsonValue.Create(average.Name))]),
+        ["precision"] = Options.Precision.Name,
     };
 
     private bool Resume(string folder, long? datasetCount, bool fallBack)
@@ -163,9 +167,9 @@ public abstract partial class Trainer
             SkippedInARow = Engine.SkippedInARow,
             Schedule = Fingerprint(),
             MadeWith = Identity(),
-            Counters = Engine.Counters,
+            Sums = Engine.Sums,
             Metrics = _metrics,
-            Callbacks = CallbackState,
+            Callbacks = SaveCallbacks(),
             Files = [],
         };
         var path = write(manifest, TrainerTensors.Of(_module, Engine, LearnedTimesteps));
@@ -185,18 +189,46 @@ public abstract partial class Trainer
         RequireSchedule(path, manifest.Schedule);
         if (manifest.MadeWith is { } madeWith && RunIdentity.Difference(madeWith, Identity()) is { } difference)
             throw new CheckpointException(path, $"was made with {difference}.", null);
-        TrainerTensors.Read(folder, manifest.Files, TrainerTensors.Of(_module, Engine, LearnedTimesteps));
+        var state = TrainerTensors.Of(_module, Engine, LearnedTimesteps);
+        TrainerTensors.Read(folder, manifest.Files, state, () => LoadCallbacks(path, manifest.Callbacks));
+        Engine.Parameters.Publish();
         Step = manifest.Step;
         _datasetCount = manifest.DatasetCount;
         Engine.Skipped = _reportedSkips = manifest.SkippedSteps;
         Engine.SkippedInARow = manifest.SkippedInARow;
-        Engine.Counters = manifest.Counters;
-        CallbackState = manifest.Callbacks;
+        Engine.Sums = manifest.Sums;
         _metrics.Clear();
         foreach (var (name, metric) in manifest.Metrics)
             _metrics[name] = metric;
         _torn = false;
         LogResumed(Logger, Step, folder);
+    }
+
+    private SortedDictionary<string, JsonElement> SaveCallbacks()
+    {
+        foreach (var callback in Options.Callbacks.OfType<IStatefulCallback>())
+            _callbacks[callback.Key] = callback.Save();
+        return _callbacks;
+    }
+
+    private void LoadCallbacks(string path, IReadOnlyDictionary<string, JsonElement> remembered)
+    {
+        foreach (var callback in Options.Callbacks.OfType<IStatefulCallback>())
+        {
+            try
+            {
+                if (remembered.TryGetValue(callback.Key, out var state))
+                    callback.Load(state);
+            }
+            catch (JsonException e)
+            {
+                throw new CheckpointException(path, $"what the callback '{callback.Key}' remembers cannot be read: {e.Message}", e);
+            }
+        }
+
+        _callbacks.Clear();
+        foreach (var (key, state) in remembered)
+            _callbacks[key] = state;
     }
 
     private void RequireSchedule(string path, ScheduleFingerprint? before)

@@ -2,15 +2,18 @@ namespace Diffusion.Core;
 
 public abstract partial class Trainer
 {
-    private bool _updating;
     private bool _torn;
 
+    /// <summary>True from where a step begins to change the state until it is done.</summary>
+    private protected bool Updating { get; set; }
+
     /// <summary>Ends a run that makes no more progress, and says on which data.</summary>
-    private void RequireConvergence(DataOrder order)
+    private void RequireConvergence()
     {
         var inARow = Engine.SkippedInARow;
         if (inARow < Options.MaxSkippedInARow)
             return;
+        var order = new DataOrder(Options.Seed, _datasetCount!.Value, Options.BatchSize);
         var report = DivergenceReport.Of(Step, inARow, order, Options.BatchSize);
         string? file = null;
         try
@@ -36,12 +39,13 @@ public abstract partial class Trainer
     }
 
     /// <summary>The error of a step that ran out of memory. A step that was updating the weights has left them halfway.</summary>
-    private TrainingOutOfMemoryException OutOfMemory(Exception cause)
+    private protected TrainingOutOfMemoryException OutOfMemory(Exception cause)
     {
-        _torn |= _updating;
+        _torn |= Updating;
         return new TrainingOutOfMemoryException(
-            $"Step {Step + 1} needs more memory than there is. These lower it: a smaller TrainerOptions.BatchSize, "
-            + "CheckpointActivations of the network's options, a smaller network, smaller samples. "
+            $"Step {Step + 1} needs more memory than there is. These lower it: a smaller TrainerOptions.MicroBatchSize, "
+            + "CheckpointActivations of the network's options, Precision.BFloat16, fewer averages, an optimizer that remembers less, a smaller "
+            + "BatchSize, network or sample. "
             + (_torn
                 ? "The step had begun to change the weights: resume from a checkpoint."
                 : "The trainer is as it was before the step: it can be saved, or go on.")
@@ -53,7 +57,7 @@ public abstract partial class Trainer
     }
 
     /// <summary>Refuses to use weights of which a part is a step ahead of the rest.</summary>
-    private void RequireWholeState(string purpose)
+    private protected void RequireWholeState(string purpose)
     {
         if (_torn)
             throw new InvalidOperationException(

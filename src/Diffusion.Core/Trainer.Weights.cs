@@ -31,9 +31,12 @@ public abstract partial class Trainer
         using var scope = NewDisposeScope();
         if (Directory.Exists(path) && Find(path, fallBack: false).Path is { } checkpoint)
             path = Path.Combine(checkpoint, averaged ? Checkpoint.AverageFile : Checkpoint.ModelFile);
-        var report = ModuleWeights.Load(_module, path, options);
+        // The weights that are trained, and not what a module that computes in lower precision sees of them.
+        var report = ModuleWeights.Load(TrainerTensors.Weights(_module, Engine.Parameters, Engine.Parameters.Values), path, options);
+        Engine.Parameters.Publish();
         using var gradientsOff = no_grad();
-        Engine.Average.copy_(Engine.Parameters.Values);
+        foreach (var average in Engine.Averages)
+            average.Values.copy_(Engine.Parameters.Values);
         LogWeights(Logger, path);
         return report;
     }

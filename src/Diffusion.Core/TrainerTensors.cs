@@ -12,34 +12,44 @@ internal static class TrainerTensors
         nn.Module module, UpdateEngine engine, IAdaptiveTimestepSampler? timesteps)
     {
         var parameters = engine.Parameters;
-        var optimizer = new Dictionary<string, Tensor>(StringComparer.Ordinal)
-        {
-            ["exp_avg_correction"] = engine.Optimizer.FirstCorrection,
-            ["exp_avg_sq_correction"] = engine.Optimizer.SecondCorrection,
-        };
-        foreach (var slice in parameters.Slices)
-        {
-            optimizer[$"exp_avg.{slice.Name}"] = FlatParameters.View(engine.Optimizer.FirstMoment, slice);
-            optimizer[$"exp_avg_sq.{slice.Name}"] = FlatParameters.View(engine.Optimizer.SecondMoment, slice);
-        }
-
-        var model = module.state_dict();
         var files = new Dictionary<string, Dictionary<string, Tensor>>
         {
-            [Checkpoint.ModelFile] = model,
-            [Checkpoint.AverageFile] = With(model, parameters, engine.Average),
-            [Checkpoint.OptimizerFile] = optimizer,
+            [Checkpoint.ModelFile] = Weights(module, parameters, parameters.Values),
+            [Checkpoint.AverageFile] = Weights(module, parameters, engine.Averages[0].Values),
+            [Checkpoint.OptimizerFile] = OptimizerState(engine),
         };
+        foreach (var average in engine.Averages.Skip(1))
+            files[Checkpoint.AverageFileOf(average.Name)] = Weights(module, parameters, average.Values);
         if (timesteps is not null)
             files[Checkpoint.TimestepsFile] = new Dictionary<string, Tensor>(timesteps.State, StringComparer.Ordinal);
         return files;
     }
 
+    /// <summary>
+    /// The state dict of a module with the trained parameters in a buffer. What is not in it is as in the module: buffers and frozen
+    /// parameters. Second names of tied parameters share the first.
+    /// </summary>
+    public static Dictionary<string, Tensor> Weights(nn.Module module, FlatParameters parameters, Tensor buffer)
+    {
+        var model = module.state_dict();
+        var firstNames = new Dictionary<Tensor, string>(ReferenceEqualityComparer.Instance);
+        foreach (var (name, tensor) in model)
+            firstNames.TryAdd(tensor, name);
+        var views = parameters.Slices.ToDictionary(slice => slice.Name, slice => FlatLayout.View(buffer, slice), StringComparer.Ordinal);
+        return model.ToDictionary(
+            entry => entry.Key, entry => views.GetValueOrDefault(firstNames[entry.Value], entry.Value), StringComparer.Ordinal);
+    }
+
     /// <summary>Reads every file of a checkpoint into the state, or nothing at all.</summary>
+    /// <param name="folder">The checkpoint.</param>
+    /// <param name="files">What it holds.</param>
+    /// <param name="state">Where it goes.</param>
+    /// <param name="whenFitting">Called when all fits, before anything has changed; may throw.</param>
     /// <exception cref="CheckpointException">
     /// A file does not fit the model; the message names the file, the tensor, what was expected and what is there.
     /// </exception>
-    public static void Read(string folder, IReadOnlyList<CheckpointFile> files, Dictionary<string, Dictionary<string, Tensor>> state)
+    public static void Read(
+        string folder, IReadOnlyList<CheckpointFile> files, Dictionary<string, Dictionary<string, Tensor>> state, Action whenFitting)
     {
         using var scope = NewDisposeScope();
         using var gradientsOff = no_grad();
@@ -55,23 +65,30 @@ internal static class TrainerTensors
             copies.AddRange(targets.Select(target => (target.Value, sources[target.Key])));
         }
 
+        whenFitting();
         foreach (var (target, source) in copies)
             target.copy_(source);
     }
 
-    /// <summary>
-    /// A state dict with the trained parameters taken from another buffer. What is not in it is as in the model: buffers, frozen parameters,
-    /// and second names of tied ones.
-    /// </summary>
-    private static Dictionary<string, Tensor> With(Dictionary<string, Tensor> model, FlatParameters parameters, Tensor buffer)
+    private static Dictionary<string, Tensor> OptimizerState(UpdateEngine engine)
     {
-        var values = parameters.Slices.ToDictionary(
-            slice => slice.Name, slice => FlatParameters.View(buffer, slice), StringComparer.Ordinal);
-        var firstNames = new Dictionary<Tensor, string>(ReferenceEqualityComparer.Instance);
-        foreach (var (name, tensor) in model)
-            firstNames.TryAdd(tensor, name);
-        return model.ToDictionary(
-            entry => entry.Key, entry => values.GetValueOrDefault(firstNames[entry.Value], entry.Value), StringComparer.Ordinal);
+        var layout = engine.Parameters.Layout;
+        var state = new Dictionary<string, Tensor>(StringComparer.Ordinal);
+        foreach (var (name, tensor) in engine.Optimizer.Tensors)
+        {
+            if (tensor.dim() != 1 || tensor.shape[0] != layout.Length)
+            {
+                state[name] = tensor;
+                continue;
+            }
+
+            foreach (var slice in layout.Slices)
+                state[$"{name}.{slice.Name}"] = FlatLayout.View(tensor, slice);
+        }
+
+        if (engine.LossScale is { } scale)
+            (state["loss_scale"], state["loss_scale_streak"]) = (scale.Value, scale.Streak);
+        return state;
     }
 
     private static void Match(string path, Dictionary<string, Tensor> expected, Dictionary<string, Tensor> actual)

@@ -1,0 +1,110 @@
+using static TorchSharp.torch;
+
+namespace Diffusion.Core;
+
+/// <summary>Means of named values over the steps since they were last taken, kept on the device until then.</summary>
+internal sealed class RunningMeans(Device device) : IDisposable
+{
+    private readonly Dictionary<string, (IReadOnlyList<string> Names, Tensor Sums, Tensor Counts)> _kept = new(StringComparer.Ordinal);
+    private readonly List<(IReadOnlyList<string> Names, Tensor Sums, Tensor Counts)> _staged = [];
+    private Dictionary<string, (double Sum, double Count)> _earlier = new(StringComparer.Ordinal);
+
+    /// <summary>The sum and the count of each name so far, for a checkpoint; setting them replaces all there is. Waits for the device.</summary>
+    public IReadOnlyDictionary<string, (double Sum, double Count)> Partial
+    {
+        get
+        {
+            var partial = new Dictionary<string, (double Sum, double Count)>(_earlier, StringComparer.Ordinal);
+            foreach (var (names, sums, counts) in _kept.Values)
+            {
+                var (all, many) = (Numbers(sums), Numbers(counts));
+                for (var i = 0; i < names.Count; i++)
+                    partial[names[i]] = (all[i], many[i]);
+            }
+
+            return partial;
+        }
+
+        set
+        {
+            _earlier = new Dictionary<string, (double Sum, double Count)>(value, StringComparer.Ordinal);
+            foreach (var (names, sums, counts) in _kept.Values)
+            {
+                using var scope = NewDisposeScope();
+                sums.copy_(tensor(SumsOf(names)));
+                counts.copy_(tensor(CountsOf(names)));
+            }
+        }
+    }
+
+    /// <summary>Values of the step at hand; they count once it is taken.</summary>
+    /// <param name="names">n of them.</param>
+    /// <param name="sums">[n] the sum of the values of each, without gradients; alive until <see cref="Commit"/>.</param>
+    /// <param name="counts">[n] how many they were.</param>
+    public void Stage(IReadOnlyList<string> names, Tensor sums, Tensor counts) => _staged.Add((names, sums, counts));
+
+    /// <summary>Forgets values of a step that failed.</summary>
+    public void Discard() => _staged.Clear();
+
+    /// <summary>Takes the staged values in, or leaves them out.</summary>
+    /// <param name="apply">[] float64: 1 to take them.</param>
+    /// <param name="skip">[] bool: true to leave them.</param>
+    public void Commit(Tensor apply, Tensor skip)
+    {
+        foreach (var (names, sums, counts) in _staged)
+        {
+            var key = string.Join('\n', names);
+            if (!_kept.TryGetValue(key, out var kept))
+                kept = _kept[key] = (
+                    names,
+                    NewSums(SumsOf(names)),
+                    NewSums(CountsOf(names)));
+            kept.Sums.add_(sums.masked_fill(skip, 0.0));
+            kept.Counts.add_(counts.mul(apply));
+        }
+
+        _staged.Clear();
+    }
+
+    /// <summary>The means by name, NaN for what had no value; all start anew. Waits for the device.</summary>
+    public SortedDictionary<string, double> Take()
+    {
+        var means = new SortedDictionary<string, double>(StringComparer.Ordinal);
+        _earlier.Clear();
+        foreach (var (names, sums, counts) in _kept.Values)
+        {
+            using var quotients = sums.div(counts);
+            var values = Numbers(quotients);
+            for (var i = 0; i < values.Length; i++)
+                means[names[i]] = values[i];
+            sums.fill_(0.0);
+            counts.fill_(0.0);
+        }
+
+        return means;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (var (_, sums, counts) in _kept.Values)
+        {
+            sums.Dispose();
+            counts.Dispose();
+        }
+
+        _kept.Clear();
+    }
+
+    private static double[] Numbers(Tensor values)
+    {
+        using var onHost = values.cpu();
+        return onHost.data<double>().ToArray();
+    }
+
+    private double[] SumsOf(IReadOnlyList<string> names) => [.. names.Select(name => _earlier.GetValueOrDefault(name).Sum)];
+
+    private double[] CountsOf(IReadOnlyList<string> names) => [.. names.Select(name => _earlier.GetValueOrDefault(name).Count)];
+
+    private Tensor NewSums(double[] values) => tensor(values, device: device).DetachFromDisposeScope();
+}
