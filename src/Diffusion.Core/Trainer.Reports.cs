@@ -49,13 +49,15 @@ public abstract partial class Trainer
         return path;
     }
 
-    private protected void Report(TrainingRun run, IProgress<TrainingProgress>? progress, double learningRate, double samplesPerSecond)
+    private protected void Report(
+        TrainingRun run, IProgress<TrainingProgress>? progress, double learningRate, double samplesPerSecond, TimeSpan dataWait)
     {
         var skipped = Engine.Skipped;
         var report = new TrainingProgress(
             Step, Options.Steps, Epoch, Engine.TakeMeanLoss(), learningRate, Engine.GradientNorm, samplesPerSecond, skipped)
         {
             Metrics = Engine.Means.Take(),
+            DataWait = dataWait,
         };
         LogProgress(Logger, Step, Options.Steps, report.Loss, report.LearningRate, report.GradientNorm, samplesPerSecond);
         if (skipped > _reportedSkips)

@@ -69,6 +69,9 @@ public sealed record TrainerOptions
     /// </summary>
     public ITimestepSampler Timesteps { get; init; } = new UniformTimesteps();
 
+    /// <summary>How batches are loaded ahead: on two threads, four batches deep.</summary>
+    public LoaderOptions Loader { get; init; } = new();
+
     /// <summary>Who looks on, in this order: nobody.</summary>
     public IReadOnlyList<ITrainerCallback> Callbacks { get; init; } = [];
 
@@ -133,6 +136,8 @@ public sealed record TrainerOptions
 
         ArgumentNullException.ThrowIfNull(Timesteps);
         ArgumentNullException.ThrowIfNull(Callbacks);
+        ArgumentNullException.ThrowIfNull(Loader);
+        Loader.Validate();
         Guard.InRange(LogEvery, 1, long.MaxValue);
         Guard.InRange(CheckpointEvery, 1, long.MaxValue);
         Guard.InRange(KeepCheckpoints, 1, int.MaxValue);

@@ -15,6 +15,7 @@ public abstract partial class Trainer<TBatch>
     /// </param>
     /// <param name="cancellationToken">Ends the run after the step at hand, with a checkpoint if there is a folder for them.</param>
     /// <exception cref="OperationCanceledException">The run was cancelled; its state is saved, and the trainer can go on.</exception>
+    /// <exception cref="BatchLoadException">The data set failed; the message names the step and the samples.</exception>
     /// <exception cref="DivergedException">Too many steps in a row were skipped.</exception>
     /// <exception cref="CheckpointException">A checkpoint cannot be resumed from, or written.</exception>
     /// <exception cref="ArgumentException">
@@ -50,26 +51,29 @@ public abstract partial class Trainer<TBatch>
     private void Train(
         IDataset<TBatch> dataset, TrainingRun run, IProgress<TrainingProgress>? progress, CancellationToken cancellationToken)
     {
-        var order = new DataOrder(Options.Seed, dataset.Count, Options.BatchSize);
-        var indices = new long[Options.BatchSize];
-        var (reportedStep, reportedAt) = (Step, Stopwatch.GetTimestamp());
+        using var loader = new BatchLoader<TBatch>(dataset, Options.BatchSize, Options.Seed, Step, Options.Loader, Device);
+        var (reportedStep, reportedAt, reportedWait) = (Step, Stopwatch.GetTimestamp(), TimeSpan.Zero);
         while (Step < Options.Steps && run.StopReason is null)
         {
             if (cancellationToken.IsCancellationRequested)
                 break;
             foreach (var callback in Options.Callbacks)
                 callback.BeforeStep(run);
-            order.Fill(Step, indices);
-            using (var batch = dataset.Load(indices))
+            using (var batch = Next(loader, cancellationToken))
+            {
+                if (batch is null)
+                    break;
                 TrainStep(batch);
+            }
+
             foreach (var callback in Options.Callbacks)
                 callback.AfterStep(run);
             var ended = Step == Options.Steps || run.StopReason is not null;
             if (Step % Options.LogEvery == 0 || ended)
             {
                 var speed = (Step - reportedStep) * Options.BatchSize / Stopwatch.GetElapsedTime(reportedAt).TotalSeconds;
-                Report(run, progress, _learningRate.At(Step - 1), speed);
-                (reportedStep, reportedAt) = (Step, Stopwatch.GetTimestamp());
+                Report(run, progress, _learningRate.At(Step - 1), speed, loader.Waited - reportedWait);
+                (reportedStep, reportedAt, reportedWait) = (Step, Stopwatch.GetTimestamp(), loader.Waited);
             }
 
             if (HasStore && (Step % Options.CheckpointEvery == 0 || ended || run.StopReason is not null))
@@ -77,5 +81,18 @@ public abstract partial class Trainer<TBatch>
         }
 
         EndRun(run, cancellationToken);
+    }
+
+    /// <summary>The batch of the step at hand, or none where the run was cancelled while it waited for one.</summary>
+    private static TBatch? Next(BatchLoader<TBatch> loader, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return loader.Next(cancellationToken);
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            return default;
+        }
     }
 }

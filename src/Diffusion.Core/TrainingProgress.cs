@@ -24,4 +24,7 @@ public sealed record TrainingProgress(
     /// loss by quarters of time, of which <c>loss_q0</c> is the one of least noise. NaN for what had no value.
     /// </summary>
     public IReadOnlyDictionary<string, double> Metrics { get; init; } = new SortedDictionary<string, double>();
+
+    /// <summary>How long the steps since the last report waited for their batches, all together.</summary>
+    public TimeSpan DataWait { get; init; }
 }

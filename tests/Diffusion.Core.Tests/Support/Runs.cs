@@ -18,6 +18,8 @@ internal static class Runs
         WarmupSteps = 5,
         Optimizer = new AdamW { WeightDecay = 0.01 },
         LogEvery = 5,
+        // Tests look at what was loaded: nothing is loaded ahead of its step.
+        Loader = new LoaderOptions { Workers = 0 },
         CheckpointEvery = 10,
     };
 
