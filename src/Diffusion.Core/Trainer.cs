@@ -39,7 +39,8 @@ public abstract partial class Trainer : IDisposable
         MicroBatchSize = Options.MicroBatchSize;
         Logger = logger ?? NullLogger.Instance;
         if (Options.CheckpointFolder is not null)
-            _store = new CheckpointStore(Options.CheckpointFolder, Options.KeepCheckpoints);
+            _store = new CheckpointStore(
+                Options.CheckpointFolder, Options.EffectiveRetention, operation => LogFile(Logger, operation));
         if (Options.Device is not null)
             module.to(Options.Device);
         var parameters = new FlatParameters(module, Options.ParameterGroups, Options.Precision, Options.ChannelsLast);

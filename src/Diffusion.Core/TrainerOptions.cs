@@ -94,6 +94,9 @@ public sealed record TrainerOptions
     /// <summary>How many of the newest checkpoints are kept: 3.</summary>
     public int KeepCheckpoints { get; init; } = 3;
 
+    /// <summary>Which checkpoints are kept, as from <see cref="Core.CheckpointRetention"/>; takes the place of the number above.</summary>
+    public ICheckpointRetention? CheckpointRetention { get; init; }
+
     /// <summary>
     /// Skipped steps in a row that end <see cref="Trainer{TBatch}.Fit"/>, as seen at the next report: 10. A step is skipped when its loss or
     /// gradient is not finite.
@@ -107,6 +110,9 @@ public sealed record TrainerOptions
     /// <summary>The learning rate in force.</summary>
     internal ILearningRateSchedule EffectiveLearningRate
         => LearningRateSchedule ?? Core.LearningRate.Constant(LearningRate, WarmupSteps);
+
+    /// <summary>The retention in force.</summary>
+    internal ICheckpointRetention EffectiveRetention => CheckpointRetention ?? Core.CheckpointRetention.Last(KeepCheckpoints);
 
     /// <summary>Checks everything that can be checked without a model.</summary>
     /// <exception cref="ArgumentException">A value is out of range; the message names it, what it may be and what it is.</exception>

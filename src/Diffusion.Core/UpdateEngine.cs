@@ -78,6 +78,29 @@ internal sealed class UpdateEngine : IDisposable
         set => _skippedInARow.fill_((double)value);
     }
 
+    /// <summary>What the next report is made of so far: sum and count by name, the loss under the empty one. Waits for the device.</summary>
+    public SortedDictionary<string, ReportSum> Sums
+    {
+        get
+        {
+            var sums = new SortedDictionary<string, ReportSum>(StringComparer.Ordinal)
+            {
+                [""] = new(_lossSum.item<double>(), _lossCount.item<double>()),
+            };
+            foreach (var (name, (sum, count)) in Means.Partial)
+                sums[name] = new(sum, count);
+            return sums;
+        }
+
+        set
+        {
+            var loss = value.GetValueOrDefault("", new(0.0, 0.0));
+            _lossSum.fill_(loss.Sum);
+            _lossCount.fill_(loss.Count);
+            Means.Partial = value.Where(entry => entry.Key.Length > 0).ToDictionary(entry => entry.Key, entry => (entry.Value.Sum, entry.Value.Count));
+        }
+    }
+
     /// <summary>Takes one step with the gradients at hand, or skips it.</summary>
     /// <param name="loss">[] the loss they belong to, unscaled; not changed.</param>
     /// <param name="learningRate">The rate of this step.</param>

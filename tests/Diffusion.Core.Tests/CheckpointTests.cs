@@ -20,7 +20,9 @@ public class CheckpointTests
         trainer.Run(new Points(50));
 
         CheckpointStore.List(folder.Path).Select(Path.GetFileName).Should().Equal("step-00000018", "step-00000020");
-        Directory.GetFileSystemEntries(folder.Path).Should().HaveCount(2);
+        Directory.GetFileSystemEntries(folder.Path).Select(Path.GetFileName)
+            .Should().BeEquivalentTo("step-00000018", "step-00000020", "latest");
+        File.ReadAllText(folder.File("latest")).Should().Be("step-00000020\n");
     }
 
     [Fact]
