@@ -28,13 +28,13 @@ public class ProviderOverhead : IDisposable
 
     private readonly Tensor _apply = ones([], dtype: ScalarType.Float64);
     private readonly FlatParameters _flat;
-    private readonly AdamW _optimizer;
+    private readonly IOptimizerState _optimizer;
 
     public ProviderOverhead()
     {
         _flat = new FlatParameters(new ManyParameters());
         _flat.Gradients.copy_(randn_like(_flat.Gradients));
-        _optimizer = new AdamW(_flat, Beta1, Beta2, Epsilon, WeightDecay);
+        _optimizer = new AdamW { Beta1 = Beta1, Beta2 = Beta2, Epsilon = Epsilon, WeightDecay = WeightDecay }.Start(_flat.Layout);
     }
 
     [Benchmark(Description = "add, 8x8")]
@@ -53,7 +53,7 @@ public class ProviderOverhead : IDisposable
     public void FlatAdamW()
     {
         using var mode = no_grad();
-        _optimizer.Step(LearningRate, _apply);
+        _optimizer.Step(_flat.Values, _flat.Gradients, LearningRate, _apply);
     }
 
     [Benchmark(Description = "AdamW step, 400 parameters, one by one")]

@@ -1,9 +1,6 @@
-using Diffusion.Core.Models;
-using static TorchSharp.torch;
-
 namespace Diffusion.Core.Data;
 
-/// <summary>What every data set here does the same way: checks of indices, and batches from managed memory.</summary>
+/// <summary>What every data set here does the same way.</summary>
 internal static class Batches
 {
     /// <summary>Requires at least one index, each in 0..count-1.</summary>
@@ -19,17 +16,20 @@ internal static class Batches
         }
     }
 
-    /// <summary>A batch that owns a copy of the values.</summary>
-    /// <param name="values">B times the size of a sample.</param>
-    /// <param name="sampleShape">Without the batch dimension.</param>
-    /// <param name="labels">[B], or null.</param>
-    public static Batch Create(float[] values, ReadOnlySpan<long> sampleShape, long[]? labels = null)
+    /// <summary>Checks what <see cref="IBufferedDataset.Fill"/> is given.</summary>
+    /// <exception cref="ArgumentException">An index is out of range, or a span does not fit the indices.</exception>
+    public static void CheckFill(
+        IBufferedDataset dataset, ReadOnlySpan<long> indices, ReadOnlySpan<float> samples, ReadOnlySpan<long> labels)
     {
-        var size = 1L;
-        foreach (var length in sampleShape)
-            size *= length;
-        long[] shape = [values.Length / size, .. sampleShape];
-        var samples = tensor(values, shape);
-        return new Batch(samples, labels is null ? null : Condition.OfLabels(labels));
+        CheckIndices(indices, dataset.Count);
+        var values = indices.Length * SizeOf(dataset.SampleShape);
+        if (samples.Length != values)
+            throw new ArgumentException($"The samples of {indices.Length} indices are {values} values, got {samples.Length}.", nameof(samples));
+        var expected = dataset.HasLabels ? indices.Length : 0;
+        if (labels.Length != expected)
+            throw new ArgumentException($"There must be room for {expected} labels, got {labels.Length}.", nameof(labels));
     }
+
+    /// <summary>Values in a sample.</summary>
+    public static long SizeOf(IReadOnlyList<long> shape) => shape.Aggregate(1L, (size, length) => checked(size * length));
 }

@@ -15,6 +15,34 @@ internal static class ImageBytes
             values[i] = Values[bytes[i]];
     }
 
+    /// <summary>An image as planes of one channel each.</summary>
+    /// <param name="image">Pixels with their channels together.</param>
+    /// <param name="channels">1 for grey, 3 for red, green and blue: what the result has.</param>
+    /// <param name="background">The grey behind pixels that are not opaque; null where there may be none.</param>
+    /// <param name="planes">[channels * height * width] in [-1, 1].</param>
+    /// <exception cref="InvalidDataException">A pixel is not opaque, and there is no background.</exception>
+    public static void Decode(PngImage image, int channels, byte? background, Span<float> planes)
+    {
+        var pixels = image.Pixels.Span;
+        var (area, colours) = (planes.Length / channels, image.HasAlpha ? image.Channels - 1 : image.Channels);
+        for (var i = 0; i < area; i++)
+        {
+            var pixel = pixels.Slice(i * image.Channels, image.Channels);
+            var alpha = image.HasAlpha ? pixel[^1] : byte.MaxValue;
+            if (alpha != byte.MaxValue && background is null)
+                throw new InvalidDataException("must be opaque where no background is given, and is not.");
+            byte Over(byte value) => alpha == byte.MaxValue ? value : (byte)(((value * alpha) + ((background ?? 0) * (255 - alpha)) + 127) / 255);
+            var (red, green, blue) = (Over(pixel[0]), Over(pixel[colours / 2]), Over(pixel[colours - 1]));
+            if (channels == 1)
+            {
+                planes[i] = Values[((299 * red) + (587 * green) + (114 * blue) + 500) / 1000];
+                continue;
+            }
+
+            (planes[i], planes[area + i], planes[(2 * area) + i]) = (Values[red], Values[green], Values[blue]);
+        }
+    }
+
     /// <summary>[-1, 1] to the nearest of 0..255; beyond that range, to its end.</summary>
     public static byte Encode(float value) => (byte)Math.Round(Math.Clamp((value + 1.0) * 127.5, 0.0, 255.0));
 

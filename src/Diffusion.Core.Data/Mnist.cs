@@ -4,7 +4,7 @@ namespace Diffusion.Core.Data;
 /// The MNIST digits (LeCun, Cortes and Burges): 60,000 training and 10,000 test images of 28 x 28 grey pixels, from their IDX files,
 /// plain or gzip. Kept in memory as bytes. Sets of the same form (Fashion-MNIST, KMNIST) read the same way.
 /// </summary>
-public sealed class Mnist : IDataset
+public sealed class Mnist : IBufferedDataset
 {
     /// <summary>The number of classes.</summary>
     public const int Classes = 10;
@@ -14,7 +14,6 @@ public sealed class Mnist : IDataset
 
     private readonly ReadOnlyMemory<byte> _images;
     private readonly ReadOnlyMemory<byte> _labels;
-    private readonly bool _withLabels;
 
     /// <summary>Reads one of the two sets from a folder; downloads nothing.</summary>
     /// <param name="folder">
@@ -28,7 +27,7 @@ public sealed class Mnist : IDataset
     public Mnist(string folder, bool train = true, int imageSize = OriginalSize, bool withLabels = true)
     {
         Guard.InRange(imageSize, OriginalSize, 1024);
-        (ImageSize, _withLabels) = (imageSize, withLabels);
+        (ImageSize, HasLabels) = (imageSize, withLabels);
         SampleShape = [1, imageSize, imageSize];
 
         var imagesPath = MnistFiles.Require(folder, MnistFiles.Images(train));
@@ -50,6 +49,12 @@ public sealed class Mnist : IDataset
 
     /// <inheritdoc/>
     public IReadOnlyList<long> SampleShape { get; }
+
+    /// <inheritdoc/>
+    public LoadThreading Threading => LoadThreading.Concurrent;
+
+    /// <inheritdoc/>
+    public bool HasLabels { get; }
 
     /// <summary>Reads one of the two sets, and downloads what is missing first. Blocks until it is there.</summary>
     /// <param name="folder">Where the files are or shall be; <see cref="DataFolder.For"/> <c>mnist</c> where null.</param>
@@ -106,29 +111,28 @@ public sealed class Mnist : IDataset
     /// <returns>[B, 1, size, size] float32, -1 black and 1 white, with [B] labels unless the set was opened without.</returns>
     /// <exception cref="ArgumentOutOfRangeException">An index lies outside 0..<see cref="Count"/>-1.</exception>
     /// <exception cref="ArgumentException">There are no indices.</exception>
-    public Batch Load(ReadOnlySpan<long> indices)
+    public Batch Load(ReadOnlySpan<long> indices) => ((IDataset)this).Load(indices, default);
+
+    /// <inheritdoc/>
+    public void Fill(ReadOnlySpan<long> indices, LoadContext context, Span<float> samples, Span<long> labels)
     {
-        Batches.CheckIndices(indices, Count);
+        Batches.CheckFill(this, indices, samples, labels);
         const int Area = OriginalSize * OriginalSize;
         var area = ImageSize * ImageSize;
         var border = (ImageSize - OriginalSize) / 2;
-        var values = new float[(long)indices.Length * area];
-        Array.Fill(values, ImageBytes.Decode(Background));
-        var labels = _withLabels ? new long[indices.Length] : null;
+        samples.Fill(ImageBytes.Decode(Background));
         for (var i = 0; i < indices.Length; i++)
         {
             var image = _images.Span.Slice((int)indices[i] * Area, Area);
             for (var y = 0; y < OriginalSize; y++)
             {
                 var start = (i * area) + ((y + border) * ImageSize) + border;
-                ImageBytes.Decode(image.Slice(y * OriginalSize, OriginalSize), values.AsSpan(start, OriginalSize));
+                ImageBytes.Decode(image.Slice(y * OriginalSize, OriginalSize), samples.Slice(start, OriginalSize));
             }
 
-            if (labels is not null)
+            if (HasLabels)
                 labels[i] = _labels.Span[(int)indices[i]];
         }
-
-        return Batches.Create(values, [1, ImageSize, ImageSize], labels);
     }
 
     private static ReadOnlyMemory<byte> ReadLabels(string path, int count)

@@ -8,9 +8,9 @@ namespace Diffusion.Core.Data;
 public static class PngWriter
 {
     private const int Filters = 5;
-    private static readonly uint[] Crc = MakeCrcTable();
 
-    private static ReadOnlySpan<byte> Signature => [0x89, (byte)'P', (byte)'N', (byte)'G', 0x0D, 0x0A, 0x1A, 0x0A];
+    /// <summary>The first bytes of every PNG file.</summary>
+    internal static ReadOnlySpan<byte> Signature => [0x89, (byte)'P', (byte)'N', (byte)'G', 0x0D, 0x0A, 0x1A, 0x0A];
 
     /// <summary>Writes an image file whole, or not at all; makes its folder where that is missing.</summary>
     /// <param name="path">The file, replaced where it exists.</param>
@@ -118,7 +118,8 @@ public static class PngWriter
         return sum;
     }
 
-    private static int Paeth(int left, int up, int corner)
+    /// <summary>Of left, up and the corner between them, the nearest to left + up - corner.</summary>
+    internal static int Paeth(int left, int up, int corner)
     {
         var (a, b, c) = (Math.Abs(up - corner), Math.Abs(left - corner), Math.Abs(left + up - (2 * corner)));
         return a <= b && a <= c ? left : b <= c ? up : corner;
@@ -131,28 +132,7 @@ public static class PngWriter
         stream.Write(word);
         stream.Write(type);
         stream.Write(data);
-        BinaryPrimitives.WriteUInt32BigEndian(word, ~Update(Update(uint.MaxValue, type), data));
+        BinaryPrimitives.WriteUInt32BigEndian(word, PngCrc.Of(type, data));
         stream.Write(word);
-    }
-
-    private static uint Update(uint crc, ReadOnlySpan<byte> data)
-    {
-        foreach (var value in data)
-            crc = Crc[(crc ^ value) & 0xFF] ^ (crc >> 8);
-        return crc;
-    }
-
-    private static uint[] MakeCrcTable()
-    {
-        var table = new uint[256];
-        for (var i = 0u; i < table.Length; i++)
-        {
-            var value = i;
-            for (var bit = 0; bit < 8; bit++)
-                value = (value & 1) == 0 ? value >> 1 : 0xEDB88320u ^ (value >> 1);
-            table[i] = value;
-        }
-
-        return table;
     }
 }

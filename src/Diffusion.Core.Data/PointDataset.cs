@@ -7,7 +7,7 @@ namespace Diffusion.Core.Data;
 /// (p - centre) / scale, with a centre and a scale that are known exactly and the same for every set. The point of an index follows from
 /// (seed, index) alone; nothing is kept.
 /// </summary>
-public abstract class PointDataset : IDataset
+public abstract class PointDataset : IBufferedDataset
 {
     private readonly long _seed;
 
@@ -23,6 +23,12 @@ public abstract class PointDataset : IDataset
     /// <inheritdoc/>
     public IReadOnlyList<long> SampleShape { get; } = [2];
 
+    /// <inheritdoc/>
+    public LoadThreading Threading => LoadThreading.Concurrent;
+
+    /// <inheritdoc/>
+    public bool HasLabels => false;
+
     /// <summary>The mean of the raw distribution.</summary>
     public abstract (double X, double Y) Centre { get; }
 
@@ -33,20 +39,20 @@ public abstract class PointDataset : IDataset
     /// <returns>[B, 2] float32, without labels.</returns>
     /// <exception cref="ArgumentOutOfRangeException">An index lies outside 0..<see cref="Count"/>-1.</exception>
     /// <exception cref="ArgumentException">There are no indices.</exception>
-    public Batch Load(ReadOnlySpan<long> indices)
+    public Batch Load(ReadOnlySpan<long> indices) => ((IDataset)this).Load(indices, default);
+
+    /// <inheritdoc/>
+    public void Fill(ReadOnlySpan<long> indices, LoadContext context, Span<float> samples, Span<long> labels)
     {
-        Batches.CheckIndices(indices, Count);
+        Batches.CheckFill(this, indices, samples, labels);
         var (centre, scale) = (Centre, Scale);
-        var values = new float[2 * indices.Length];
         for (var i = 0; i < indices.Length; i++)
         {
             var random = new SplitMix64(SeedSequence.Mix(_seed, indices[i]));
             var (x, y) = Draw(ref random);
-            values[2 * i] = (float)((x - centre.X) / scale);
-            values[(2 * i) + 1] = (float)((y - centre.Y) / scale);
+            samples[2 * i] = (float)((x - centre.X) / scale);
+            samples[(2 * i) + 1] = (float)((y - centre.Y) / scale);
         }
-
-        return Batches.Create(values, [2]);
     }
 
     /// <summary>One raw point.</summary>

@@ -4,7 +4,8 @@ namespace Diffusion.Core.Data;
 /// A small random generator whose sequence is fixed by its definition, so that drawn data never changes with the runtime or the
 /// machine: SplitMix64 (Steele, Lea and Flood 2014, "Fast Splittable Pseudorandom Number Generators").
 /// </summary>
-internal struct SplitMix64(ulong seed)
+/// <param name="seed">Any 64 bits; different ones give unrelated sequences.</param>
+public struct SplitMix64(ulong seed)
 {
     private ulong _state = seed;
 
@@ -22,9 +23,12 @@ internal struct SplitMix64(ulong seed)
     public double Uniform() => (NextBits() >> 11) * (1.0 / (1UL << 53));
 
     /// <summary>Uniform in [<paramref name="low"/>, <paramref name="high"/>).</summary>
+    /// <param name="low">The lower end.</param>
+    /// <param name="high">The upper end.</param>
     public double Uniform(double low, double high) => low + ((high - low) * Uniform());
 
     /// <summary>Uniform in 0..<paramref name="count"/>-1.</summary>
+    /// <param name="count">At least 1.</param>
     public int Below(int count) => (int)Math.BigMul(NextBits(), (ulong)count, out _);
 
     /// <summary>

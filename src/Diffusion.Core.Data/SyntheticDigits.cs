@@ -7,7 +7,7 @@ namespace Diffusion.Core.Data;
 /// MNIST. Needs no files; the image of an index follows from (seed, index) alone and is the same on every machine. Images are drawn when
 /// they are first asked for and then kept, so that making the set takes no time.
 /// </summary>
-public sealed class SyntheticDigits : IDataset
+public sealed class SyntheticDigits : IBufferedDataset
 {
     /// <summary>The number of classes.</summary>
     public const int Classes = 10;
@@ -16,7 +16,6 @@ public sealed class SyntheticDigits : IDataset
     private const long OrderStream = 1;
 
     private readonly long _seed;
-    private readonly bool _withLabels;
     private readonly byte[]?[] _images;
 
     /// <summary>A set of digits.</summary>
@@ -29,7 +28,7 @@ public sealed class SyntheticDigits : IDataset
     {
         Guard.InRange(count, 1, Array.MaxLength);
         Guard.InRange(imageSize, 16, 1024);
-        (_seed, ImageSize, _withLabels) = (seed, imageSize, withLabels);
+        (_seed, ImageSize, HasLabels) = (seed, imageSize, withLabels);
         _images = new byte[]?[count];
         SampleShape = [1, imageSize, imageSize];
     }
@@ -42,6 +41,12 @@ public sealed class SyntheticDigits : IDataset
 
     /// <inheritdoc/>
     public IReadOnlyList<long> SampleShape { get; }
+
+    /// <inheritdoc/>
+    public LoadThreading Threading => LoadThreading.Concurrent;
+
+    /// <inheritdoc/>
+    public bool HasLabels { get; }
 
     /// <summary>The digit at an index, 0..9.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The index lies outside 0..<see cref="Count"/>-1.</exception>
@@ -65,21 +70,20 @@ public sealed class SyntheticDigits : IDataset
     /// <returns>[B, 1, size, size] float32, -1 without ink and 1 with full ink, with [B] labels unless the set has none.</returns>
     /// <exception cref="ArgumentOutOfRangeException">An index lies outside 0..<see cref="Count"/>-1.</exception>
     /// <exception cref="ArgumentException">There are no indices.</exception>
-    public Batch Load(ReadOnlySpan<long> indices)
+    public Batch Load(ReadOnlySpan<long> indices) => ((IDataset)this).Load(indices, default);
+
+    /// <inheritdoc/>
+    public void Fill(ReadOnlySpan<long> indices, LoadContext context, Span<float> samples, Span<long> labels)
     {
-        Batches.CheckIndices(indices, Count);
+        Batches.CheckFill(this, indices, samples, labels);
         var area = ImageSize * ImageSize;
-        var values = new float[(long)indices.Length * area];
-        var labels = _withLabels ? new long[indices.Length] : null;
         var depth = new double[area];
         for (var i = 0; i < indices.Length; i++)
         {
-            ImageBytes.Decode(Image(indices[i], depth), values.AsSpan(i * area, area));
-            if (labels is not null)
+            ImageBytes.Decode(Image(indices[i], depth), samples.Slice(i * area, area));
+            if (HasLabels)
                 labels[i] = LabelOf(indices[i]);
         }
-
-        return Batches.Create(values, [1, ImageSize, ImageSize], labels);
     }
 
     /// <summary>Two threads may draw the same image at once: they draw the same bytes, and either may be kept.</summary>

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Data;
@@ -5,7 +6,7 @@ namespace Diffusion.Core.Data;
 /// <summary>
 /// Data that is in memory already. The values are copied, so the tensors stay the caller's and nothing is to be disposed.
 /// </summary>
-public sealed class TensorDataset : IDataset
+public sealed class TensorDataset : IBufferedDataset
 {
     private readonly float[] _values;
     private readonly long[]? _labels;
@@ -44,22 +45,27 @@ public sealed class TensorDataset : IDataset
     public IReadOnlyList<long> SampleShape => _shape;
 
     /// <inheritdoc/>
+    public LoadThreading Threading => LoadThreading.Concurrent;
+
+    /// <inheritdoc/>
+    public bool HasLabels => _labels is not null;
+
+    /// <inheritdoc/>
     /// <returns>[B, ...] float32, with [B] labels where there are any.</returns>
     /// <exception cref="ArgumentOutOfRangeException">An index lies outside 0..<see cref="Count"/>-1.</exception>
     /// <exception cref="ArgumentException">There are no indices.</exception>
-    public Batch Load(ReadOnlySpan<long> indices)
+    public Batch Load(ReadOnlySpan<long> indices) => ((IDataset)this).Load(indices, default);
+
+    /// <inheritdoc/>
+    public void Fill(ReadOnlySpan<long> indices, LoadContext context, Span<float> samples, Span<long> labels)
     {
-        Batches.CheckIndices(indices, Count);
-        var values = new float[(long)indices.Length * _size];
-        var labels = _labels is null ? null : new long[indices.Length];
+        Batches.CheckFill(this, indices, samples, labels);
         for (var i = 0; i < indices.Length; i++)
         {
-            _values.AsSpan((int)indices[i] * _size, _size).CopyTo(values.AsSpan(i * _size));
-            if (labels is not null)
-                labels[i] = _labels![indices[i]];
+            _values.AsSpan((int)indices[i] * _size, _size).CopyTo(samples[(i * _size)..]);
+            if (_labels is not null)
+                labels[i] = _labels[indices[i]];
         }
-
-        return Batches.Create(values, _shape, labels);
     }
 
     private static T[] Copy<T>(Tensor tensor, ScalarType type)
@@ -69,6 +75,6 @@ public sealed class TensorDataset : IDataset
         using var typed = detached.to(type);
         using var host = typed.cpu();
         using var packed = host.contiguous();
-        return packed.data<T>().ToArray();
+        return MemoryMarshal.Cast<byte, T>(packed.bytes).ToArray();
     }
 }

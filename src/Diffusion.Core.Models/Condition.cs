@@ -34,8 +34,19 @@ public class Condition : IDisposable
     public static Condition OfLabels(ReadOnlySpan<long> labels, Device? device = null)
         => new() { Labels = tensor(labels.ToArray(), dtype: ScalarType.Int64, device: device) };
 
-    /// <summary>The same condition on another device, as a new object that owns its tensors.</summary>
-    public virtual Condition To(Device device) => Map(tensor => tensor.to(device, copy: true));
+    /// <summary>
+    /// The same condition on another device, as a new object that owns its tensors. A copy to a CUDA device does not wait for it.
+    /// </summary>
+    public virtual Condition To(Device device)
+    {
+        ArgumentNullException.ThrowIfNull(device);
+        var onto = device.type == TorchSharp.DeviceType.CUDA;
+        return Map(tensor => tensor.to(device, copy: true, non_blocking: onto));
+    }
+
+    /// <summary>The same condition with what is floating point in another type, as a new object that owns its tensors.</summary>
+    public virtual Condition To(ScalarType dtype)
+        => Map(tensor => tensor.is_floating_point() ? tensor.to(dtype, copy: true) : tensor.clone());
 
     /// <summary>Samples [start, start + count) of the batch, as a new object that owns its tensors.</summary>
     public virtual Condition Slice(long start, long count) => Map(tensor => tensor.narrow(0, start, count).clone());

@@ -2,84 +2,102 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core;
 
-/// <summary>Adam with decoupled weight decay over flat parameters.</summary>
+/// <summary>Adam with decoupled weight decay.</summary>
 /// <remarks>
 /// Source: Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization", algorithm 2, with the learning rate as the schedule
-/// multiplier of both terms, as is usual. The bias corrections are running averages of ones, kept beside the moments: a skipped step
-/// leaves them as it leaves the moments.
+/// multiplier of both terms, as is usual.
 /// </remarks>
-internal sealed class AdamW : IDisposable
+public sealed record AdamW : IOptimizer
 {
-    /// <summary>Below any correction that a step leaves, and a safe divisor in float32.</summary>
-    private const double Tiny = 1e-30;
+    /// <inheritdoc/>
+    public string Name => nameof(AdamW);
 
-    private readonly FlatParameters _parameters;
-    private readonly double _beta1;
-    private readonly double _beta2;
-    private readonly double _epsilon;
-    private readonly double _weightDecay;
-    private readonly Tensor _one;
+    /// <summary>The decay of the average of the gradients: 0.9.</summary>
+    public double Beta1 { get; init; } = 0.9;
 
-    /// <summary>An optimizer that has not seen a gradient.</summary>
-    public AdamW(FlatParameters parameters, double beta1, double beta2, double epsilon, double weightDecay)
-    {
-        (_parameters, _beta1, _beta2, _epsilon, _weightDecay) = (parameters, beta1, beta2, epsilon, weightDecay);
-        FirstMoment = parameters.NewBuffer();
-        SecondMoment = parameters.NewBuffer();
-        FirstCorrection = zeros([], dtype: ScalarType.Float64, device: parameters.Device).DetachFromDisposeScope();
-        SecondCorrection = zeros([], dtype: ScalarType.Float64, device: parameters.Device).DetachFromDisposeScope();
-        _one = ones([], dtype: ScalarType.Float64, device: parameters.Device).DetachFromDisposeScope();
-    }
+    /// <summary>The decay of the average of the squared gradients: 0.999.</summary>
+    public double Beta2 { get; init; } = 0.999;
 
-    /// <summary>[N] the running average of the gradients.</summary>
-    public Tensor FirstMoment { get; }
+    /// <summary>Added to the root of the squared gradients: 1e-8.</summary>
+    public double Epsilon { get; init; } = 1e-8;
 
-    /// <summary>[N] the running average of the squared gradients.</summary>
-    public Tensor SecondMoment { get; }
-
-    /// <summary>[] float64, 1 - beta1^k after k steps.</summary>
-    public Tensor FirstCorrection { get; }
-
-    /// <summary>[] float64, 1 - beta2^k after k steps.</summary>
-    public Tensor SecondCorrection { get; }
-
-    /// <summary>One step along the gradients, which must be finite; zero where <paramref name="apply"/> is 0.</summary>
-    /// <param name="learningRate">The rate of this step.</param>
-    /// <param name="apply">[] float64 on the device: 1 to take the step, 0 to leave everything as it is.</param>
-    public void Step(double learningRate, Tensor apply)
-    {
-        using var scope = NewDisposeScope();
-        var (weights, gradients) = (_parameters.Values, _parameters.Gradients);
-        var weight1 = apply.mul(1.0 - _beta1);
-        var weight2 = apply.mul(1.0 - _beta2);
-        FirstCorrection.lerp_(_one, weight1);
-        SecondCorrection.lerp_(_one, weight2);
-        FirstMoment.lerp_(gradients, Cast(weight1));
-        var buffer = gradients.mul(gradients);
-        SecondMoment.lerp_(buffer, Cast(weight2));
-
-        // Before the first step that is taken the corrections are zero, and so is what they divide.
-        var size = apply.mul(-learningRate).div(FirstCorrection.clamp_min(Tiny));
-        var scale = SecondCorrection.clamp_min(Tiny).rsqrt();
-        buffer.copy_(SecondMoment);
-        buffer.sqrt_();
-        buffer.mul_(Cast(scale));
-        buffer.add_(_epsilon);
-        var direction = FirstMoment.div(buffer);
-        if (_weightDecay != 0.0)
-            weights.mul_(Cast(apply.mul(-learningRate * _weightDecay).add(1.0)));
-        weights.addcmul_(direction, Cast(size), 1.0);
-    }
+    /// <summary>
+    /// The decoupled weight decay: 0, as in the papers on diffusion, where averaging and dropout regularise. Parameters it does not apply
+    /// to are told by <see cref="TrainerOptions.ParameterGroups"/>.
+    /// </summary>
+    public double WeightDecay { get; init; }
 
     /// <inheritdoc/>
-    public void Dispose()
+    public IOptimizerState Start(FlatLayout layout)
     {
-        FirstMoment.Dispose();
-        SecondMoment.Dispose();
-        FirstCorrection.Dispose();
-        SecondCorrection.Dispose();
-        _one.Dispose();
+        ArgumentNullException.ThrowIfNull(layout);
+        Guard.InRange(Beta1, 0.0, Math.BitDecrement(1.0));
+        Guard.InRange(Beta2, 0.0, Math.BitDecrement(1.0));
+        Guard.Positive(Epsilon);
+        Guard.InRange(WeightDecay, 0.0, double.MaxValue);
+        return new State(this, layout);
     }
 
-    private Tensor Cast(Tensor scalar) => scalar.to(_parameters.Dtype);
+    /// <summary>
+    /// The bias corrections are running averages of ones, kept beside the moments: a skipped step leaves them as it leaves the moments.
+    /// </summary>
+    private sealed class State : IOptimizerState
+    {
+        /// <summary>Below any correction that a step leaves, and a safe divisor in float32.</summary>
+        private const double Tiny = 1e-30;
+
+        private readonly AdamW _settings;
+        private readonly FlatLayout _layout;
+        private readonly Tensor _first;
+        private readonly Tensor _second;
+        private readonly Tensor _firstCorrection;
+        private readonly Tensor _secondCorrection;
+        private readonly Tensor _one;
+
+        public State(AdamW settings, FlatLayout layout)
+        {
+            (_settings, _layout) = (settings, layout);
+            (_first, _second) = (layout.NewBuffer(), layout.NewBuffer());
+            (_firstCorrection, _secondCorrection, _one) = (layout.NewNumber(0.0), layout.NewNumber(0.0), layout.NewNumber(1.0));
+            Tensors = new Dictionary<string, Tensor>(StringComparer.Ordinal)
+            {
+                ["exp_avg"] = _first,
+                ["exp_avg_sq"] = _second,
+                ["exp_avg_correction"] = _firstCorrection,
+                ["exp_avg_sq_correction"] = _secondCorrection,
+            };
+        }
+
+        public IReadOnlyDictionary<string, Tensor> Tensors { get; }
+
+        public void Step(Tensor weights, Tensor gradients, double learningRate, Tensor apply)
+        {
+            using var scope = NewDisposeScope();
+            var weight1 = apply.mul(1.0 - _settings.Beta1);
+            var weight2 = apply.mul(1.0 - _settings.Beta2);
+            _firstCorrection.lerp_(_one, weight1);
+            _secondCorrection.lerp_(_one, weight2);
+            _first.lerp_(gradients, Cast(weight1));
+            var buffer = gradients.mul_(gradients);
+            _second.lerp_(buffer, Cast(weight2));
+
+            // Before the first step that is taken the corrections are zero, and so is what they divide.
+            var size = apply.mul(-learningRate).div_(_firstCorrection.clamp_min(Tiny));
+            var scale = _secondCorrection.clamp_min(Tiny).rsqrt();
+            buffer.copy_(_second);
+            buffer.sqrt_().mul_(Cast(scale)).add_(_settings.Epsilon);
+            var direction = _first.div(buffer);
+            if (_settings.WeightDecay != 0.0)
+                _layout.Decay(weights, apply.mul(learningRate * _settings.WeightDecay));
+            _layout.Move(weights, direction, size);
+        }
+
+        public void Dispose()
+        {
+            foreach (var tensor in (Tensor[])[_first, _second, _firstCorrection, _secondCorrection, _one])
+                tensor.Dispose();
+        }
+
+        private Tensor Cast(Tensor scalar) => scalar.to(_layout.Dtype);
+    }
 }

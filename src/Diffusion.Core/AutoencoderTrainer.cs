@@ -1,19 +1,18 @@
 using Diffusion.Core.Losses;
 using Diffusion.Core.Models;
 using Microsoft.Extensions.Logging;
-using static TorchSharp.torch;
 
 namespace Diffusion.Core;
 
 /// <summary>
-/// Trains an autoencoder, variational or not: steps an AdamW optimizer along the clipped gradient of the loss, averages the weights,
+/// Trains an autoencoder, variational or not: steps an optimizer along the clipped gradient of the loss, averages the weights,
 /// reports, and keeps checkpoints from which a run goes on exactly as if it had not stopped.
 /// </summary>
 /// <remarks>
 /// Source: Kingma and Welling 2014, algorithm 1. See <see cref="Trainer"/> for what holds of every trainer. Conditions of the data set and
 /// <see cref="TrainerOptions.Timesteps"/> are not looked at.
 /// </remarks>
-public sealed class AutoencoderTrainer : Trainer
+public sealed class AutoencoderTrainer : Trainer<Batch>
 {
     private readonly ITrainableAutoencoder _model;
     private readonly IAutoencoderLoss _loss;
@@ -29,7 +28,7 @@ public sealed class AutoencoderTrainer : Trainer
         : base(Guard.NotNull(model).Module, model.BeginInference, Checked(loss, options), logger)
     {
         (_model, _loss) = (model, loss);
-        Ema = new AveragedAutoencoder(model, Average);
+        Ema = AverageOf(TrainerOptions.MainAverage);
     }
 
     /// <summary>
@@ -38,15 +37,24 @@ public sealed class AutoencoderTrainer : Trainer
     /// </summary>
     public IAutoencoder Ema { get; }
 
-    private protected override StepLoss Evaluate(Tensor x0, Condition? condition)
+    /// <summary>The model with averaged weights of a name, as <see cref="Ema"/> is with the main ones.</summary>
+    /// <param name="name"><see cref="TrainerOptions.MainAverage"/>, or one of <see cref="TrainerOptions.MoreAverages"/>.</param>
+    /// <exception cref="ArgumentException">There is no such average.</exception>
+    public IAutoencoder AverageOf(string name) => new AveragedAutoencoder(_model, Average, Average.IndexOf(name));
+
+    /// <inheritdoc/>
+    protected override StepLoss Evaluate(Batch batch, StepDraws draws)
     {
-        var terms = _loss.Evaluate(_model, x0);
-        return new StepLoss(terms.Loss.mean(), terms);
+        ArgumentNullException.ThrowIfNull(batch);
+        using var terms = _loss.Evaluate(_model, batch.Samples);
+        return new StepLoss(terms.Loss.mean()).ReportTerms(terms);
     }
 
     private static TrainerOptions? Checked(IAutoencoderLoss loss, TrainerOptions? options)
     {
         ArgumentNullException.ThrowIfNull(loss);
+        if (options?.Precision is { Narrow: { } narrow })
+            throw new ArgumentException($"An autoencoder is trained in the type of its parameters, got {narrow}.", nameof(options));
         return options;
     }
 }

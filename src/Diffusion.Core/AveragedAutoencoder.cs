@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core;
 
-/// <summary>An autoencoder with its averaged weights.</summary>
-internal sealed class AveragedAutoencoder(ITrainableAutoencoder model, AveragedWeights weights) : IAutoencoder
+/// <summary>An autoencoder with averaged weights.</summary>
+internal sealed class AveragedAutoencoder(ITrainableAutoencoder model, AveragedWeights weights, int average) : IAutoencoder
 {
     /// <inheritdoc/>
     public LatentScaling? Scaling => model.Scaling;
@@ -13,11 +13,11 @@ internal sealed class AveragedAutoencoder(ITrainableAutoencoder model, AveragedW
     public Device? Device => weights.Device;
 
     /// <inheritdoc/>
-    public ILatentDistribution Encode(Tensor x) => weights.Use(() => model.Encode(x));
+    public ILatentDistribution Encode(Tensor x) => weights.Use(average, () => model.Encode(x));
 
     /// <inheritdoc/>
-    public Tensor Decode(Tensor z) => weights.Use(() => model.Decode(z));
+    public Tensor Decode(Tensor z) => weights.Use(average, () => model.Decode(z));
 
     /// <inheritdoc cref="AveragedWeights.BeginInference"/>
-    public IDisposable BeginInference() => weights.BeginInference();
+    public IDisposable BeginInference() => weights.BeginInference(average);
 }

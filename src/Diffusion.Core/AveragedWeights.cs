@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// The averaged weights of a network. Within <see cref="BeginInference"/> they are in the module and the module is in evaluation mode;
-/// after it, both are as before. Buffers are not averaged.
+/// The averaged weights of a network. Within <see cref="BeginInference"/> one average is in the module and the module is in evaluation
+/// mode; after it, both are as before. Buffers are not averaged.
 /// </summary>
 /// <remarks>One module holds one set of weights: no step can be taken within the scope, and no scope begun within a step.</remarks>
 internal sealed class AveragedWeights(nn.Module module, UpdateEngine engine, Func<IDisposable?> beginInference) : IDisposable
@@ -13,6 +13,7 @@ internal sealed class AveragedWeights(nn.Module module, UpdateEngine engine, Fun
     private readonly Lock _lock = new();
     private Tensor? _trainedWeights;
     private EvaluationMode? _evaluation;
+    private int _inUse;
     private int _scopes;
     private bool _stepping;
     private bool _disposed;
@@ -20,17 +21,30 @@ internal sealed class AveragedWeights(nn.Module module, UpdateEngine engine, Fun
     /// <summary>Where the weights are.</summary>
     public Device Device => engine.Parameters.Device;
 
-    /// <summary>What a function of the network answers with the averaged weights, without gradients.</summary>
-    public T Use<T>(Func<T> answer)
+    /// <summary>The place of an average among those of the run.</summary>
+    /// <exception cref="ArgumentException">There is no such average.</exception>
+    public int IndexOf(string name)
     {
-        using var averaged = BeginInference();
+        var names = engine.Averages.Select(average => average.Name).ToArray();
+        var index = Array.IndexOf(names, name);
+        return index >= 0
+            ? index
+            : throw new ArgumentException($"There is no average '{name}'; there are: {string.Join(", ", names)}.", nameof(name));
+    }
+
+    /// <summary>What a function of the network answers with averaged weights, without gradients.</summary>
+    public T Use<T>(int average, Func<T> answer)
+    {
+        using var averaged = BeginInference(average);
         using var gradientsOff = no_grad();
         return answer();
     }
 
-    /// <summary>Puts the averaged weights in the module, and the module in evaluation mode, until the result is disposed.</summary>
-    /// <exception cref="InvalidOperationException">A training step is running, or the module's parameters were replaced.</exception>
-    public IDisposable BeginInference()
+    /// <summary>Puts an average in the module, and the module in evaluation mode, until the result is disposed.</summary>
+    /// <exception cref="InvalidOperationException">
+    /// A training step is running, another average is in use, or the module's parameters were replaced.
+    /// </exception>
+    public IDisposable BeginInference(int average)
     {
         lock (_lock)
         {
@@ -39,8 +53,11 @@ internal sealed class AveragedWeights(nn.Module module, UpdateEngine engine, Fun
                 throw new InvalidOperationException(
                     "The averaged weights cannot be used while a training step runs. "
                     + "Progress<T> reports on other threads; sample between steps.");
+            if (_scopes > 0 && average != _inUse)
+                throw new InvalidOperationException(
+                    $"The average '{engine.Averages[average].Name}' cannot be used while '{engine.Averages[_inUse].Name}' is.");
             if (_scopes == 0)
-                SwapIn();
+                SwapIn(average);
             _scopes++;
             try
             {
@@ -84,13 +101,14 @@ internal sealed class AveragedWeights(nn.Module module, UpdateEngine engine, Fun
         }
     }
 
-    private void SwapIn()
+    private void SwapIn(int average)
     {
         engine.Parameters.EnsureAttached();
         using var gradientsOff = no_grad();
         _trainedWeights = engine.Parameters.Values.clone().DetachFromDisposeScope();
-        engine.Parameters.Values.copy_(engine.Average);
+        Publish(engine.Averages[average].Values);
         _evaluation = new EvaluationMode(module);
+        _inUse = average;
     }
 
     private void SwapOut()
@@ -98,11 +116,17 @@ internal sealed class AveragedWeights(nn.Module module, UpdateEngine engine, Fun
         if (_trainedWeights is null)
             return;
         using var gradientsOff = no_grad();
-        engine.Parameters.Values.copy_(_trainedWeights);
+        Publish(_trainedWeights);
         _trainedWeights.Dispose();
         _trainedWeights = null;
         _evaluation?.Dispose();
         _evaluation = null;
+    }
+
+    private void Publish(Tensor weights)
+    {
+        engine.Parameters.Values.copy_(weights);
+        engine.Parameters.Publish();
     }
 
     private void End()

@@ -17,7 +17,8 @@ internal sealed class DataOrder(long seed, long count, int batchSize)
     /// <summary>The indices of one step.</summary>
     /// <param name="step">Steps before it: 0 for the first.</param>
     /// <param name="indices">[B] filled with indices 0..count-1.</param>
-    public void Fill(long step, Span<long> indices)
+    /// <param name="seeds">[B] filled with what the random draws of each sample follow from; empty where there are none.</param>
+    public void Fill(long step, Span<long> indices, Span<ulong> seeds = default)
     {
         var position = checked(step * batchSize);
         for (var i = 0; i < indices.Length; i++, position++)
@@ -26,6 +27,8 @@ internal sealed class DataOrder(long seed, long count, int batchSize)
             if (epoch != _epoch)
                 Shuffle(epoch);
             indices[i] = _permutation[place];
+            if (!seeds.IsEmpty)
+                seeds[i] = SeedSequence.Mix(seed, RandomStream.Augmentation, epoch, indices[i]);
         }
     }
 

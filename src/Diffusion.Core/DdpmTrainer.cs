@@ -7,16 +7,21 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// Trains a denoiser: draws times and noise, steps an AdamW optimizer along the clipped gradient of the loss, averages the weights,
+/// Trains a denoiser: draws times and noise, steps an optimizer along the clipped gradient of the loss, averages the weights,
 /// reports, and keeps checkpoints from which a run goes on exactly as if it had not stopped.
 /// </summary>
 /// <remarks>Source: Ho et al. 2020, algorithm 1. See <see cref="Trainer"/> for what holds of every trainer.</remarks>
-public sealed class DdpmTrainer : Trainer
+public sealed class DdpmTrainer : Trainer<Batch>
 {
-    private readonly ITrainableDenoiser _model;
+    private const int Quarters = 4;
+
+    private static readonly string[] QuarterNames = ["loss_q0", "loss_q1", "loss_q2", "loss_q3"];
+
+    private readonly IDenoiser _model;
     private readonly INoiseSchedule _schedule;
     private readonly ForwardProcess _process;
     private readonly IDiffusionLoss _loss;
+    private readonly Tensor _quarters;
 
     /// <summary>A trainer of a model, at step 0.</summary>
     /// <param name="model">The network; moved to <see cref="TrainerOptions.Device"/> if that is given.</param>
@@ -33,9 +38,12 @@ public sealed class DdpmTrainer : Trainer
         ITrainableDenoiser model, INoiseSchedule schedule, IDiffusionLoss loss, TrainerOptions? options = null, ILogger? logger = null)
         : base(Guard.NotNull(model).Module, model.BeginInference, Checked(schedule, loss, options), logger)
     {
-        (_model, _schedule, _loss) = (model, schedule, loss);
+        (_schedule, _loss) = (schedule, loss);
+        _model = NetworkInput.Needed(Options) ? new NetworkInput(model, Options) : model;
         _process = new ForwardProcess(schedule);
-        Ema = new AveragedDenoiser(model, Average);
+        using var quarters = arange(Quarters, dtype: ScalarType.Float64, device: Device);
+        _quarters = quarters.unsqueeze(1).DetachFromDisposeScope();
+        Ema = AverageOf(TrainerOptions.MainAverage);
     }
 
     /// <summary>
@@ -46,25 +54,56 @@ public sealed class DdpmTrainer : Trainer
 
     private protected override IAdaptiveTimestepSampler? LearnedTimesteps => Options.Timesteps as IAdaptiveTimestepSampler;
 
-    private protected override ScheduleFingerprint Fingerprint() => ScheduleFingerprint.Of(_schedule);
+    /// <summary>The model with averaged weights of a name, as <see cref="Ema"/> is with the main ones.</summary>
+    /// <param name="name"><see cref="TrainerOptions.MainAverage"/>, or one of <see cref="TrainerOptions.MoreAverages"/>.</param>
+    /// <exception cref="ArgumentException">There is no such average.</exception>
+    public IDenoiser AverageOf(string name) => new AveragedDenoiser(_model, Average, Average.IndexOf(name));
 
-    private protected override StepLoss Evaluate(Tensor x0, Condition? condition)
+    /// <inheritdoc/>
+    protected override StepLoss Evaluate(Batch batch, StepDraws draws)
     {
-        var parameters = Engine.Parameters;
-        using var timeDraws = SeedSequence.Generator(null, Options.Seed, RandomStream.Timesteps, Step, Rank);
-        using var noiseDraws = SeedSequence.Generator(parameters.Device, Options.Seed, RandomStream.Noise, Step, Rank);
-        var drawn = Options.Timesteps.Sample(_schedule, x0.shape[0], timeDraws);
+        ArgumentNullException.ThrowIfNull(batch);
+        ArgumentNullException.ThrowIfNull(draws);
+        var x0 = batch.Samples;
+        var drawn = draws.Draw(
+            RandomStream.Timesteps, null, generator => Options.Timesteps.Sample(_schedule, draws.BatchSize, generator));
+        var noise = draws.Normal(RandomStream.Noise, x0.shape, x0.dtype, Device);
+        var onDevice = drawn.to(Device, non_blocking: true);
         // The levels of a continuous schedule are computed on the CPU: only what the network is told of its times moves.
-        var t = _schedule is DiscreteSchedule ? drawn.to(parameters.Device) : drawn;
-        var noise = randn(x0.shape, dtype: parameters.Dtype, device: parameters.Device, generator: noiseDraws);
-        var terms = _loss.Evaluate(_model, _process, x0, t, noise, condition);
+        using var terms = _loss.Evaluate(_model, _process, x0, _schedule is DiscreteSchedule ? onDevice : drawn, noise, batch.Condition);
         if (LearnedTimesteps is not { } adaptive)
-            return new StepLoss(terms.Loss.mean(), terms);
-        var weights = adaptive.Weights(drawn).to(terms.Loss.dtype, parameters.Device);
-        return new StepLoss(terms.Loss.mul(weights).mean(), terms, () => adaptive.Observe(drawn, terms.Loss.detach().cpu()));
+            return Reported(new StepLoss(terms.Loss.mean()), terms, onDevice);
+        var weights = adaptive.Weights(drawn).to(terms.Loss.dtype, Device);
+        var result = new StepLoss(terms.Loss.mul(weights).mean());
+        var (times, losses) = (result.Keep(drawn), result.Keep(terms.Loss.detach()));
+        result.AfterStep = () => adaptive.Observe(times, losses.cpu());
+        return Reported(result, terms, onDevice);
     }
 
-    private protected override void DisposeParts() => _process.Dispose();
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            _process.Dispose();
+            _quarters.Dispose();
+        }
+
+        base.Dispose(disposing);
+    }
+
+    private protected override ScheduleFingerprint Fingerprint() => ScheduleFingerprint.Of(_schedule);
+
+    /// <summary>Adds the terms beside the loss, and the loss by quarters of time.</summary>
+    private StepLoss Reported(StepLoss result, LossTerms terms, Tensor t)
+    {
+        using var gradientsOff = no_grad();
+        var span = Math.Max(_schedule.MaxTime - _schedule.MinTime, double.Epsilon);
+        var quarter = t.to(ScalarType.Float64).sub_(_schedule.MinTime).mul_(Quarters / span).floor_().clamp_(0.0, Quarters - 1.0);
+        var member = quarter.eq(_quarters).to(ScalarType.Float64);
+        result.Report(QuarterNames, member.matmul(terms.Loss.to(ScalarType.Float64)), member.sum(1));
+        return result.ReportTerms(terms);
+    }
 
     private static TrainerOptions? Checked(INoiseSchedule schedule, IDiffusionLoss loss, TrainerOptions? options)
     {

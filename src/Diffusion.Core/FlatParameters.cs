@@ -11,7 +11,8 @@ namespace Diffusion.Core;
 /// </summary>
 /// <remarks>
 /// To be made once the module is on its device and its weights are tied. A parameter that a step does not use has a gradient of zero.
-/// The gaps that align each parameter hold zeros and stay zero.
+/// The gaps that align each parameter hold zeros and stay zero. Where the module computes in lower precision, its parameters are views of
+/// buffers of their own, from which the gradients are collected and to which the weights are published; norms are not.
 /// </remarks>
 internal sealed class FlatParameters : IDisposable
 {
@@ -31,77 +32,77 @@ internal sealed class FlatParameters : IDisposable
     private readonly Parameter[] _trained;
     private readonly Tensor[] _gradients;
     private readonly Tensor _gradientRows;
+    private readonly Tensor? _narrowValues;
+    private readonly Tensor? _narrowGradients;
     private bool _disposed;
 
     /// <summary>Takes the parameters of a module over.</summary>
+    /// <param name="module">On its device.</param>
+    /// <param name="groups">What is treated apart; null for nothing.</param>
+    /// <param name="precision">What the module computes in; null for the type its parameters have.</param>
+    /// <param name="channelsLast">Whether the weights of two-dimensional convolutions are kept in channels-last order.</param>
     /// <exception cref="ArgumentException">
     /// No parameter requires gradients, or they differ in type or device, or are not floating point.
     /// </exception>
     /// <exception cref="InvalidOperationException">A parameter already belongs to another trainer.</exception>
-    public FlatParameters(nn.Module module)
+    public FlatParameters(
+        nn.Module module, IReadOnlyList<ParameterGroup>? groups = null, Precision? precision = null, bool channelsLast = false)
     {
         ArgumentNullException.ThrowIfNull(module);
         _module = module;
-        _all = [.. module.named_parameters().Select(p => (p.name, p.parameter, p.parameter.requires_grad))];
-        var trained = _all.Where(p => p.Trains).ToArray();
-        Validate(trained);
+        var before = Trained(module);
+        Validate(before);
+        (Device, Dtype) = (before[0].Parameter.device, before[0].Parameter.dtype);
+        var (order, layout) = Arrange(before, groups ?? [], channelsLast);
+        Layout = layout;
 
-        var slices = new FlatSlice[trained.Length];
-        var total = 0L;
-        for (var i = 0; i < trained.Length; i++)
-        {
-            var (name, parameter, _) = trained[i];
-            slices[i] = new FlatSlice(name, total, parameter.numel(), parameter.shape);
-            total = RoundUp(total + slices[i].Count, Alignment);
-        }
-
-        Slices = slices;
-        _trained = [.. trained.Select(p => p.Parameter)];
-        Device = _trained[0].device;
-        Dtype = _trained[0].dtype;
-        total = RoundUp(total, Row);
         using var scope = NewDisposeScope();
         using var gradientsOff = no_grad();
-        Values = NewBuffer(total);
-        Gradients = NewBuffer(total);
+        Values = Layout.NewBuffer();
+        Gradients = Layout.NewBuffer();
         _gradientRows = Gradients.view(-1, Row).DetachFromDisposeScope();
-        _gradients = new Tensor[trained.Length];
-        for (var i = 0; i < trained.Length; i++)
+        for (var i = 0; i < order.Length; i++)
+            FlatLayout.View(Values, Slices[i]).copy_(before[order[i]].Parameter);
+
+        if (precision?.Narrow is { } narrow && narrow != Dtype)
         {
-            var view = View(Values, slices[i]);
-            view.copy_(_trained[i]);
-            _trained[i].set_(view);
-            _gradients[i] = View(Gradients, slices[i]).DetachFromDisposeScope();
+            precision.Convert(module);
+            _narrowValues = Values.to(narrow).DetachFromDisposeScope();
+            _narrowGradients = zeros_like(_narrowValues).DetachFromDisposeScope();
+        }
+
+        _all = [.. module.named_parameters().Select(p => (p.name, p.parameter, p.parameter.requires_grad))];
+        var trained = Trained(module);
+        _trained = [.. order.Select(i => trained[i].Parameter)];
+        _gradients = new Tensor[_trained.Length];
+        for (var i = 0; i < _trained.Length; i++)
+        {
+            var isNarrow = _narrowValues is not null && _trained[i].dtype == _narrowValues.dtype;
+            _trained[i].set_(FlatLayout.View(isNarrow ? _narrowValues! : Values, Slices[i]));
+            _gradients[i] = FlatLayout.View(isNarrow ? _narrowGradients! : Gradients, Slices[i]).DetachFromDisposeScope();
             Owners.Add(_trained[i], this);
         }
 
         ZeroGradients();
     }
 
-    /// <summary>Where each trained parameter lies, in the order of the module.</summary>
-    public IReadOnlyList<FlatSlice> Slices { get; }
+    /// <summary>How the parameters lie in the buffers.</summary>
+    public FlatLayout Layout { get; }
 
-    /// <summary>[N] the weights; writing to it changes the module.</summary>
+    /// <summary>Where each trained parameter lies.</summary>
+    public IReadOnlyList<ParameterSlice> Slices => Layout.Slices;
+
+    /// <summary>[N] the weights. After writing to it, <see cref="Publish"/>.</summary>
     public Tensor Values { get; }
 
-    /// <summary>[N] the gradients; backward adds to it.</summary>
+    /// <summary>[N] the gradients, once <see cref="CollectGradients"/> was called after backward.</summary>
     public Tensor Gradients { get; }
 
     /// <summary>Where the parameters are.</summary>
     public Device Device { get; }
 
-    /// <summary>The type of the parameters.</summary>
+    /// <summary>The type of the weights, the gradients and all that is made of them.</summary>
     public ScalarType Dtype { get; }
-
-    /// <summary>A zeroed buffer of the length, type and device of <see cref="Values"/>, outside any dispose scope; the caller's.</summary>
-    public Tensor NewBuffer() => NewBuffer(Values.numel());
-
-    /// <summary>The part of such a buffer that belongs to one parameter, in its shape; the caller's.</summary>
-    public static Tensor View(Tensor buffer, FlatSlice slice)
-    {
-        using var part = buffer.narrow(0, slice.Offset, slice.Count);
-        return part.view(slice.Shape);
-    }
 
     /// <summary>[] the 2-norm of all gradients together, on the device; the caller's.</summary>
     public Tensor GradientNorm()
@@ -114,9 +115,22 @@ internal sealed class FlatParameters : IDisposable
     public void ZeroGradients()
     {
         Gradients.fill_(0.0);
+        _narrowGradients?.fill_(0.0);
         for (var i = 0; i < _trained.Length; i++)
             _trained[i].grad = _gradients[i];
     }
+
+    /// <summary>Adds what backward left in lower precision to the gradients.</summary>
+    public void CollectGradients()
+    {
+        if (_narrowGradients is null)
+            return;
+        Gradients.add_(_narrowGradients);
+        _narrowGradients.fill_(0.0);
+    }
+
+    /// <summary>Lets the module see weights that changed, where it computes in lower precision.</summary>
+    public void Publish() => _narrowValues?.copy_(Values);
 
     /// <summary>Makes sure that the module still computes with the parameters that are trained here.</summary>
     /// <exception cref="InvalidOperationException">
@@ -154,19 +168,52 @@ internal sealed class FlatParameters : IDisposable
 
         foreach (var gradient in _gradients)
             gradient.Dispose();
-        _gradientRows.Dispose();
-        Gradients.Dispose();
-        Values.Dispose();
+        foreach (var buffer in (Tensor?[])[_gradientRows, Gradients, Values, _narrowValues, _narrowGradients])
+            buffer?.Dispose();
     }
 
     private static long RoundUp(long value, long unit) => (value + unit - 1) / unit * unit;
 
-    private static void Validate((string Name, Parameter Parameter, bool Trains)[] trained)
+    private static (string Name, Parameter Parameter)[] Trained(nn.Module module)
+        => [.. module.named_parameters().Where(p => p.parameter.requires_grad).Select(p => (p.name, p.parameter))];
+
+    /// <summary>The parameters in the order of their groups, and within these of the module.</summary>
+    private static (int[] Order, FlatLayout Layout) Arrange(
+        (string Name, Parameter Parameter)[] trained, IReadOnlyList<ParameterGroup> groups, bool channelsLast)
+    {
+        var shapes = Array.ConvertAll(trained, p => p.Parameter.shape);
+        var group = trained.Select((p, i) => groups.TakeWhile(g => !g.Matches(p.Name, shapes[i])).Count()).ToArray();
+        int[] order = [.. Enumerable.Range(0, trained.Length).OrderBy(i => group[i])];
+        var slices = new ParameterSlice[order.Length];
+        var ranges = new List<ParameterRange>();
+        var (total, begin) = (0L, 0L);
+        for (var k = 0; k < order.Length; k++)
+        {
+            var i = order[k];
+            var last = channelsLast && shapes[i].Length == 4;
+            slices[k] = new ParameterSlice(trained[i].Name, total, trained[i].Parameter.numel(), shapes[i], last);
+            total = RoundUp(total + slices[k].Count, Alignment);
+            var isEnd = k == order.Length - 1;
+            if (!isEnd && group[order[k + 1]] == group[i])
+                continue;
+            if (isEnd)
+                total = RoundUp(total, Row);
+            var settings = groups.ElementAtOrDefault(group[i]);
+            ranges.Add(new ParameterRange(
+                begin, total - begin, settings?.LearningRateScale ?? 1.0, settings?.WeightDecayScale ?? 1.0));
+            begin = total;
+        }
+
+        var first = trained[0].Parameter;
+        return (order, new FlatLayout(total, slices, ranges, first.dtype, first.device));
+    }
+
+    private static void Validate((string Name, Parameter Parameter)[] trained)
     {
         if (trained.Length == 0)
             throw new ArgumentException("The module must have at least one parameter that requires gradients, got none.", nameof(trained));
-        var (firstName, first, _) = trained[0];
-        foreach (var (name, parameter, _) in trained)
+        var (firstName, first) = trained[0];
+        foreach (var (name, parameter) in trained)
         {
             Guard.Floating(parameter, name);
             if (parameter.dtype != first.dtype || parameter.device.ToString() != first.device.ToString())
@@ -181,6 +228,4 @@ internal sealed class FlatParameters : IDisposable
 
     private static InvalidOperationException Detached(string name, string what) => new(
         $"Parameter '{name}' {what} since the trainer was made. Move, tie and freeze the module first, then make a new trainer.");
-
-    private Tensor NewBuffer(long length) => zeros([length], dtype: Dtype, device: Device).DetachFromDisposeScope();
 }

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Diffusion.Core.Models;
 using Diffusion.Core.Samplers;
 using static TorchSharp.torch;
@@ -46,6 +47,10 @@ public sealed class LatentDataset : IDataset
     public long Count => _data.Count;
 
     /// <inheritdoc/>
+    /// <remarks>On the thread that trains while it needs the network; as the data once <see cref="EncodeAll"/> has kept all latents.</remarks>
+    public LoadThreading Threading => _kept is null ? LoadThreading.Caller : _data.Threading;
+
+    /// <inheritdoc/>
     public IReadOnlyList<long> SampleShape { get; }
 
     /// <summary>Encodes the whole set and keeps its latents in memory, so that the autoencoder is not called again.</summary>
@@ -68,7 +73,7 @@ public sealed class LatentDataset : IDataset
                 indices[i] = first + i;
             using var batch = _data.Load(indices);
             using var latents = Encode(batch.Samples, indices);
-            latents.data<float>().ToArray().CopyTo(kept.AsSpan((int)first * _size, indices.Length * _size));
+            MemoryMarshal.Cast<byte, float>(latents.bytes).CopyTo(kept.AsSpan((int)first * _size));
             progress?.Report(first + indices.Length);
         }
 
@@ -77,9 +82,16 @@ public sealed class LatentDataset : IDataset
 
     /// <inheritdoc/>
     /// <returns>[B, C, ...] float32 scaled latents; the caller's.</returns>
-    public Batch Load(ReadOnlySpan<long> indices)
+    public Batch Load(ReadOnlySpan<long> indices) => Latents(_data.Load(indices), indices);
+
+    /// <inheritdoc/>
+    /// <returns>
+    /// [B, C, ...] float32 scaled latents of the data as it is augmented, unless latents are kept; the caller's.
+    /// </returns>
+    public Batch Load(ReadOnlySpan<long> indices, LoadContext context) => Latents(_data.Load(indices, context), indices);
+
+    private Batch Latents(Batch batch, ReadOnlySpan<long> indices)
     {
-        var batch = _data.Load(indices);
         using var samples = batch.Samples;
         try
         {
@@ -94,10 +106,11 @@ public sealed class LatentDataset : IDataset
 
     private Tensor Kept(ReadOnlySpan<long> indices)
     {
-        var values = new float[(long)indices.Length * _size];
+        var latents = empty([indices.Length, .. SampleShape], ScalarType.Float32);
+        var values = MemoryMarshal.Cast<byte, float>(latents.bytes);
         for (var i = 0; i < indices.Length; i++)
-            _kept.AsSpan(checked((int)(indices[i] * _size)), _size).CopyTo(values.AsSpan(i * _size));
-        return tensor(values, [indices.Length, .. SampleShape]);
+            _kept.AsSpan(checked((int)(indices[i] * _size)), _size).CopyTo(values[(i * _size)..]);
+        return latents;
     }
 
     private Tensor Encode(Tensor samples, ReadOnlySpan<long> indices)

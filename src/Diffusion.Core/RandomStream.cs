@@ -16,4 +16,7 @@ internal static class RandomStream
 
     /// <summary>What the network draws in training, as for dropout: (seed, step, rank).</summary>
     public const long Network = 4;
+
+    /// <summary>The augmentation of a sample: (seed, epoch, index of the sample).</summary>
+    public const long Augmentation = 5;
 }

@@ -121,6 +121,7 @@ public abstract partial class Trainer
                 $"was made with a sampler of times that {(learned ? "learns" : "does not learn")}, this trainer has the other kind.",
                 null);
         TrainerTensors.Read(folder, TrainerTensors.Of(_module, Engine, LearnedTimesteps));
+        Engine.Parameters.Publish();
         Step = manifest.Step;
         _datasetCount = manifest.DatasetCount;
         Engine.Skipped = _reportedSkips = manifest.SkippedSteps;

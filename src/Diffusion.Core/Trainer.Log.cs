@@ -4,8 +4,6 @@ namespace Diffusion.Core;
 
 public abstract partial class Trainer
 {
-    private long _reportedSkips;
-
     [LoggerMessage(EventId = 1, Level = LogLevel.Information, Message = "Training from step {Step} to {Steps} on {Count} samples.")]
     private static partial void LogStart(ILogger logger, long step, long steps, long count);
 
@@ -31,4 +29,10 @@ public abstract partial class Trainer
 
     [LoggerMessage(EventId = 6, Level = LogLevel.Information, Message = "Cancelled at step {Step} of {Steps}; new checkpoint: {Path}.")]
     private static partial void LogCancelled(ILogger logger, long step, long steps, string path);
+
+    [LoggerMessage(EventId = 7, Level = LogLevel.Information, Message = "Stopped at step {Step} of {Steps}: {Reason}")]
+    private static partial void LogStopped(ILogger logger, long step, long steps, string reason);
+
+    [LoggerMessage(EventId = 8, Level = LogLevel.Information, Message = "Step {Step}: {Name} {Value:G6}.")]
+    private static partial void LogMeasured(ILogger logger, long step, string name, double value);
 }

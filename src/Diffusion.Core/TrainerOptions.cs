@@ -6,10 +6,13 @@ namespace Diffusion.Core;
 /// <summary>How to train. The defaults train well untouched: averaged weights, a warm-up, gradients clipped at 1.</summary>
 public sealed record TrainerOptions
 {
-    /// <summary>The step at which <see cref="Trainer.Fit"/> is done, counted from the start of the run: 100,000.</summary>
+    /// <summary>The name of the average that <see cref="Ema"/> makes.</summary>
+    public const string MainAverage = "ema";
+
+    /// <summary>The step at which <see cref="Trainer{TBatch}.Fit"/> is done, counted from the start of the run: 100,000.</summary>
     public long Steps { get; init; } = 100_000;
 
-    /// <summary>Samples in each step of <see cref="Trainer.Fit"/>: 128. Batches are always full; one may span two epochs.</summary>
+    /// <summary>Samples in each step of <see cref="Trainer{TBatch}.Fit"/>: 128. Batches are always full; one may span two epochs.</summary>
     public int BatchSize { get; init; } = 128;
 
     /// <summary>Decides every random draw: 0.</summary>
@@ -27,17 +30,28 @@ public sealed record TrainerOptions
     /// <summary>A rate of another form, such as <see cref="Core.LearningRate.Cosine"/>; takes the place of the two above.</summary>
     public ILearningRateSchedule? LearningRateSchedule { get; init; }
 
-    /// <summary>The decay of the average of the gradients: 0.9.</summary>
-    public double Beta1 { get; init; } = 0.9;
+    /// <summary>The rule by which weights move: <see cref="AdamW"/> with its defaults.</summary>
+    public IOptimizer Optimizer { get; init; } = new AdamW();
 
-    /// <summary>The decay of the average of the squared gradients: 0.999.</summary>
-    public double Beta2 { get; init; } = 0.999;
+    /// <summary>
+    /// Parameters that are treated apart: no weight decay on norms and biases. A parameter belongs to the first group that matches it.
+    /// </summary>
+    public IReadOnlyList<ParameterGroup> ParameterGroups { get; init; } = ParameterGroup.NoDecayOnNormsAndBiases;
 
-    /// <summary>Added to the root of the squared gradients: 1e-8.</summary>
-    public double Epsilon { get; init; } = 1e-8;
+    /// <summary>What the network computes in: the type of its parameters.</summary>
+    public Precision Precision { get; init; } = Precision.Full;
 
-    /// <summary>Decoupled weight decay of all parameters: 0, as in the papers, where averaging and dropout regularise.</summary>
-    public double WeightDecay { get; init; }
+    /// <summary>
+    /// Whether images and the weights of two-dimensional convolutions are kept in channels-last order, with the same results. Some
+    /// devices are faster so.
+    /// </summary>
+    public bool ChannelsLast { get; init; }
+
+    /// <summary>
+    /// Samples that pass through the network at once; the gradients of the parts of a batch are added up. Null for the whole batch. Fewer
+    /// need less memory, and results do not depend on it but by rounding, and by dropout.
+    /// </summary>
+    public int? MicroBatchSize { get; init; }
 
     /// <summary>The norm to which larger gradients are scaled down, all parameters together: 1; null never clips.</summary>
     public double? ClipNorm { get; init; } = 1.0;
@@ -45,12 +59,18 @@ public sealed record TrainerOptions
     /// <summary>The decay of the averaged weights: at most 0.9999, less at the start.</summary>
     public IEmaDecay Ema { get; init; } = EmaDecay.WarmUp(0.9999);
 
+    /// <summary>Further averages beside <see cref="Ema"/>, by name: none.</summary>
+    public IReadOnlyDictionary<string, IEmaDecay> MoreAverages { get; init; } = new SortedDictionary<string, IEmaDecay>();
+
     /// <summary>
     /// Which times each batch is trained at: uniform. Trainers of denoisers look at it. A sampler that learns
     /// (<see cref="IAdaptiveTimestepSampler"/>) weighs the loss of each sample, waits for the device once a step to see it, and is part of
     /// a checkpoint; it stays the caller's to dispose.
     /// </summary>
     public ITimestepSampler Timesteps { get; init; } = new UniformTimesteps();
+
+    /// <summary>Who looks on, in this order: nobody.</summary>
+    public IReadOnlyList<ITrainerCallback> Callbacks { get; init; } = [];
 
     /// <summary>Steps between reports: 50.</summary>
     public long LogEvery { get; init; } = 50;
@@ -65,10 +85,14 @@ public sealed record TrainerOptions
     public int KeepCheckpoints { get; init; } = 3;
 
     /// <summary>
-    /// Skipped steps in a row that end <see cref="Trainer.Fit"/>, as seen at the next report: 10. A step is skipped when its loss or
+    /// Skipped steps in a row that end <see cref="Trainer{TBatch}.Fit"/>, as seen at the next report: 10. A step is skipped when its loss or
     /// gradient is not finite.
     /// </summary>
     public long MaxSkippedInARow { get; init; } = 10;
+
+    /// <summary>Every average by name, the main one first.</summary>
+    internal IReadOnlyList<KeyValuePair<string, IEmaDecay>> AllAverages
+        => [new(MainAverage, Ema), .. MoreAverages.OrderBy(average => average.Key, StringComparer.Ordinal)];
 
     /// <summary>The learning rate in force.</summary>
     internal ILearningRateSchedule EffectiveLearningRate
@@ -82,14 +106,27 @@ public sealed record TrainerOptions
         Guard.InRange(BatchSize, 1, int.MaxValue);
         Guard.Positive(LearningRate);
         Guard.InRange(WarmupSteps, 0, long.MaxValue);
-        Guard.InRange(Beta1, 0.0, Math.BitDecrement(1.0));
-        Guard.InRange(Beta2, 0.0, Math.BitDecrement(1.0));
-        Guard.Positive(Epsilon);
-        Guard.InRange(WeightDecay, 0.0, double.MaxValue);
+        ArgumentNullException.ThrowIfNull(Optimizer);
+        ArgumentNullException.ThrowIfNull(ParameterGroups);
+        ArgumentNullException.ThrowIfNull(Precision);
+        Precision.LossScaling?.Validate();
+        if (MicroBatchSize is { } size)
+            Guard.InRange(size, 1, int.MaxValue, nameof(MicroBatchSize));
         if (ClipNorm is { } clipNorm)
             Guard.Positive(clipNorm, nameof(ClipNorm));
         ArgumentNullException.ThrowIfNull(Ema);
+        ArgumentNullException.ThrowIfNull(MoreAverages);
+        foreach (var (name, decay) in MoreAverages)
+        {
+            ArgumentNullException.ThrowIfNull(decay, nameof(MoreAverages));
+            if (name == MainAverage || name.Length == 0 || name.Any(c => !char.IsAsciiLetterOrDigit(c) && c is not ('-' or '_' or '.')))
+                throw new ArgumentException(
+                    $"The name of an average must be of letters, digits, '-', '_' and '.', and not '{MainAverage}', got '{name}'.",
+                    nameof(MoreAverages));
+        }
+
         ArgumentNullException.ThrowIfNull(Timesteps);
+        ArgumentNullException.ThrowIfNull(Callbacks);
         Guard.InRange(LogEvery, 1, long.MaxValue);
         Guard.InRange(CheckpointEvery, 1, long.MaxValue);
         Guard.InRange(KeepCheckpoints, 1, int.MaxValue);

@@ -12,34 +12,51 @@ internal static class TrainerTensors
         nn.Module module, UpdateEngine engine, IAdaptiveTimestepSampler? timesteps)
     {
         var parameters = engine.Parameters;
-        var averaged = new Dictionary<string, Tensor>(StringComparer.Ordinal);
-        var optimizer = new Dictionary<string, Tensor>(StringComparer.Ordinal)
-        {
-            ["exp_avg_correction"] = engine.Optimizer.FirstCorrection,
-            ["exp_avg_sq_correction"] = engine.Optimizer.SecondCorrection,
-        };
-        foreach (var slice in parameters.Slices)
-        {
-            averaged[slice.Name] = FlatParameters.View(engine.Average, slice);
-            optimizer[$"exp_avg.{slice.Name}"] = FlatParameters.View(engine.Optimizer.FirstMoment, slice);
-            optimizer[$"exp_avg_sq.{slice.Name}"] = FlatParameters.View(engine.Optimizer.SecondMoment, slice);
-        }
-
         var model = module.state_dict();
         var firstNames = new Dictionary<Tensor, string>(ReferenceEqualityComparer.Instance);
         foreach (var (name, tensor) in model)
             firstNames.TryAdd(tensor, name);
+
+        // What is not in the buffer is as in the module: buffers and frozen parameters. Second names of tied parameters share the first.
+        Dictionary<string, Tensor> Weights(Tensor buffer)
+        {
+            var views = parameters.Slices.ToDictionary(slice => slice.Name, slice => FlatLayout.View(buffer, slice), StringComparer.Ordinal);
+            return model.ToDictionary(
+                entry => entry.Key, entry => views.GetValueOrDefault(firstNames[entry.Value], entry.Value), StringComparer.Ordinal);
+        }
+
         var files = new Dictionary<string, Dictionary<string, Tensor>>
         {
-            [Checkpoint.ModelFile] = model,
-            // What is not averaged is as in the model: buffers, frozen parameters, and second names of tied ones.
-            [Checkpoint.AverageFile] = model.ToDictionary(
-                entry => entry.Key, entry => averaged.GetValueOrDefault(firstNames[entry.Value], entry.Value), StringComparer.Ordinal),
-            [Checkpoint.OptimizerFile] = optimizer,
+            [Checkpoint.ModelFile] = Weights(parameters.Values),
+            [Checkpoint.AverageFile] = Weights(engine.Averages[0].Values),
+            [Checkpoint.OptimizerFile] = OptimizerState(engine),
         };
+        foreach (var average in engine.Averages.Skip(1))
+            files[$"ema-{average.Name}.safetensors"] = Weights(average.Values);
         if (timesteps is not null)
             files[Checkpoint.TimestepsFile] = new Dictionary<string, Tensor>(timesteps.State, StringComparer.Ordinal);
         return files;
+    }
+
+    private static Dictionary<string, Tensor> OptimizerState(UpdateEngine engine)
+    {
+        var layout = engine.Parameters.Layout;
+        var state = new Dictionary<string, Tensor>(StringComparer.Ordinal);
+        foreach (var (name, tensor) in engine.Optimizer.Tensors)
+        {
+            if (tensor.dim() != 1 || tensor.shape[0] != layout.Length)
+            {
+                state[name] = tensor;
+                continue;
+            }
+
+            foreach (var slice in layout.Slices)
+                state[$"{name}.{slice.Name}"] = FlatLayout.View(tensor, slice);
+        }
+
+        if (engine.LossScale is { } scale)
+            (state["loss_scale"], state["loss_scale_streak"]) = (scale.Value, scale.Streak);
+        return state;
     }
 
     /// <summary>Reads every file of a checkpoint into the state, or nothing at all.</summary>

@@ -17,4 +17,11 @@ public sealed record TrainingProgress(
     double LearningRate,
     double GradientNorm,
     double SamplesPerSecond,
-    long SkippedSteps);
+    long SkippedSteps)
+{
+    /// <summary>
+    /// Means, over the steps since the last report that were not skipped, of what the loss reports besides, by name: its terms, and the
+    /// loss by quarters of time, of which <c>loss_q0</c> is the one of least noise. NaN for what had no value.
+    /// </summary>
+    public IReadOnlyDictionary<string, double> Metrics { get; init; } = new SortedDictionary<string, double>();
+}

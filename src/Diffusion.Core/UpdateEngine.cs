@@ -8,11 +8,12 @@ namespace Diffusion.Core;
 /// </summary>
 /// <remarks>
 /// A step whose loss or gradient norm is not finite is skipped without a branch: its gradients are replaced by zeros, and the amount by
-/// which weights, moments and average move is zero. They stay as they were, bit for bit.
+/// which weights, moments and averages move is zero. They stay as they were, bit for bit.
 /// </remarks>
 internal sealed class UpdateEngine : IDisposable
 {
     private readonly double? _clipNorm;
+    private readonly IEmaDecay[] _decays;
     private readonly Tensor _loss;
     private readonly Tensor _norm;
     private readonly Tensor _lossSum;
@@ -20,30 +21,40 @@ internal sealed class UpdateEngine : IDisposable
     private readonly Tensor _skipped;
     private readonly Tensor _skippedInARow;
 
-    /// <summary>An engine over a module's parameters, with the average starting at their values.</summary>
+    /// <summary>An engine over a module's parameters, with the averages starting at their values.</summary>
     public UpdateEngine(FlatParameters parameters, TrainerOptions options)
     {
         Parameters = parameters;
-        Optimizer = new AdamW(parameters, options.Beta1, options.Beta2, options.Epsilon, options.WeightDecay);
+        Optimizer = options.Optimizer.Start(parameters.Layout);
         _clipNorm = options.ClipNorm;
-        Average = parameters.NewBuffer();
-        Average.copy_(parameters.Values);
-        _loss = Number(double.NaN);
-        _norm = Number(double.NaN);
-        _lossSum = Number(0.0);
-        _lossCount = Number(0.0);
-        _skipped = Number(0.0);
-        _skippedInARow = Number(0.0);
+        var averages = options.AllAverages;
+        _decays = [.. averages.Select(average => average.Value)];
+        Averages = [.. averages.Select(average => new NamedAverage(average.Key, Copy(parameters.Values)))];
+        if (options.Precision.LossScaling is { } scaling)
+            LossScale = new LossScale(scaling, parameters.Layout);
+        Means = new RunningMeans(parameters.Device);
+        _loss = parameters.Layout.NewNumber(double.NaN);
+        _norm = parameters.Layout.NewNumber(double.NaN);
+        _lossSum = parameters.Layout.NewNumber(0.0);
+        _lossCount = parameters.Layout.NewNumber(0.0);
+        _skipped = parameters.Layout.NewNumber(0.0);
+        _skippedInARow = parameters.Layout.NewNumber(0.0);
     }
 
     /// <summary>The weights and gradients.</summary>
     public FlatParameters Parameters { get; }
 
-    /// <summary>The optimizer and its moments.</summary>
-    public AdamW Optimizer { get; }
+    /// <summary>What the optimizer remembers.</summary>
+    public IOptimizerState Optimizer { get; }
 
-    /// <summary>[N] the exponential moving average of the weights.</summary>
-    public Tensor Average { get; }
+    /// <summary>The exponential moving averages of the weights, the main one first.</summary>
+    public IReadOnlyList<NamedAverage> Averages { get; }
+
+    /// <summary>The factor on the loss; null where there is none.</summary>
+    public LossScale? LossScale { get; }
+
+    /// <summary>Means of what is reported beside the loss.</summary>
+    public RunningMeans Means { get; }
 
     /// <summary>The loss of the last step. Waits for the device.</summary>
     public double Loss => _loss.item<double>();
@@ -58,7 +69,9 @@ internal sealed class UpdateEngine : IDisposable
         set => _skipped.fill_((double)value);
     }
 
-    /// <summary>Steps skipped since the last that was not. Waits for the device.</summary>
+    /// <summary>
+    /// Steps skipped since the last that was not; those that a smaller factor on the loss may mend do not count. Waits for the device.
+    /// </summary>
     public long SkippedInARow
     {
         get => (long)_skippedInARow.item<double>();
@@ -66,27 +79,36 @@ internal sealed class UpdateEngine : IDisposable
     }
 
     /// <summary>Takes one step with the gradients at hand, or skips it.</summary>
-    /// <param name="loss">[] the loss they belong to; not changed.</param>
+    /// <param name="loss">[] the loss they belong to, unscaled; not changed.</param>
     /// <param name="learningRate">The rate of this step.</param>
-    /// <param name="emaDecay">The decay of the average in this step.</param>
-    public void Apply(Tensor loss, double learningRate, double emaDecay)
+    /// <param name="step">The number of this step: 1 for the first.</param>
+    public void Apply(Tensor loss, double learningRate, long step)
     {
         using var scope = NewDisposeScope();
         using var gradientsOff = no_grad();
         var gradients = Parameters.Gradients;
+        if (LossScale is not null)
+            gradients.mul_(LossScale.Inverse().to(Parameters.Dtype));
         var norm = Parameters.GradientNorm();
         _loss.copy_(loss);
         _norm.copy_(norm);
-        var finite = _loss.isfinite().logical_and(_norm.isfinite());
+        var finiteLoss = _loss.isfinite();
+        var finite = finiteLoss.logical_and(_norm.isfinite());
         var skip = finite.logical_not();
         var apply = finite.to(ScalarType.Float64);
-        Count(apply, skip);
+        Count(apply, skip, finiteLoss);
+        Means.Commit(apply, skip);
 
         if (_clipNorm is { } maxNorm)
             gradients.mul_(norm.add(1e-6).reciprocal_().mul_(maxNorm).clamp_max_(1.0));
         gradients.masked_fill_(skip, 0.0);
-        Optimizer.Step(learningRate, apply);
-        Average.lerp_(Parameters.Values, apply.mul(1.0 - emaDecay).to(Parameters.Dtype));
+        Optimizer.Step(Parameters.Values, gradients, learningRate, apply);
+        Parameters.Publish();
+        for (var k = 0; k < _decays.Length; k++)
+        {
+            var decay = Guard.InRange(_decays[k].At(step), 0.0, 1.0);
+            Averages[k].Values.lerp_(Parameters.Values, apply.mul(1.0 - decay).to(Parameters.Dtype));
+        }
     }
 
     /// <summary>The mean loss of the steps since the last call that were not skipped; NaN when all were. Waits for the device.</summary>
@@ -101,22 +123,29 @@ internal sealed class UpdateEngine : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (var tensor in (Tensor[])[_loss, _norm, _lossSum, _lossCount, _skipped, _skippedInARow, Average])
+        foreach (var tensor in (Tensor[])[_loss, _norm, _lossSum, _lossCount, _skipped, _skippedInARow])
             tensor.Dispose();
+        foreach (var average in Averages)
+            average.Values.Dispose();
+        LossScale?.Dispose();
+        Means.Dispose();
         Optimizer.Dispose();
         Parameters.Dispose();
     }
 
-    private void Count(Tensor apply, Tensor skip)
+    private static Tensor Copy(Tensor values)
+    {
+        using var gradientsOff = no_grad();
+        return values.clone().DetachFromDisposeScope();
+    }
+
+    private void Count(Tensor apply, Tensor skip, Tensor finiteLoss)
     {
         _lossSum.add_(_loss.masked_fill(skip, 0.0));
         _lossCount.add_(apply);
         var skipped = skip.to(ScalarType.Float64);
         _skipped.add_(skipped);
-        _skippedInARow.add_(1.0);
+        _skippedInARow.add_(LossScale is null ? skipped : LossScale.Update(apply, finiteLoss));
         _skippedInARow.mul_(skipped);
     }
-
-    private Tensor Number(double value)
-        => full([], value, dtype: ScalarType.Float64, device: Parameters.Device).DetachFromDisposeScope();
 }

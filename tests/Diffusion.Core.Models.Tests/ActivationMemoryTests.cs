@@ -1,3 +1,4 @@
+using Diffusion.Core.Testing;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models.Tests;
@@ -7,29 +8,30 @@ namespace Diffusion.Core.Models.Tests;
 [Collection(nameof(ActivationMemoryTests))]
 public class ActivationMemoryTests
 {
-    // Tensors of more than 32 MiB are mapped one by one, and leave the process when they are freed.
     private const long Elements = 10_000_000;
     private const long Bytes = Elements * sizeof(float);
 
     [Fact]
     public void Only_the_inputs_are_held_between_forward_and_backward()
     {
-        Held(checkpointed: false).Should().BeGreaterThan(3 * Bytes);
-        Held(checkpointed: true).Should().BeLessThan(Bytes);
+        // What a block of memory has beside the tensor's own bytes.
+        const long more = 1 << 20;
+        Held(checkpointed: false).Should().BeInRange(4 * Bytes, (4 * Bytes) + more);
+        Held(checkpointed: true).Should().BeInRange(0, more);
     }
 
     private static long Held(bool checkpointed)
     {
         using var scope = NewDisposeScope();
         using var x = ones([Elements]).requires_grad_();
-        var before = ResidentBytes();
+        var before = MappedMemory.Bytes();
         using var result = ActivationCheckpoint.RunIf(checkpointed, Sines, x);
-        var held = ResidentBytes() - before;
+        var held = MappedMemory.Bytes() - before;
         result.backward();
         return held;
     }
 
-    /// <summary>A sum that needs five tensors for its gradient.</summary>
+    /// <summary>A sum that needs five tensors for its gradient, the input among them.</summary>
     private static Tensor Sines(Tensor input)
     {
         using var scope = NewDisposeScope();
@@ -37,12 +39,5 @@ public class ActivationMemoryTests
         for (var k = 0; k < 5; k++)
             y = y.sin();
         return y.sum().MoveToOuterDisposeScope();
-    }
-
-    private static long ResidentBytes()
-    {
-        GC.Collect();
-        GC.WaitForPendingFinalizers();
-        return Environment.WorkingSet;
     }
 }

@@ -40,7 +40,7 @@ public class FlatParametersTests
         var expected = plain.named_parameters().ToDictionary(entry => entry.name, entry => entry.parameter.grad);
         foreach (var slice in flat.Slices)
         {
-            var actual = FlatParameters.View(flat.Gradients, slice);
+            var actual = FlatLayout.View(flat.Gradients, slice);
             if (expected[slice.Name] is { } gradient)
                 Bits.Of(actual).Should().Be(Bits.Of(gradient), slice.Name);
             else
@@ -100,7 +100,7 @@ public class FlatParametersTests
         model.forward(ones(1, 3)).sum().backward();
 
         flat.Slices.Should().ContainSingle();
-        FlatParameters.View(flat.Gradients, flat.Slices[0]).data<float>().ToArray().Should().Equal(4, 4, 4);
+        FlatLayout.View(flat.Gradients, flat.Slices[0]).data<float>().ToArray().Should().Equal(4, 4, 4);
     }
 
     [Fact]

@@ -72,10 +72,8 @@ public class TrainTrajectoryTests
         {
             LearningRate = adam[0],
             WarmupSteps = 0,
-            Beta1 = adam[1],
-            Beta2 = adam[2],
-            Epsilon = adam[3],
-            WeightDecay = adam[4],
+            Optimizer = new AdamW { Beta1 = adam[1], Beta2 = adam[2], Epsilon = adam[3], WeightDecay = adam[4] },
+            ParameterGroups = [],
             ClipNorm = clip[0],
             Ema = EmaDecay.Constant(ema[0]),
         };

@@ -19,10 +19,18 @@ public class TrainerFaultTests
         { "LearningRate", new TrainerOptions { LearningRate = 0 } },
         { "LearningRate", new TrainerOptions { LearningRate = double.NaN } },
         { "WarmupSteps", new TrainerOptions { WarmupSteps = -1 } },
-        { "Beta1", new TrainerOptions { Beta1 = 1.0 } },
-        { "Beta2", new TrainerOptions { Beta2 = -0.1 } },
-        { "Epsilon", new TrainerOptions { Epsilon = 0.0 } },
-        { "WeightDecay", new TrainerOptions { WeightDecay = -0.1 } },
+        { "Beta1", new TrainerOptions { Optimizer = new AdamW { Beta1 = 1.0 } } },
+        { "Beta2", new TrainerOptions { Optimizer = new AdamW { Beta2 = -0.1 } } },
+        { "Epsilon", new TrainerOptions { Optimizer = new AdamW { Epsilon = 0.0 } } },
+        { "WeightDecay", new TrainerOptions { Optimizer = new AdamW { WeightDecay = -0.1 } } },
+        { "Optimizer", new TrainerOptions { Optimizer = null! } },
+        { "ParameterGroups", new TrainerOptions { ParameterGroups = null! } },
+        { "Precision", new TrainerOptions { Precision = null! } },
+        { "GrowthInterval", new TrainerOptions { Precision = Precision.Float16(new LossScaling { GrowthInterval = 0 }) } },
+        { "MicroBatchSize", new TrainerOptions { MicroBatchSize = 0 } },
+        { "MoreAverages", new TrainerOptions { MoreAverages = new Dictionary<string, IEmaDecay> { ["ema"] = EmaDecay.WarmUp() } } },
+        { "MoreAverages", new TrainerOptions { MoreAverages = new Dictionary<string, IEmaDecay> { ["a/b"] = EmaDecay.WarmUp() } } },
+        { "Callbacks", new TrainerOptions { Callbacks = null! } },
         { "ClipNorm", new TrainerOptions { ClipNorm = 0.0 } },
         { "Ema", new TrainerOptions { Ema = null! } },
         { "Timesteps", new TrainerOptions { Timesteps = null! } },
@@ -80,7 +88,7 @@ public class TrainerFaultTests
         using var empty = new Batch(zeros(0, 2));
         using var scalar = new Batch(tensor(1f));
 
-        FluentActions.Invoking(() => trainer.TrainStep(empty)).Should().Throw<ArgumentException>().WithMessage("*B >= 1, got [0, 2]*");
+        FluentActions.Invoking(() => trainer.TrainStep(empty)).Should().Throw<ArgumentException>().WithMessage("*at least one sample, got 0*");
         FluentActions.Invoking(() => trainer.TrainStep(scalar)).Should().Throw<ArgumentException>();
     }
 

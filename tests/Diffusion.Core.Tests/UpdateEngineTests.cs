@@ -17,13 +17,13 @@ public class UpdateEngineTests
     [InlineData(0.1, 1e6)]
     public void Steps_equal_the_published_algorithm_written_out(double weightDecay, double? clip)
     {
-        var options = new TrainerOptions { Beta1 = 0.8, Beta2 = 0.95, WeightDecay = weightDecay, ClipNorm = clip };
+        var options = Settings(new AdamW { Beta1 = 0.8, Beta2 = 0.95, WeightDecay = weightDecay }, clip);
         using var run = new Run(options);
         var expected = new Reference(options);
         for (var step = 0; step < 30; step++)
         {
             var rate = 0.05 / (step + 1);
-            run.Step(Gradient, rate, emaDecay: 0.9);
+            run.Step(Gradient, rate);
             expected.Step(rate, emaDecay: 0.9);
         }
 
@@ -35,9 +35,9 @@ public class UpdateEngineTests
     public void The_average_has_its_closed_form()
     {
         // Weights that fall by 0.01 a step (a sign step, with both betas 0), averaged with a decay of 1/2.
-        using var run = new Run(new TrainerOptions { Beta1 = 0.0, Beta2 = 0.0, ClipNorm = null });
+        using var run = new Run(Settings(new AdamW { Beta1 = 0.0, Beta2 = 0.0 }, null) with { Ema = EmaDecay.Constant(0.5) });
         for (var step = 0; step < 20; step++)
-            run.Step(weights => [.. weights.Select(_ => 7.0)], 0.01, emaDecay: 0.5);
+            run.Step(weights => [.. weights.Select(_ => 7.0)], 0.01);
 
         // a_k = w_k + 0.01 (1 - 2^-k): the average lags one step behind in the end.
         for (var i = 0; i < Start.Length; i++)
@@ -55,17 +55,17 @@ public class UpdateEngineTests
     [Trait(Category.Name, Category.Fault)]
     public void A_step_that_is_not_finite_might_as_well_not_have_been(double loss, double gradient)
     {
-        var options = new TrainerOptions { WeightDecay = 0.1 };
+        var options = Settings(new AdamW { WeightDecay = 0.1 }, 1.0);
         using var clean = new Run(options);
         using var dirty = new Run(options);
         for (var step = 1; step < 10; step++)
         {
             for (var skipped = 0; skipped < step % 3; skipped++)
-                dirty.Step(weights => [.. weights.Select((_, i) => i == 3 ? gradient : 1.0)], 0.01, 0.9, loss);
+                dirty.Step(weights => [.. weights.Select((_, i) => i == 3 ? gradient : 1.0)], 0.01, loss);
             dirty.Engine.SkippedInARow.Should().Be(step % 3);
 
-            clean.Step(Gradient, 0.01, 0.9);
-            dirty.Step(Gradient, 0.01, 0.9);
+            clean.Step(Gradient, 0.01);
+            dirty.Step(Gradient, 0.01);
             dirty.Engine.SkippedInARow.Should().Be(0);
         }
 
@@ -84,7 +84,7 @@ public class UpdateEngineTests
         engine.Parameters.Gradients.fill_(1e30);
         using var loss = tensor(1.0f);
 
-        engine.Apply(loss, 0.1, 0.9);
+        engine.Apply(loss, 0.1, 1);
 
         engine.Skipped.Should().Be(1);
         Bits.Of(engine.Parameters.Values).Should().Be(before);
@@ -93,12 +93,12 @@ public class UpdateEngineTests
     [Fact]
     public void The_mean_loss_covers_the_steps_since_it_was_last_taken()
     {
-        using var run = new Run(new TrainerOptions());
-        run.Step(Gradient, 0.01, 0.9, loss: 1.0);
-        run.Step(Gradient, 0.01, 0.9, loss: 2.0);
+        using var run = new Run(Settings(new AdamW(), 1.0));
+        run.Step(Gradient, 0.01, loss: 1.0);
+        run.Step(Gradient, 0.01, loss: 2.0);
         run.Engine.TakeMeanLoss().Should().Be(1.5);
 
-        run.Step(Gradient, 0.01, 0.9, loss: 5.0);
+        run.Step(Gradient, 0.01, loss: 5.0);
         run.Engine.Loss.Should().Be(5.0);
         run.Engine.TakeMeanLoss().Should().Be(5.0);
         run.Engine.TakeMeanLoss().Should().Be(double.NaN);
@@ -107,17 +107,20 @@ public class UpdateEngineTests
     [Fact]
     public void Steps_leave_no_tensors_behind()
     {
-        using var run = new Run(new TrainerOptions());
-        run.Step(Gradient, 0.01, 0.9);
+        using var run = new Run(Settings(new AdamW(), 1.0));
+        run.Step(Gradient, 0.01);
 
         LiveTensors.Change(() =>
         {
             for (var step = 0; step < 20; step++)
-                run.Step(Gradient, 0.01, 0.9);
+                run.Step(Gradient, 0.01);
         }).Should().Be(0);
         using var model = nn.Linear(3, 3);
         LiveTensors.Change(() => new UpdateEngine(new FlatParameters(model), new TrainerOptions()).Dispose()).Should().Be(0);
     }
+
+    private static TrainerOptions Settings(AdamW optimizer, double? clip)
+        => new() { Optimizer = optimizer, ClipNorm = clip, Ema = EmaDecay.Constant(0.9), ParameterGroups = [] };
 
     private static double[] Gradient(double[] weights) => [.. weights.Select((w, i) => (i + 1) * (w - 0.3))];
 
@@ -132,6 +135,8 @@ public class UpdateEngineTests
     {
         private readonly TorchSharp.Modules.Linear _model = nn.Linear(6, 1, hasBias: false, dtype: ScalarType.Float64);
 
+        private long _step;
+
         public Run(TrainerOptions options)
         {
             using var gradientsOff = no_grad();
@@ -144,20 +149,20 @@ public class UpdateEngineTests
 
         public double[] Weights => Read(Engine.Parameters.Values);
 
-        public double[] Average => Read(Engine.Average);
+        public double[] Average => Read(Engine.Averages[0].Values);
 
-        public void Step(Func<double[], double[]> gradient, double rate, double emaDecay, double loss = 1.0)
+        public void Step(Func<double[], double[]> gradient, double rate, double loss = 1.0)
         {
             using var scope = NewDisposeScope();
             var slice = Engine.Parameters.Slices[0];
-            FlatParameters.View(Engine.Parameters.Gradients, slice).copy_(tensor(gradient(Weights)));
-            Engine.Apply(tensor(loss), rate, emaDecay);
+            FlatLayout.View(Engine.Parameters.Gradients, slice).copy_(tensor(gradient(Weights)));
+            Engine.Apply(tensor(loss), rate, ++_step);
         }
 
         public double[] State() =>
         [
-            .. Weights, .. Average, .. Read(Engine.Optimizer.FirstMoment), .. Read(Engine.Optimizer.SecondMoment),
-            Engine.Optimizer.FirstCorrection.item<double>(), Engine.Optimizer.SecondCorrection.item<double>(),
+            .. Weights, .. Average,
+            .. Engine.Optimizer.Tensors.Values.SelectMany(tensor => tensor.dim() == 0 ? [tensor.item<double>()] : Read(tensor)),
         ];
 
         public void Dispose()
@@ -168,7 +173,7 @@ public class UpdateEngineTests
 
         private double[] Read(Tensor buffer)
         {
-            using var view = FlatParameters.View(buffer, Engine.Parameters.Slices[0]);
+            using var view = FlatLayout.View(buffer, Engine.Parameters.Slices[0]);
             return view.data<double>().ToArray();
         }
     }
@@ -178,6 +183,7 @@ public class UpdateEngineTests
     {
         private readonly double[] _first = new double[Start.Length];
         private readonly double[] _second = new double[Start.Length];
+        private readonly AdamW _adam = (AdamW)options.Optimizer;
         private int _step;
 
         public double[] Weights { get; } = [.. Start];
@@ -193,11 +199,11 @@ public class UpdateEngineTests
             for (var i = 0; i < Weights.Length; i++)
             {
                 var g = gradient[i] * scale;
-                _first[i] = (options.Beta1 * _first[i]) + ((1 - options.Beta1) * g);
-                _second[i] = (options.Beta2 * _second[i]) + ((1 - options.Beta2) * g * g);
-                var first = _first[i] / (1 - Math.Pow(options.Beta1, _step));
-                var second = _second[i] / (1 - Math.Pow(options.Beta2, _step));
-                Weights[i] -= (rate * first / (Math.Sqrt(second) + options.Epsilon)) + (rate * options.WeightDecay * Weights[i]);
+                _first[i] = (_adam.Beta1 * _first[i]) + ((1 - _adam.Beta1) * g);
+                _second[i] = (_adam.Beta2 * _second[i]) + ((1 - _adam.Beta2) * g * g);
+                var first = _first[i] / (1 - Math.Pow(_adam.Beta1, _step));
+                var second = _second[i] / (1 - Math.Pow(_adam.Beta2, _step));
+                Weights[i] -= (rate * first / (Math.Sqrt(second) + _adam.Epsilon)) + (rate * _adam.WeightDecay * Weights[i]);
                 Average[i] = (emaDecay * Average[i]) + ((1 - emaDecay) * Weights[i]);
             }
         }

@@ -79,4 +79,21 @@ public class DeviceTests
             ((Action)(() => zeros([2], device: new Device("cuda:0")))).Should().Throw<InvalidOperationException>();
         }
     }
+
+    [Fact]
+    public void Memory_is_pinned_where_there_is_a_cuda_device_and_is_an_error_elsewhere()
+    {
+        using var x = arange(6, dtype: ScalarType.Float32);
+        if (!cuda.is_available())
+        {
+            ((Action)(() => x.pin_memory().Dispose())).Should().Throw<System.Runtime.InteropServices.ExternalException>();
+            return;
+        }
+
+        using var pinned = x.pin_memory();
+        pinned.device_type.Should().Be(DeviceType.CPU);
+        pinned.data<float>().ToArray().Should().Equal(0, 1, 2, 3, 4, 5);
+        pinned.bytes[0] = 1;
+        x.bytes[0].Should().Be(0, "a pinned tensor is a copy");
+    }
 }

@@ -10,6 +10,7 @@ public static partial class torch
         private static readonly Operator CloneOf = new("clone");
         private static readonly Operator CopyInPlace = new("copy_");
         private static readonly Operator SetInPlace = new("set_.source_Tensor");
+        private static readonly Operator PinMemory = new("pin_memory");
 
         public static implicit operator Tensor(int value) => FromSpan([value], [], ScalarType.Int32, null, null, false);
 
@@ -35,6 +36,8 @@ public static partial class torch
         public Tensor clone() => CloneOf.Call(this);
 
         public Tensor copy_(Tensor source, bool nonBlocking = false) => InPlace(CopyInPlace, source, nonBlocking);
+
+        public Tensor pin_memory() => PinMemory.Call(this, Value.None);
 
         public Tensor set_(Tensor source) => InPlace(SetInPlace, source);
 

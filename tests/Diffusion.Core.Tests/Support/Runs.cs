@@ -16,7 +16,7 @@ internal static class Runs
         Seed = 5,
         LearningRate = 1e-2,
         WarmupSteps = 5,
-        WeightDecay = 0.01,
+        Optimizer = new AdamW { WeightDecay = 0.01 },
         LogEvery = 5,
         CheckpointEvery = 10,
     };
@@ -26,7 +26,7 @@ internal static class Runs
         => new(model, Schedule, loss ?? new SimpleLoss(), options ?? Options, logger);
 
     /// <summary>Fit, until the test is cancelled.</summary>
-    public static void Run(this Trainer trainer, IDataset dataset, IProgress<TrainingProgress>? progress = null)
+    public static void Run(this Trainer<Batch> trainer, IDataset dataset, IProgress<TrainingProgress>? progress = null)
         => trainer.Fit(dataset, progress, TestContext.Current.CancellationToken);
 
     public static Batch Batch(params long[] indices) => new Points(100).Load(indices);

@@ -1,0 +1,119 @@
+namespace Diffusion.Core.Data;
+
+/// <summary>
+/// The CIFAR-10 images (Krizhevsky 2009): 50,000 training and 10,000 test images of 3 x 32 x 32 in ten classes, from the files of its
+/// binary version. Kept in memory as bytes.
+/// </summary>
+public sealed class Cifar10 : IBufferedDataset
+{
+    private const int Size = 32;
+    private const int Channels = 3;
+    private const int Pixels = Channels * Size * Size;
+    private const int Record = 1 + Pixels;
+    private const int MostFiles = 5;
+    private const string Archive = "cifar-10-batches-bin";
+
+    // One record after the other: a label, then the planes of red, green and blue.
+    private readonly byte[][] _files;
+    private readonly long[] _starts;
+
+    /// <summary>Reads one of the two sets from a folder; downloads nothing.</summary>
+    /// <param name="folder">
+    /// Where the files are, or their folder <c>cifar-10-batches-bin</c> as it comes out of the archive. Of <c>data_batch_1.bin</c> to
+    /// <c>data_batch_5.bin</c> the last may be missing, for a smaller training set.
+    /// </param>
+    /// <param name="train">The training set, or else the test set.</param>
+    /// <param name="withLabels">Whether batches come with the class as <see cref="Models.Condition.Labels"/>.</param>
+    /// <exception cref="FileNotFoundException">A file is missing; the message says what to do.</exception>
+    /// <exception cref="InvalidDataException">A file is damaged; the message names it.</exception>
+    public Cifar10(string folder, bool train = true, bool withLabels = true)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(folder);
+        HasLabels = withLabels;
+        _files = [.. Find(folder, train).Select(Read)];
+        _starts = new long[_files.Length];
+        for (var i = 0; i < _files.Length; i++)
+        {
+            _starts[i] = Count;
+            Count += _files[i].Length / Record;
+        }
+    }
+
+    /// <summary>The names of the classes, by their labels.</summary>
+    public static IReadOnlyList<string> Classes { get; } =
+        ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+
+    /// <inheritdoc/>
+    public long Count { get; }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<long> SampleShape { get; } = [Channels, Size, Size];
+
+    /// <inheritdoc/>
+    public LoadThreading Threading => LoadThreading.Concurrent;
+
+    /// <inheritdoc/>
+    public bool HasLabels { get; }
+
+    /// <inheritdoc/>
+    /// <returns>[B, 3, 32, 32] float32 in [-1, 1], with [B] labels unless the set was opened without.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">An index lies outside 0..<see cref="Count"/>-1.</exception>
+    /// <exception cref="ArgumentException">There are no indices.</exception>
+    public Batch Load(ReadOnlySpan<long> indices) => ((IDataset)this).Load(indices, default);
+
+    /// <inheritdoc/>
+    public void Fill(ReadOnlySpan<long> indices, LoadContext context, Span<float> samples, Span<long> labels)
+    {
+        Batches.CheckFill(this, indices, samples, labels);
+        for (var i = 0; i < indices.Length; i++)
+        {
+            var found = Array.BinarySearch(_starts, indices[i]);
+            var file = found < 0 ? ~found - 1 : found;
+            var record = _files[file].AsSpan((int)(indices[i] - _starts[file]) * Record, Record);
+            ImageBytes.Decode(record[1..], samples.Slice(i * Pixels, Pixels));
+            if (HasLabels)
+                labels[i] = record[0];
+        }
+    }
+
+    private static string[] Find(string folder, bool train)
+    {
+        string[] names = train ? [.. Enumerable.Range(1, MostFiles).Select(n => $"data_batch_{n}.bin")] : ["test_batch.bin"];
+        string[] folders = [folder, Path.Combine(folder, Archive)];
+        var place = Array.Find(folders, candidate => File.Exists(Path.Combine(candidate, names[0])))
+            ?? throw new FileNotFoundException(
+                $"'{names[0]}' is not in '{folder}', nor in '{Archive}' there. Unpack the binary version of CIFAR-10 "
+                    + $"(https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz) into '{Path.GetFullPath(folder)}'.",
+                Path.Combine(folder, names[0]));
+        var paths = names.Select(name => Path.Combine(place, name)).ToArray();
+        var there = paths.TakeWhile(File.Exists).ToArray();
+        var beyond = Array.FindLast(paths, File.Exists)!;
+        return Array.IndexOf(paths, beyond) < there.Length
+            ? there
+            : throw new FileNotFoundException($"'{paths[there.Length]}' is missing, though '{beyond}' is there.", paths[there.Length]);
+    }
+
+    private static byte[] Read(string path)
+    {
+        byte[] data;
+        try
+        {
+            data = File.ReadAllBytes(path);
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw new IOException($"Cannot read '{path}': {e.Message}", e);
+        }
+
+        if (data.Length == 0 || data.Length % Record != 0)
+            throw new InvalidDataException($"'{path}' must hold whole images of {Record} bytes, got {data.Length} bytes.");
+        for (var start = 0; start < data.Length; start += Record)
+        {
+            if (data[start] >= Classes.Count)
+                throw new InvalidDataException(
+                    $"'{path}' must have labels 0..{Classes.Count - 1}, got {data[start]} at image {start / Record}.");
+        }
+
+        return data;
+    }
+}

@@ -1,0 +1,133 @@
+namespace Diffusion.Core.Data;
+
+/// <summary>
+/// The PNG files of a folder and of the folders in it, in the ordinal order of their paths. Files are read and decoded when their samples
+/// are asked for, by as many threads as load.
+/// </summary>
+public sealed class ImageFolder : IBufferedDataset
+{
+    private const int DeepestFolder = 32;
+
+    private readonly string[] _files;
+    private readonly int[] _labels;
+    private readonly byte? _background;
+
+    /// <summary>Finds the files; reads only the first, for the size that all must have.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="channels">
+    /// 3 for red, green and blue: grey images have them all alike. 1 for grey: of colours their brightness (ITU-R BT.601).
+    /// </param>
+    /// <param name="withLabels">
+    /// Whether the folders in it are classes, numbered in the ordinal order of their names; every file must then lie in one.
+    /// </param>
+    /// <param name="background">
+    /// The grey, 0..255, before which images are put that are not opaque; such images are refused where null.
+    /// </param>
+    /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
+    /// <exception cref="ArgumentException">There is no PNG file in it, or one without a class, or the channels are not 1 or 3.</exception>
+    /// <exception cref="SampleException">The first file cannot be read; the message names it.</exception>
+    public ImageFolder(string folder, int channels = 3, bool withLabels = false, byte? background = null)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(folder);
+        if (channels is not (1 or 3))
+            throw new ArgumentOutOfRangeException(nameof(channels), channels, $"There must be 1 or 3 channels, got {channels}.");
+        var options = new EnumerationOptions
+        {
+            RecurseSubdirectories = true,
+            MaxRecursionDepth = DeepestFolder,
+            MatchCasing = MatchCasing.CaseInsensitive,
+            IgnoreInaccessible = false,
+        };
+        var names = Directory.EnumerateFiles(folder, "*.png", options)
+            .Select(path => Path.GetRelativePath(folder, path).Replace(Path.DirectorySeparatorChar, '/'))
+            .Order(StringComparer.Ordinal)
+            .ToArray();
+        if (names.Length == 0)
+            throw new ArgumentException($"There must be at least one PNG file in '{folder}', got none.", nameof(folder));
+        (_background, HasLabels) = (background, withLabels);
+        _files = [.. names.Select(name => Path.Combine(folder, name))];
+        (Classes, _labels) = withLabels ? ClassesOf(folder, names) : ([], []);
+        var first = ReadFile(0);
+        SampleShape = [channels, first.Height, first.Width];
+    }
+
+    /// <inheritdoc/>
+    public long Count => _files.Length;
+
+    /// <inheritdoc/>
+    public IReadOnlyList<long> SampleShape { get; }
+
+    /// <inheritdoc/>
+    public LoadThreading Threading => LoadThreading.Concurrent;
+
+    /// <inheritdoc/>
+    public bool HasLabels { get; }
+
+    /// <summary>The names of the classes, by their labels; empty without labels.</summary>
+    public IReadOnlyList<string> Classes { get; }
+
+    /// <summary>The paths of the files, by their indices.</summary>
+    public IReadOnlyList<string> Files => _files;
+
+    /// <inheritdoc/>
+    /// <returns>[B, C, H, W] float32, -1 black and 1 white, with [B] labels where there are any.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">An index lies outside 0..<see cref="Count"/>-1.</exception>
+    /// <exception cref="ArgumentException">There are no indices.</exception>
+    public Batch Load(ReadOnlySpan<long> indices) => ((IDataset)this).Load(indices, default);
+
+    /// <inheritdoc/>
+    /// <exception cref="SampleException">
+    /// A file is missing or damaged, or not of the size of the first, or not opaque; the message names it.
+    /// </exception>
+    public void Fill(ReadOnlySpan<long> indices, LoadContext context, Span<float> samples, Span<long> labels)
+    {
+        Batches.CheckFill(this, indices, samples, labels);
+        var size = (int)Batches.SizeOf(SampleShape);
+        for (var i = 0; i < indices.Length; i++)
+        {
+            context.CancellationToken.ThrowIfCancellationRequested();
+            Decode(indices[i], samples.Slice(i * size, size));
+            if (HasLabels)
+                labels[i] = _labels[indices[i]];
+        }
+    }
+
+    private static (string[] Classes, int[] Labels) ClassesOf(string folder, string[] names)
+    {
+        if (Array.Find(names, name => !name.Contains('/')) is { } loose)
+            throw new ArgumentException(
+                $"With labels every file must lie in the folder of its class, got '{loose}' in '{folder}' itself.", nameof(folder));
+        var owners = names.Select(name => name[..name.IndexOf('/')]).ToArray();
+        string[] classes = [.. owners.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
+        return (classes, [.. owners.Select(owner => Array.BinarySearch(classes, owner, StringComparer.Ordinal))]);
+    }
+
+    private void Decode(long index, Span<float> sample)
+    {
+        var image = ReadFile(index);
+        if (image.Height != SampleShape[1] || image.Width != SampleShape[2])
+            throw new SampleException(
+                index,
+                $"'{_files[index]}' must be {SampleShape[2]} x {SampleShape[1]} pixels as the first image is, is {image.Width} x {image.Height}.");
+        try
+        {
+            ImageBytes.Decode(image, (int)SampleShape[0], _background, sample);
+        }
+        catch (InvalidDataException e)
+        {
+            throw new SampleException(index, $"'{_files[index]}' {e.Message}", e);
+        }
+    }
+
+    private PngImage ReadFile(long index)
+    {
+        try
+        {
+            return PngReader.Read(_files[index]);
+        }
+        catch (Exception e) when (e is IOException or InvalidDataException)
+        {
+            throw new SampleException(index, e.Message, e);
+        }
+    }
+}

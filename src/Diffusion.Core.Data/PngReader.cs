@@ -1,0 +1,122 @@
+using System.Buffers.Binary;
+
+namespace Diffusion.Core.Data;
+
+/// <summary>
+/// Reads PNG files of up to 8 bits per channel that are not interlaced: grey, RGB, palette, each with alpha or without. A damaged file
+/// is refused whole.
+/// </summary>
+/// <remarks>Source: W3C, "Portable Network Graphics (PNG) Specification", third edition.</remarks>
+public static class PngReader
+{
+    // Deflate stores at least one bit for 129 bytes (a match of 258 bytes in two), so a file cannot hold a larger image.
+    private const long MostExpansion = 1032;
+
+    /// <summary>Reads an image file.</summary>
+    /// <param name="path">The file.</param>
+    /// <exception cref="IOException">The file is missing, or cannot be read.</exception>
+    /// <exception cref="InvalidDataException">The file is damaged, no PNG file, or of a kind that is not supported; it is named.</exception>
+    public static PngImage Read(string path)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(path);
+        try
+        {
+            return Parse(File.ReadAllBytes(path));
+        }
+        catch (InvalidDataException e)
+        {
+            throw new InvalidDataException($"'{path}' is damaged, or no PNG file that can be read: {e.Message}", e);
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw new IOException($"Cannot read '{path}': {e.Message}", e);
+        }
+    }
+
+    /// <summary>Reads an image from the bytes of its file.</summary>
+    /// <param name="file">All of them.</param>
+    /// <exception cref="InvalidDataException">The file is damaged, no PNG file, or of a kind that is not supported.</exception>
+    public static PngImage Read(ReadOnlySpan<byte> file) => Parse(file);
+
+    private static PngImage Parse(ReadOnlySpan<byte> file)
+    {
+        var signature = PngWriter.Signature;
+        if (!file.StartsWith(signature))
+            throw new InvalidDataException(
+                $"expected the signature {Convert.ToHexString(signature)}, got '{Convert.ToHexString(file[..Math.Min(file.Length, 8)])}'.");
+        var rest = file[signature.Length..];
+        var header = PngHeader.Parse(Require(Next(ref rest), "IHDR"u8));
+        ReadOnlySpan<byte> palette = [], alpha = [];
+        var compressed = new MemoryStream();
+        var dataEnded = false;
+        while (true)
+        {
+            var chunk = Next(ref rest);
+            if (chunk.Type.SequenceEqual("IEND"u8))
+                break;
+            if (chunk.Type.SequenceEqual("IDAT"u8))
+            {
+                if (dataEnded)
+                    throw new InvalidDataException("expected the pieces of the image in a row, got another chunk between them.");
+                compressed.Write(chunk.Data);
+                continue;
+            }
+
+            dataEnded = compressed.Length > 0;
+            if (chunk.Type.SequenceEqual("PLTE"u8))
+                palette = chunk.Data;
+            else if (chunk.Type.SequenceEqual("tRNS"u8))
+                alpha = chunk.Data;
+            else if (char.IsAsciiLetterUpper((char)chunk.Type[0]))
+                throw new InvalidDataException($"expected known chunks, got '{Name(chunk.Type)}', which must not be left out.");
+        }
+
+        Check(header, palette, alpha, compressed.Length);
+        return PngRows.Read(header, palette, alpha, compressed);
+    }
+
+    private static void Check(PngHeader header, ReadOnlySpan<byte> palette, ReadOnlySpan<byte> alpha, long compressed)
+    {
+        var bytes = (Int128)header.Stride * header.Height;
+        if (bytes > (Int128)compressed * MostExpansion || (Int128)header.Width * header.Height * 4 > Array.MaxLength)
+            throw new InvalidDataException(
+                $"expected an image that {compressed} compressed bytes can hold and an array too, got {header.Width} x {header.Height}.");
+        if (header.Colour == PngHeader.Palette && (palette.IsEmpty || palette.Length % 3 != 0 || palette.Length > 3 << header.Depth))
+            throw new InvalidDataException(
+                $"expected a palette of 1 to {1 << header.Depth} colours of 3 bytes, got {palette.Length} bytes.");
+        if (header.Colour != PngHeader.Palette && !alpha.IsEmpty)
+            throw new InvalidDataException("expected alpha of each pixel, got one transparent colour, which is not supported.");
+        if (alpha.Length > palette.Length / 3 && header.Colour == PngHeader.Palette)
+            throw new InvalidDataException($"expected alpha for at most {palette.Length / 3} colours, got {alpha.Length}.");
+    }
+
+    /// <summary>Takes the next chunk off the file and checks its checksum.</summary>
+    private static Chunk Next(scoped ref ReadOnlySpan<byte> rest)
+    {
+        if (rest.Length < 12)
+            throw new InvalidDataException($"expected another chunk, of 12 bytes at least, got {rest.Length} bytes.");
+        var length = BinaryPrimitives.ReadUInt32BigEndian(rest);
+        if (length > rest.Length - 12)
+            throw new InvalidDataException($"expected a chunk of {length} bytes, got {rest.Length - 12}.");
+        var chunk = new Chunk(rest.Slice(4, 4), rest.Slice(8, (int)length));
+        var (stored, actual) = (BinaryPrimitives.ReadUInt32BigEndian(rest[(8 + (int)length)..]), PngCrc.Of(chunk.Type, chunk.Data));
+        if (stored != actual)
+            throw new InvalidDataException($"expected checksum {stored:X8} of chunk '{Name(chunk.Type)}', got {actual:X8}.");
+        rest = rest[(12 + (int)length)..];
+        return chunk;
+    }
+
+    private static ReadOnlySpan<byte> Require(Chunk chunk, ReadOnlySpan<byte> type)
+        => chunk.Type.SequenceEqual(type)
+            ? chunk.Data
+            : throw new InvalidDataException($"expected chunk '{Name(type)}' first, got '{Name(chunk.Type)}'.");
+
+    private static string Name(ReadOnlySpan<byte> type) => string.Concat(type.ToArray().Select(b => b is > 32 and < 127 ? $"{(char)b}" : "?"));
+
+    private readonly ref struct Chunk(ReadOnlySpan<byte> type, ReadOnlySpan<byte> data)
+    {
+        public ReadOnlySpan<byte> Type { get; } = type;
+
+        public ReadOnlySpan<byte> Data { get; } = data;
+    }
+}

@@ -1,0 +1,50 @@
+namespace Diffusion.Core;
+
+/// <summary>
+/// Looks on while a trainer runs, and acts between its steps. Every member does nothing unless it is implemented. All are called on the
+/// training thread; an exception ends the run as any other would.
+/// </summary>
+public interface ITrainerCallback
+{
+    /// <summary>Before the first step of this call of Fit, after resuming.</summary>
+    void Started(TrainingRun run)
+    {
+    }
+
+    /// <summary>Before each step. Must not wait for the device.</summary>
+    void BeforeStep(TrainingRun run)
+    {
+    }
+
+    /// <summary>After each step. Must not wait for the device, unless it does so rarely.</summary>
+    void AfterStep(TrainingRun run)
+    {
+    }
+
+    /// <summary>At each report.</summary>
+    void Reported(TrainingRun run, TrainingProgress progress)
+    {
+    }
+
+    /// <summary>When anyone has measured something, as an evaluation does.</summary>
+    /// <param name="run">The run.</param>
+    /// <param name="name">What was measured.</param>
+    /// <param name="value">The value.</param>
+    void Measured(TrainingRun run, string name, double value)
+    {
+    }
+
+    /// <summary>When a checkpoint was written.</summary>
+    /// <param name="run">The run.</param>
+    /// <param name="path">Its folder.</param>
+    void Saved(TrainingRun run, string path)
+    {
+    }
+
+    /// <summary>When Fit ends, however it ends.</summary>
+    /// <param name="run">The run.</param>
+    /// <param name="error">What ended it before its time; null where nothing did.</param>
+    void Ended(TrainingRun run, Exception? error)
+    {
+    }
+}

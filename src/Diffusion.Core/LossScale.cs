@@ -1,0 +1,57 @@
+using static TorchSharp.torch;
+
+namespace Diffusion.Core;
+
+/// <summary>The factor on the loss of a run, on the device.</summary>
+internal sealed class LossScale : IDisposable
+{
+    private readonly LossScaling _settings;
+
+    /// <summary>The factor at the beginning of a run.</summary>
+    public LossScale(LossScaling settings, FlatLayout layout)
+    {
+        _settings = settings;
+        Value = layout.NewNumber(settings.Initial);
+        Streak = layout.NewNumber(0.0);
+    }
+
+    /// <summary>[] float64, the factor.</summary>
+    public Tensor Value { get; }
+
+    /// <summary>[] float64, steps since it changed or a gradient overflowed.</summary>
+    public Tensor Streak { get; }
+
+    /// <summary>The loss times the factor, in its own type; the caller's.</summary>
+    public Tensor Scale(Tensor loss)
+    {
+        using var factor = Value.to(loss.dtype);
+        return loss.mul(factor);
+    }
+
+    /// <summary>[] what gradients are multiplied by to be those of the loss; the caller's.</summary>
+    public Tensor Inverse() => Value.reciprocal();
+
+    /// <summary>Halves or doubles the factor as the last step asks for.</summary>
+    /// <param name="apply">[] float64: 1 where the step was taken.</param>
+    /// <param name="finiteLoss">[] bool: a step with such a loss that was not taken had a gradient that overflowed.</param>
+    /// <returns>[] float64: 1 where the step was skipped for a reason that no smaller factor will mend; in the current scope.</returns>
+    public Tensor Update(Tensor apply, Tensor finiteLoss)
+    {
+        var overflowed = finiteLoss.to(ScalarType.Float64).sub_(apply);
+        var mendable = overflowed.mul(Value.gt(1.0).to(ScalarType.Float64));
+        Streak.add_(1.0);
+        Streak.mul_(apply);
+        var grows = Streak.ge(_settings.GrowthInterval).to(ScalarType.Float64);
+        Streak.mul_(grows.neg().add_(1.0));
+        Value.mul_(grows.mul_(_settings.Growth - 1.0).add_(1.0));
+        Value.mul_(overflowed.mul_(_settings.Backoff - 1.0).add_(1.0));
+        return apply.neg().add_(1.0).sub_(mendable);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Value.Dispose();
+        Streak.Dispose();
+    }
+}

@@ -1,0 +1,55 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core;
+
+/// <summary>
+/// What a network computes in while it is trained. Weights, gradients, moments and averages that a trainer keeps have the type that the
+/// parameters had when it was made, float32; norms and losses are computed in it.
+/// </summary>
+/// <remarks>Source: Micikevicius et al. 2018, "Mixed Precision Training", sections 3.1 to 3.3.</remarks>
+public sealed record Precision
+{
+    private Precision(ScalarType? narrow, LossScaling? scaling) => (Narrow, LossScaling) = (narrow, scaling);
+
+    /// <summary>In the type of the parameters, as they are.</summary>
+    public static Precision Full { get; } = new(null, null);
+
+    /// <summary>In bfloat16, which has the range of float32: nothing needs scaling.</summary>
+    public static Precision BFloat16 { get; } = new(ScalarType.BFloat16, null);
+
+    /// <summary>In float16, for GPUs that lack bfloat16. Small gradients would vanish, so the loss is scaled.</summary>
+    /// <param name="scaling">How; the default settings where null.</param>
+    public static Precision Float16(LossScaling? scaling = null) => new(ScalarType.Float16, scaling ?? new LossScaling());
+
+    /// <summary>The type of weights and activations; null for that of the parameters.</summary>
+    internal ScalarType? Narrow { get; }
+
+    /// <summary>How the loss is scaled; null for not at all.</summary>
+    internal LossScaling? LossScaling { get; }
+
+    /// <summary>Recognises the precision in a checkpoint.</summary>
+    internal string Name => Narrow?.ToString() ?? nameof(Full);
+
+    /// <summary>Gives all parameters of a module the lower precision, but for those of norms. Buffers beside no parameter stay as they are.</summary>
+    internal void Convert(nn.Module module)
+    {
+        if (Narrow is not { } narrow)
+            return;
+        var parts = module.named_modules().Select(part => part.module).Prepend(module).Distinct(ReferenceEqualityComparer.Instance).Cast<nn.Module>();
+        var norms = new List<(nn.Module Norm, ScalarType Before)>();
+        foreach (var part in parts.Where(part => part.parameters(recurse: false).Any()))
+        {
+            if (IsNorm(part))
+                norms.Add((part, part.parameters(recurse: false).First().dtype));
+            else
+                part.to(narrow);
+        }
+
+        foreach (var (norm, before) in norms)
+            norm.to(before);
+    }
+
+    private static bool IsNorm(nn.Module module) => module is GroupNorm or LayerNorm;
+}

@@ -1,0 +1,71 @@
+using Diffusion.Core.Schedules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core;
+
+/// <summary>
+/// The random draws of one step. They are made for the whole batch, as a function of (seed, step, stream), and handed out for the part of
+/// it at hand: the results do not depend on how a batch is split.
+/// </summary>
+public sealed class StepDraws : IDisposable
+{
+    private readonly long _seed;
+    private readonly long _rank;
+    private readonly Dictionary<long, Tensor> _drawn = [];
+
+    internal StepDraws(long seed, long step, long rank, long batchSize)
+        => (_seed, Step, _rank, BatchSize, Count) = (seed, step, rank, batchSize, batchSize);
+
+    /// <summary>Steps before this one: 0 for the first.</summary>
+    public long Step { get; }
+
+    /// <summary>B, the samples of the whole batch.</summary>
+    public long BatchSize { get; }
+
+    /// <summary>The first sample of the part at hand.</summary>
+    public long First { get; private set; }
+
+    /// <summary>The number of samples of the part at hand.</summary>
+    public long Count { get; private set; }
+
+    /// <summary>Standard normal noise for the part at hand.</summary>
+    /// <param name="stream">Tells draws apart; a trainer of your own may use 100 and up.</param>
+    /// <param name="shape">Of the part: [<see cref="Count"/>, ...].</param>
+    /// <param name="dtype">The type of the noise.</param>
+    /// <param name="device">Where it is drawn, and lies.</param>
+    /// <returns>A view that lives as long as this object and the current dispose scope.</returns>
+    public Tensor Normal(long stream, ReadOnlySpan<long> shape, ScalarType dtype, Device device)
+    {
+        long[] whole = [BatchSize, .. shape[1..]];
+        return Draw(stream, device, generator => randn(whole, dtype: dtype, device: device, generator: generator));
+    }
+
+    /// <summary>Draws of any kind for the part at hand.</summary>
+    /// <param name="stream">Tells draws apart; a trainer of your own may use 100 and up.</param>
+    /// <param name="device">Of the generator; null for the CPU.</param>
+    /// <param name="draw">From the generator to [B, ...] for the whole batch; called once in a step.</param>
+    /// <returns>[<see cref="Count"/>, ...] a view that lives as long as this object and the current dispose scope.</returns>
+    public Tensor Draw(long stream, Device? device, Func<Generator, Tensor> draw)
+    {
+        ArgumentNullException.ThrowIfNull(draw);
+        if (!_drawn.TryGetValue(stream, out var all))
+        {
+            using var generator = SeedSequence.Generator(device, _seed, stream, Step, _rank);
+            all = draw(generator).DetachFromDisposeScope();
+            _drawn.Add(stream, all);
+        }
+
+        return Count == BatchSize ? all.alias() : all.narrow(0, First, Count);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (var tensor in _drawn.Values)
+            tensor.Dispose();
+        _drawn.Clear();
+    }
+
+    /// <summary>Goes to another part of the batch.</summary>
+    internal void MoveTo(long first, long count) => (First, Count) = (first, count);
+}

@@ -1,0 +1,78 @@
+using Diffusion.Core.Losses;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core;
+
+/// <summary>What a trainer minimises in one step, over one part of its batch, and what it wants reported. Owns its tensors.</summary>
+public sealed class StepLoss : IDisposable
+{
+    private readonly List<(IReadOnlyList<string> Names, Tensor Sums, Tensor Counts)> _reports = [];
+    private readonly List<Tensor> _owned = [];
+
+    /// <summary>A value to minimise.</summary>
+    /// <param name="loss">[] with gradients: the mean over the samples of the part; taken over.</param>
+    /// <exception cref="ArgumentException">It is not one number.</exception>
+    public StepLoss(Tensor loss)
+    {
+        Guard.Shape(loss, []);
+        Loss = Keep(loss);
+    }
+
+    /// <summary>[] the mean over the samples.</summary>
+    public Tensor Loss { get; }
+
+    /// <summary>Called after the weights have moved, or the step was skipped; null for nothing.</summary>
+    public Action? AfterStep { get; set; }
+
+    internal IReadOnlyList<(IReadOnlyList<string> Names, Tensor Sums, Tensor Counts)> Reports => _reports;
+
+    /// <summary>
+    /// Reports named values, whose means over the steps since the last report come with <see cref="TrainingProgress.Metrics"/>. They stay
+    /// on the device until then.
+    /// </summary>
+    /// <param name="names">n names.</param>
+    /// <param name="sums">[n] float64, the sum over samples of each value, without gradients; taken over.</param>
+    /// <param name="counts">[n] float64, the number of samples that had it; taken over.</param>
+    /// <returns>This object.</returns>
+    /// <exception cref="ArgumentException">There are not n sums and n counts in float64.</exception>
+    public StepLoss Report(IReadOnlyList<string> names, Tensor sums, Tensor counts)
+    {
+        ArgumentNullException.ThrowIfNull(names);
+        foreach (var (tensor, name) in ((Tensor, string)[])[(sums, nameof(sums)), (counts, nameof(counts))])
+        {
+            Guard.Shape(tensor, [names.Count], name);
+            if (tensor.dtype != ScalarType.Float64)
+                throw new ArgumentException($"{name} must be Float64, got {tensor.dtype}.", name);
+        }
+
+        _reports.Add((names, Keep(sums), Keep(counts)));
+        return this;
+    }
+
+    /// <summary>Reports the means of all terms of a loss but the one that is minimised.</summary>
+    /// <returns>This object.</returns>
+    internal StepLoss ReportTerms(LossTerms terms)
+    {
+        using var gradientsOff = no_grad();
+        string[] names = [.. terms.Names.Where(name => name != LossTerms.LossName)];
+        if (names.Length == 0)
+            return this;
+        using var scope = NewDisposeScope();
+        var sums = stack(names.Select(name => terms[name].to(ScalarType.Float64).sum()));
+        return Report(names, sums, full_like(sums, terms.Loss.shape[0]));
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (var tensor in _owned)
+            tensor.Dispose();
+    }
+
+    /// <summary>Takes a tensor over, out of any dispose scope, for <see cref="AfterStep"/> to use.</summary>
+    internal Tensor Keep(Tensor tensor)
+    {
+        _owned.Add(tensor.DetachFromDisposeScope());
+        return tensor;
+    }
+}

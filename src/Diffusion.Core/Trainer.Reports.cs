@@ -1,0 +1,115 @@
+using System.Collections;
+using System.Globalization;
+
+namespace Diffusion.Core;
+
+public abstract partial class Trainer
+{
+    private readonly SortedDictionary<string, double> _measurements = new(StringComparer.Ordinal);
+    private long _reportedSkips;
+
+    private protected bool HasStore => _store is not null;
+
+    /// <summary>How often the data was seen; 0 before any.</summary>
+    private protected double Epoch => _datasetCount is { } count ? (double)Step * Options.BatchSize / count : 0.0;
+
+    /// <summary>Resumes if there is something to resume from, and makes sure that the data goes on.</summary>
+    private protected void BeginRun(long count, string dataset)
+    {
+        if (count < 1)
+            throw new ArgumentException($"A data set must have at least one sample, got {count}.", dataset);
+        if (Step == 0 && _store is not null && Resume(_store.Folder, count))
+            _savedStep = Step;
+        if (_datasetCount is { } before && before != count)
+            throw new ArgumentException(
+                $"The run so far had a data set of {before} samples, this one has {count}: the order of the data would not go on.",
+                dataset);
+        _datasetCount = count;
+        LogStart(Logger, Step, Options.Steps, count);
+    }
+
+    /// <summary>Ends a run: done, stopped by a callback, or cancelled, with its state saved.</summary>
+    private protected void EndRun(TrainingRun run, CancellationToken cancellationToken)
+    {
+        if (run.StopReason is not null)
+            LogStopped(Logger, Step, Options.Steps, run.StopReason);
+        if (Step >= Options.Steps || run.StopReason is not null)
+            return;
+        var path = _store is null || _savedStep == Step ? null : Save(run);
+        LogCancelled(Logger, Step, Options.Steps, path ?? "none");
+        cancellationToken.ThrowIfCancellationRequested();
+    }
+
+    private protected string Save(TrainingRun run)
+    {
+        if (_savedStep == Step)
+            return CheckpointStore.Latest(_store!.Folder)!;
+        var path = Save();
+        foreach (var callback in Options.Callbacks)
+            callback.Saved(run, path);
+        return path;
+    }
+
+    private protected void Report(TrainingRun run, IProgress<TrainingProgress>? progress, double learningRate, double samplesPerSecond)
+    {
+        var skipped = Engine.Skipped;
+        var report = new TrainingProgress(
+            Step, Options.Steps, Epoch, Engine.TakeMeanLoss(), learningRate, Engine.GradientNorm, samplesPerSecond, skipped)
+        {
+            Metrics = Engine.Means.Take(),
+        };
+        LogProgress(Logger, Step, Options.Steps, report.Loss, report.LearningRate, report.GradientNorm, samplesPerSecond);
+        if (skipped > _reportedSkips)
+            LogSkipped(Logger, skipped - _reportedSkips, skipped, Step);
+        _reportedSkips = skipped;
+        progress?.Report(report);
+        foreach (var callback in Options.Callbacks)
+            callback.Reported(run, report);
+        RequireConvergence();
+    }
+
+    /// <summary>Takes up what was measured, and tells everyone.</summary>
+    internal void Measured(TrainingRun run, string name, double value)
+    {
+        _measurements[name] = value;
+        LogMeasured(Logger, Step, name, value);
+        foreach (var callback in Options.Callbacks)
+            callback.Measured(run, name, value);
+    }
+
+    /// <summary>A log scope that always tells the step and the epoch of the moment.</summary>
+    private protected IDisposable? BeginLogScope() => Logger.BeginScope(new LogScope(this));
+
+    private void RequireConvergence()
+    {
+        var inARow = Engine.SkippedInARow;
+        if (inARow >= Options.MaxSkippedInARow)
+            throw new DivergedException(
+                $"The last {inARow} steps up to step {Step} had a loss or gradient that is not finite; "
+                + $"{Options.MaxSkippedInARow} end the run. "
+                + "Lower the learning rate, or look for such values in the data. The weights are those before these steps.");
+    }
+
+    private sealed class LogScope(Trainer trainer) : IReadOnlyList<KeyValuePair<string, object>>
+    {
+        public int Count => 2;
+
+        public KeyValuePair<string, object> this[int index] => index switch
+        {
+            0 => new("Step", trainer.Step),
+            1 => new("Epoch", trainer.Epoch),
+            _ => throw new ArgumentOutOfRangeException(nameof(index)),
+        };
+
+        public IEnumerator<KeyValuePair<string, object>> GetEnumerator()
+        {
+            for (var i = 0; i < Count; i++)
+                yield return this[i];
+        }
+
+        IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
+
+        public override string ToString()
+            => string.Create(CultureInfo.InvariantCulture, $"step {trainer.Step}, epoch {trainer.Epoch:F2}");
+    }
+}

@@ -1,0 +1,100 @@
+using Diffusion.Core.Models;
+using Diffusion.Core.Schedules;
+using Microsoft.Extensions.Logging;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core;
+
+/// <summary>
+/// A trainer for batches of one kind. Derive from it for a loss over batches of your own: everything but
+/// <see cref="Evaluate"/> is here.
+/// </summary>
+/// <typeparam name="TBatch">What a data set gives for one step: <see cref="Batch"/>, or your own.</typeparam>
+public abstract partial class Trainer<TBatch> : Trainer
+    where TBatch : IBatch<TBatch>
+{
+    private readonly ILearningRateSchedule _learningRate;
+
+    /// <summary>A trainer of a module, at step 0.</summary>
+    /// <param name="module">The network; moved to <see cref="TrainerOptions.Device"/> if that is given.</param>
+    /// <param name="beginInference">
+    /// What readies the network for sampling while averaged weights are used, beside evaluation mode; null for nothing.
+    /// </param>
+    /// <param name="options">How; the defaults where null.</param>
+    /// <param name="logger">Told about reports, checkpoints and skipped steps.</param>
+    /// <exception cref="ArgumentException">
+    /// An option is out of range, or the module has no trainable parameters, or not of one type on one device.
+    /// </exception>
+    /// <exception cref="InvalidOperationException">The module already belongs to another trainer.</exception>
+    /// <exception cref="CheckpointException"><see cref="TrainerOptions.CheckpointFolder"/> cannot be written to.</exception>
+    protected Trainer(nn.Module module, Func<IDisposable?>? beginInference, TrainerOptions? options, ILogger? logger)
+        : base(module, beginInference, options, logger) => _learningRate = Options.EffectiveLearningRate;
+
+    /// <summary>Takes one step on a batch of the caller's; <see cref="Fit"/> does the same in a loop.</summary>
+    /// <param name="batch">On any device; not changed, and still the caller's.</param>
+    /// <exception cref="ArgumentException">The batch is empty, or does not fit the model or the loss. Nothing has changed.</exception>
+    /// <exception cref="InvalidOperationException">The averaged weights are in use, or the module's parameters were replaced.</exception>
+    public void TrainStep(TBatch batch)
+    {
+        ArgumentNullException.ThrowIfNull(batch);
+        using var claim = Average.Claim("take a step");
+        var count = batch.Count;
+        if (count < 1)
+            throw new ArgumentException($"A batch must have at least one sample, got {count}.", nameof(batch));
+        var rate = Guard.InRange(_learningRate.At(Step), 0.0, double.MaxValue);
+        if (!Network.training)
+            Network.train();
+
+        using var scope = NewDisposeScope();
+        using var moved = batch.To(Device, Engine.Parameters.Dtype);
+        Engine.Parameters.ZeroGradients();
+        using var draws = new StepDraws(Options.Seed, Step, Rank, count);
+        using var networkDraws = SeedSequence.Generator(Device, Options.Seed, RandomStream.Network, Step, Rank);
+        using var networkScope = DropoutRandom.Use(networkDraws);
+        var evaluated = new List<StepLoss>();
+        try
+        {
+            Engine.Apply(Backward(moved, draws, evaluated), rate, Step + 1);
+            foreach (var part in evaluated)
+                part.AfterStep?.Invoke();
+        }
+        finally
+        {
+            Engine.Means.Discard();
+            foreach (var part in evaluated)
+                part.Dispose();
+        }
+
+        Step++;
+    }
+
+    /// <summary>The loss of a batch, or of a part of one, by which the weights move.</summary>
+    /// <param name="batch">On the device of the module, in the type of its weights; not to be disposed.</param>
+    /// <param name="draws">All randomness but that of the network comes from here.</param>
+    /// <returns>Disposed by the trainer.</returns>
+    protected abstract StepLoss Evaluate(TBatch batch, StepDraws draws);
+
+    /// <summary>Forward and backward, part by part; gradients add up to those of the mean over the whole batch.</summary>
+    private Tensor Backward(TBatch batch, StepDraws draws, List<StepLoss> evaluated)
+    {
+        var total = zeros([], dtype: ScalarType.Float64, device: Device);
+        var size = Math.Min(Options.MicroBatchSize ?? draws.BatchSize, draws.BatchSize);
+        for (var first = 0L; first < draws.BatchSize; first += size)
+        {
+            var count = Math.Min(size, draws.BatchSize - first);
+            draws.MoveTo(first, count);
+            using var scope = NewDisposeScope();
+            using var part = count == draws.BatchSize ? default : batch.Slice(first, count);
+            var loss = Evaluate(part ?? batch, draws);
+            evaluated.Add(loss);
+            var share = count == draws.BatchSize ? loss.Loss : loss.Loss.mul((double)count / draws.BatchSize);
+            total.add_(share.detach());
+            (Engine.LossScale?.Scale(share) ?? share).backward();
+            Engine.Parameters.CollectGradients();
+            foreach (var (names, sums, counts) in loss.Reports)
+                Engine.Means.Stage(names, sums, counts);
+        }
+
+        return total;
+    }
+}

@@ -1,0 +1,46 @@
+using System.Runtime.InteropServices;
+
+namespace Diffusion.Core.Testing;
+
+/// <summary>
+/// The memory that malloc of the GNU C library has taken from the system block by block, which is exact: a block of more than 32 MiB is
+/// always mapped for itself, and leaves with the tensor that it held. Tests that read it run when no other test does.
+/// </summary>
+public static partial class MappedMemory
+{
+    /// <summary>A tensor of more bytes than this has a block for itself.</summary>
+    public const long Threshold = 32L << 20;
+
+    /// <summary>Bytes in mapped blocks, without what waits for finalisers. Skips the test where the C library cannot tell.</summary>
+    public static long Bytes()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Mapped memory is asked of the GNU C library, which is Linux's.");
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+        try
+        {
+            return (long)mallinfo2().MappedBytes;
+        }
+        catch (Exception exception) when (exception is EntryPointNotFoundException or DllNotFoundException)
+        {
+            Assert.Skip("Mapped memory is asked of mallinfo2, which the GNU C library has since 2.33.");
+            return 0;
+        }
+    }
+
+    [LibraryImport("libc.so.6")]
+    private static partial Information mallinfo2();
+
+    [StructLayout(LayoutKind.Sequential)]
+    private readonly record struct Information(
+        nuint Arena,
+        nuint FreeBlocks,
+        nuint FastBlocks,
+        nuint MappedBlocks,
+        nuint MappedBytes,
+        nuint Unused,
+        nuint FastBytes,
+        nuint UsedBytes,
+        nuint FreeBytes,
+        nuint ReleasableBytes);
+}
