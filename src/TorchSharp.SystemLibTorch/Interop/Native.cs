@@ -9,6 +9,7 @@ internal static unsafe partial class Native
 
     static Native()
     {
+        Heap.KeepFreedMemory();
         sl_calm_blas();
         if (string.IsNullOrEmpty(Environment.GetEnvironmentVariable("OMP_NUM_THREADS")))
             Check(sl_set_threads(Environment.ProcessorCount));
