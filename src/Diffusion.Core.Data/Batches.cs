@@ -32,5 +32,11 @@ internal static class Batches
     }
 
     /// <summary>Values in a sample.</summary>
-    public static long SizeOf(IReadOnlyList<long> shape) => shape.Aggregate(1L, (size, length) => checked(size * length));
+    public static long SizeOf(IReadOnlyList<long> shape)
+    {
+        var size = 1L;
+        for (var i = 0; i < shape.Count; i++)
+            size = checked(size * shape[i]);
+        return size;
+    }
 }
