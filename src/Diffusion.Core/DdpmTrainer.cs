@@ -70,8 +70,7 @@ public sealed class DdpmTrainer : Trainer<Batch>
             RandomStream.Timesteps, null, generator => Options.Timesteps.Sample(_schedule, draws.BatchSize, generator));
         var noise = draws.Normal(RandomStream.Noise, x0.shape, x0.dtype, Device);
         var onDevice = drawn.to(Device, non_blocking: true);
-        // The levels of a continuous schedule are computed on the CPU: only what the network is told of its times moves.
-        using var terms = _loss.Evaluate(_model, _process, x0, _schedule is DiscreteSchedule ? onDevice : drawn, noise, batch.Condition);
+        using var terms = LossAt(batch, drawn, onDevice, noise);
         if (LearnedTimesteps is not { } adaptive)
             return Reported(new StepLoss(terms.Loss.mean()), terms, onDevice);
         var weights = adaptive.Weights(drawn).to(terms.Loss.dtype, Device);
@@ -80,6 +79,18 @@ public sealed class DdpmTrainer : Trainer<Batch>
         result.AfterStep = () => adaptive.Observe(times, losses.cpu());
         return Reported(result, terms, onDevice);
     }
+
+    /// <summary>The noise schedule.</summary>
+    internal INoiseSchedule Schedule => _schedule;
+
+    /// <summary>The loss at given times and noise, with the weights at hand.</summary>
+    /// <param name="batch">On the device of the model.</param>
+    /// <param name="t">[B] times of the schedule, on the CPU.</param>
+    /// <param name="onDevice">The same on the device.</param>
+    /// <param name="noise">As the samples.</param>
+    internal LossTerms LossAt(Batch batch, Tensor t, Tensor onDevice, Tensor noise)
+        // The levels of a continuous schedule are computed on the CPU: only what the network is told of its times moves.
+        => _loss.Evaluate(_model, _process, batch.Samples, _schedule is DiscreteSchedule ? onDevice : t, noise, batch.Condition);
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)

@@ -11,7 +11,7 @@ public interface ITrainerCallback
     {
     }
 
-    /// <summary>Before each step. Must not wait for the device.</summary>
+    /// <summary>Before each step, of which a cancelled run may not take the last. Must not wait for the device.</summary>
     void BeforeStep(TrainingRun run)
     {
     }
@@ -31,6 +31,14 @@ public interface ITrainerCallback
     /// <param name="name">What was measured.</param>
     /// <param name="value">The value.</param>
     void Measured(TrainingRun run, string name, double value)
+    {
+    }
+
+    /// <summary>When anyone has made a picture, as of samples.</summary>
+    /// <param name="run">The run.</param>
+    /// <param name="name">What it shows: one name for each series of pictures.</param>
+    /// <param name="path">A PNG file, complete.</param>
+    void Pictured(TrainingRun run, string name, string path)
     {
     }
 

@@ -47,4 +47,8 @@ public abstract partial class Trainer
 
     [LoggerMessage(EventId = 8, Level = LogLevel.Information, Message = "Step {Step}: {Name} {Value:G6}.")]
     private static partial void LogMeasured(ILogger logger, long step, string name, double value);
+
+    [LoggerMessage(
+        EventId = 9, Level = LogLevel.Information, Message = "{Size} of {Count} samples pass at once, to stay within {Limit} bytes.")]
+    private protected static partial void LogMicroBatches(ILogger logger, int size, long count, long limit);
 }

@@ -1,5 +1,6 @@
 using System.Collections;
 using System.Globalization;
+using Diffusion.Core.Models;
 
 namespace Diffusion.Core;
 
@@ -10,7 +11,7 @@ public abstract partial class Trainer
     private protected bool HasStore => _store is not null;
 
     /// <summary>How often the data was seen; 0 before any.</summary>
-    private protected double Epoch => _datasetCount is { } count ? (double)Step * Options.BatchSize / count : 0.0;
+    internal double Epoch => _datasetCount is { } count ? (double)Step * Options.BatchSize / count : 0.0;
 
     /// <summary>Resumes if there is something to resume from, and makes sure that the data goes on.</summary>
     private protected void BeginRun(long count, string dataset)
@@ -78,6 +79,15 @@ public abstract partial class Trainer
         foreach (var callback in Options.Callbacks)
             callback.Measured(run, name, value);
     }
+
+    /// <summary>Puts the network in evaluation mode until the result is disposed.</summary>
+    internal EvaluationMode UseTrained() => new(_module);
+
+    /// <summary>The type of the weights that are kept.</summary>
+    internal TorchSharp.torch.ScalarType WeightType => Engine.Parameters.Dtype;
+
+    /// <summary>The number of weights that are trained.</summary>
+    internal long ParameterCount => Engine.Parameters.Values.numel();
 
     /// <summary>A log scope that always tells the step and the epoch of the moment.</summary>
     private protected IDisposable? BeginLogScope() => Logger.BeginScope(new LogScope(this));

@@ -53,6 +53,13 @@ public sealed record TrainerOptions
     /// </summary>
     public int? MicroBatchSize { get; init; }
 
+    /// <summary>
+    /// Bytes that the process may allocate for tensors on the CPU, weights and all: the first step finds out what a sample takes, and
+    /// passes batches in parts that fit. Null for no such limit. The size that was found is part of a checkpoint, so that a resumed run
+    /// adds gradients up in the same order. On a GPU there is no need: a part that does not fit its memory is halved.
+    /// </summary>
+    public long? MemoryLimit { get; init; }
+
     /// <summary>The norm to which larger gradients are scaled down, all parameters together: 1; null never clips.</summary>
     public double? ClipNorm { get; init; } = 1.0;
 
@@ -121,6 +128,8 @@ public sealed record TrainerOptions
         Precision.LossScaling?.Validate();
         if (MicroBatchSize is { } size)
             Guard.InRange(size, 1, int.MaxValue, nameof(MicroBatchSize));
+        if (MemoryLimit is { } limit)
+            Guard.InRange(limit, 1, long.MaxValue, nameof(MemoryLimit));
         if (ClipNorm is { } clipNorm)
             Guard.Positive(clipNorm, nameof(ClipNorm));
         ArgumentNullException.ThrowIfNull(Ema);

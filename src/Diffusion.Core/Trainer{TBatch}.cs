@@ -95,7 +95,7 @@ public abstract partial class Trainer<TBatch> : Trainer
     private Tensor Backward(TBatch batch, StepDraws draws, List<StepLoss> evaluated)
     {
         var total = zeros([], dtype: ScalarType.Float64, device: Device);
-        var size = Math.Min(Options.MicroBatchSize ?? draws.BatchSize, draws.BatchSize);
+        var size = PartSize(batch, draws.BatchSize);
         for (var first = 0L; first < draws.BatchSize; first += size)
         {
             var count = Math.Min(size, draws.BatchSize - first);

@@ -14,6 +14,9 @@ public sealed class TrainingRun
     /// <summary>Steps done.</summary>
     public long Step => Trainer.Step;
 
+    /// <summary>How often the data was seen: 2.5 is halfway through the third time.</summary>
+    public double Epoch => Trainer.Epoch;
+
     /// <summary>Why the run is to end after the step at hand; null while it is not.</summary>
     public string? StopReason { get; private set; }
 
@@ -32,4 +35,21 @@ public sealed class TrainingRun
         ArgumentException.ThrowIfNullOrWhiteSpace(name);
         Trainer.Measured(this, name, value);
     }
+
+    /// <summary>Tells every callback of a picture, so that reports can show it.</summary>
+    /// <param name="name">What it shows: one name for each series of pictures, as <c>samples</c>.</param>
+    /// <param name="path">A PNG file, complete, which stays where it is.</param>
+    /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    public void Show(string name, string path)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(name);
+        if (!File.Exists(path))
+            throw new FileNotFoundException($"There is no picture '{path}' to show.", path);
+        foreach (var callback in Options.Callbacks)
+            callback.Pictured(this, name, path);
+    }
+
+    /// <summary>Puts the weights to measure in the network, and the network in evaluation mode, until the result is disposed.</summary>
+    /// <param name="average">The name of an average; null for the weights as they are trained.</param>
+    internal IDisposable UseWeights(string? average) => average is null ? Trainer.UseTrained() : Trainer.UseAverage(average);
 }
