@@ -158,6 +158,9 @@ internal static unsafe partial class Native
     internal static partial long sl_cuda_count();
 
     [LibraryImport(Shim)]
+    internal static partial int sl_threads();
+
+    [LibraryImport(Shim)]
     internal static partial byte* sl_set_threads(int count);
 
     [LibraryImport(Shim)]
