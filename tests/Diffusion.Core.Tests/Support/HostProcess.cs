@@ -39,6 +39,13 @@ internal sealed class HostProcess : IDisposable
         }
     }
 
+    /// <summary>Reads up to a line.</summary>
+    public void AwaitLine(string text)
+    {
+        while (_process.StandardOutput.ReadLine() is { } line && line != text)
+            Lines.Add(line);
+    }
+
     /// <summary>As kill -9.</summary>
     public void Kill() => _process.Kill();
 
