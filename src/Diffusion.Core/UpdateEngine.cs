@@ -124,13 +124,15 @@ internal sealed class UpdateEngine : IDisposable
 
         if (_clipNorm is { } maxNorm)
             gradients.mul_(norm.add(1e-6).reciprocal_().mul_(maxNorm).clamp_max_(1.0));
-        gradients.masked_fill_(skip, 0.0);
+        // On the CPU the answer is there; elsewhere asking for it would make every step wait.
+        if (Parameters.Device.type != TorchSharp.DeviceType.CPU || skip.item<bool>())
+            gradients.masked_fill_(skip, 0.0);
         Optimizer.Step(Parameters.Values, gradients, learningRate, apply);
         Parameters.Publish();
         for (var k = 0; k < _decays.Length; k++)
         {
             var decay = Guard.InRange(_decays[k].At(step), 0.0, 1.0);
-            Averages[k].Values.lerp_(Parameters.Values, apply.mul(1.0 - decay).to(Parameters.Dtype));
+            Parameters.Layout.Average(Averages[k].Values, Parameters.Values, apply.mul(1.0 - decay));
         }
     }
 
