@@ -11,11 +11,7 @@ internal sealed class HostProcess : IDisposable
 
     public HostProcess(params string[] arguments)
     {
-        var start = new ProcessStartInfo(Environment.ProcessPath is { } path && Path.GetFileNameWithoutExtension(path) == "dotnet" ? path : "dotnet")
-        {
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        };
+        var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };
         start.ArgumentList.Add(typeof(HostRun).Assembly.Location);
         foreach (var argument in arguments)
             start.ArgumentList.Add(argument);
