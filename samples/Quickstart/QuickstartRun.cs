@@ -20,7 +20,7 @@ internal static class QuickstartRun
         {
             return Run(options, cancellationToken);
         }
-        catch (Exception error) when (error is ArgumentException or IOException or InvalidDataException or UnauthorizedAccessException or DivergedException)
+        catch (Exception error) when (error is ArgumentException or IOException or InvalidDataException or UnauthorizedAccessException or DivergedException or TrainingOutOfMemoryException)
         {
             AnsiConsole.MarkupLineInterpolated($"[red]{error.Message}[/]");
             return 1;
@@ -59,6 +59,8 @@ internal static class QuickstartRun
             CheckpointEvery = 500,
             CheckpointFolder = options.CheckpointFolder,
         });
+        if (options.WeightsOnly is not null)
+            trainer.LoadWeights(options.WeightsOnly);
         if (options.Resume && !trainer.TryResume(options.CheckpointFolder))
             AnsiConsole.MarkupLineInterpolated($"[yellow]There is no checkpoint in {options.CheckpointFolder} yet; starting from scratch.[/]");
 
