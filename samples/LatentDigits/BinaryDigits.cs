@@ -9,9 +9,14 @@ internal sealed class BinaryDigits(IDataset digits) : IDataset
 
     public IReadOnlyList<long> SampleShape => digits.SampleShape;
 
-    public Batch Load(ReadOnlySpan<long> indices)
+    public LoadThreading Threading => digits.Threading;
+
+    public Batch Load(ReadOnlySpan<long> indices) => Binary(digits.Load(indices));
+
+    public Batch Load(ReadOnlySpan<long> indices, LoadContext context) => Binary(digits.Load(indices, context));
+
+    private static Batch Binary(Batch batch)
     {
-        var batch = digits.Load(indices);
         using var grey = batch.Samples;
         using var light = grey.gt(0.0);
         return new Batch(light.to(grey.dtype), batch.Condition);

@@ -21,7 +21,7 @@ internal static class PngRows
         using var rows = new ZLibStream(compressed, CompressionMode.Decompress);
         for (var y = 0; y < header.Height; y++)
         {
-            if (rows.ReadAtLeast(row, row.Length, throwOnEndOfStream: false) < row.Length)
+            if (ReadWhole(rows, row) < row.Length)
                 throw new InvalidDataException($"expected {header.Height} rows, got {y} and no whole one after.");
             Unfilter(row[0], row.AsSpan(1), above.AsSpan(1), distance);
             var result = pixels.AsSpan(y * header.Width * channels, header.Width * channels);
@@ -34,9 +34,21 @@ internal static class PngRows
             (row, above) = (above, row);
         }
 
-        if (rows.ReadByte() >= 0)
+        if (ReadWhole(rows, row.AsSpan(0, 1)) > 0)
             throw new InvalidDataException($"expected {header.Height} rows, got more.");
         return new PngImage(header.Width, header.Height, channels, pixels);
+    }
+
+    private static int ReadWhole(ZLibStream rows, Span<byte> row)
+    {
+        try
+        {
+            return rows.ReadAtLeast(row, row.Length, throwOnEndOfStream: false);
+        }
+        catch (IOException e)
+        {
+            throw new InvalidDataException("expected rows in the zlib format, without a dictionary, got something else.", e);
+        }
     }
 
     private static void Unfilter(byte filter, Span<byte> row, ReadOnlySpan<byte> above, int distance)

@@ -12,6 +12,7 @@ public sealed class MlpDenoiser : DenoisingNetwork
 {
     private readonly Linear _linearIn;
     private readonly SinusoidalEmbedding _sinusoids;
+    private readonly TensorCache<int> _frequencies = new();
     private readonly TimeEmbedding _timeEmbedding;
     private readonly LabelEmbedding? _labelEmbedding;
     private readonly TimeEmbedding? _vectorEmbedding;
@@ -70,23 +71,37 @@ public sealed class MlpDenoiser : DenoisingNetwork
             embedding.add_(_labelEmbedding.call(condition!.Labels!));
         if (_vectorEmbedding is not null)
             embedding.add_(_vectorEmbedding.call(condition!.Vector!));
+        // All layers are told the same: it is activated once.
+        var told = nn.functional.silu(embedding);
         var hidden = _linearIn.call(WithFourierFeatures(xt));
         foreach (var layer in _layers)
-            hidden = layer.call(hidden, embedding);
+            hidden = layer.call(hidden, told);
         return _linearOut.call(nn.functional.silu(hidden)).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+            _frequencies.Dispose();
+        base.Dispose(disposing);
     }
 
     /// <summary>[B, D (1 + 2n)]: x, then sin and cos of each frequency.</summary>
     private Tensor WithFourierFeatures(Tensor x)
     {
-        var parts = new List<Tensor> { x };
-        for (var k = 0; k < Options.FourierFeatures; k++)
-        {
-            var angle = x.mul(Math.PI * Math.Pow(2, k));
-            parts.Add(angle.sin());
-            parts.Add(angle.cos());
-        }
+        if (Options.FourierFeatures == 0)
+            return x;
+        // In lower precision the frequencies themselves would be off.
+        var type = x.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32;
+        var angles = x.unsqueeze(1).mul(_frequencies.Get(Options.FourierFeatures, x.device, type, Frequencies));
+        return cat([x, stack([angles.sin(), angles.cos()], 2).flatten(1).to(x.dtype)], 1);
+    }
 
-        return cat(parts, 1);
+    /// <summary>[n, 1]: 2^k pi.</summary>
+    private static Tensor Frequencies(int count)
+    {
+        using var values = tensor(Enumerable.Range(0, count).Select(k => Math.PI * Math.Pow(2, k)).ToArray());
+        return values.unsqueeze(1);
     }
 }

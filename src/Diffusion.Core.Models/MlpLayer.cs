@@ -4,7 +4,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// A residual layer over vectors: <c>h + B silu(A silu(h) + P silu(e))</c>. State: <c>linear_1</c>, <c>time_emb_proj</c>, <c>linear_2</c>.
+/// A residual layer over vectors: <c>h + B silu(A silu(h) + P e)</c>, where e is what all layers are told, activated. State:
+/// <c>linear_1</c>, <c>time_emb_proj</c>, <c>linear_2</c>.
 /// </summary>
 internal sealed class MlpLayer : nn.Module<Tensor, Tensor, Tensor>
 {
@@ -24,11 +25,11 @@ internal sealed class MlpLayer : nn.Module<Tensor, Tensor, Tensor>
         register_module("linear_2", _second);
     }
 
-    /// <summary>[B, W] from [B, W] and the embedding [B, W].</summary>
-    public override Tensor forward(Tensor hidden, Tensor embedding)
+    /// <summary>[B, W] from [B, W] and the activated embedding [B, W].</summary>
+    public override Tensor forward(Tensor hidden, Tensor told)
     {
         using var scope = NewDisposeScope();
-        var inner = _first.call(nn.functional.silu(hidden)).add_(_projection.call(nn.functional.silu(embedding)));
+        var inner = _first.call(nn.functional.silu(hidden)).add_(_projection.call(told));
         return _second.call(nn.functional.silu(inner)).add_(hidden).MoveToOuterDisposeScope();
     }
 

@@ -13,7 +13,7 @@ public static class ModuleWeights
     }
 
     /// <summary>The floating point type that all such tensors of a file have; null where they have several, or there are none.</summary>
-    /// <param name="path">As for <see cref="Load"/>.</param>
+    /// <param name="path">As for <see cref="Load(nn.Module, string, WeightOptions?)"/>.</param>
     /// <exception cref="InvalidDataException">A file is damaged.</exception>
     public static ScalarType? TypeOf(string path)
     {
@@ -48,8 +48,19 @@ public static class ModuleWeights
     public static WeightReport Load(nn.Module module, string path, WeightOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(module);
+        return Load(module.state_dict(), path, options);
+    }
+
+    /// <summary>Reads weights into tensors, in place, as into the state of a module.</summary>
+    /// <param name="state">Name to tensor, as from <c>Module.state_dict()</c>.</param>
+    /// <param name="path">As for a module.</param>
+    /// <param name="options">As for a module.</param>
+    /// <inheritdoc cref="Load(nn.Module, string, WeightOptions?)"/>
+    public static WeightReport Load(IReadOnlyDictionary<string, Tensor> state, string path, WeightOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(state);
         using var set = SafetensorsSet.Open(path);
-        var match = new WeightMatch(module.state_dict(), set, options ?? new WeightOptions());
+        var match = new WeightMatch(state, set, options ?? new WeightOptions());
         match.Copy();
         return match.Report;
     }

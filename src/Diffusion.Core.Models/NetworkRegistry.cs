@@ -98,6 +98,22 @@ public sealed class NetworkRegistry
         : throw new NotSupportedException(
             $"There is no class of networks '{name}'; there are: {string.Join(", ", Names)}. Add yours with {nameof(With)}.");
 
+    /// <summary>The class and the options of a network as model files have them, under <c>type</c> and <c>options</c>.</summary>
+    /// <returns>Null where its class, or one of its strategies, is not known.</returns>
+    public JsonObject? TryDescribe(nn.Module network)
+    {
+        ArgumentNullException.ThrowIfNull(network);
+        try
+        {
+            var (type, options) = Describe(network);
+            return new JsonObject { ["type"] = type.Name, ["options"] = options };
+        }
+        catch (NotSupportedException)
+        {
+            return null;
+        }
+    }
+
     /// <summary>The class and the options of a network.</summary>
     /// <exception cref="NotSupportedException">Its class is not known.</exception>
     internal (INetworkType Type, JsonObject Options) Describe(nn.Module network)

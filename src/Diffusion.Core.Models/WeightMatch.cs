@@ -7,7 +7,7 @@ internal sealed class WeightMatch
 {
     private readonly SafetensorsSet _set;
     private readonly WeightOptions _options;
-    private readonly Dictionary<string, Tensor> _state;
+    private readonly IReadOnlyDictionary<string, Tensor> _state;
     private readonly Dictionary<string, string> _sources = new(StringComparer.Ordinal);
     private readonly List<string> _converted = [];
     private readonly List<string> _renamed = [];
@@ -15,7 +15,7 @@ internal sealed class WeightMatch
 
     /// <summary>Matches names, shapes and types.</summary>
     /// <exception cref="InvalidDataException">They do not fit.</exception>
-    public WeightMatch(Dictionary<string, Tensor> state, SafetensorsSet set, WeightOptions options)
+    public WeightMatch(IReadOnlyDictionary<string, Tensor> state, SafetensorsSet set, WeightOptions options)
     {
         (_state, _set, _options) = (state, set, options);
         MatchNames();

@@ -77,9 +77,9 @@ public sealed record AdamW : IOptimizer
             var weight2 = apply.mul(1.0 - _settings.Beta2);
             _firstCorrection.lerp_(_one, weight1);
             _secondCorrection.lerp_(_one, weight2);
-            _first.lerp_(gradients, Cast(weight1));
+            _layout.Average(_first, gradients, weight1);
             var buffer = gradients.mul_(gradients);
-            _second.lerp_(buffer, Cast(weight2));
+            _layout.Average(_second, buffer, weight2);
 
             // Before the first step that is taken the corrections are zero, and so is what they divide.
             var size = apply.mul(-learningRate).div_(_firstCorrection.clamp_min(Tiny));

@@ -18,7 +18,7 @@ internal static class Checkpoint
     /// <summary>The averaged weights, under the same names: loads into the network as the weights do.</summary>
     public const string AverageFile = "ema.safetensors";
 
-    /// <summary>The moments of the optimizer.</summary>
+    /// <summary>The state of the optimizer.</summary>
     public const string OptimizerFile = "optimizer.safetensors";
 
     /// <summary>What an adaptive sampler of times has learned; only where there is one.</summary>
@@ -30,7 +30,13 @@ internal static class Checkpoint
     /// <summary>The SHA-256 of the manifest, as sha256sum writes it.</summary>
     public const string ChecksumFile = ManifestFile + ".sha256";
 
-    private static readonly string[] TensorFiles = [ModelFile, AverageFile, OptimizerFile];
+    /// <summary>The file of an average beside the main one.</summary>
+    public static string AverageFileOf(string name) => $"ema-{name}{Extension}";
+
+    private const string Extension = ".safetensors";
+    private const string Partial = "partial";
+    private const string Replaced = "replaced";
+    private const string Deleted = "deleted";
 
     /// <summary>True for the folder of a checkpoint, sound or not.</summary>
     public static bool IsCheckpoint(string folder) => File.Exists(Path.Combine(folder, ManifestFile));
@@ -39,40 +45,56 @@ internal static class Checkpoint
     /// <param name="folder">The folder to make, whose parent is made if need be.</param>
     /// <param name="manifest">Everything but the list of files.</param>
     /// <param name="tensors">For each file, its tensors by name.</param>
+    /// <param name="beforePlacing">Called when the checkpoint is on disk but does not have its name yet; null does nothing.</param>
+    /// <param name="trace">Told what is about to be done to files; null for nobody.</param>
     /// <exception cref="CheckpointException">It cannot be written; what was there is still there.</exception>
     public static void Write(
-        string folder, CheckpointManifest manifest, IReadOnlyDictionary<string, Dictionary<string, Tensor>> tensors)
+        string folder,
+        CheckpointManifest manifest,
+        IReadOnlyDictionary<string, Dictionary<string, Tensor>> tensors,
+        Action? beforePlacing = null,
+        Action<string>? trace = null)
     {
         folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
         if (Directory.Exists(folder) && !IsCheckpoint(folder) && Directory.EnumerateFileSystemEntries(folder).Any())
             throw new CheckpointException(folder, "holds other files and no checkpoint; give an empty or a new folder.", null);
-        var (partial, replaced) = (Beside(folder, "partial"), Beside(folder, "replaced"));
+        var partial = CheckpointFiles.Beside(folder, Partial);
         try
         {
-            Remove(partial);
-            Directory.CreateDirectory(partial);
-            string[] names = [.. TensorFiles, .. tensors.Keys.Except(TensorFiles)];
-            foreach (var name in names)
-                Safetensors.Save(Path.Combine(partial, name), tensors[name], new Dictionary<string, string> { ["format"] = "pt" });
-            var json = (manifest with { Files = [.. names.Select(name => Describe(partial, name))] }).ToJson();
-            WriteFlushed(Path.Combine(partial, ManifestFile), json);
-            WriteFlushed(Path.Combine(partial, ChecksumFile), Encoding.ASCII.GetBytes($"{Hash(json)}  {ManifestFile}\n"));
-            Remove(replaced);
-            if (Directory.Exists(folder))
-                Directory.Move(folder, replaced);
-            Directory.Move(partial, folder);
-            Remove(replaced);
+            Recover(folder);
+            Stage(partial, manifest, tensors, trace);
+            beforePlacing?.Invoke();
+            Place(partial, folder, trace);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            TryRemove(partial);
-            throw new CheckpointException(folder, $"cannot be written: {e.Message}", e);
+            CheckpointFiles.TryRemove(partial);
+            throw CheckpointFiles.CannotBeWritten(folder, CheckpointFiles.SizeOf(tensors), e);
         }
         catch
         {
-            TryRemove(partial);
+            CheckpointFiles.TryRemove(partial);
             throw;
         }
+    }
+
+    /// <summary>Clears what a process that was killed left of a checkpoint, and puts one back that it was about to replace.</summary>
+    public static void Recover(string folder)
+    {
+        var replaced = CheckpointFiles.Beside(folder, Replaced);
+        if (Directory.Exists(replaced) && !Directory.Exists(folder))
+            Directory.Move(replaced, folder);
+        foreach (var kind in (string[])[Partial, Replaced, Deleted])
+            CheckpointFiles.Remove(CheckpointFiles.Beside(folder, kind));
+    }
+
+    /// <summary>The folder of the checkpoint that a leftover belongs to; null for what is none.</summary>
+    public static string? OwnerOf(string leftover)
+    {
+        var name = Path.GetFileName(leftover);
+        return name.StartsWith('.') && Path.GetExtension(name) is "." + Partial or "." + Replaced or "." + Deleted
+            ? Path.Combine(Path.GetDirectoryName(leftover) ?? "", Path.GetFileNameWithoutExtension(name)[1..])
+            : null;
     }
 
     /// <summary>Reads the manifest and proves every file whole.</summary>
@@ -81,9 +103,9 @@ internal static class Checkpoint
     /// </exception>
     public static CheckpointManifest Read(string folder)
     {
-        var json = ReadFile(folder, ManifestFile);
         var path = Path.Combine(folder, ManifestFile);
-        var expected = Encoding.ASCII.GetString(ReadFile(folder, ChecksumFile));
+        var json = CheckpointFiles.Read(path);
+        var expected = Encoding.ASCII.GetString(CheckpointFiles.Read(Path.Combine(folder, ChecksumFile)));
         var actual = $"{Hash(json)}  {ManifestFile}\n";
         if (expected != actual)
             throw new CheckpointException(path, $"is damaged: {ChecksumFile} says '{expected.Trim()}', it has '{actual.Trim()}'.", null);
@@ -97,14 +119,13 @@ internal static class Checkpoint
             throw new CheckpointException(path, $"is not a manifest: {e.Message}", e);
         }
 
-        var names = manifest.Files.Select(file => file.Name).ToArray();
-        if (!names.SequenceEqual(TensorFiles) && !names.SequenceEqual([.. TensorFiles, TimestepsFile]))
-            throw new CheckpointException(
-                path,
-                $"must list {string.Join(", ", TensorFiles)}, and at most {TimestepsFile} besides, got {string.Join(", ", names)}.",
-                null);
         foreach (var file in manifest.Files)
-            Verify(folder, file);
+        {
+            if (file.Name != Path.GetFileName(file.Name) || !file.Name.EndsWith(Extension, StringComparison.Ordinal))
+                throw new CheckpointException(path, $"must list {Extension} files beside it, got '{file.Name}'.", null);
+            CheckpointFiles.Verify(folder, file);
+        }
+
         return manifest;
     }
 
@@ -114,90 +135,68 @@ internal static class Checkpoint
     public static Dictionary<string, Tensor> ReadTensors(string folder, string name)
     {
         var path = Path.Combine(folder, name);
-        try
-        {
-            return Safetensors.Load(path);
-        }
-        catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
-        {
-            throw new CheckpointException(path, $"cannot be read: {e.Message}", e);
-        }
+        return CheckpointFiles.Reading(path, () => Safetensors.Load(path));
     }
 
     /// <summary>Removes a checkpoint so that no half of it is ever found.</summary>
-    public static void Delete(string folder)
+    public static void Delete(string folder, Action<string>? trace = null)
     {
-        var doomed = Beside(folder, "deleted");
-        Remove(doomed);
+        var doomed = CheckpointFiles.Beside(folder, Deleted);
+        CheckpointFiles.Remove(doomed);
+        trace?.Invoke($"rename {folder} to {doomed}");
         Directory.Move(folder, doomed);
-        Remove(doomed);
+        trace?.Invoke($"remove {doomed}");
+        CheckpointFiles.Remove(doomed);
     }
 
-    private static string Beside(string folder, string kind)
-        => Path.Combine(Path.GetDirectoryName(folder) ?? folder, $".{Path.GetFileName(folder)}.{kind}");
-
-    private static void Remove(string folder)
+    private static void Stage(
+        string partial,
+        CheckpointManifest manifest,
+        IReadOnlyDictionary<string, Dictionary<string, Tensor>> tensors,
+        Action<string>? trace)
     {
+        trace?.Invoke($"make {partial}");
+        Directory.CreateDirectory(partial);
+        foreach (var (name, file) in tensors)
+        {
+            trace?.Invoke($"write {name}");
+            Safetensors.Save(Path.Combine(partial, name), file, new Dictionary<string, string> { ["format"] = "pt" });
+        }
+
+        var json = (manifest with { Files = [.. tensors.Keys.Select(name => CheckpointFiles.Describe(partial, name))] }).ToJson();
+        trace?.Invoke($"write {ManifestFile}");
+        CheckpointFiles.WriteFlushed(Path.Combine(partial, ManifestFile), json);
+        trace?.Invoke($"write {ChecksumFile}");
+        CheckpointFiles.WriteFlushed(Path.Combine(partial, ChecksumFile), Encoding.ASCII.GetBytes($"{Hash(json)}  {ManifestFile}\n"));
+        FolderEntries.Flush(partial);
+    }
+
+    private static void Place(string partial, string folder, Action<string>? trace)
+    {
+        var replaced = CheckpointFiles.Beside(folder, Replaced);
         if (Directory.Exists(folder))
-            Directory.Delete(folder, recursive: true);
-    }
+        {
+            trace?.Invoke($"rename {folder} to {replaced}");
+            Directory.Move(folder, replaced);
+        }
 
-    private static void TryRemove(string folder)
-    {
         try
         {
-            Remove(folder);
+            trace?.Invoke($"rename {partial} to {folder}");
+            Directory.Move(partial, folder);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            // The error that led here is the one to report.
+            if (Directory.Exists(replaced))
+                Directory.Move(replaced, folder);
+            throw;
         }
-    }
 
-    private static void WriteFlushed(string path, byte[] contents)
-    {
-        using var stream = new FileStream(path, FileMode.CreateNew, FileAccess.Write);
-        stream.Write(contents);
-        stream.Flush(flushToDisk: true);
-    }
-
-    private static CheckpointFile Describe(string folder, string name)
-    {
-        using var stream = File.OpenRead(Path.Combine(folder, name));
-        return new CheckpointFile(name, stream.Length, Convert.ToHexStringLower(SHA256.HashData(stream)));
+        if (Path.GetDirectoryName(folder) is { } parent)
+            FolderEntries.Flush(parent);
+        trace?.Invoke($"remove {replaced}");
+        CheckpointFiles.Remove(replaced);
     }
 
     private static string Hash(byte[] contents) => Convert.ToHexStringLower(SHA256.HashData(contents));
-
-    private static byte[] ReadFile(string folder, string name)
-    {
-        var path = Path.Combine(folder, name);
-        try
-        {
-            return File.ReadAllBytes(path);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new CheckpointException(path, $"cannot be read: {e.Message}", e);
-        }
-    }
-
-    private static void Verify(string folder, CheckpointFile expected)
-    {
-        var path = Path.Combine(folder, expected.Name);
-        CheckpointFile actual;
-        try
-        {
-            actual = Describe(folder, expected.Name);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new CheckpointException(path, $"cannot be read: {e.Message}", e);
-        }
-
-        if (actual.Size != expected.Size)
-            throw new CheckpointException(path, $"must have {expected.Size} bytes, has {actual.Size}.", null);
-        if (actual.Sha256 != expected.Sha256)
-            throw new CheckpointException(path, $"is damaged: its SHA-256 must be {expected.Sha256}, is {actual.Sha256}.", null);
-    }
 }

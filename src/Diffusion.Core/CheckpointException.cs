@@ -28,5 +28,8 @@ public sealed class CheckpointException : IOException
         : base($"{path}: {what}", innerException) => Path = path;
 
     /// <summary>The file or folder that is wrong, where there is one.</summary>
-    public string? Path { get; }
+    public string? Path { get; init; }
+
+    /// <summary>Bytes of disk that the checkpoint takes, where it could not be written; null otherwise.</summary>
+    public long? RequiredBytes { get; init; }
 }

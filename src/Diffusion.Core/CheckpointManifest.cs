@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 
 namespace Diffusion.Core;
@@ -9,8 +10,10 @@ internal sealed record CheckpointManifest
     /// <summary>The value of <see cref="Format"/>.</summary>
     public const string FormatName = "diffusion-core-trainer";
 
-    /// <summary>The value of <see cref="Version"/> that this code writes and reads.</summary>
-    public const int CurrentVersion = 1;
+    /// <summary>The value of <see cref="Version"/> that this code writes. It reads 1 too, which lacks what is optional below.</summary>
+    public const int CurrentVersion = 2;
+
+    private const int OldestVersion = 1;
 
     /// <summary>What kind of file this is.</summary>
     public required string Format { get; init; }
@@ -27,6 +30,9 @@ internal sealed record CheckpointManifest
     /// <summary>Samples in each step.</summary>
     public required int BatchSize { get; init; }
 
+    /// <summary>Samples that pass through the network at once; null for whole batches.</summary>
+    public int? MicroBatchSize { get; init; }
+
     /// <summary>Samples in the data set, or null where batches came from outside.</summary>
     public required long? DatasetCount { get; init; }
 
@@ -38,6 +44,18 @@ internal sealed record CheckpointManifest
 
     /// <summary>What the noise schedule is; null for a trainer without one.</summary>
     public required ScheduleFingerprint? Schedule { get; init; }
+
+    /// <summary>What else has to be the same for the run to go on; null in version 1.</summary>
+    public JsonObject? MadeWith { get; init; }
+
+    /// <summary>What the next report is made of so far, by name; the loss under the empty one.</summary>
+    public SortedDictionary<string, ReportSum> Sums { get => field ?? []; init; }
+
+    /// <summary>The newest value of each metric.</summary>
+    public IReadOnlyDictionary<string, RecordedMetric> Metrics { get => field ?? new SortedDictionary<string, RecordedMetric>(); init; }
+
+    /// <summary>What each callback wants to find again.</summary>
+    public IReadOnlyDictionary<string, JsonElement> Callbacks { get => field ?? new SortedDictionary<string, JsonElement>(); init; }
 
     /// <summary>The other files, each whole.</summary>
     public required IReadOnlyList<CheckpointFile> Files { get; init; }
@@ -51,9 +69,9 @@ internal sealed record CheckpointManifest
     {
         var manifest = JsonSerializer.Deserialize(json, ManifestJson.Default.CheckpointManifest)
             ?? throw new JsonException("expected an object, got null");
-        if (manifest.Format != FormatName || manifest.Version != CurrentVersion)
+        if (manifest.Format != FormatName || manifest.Version is < OldestVersion or > CurrentVersion)
             throw new JsonException(
-                $"expected {FormatName} version {CurrentVersion}, got {manifest.Format} version {manifest.Version}");
+                $"expected {FormatName} version {OldestVersion} to {CurrentVersion}, got {manifest.Format} version {manifest.Version}");
         return manifest;
     }
 }
@@ -63,6 +81,11 @@ internal sealed record CheckpointManifest
 /// <param name="Size">Its length in bytes.</param>
 /// <param name="Sha256">The SHA-256 of its contents, in lower-case hexadecimal.</param>
 internal sealed record CheckpointFile(string Name, long Size, string Sha256);
+
+/// <summary>A mean in the making.</summary>
+/// <param name="Sum">Of the values since the last report.</param>
+/// <param name="Count">How many they are.</param>
+internal sealed record ReportSum(double Sum, double Count);
 
 /// <summary>How the manifest is written.</summary>
 [JsonSourceGenerationOptions(

@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Diffusion.Core.Losses;
 using Diffusion.Core.Models;
 using Diffusion.Core.Schedules;
@@ -101,6 +102,13 @@ public sealed class DdpmTrainer : Trainer<Batch>
         }
 
         base.Dispose(disposing);
+    }
+
+    private protected override JsonObject Identity()
+    {
+        var identity = base.Identity();
+        identity["timestep_sampler"] = Options.Timesteps.GetType().Name;
+        return identity;
     }
 
     private protected override ScheduleFingerprint Fingerprint() => ScheduleFingerprint.Of(_schedule);

@@ -22,4 +22,10 @@ public sealed class DivergedException : Exception
         : base(message, innerException)
     {
     }
+
+    /// <summary>The steps skipped in a row and the samples of their batches, the first step first; at most a thousand.</summary>
+    public IReadOnlyList<SkippedStep> Steps { get; init; } = [];
+
+    /// <summary>The file that says the same, <c>diverged.json</c> in the folder of the run; null where there is no folder.</summary>
+    public string? File { get; init; }
 }

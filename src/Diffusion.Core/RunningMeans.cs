@@ -7,6 +7,35 @@ internal sealed class RunningMeans(Device device) : IDisposable
 {
     private readonly Dictionary<string, (IReadOnlyList<string> Names, Tensor Sums, Tensor Counts)> _kept = new(StringComparer.Ordinal);
     private readonly List<(IReadOnlyList<string> Names, Tensor Sums, Tensor Counts)> _staged = [];
+    private Dictionary<string, (double Sum, double Count)> _earlier = new(StringComparer.Ordinal);
+
+    /// <summary>The sum and the count of each name so far, for a checkpoint; setting them replaces all there is. Waits for the device.</summary>
+    public IReadOnlyDictionary<string, (double Sum, double Count)> Partial
+    {
+        get
+        {
+            var partial = new Dictionary<string, (double Sum, double Count)>(_earlier, StringComparer.Ordinal);
+            foreach (var (names, sums, counts) in _kept.Values)
+            {
+                var (all, many) = (Numbers(sums), Numbers(counts));
+                for (var i = 0; i < names.Count; i++)
+                    partial[names[i]] = (all[i], many[i]);
+            }
+
+            return partial;
+        }
+
+        set
+        {
+            _earlier = new Dictionary<string, (double Sum, double Count)>(value, StringComparer.Ordinal);
+            foreach (var (names, sums, counts) in _kept.Values)
+            {
+                using var scope = NewDisposeScope();
+                sums.copy_(tensor(SumsOf(names)));
+                counts.copy_(tensor(CountsOf(names)));
+            }
+        }
+    }
 
     /// <summary>Values of the step at hand; they count once it is taken.</summary>
     /// <param name="names">n of them.</param>
@@ -26,7 +55,10 @@ internal sealed class RunningMeans(Device device) : IDisposable
         {
             var key = string.Join('\n', names);
             if (!_kept.TryGetValue(key, out var kept))
-                kept = _kept[key] = (names, NewSums(names.Count), NewSums(names.Count));
+                kept = _kept[key] = (
+                    names,
+                    NewSums(SumsOf(names)),
+                    NewSums(CountsOf(names)));
             kept.Sums.add_(sums.masked_fill(skip, 0.0));
             kept.Counts.add_(counts.mul(apply));
         }
@@ -38,10 +70,11 @@ internal sealed class RunningMeans(Device device) : IDisposable
     public SortedDictionary<string, double> Take()
     {
         var means = new SortedDictionary<string, double>(StringComparer.Ordinal);
-        using var scope = NewDisposeScope();
+        _earlier.Clear();
         foreach (var (names, sums, counts) in _kept.Values)
         {
-            var values = sums.div(counts).cpu().data<double>().ToArray();
+            using var quotients = sums.div(counts);
+            var values = Numbers(quotients);
             for (var i = 0; i < values.Length; i++)
                 means[names[i]] = values[i];
             sums.fill_(0.0);
@@ -63,5 +96,15 @@ internal sealed class RunningMeans(Device device) : IDisposable
         _kept.Clear();
     }
 
-    private Tensor NewSums(int count) => zeros([count], dtype: ScalarType.Float64, device: device).DetachFromDisposeScope();
+    private static double[] Numbers(Tensor values)
+    {
+        using var onHost = values.cpu();
+        return onHost.data<double>().ToArray();
+    }
+
+    private double[] SumsOf(IReadOnlyList<string> names) => [.. names.Select(name => _earlier.GetValueOrDefault(name).Sum)];
+
+    private double[] CountsOf(IReadOnlyList<string> names) => [.. names.Select(name => _earlier.GetValueOrDefault(name).Count)];
+
+    private Tensor NewSums(double[] values) => tensor(values, device: device).DetachFromDisposeScope();
 }

@@ -27,6 +27,18 @@ public abstract partial class Trainer
     [LoggerMessage(EventId = 5, Level = LogLevel.Information, Message = "Resumed at step {Step} from {Path}.")]
     private static partial void LogResumed(ILogger logger, long step, string path);
 
+    [LoggerMessage(EventId = 9, Level = LogLevel.Trace, Message = "Checkpoint: about to {Operation}.")]
+    private static partial void LogFile(ILogger logger, string operation);
+
+    [LoggerMessage(EventId = 10, Level = LogLevel.Warning, Message = "{Damage} Going on from the one before it, {Path}.")]
+    private static partial void LogFellBack(ILogger logger, string damage, string path);
+
+    [LoggerMessage(EventId = 11, Level = LogLevel.Warning, Message = "The report of the steps that were skipped is lost. {Reason}")]
+    private static partial void LogNotWritten(ILogger logger, string reason);
+
+    [LoggerMessage(EventId = 12, Level = LogLevel.Information, Message = "Starting from the weights of {Path}.")]
+    private static partial void LogWeights(ILogger logger, string path);
+
     [LoggerMessage(EventId = 6, Level = LogLevel.Information, Message = "Cancelled at step {Step} of {Steps}; new checkpoint: {Path}.")]
     private static partial void LogCancelled(ILogger logger, long step, long steps, string path);
 
@@ -35,4 +47,14 @@ public abstract partial class Trainer
 
     [LoggerMessage(EventId = 8, Level = LogLevel.Information, Message = "Step {Step}: {Name} {Value:G6}.")]
     private static partial void LogMeasured(ILogger logger, long step, string name, double value);
+
+    [LoggerMessage(
+        EventId = 14, Level = LogLevel.Information, Message = "{Size} of {Count} samples pass at once, to stay within {Limit} bytes.")]
+    private protected static partial void LogMicroBatches(ILogger logger, int size, long count, long limit);
+
+    [LoggerMessage(
+        EventId = 13,
+        Level = LogLevel.Warning,
+        Message = "Step {Step} ran out of memory with {Before} samples at once; it is taken again with {After}.")]
+    private protected static partial void LogHalved(ILogger logger, long step, long before, int after);
 }

@@ -6,7 +6,6 @@ namespace Diffusion.Core;
 
 public abstract partial class Trainer
 {
-    private readonly SortedDictionary<string, double> _measurements = new(StringComparer.Ordinal);
     private long _reportedSkips;
 
     private protected bool HasStore => _store is not null;
@@ -19,7 +18,7 @@ public abstract partial class Trainer
     {
         if (count < 1)
             throw new ArgumentException($"A data set must have at least one sample, got {count}.", dataset);
-        if (Step == 0 && _store is not null && Resume(_store.Folder, count))
+        if (Step == 0 && _store is not null && Resume(_store.Folder, count, fallBack: false))
             _savedStep = Step;
         if (_datasetCount is { } before && before != count)
             throw new ArgumentException(
@@ -65,6 +64,7 @@ public abstract partial class Trainer
         if (skipped > _reportedSkips)
             LogSkipped(Logger, skipped - _reportedSkips, skipped, Step);
         _reportedSkips = skipped;
+        RecordMetric(LossMetric, report.Loss);
         progress?.Report(report);
         foreach (var callback in Options.Callbacks)
             callback.Reported(run, report);
@@ -74,7 +74,7 @@ public abstract partial class Trainer
     /// <summary>Takes up what was measured, and tells everyone.</summary>
     internal void Measured(TrainingRun run, string name, double value)
     {
-        _measurements[name] = value;
+        RecordMetric(name, value);
         LogMeasured(Logger, Step, name, value);
         foreach (var callback in Options.Callbacks)
             callback.Measured(run, name, value);
@@ -91,16 +91,6 @@ public abstract partial class Trainer
 
     /// <summary>A log scope that always tells the step and the epoch of the moment.</summary>
     private protected IDisposable? BeginLogScope() => Logger.BeginScope(new LogScope(this));
-
-    private void RequireConvergence()
-    {
-        var inARow = Engine.SkippedInARow;
-        if (inARow >= Options.MaxSkippedInARow)
-            throw new DivergedException(
-                $"The last {inARow} steps up to step {Step} had a loss or gradient that is not finite; "
-                + $"{Options.MaxSkippedInARow} end the run. "
-                + "Lower the learning rate, or look for such values in the data. The weights are those before these steps.");
-    }
 
     private sealed class LogScope(Trainer trainer) : IReadOnlyList<KeyValuePair<string, object>>
     {

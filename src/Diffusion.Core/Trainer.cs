@@ -36,9 +36,11 @@ public abstract partial class Trainer : IDisposable
         Options = options ?? new TrainerOptions();
         Options.Validate();
         _module = module;
+        MicroBatchSize = Options.MicroBatchSize;
         Logger = logger ?? NullLogger.Instance;
         if (Options.CheckpointFolder is not null)
-            _store = new CheckpointStore(Options.CheckpointFolder, Options.KeepCheckpoints);
+            _store = new CheckpointStore(
+                Options.CheckpointFolder, Options.EffectiveRetention, operation => LogFile(Logger, operation));
         if (Options.Device is not null)
             module.to(Options.Device);
         var parameters = new FlatParameters(module, Options.ParameterGroups, Options.Precision, Options.ChannelsLast);
@@ -69,6 +71,12 @@ public abstract partial class Trainer : IDisposable
 
     /// <summary>Where the weights are.</summary>
     public Device Device => Engine.Parameters.Device;
+
+    /// <summary>
+    /// Samples that pass through the network at once: <see cref="TrainerOptions.MicroBatchSize"/>, or what was found to fit the memory.
+    /// Null for whole batches, and until the first step has found it out.
+    /// </summary>
+    public int? MicroBatchSize { get; private protected set; }
 
     /// <summary>How to train.</summary>
     protected TrainerOptions Options { get; }

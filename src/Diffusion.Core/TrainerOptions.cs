@@ -48,10 +48,18 @@ public sealed record TrainerOptions
     public bool ChannelsLast { get; init; }
 
     /// <summary>
-    /// Samples that pass through the network at once; the gradients of the parts of a batch are added up. Null for the whole batch. Fewer
-    /// need less memory, and results do not depend on it but by rounding, and by dropout.
+    /// Samples that pass through the network at once; the gradients of the parts of a batch are added up. Fewer need less memory, and
+    /// results do not depend on it but by rounding, and by dropout. Null for whole batches, or, once a step has run out of memory, for the
+    /// half of what did not fit: that step is taken again.
     /// </summary>
     public int? MicroBatchSize { get; init; }
+
+    /// <summary>
+    /// Bytes that the process may allocate for tensors on the CPU, weights and all: the first step finds out what a sample takes, and
+    /// passes batches in parts that fit. Null for no such limit. The size that was found is part of a checkpoint, so that a resumed run
+    /// adds gradients up in the same order.
+    /// </summary>
+    public long? MemoryLimit { get; init; }
 
     /// <summary>The norm to which larger gradients are scaled down, all parameters together: 1; null never clips.</summary>
     public double? ClipNorm { get; init; } = 1.0;
@@ -87,6 +95,9 @@ public sealed record TrainerOptions
     /// <summary>How many of the newest checkpoints are kept: 3.</summary>
     public int KeepCheckpoints { get; init; } = 3;
 
+    /// <summary>Which checkpoints are kept, as from <see cref="Core.CheckpointRetention"/>; takes the place of the number above.</summary>
+    public ICheckpointRetention? CheckpointRetention { get; init; }
+
     /// <summary>
     /// Skipped steps in a row that end <see cref="Trainer{TBatch}.Fit"/>, as seen at the next report: 10. A step is skipped when its loss or
     /// gradient is not finite.
@@ -100,6 +111,9 @@ public sealed record TrainerOptions
     /// <summary>The learning rate in force.</summary>
     internal ILearningRateSchedule EffectiveLearningRate
         => LearningRateSchedule ?? Core.LearningRate.Constant(LearningRate, WarmupSteps);
+
+    /// <summary>The retention in force.</summary>
+    internal ICheckpointRetention EffectiveRetention => CheckpointRetention ?? Core.CheckpointRetention.Last(KeepCheckpoints);
 
     /// <summary>Checks everything that can be checked without a model.</summary>
     /// <exception cref="ArgumentException">A value is out of range; the message names it, what it may be and what it is.</exception>
@@ -115,6 +129,8 @@ public sealed record TrainerOptions
         Precision.LossScaling?.Validate();
         if (MicroBatchSize is { } size)
             Guard.InRange(size, 1, int.MaxValue, nameof(MicroBatchSize));
+        if (MemoryLimit is { } limit)
+            Guard.InRange(limit, 1, long.MaxValue, nameof(MemoryLimit));
         if (ClipNorm is { } clipNorm)
             Guard.Positive(clipNorm, nameof(ClipNorm));
         ArgumentNullException.ThrowIfNull(Ema);

@@ -12,30 +12,62 @@ internal static class TrainerTensors
         nn.Module module, UpdateEngine engine, IAdaptiveTimestepSampler? timesteps)
     {
         var parameters = engine.Parameters;
+        var files = new Dictionary<string, Dictionary<string, Tensor>>
+        {
+            [Checkpoint.ModelFile] = Weights(module, parameters, parameters.Values),
+            [Checkpoint.AverageFile] = Weights(module, parameters, engine.Averages[0].Values),
+            [Checkpoint.OptimizerFile] = OptimizerState(engine),
+        };
+        foreach (var average in engine.Averages.Skip(1))
+            files[Checkpoint.AverageFileOf(average.Name)] = Weights(module, parameters, average.Values);
+        if (timesteps is not null)
+            files[Checkpoint.TimestepsFile] = new Dictionary<string, Tensor>(timesteps.State, StringComparer.Ordinal);
+        return files;
+    }
+
+    /// <summary>
+    /// The state dict of a module with the trained parameters in a buffer. What is not in it is as in the module: buffers and frozen
+    /// parameters. Second names of tied parameters share the first.
+    /// </summary>
+    public static Dictionary<string, Tensor> Weights(nn.Module module, FlatParameters parameters, Tensor buffer)
+    {
         var model = module.state_dict();
         var firstNames = new Dictionary<Tensor, string>(ReferenceEqualityComparer.Instance);
         foreach (var (name, tensor) in model)
             firstNames.TryAdd(tensor, name);
+        var views = parameters.Slices.ToDictionary(slice => slice.Name, slice => FlatLayout.View(buffer, slice), StringComparer.Ordinal);
+        return model.ToDictionary(
+            entry => entry.Key, entry => views.GetValueOrDefault(firstNames[entry.Value], entry.Value), StringComparer.Ordinal);
+    }
 
-        // What is not in the buffer is as in the module: buffers and frozen parameters. Second names of tied parameters share the first.
-        Dictionary<string, Tensor> Weights(Tensor buffer)
+    /// <summary>Reads every file of a checkpoint into the state, or nothing at all.</summary>
+    /// <param name="folder">The checkpoint.</param>
+    /// <param name="files">What it holds.</param>
+    /// <param name="state">Where it goes.</param>
+    /// <param name="whenFitting">Called when all fits, before anything has changed; may throw.</param>
+    /// <exception cref="CheckpointException">
+    /// A file does not fit the model; the message names the file, the tensor, what was expected and what is there.
+    /// </exception>
+    public static void Read(
+        string folder, IReadOnlyList<CheckpointFile> files, Dictionary<string, Dictionary<string, Tensor>> state, Action whenFitting)
+    {
+        using var scope = NewDisposeScope();
+        using var gradientsOff = no_grad();
+        if (state.Keys.FirstOrDefault(name => files.All(file => file.Name != name)) is { } absent)
+            throw new CheckpointException(folder, $"has no {absent}, which this trainer needs.", null);
+        if (files.FirstOrDefault(file => !state.ContainsKey(file.Name)) is { } surplus)
+            throw new CheckpointException(folder, $"has {surplus.Name}, for which this trainer has no place.", null);
+        var copies = new List<(Tensor Target, Tensor Source)>();
+        foreach (var (file, targets) in state)
         {
-            var views = parameters.Slices.ToDictionary(slice => slice.Name, slice => FlatLayout.View(buffer, slice), StringComparer.Ordinal);
-            return model.ToDictionary(
-                entry => entry.Key, entry => views.GetValueOrDefault(firstNames[entry.Value], entry.Value), StringComparer.Ordinal);
+            var sources = Checkpoint.ReadTensors(folder, file);
+            Match(Path.Combine(folder, file), targets, sources);
+            copies.AddRange(targets.Select(target => (target.Value, sources[target.Key])));
         }
 
-        var files = new Dictionary<string, Dictionary<string, Tensor>>
-        {
-            [Checkpoint.ModelFile] = Weights(parameters.Values),
-            [Checkpoint.AverageFile] = Weights(engine.Averages[0].Values),
-            [Checkpoint.OptimizerFile] = OptimizerState(engine),
-        };
-        foreach (var average in engine.Averages.Skip(1))
-            files[$"ema-{average.Name}.safetensors"] = Weights(average.Values);
-        if (timesteps is not null)
-            files[Checkpoint.TimestepsFile] = new Dictionary<string, Tensor>(timesteps.State, StringComparer.Ordinal);
-        return files;
+        whenFitting();
+        foreach (var (target, source) in copies)
+            target.copy_(source);
     }
 
     private static Dictionary<string, Tensor> OptimizerState(UpdateEngine engine)
@@ -57,26 +89,6 @@ internal static class TrainerTensors
         if (engine.LossScale is { } scale)
             (state["loss_scale"], state["loss_scale_streak"]) = (scale.Value, scale.Streak);
         return state;
-    }
-
-    /// <summary>Reads every file of a checkpoint into the state, or nothing at all.</summary>
-    /// <exception cref="CheckpointException">
-    /// A file does not fit the model; the message names the file, the tensor, what was expected and what is there.
-    /// </exception>
-    public static void Read(string folder, Dictionary<string, Dictionary<string, Tensor>> state)
-    {
-        using var scope = NewDisposeScope();
-        using var gradientsOff = no_grad();
-        var copies = new List<(Tensor Target, Tensor Source)>();
-        foreach (var (file, targets) in state)
-        {
-            var sources = Checkpoint.ReadTensors(folder, file);
-            Match(Path.Combine(folder, file), targets, sources);
-            copies.AddRange(targets.Select(target => (target.Value, sources[target.Key])));
-        }
-
-        foreach (var (target, source) in copies)
-            target.copy_(source);
     }
 
     private static void Match(string path, Dictionary<string, Tensor> expected, Dictionary<string, Tensor> actual)

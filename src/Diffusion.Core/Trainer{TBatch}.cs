@@ -34,9 +34,35 @@ public abstract partial class Trainer<TBatch> : Trainer
     /// <param name="batch">On any device; not changed, and still the caller's.</param>
     /// <exception cref="ArgumentException">The batch is empty, or does not fit the model or the loss. Nothing has changed.</exception>
     /// <exception cref="InvalidOperationException">The averaged weights are in use, or the module's parameters were replaced.</exception>
+    /// <exception cref="TrainingOutOfMemoryException">There is not enough memory for the step; it names what lowers it.</exception>
     public void TrainStep(TBatch batch)
     {
         ArgumentNullException.ThrowIfNull(batch);
+        RequireWholeState("take a step");
+        while (true)
+        {
+            Updating = false;
+            try
+            {
+                TakeStep(batch);
+                return;
+            }
+            catch (Exception e) when (TrainingOutOfMemoryException.IsCauseOf(e))
+            {
+                if (Updating || !HalveParts(batch.Count))
+                    throw OutOfMemory(e);
+            }
+        }
+    }
+
+    /// <summary>The loss of a batch, or of a part of one, by which the weights move.</summary>
+    /// <param name="batch">On the device of the module, in the type of its weights; not to be disposed.</param>
+    /// <param name="draws">All randomness but that of the network comes from here.</param>
+    /// <returns>Disposed by the trainer.</returns>
+    protected abstract StepLoss Evaluate(TBatch batch, StepDraws draws);
+
+    private void TakeStep(TBatch batch)
+    {
         using var claim = Average.Claim("take a step");
         var count = batch.Count;
         if (count < 1)
@@ -54,7 +80,9 @@ public abstract partial class Trainer<TBatch> : Trainer
         var evaluated = new List<StepLoss>();
         try
         {
-            Engine.Apply(Backward(moved, draws, evaluated), rate, Step + 1);
+            var loss = Backward(moved, draws, evaluated);
+            Updating = true;
+            Engine.Apply(loss, rate, Step + 1);
             foreach (var part in evaluated)
                 part.AfterStep?.Invoke();
         }
@@ -68,17 +96,11 @@ public abstract partial class Trainer<TBatch> : Trainer
         Step++;
     }
 
-    /// <summary>The loss of a batch, or of a part of one, by which the weights move.</summary>
-    /// <param name="batch">On the device of the module, in the type of its weights; not to be disposed.</param>
-    /// <param name="draws">All randomness but that of the network comes from here.</param>
-    /// <returns>Disposed by the trainer.</returns>
-    protected abstract StepLoss Evaluate(TBatch batch, StepDraws draws);
-
     /// <summary>Forward and backward, part by part; gradients add up to those of the mean over the whole batch.</summary>
     private Tensor Backward(TBatch batch, StepDraws draws, List<StepLoss> evaluated)
     {
         var total = zeros([], dtype: ScalarType.Float64, device: Device);
-        var size = Math.Min(Options.MicroBatchSize ?? draws.BatchSize, draws.BatchSize);
+        var size = PartSize(batch, draws.BatchSize);
         for (var first = 0L; first < draws.BatchSize; first += size)
         {
             var count = Math.Min(size, draws.BatchSize - first);

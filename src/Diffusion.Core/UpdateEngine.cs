@@ -78,6 +78,29 @@ internal sealed class UpdateEngine : IDisposable
         set => _skippedInARow.fill_((double)value);
     }
 
+    /// <summary>What the next report is made of so far: sum and count by name, the loss under the empty one. Waits for the device.</summary>
+    public SortedDictionary<string, ReportSum> Sums
+    {
+        get
+        {
+            var sums = new SortedDictionary<string, ReportSum>(StringComparer.Ordinal)
+            {
+                [""] = new(_lossSum.item<double>(), _lossCount.item<double>()),
+            };
+            foreach (var (name, (sum, count)) in Means.Partial)
+                sums[name] = new(sum, count);
+            return sums;
+        }
+
+        set
+        {
+            var loss = value.GetValueOrDefault("", new(0.0, 0.0));
+            _lossSum.fill_(loss.Sum);
+            _lossCount.fill_(loss.Count);
+            Means.Partial = value.Where(entry => entry.Key.Length > 0).ToDictionary(entry => entry.Key, entry => (entry.Value.Sum, entry.Value.Count));
+        }
+    }
+
     /// <summary>Takes one step with the gradients at hand, or skips it.</summary>
     /// <param name="loss">[] the loss they belong to, unscaled; not changed.</param>
     /// <param name="learningRate">The rate of this step.</param>
@@ -101,13 +124,15 @@ internal sealed class UpdateEngine : IDisposable
 
         if (_clipNorm is { } maxNorm)
             gradients.mul_(norm.add(1e-6).reciprocal_().mul_(maxNorm).clamp_max_(1.0));
-        gradients.masked_fill_(skip, 0.0);
+        // On the CPU the answer is there; elsewhere asking for it would make every step wait.
+        if (Parameters.Device.type != TorchSharp.DeviceType.CPU || skip.item<bool>())
+            gradients.masked_fill_(skip, 0.0);
         Optimizer.Step(Parameters.Values, gradients, learningRate, apply);
         Parameters.Publish();
         for (var k = 0; k < _decays.Length; k++)
         {
             var decay = Guard.InRange(_decays[k].At(step), 0.0, 1.0);
-            Averages[k].Values.lerp_(Parameters.Values, apply.mul(1.0 - decay).to(Parameters.Dtype));
+            Parameters.Layout.Average(Averages[k].Values, Parameters.Values, apply.mul(1.0 - decay));
         }
     }
 

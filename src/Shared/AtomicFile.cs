@@ -60,10 +60,22 @@ internal sealed class AtomicFile : IDisposable
 
     public void Dispose()
     {
-        _stream.Dispose();
-        if (!_committed)
-            File.Delete(_temporary);
+        if (_committed)
+            return;
+        try
+        {
+            _stream.Dispose();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException || IsTooLarge(e))
+        {
+            // What is still in its buffer could not be written either; the first error is the one to report.
+        }
+
+        File.Delete(_temporary);
     }
+
+    /// <summary>What .NET makes of EFBIG, the error of a file that its file system, or a limit of the process, does not let grow.</summary>
+    private static bool IsTooLarge(Exception error) => error is ArgumentOutOfRangeException { ParamName: "value" };
 
     /// <summary>One kind of error for all that can be wrong with a place to write to, with the path in it.</summary>
     private T Try<T>(Func<T> action)
@@ -72,7 +84,7 @@ internal sealed class AtomicFile : IDisposable
         {
             return action();
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException || IsTooLarge(e))
         {
             throw new IOException($"Cannot write '{_path}': {e.Message}", e);
         }

@@ -69,9 +69,9 @@ public class AdaptiveTimestepsTests
         plain.Save(folder.File("plain"));
 
         FluentActions.Invoking(() => plain.Resume(folder.File("learning")))
-            .Should().Throw<CheckpointException>().WithMessage("*that learns*");
+            .Should().Throw<CheckpointException>().WithMessage("*timestep sampler LossSecondMomentTimesteps, this trainer has UniformTimesteps.");
         FluentActions.Invoking(() => learning.Resume(folder.File("plain")))
-            .Should().Throw<CheckpointException>().WithMessage("*does not learn*");
+            .Should().Throw<CheckpointException>().WithMessage("*timestep sampler UniformTimesteps, this trainer has LossSecondMomentTimesteps.");
         learning.Resume(folder.File("learning"));
     }
 

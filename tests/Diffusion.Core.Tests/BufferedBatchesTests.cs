@@ -90,6 +90,22 @@ public class BufferedBatchesTests
             held.Dispose();
         }).Should().Be(0);
 
+    [Fact]
+    public void A_batch_takes_no_new_memory_to_speak_of()
+    {
+        using var images = zeros(64, 3, 32, 32);
+        var data = new TensorDataset(images).With(Augment.Crop(32, 32, 4), Augment.Flip(), Augment.Dequantise());
+        using var loader = new BatchLoader<Batch>(data, 32, seed: 1, options: new LoaderOptions { Workers = 0 });
+        for (var step = 0; step < 10; step++)
+            loader.Next(TestContext.Current.CancellationToken).Dispose();
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        for (var step = 0; step < 100; step++)
+            loader.Next(TestContext.Current.CancellationToken).Dispose();
+
+        // The batch itself is 393,216 bytes.
+        ((GC.GetAllocatedBytesForCurrentThread() - before) / 100).Should().BeLessThan(4_000);
+    }
+
     [Theory]
     [InlineData(0)]
     [InlineData(2)]

@@ -102,7 +102,7 @@ public class ConditionedTrainingTests
     }
 
     private static DdpmTrainer Trainer(ITrainableDenoiser model, long steps)
-        => new(model, Runs.Schedule, new SimpleLoss(), Runs.Options with { Steps = steps, LogEvery = 20 });
+        => new(model, Runs.Schedule, new SimpleLoss(), Runs.Options with { Steps = steps, LogEvery = 10 });
 
     private sealed class LabelledPoints : IDataset
     {

@@ -2,13 +2,14 @@ using System.Runtime.InteropServices;
 
 namespace TorchSharp.Interop;
 
-/// <summary>The functions of native/shim.cpp. Those that can fail return null or the text of the error.</summary>
+/// <summary>The functions of the shim in native. Those that can fail return null or the text of the error.</summary>
 internal static unsafe partial class Native
 {
     private const string Shim = "diffusion_torch_shim";
 
     static Native()
     {
+        Heap.KeepFreedMemory();
         sl_calm_blas();
         if (string.IsNullOrEmpty(Environment.GetEnvironmentVariable("OMP_NUM_THREADS")))
             Check(sl_set_threads(Environment.ProcessorCount));
@@ -26,6 +27,12 @@ internal static unsafe partial class Native
 
     [LibraryImport(Shim)]
     internal static partial byte* sl_call(nint op, NativeValue* arguments, int count, NativeValue* results, int resultCount);
+
+    [LibraryImport(Shim)]
+    internal static partial byte* sl_attention(nint query, nint key, nint value, nint mask, int causal, nint* result);
+
+    [LibraryImport(Shim)]
+    internal static partial byte* sl_group_norm(nint input, long groups, nint weight, nint bias, double epsilon, nint* result);
 
     [LibraryImport(Shim)]
     internal static partial void sl_free(void* memory);

@@ -12,7 +12,8 @@ public static partial class torch
             private static readonly Operator Attention = new("scaled_dot_product_attention");
 
             /// <summary>
-            /// softmax(q k^T / sqrt(E) + mask) v; the one operator where libtorch has it (2.0 and later), composed where not.
+            /// softmax(q k^T / sqrt(E) + mask) v; the one operator where libtorch has it (2.0 and later), where not a kernel of our own
+            /// for what is usual on the CPU, and composed for the rest.
             /// </summary>
             public static Tensor scaled_dot_product_attention(
                 Tensor query, Tensor key, Tensor value, Tensor? attn_mask = null, double p = 0.0, bool is_casual = false)
@@ -23,7 +24,20 @@ public static partial class torch
                     throw new ArgumentException("Casual attention masking cannot pass a mask.");
                 return Attention.Exists
                     ? Attention.Call(query, key, value, attn_mask, p, is_casual)
-                    : Composed(query, key, value, attn_mask, p, is_casual);
+                    : (p == 0 ? Fused(query, key, value, attn_mask, is_casual) : null)
+                        ?? Composed(query, key, value, attn_mask, p, is_casual);
+            }
+
+            /// <summary>Null where the kernel does not serve.</summary>
+            private static unsafe Tensor? Fused(Tensor query, Tensor key, Tensor value, Tensor? mask, bool causal)
+            {
+                nint result;
+                Native.Check(Native.sl_attention(query.Handle, key.Handle, value.Handle, mask?.Handle ?? 0, causal ? 1 : 0, &result));
+                GC.KeepAlive(query);
+                GC.KeepAlive(key);
+                GC.KeepAlive(value);
+                GC.KeepAlive(mask);
+                return result == 0 ? null : new Tensor(result);
             }
 
             private static Tensor Composed(Tensor query, Tensor key, Tensor value, Tensor? mask, double p, bool causal)

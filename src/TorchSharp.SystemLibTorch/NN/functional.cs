@@ -50,7 +50,7 @@ public static partial class torch
 
             public static Tensor group_norm(
                 Tensor input, long num_groups, Tensor? weight = null, Tensor? bias = null, double eps = 1e-05)
-                => GroupNorm.Call(input, num_groups, weight, bias, eps);
+                => FusedGroupNorm(input, num_groups, weight, bias, eps) ?? GroupNorm.Call(input, num_groups, weight, bias, eps);
 
             public static Tensor layer_norm(
                 Tensor input, long[] normalized_shape, Tensor? weight = null, Tensor? bias = null, double eps = 1e-05)
@@ -94,6 +94,17 @@ public static partial class torch
                     return x.gelu(approximate);
                 GeluInPlace.Run(x, Tensor.NameOf(approximate));
                 return x.alias();
+            }
+
+            /// <summary>Null where the kernel of our own does not serve.</summary>
+            private static unsafe Tensor? FusedGroupNorm(Tensor input, long groups, Tensor? weight, Tensor? bias, double epsilon)
+            {
+                nint result;
+                Native.Check(Native.sl_group_norm(input.Handle, groups, weight?.Handle ?? 0, bias?.Handle ?? 0, epsilon, &result));
+                GC.KeepAlive(input);
+                GC.KeepAlive(weight);
+                GC.KeepAlive(bias);
+                return result == 0 ? null : new Tensor(result);
             }
 
             /// <summary>Changes a tensor; as in TorchSharp, the answer is a new object of the same memory.</summary>

@@ -26,6 +26,7 @@ public static partial class torch
         private static readonly Operator IsNaN = new("isnan");
         private static readonly Operator LogicalNot = new("logical_not");
         private static readonly Operator SqrtInPlace = new("sqrt_");
+        private static readonly Operator FloorInPlace = new("floor_");
         private static readonly Operator ReciprocalInPlace = new("reciprocal_");
         private static readonly Operator ZeroInPlace = new("zero_");
         private static readonly Operator Round = new("round.decimals");
@@ -84,6 +85,8 @@ public static partial class torch
         public Tensor isnan() => IsNaN.Call(this);
 
         public Tensor logical_not() => LogicalNot.Call(this);
+
+        public Tensor floor_() => InPlace(FloorInPlace);
 
         public Tensor sqrt_() => InPlace(SqrtInPlace);
 

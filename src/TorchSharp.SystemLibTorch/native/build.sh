@@ -5,7 +5,8 @@
 set -eu
 
 output=$1
-source=${2:-$(dirname "$0")/shim.cpp}
+folder=$(dirname "$0")
+source=${2:-}
 compiler=${CXX:-g++}
 root=${TORCH_ROOT:-}
 
@@ -58,7 +59,32 @@ case $output in
     *) kind= ;;
 esac
 
+objects=
+if [ -z "$source" ]; then
+    source="$folder/shim.cpp $folder/attention.cpp $folder/norm.cpp $folder/capability.cpp"
+    scratch=$(mktemp -d)
+    trap 'rm -rf "$scratch"' EXIT
+    # The kernels know nothing of libtorch; each is compiled once for every kind of processor, and chosen when it is called.
+    kernels() {
+        variant=$1
+        shift
+        for kernel in attention norm; do
+            object=$scratch/${kernel}_$variant.o
+            "$compiler" -std=c++17 -O3 -fPIC -fvisibility=hidden -c -Wall "-DVARIANT(name)=name##_$variant" "$@" \
+                "$folder/${kernel}_kernel.cpp" -o "$object"
+            objects="$objects $object"
+        done
+    }
+    kernels plain
+    case $("$compiler" -dumpmachine) in
+        x86_64*)
+            kernels avx2 -mavx2 -mfma
+            kernels avx512 -mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma -mprefer-vector-width=512
+            objects="-DWITH_VARIANTS $objects" ;;
+    esac
+fi
+
 # shellcheck disable=SC2086
-exec "$compiler" -std=$standard -O2 $kind -Wall -D_GLIBCXX_USE_CXX11_ABI=$abi \
-    ${root:+-isystem "$include"} -isystem "$include/torch/csrc/api/include" "$source" -o "$output" \
+"$compiler" -std=$standard -O2 $kind -Wall -D_GLIBCXX_USE_CXX11_ABI=$abi \
+    ${root:+-isystem "$include"} -isystem "$include/torch/csrc/api/include" $source $objects -o "$output" \
     -L"$lib" ${root:+-Wl,-rpath,"$lib"} -ltorch_cpu -lc10 -Wl,--no-as-needed -ltorch $devices -Wl,--as-needed -ldl

@@ -20,21 +20,19 @@
 #include <torch/cuda.h>
 #include <torch/version.h>
 
+#include "door.h"
+
 #include <dlfcn.h>
 
-#include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <mutex>
-#include <string>
 #include <vector>
 
-#define EXPORT extern "C" __attribute__((visibility("default")))
+using namespace door;
 
 namespace {
 
-using Impl = c10::TensorImpl;
-using ImplPtr = c10::intrusive_ptr<Impl, c10::UndefinedTensorImpl>;
 using torch::jit::Stack;
 
 // The optional of this libtorch, which is its own in 1.x and std's later.
@@ -67,28 +65,6 @@ struct Operator {
     Stack defaults; // aligned with kinds; empty values where the schema has no default
     std::vector<bool> hasDefault;
 };
-
-thread_local std::string lastError;
-
-template <class Function> const char* guarded(Function&& function) noexcept {
-    try {
-        function();
-        return nullptr;
-    } catch (const c10::Error& error) {
-        lastError = error.what_without_backtrace();
-    } catch (const std::exception& error) {
-        lastError = error.what();
-    } catch (...) {
-        lastError = "libtorch threw something that is not an exception.";
-    }
-    return lastError.c_str();
-}
-
-at::Tensor borrow(void* impl) {
-    return impl ? at::Tensor(ImplPtr::reclaim_copy(static_cast<Impl*>(impl))) : at::Tensor();
-}
-
-void* give(at::Tensor tensor) { return tensor.defined() ? tensor.unsafeReleaseTensorImpl() : nullptr; }
 
 std::vector<at::Tensor> borrowAll(void** impls, int32_t count) {
     std::vector<at::Tensor> tensors;

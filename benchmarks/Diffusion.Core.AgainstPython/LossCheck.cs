@@ -1,0 +1,52 @@
+using System.Globalization;
+using Diffusion.Core.Interop;
+using Diffusion.Core.Losses;
+using Diffusion.Core.Models;
+using Diffusion.Core.Schedules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.AgainstPython;
+
+/// <summary>
+/// The losses of the first steps from the weights, batches and draws that against.py recorded. Where they are Python's, both sides
+/// compute the same network, loss, gradient, clipping, optimizer and average.
+/// </summary>
+internal static class LossCheck
+{
+    private const int Steps = 3;
+
+    /// <summary>Prints a JSON line for each network: the losses of three steps, and that of the averaged weights on a fourth batch.</summary>
+    public static void Run(string folder)
+    {
+        using var unet = DiffusersModel.Load(Path.Combine(folder, "unet"));
+        Print("unet", (DenoisingNetwork)unet.Network, Safetensors.Load(Path.Combine(folder, "unet-batches.safetensors")));
+        using var mlp = Networks.Mlp();
+        ModuleWeights.Load(mlp, Path.Combine(folder, "mlp.safetensors"));
+        Print("mlp", mlp, Safetensors.Load(Path.Combine(folder, "mlp-batches.safetensors")));
+    }
+
+    private static void Print(string name, DenoisingNetwork network, Dictionary<string, Tensor> batches)
+    {
+        var draws = new RecordedDraws(new SimpleLoss());
+        using var trainer = Networks.Trainer(network, draws);
+        var losses = new double[Steps + 1];
+        for (var step = 0; step < Steps; step++)
+        {
+            (draws.Times, draws.Noise) = (batches[$"t.{step}"], batches[$"noise.{step}"]);
+            using var batch = new Batch(batches[$"x0.{step}"]);
+            trainer.TrainStep(batch);
+            losses[step] = trainer.LastLoss;
+        }
+
+        using var process = new ForwardProcess(DiscreteSchedule.Linear());
+        using var terms = new SimpleLoss().Evaluate(
+            trainer.Ema, process, batches[$"x0.{Steps}"], batches[$"t.{Steps}"], batches[$"noise.{Steps}"]);
+        using var mean = terms.Loss.mean();
+        losses[Steps] = mean.item<float>();
+        var numbers = losses.Select(loss => loss.ToString("R", CultureInfo.InvariantCulture));
+        Console.WriteLine(
+            $$"""{"case": "{{name}}", "parameters": {{ModuleWeights.Count(network)}}, "losses": [{{string.Join(", ", numbers)}}]}""");
+        foreach (var tensor in batches.Values)
+            tensor.Dispose();
+    }
+}

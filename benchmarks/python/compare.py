@@ -1,0 +1,110 @@
+"""Runs each case in processes of its own, C# and Python in turn, and prints the table of docs/performance.md.
+
+    compare.py PROGRAM [--quick] [--rounds N] [--cases a,b] [--seconds S]
+
+A process is one sample: the median of its steps, or its peak memory, or the time from its start to its first line. What is printed is the
+median over the rounds and, in brackets, the least and the greatest; the ratio is that of the two medians, with the least and the greatest
+ratio of any round. It needs no torch, so that the memory of a child is its own.
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+AGAINST = os.path.join(os.path.dirname(os.path.abspath(__file__)), "against.py")
+TOLERANCE = 1e-5
+
+
+def run(command):
+    """The first line that a process prints, the seconds until it came, and the process's peak memory in MiB."""
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    lines = [process.stdout.readline()]
+    seconds = time.perf_counter() - start
+    lines += process.stdout.readlines()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if status != 0:
+        raise SystemExit(f"{' '.join(command)} ended with status {process.returncode}.")
+    return lines, seconds, usage.ru_maxrss / 1024
+
+
+def median_of_steps(lines, seconds, memory):
+    return statistics.median(json.loads(lines[0]))
+
+
+def until_done(lines, seconds, memory):
+    return seconds * 1e3
+
+
+def peak_memory(lines, seconds, memory):
+    return memory
+
+
+def cases(seconds, quick):
+    """Name, the case of both programs and its argument, what is taken from a process, unit, and the ratio to reach."""
+    return {
+        "a": ("U-Net, training step", "unet-step", seconds, median_of_steps, "ms", 0.6),
+        "b": ("U-Net, 50 steps of DDIM", "ddim", seconds, median_of_steps, "ms", 0.8),
+        "c": ("MLP, training step", "mlp-step", seconds / 4, median_of_steps, "ms", 0.5),
+        "d": ("U-Net, peak memory of training", "unet-steps", 2 if quick else 10, peak_memory, "MiB", 0.7),
+        "e": ("U-Net, start to first step done", "unet-steps", 1, until_done, "ms", 0.5),
+        "f": ("MLP, start to first step done", "mlp-steps", 1, until_done, "ms", 0.5),
+    }
+
+
+def check(program):
+    """Both sides from the same weights, batches and draws: nothing is timed unless their losses agree."""
+    with tempfile.TemporaryDirectory() as folder:
+        python = [sys.executable, AGAINST]
+        run([*python, "prepare", folder])
+        theirs, _, _ = run([*python, "check", folder])
+        ours, _, _ = run([program, "check", folder])
+    for line, other in zip(map(json.loads, ours), map(json.loads, theirs), strict=True):
+        worst = max(abs(a - b) for a, b in zip(line["losses"], other["losses"], strict=True))
+        same = line["case"] == other["case"] and line["parameters"] == other["parameters"] and worst <= TOLERANCE
+        print(f"{line['case']}: {line['parameters']:,} parameters; the losses of three steps and of the average differ by {worst:.1e} at most.")
+        if not same:
+            raise SystemExit(f"The two sides do not compute the same: C# {line}, Python {other}.")
+
+
+def spread(values, digits):
+    return f"{statistics.median(values):,.{digits}f} ({min(values):,.{digits}f} to {max(values):,.{digits}f})"
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("program", help="the C# program, as published")
+    parser.add_argument("--quick", action="store_true", help="one round of short processes: a smoke run")
+    parser.add_argument("--rounds", type=int, help="processes of each side; 5, or 1 with --quick")
+    parser.add_argument("--seconds", type=float, help="of steps in each process; 20, or 1 with --quick")
+    parser.add_argument("--cases", default="abcdef", help="which cases; abcdef")
+    options = parser.parse_args()
+    rounds = options.rounds or (1 if options.quick else 5)
+    seconds = options.seconds or (1.0 if options.quick else 20.0)
+
+    check(options.program)
+    print(f"\n| case | C# | Python | ratio | target |\n|---|---|---|---|---|")
+    for key, (title, case, argument, take, unit, target) in cases(seconds, options.quick).items():
+        if key not in options.cases:
+            continue
+        ours, theirs = [], []
+        for _ in range(rounds):
+            ours.append(take(*run([options.program, case, str(argument)])))
+            theirs.append(take(*run([sys.executable, AGAINST, case, str(argument)])))
+        ratio = statistics.median(ours) / statistics.median(theirs)
+        ratios = [a / b for a, b in zip(ours, theirs)]
+        digits = 2 if statistics.median(ours) < 100 else 0
+        print(
+            f"| {title} | {spread(ours, digits)} {unit} | {spread(theirs, digits)} {unit} "
+            f"| {ratio:.2f} ({min(ratios):.2f} to {max(ratios):.2f}) | {target} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

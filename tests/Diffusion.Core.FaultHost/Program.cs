@@ -1,0 +1,47 @@
+using System.Globalization;
+using Diffusion.Core;
+using Diffusion.Core.FaultHost;
+
+// FOLDER STEPS [kill N | full STEP BYTES]: trains, resuming from FOLDER; prints each step. "kill" ends the process before the N-th operation
+// on files; "full" lets no file grow beyond BYTES from STEP on, until a save has failed.
+var folder = args[0];
+var steps = Number(1);
+var mode = args.ElementAtOrDefault(2);
+using var run = new HostRun(folder, steps, logger: mode == "kill" ? new KillingLogger((int)Number(3)) : null);
+using var stop = new StopSignals();
+FileSizeLimit? full = null;
+var progress = new Progress(report =>
+{
+    if (mode == "full" && report.Step == Number(3))
+        full = new FileSizeLimit(Number(4));
+    Console.WriteLine($"step {report.Step}");
+});
+try
+{
+    try
+    {
+        run.Trainer.Fit(HostRun.Data, progress, stop.Token);
+    }
+    catch (CheckpointException e)
+    {
+        full?.Dispose();
+        Console.WriteLine($"failed at {run.Trainer.Step} needing {e.RequiredBytes}: {e.Message}");
+        Console.WriteLine($"left {string.Join(' ', Directory.GetFileSystemEntries(folder).Select(Path.GetFileName).Order())}");
+        run.Trainer.Save();
+        run.Trainer.Fit(HostRun.Data, progress, stop.Token);
+    }
+}
+catch (OperationCanceledException)
+{
+    Console.WriteLine($"stopped at {run.Trainer.Step}");
+    return stop.ExitCode ?? 1;
+}
+
+return 0;
+
+long Number(int index) => long.Parse(args[index], CultureInfo.InvariantCulture);
+
+internal sealed class Progress(Action<TrainingProgress> told) : IProgress<TrainingProgress>
+{
+    public void Report(TrainingProgress value) => told(value);
+}

@@ -1,0 +1,46 @@
+using Diffusion.Core.FaultHost;
+using Diffusion.Core.Testing;
+using Diffusion.Core.Tests.Support;
+
+namespace Diffusion.Core.Tests;
+
+[Trait(Category.Name, Category.Fault)]
+public class StopSignalsTests
+{
+    [Theory]
+    [InlineData("TERM", 143)]
+    [InlineData("INT", 130)]
+    public void A_run_that_is_asked_to_end_saves_its_state_says_why_and_goes_on_later(string signal, int exitCode)
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "There is no kill here.");
+        const long Steps = 100_000;
+        using var folder = new TemporaryFolder();
+        using (var host = new HostProcess(folder.Path, $"{Steps}"))
+        {
+            host.AwaitSteps(3);
+            host.Signal(signal);
+
+            host.WaitForExit().Should().Be(exitCode);
+
+            host.Lines[^1].Should().StartWith("stopped at ");
+            var newest = CheckpointStore.Latest(folder.Path)!;
+            host.Lines[^1].Should().Be($"stopped at {CheckpointStore.StepOf(newest)}");
+        }
+
+        var stopped = CheckpointStore.StepOf(CheckpointStore.Latest(folder.Path)!)!.Value;
+        var end = stopped + HostRun.Every - (stopped % HostRun.Every) + HostRun.Every;
+        var reference = new HostReference(end);
+        using var run = new HostRun(folder.Path, end);
+        run.Trainer.Run(HostRun.Data);
+        reference.Check(CheckpointStore.Latest(folder.Path)!, signal);
+    }
+
+    [Fact]
+    public void Without_a_signal_nothing_is_asked()
+    {
+        using var stop = new StopSignals();
+
+        stop.Token.IsCancellationRequested.Should().BeFalse();
+        stop.ExitCode.Should().BeNull();
+    }
+}
