@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Diffusion.Core.Testing;
 using Diffusion.Core.Tests.Support;
 
 namespace Diffusion.Core.Tests;
@@ -53,6 +54,18 @@ public class EarlyStopTests
         fresh.Best.Should().Be(NaN);
     }
 
+    [Fact]
+    public void A_resumed_run_stops_where_one_that_was_never_stopped_does()
+    {
+        using var folder = new TemporaryFolder();
+        double[] values = [5.0, 4.0, 4.5, 4.6, 4.7, 4.8, 4.9, 1.0];
+        var stop = new EarlyStop("score") { Patience = 4 };
+        Steps(values, stop).Should().Be(6);
+
+        Steps(values[..4], new EarlyStop("score") { Patience = 4 }, folder.Path).Should().Be(4);
+        Steps(values, new EarlyStop("score") { Patience = 4 }, folder.Path).Should().Be(6);
+    }
+
     [Theory]
     [InlineData("{}")]
     [InlineData("null")]
@@ -70,12 +83,13 @@ public class EarlyStopTests
     }
 
     /// <summary>Steps taken by a run that measures one value after each.</summary>
-    private static long Steps(double[] values, EarlyStop stop)
+    private static long Steps(double[] values, EarlyStop stop, string? folder = null)
     {
         using var model = new TinyDenoiser();
         using var trainer = Runs.Trainer(model, Runs.Options with
         {
             Steps = values.Length,
+            CheckpointFolder = folder,
             Callbacks = [Every.Steps(1, run => run.Measure("score", values[run.Step - 1])), stop],
         });
         trainer.Run(new Points(50));
