@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Tests;
 
-public class EvaluationTests
+public class MeasurementTests
 {
     [Theory]
     [InlineData(TrainerOptions.MainAverage)]
@@ -27,7 +27,7 @@ public class EvaluationTests
             [
                 watch,
                 Every.Steps(3, new ValidationLoss(new Points(30)) { Average = average, BatchSize = 7 }.Run),
-                Every.Steps(2, new Evaluation("weight", run => ((DdpmTrainer)run.Trainer).LastLoss) { Average = average }.Run),
+                Every.Steps(2, new Measurement("weight", run => ((DdpmTrainer)run.Trainer).LastLoss) { Average = average }.Run),
                 Every.Steps(4, new SampleGrid(new DdimSampler(Runs.Schedule, 3), [4, 2], folder.File("grids")) { ToImages = AsImages }.Run),
             ],
         });
@@ -66,7 +66,7 @@ public class EvaluationTests
     {
         using var model = new TinyDenoiser(dropout: 0.5);
         var validation = new ValidationLoss(new Points(30)) { BatchSize = 7 };
-        var raw = new Evaluation("mode", run =>
+        var raw = new Measurement("mode", run =>
         {
             model.training.Should().BeFalse();
             is_grad_enabled().Should().BeFalse();
