@@ -76,12 +76,14 @@ public class MetricsFileTests
         using var folder = new TemporaryFolder();
         var path = folder.File("metrics.jsonl");
         var points = new Points(50) { Substitute = indices => full([indices.Length, 2], float.NaN) };
-        FluentActions.Invoking(() => Fit(path, Runs.Options with { LogEvery = 1, MaxSkippedInARow = 2 }, null, null, points)).Should().Throw<DivergedException>();
+        FluentActions.Invoking(() => Fit(path, Runs.Options with { LogEvery = 1, MaxSkippedInARow = 2, CheckpointFolder = folder.Path }, null, null, points)).Should().Throw<DivergedException>();
 
         var records = MetricsFile.Read(path);
         records.OfType<ReportRecord>().Should().HaveCount(2).And.OnlyContain(record => double.IsNaN(record.Loss));
         records.OfType<ReportRecord>().Last().SkippedSteps.Should().Be(2);
         ((EventRecord)records[^1]).Name.Should().Be(EventRecord.Diverged);
+        ((EventRecord)records[^1]).Details["reason"].Should().Be("the last 2 steps were not finite");
+        File.ReadAllText(path).Should().NotContain(folder.Path);
         File.ReadLines(path).Should().Contain(line => line.Contains("\"loss\":\"NaN\""));
     }
 
