@@ -61,7 +61,9 @@ internal static class QuickstartRun
         {
             BatchSize = options.BatchSize,
             Steps = options.Steps,
+            // A small network and a run of minutes; what is not said here is as it comes.
             LearningRate = 1e-3,
+            WarmupSteps = 100,
             Seed = options.Seed,
             Device = DeviceName.Parse(options.Device),
             LogEvery = 10,

@@ -89,6 +89,31 @@ public class CallbackTests
     }
 
     [Fact]
+    public void A_callback_that_fails_in_the_end_neither_hides_what_ended_the_run_nor_keeps_others_from_ending()
+    {
+        var calls = new List<string>();
+        var options = Runs.Options with { Steps = 1 };
+        ITrainerCallback[] callbacks = [new Failing(), new RecordingCallback("", calls), new Failing()];
+
+        FluentActions.Invoking(() => Fit(options with { Callbacks = callbacks })).Should().Throw<IOException>().WithMessage("in the end");
+        calls[^1].Should().Be("ended IOException 1");
+
+        var action = Every.Steps(1, _ => throw new InvalidDataException("on the way"));
+        FluentActions.Invoking(() => Fit(options with { Callbacks = [.. callbacks, action] })).Should().Throw<InvalidDataException>();
+        calls[^1].Should().Be("ended InvalidDataException 1");
+    }
+
+    [Fact]
+    public void Only_callbacks_that_were_started_are_ended()
+    {
+        var calls = new List<string>();
+        ITrainerCallback[] callbacks = [new RecordingCallback("a ", calls), new Failing { FailsAtStart = true }, new RecordingCallback("b ", calls)];
+
+        FluentActions.Invoking(() => Fit(Runs.Options with { Callbacks = callbacks })).Should().Throw<IOException>().WithMessage("at the start");
+        calls.Should().Equal("a started 0", "a ended IOException 0");
+    }
+
+    [Fact]
     public void Every_n_steps_is_at_multiples_of_n_and_once_at_the_end()
     {
         var acted = new List<long>();
@@ -135,5 +160,18 @@ public class CallbackTests
         using var model = new TinyDenoiser();
         using var trainer = Runs.Trainer(model, options);
         trainer.Fit(new Points(50), null, cancellationToken ?? TestContext.Current.CancellationToken);
+    }
+
+    private sealed class Failing : ITrainerCallback
+    {
+        public bool FailsAtStart { get; init; }
+
+        public void Started(TrainingRun run)
+        {
+            if (FailsAtStart)
+                throw new IOException("at the start");
+        }
+
+        public void Ended(TrainingRun run, Exception? error) => throw new IOException("in the end");
     }
 }
