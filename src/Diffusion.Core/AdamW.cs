@@ -77,16 +77,16 @@ public sealed record AdamW : IOptimizer
             var weight2 = apply.mul(1.0 - _settings.Beta2);
             _firstCorrection.lerp_(_one, weight1);
             _secondCorrection.lerp_(_one, weight2);
-            _layout.Average(_first, gradients, weight1);
-            var buffer = gradients.mul_(gradients);
-            _layout.Average(_second, buffer, weight2);
+            // The gradients of a step that is not taken are zero: what is added then is nothing.
+            _first.mul_(Cast(weight1.mul(-1.0).add_(1.0))).add_(gradients, alpha: 1.0 - _settings.Beta1);
+            _second.mul_(Cast(weight2.mul(-1.0).add_(1.0))).addcmul_(gradients, gradients, 1.0 - _settings.Beta2);
 
-            // Before the first step that is taken the corrections are zero, and so is what they divide.
-            var size = apply.mul(-learningRate).div_(_firstCorrection.clamp_min(Tiny));
-            var scale = _secondCorrection.clamp_min(Tiny).rsqrt();
-            buffer.copy_(_second);
-            buffer.sqrt_().mul_(Cast(scale)).add_(_settings.Epsilon);
-            var direction = _first.div(buffer);
+            // m / c1 over sqrt(v / c2) + eps is m sqrt(c2) / c1 over sqrt(v) + eps sqrt(c2): two sweeps fewer. Before the first step that
+            // is taken the corrections are zero, and so is what they divide.
+            var scale = _secondCorrection.clamp_min(Tiny).sqrt_();
+            var size = apply.mul(-learningRate).mul_(scale).div_(_firstCorrection.clamp_min(Tiny));
+            using var divisor = _second.sqrt();
+            var direction = _first.div(divisor.add_(Cast(scale.mul(_settings.Epsilon))));
             if (_settings.WeightDecay != 0.0)
                 _layout.Decay(weights, apply.mul(learningRate * _settings.WeightDecay));
             _layout.Move(weights, direction, size);
