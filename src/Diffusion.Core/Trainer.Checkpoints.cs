@@ -162,6 +162,7 @@ public abstract partial class Trainer
             Step = Step,
             Seed = Options.Seed,
             BatchSize = Options.BatchSize,
+            MicroBatchSize = MicroBatchSize,
             DatasetCount = _datasetCount,
             SkippedSteps = Engine.Skipped,
             SkippedInARow = Engine.SkippedInARow,
@@ -193,6 +194,7 @@ public abstract partial class Trainer
         TrainerTensors.Read(folder, manifest.Files, state, () => LoadCallbacks(path, manifest.Callbacks));
         Engine.Parameters.Publish();
         Step = manifest.Step;
+        MicroBatchSize = Options.MicroBatchSize ?? manifest.MicroBatchSize;
         _datasetCount = manifest.DatasetCount;
         Engine.Skipped = _reportedSkips = manifest.SkippedSteps;
         Engine.SkippedInARow = manifest.SkippedInARow;

@@ -87,7 +87,7 @@ public abstract partial class Trainer
     internal TorchSharp.torch.ScalarType WeightType => Engine.Parameters.Dtype;
 
     /// <summary>The number of weights that are trained.</summary>
-    internal long ParameterCount => Engine.Parameters.Values.numel();
+    internal long ParameterCount => Engine.Parameters.Slices.Sum(slice => slice.Count);
 
     /// <summary>A log scope that always tells the step and the epoch of the moment.</summary>
     private protected IDisposable? BeginLogScope() => Logger.BeginScope(new LogScope(this));

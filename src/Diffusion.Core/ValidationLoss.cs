@@ -42,7 +42,7 @@ public sealed class ValidationLoss(IDataset dataset)
         ArgumentNullException.ThrowIfNull(run);
         if (run.Trainer is not DdpmTrainer trainer)
             throw new InvalidOperationException(
-                $"A validation loss is that of a {nameof(DdpmTrainer)}, got {run.Trainer.GetType().Name}; use {nameof(Evaluation)}.");
+                $"A validation loss is that of a {nameof(DdpmTrainer)}, got {run.Trainer.GetType().Name}; use {nameof(Measurement)}.");
         var count = Guard.InRange(Math.Min(Samples ?? long.MaxValue, _dataset.Count), 1, int.MaxValue, nameof(Samples));
         var batchSize = Guard.InRange(BatchSize ?? run.Options.MicroBatchSize ?? run.Options.BatchSize, 1, int.MaxValue, nameof(BatchSize));
         double value;
