@@ -33,7 +33,8 @@ public static class Augment
     /// <param name="fill">The value of what is added: -1 for black. The image is reflected at its edges where null.</param>
     /// <exception cref="ArgumentOutOfRangeException">A size is less than 1, or the padding less than 0.</exception>
     public static IAugmentation Crop(int height, int width, int padding = 0, float? fill = null)
-        => new Crop(Positive(height, nameof(height)), Positive(width, nameof(width)), Guard.InRange(padding, 0, 1 << 20), fill, Random: true);
+        => new Crop(
+            Positive(height, nameof(height)), Positive(width, nameof(width)), Guard.InRange(padding, 0, 1 << 20), fill, Random: true);
 
     /// <summary>The middle of the image; nothing is random.</summary>
     /// <param name="height">Rows of the part.</param>

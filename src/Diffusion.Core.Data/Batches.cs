@@ -24,12 +24,19 @@ internal static class Batches
         CheckIndices(indices, dataset.Count);
         var values = indices.Length * SizeOf(dataset.SampleShape);
         if (samples.Length != values)
-            throw new ArgumentException($"The samples of {indices.Length} indices are {values} values, got {samples.Length}.", nameof(samples));
+            throw new ArgumentException(
+                $"The samples of {indices.Length} indices are {values} values, got {samples.Length}.", nameof(samples));
         var expected = dataset.HasLabels ? indices.Length : 0;
         if (labels.Length != expected)
             throw new ArgumentException($"There must be room for {expected} labels, got {labels.Length}.", nameof(labels));
     }
 
     /// <summary>Values in a sample.</summary>
-    public static long SizeOf(IReadOnlyList<long> shape) => shape.Aggregate(1L, (size, length) => checked(size * length));
+    public static long SizeOf(IReadOnlyList<long> shape)
+    {
+        var size = 1L;
+        for (var i = 0; i < shape.Count; i++)
+            size = checked(size * shape[i]);
+        return size;
+    }
 }

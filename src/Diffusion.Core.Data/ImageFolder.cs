@@ -1,3 +1,5 @@
+using System.Buffers;
+
 namespace Diffusion.Core.Data;
 
 /// <summary>
@@ -11,8 +13,9 @@ public sealed class ImageFolder : IBufferedDataset
     private readonly string[] _files;
     private readonly int[] _labels;
     private readonly byte? _background;
+    private readonly bool _scales;
 
-    /// <summary>Finds the files; reads only the first, for the size that all must have.</summary>
+    /// <summary>Finds the files; reads only the first, for the size that all must have unless one is given.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="channels">
     /// 3 for red, green and blue: grey images have them all alike. 1 for grey: of colours their brightness (ITU-R BT.601).
@@ -23,14 +26,22 @@ public sealed class ImageFolder : IBufferedDataset
     /// <param name="background">
     /// The grey, 0..255, before which images are put that are not opaque; such images are refused where null.
     /// </param>
+    /// <param name="size">
+    /// Rows and columns that images of any size are brought to: the largest part of these proportions from the middle, scaled with a
+    /// triangle filter, to whole bytes. Null for images that all have one size.
+    /// </param>
     /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
-    /// <exception cref="ArgumentException">There is no PNG file in it, or one without a class, or the channels are not 1 or 3.</exception>
+    /// <exception cref="ArgumentException">
+    /// There is no PNG file in it, or one without a class, or the channels are not 1 or 3, or the size is not positive.
+    /// </exception>
     /// <exception cref="SampleException">The first file cannot be read; the message names it.</exception>
-    public ImageFolder(string folder, int channels = 3, bool withLabels = false, byte? background = null)
+    public ImageFolder(string folder, int channels = 3, bool withLabels = false, byte? background = null, (int Height, int Width)? size = null)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
         if (channels is not (1 or 3))
             throw new ArgumentOutOfRangeException(nameof(channels), channels, $"There must be 1 or 3 channels, got {channels}.");
+        if (size is { } wanted && (wanted.Height < 1 || wanted.Width < 1))
+            throw new ArgumentOutOfRangeException(nameof(size), size, $"Both sizes must be at least 1, got {wanted}.");
         var options = new EnumerationOptions
         {
             RecurseSubdirectories = true,
@@ -48,7 +59,8 @@ public sealed class ImageFolder : IBufferedDataset
         _files = [.. names.Select(name => Path.Combine(folder, name))];
         (Classes, _labels) = withLabels ? ClassesOf(folder, names) : ([], []);
         var first = ReadFile(0);
-        SampleShape = [channels, first.Height, first.Width];
+        _scales = size is not null;
+        SampleShape = [channels, size?.Height ?? first.Height, size?.Width ?? first.Width];
     }
 
     /// <inheritdoc/>
@@ -77,7 +89,7 @@ public sealed class ImageFolder : IBufferedDataset
 
     /// <inheritdoc/>
     /// <exception cref="SampleException">
-    /// A file is missing or damaged, or not of the size of the first, or not opaque; the message names it.
+    /// A file is missing or damaged, or not of the right size, or not opaque; the message names it.
     /// </exception>
     public void Fill(ReadOnlySpan<long> indices, LoadContext context, Span<float> samples, Span<long> labels)
     {
@@ -105,17 +117,28 @@ public sealed class ImageFolder : IBufferedDataset
     private void Decode(long index, Span<float> sample)
     {
         var image = ReadFile(index);
-        if (image.Height != SampleShape[1] || image.Width != SampleShape[2])
+        var (channels, height, width) = ((int)SampleShape[0], (int)SampleShape[1], (int)SampleShape[2]);
+        var fits = image.Height == height && image.Width == width;
+        if (!fits && !_scales)
             throw new SampleException(
                 index,
-                $"'{_files[index]}' must be {SampleShape[2]} x {SampleShape[1]} pixels as the first image is, is {image.Width} x {image.Height}.");
+                $"'{_files[index]}' must be {width} x {height} pixels as the first image is, is {image.Width} x {image.Height}.");
+        var scratch = fits ? [] : ArrayPool<float>.Shared.Rent(checked(channels * image.Height * image.Width));
         try
         {
-            ImageBytes.Decode(image, (int)SampleShape[0], _background, sample);
+            var planes = fits ? sample : scratch.AsSpan(0, channels * image.Height * image.Width);
+            ImageBytes.Decode(image, channels, _background, planes);
+            if (!fits)
+                ImageScaling.Cover(planes, channels, image.Height, image.Width, sample, height, width);
         }
         catch (InvalidDataException e)
         {
             throw new SampleException(index, $"'{_files[index]}' {e.Message}", e);
+        }
+        finally
+        {
+            if (!fits)
+                ArrayPool<float>.Shared.Return(scratch);
         }
     }
 

@@ -33,21 +33,32 @@ public static class LineChart
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
         ArgumentNullException.ThrowIfNull(series);
-        var shown = series
-            .SelectMany(line => line.X.Zip(line.Y))
-            .Where(point => ChartAxis.Shows(point.First, logX) && ChartAxis.Shows(point.Second, logScale))
-            .ToArray();
-        if (shown.Length == 0)
+        if (!CanShow(series, logScale, logX))
             throw new ArgumentException(
                 $"A chart needs at least one {(logScale || logX ? "positive" : "finite")} value, got none.", nameof(series));
-        var x = new ChartAxis(shown.Min(point => point.First), shown.Max(point => point.First), logX, room: 0.0);
-        var y = new ChartAxis(shown.Min(point => point.Second), shown.Max(point => point.Second), logScale, room: 0.04);
-
         using var memory = new MemoryStream();
         var settings = new XmlWriterSettings { Indent = true, NewLineChars = "\n", Encoding = new UTF8Encoding(false) };
         using (var svg = XmlWriter.Create(memory, settings))
-            new ChartPainter(svg, x, y).Paint(series, title, xLabel, yLabel);
+            Write(svg, series, title, xLabel, yLabel, logScale, logX);
 
         AtomicFile.Write(path, memory.WriteTo);
     }
+
+    /// <summary>Whether any value has a place on such axes.</summary>
+    internal static bool CanShow(IReadOnlyList<LineSeries> series, bool logScale, bool logX = false) => Shown(series, logScale, logX).Any();
+
+    /// <summary>Writes the picture as an element of a page.</summary>
+    internal static void Write(
+        XmlWriter svg, IReadOnlyList<LineSeries> series, string title, string xLabel, string yLabel, bool logScale, bool logX = false)
+    {
+        var shown = Shown(series, logScale, logX).ToArray();
+        var x = new ChartAxis(shown.Min(point => point.X), shown.Max(point => point.X), logX, room: 0.0);
+        var y = new ChartAxis(shown.Min(point => point.Y), shown.Max(point => point.Y), logScale, room: 0.04);
+        new ChartPainter(svg, x, y).Paint(series, title, xLabel, yLabel);
+    }
+
+    private static IEnumerable<(double X, double Y)> Shown(IReadOnlyList<LineSeries> series, bool logScale, bool logX)
+        => series
+            .SelectMany(line => line.X.Zip(line.Y))
+            .Where(point => ChartAxis.Shows(point.First, logX) && ChartAxis.Shows(point.Second, logScale));
 }

@@ -59,7 +59,7 @@ public sealed class AdaptiveResidualBlock : nn.Module<Tensor, Tensor, Tensor>, I
         var hidden = _convolution1.call(_options.Activation.Apply(_norm1.call(x, embedding)));
         hidden = _dropout.call(_options.Activation.Apply(_norm2.call(hidden, embedding)));
         hidden = _convolution2.call(hidden).add_(_shortcut is null ? x : _shortcut.call(x));
-        return (_options.OutputScale == 1 ? hidden : hidden.div(_options.OutputScale)).MoveToOuterDisposeScope();
+        return (_options.OutputScale == 1 ? hidden : hidden.div_(_options.OutputScale)).MoveToOuterDisposeScope();
     }
 
     Tensor IUNetLayer.Forward(Tensor x, UNetContext context) => call(x, context.Embedding);

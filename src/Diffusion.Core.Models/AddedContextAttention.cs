@@ -18,8 +18,8 @@ public sealed class AddedContextAttention : nn.Module<Tensor, Tensor, Tensor?, T
     private readonly AddedContextAttentionOptions _options;
     private readonly int _channels;
     private readonly int _dimensions;
-    private readonly GroupNorm _norm;
-    private readonly GroupNorm? _contextNorm;
+    private readonly GroupNormalization _norm;
+    private readonly GroupNormalization? _contextNorm;
     private readonly Linear _query;
     private readonly Linear? _key;
     private readonly Linear? _value;
@@ -45,7 +45,7 @@ public sealed class AddedContextAttention : nn.Module<Tensor, Tensor, Tensor?, T
         var context = Guard.Positive(options.ContextWidth);
         if (options.ContextGroups is { } count && (count < 1 || context % count != 0))
             throw new ArgumentException($"The groups must divide the {context} features of the tokens, got {count}.", nameof(options));
-        register_module("group_norm", _norm = Layers.GroupNorm(groups, channels, NormEpsilon));
+        register_module("group_norm", _norm = new GroupNormalization(groups, channels, NormEpsilon));
         register_module("to_q", _query = nn.Linear(channels, channels));
         if (!options.OnlyCrossAttention)
         {
@@ -57,7 +57,7 @@ public sealed class AddedContextAttention : nn.Module<Tensor, Tensor, Tensor?, T
         register_module("add_v_proj", _contextValue = nn.Linear(context, channels));
         register_module("to_out", new ModuleList<Linear>(_output = nn.Linear(channels, channels)));
         if (options.ContextGroups is { } contextGroups)
-            register_module("norm_cross", _contextNorm = Layers.GroupNorm(contextGroups, context, NormEpsilon));
+            register_module("norm_cross", _contextNorm = new GroupNormalization(contextGroups, context, NormEpsilon));
     }
 
     /// <summary>The image with every pixel informed.</summary>
@@ -73,7 +73,7 @@ public sealed class AddedContextAttention : nn.Module<Tensor, Tensor, Tensor?, T
         if (mask is not null)
             Guard.Shape(mask, [x.shape[0], 1, 1, sequence.shape[1]]);
         using var scope = NewDisposeScope();
-        var pixels = _norm.call(x).flatten(2).transpose(1, 2);
+        var pixels = Layers.Pixels(_norm.call(x));
         var tokens = _contextNorm is null ? sequence : _contextNorm.call(sequence.transpose(1, 2)).transpose(1, 2);
         var (key, value) = (_contextKey.call(tokens), _contextValue.call(tokens));
         if (_key is not null)
@@ -84,7 +84,7 @@ public sealed class AddedContextAttention : nn.Module<Tensor, Tensor, Tensor?, T
         }
 
         var attended = Layers.Attend(_query.call(pixels), key, value, _channels / _options.HeadWidth, mask);
-        return _output.call(attended).transpose(1, 2).reshape(x.shape).add(x).MoveToOuterDisposeScope();
+        return x.add(Layers.Image(_output.call(attended), x)).MoveToOuterDisposeScope();
     }
 
     Tensor IUNetLayer.Forward(Tensor x, UNetContext context) => call(x, context.RequireSequence(), context.SequenceMask);

@@ -17,7 +17,7 @@ public sealed class ClipTextEncoder : nn.Module
     private readonly Embedding _tokens;
     private readonly Embedding _positions;
     private readonly ModuleList<ClipTextLayer> _layers = new();
-    private readonly LayerNorm _norm;
+    private readonly LayerNormalization _norm;
     private readonly Linear? _projection;
 
     /// <summary>An encoder with fresh weights from the default generator, on the CPU, in float32.</summary>
@@ -39,7 +39,7 @@ public sealed class ClipTextEncoder : nn.Module
 
         for (var layer = 0; layer < options.Layers; layer++)
             _layers.Add(new ClipTextLayer(options));
-        _norm = nn.LayerNorm(options.Width, options.NormEpsilon);
+        _norm = new LayerNormalization(options.Width, options.NormEpsilon);
         register_module("text_model", new ClipTextPart(
             ("embeddings", new ClipTextPart(("token_embedding", _tokens), ("position_embedding", _positions))),
             ("encoder", new ClipTextPart(("layers", _layers))),
@@ -133,7 +133,7 @@ public sealed class ClipTextEncoder : nn.Module
             throw new ArgumentException(
                 $"Texts must have 1 to {Options.MaxTokens} tokens and there must be at least one, got shape {Guard.Format(tokens.shape)}.",
                 nameof(tokens));
-        var weight = _norm.weight!;
+        var weight = _tokens.get_parameter("weight")!;
         if (tokens.dtype != ScalarType.Int64)
             throw new ArgumentException($"Tokens must be Int64, got {tokens.dtype}.", nameof(tokens));
         DenoiserGuard.SameDevice(tokens, weight, nameof(tokens));

@@ -13,12 +13,12 @@ namespace Diffusion.Core.Models;
 internal sealed class ClipTextLayer : nn.Module<Tensor, Tensor?, Tensor>
 {
     private readonly ClipTextEncoderOptions _options;
-    private readonly LayerNorm _norm1;
+    private readonly LayerNormalization _norm1;
     private readonly Linear _query;
     private readonly Linear _key;
     private readonly Linear _value;
     private readonly Linear _output;
-    private readonly LayerNorm _norm2;
+    private readonly LayerNormalization _norm2;
     private readonly Linear _first;
     private readonly Linear _second;
 
@@ -28,10 +28,10 @@ internal sealed class ClipTextLayer : nn.Module<Tensor, Tensor?, Tensor>
     {
         _options = options;
         var width = options.Width;
-        _norm1 = nn.LayerNorm(width, options.NormEpsilon);
+        _norm1 = new LayerNormalization(width, options.NormEpsilon);
         (_query, _key) = (nn.Linear(width, width), nn.Linear(width, width));
         (_value, _output) = (nn.Linear(width, width), nn.Linear(width, width));
-        _norm2 = nn.LayerNorm(width, options.NormEpsilon);
+        _norm2 = new LayerNormalization(width, options.NormEpsilon);
         (_first, _second) = (nn.Linear(width, options.HiddenWidth), nn.Linear(options.HiddenWidth, width));
         register_module("layer_norm1", _norm1);
         register_module("self_attn", new ClipTextPart(

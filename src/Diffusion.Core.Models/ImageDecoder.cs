@@ -43,7 +43,7 @@ public sealed class ImageDecoder : nn.Module<Tensor, Tensor>
             _levels.Add(AutoencoderStage.Decoder(body, level, codeChannels));
         _normOut = spatialNorm
             ? new SpatialNorm(body.Widths[0], body.LatentChannels)
-            : Layers.GroupNorm(body.Groups, body.Widths[0], AutoencoderStage.NormEpsilon);
+            : new GroupNormalization(body.Groups, body.Widths[0], AutoencoderStage.NormEpsilon);
         _convolutionOut = Layers.Convolution3x3(body.Widths[0], outputs);
         register_module("conv_in", _convolutionIn);
         register_module("mid_block", _middle);
@@ -77,7 +77,7 @@ public sealed class ImageDecoder : nn.Module<Tensor, Tensor>
             hidden = stage.call(before, _spatialNorm ? code : null);
         }
 
-        var normed = _normOut is SpatialNorm spatial ? spatial.call(hidden, code) : ((GroupNorm)_normOut).call(hidden);
+        var normed = _normOut is SpatialNorm spatial ? spatial.call(hidden, code) : ((GroupNormalization)_normOut).call(hidden);
         return _convolutionOut.call(nn.functional.silu(normed)).MoveToOuterDisposeScope();
     }
 

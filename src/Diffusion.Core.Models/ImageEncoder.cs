@@ -15,7 +15,7 @@ public sealed class ImageEncoder : nn.Module<Tensor, Tensor>
     private readonly Conv2d _convolutionIn;
     private readonly ModuleList<AutoencoderStage> _levels = new();
     private readonly AutoencoderStage _middle;
-    private readonly GroupNorm _normOut;
+    private readonly GroupNormalization _normOut;
     private readonly Conv2d _convolutionOut;
 
     /// <summary>An encoder with fresh weights, on the CPU, in float32.</summary>
@@ -33,7 +33,7 @@ public sealed class ImageEncoder : nn.Module<Tensor, Tensor>
         for (var level = 0; level < body.Widths.Count; level++)
             _levels.Add(AutoencoderStage.Encoder(body, level));
         _middle = AutoencoderStage.Middle(body, codeChannels: null);
-        _normOut = Layers.GroupNorm(body.Groups, lowest, AutoencoderStage.NormEpsilon);
+        _normOut = new GroupNormalization(body.Groups, lowest, AutoencoderStage.NormEpsilon);
         _convolutionOut = Layers.Convolution3x3(lowest, Guard.Positive(outputsPerFeature) * body.LatentChannels);
         register_module("conv_in", _convolutionIn);
         register_module("down_blocks", _levels);

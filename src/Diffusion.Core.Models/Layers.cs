@@ -8,19 +8,6 @@ namespace Diffusion.Core.Models;
 /// </summary>
 internal static class Layers
 {
-    /// <summary>A group norm that starts as the plain normalisation: TorchSharp leaves weight and bias uninitialised.</summary>
-    public static GroupNorm GroupNorm(long groups, long channels, double epsilon)
-    {
-        var norm = nn.GroupNorm(groups, channels, epsilon);
-        using (no_grad())
-        {
-            norm.weight.fill_(1);
-            norm.bias!.fill_(0);
-        }
-
-        return norm;
-    }
-
     /// <summary>A convolution of images.</summary>
     public static Conv2d Conv2d(long inputs, long outputs, long kernel, long stride = 1, long padding = 0)
         => (Conv2d)Convolution(2, inputs, outputs, kernel, stride, padding);
@@ -63,6 +50,25 @@ internal static class Layers
         Array.Fill(shape, 1);
         x.shape.CopyTo(shape, 0);
         return x.view(shape);
+    }
+
+    /// <summary>
+    /// [B, C, ...] as tokens [B, N, C], copied once where channels do not lie last, and not by each of the layers that read them.
+    /// </summary>
+    public static Tensor Pixels(Tensor image)
+    {
+        using var scope = NewDisposeScope();
+        return image.flatten(2).transpose(1, 2).contiguous().MoveToOuterDisposeScope();
+    }
+
+    /// <summary>
+    /// [B, N, C] as an image of the shape of another; a view with channels last. Add it to the other, not the other to it: a sum is laid
+    /// out as its first term.
+    /// </summary>
+    public static Tensor Image(Tensor pixels, Tensor like)
+    {
+        using var turned = pixels.transpose(1, 2);
+        return turned.reshape(like.shape);
     }
 
     /// <summary>The tensor that takes the place of another, which is disposed where it is not the same.</summary>

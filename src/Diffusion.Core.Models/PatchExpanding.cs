@@ -9,7 +9,7 @@ public sealed class PatchExpanding : nn.Module
 {
     private readonly int _width;
     private readonly Linear _expansion;
-    private readonly LayerNorm _norm;
+    private readonly LayerNormalization _norm;
 
     /// <summary>Expanding of tokens of a width.</summary>
     /// <param name="width">The width of the tokens that come in, an even number.</param>
@@ -21,7 +21,7 @@ public sealed class PatchExpanding : nn.Module
             throw new ArgumentException($"Expanding needs an even width from 2, got {width}.", nameof(width));
         _width = width;
         register_module("expansion", _expansion = nn.Linear(width, 2 * width, hasBias: false));
-        register_module("norm", _norm = nn.LayerNorm(width / 2));
+        register_module("norm", _norm = new LayerNormalization(width / 2));
         InitialWeights.Normal(_expansion);
     }
 

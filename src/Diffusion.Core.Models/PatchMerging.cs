@@ -8,7 +8,7 @@ namespace Diffusion.Core.Models;
 public sealed class PatchMerging : nn.Module
 {
     private readonly int _width;
-    private readonly LayerNorm _norm;
+    private readonly LayerNormalization _norm;
     private readonly Linear _reduction;
 
     /// <summary>Merging of tokens of a width.</summary>
@@ -18,7 +18,7 @@ public sealed class PatchMerging : nn.Module
         : base(nameof(PatchMerging))
     {
         _width = Guard.Positive(width);
-        register_module("norm", _norm = nn.LayerNorm(4 * width));
+        register_module("norm", _norm = new LayerNormalization(4 * width));
         register_module("reduction", _reduction = nn.Linear(4 * width, 2 * width, hasBias: false));
         InitialWeights.Normal(_reduction);
     }

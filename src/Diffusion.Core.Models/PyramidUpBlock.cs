@@ -12,7 +12,7 @@ public sealed class PyramidUpBlock : UNetBlock
     private readonly IUNetLayer? _attention;
     private readonly FirFilter _filter;
     private readonly ResidualBlock? _upsample;
-    private readonly GroupNorm? _norm;
+    private readonly GroupNormalization? _norm;
     private readonly Convolution? _toPyramid;
 
     /// <summary>A level; all but the first raise the resolution at their end.</summary>
@@ -37,7 +37,7 @@ public sealed class PyramidUpBlock : UNetBlock
         if (!place.Resamples)
             return;
         register_module("resnet_up", _upsample = PyramidBlockOptions.Residual(place, _filter));
-        register_module("skip_norm", _norm = Layers.GroupNorm(PyramidBlockOptions.Groups(place.Width), place.Width, network.NormEpsilon));
+        register_module("skip_norm", _norm = new GroupNormalization(PyramidBlockOptions.Groups(place.Width), place.Width, network.NormEpsilon));
         var answer = network.OutChannels ?? network.Channels;
         register_module("skip_conv", _toPyramid = Layers.Convolution(network.Dimensions, place.Width, answer, 3));
     }

@@ -15,10 +15,10 @@ namespace Diffusion.Core.Models;
 public sealed class ResidualBlock : nn.Module<Tensor, Tensor?, Tensor>, IUNetLayer
 {
     private readonly ResidualBlockOptions _options;
-    private readonly GroupNorm _norm1;
+    private readonly GroupNormalization _norm1;
     private readonly Convolution _convolution1;
     private readonly Linear? _projection;
-    private readonly GroupNorm _norm2;
+    private readonly GroupNormalization _norm2;
     private readonly SeededDropout _dropout;
     private readonly Convolution _convolution2;
     private readonly Convolution? _shortcut;
@@ -31,11 +31,11 @@ public sealed class ResidualBlock : nn.Module<Tensor, Tensor?, Tensor>, IUNetLay
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
         _options = options;
-        _norm1 = Layers.GroupNorm(options.Groups, options.Inputs, options.NormEpsilon);
+        _norm1 = new GroupNormalization(options.Groups, options.Inputs, options.NormEpsilon);
         _convolution1 = Layers.Convolution(options.Dimensions, options.Inputs, options.Outputs, 3);
         if (options.EmbeddingWidth is { } width)
             _projection = nn.Linear(width, options.ScaleShift ? 2 * options.Outputs : options.Outputs);
-        _norm2 = Layers.GroupNorm(options.OutputGroups ?? options.Groups, options.Outputs, options.NormEpsilon);
+        _norm2 = new GroupNormalization(options.OutputGroups ?? options.Groups, options.Outputs, options.NormEpsilon);
         _dropout = new SeededDropout(options.Dropout);
         _convolution2 = Layers.Convolution(options.Dimensions, options.Outputs, options.Outputs, 3);
         register_module("norm1", _norm1);
@@ -83,7 +83,7 @@ public sealed class ResidualBlock : nn.Module<Tensor, Tensor?, Tensor>, IUNetLay
         if (_shortcut is not null)
             carried = _shortcut.call(carried);
         hidden = hidden.add_(carried);
-        return (_options.OutputScale == 1 ? hidden : hidden.div(_options.OutputScale)).MoveToOuterDisposeScope();
+        return (_options.OutputScale == 1 ? hidden : hidden.div_(_options.OutputScale)).MoveToOuterDisposeScope();
     }
 
     Tensor IUNetLayer.Forward(Tensor x, UNetContext context)

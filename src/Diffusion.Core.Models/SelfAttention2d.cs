@@ -1,4 +1,3 @@
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
@@ -13,7 +12,7 @@ public sealed class SelfAttention2d : nn.Module<Tensor, Tensor>, IUNetLayer
     private readonly int _channels;
     private readonly int _dimensions;
     private readonly double _outputScale;
-    private readonly GroupNorm? _norm;
+    private readonly GroupNormalization? _norm;
     private readonly MultiHeadAttention _attention;
 
     /// <summary>Attention of given sizes.</summary>
@@ -38,7 +37,7 @@ public sealed class SelfAttention2d : nn.Module<Tensor, Tensor>, IUNetLayer
         {
             if (count < 1 || channels % count != 0)
                 throw new ArgumentException($"The groups must divide the {channels} channels, got {count}.", nameof(groups));
-            _norm = Layers.GroupNorm(count, channels, normEpsilon);
+            _norm = new GroupNormalization(count, channels, normEpsilon);
             register_module("group_norm", _norm);
         }
 
@@ -56,9 +55,9 @@ public sealed class SelfAttention2d : nn.Module<Tensor, Tensor>, IUNetLayer
         Layers.CheckImage(input, _dimensions, _channels, nameof(input));
         using var scope = NewDisposeScope();
         var normed = _norm is null ? input : _norm.call(input);
-        var pixels = normed.flatten(2).transpose(1, 2);
-        var image = _attention.call(pixels, null, null).transpose(1, 2).reshape(input.shape).add(input);
-        return (_outputScale == 1 ? image : image.div(_outputScale)).MoveToOuterDisposeScope();
+        var image = Layers.Image(_attention.call(Layers.Pixels(normed), null, null), input);
+        image = input.add(image);
+        return (_outputScale == 1 ? image : image.div_(_outputScale)).MoveToOuterDisposeScope();
     }
 
     Tensor IUNetLayer.Forward(Tensor x, UNetContext context) => call(x);

@@ -13,20 +13,20 @@ namespace Diffusion.Core.Models;
 internal sealed class SequenceEmbedding : nn.Module<Tensor, Tensor>
 {
     private readonly int _inputs;
-    private readonly LayerNorm _norm1;
+    private readonly LayerNormalization _norm1;
     private readonly Pool _pool;
     private readonly Linear _projection;
-    private readonly LayerNorm _norm2;
+    private readonly LayerNormalization _norm2;
 
     /// <summary>An embedding of given widths.</summary>
     public SequenceEmbedding(int inputs, int heads, int outputs)
         : base(nameof(SequenceEmbedding))
     {
         _inputs = inputs;
-        register_module("norm1", _norm1 = nn.LayerNorm(inputs));
+        register_module("norm1", _norm1 = new LayerNormalization(inputs));
         register_module("pool", _pool = new Pool(inputs, heads));
         register_module("proj", _projection = nn.Linear(inputs, outputs));
-        register_module("norm2", _norm2 = nn.LayerNorm(outputs));
+        register_module("norm2", _norm2 = new LayerNormalization(outputs));
     }
 
     /// <summary>[B, L, inputs] to [B, outputs].</summary>

@@ -26,9 +26,8 @@ internal sealed class SpatialAttention2d : nn.Module<Tensor, Tensor, Tensor>
     public override Tensor forward(Tensor x, Tensor code)
     {
         using var scope = NewDisposeScope();
-        var pixels = _norm.call(x, code).flatten(2).transpose(1, 2);
-        var image = _attention.call(pixels, null, null).transpose(1, 2).reshape(x.shape);
-        return image.add(x).MoveToOuterDisposeScope();
+        var pixels = Layers.Pixels(_norm.call(x, code));
+        return x.add(Layers.Image(_attention.call(pixels, null, null), x)).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

@@ -10,7 +10,7 @@ internal sealed class SpatialNorm : nn.Module<Tensor, Tensor, Tensor>
     /// <summary>The number of groups, as in diffusers: there is no option for it.</summary>
     public const int Groups = 32;
 
-    private readonly GroupNorm _norm;
+    private readonly GroupNormalization _norm;
     private readonly Conv2d _scale;
     private readonly Conv2d _shift;
 
@@ -18,7 +18,7 @@ internal sealed class SpatialNorm : nn.Module<Tensor, Tensor, Tensor>
     public SpatialNorm(int channels, int codeChannels)
         : base(nameof(SpatialNorm))
     {
-        _norm = Layers.GroupNorm(Groups, channels, AutoencoderStage.NormEpsilon);
+        _norm = new GroupNormalization(Groups, channels, AutoencoderStage.NormEpsilon);
         _scale = Layers.Conv2d(codeChannels, channels, 1L);
         _shift = Layers.Conv2d(codeChannels, channels, 1L);
         register_module("norm_layer", _norm);

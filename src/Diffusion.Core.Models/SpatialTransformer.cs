@@ -16,7 +16,7 @@ public sealed class SpatialTransformer : nn.Module<Tensor, Tensor, Tensor?, Tens
     private readonly bool _linear;
     private readonly int _dimensions;
     private readonly int _channels;
-    private readonly GroupNorm _norm;
+    private readonly GroupNormalization _norm;
     private readonly nn.Module<Tensor, Tensor> _projectionIn;
     private readonly ModuleList<TransformerBlock> _blocks = new();
     private readonly nn.Module<Tensor, Tensor> _projectionOut;
@@ -41,7 +41,7 @@ public sealed class SpatialTransformer : nn.Module<Tensor, Tensor, Tensor?, Tens
         if (groups < 1 || channels % groups != 0)
             throw new ArgumentException($"The groups must divide the {channels} channels, got {groups}.", nameof(groups));
         _linear = options.LinearProjection;
-        _norm = Layers.GroupNorm(groups, channels, NormEpsilon);
+        _norm = new GroupNormalization(groups, channels, NormEpsilon);
         _projectionIn = Projection();
         for (var layer = 0; layer < options.Layers; layer++)
         {
@@ -74,11 +74,11 @@ public sealed class SpatialTransformer : nn.Module<Tensor, Tensor, Tensor?, Tens
         Layers.CheckImage(x, _dimensions, _channels, nameof(x));
         using var scope = NewDisposeScope();
         var normed = _norm.call(x);
-        var tokens = _linear ? _projectionIn.call(Pixels(normed)) : Pixels(_projectionIn.call(normed));
+        var tokens = _linear ? _projectionIn.call(Layers.Pixels(normed)) : Layers.Pixels(_projectionIn.call(normed));
         foreach (var block in _blocks)
             tokens = Layers.Replace(tokens, block.forward(tokens, null, sequence, mask));
-        var image = _linear ? Image(_projectionOut.call(tokens), x) : _projectionOut.call(Image(tokens, x));
-        return image.add(x).MoveToOuterDisposeScope();
+        var image = _linear ? Layers.Image(_projectionOut.call(tokens), x) : _projectionOut.call(Layers.Image(tokens, x));
+        return x.add(image).MoveToOuterDisposeScope();
     }
 
     Tensor IUNetLayer.Forward(Tensor x, UNetContext context) => call(x, context.RequireSequence(), context.SequenceMask);
@@ -88,10 +88,6 @@ public sealed class SpatialTransformer : nn.Module<Tensor, Tensor, Tensor?, Tens
     {
         // Done by name in the constructor.
     }
-
-    private static Tensor Pixels(Tensor image) => image.flatten(2).transpose(1, 2);
-
-    private static Tensor Image(Tensor pixels, Tensor like) => pixels.transpose(1, 2).reshape(like.shape);
 
     private nn.Module<Tensor, Tensor> Projection()
         => _linear ? nn.Linear(_channels, _channels) : Layers.Convolution(_dimensions, _channels, _channels, 1);

@@ -1,4 +1,3 @@
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
@@ -22,11 +21,11 @@ public sealed class TransformerBlock : nn.Module<Tensor, Tensor?, Tensor?, Tenso
 
     private readonly TransformerBlockOptions _options;
     private readonly AdaLayerNorm? _modulation;
-    private readonly LayerNorm? _norm1;
+    private readonly LayerNormalization? _norm1;
     private readonly MultiHeadAttention _attention;
-    private readonly LayerNorm? _norm2;
+    private readonly LayerNormalization? _norm2;
     private readonly MultiHeadAttention? _crossAttention;
-    private readonly LayerNorm _norm3;
+    private readonly LayerNormalization _norm3;
     private readonly FeedForward _forward;
     private readonly SeededDropout _dropout;
 
@@ -141,7 +140,7 @@ public sealed class TransformerBlock : nn.Module<Tensor, Tensor?, Tensor?, Tenso
 
     private static Tensor Gate(Tensor change, Tensor? vectors, int gate) => vectors is null ? change : change.mul(vectors.select(1, gate));
 
-    private LayerNorm Norm() => nn.LayerNorm(_options.Width, _options.NormEpsilon, _options.NormAffine);
+    private LayerNormalization Norm() => new(_options.Width, _options.NormEpsilon, _options.NormAffine);
 
     private MultiHeadAttention Attention(int? contextWidth) => new(new MultiHeadAttentionOptions
     {

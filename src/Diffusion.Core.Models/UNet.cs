@@ -36,7 +36,7 @@ public sealed class UNet : DenoisingNetwork
     private readonly ModuleList<UNetBlock> _down = new();
     private readonly UNetBlock _middle;
     private readonly ModuleList<UNetBlock> _up = new();
-    private readonly GroupNorm _normOut;
+    private readonly GroupNormalization _normOut;
     private readonly Convolution _convolutionOut;
 
     /// <summary>A network with fresh weights from the default generator, on the CPU, in float32.</summary>
@@ -64,7 +64,7 @@ public sealed class UNet : DenoisingNetwork
         _middle = options.ToMiddle().Build(UNetPlaces.Middle(options));
         foreach (var place in UNetPlaces.Up(options))
             _up.Add((levels[place.Level].Up ?? levels[place.Level].Down).Build(place));
-        _normOut = Layers.GroupNorm(options.Groups(), width, options.NormEpsilon);
+        _normOut = new GroupNormalization(options.Groups(), width, options.NormEpsilon);
         _convolutionOut = Layers.Convolution(options.Dimensions, width, options.OutChannels ?? options.Channels, options.OutputKernel);
         if (options.ZeroOutput)
             Layers.SetZero(_convolutionOut);

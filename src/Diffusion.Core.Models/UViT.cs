@@ -30,7 +30,7 @@ public sealed class UViT : DenoisingNetwork
     private readonly TransformerBlock _middle;
     private readonly ModuleList<TransformerBlock> _after = new();
     private readonly ModuleList<Linear> _skips = new();
-    private readonly LayerNorm _normOut;
+    private readonly LayerNormalization _normOut;
     private readonly Linear _projectionOut;
     private readonly Conv2d? _convolutionOut;
 
@@ -58,7 +58,7 @@ public sealed class UViT : DenoisingNetwork
         register_module("mid_block", _middle = Block(options));
         register_module("out_blocks", _after);
         register_module("skips", _skips);
-        register_module("norm_out", _normOut = nn.LayerNorm(options.Width));
+        register_module("norm_out", _normOut = new LayerNormalization(options.Width));
         register_module("proj_out", _projectionOut = nn.Linear(options.Width, options.Outputs * options.PatchSize * options.PatchSize));
         InitialWeights.Normal(_projectionOut);
         if (options.FinalConvolution)

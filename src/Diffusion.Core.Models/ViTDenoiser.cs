@@ -21,7 +21,7 @@ public sealed class ViTDenoiser : DenoisingNetwork
 {
     private readonly TokenInput _input;
     private readonly ModuleList<TransformerBlock> _blocks = new();
-    private readonly LayerNorm _normOut;
+    private readonly LayerNormalization _normOut;
     private readonly Linear _projectionOut;
 
     /// <summary>A network with fresh weights from the default generator, on the CPU, in float32.</summary>
@@ -51,7 +51,7 @@ public sealed class ViTDenoiser : DenoisingNetwork
         foreach (var (name, part) in _input.named_children())
             register_module(name, part);
         register_module("transformer_blocks", _blocks);
-        register_module("norm_out", _normOut = nn.LayerNorm(options.Width));
+        register_module("norm_out", _normOut = new LayerNormalization(options.Width));
         register_module("proj_out", _projectionOut = nn.Linear(options.Width, options.Outputs * options.PatchSize * options.PatchSize));
         InitialWeights.Zero(_projectionOut);
     }

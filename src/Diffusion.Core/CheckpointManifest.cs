@@ -30,6 +30,9 @@ internal sealed record CheckpointManifest
     /// <summary>Samples in each step.</summary>
     public required int BatchSize { get; init; }
 
+    /// <summary>Samples that pass through the network at once; null for whole batches.</summary>
+    public int? MicroBatchSize { get; init; }
+
     /// <summary>Samples in the data set, or null where batches came from outside.</summary>
     public required long? DatasetCount { get; init; }
 

@@ -47,7 +47,9 @@ public sealed class LatentDataset : IDataset
     public long Count => _data.Count;
 
     /// <inheritdoc/>
-    /// <remarks>On the thread that trains while it needs the network; as the data once <see cref="EncodeAll"/> has kept all latents.</remarks>
+    /// <remarks>
+    /// On the thread that trains while it needs the network; as the data once <see cref="EncodeAll"/> has kept all latents.
+    /// </remarks>
     public LoadThreading Threading => _kept is null ? LoadThreading.Caller : _data.Threading;
 
     /// <inheritdoc/>

@@ -49,6 +49,15 @@ public abstract partial class Trainer
     private static partial void LogMeasured(ILogger logger, long step, string name, double value);
 
     [LoggerMessage(
-        EventId = 9, Level = LogLevel.Information, Message = "{Size} of {Count} samples pass at once, to stay within {Limit} bytes.")]
+        EventId = 14, Level = LogLevel.Information, Message = "{Size} of {Count} samples pass at once, to stay within {Limit} bytes.")]
     private protected static partial void LogMicroBatches(ILogger logger, int size, long count, long limit);
+
+    [LoggerMessage(
+        EventId = 13,
+        Level = LogLevel.Warning,
+        Message = "Step {Step} ran out of memory with {Before} samples at once; it is taken again with {After}.")]
+    private protected static partial void LogHalved(ILogger logger, long step, long before, int after);
+
+    [LoggerMessage(EventId = 15, Level = LogLevel.Error, Message = "{Callback} failed when the run ended.")]
+    private static partial void LogNotEnded(ILogger logger, Exception error, string callback);
 }

@@ -1,5 +1,6 @@
 using System.Collections;
 using System.Globalization;
+using System.Runtime.ExceptionServices;
 using Diffusion.Core.Models;
 
 namespace Diffusion.Core;
@@ -72,6 +73,27 @@ public abstract partial class Trainer
         RequireConvergence();
     }
 
+    /// <summary>Tells every callback that the run has ended. What goes wrong there does not hide what ended the run.</summary>
+    private protected void EndCallbacks(TrainingRun run, IEnumerable<ITrainerCallback> started, Exception? error)
+    {
+        ExceptionDispatchInfo? failure = null;
+        foreach (var callback in started)
+        {
+            try
+            {
+                callback.Ended(run, error);
+            }
+            catch (Exception e)
+            {
+                LogNotEnded(Logger, e, callback.GetType().Name);
+                if (error is null)
+                    (error, failure) = (e, ExceptionDispatchInfo.Capture(e));
+            }
+        }
+
+        failure?.Throw();
+    }
+
     /// <summary>Takes up what was measured, and tells everyone.</summary>
     internal void Measured(TrainingRun run, string name, double value)
     {
@@ -88,7 +110,7 @@ public abstract partial class Trainer
     internal TorchSharp.torch.ScalarType WeightType => Engine.Parameters.Dtype;
 
     /// <summary>The number of weights that are trained.</summary>
-    internal long ParameterCount => Engine.Parameters.Values.numel();
+    internal long ParameterCount => Engine.Parameters.Slices.Sum(slice => slice.Count);
 
     /// <summary>A log scope that always tells the step and the epoch of the moment.</summary>
     private protected IDisposable? BeginLogScope() => Logger.BeginScope(new LogScope(this));

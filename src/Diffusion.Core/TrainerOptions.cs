@@ -42,21 +42,22 @@ public sealed record TrainerOptions
     public Precision Precision { get; init; } = Precision.Full;
 
     /// <summary>
-    /// Whether images and the weights of two-dimensional convolutions are kept in channels-last order, with the same results. Some
-    /// devices are faster so.
+    /// Whether images and the weights of two-dimensional convolutions are kept in channels-last order, with the same results but for
+    /// rounding: false. Some devices are faster so; <see cref="Models.ChannelsLast.IsFaster"/> measures it.
     /// </summary>
     public bool ChannelsLast { get; init; }
 
     /// <summary>
-    /// Samples that pass through the network at once; the gradients of the parts of a batch are added up. Null for the whole batch. Fewer
-    /// need less memory, and results do not depend on it but by rounding, and by dropout.
+    /// Samples that pass through the network at once; the gradients of the parts of a batch are added up. Fewer need less memory, and
+    /// results do not depend on it but by rounding, and by dropout. Null for whole batches, or, once a step has run out of memory, for the
+    /// half of what did not fit: that step is taken again.
     /// </summary>
     public int? MicroBatchSize { get; init; }
 
     /// <summary>
     /// Bytes that the process may allocate for tensors on the CPU, weights and all: the first step finds out what a sample takes, and
     /// passes batches in parts that fit. Null for no such limit. The size that was found is part of a checkpoint, so that a resumed run
-    /// adds gradients up in the same order. On a GPU there is no need: a part that does not fit its memory is halved.
+    /// adds gradients up in the same order.
     /// </summary>
     public long? MemoryLimit { get; init; }
 
@@ -145,6 +146,9 @@ public sealed record TrainerOptions
 
         ArgumentNullException.ThrowIfNull(Timesteps);
         ArgumentNullException.ThrowIfNull(Callbacks);
+        var keys = new HashSet<string>(StringComparer.Ordinal);
+        if (Callbacks.OfType<IStatefulCallback>().FirstOrDefault(callback => !keys.Add(callback.Key)) is { } twice)
+            throw new ArgumentException($"Each callback must have a key of its own in checkpoints, got '{twice.Key}' twice.", nameof(Callbacks));
         ArgumentNullException.ThrowIfNull(Loader);
         Loader.Validate();
         Guard.InRange(LogEvery, 1, long.MaxValue);

@@ -21,6 +21,17 @@ public abstract partial class Trainer<TBatch>
         return Math.Min(MicroBatchSize ?? count, count);
     }
 
+    /// <summary>Lets half as many samples pass at once, where that is left to the trainer.</summary>
+    private bool HalveParts(long count)
+    {
+        var size = Math.Min(MicroBatchSize ?? count, count);
+        if (Options.MicroBatchSize is not null || size == 1)
+            return false;
+        MicroBatchSize = (int)((size + 1) / 2);
+        LogHalved(Logger, Step + 1, size, MicroBatchSize.Value);
+        return true;
+    }
+
     /// <summary>
     /// The most samples that fit: what one and two samples hold between forward and backward tells what a sample takes. The draws of the
     /// step are made anew afterwards.

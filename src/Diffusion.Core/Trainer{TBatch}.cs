@@ -39,14 +39,19 @@ public abstract partial class Trainer<TBatch> : Trainer
     {
         ArgumentNullException.ThrowIfNull(batch);
         RequireWholeState("take a step");
-        Updating = false;
-        try
+        while (true)
         {
-            TakeStep(batch);
-        }
-        catch (Exception e) when (TrainingOutOfMemoryException.IsCauseOf(e))
-        {
-            throw OutOfMemory(e);
+            Updating = false;
+            try
+            {
+                TakeStep(batch);
+                return;
+            }
+            catch (Exception e) when (TrainingOutOfMemoryException.IsCauseOf(e))
+            {
+                if (Updating || !HalveParts(batch.Count))
+                    throw OutOfMemory(e);
+            }
         }
     }
 

@@ -57,6 +57,31 @@ public sealed class ImageFolderTests : IDisposable
         data.Invoking(it => it.Load([0])).Should().Throw<SampleException>().WithMessage("*x.png'*opaque*").Which.Index.Should().Be(0);
     }
 
+    [Theory]
+    [InlineData("rgb-13x9-to-5x4")]
+    [InlineData("l-40x23-to-8x8")]
+    [InlineData("rgb-5x7-to-16x16")]
+    [InlineData("l-9x9-to-9x3")]
+    [InlineData("rgb-31x8-to-4x8")]
+    [Trait(Category.Name, Category.Golden)]
+    public void Images_of_any_size_are_brought_to_one_as_another_library_does(string name)
+    {
+        var picture = RecordedPicture.Require("recorded-pillow-scaled.json")[name];
+        File.WriteAllBytes(_folder.File("x.png"), picture.File);
+        Grey("y.png", 50);
+
+        var data = new ImageFolder(_folder.Path, picture.Channels, size: (picture.Height, picture.Width));
+
+        data.SampleShape.Should().Equal(picture.Channels, picture.Height, picture.Width);
+        var area = picture.Height * picture.Width;
+        var expected = Enumerable.Range(0, picture.Pixels.Length).Select(i => (int)picture.Pixels[(i % area * picture.Channels) + (i / area)]);
+
+        // Pillow rounds between rows and columns.
+        Values(data).Zip(expected).Should().OnlyContain(pair => Math.Abs(pair.First - pair.Second) <= 1);
+        using var grey = data.Load([1]);
+        grey.Samples.data<float>().ToArray().Should().OnlyContain(value => Math.Round((value + 1) * 127.5) == 50);
+    }
+
     [Fact]
     [Trait(Category.Name, Category.Fault)]
     public void A_file_that_cannot_be_read_is_named_with_its_index_at_its_step()
@@ -93,6 +118,7 @@ public sealed class ImageFolderTests : IDisposable
         FluentActions.Invoking(() => new ImageFolder(_folder.File("none"))).Should().Throw<DirectoryNotFoundException>();
         FluentActions.Invoking(() => new ImageFolder(_folder.Path)).Should().Throw<ArgumentException>().WithMessage("*at least one PNG*");
         Grey("x.png", 1);
+        FluentActions.Invoking(() => new ImageFolder(_folder.Path, size: (0, 2))).Should().Throw<ArgumentOutOfRangeException>();
         FluentActions.Invoking(() => new ImageFolder(_folder.Path, channels: 2)).Should().Throw<ArgumentOutOfRangeException>();
         FluentActions.Invoking(() => new ImageFolder(_folder.Path, withLabels: true)).Should().Throw<ArgumentException>().WithMessage("*'x.png'*");
         File.WriteAllText(_folder.File("a.png"), "no image");

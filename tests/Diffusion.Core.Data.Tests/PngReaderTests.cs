@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Diffusion.Core.Testing;
 
 namespace Diffusion.Core.Data.Tests;
@@ -7,26 +6,11 @@ public sealed class PngReaderTests
 {
     private static readonly (string Type, byte[] Data) s_end = ("IEND", []);
 
-    private static readonly Lazy<Dictionary<string, Picture>> s_pictures = new(() =>
-    {
-        using var json = JsonDocument.Parse(File.ReadAllBytes(PicturesPath));
-        return json.RootElement.GetProperty("cases").EnumerateArray().ToDictionary(
-            item => item.GetProperty("name").GetString()!,
-            item => new Picture(
-                item.GetProperty("width").GetInt32(),
-                item.GetProperty("height").GetInt32(),
-                item.GetProperty("channels").GetInt32(),
-                item.GetProperty("png").GetBytesFromBase64(),
-                item.GetProperty("pixels").GetBytesFromBase64()));
-    });
-
     public static TheoryData<string> Names =>
     [
         "grey", "rgb", "rgba", "grey-alpha", "grey-1-bit", "palette-2", "palette-4", "palette-13", "palette-200", "palette-alpha",
         "uncompressed", "optimised",
     ];
-
-    private static string PicturesPath => Path.Combine(TestData.Golden, "images", "recorded-pillow-png.json");
 
     [Theory]
     [MemberData(nameof(Names))]
@@ -193,14 +177,8 @@ public sealed class PngReaderTests
         refused.Should().BeInRange(1000, 3900);
     }
 
-    private static Picture Require(string name)
-    {
-        Assert.SkipUnless(File.Exists(PicturesPath), $"There is no {PicturesPath}.");
-        return s_pictures.Value[name];
-    }
+    private static RecordedPicture Require(string name) => RecordedPicture.Require("recorded-pillow-png.json")[name];
 
     private static void Refuse(byte[] file, string message)
         => FluentActions.Invoking(() => PngReader.Read(file)).Should().Throw<InvalidDataException>().WithMessage(message);
-
-    private sealed record Picture(int Width, int Height, int Channels, byte[] File, byte[] Pixels);
 }

@@ -146,7 +146,7 @@ public class UNetTests
         using var unet = new UNet(Small with { AttentionResolutions = [8, 4] });
 
         var norms = unet.named_parameters().Where(pair => pair.name.Contains("norm", StringComparison.Ordinal)).ToArray();
-        unet.modules().OfType<GroupNorm>().Should().HaveCount(norms.Length / 2);
+        unet.modules().OfType<GroupNormalization>().Should().HaveCount(norms.Length / 2);
         foreach (var (name, parameter) in norms)
         {
             var expected = name.EndsWith("weight", StringComparison.Ordinal) ? 1f : 0f;

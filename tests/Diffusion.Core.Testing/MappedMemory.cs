@@ -12,19 +12,28 @@ public static partial class MappedMemory
     public const long Threshold = 32L << 20;
 
     /// <summary>Bytes in mapped blocks, without what waits for finalisers. Skips the test where the C library cannot tell.</summary>
-    public static long Bytes()
+    public static long Bytes() => (long)Now().MappedBytes;
+
+    /// <summary>Bytes in use of any block, mapped or not, by whatever code. Skips the test where the C library cannot tell.</summary>
+    public static long BytesInUse()
+    {
+        var now = Now();
+        return (long)(now.MappedBytes + now.UsedBytes);
+    }
+
+    private static Information Now()
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Mapped memory is asked of the GNU C library, which is Linux's.");
         GC.Collect();
         GC.WaitForPendingFinalizers();
         try
         {
-            return (long)mallinfo2().MappedBytes;
+            return mallinfo2();
         }
         catch (Exception exception) when (exception is EntryPointNotFoundException or DllNotFoundException)
         {
             Assert.Skip("Mapped memory is asked of mallinfo2, which the GNU C library has since 2.33.");
-            return 0;
+            return default;
         }
     }
 

@@ -103,7 +103,7 @@ public class BufferedBatchesTests
             loader.Next(TestContext.Current.CancellationToken).Dispose();
 
         // The batch itself is 393,216 bytes.
-        ((GC.GetAllocatedBytesForCurrentThread() - before) / 100).Should().BeLessThan(8_000);
+        ((GC.GetAllocatedBytesForCurrentThread() - before) / 100).Should().BeLessThan(4_000);
     }
 
     [Theory]

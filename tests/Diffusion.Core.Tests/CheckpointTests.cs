@@ -1,9 +1,11 @@
 using System.Text;
 using System.Text.Json.Nodes;
 using Diffusion.Core.Losses;
+using Diffusion.Core.Models;
 using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
 using Diffusion.Core.Tests.Support;
+using Microsoft.Extensions.Logging;
 
 namespace Diffusion.Core.Tests;
 
@@ -171,6 +173,107 @@ public class CheckpointTests
 
         FluentActions.Invoking(() => trainer.Resume(folder.File("a")))
             .Should().Throw<CheckpointException>().WithMessage("*model.safetensors: is damaged*");
+    }
+
+    [Theory]
+    [InlineData("model.safetensors")]
+    [InlineData("optimizer.safetensors")]
+    [InlineData("trainer.json")]
+    [InlineData("trainer.json.sha256")]
+    [Trait(Category.Name, Category.Fault)]
+    public void Files_of_another_checkpoint_are_refused_by_name(string file)
+    {
+        using var folder = new TemporaryFolder();
+        Save(folder.File("a"));
+        Save(folder.File("b"), seed: 6);
+        File.Copy(folder.File($"b/{file}"), folder.File($"a/{file}"), overwrite: true);
+        using var model = new TinyDenoiser();
+        using var trainer = Runs.Trainer(model);
+
+        FluentActions.Invoking(() => trainer.Resume(folder.File("a")))
+            .Should().Throw<CheckpointException>().WithMessage($"*a/{file[..7]}*is damaged*");
+        trainer.Step.Should().Be(0);
+    }
+
+    [Fact]
+    [Trait(Category.Name, Category.Fault)]
+    public void A_manifest_that_was_edited_is_refused_even_with_a_checksum_that_fits()
+    {
+        using var folder = new TemporaryFolder();
+        Save(folder.File("step-00000020"));
+        using var model = new TinyDenoiser();
+        using var trainer = Runs.Trainer(model);
+        var path = folder.File("step-00000020/trainer.json");
+        var good = File.ReadAllText(path);
+        void Refused(string from, string to, string message, bool fits = true)
+        {
+            File.WriteAllText(path, good.Replace(from, to, StringComparison.Ordinal));
+            if (fits)
+                File.WriteAllText($"{path}.sha256", $"{Bits.OfFile(path).ToLowerInvariant()}  trainer.json\n");
+            FluentActions.Invoking(() => trainer.Resume(folder.Path)).Should().Throw<CheckpointException>().WithMessage(message);
+            trainer.Step.Should().Be(0);
+        }
+
+        Refused("\"step\": 20", "\"step\": 21", "*trainer.json: is damaged*", fits: false);
+        Refused("\"step\": 20", "\"step\": 21", "*step-00000020: must hold step 20, holds 21.");
+        Refused("\"seed\": 5", "\"seed\": 6", "*a seed of 6, this trainer has 5*");
+        Refused("\"version\": 2", "\"version\": 3", "*version 1 to 2, got diffusion-core-trainer version 3*");
+        Refused("\"name\": \"model", "\"name\": \"../model", "*must list .safetensors files beside it*");
+        Refused("\"name\": \"ema.", "\"name\": \"model.", "*model.safetensors: *");
+        Refused("AdamW", "Momentum", "*trainer.json: was made with optimizer Momentum, this trainer has AdamW.");
+        Refused("\"ema\"", "\"ema\", \"slow\"", "*was made with averages [ema, slow], this trainer has [ema].");
+        Refused("UniformTimesteps", "Others", "*was made with timestep sampler Others, this trainer has UniformTimesteps.");
+        Refused("\"precision\": \"Full\"", "\"precision\": \"BFloat16\"", "*was made with precision BFloat16, this trainer has Full.");
+    }
+
+    [Fact]
+    [Trait(Category.Name, Category.Fault)]
+    public void Another_network_is_refused_by_the_option_that_differs_and_one_that_only_saves_memory_is_not()
+    {
+        using var folder = new TemporaryFolder();
+        void With(MlpDenoiserOptions options, Action<DdpmTrainer> act)
+        {
+            using var model = new MlpDenoiser(options);
+            using var trainer = new DdpmTrainer(model, Runs.Schedule, new SimpleLoss(), Runs.Options);
+            act(trainer);
+        }
+
+        With(new MlpDenoiserOptions { Width = 8 }, trainer => trainer.Save(folder.File("a")));
+
+        With(new MlpDenoiserOptions { Width = 16 }, trainer => FluentActions.Invoking(() => trainer.Resume(folder.File("a")))
+            .Should().Throw<CheckpointException>().WithMessage("*was made with network.options.width 8, this trainer has 16."));
+        var before = JsonNode.Parse("""{"network": {"options": {"checkpoint_activations": false, "width": 8}}}""")!.AsObject();
+        var now = JsonNode.Parse("""{"network": {"options": {"checkpoint_activations": true, "width": 8}}}""")!.AsObject();
+        RunIdentity.Difference(before, now).Should().BeNull();
+    }
+
+    [Fact]
+    [Trait(Category.Name, Category.Fault)]
+    public void Only_who_asks_for_it_falls_back_to_the_newest_checkpoint_that_is_whole()
+    {
+        using var folder = new TemporaryFolder();
+        var options = Runs.Options with { CheckpointFolder = folder.Path, CheckpointEvery = 5 };
+        using var model = new TinyDenoiser();
+        using (var trainer = Runs.Trainer(model, options))
+            trainer.Run(new Points(50));
+        var whole = Bits.OfFolder(folder.File("step-00000020"));
+        File.WriteAllText(folder.File("step-00000020/ema.safetensors"), "?");
+        File.Delete(folder.File("step-00000015/optimizer.safetensors"));
+        var logger = new ListLogger();
+        using var next = Runs.Trainer(model, options, logger: logger);
+
+        FluentActions.Invoking(() => next.Resume(folder.Path))
+            .Should().Throw<CheckpointException>().WithMessage("*before it is *step-00000015.");
+        next.Resume(folder.Path, fallBack: true);
+
+        next.Step.Should().Be(10);
+        logger.Entries.Where(entry => entry.Level == LogLevel.Warning).Select(entry => entry.Text.Split(" Going on from ")[^1])
+            .Should().Equal($"the one before it, {folder.File("step-00000015")}.", $"the one before it, {folder.File("step-00000010")}.");
+        next.Run(new Points(50));
+        Bits.OfFolder(folder.File("step-00000020")).Should().Equal(whole);
+        foreach (var path in CheckpointStore.List(folder.Path))
+            File.Delete(Path.Combine(path, "model.safetensors"));
+        FluentActions.Invoking(() => next.Resume(folder.Path, fallBack: true)).Should().Throw<CheckpointException>();
     }
 
     [Fact]

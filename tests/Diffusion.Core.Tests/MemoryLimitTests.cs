@@ -1,5 +1,6 @@
 using Diffusion.Core.Losses;
 using Diffusion.Core.Models;
+using Diffusion.Core.Testing;
 using Diffusion.Core.Tests.Support;
 using static TorchSharp.torch;
 
@@ -51,6 +52,44 @@ public class MemoryLimitTests
 
         limited.MicroBatchSize.Should().Be(3);
         Bits.Of(model.get_parameter("_first.weight")!).Should().Be(Bits.Of(other.get_parameter("_first.weight")!));
+    }
+
+    [Theory]
+    [InlineData(8, 8)]
+    [InlineData(7, 4)]
+    [InlineData(3, 2)]
+    [InlineData(1, 1)]
+    public void A_step_that_runs_out_of_memory_is_taken_again_in_smaller_parts(int fits, int expected)
+    {
+        using var folder = new TemporaryFolder();
+        using var model = new TinyDenoiser(dropout: 0.2);
+        using var other = new TinyDenoiser(dropout: 0.2);
+        var network = new ModuleDenoiser(model, (xt, t, _) => xt.shape[0] <= fits ? model.Predict(xt, t) : throw new InsufficientMemoryException());
+        using var trainer = new DdpmTrainer(network, Runs.Schedule, new SimpleLoss(), Runs.Options);
+        using var given = Runs.Trainer(other, Runs.Options with { MicroBatchSize = expected });
+
+        trainer.Run(new Points(50));
+        given.Run(new Points(50));
+        trainer.Save(folder.File("saved"));
+
+        trainer.MicroBatchSize.Should().Be(expected == 8 ? null : expected);
+        Bits.Of(model.get_parameter("_first.weight")!).Should().Be(Bits.Of(other.get_parameter("_first.weight")!));
+        using var resumed = new TinyDenoiser();
+        using var next = Runs.Trainer(resumed);
+        next.Resume(folder.File("saved"));
+        next.MicroBatchSize.Should().Be(trainer.MicroBatchSize);
+    }
+
+    [Fact]
+    public void A_size_that_was_asked_for_is_not_changed()
+    {
+        using var model = new TinyDenoiser();
+        var network = new ModuleDenoiser(model, (_, _, _) => throw new InsufficientMemoryException());
+        using var trainer = new DdpmTrainer(network, Runs.Schedule, new SimpleLoss(), Runs.Options with { MicroBatchSize = 4 });
+
+        FluentActions.Invoking(() => trainer.Run(new Points(50)))
+            .Should().Throw<TrainingOutOfMemoryException>().Which.StateIsWhole.Should().BeTrue();
+        trainer.MicroBatchSize.Should().Be(4);
     }
 
     /// <summary>A network each of whose samples holds <see cref="PerSample"/> bytes until its gradient is known.</summary>

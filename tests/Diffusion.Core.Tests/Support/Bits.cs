@@ -15,5 +15,8 @@ public static class Bits
 
     /// <summary>The whole state of a checkpoint folder, file by file.</summary>
     public static Dictionary<string, string> OfFolder(string folder) => Directory.EnumerateFiles(folder)
-        .ToDictionary(path => Path.GetFileName(path), path => Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(path))));
+        .ToDictionary(path => Path.GetFileName(path), OfFile);
+
+    /// <summary>The SHA-256 of a file.</summary>
+    public static string OfFile(string path) => Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(path)));
 }

@@ -1,0 +1,81 @@
+using System.Buffers;
+
+namespace Diffusion.Core.Data;
+
+/// <summary>Images of another size: the largest part of the right proportions from the middle, scaled.</summary>
+/// <remarks>
+/// A triangle filter along rows, then along columns: linear interpolation where the image grows, and an average over all that a pixel
+/// covers where it shrinks, so that fine patterns do not alias.
+/// </remarks>
+internal static class ImageScaling
+{
+    /// <summary>Scales planes, to the nearest level of bytes.</summary>
+    /// <param name="planes">[channels * height * width] in [-1, 1].</param>
+    /// <param name="channels">The number of planes.</param>
+    /// <param name="height">Rows of what comes in.</param>
+    /// <param name="width">Columns of what comes in.</param>
+    /// <param name="result">[channels * toHeight * toWidth], written whole.</param>
+    /// <param name="toHeight">Rows of the result.</param>
+    /// <param name="toWidth">Columns of the result.</param>
+    public static void Cover(
+        ReadOnlySpan<float> planes, int channels, int height, int width, Span<float> result, int toHeight, int toWidth)
+    {
+        var scale = Math.Min((double)height / toHeight, (double)width / toWidth);
+        var (columns, rows) = (Weights(width, toWidth, scale), Weights(height, toHeight, scale));
+        var narrowed = ArrayPool<float>.Shared.Rent(channels * height * toWidth);
+        try
+        {
+            for (var y = 0; y < channels * height; y++)
+            {
+                for (var x = 0; x < toWidth; x++)
+                    narrowed[(y * toWidth) + x] = Sum(planes[(y * width)..], 1, columns[x]);
+            }
+
+            for (var channel = 0; channel < channels; channel++)
+            {
+                var plane = narrowed.AsSpan(channel * height * toWidth, height * toWidth);
+                for (var y = 0; y < toHeight; y++)
+                {
+                    for (var x = 0; x < toWidth; x++)
+                    {
+                        var value = Sum(plane[x..], toWidth, rows[y]);
+                        result[(((channel * toHeight) + y) * toWidth) + x] = ImageBytes.Decode(ImageBytes.Encode(value));
+                    }
+                }
+            }
+        }
+        finally
+        {
+            ArrayPool<float>.Shared.Return(narrowed);
+        }
+    }
+
+    private static float Sum(ReadOnlySpan<float> values, int stride, (int First, float[] Weights) of)
+    {
+        var sum = 0f;
+        for (var i = 0; i < of.Weights.Length; i++)
+            sum += values[(of.First + i) * stride] * of.Weights[i];
+        return sum;
+    }
+
+    /// <summary>For each place of the result the first place it is made of, and the weights from there on, which sum to 1.</summary>
+    private static (int First, float[] Weights)[] Weights(int length, int toLength, double scale)
+    {
+        var start = (length - (toLength * scale)) / 2.0;
+        var reach = Math.Max(scale, 1.0);
+        var result = new (int, float[])[toLength];
+        for (var i = 0; i < toLength; i++)
+        {
+            var centre = start + ((i + 0.5) * scale);
+            var first = Math.Max((int)(centre - reach + 0.5), 0);
+            var end = Math.Min((int)(centre + reach + 0.5), length);
+            var weights = new double[end - first];
+            for (var k = 0; k < weights.Length; k++)
+                weights[k] = Math.Max(1.0 - Math.Abs((first + k + 0.5 - centre) / reach), 0.0);
+            var sum = weights.Sum();
+            result[i] = (first, [.. weights.Select(weight => (float)(weight / sum))]);
+        }
+
+        return result;
+    }
+}
