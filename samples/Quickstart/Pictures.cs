@@ -1,7 +1,6 @@
 using Diffusion.Core.Data;
 using Diffusion.Core.Models;
 using Diffusion.Core.Samplers;
-using Diffusion.Core.Schedules;
 using TorchSharp;
 
 namespace Quickstart;
@@ -12,14 +11,13 @@ internal static class Pictures
     private const int Digits = 10;
     private const int Frames = 10;
 
-    public static void Draw(IDenoiser denoiser, DiscreteSchedule schedule, QuickstartOptions options)
+    public static void Draw(IDenoiser denoiser, DdimSampler sampler, QuickstartOptions options)
     {
-        var sampler = new DdimSampler(schedule, options.SamplingSteps);
         DrawDigits(denoiser, sampler, options);
         DrawDenoising(denoiser, sampler, options);
     }
 
-    private static int Scale(QuickstartOptions options) => Math.Max(1, 64 / options.ImageSize);
+    public static int Scale(QuickstartOptions options) => Math.Max(1, 64 / options.ImageSize);
 
     private static void DrawDigits(IDenoiser denoiser, DdimSampler sampler, QuickstartOptions options)
     {

@@ -3,6 +3,7 @@ using Diffusion.Core;
 using Diffusion.Core.Data;
 using Diffusion.Core.Losses;
 using Diffusion.Core.Models;
+using Diffusion.Core.Samplers;
 using Diffusion.Core.Schedules;
 using Spectre.Console;
 using TorchSharp;
@@ -46,18 +47,34 @@ internal static class QuickstartRun
             Classes = Digits,
         });
         var schedule = DiscreteSchedule.Linear(steps: 1000);
+        var sampler = new DdimSampler(schedule, options.SamplingSteps);
+        using var digits = Condition.OfLabels([.. Enumerable.Range(0, Digits).Select(digit => (long)digit)]);
+        var samples = new SampleGrid(sampler, [Digits, 1, options.ImageSize, options.ImageSize], options.File("progress"))
+        {
+            Seed = options.Seed,
+            Condition = digits,
+            Columns = Digits,
+            Scale = Pictures.Scale(options),
+        };
+        var clock = Stopwatch.StartNew();
         using var trainer = new DdpmTrainer(unet, schedule, new SimpleLoss(), new TrainerOptions
         {
             BatchSize = options.BatchSize,
             Steps = options.Steps,
+            // A small network and a run of minutes; what is not said here is as it comes.
             LearningRate = 1e-3,
             WarmupSteps = 100,
-            Ema = EmaDecay.WarmUp(0.998),
             Seed = options.Seed,
             Device = DeviceName.Parse(options.Device),
             LogEvery = 10,
-            CheckpointEvery = 500,
             CheckpointFolder = options.CheckpointFolder,
+            Callbacks =
+            [
+                new MetricsFile(options.File(RunReport.MetricsName)),
+                Every.Steps(200, samples.Run, atEnd: true),
+                Every.Steps(1, run => StopInTime(run, clock, options)),
+                new RunReport(options.Output),
+            ],
         });
         if (options.WeightsOnly is not null)
             trainer.LoadWeights(options.WeightsOnly);
@@ -66,9 +83,7 @@ internal static class QuickstartRun
 
         AnsiConsole.MarkupLineInterpolated(
             $"{data.Count:N0} {options.Data} digits, U-Net of {unet.parameters().Sum(p => p.numel()):N0} parameters, at most {options.Steps:N0} steps or {options.Minutes} minutes.");
-        var history = new LossHistory(options.File("loss.csv"), trainer.Step);
-        Train(trainer, data, options, history, cancellationToken);
-        history.Draw(options.File("loss.svg"));
+        Train(trainer, data, options, clock, cancellationToken);
         if (cancellationToken.IsCancellationRequested)
         {
             AnsiConsole.MarkupLineInterpolated($"Stopped and saved at step {trainer.Step:N0}. To go on: [bold]quickstart {OutputFolder.ResumeArguments(options.Output)}[/]");
@@ -76,7 +91,7 @@ internal static class QuickstartRun
         }
 
         AnsiConsole.MarkupLine("Drawing ...");
-        Pictures.Draw(trainer.Ema, schedule, options);
+        Pictures.Draw(trainer.Ema, sampler, options);
         Report(options, trainer.Step);
         return 0;
     }
@@ -85,14 +100,17 @@ internal static class QuickstartRun
         ? Mnist.OpenOrDownload(options.DataFolder, imageSize: options.ImageSize)
         : new SyntheticDigits(options.Seed, imageSize: options.ImageSize);
 
-    private static void Train(DdpmTrainer trainer, IDataset data, QuickstartOptions options, LossHistory history, CancellationToken cancellationToken)
+    /// <summary>Training ends at a number of steps or after some minutes, whichever comes first.</summary>
+    private static void StopInTime(TrainingRun run, Stopwatch clock, QuickstartOptions options)
     {
-        // Training ends at a number of steps or after some minutes, whichever comes first.
-        using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        ending.CancelAfter(TimeSpan.FromMinutes(options.Minutes));
-        var limit = TimeSpan.FromMinutes(options.Minutes);
-        var clock = Stopwatch.StartNew();
+        if (clock.Elapsed.TotalMinutes >= options.Minutes)
+            run.Stop($"{options.Minutes} minutes are over.");
+    }
+
+    private static void Train(DdpmTrainer trainer, IDataset data, QuickstartOptions options, Stopwatch clock, CancellationToken cancellationToken)
+    {
         var first = trainer.Step;
+        clock.Restart();
         AnsiConsole.Progress()
             .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new RemainingTimeColumn())
             .Start(context =>
@@ -100,18 +118,17 @@ internal static class QuickstartRun
                 var bar = context.AddTask("training");
                 var progress = new TrainingBar(report =>
                 {
-                    history.Add(report.Step, report.Loss);
                     bar.Description = $"step {report.Step:N0}  loss {report.Loss:F4}  {report.SamplesPerSecond:F0} images/s";
                     var bySteps = (report.Step - first) / (double)Math.Max(options.Steps - first, 1);
-                    bar.Value = 100.0 * Math.Clamp(Math.Max(bySteps, clock.Elapsed / limit), 0.0, 1.0);
+                    bar.Value = 100.0 * Math.Clamp(Math.Max(bySteps, clock.Elapsed.TotalMinutes / options.Minutes), 0.0, 1.0);
                 });
                 try
                 {
-                    trainer.Fit(data, progress, ending.Token);
+                    trainer.Fit(data, progress, cancellationToken);
                 }
                 catch (OperationCanceledException)
                 {
-                    // The state is saved; who stopped it decides what happens next.
+                    // The state is saved; the caller sees that it was asked to stop.
                 }
 
                 bar.Value = 100.0;
@@ -123,7 +140,8 @@ internal static class QuickstartRun
         var table = new Table().AddColumns("after " + step.ToString("N0") + " steps", "file");
         table.AddRow("one row for each digit", options.File("samples.png"));
         table.AddRow("one sample through time", options.File("denoising.png"));
-        table.AddRow("loss", options.File("loss.svg"));
+        table.AddRow("the run, to open in a browser", options.File(RunReport.ReportName));
+        table.AddRow("its numbers", options.File(RunReport.MetricsName));
         table.AddRow("checkpoint", options.CheckpointFolder);
         AnsiConsole.Write(table);
     }

@@ -5,28 +5,35 @@ namespace Diffusion.Core.Data;
 /// <summary>The curves of a <see cref="RunReport"/>.</summary>
 internal sealed class ReportCharts(ReportRecord[] reports, MeasurementRecord[] measurements)
 {
-    private const double Smoothing = 0.9;
+    /// <summary>A mean covers about this part of all reports.</summary>
+    private const double Spans = 25.0;
     private static readonly string[] _quarters = ["loss_q0", "loss_q1", "loss_q2", "loss_q3"];
     private static readonly string[] _quarterNames = ["first, least noise", "second", "third", "last, most noise"];
 
+    // Curves of few reports are shown as they are; a mean would only lag behind.
+    private readonly double _smoothing = Math.Clamp(1.0 - (Spans / Math.Max(reports.Length, 1)), 0.0, 0.98);
     private int _charts;
 
     public void Write(XmlWriter html)
     {
-        Chart(html, "Loss", "mean loss", "log", Line("loss", report => report.Loss, Smoothing));
+        Chart(html, "Loss", "mean loss", "log", Line("loss", report => report.Loss, _smoothing));
         Chart(html, "Loss by quarter of time", "mean loss", "log", [.. Quarters()]);
         foreach (var measured in measurements.GroupBy(record => record.Name).OrderBy(group => group.Key, StringComparer.Ordinal))
             Chart(html, measured.Key, measured.Key, "linear", Measured(measured.Key, [.. measured]));
-        var others = reports.SelectMany(report => report.Metrics.Keys).Distinct().Except(_quarters).Order(StringComparer.Ordinal);
+        var others = reports.SelectMany(report => report.Metrics.Keys).Distinct().Except(_quarters).Where(IsNews).Order(StringComparer.Ordinal);
         foreach (var name in others)
-            Chart(html, name, $"mean of {name}", "linear", Line(name, report => Metric(report, name), Smoothing));
-        Chart(html, "Gradient norm", "norm before clipping", "log", Line("norm", report => report.GradientNorm, Smoothing));
+            Chart(html, name, $"mean of {name}", "linear", Line(name, report => Metric(report, name), _smoothing));
+        Chart(html, "Gradient norm", "norm before clipping", "log", Line("norm", report => report.GradientNorm, _smoothing));
         Chart(html, "Learning rate", "learning rate", "linear", Line("rate", report => report.LearningRate));
         Chart(html, "Speed", "samples per second", "linear", Line("speed", report => report.SamplesPerSecond));
         Chart(html, "Waiting for data", "seconds a report", "linear", Line("wait", report => report.DataWait));
     }
 
     private static double Metric(ReportRecord report, string name) => report.Metrics.TryGetValue(name, out var value) ? value : double.NaN;
+
+    /// <summary>Whether a value is not the loss under another name, as with a loss of one term.</summary>
+    private bool IsNews(string name)
+        => reports.Any(report => Metric(report, name) is var value && Math.Abs(value - report.Loss) > 1e-6 * Math.Abs(report.Loss));
 
     private static LineSeries Measured(string name, MeasurementRecord[] values)
         => new(name, [.. values.Select(value => (double)value.Step)], [.. values.Select(value => value.Value)]) { HasMarkers = values.Length < 60 };
@@ -40,7 +47,7 @@ internal sealed class ReportCharts(ReportRecord[] reports, MeasurementRecord[] m
         {
             var name = _quarters[i];
             if (reports.Any(report => report.Metrics.ContainsKey(name)))
-                yield return Line(_quarterNames[i], report => Metric(report, name), Smoothing);
+                yield return Line(_quarterNames[i], report => Metric(report, name), _smoothing);
         }
     }
 

@@ -13,7 +13,7 @@ internal sealed class ReportPage(IReadOnlyList<RunRecord> records, string folder
 
     public void Write(XmlWriter html)
     {
-        html.WriteDocType("html", null, null, null);
+        html.WriteRaw("<!DOCTYPE html>\n");
         html.WriteStartElement("html");
         html.WriteAttributeString("lang", "en");
         var name = ReportHtml.Clean(new DirectoryInfo(folder).Name);

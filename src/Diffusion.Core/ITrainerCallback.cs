@@ -49,7 +49,10 @@ public interface ITrainerCallback
     {
     }
 
-    /// <summary>When Fit ends, however it ends.</summary>
+    /// <summary>
+    /// When Fit ends, however it ends, and <see cref="Started"/> was called. An exception here is logged, and thrown by Fit only where
+    /// nothing else has gone wrong; the other callbacks are called all the same.
+    /// </summary>
     /// <param name="run">The run.</param>
     /// <param name="error">What ended it before its time; null where nothing did.</param>
     void Ended(TrainingRun run, Exception? error)

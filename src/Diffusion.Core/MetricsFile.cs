@@ -105,8 +105,9 @@ public sealed class MetricsFile(string path) : ITrainerCallback
             case OperationCanceledException:
                 Happened(run, EventRecord.Cancelled);
                 break;
-            case DivergedException:
-                Happened(run, EventRecord.Diverged, ("reason", error.Message));
+            case DivergedException diverged:
+                // Its message names a file of the machine.
+                Happened(run, EventRecord.Diverged, ("reason", $"the last {diverged.Steps.Count} steps were not finite"));
                 break;
             default:
                 Happened(run, EventRecord.Failed, ("error", error.GetType().Name));

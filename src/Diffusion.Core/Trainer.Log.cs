@@ -57,4 +57,7 @@ public abstract partial class Trainer
         Level = LogLevel.Warning,
         Message = "Step {Step} ran out of memory with {Before} samples at once; it is taken again with {After}.")]
     private protected static partial void LogHalved(ILogger logger, long step, long before, int after);
+
+    [LoggerMessage(EventId = 15, Level = LogLevel.Error, Message = "{Callback} failed when the run ended.")]
+    private static partial void LogNotEnded(ILogger logger, Exception error, string callback);
 }

@@ -1,5 +1,6 @@
 using System.Collections;
 using System.Globalization;
+using System.Runtime.ExceptionServices;
 using Diffusion.Core.Models;
 
 namespace Diffusion.Core;
@@ -70,6 +71,27 @@ public abstract partial class Trainer
         foreach (var callback in Options.Callbacks)
             callback.Reported(run, report);
         RequireConvergence();
+    }
+
+    /// <summary>Tells every callback that the run has ended. What goes wrong there does not hide what ended the run.</summary>
+    private protected void EndCallbacks(TrainingRun run, IEnumerable<ITrainerCallback> started, Exception? error)
+    {
+        ExceptionDispatchInfo? failure = null;
+        foreach (var callback in started)
+        {
+            try
+            {
+                callback.Ended(run, error);
+            }
+            catch (Exception e)
+            {
+                LogNotEnded(Logger, e, callback.GetType().Name);
+                if (error is null)
+                    (error, failure) = (e, ExceptionDispatchInfo.Capture(e));
+            }
+        }
+
+        failure?.Throw();
     }
 
     /// <summary>Takes up what was measured, and tells everyone.</summary>

@@ -30,10 +30,15 @@ public abstract partial class Trainer<TBatch>
         var run = new TrainingRun(this, Options);
         using var logScope = BeginLogScope();
         Exception? error = null;
+        var started = 0;
         try
         {
             foreach (var callback in Options.Callbacks)
+            {
+                started++;
                 callback.Started(run);
+            }
+
             Train(dataset, run, progress, cancellationToken);
         }
         catch (Exception e)
@@ -43,8 +48,7 @@ public abstract partial class Trainer<TBatch>
         }
         finally
         {
-            foreach (var callback in Options.Callbacks)
-                callback.Ended(run, error);
+            EndCallbacks(run, Options.Callbacks.Take(started), error);
         }
     }
 

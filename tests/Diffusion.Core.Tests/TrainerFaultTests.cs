@@ -31,6 +31,7 @@ public class TrainerFaultTests
         { "MoreAverages", new TrainerOptions { MoreAverages = new Dictionary<string, IEmaDecay> { ["ema"] = EmaDecay.WarmUp() } } },
         { "MoreAverages", new TrainerOptions { MoreAverages = new Dictionary<string, IEmaDecay> { ["a/b"] = EmaDecay.WarmUp() } } },
         { "Callbacks", new TrainerOptions { Callbacks = null! } },
+        { "Callbacks", new TrainerOptions { Callbacks = [new EarlyStop("loss"), new EarlyStop("loss")] } },
         { "ClipNorm", new TrainerOptions { ClipNorm = 0.0 } },
         { "Ema", new TrainerOptions { Ema = null! } },
         { "Timesteps", new TrainerOptions { Timesteps = null! } },

@@ -171,6 +171,9 @@ internal static unsafe partial class Native
     internal static partial byte* sl_set_cudnn_tf32(int allow);
 
     [LibraryImport(Shim)]
+    internal static partial int sl_threads();
+
+    [LibraryImport(Shim)]
     internal static partial byte* sl_set_threads(int count);
 
     [LibraryImport(Shim)]

@@ -383,6 +383,8 @@ EXPORT const char* sl_set_threads(int32_t count) {
     return guarded([&] { at::set_num_threads(count); });
 }
 
+EXPORT int32_t sl_threads() { return at::get_num_threads(); }
+
 // An OpenBLAS with a thread pool of its own fights OpenMP's threads for the cores: give it one thread.
 EXPORT void sl_calm_blas() {
     auto parallel = reinterpret_cast<int (*)()>(dlsym(RTLD_DEFAULT, "openblas_get_parallel"));
