@@ -64,17 +64,13 @@ struct Flat {
         auto weight2 = apply.mul(1.0 - beta2);
         firstCorrection.lerp_(one, weight1);
         secondCorrection.lerp_(one, weight2);
-        first.lerp_(gradients, weight1.to(torch::kFloat32));
-        auto buffer = gradients.mul(gradients);
-        second.lerp_(buffer, weight2.to(torch::kFloat32));
-        auto size = apply.mul(-learningRate).div(firstCorrection.clamp_min(tiny));
-        auto scale = secondCorrection.clamp_min(tiny).rsqrt();
-        buffer.copy_(second);
-        buffer.sqrt_();
-        buffer.mul_(scale.to(torch::kFloat32));
-        buffer.add_(epsilon);
-        auto direction = first.div(buffer);
-        weights.mul_(apply.mul(-learningRate * weightDecay).add(1.0).to(torch::kFloat32));
+        first.mul_(weight1.mul(-1.0).add_(1.0).to(torch::kFloat32)).add_(gradients, 1.0 - beta1);
+        second.mul_(weight2.mul(-1.0).add_(1.0).to(torch::kFloat32)).addcmul_(gradients, gradients, 1.0 - beta2);
+        auto scale = secondCorrection.clamp_min(tiny).sqrt_();
+        auto size = apply.mul(-learningRate).mul_(scale).div_(firstCorrection.clamp_min(tiny));
+        auto divisor = second.sqrt();
+        auto direction = first.div(divisor.add_(scale.mul(epsilon).to(torch::kFloat32)));
+        weights.mul_(apply.mul(learningRate * weightDecay).mul(-1.0).add_(1.0).to(torch::kFloat32));
         weights.addcmul_(direction, size.to(torch::kFloat32), 1.0);
     }
 };

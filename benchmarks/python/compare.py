@@ -67,7 +67,7 @@ def check(program):
     for line, other in zip(map(json.loads, ours), map(json.loads, theirs), strict=True):
         worst = max(abs(a - b) for a, b in zip(line["losses"], other["losses"], strict=True))
         same = line["case"] == other["case"] and line["parameters"] == other["parameters"] and worst <= TOLERANCE
-        print(f"{line['case']}: {line['parameters']:,} parameters; the losses of three steps and of the average differ by {worst:.1e} at most.")
+        print(f"{line['case']}: {line['parameters']:,} parameters; the losses of three steps and of the average differ by {worst:.1e} at most.", flush=True)
         if not same:
             raise SystemExit(f"The two sides do not compute the same: C# {line}, Python {other}.")
 
@@ -88,7 +88,7 @@ def main():
     seconds = options.seconds or (1.0 if options.quick else 20.0)
 
     check(options.program)
-    print(f"\n| case | C# | Python | ratio | target |\n|---|---|---|---|---|")
+    print(f"\n| case | C# | Python | ratio | target |\n|---|---|---|---|---|", flush=True)
     for key, (title, case, argument, take, unit, target) in cases(seconds, options.quick).items():
         if key not in options.cases:
             continue

@@ -12,6 +12,7 @@ internal static class CommandLine
         var dataFolder = new Option<string?>("--data-dir") { Description = "The folder of the MNIST files (default: data/mnist, downloaded when missing)." };
         var output = new Option<string?>("--output") { Description = "Where pictures and checkpoints go (default: runs/<data>, or the next free name)." };
         var resume = new Option<bool>("--resume") { Description = "Go on from the newest checkpoint." };
+        var weightsOnly = new Option<string?>("--weights-only") { Description = "Start from the weights of a checkpoint, a folder of them or a safetensors file, and from nothing else of it." };
         var imageSize = new Option<int?>("--image-size") { Description = "Height and width of the digits (default: 16, for MNIST 28, which is also its least)." };
         var width = new Option<int?>("--width") { Description = "Channels of the U-Net's first level, a multiple of 4 (default: 16, for MNIST 24)." };
         var batchSize = new Option<int>("--batch-size") { Description = "Images in a step.", DefaultValueFactory = _ => 64 };
@@ -31,8 +32,13 @@ internal static class CommandLine
 
         var command = new RootCommand("Trains a class-conditional diffusion model on digits and draws some.")
         {
-            data, dataFolder, output, resume, imageSize, width, batchSize, steps, minutes, samplingSteps, columns, seed, device,
+            data, dataFolder, output, resume, weightsOnly, imageSize, width, batchSize, steps, minutes, samplingSteps, columns, seed, device,
         };
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(resume) && result.GetValue(weightsOnly) is not null)
+                result.AddError("--resume goes on with a run and --weights-only begins one: give one of them.");
+        });
         command.SetAction((parsed, cancellation) =>
         {
             var name = parsed.GetRequiredValue(data);
@@ -43,6 +49,7 @@ internal static class CommandLine
                 DataFolder = parsed.GetValue(dataFolder),
                 Output = OutputFolder.Choose(parsed.GetValue(output), name, parsed.GetValue(resume)),
                 Resume = parsed.GetValue(resume),
+                WeightsOnly = parsed.GetValue(weightsOnly),
                 ImageSize = parsed.GetValue(imageSize) ?? (mnist ? 28 : 16),
                 Width = parsed.GetValue(width) ?? (mnist ? 24 : 16),
                 BatchSize = parsed.GetRequiredValue(batchSize),

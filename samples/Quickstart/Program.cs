@@ -1,6 +1,9 @@
 using System.CommandLine;
+using Diffusion.Core;
 using Quickstart;
 
-// The step at hand is finished and the state saved before the process ends, however slow the machine.
-var configuration = new InvocationConfiguration { ProcessTerminationTimeout = TimeSpan.FromMinutes(1) };
-return await CommandLine.Create(QuickstartRun.Execute).Parse(args).InvokeAsync(configuration);
+// The step at hand is finished and the state saved before the process ends, however slow the machine; a second signal ends it at once.
+using var stop = new StopSignals();
+var configuration = new InvocationConfiguration { ProcessTerminationTimeout = null };
+var result = await CommandLine.Create((options, _) => QuickstartRun.Execute(options, stop.Token)).Parse(args).InvokeAsync(configuration);
+return result == 0 ? 0 : stop.ExitCode ?? result;

@@ -11,6 +11,8 @@ internal sealed record QuickstartOptions
 
     public required bool Resume { get; init; }
 
+    public string? WeightsOnly { get; init; }
+
     public required int ImageSize { get; init; }
 
     public required int Width { get; init; }

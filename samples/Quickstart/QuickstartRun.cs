@@ -21,7 +21,7 @@ internal static class QuickstartRun
         {
             return Run(options, cancellationToken);
         }
-        catch (Exception error) when (error is ArgumentException or IOException or InvalidDataException or UnauthorizedAccessException or DivergedException)
+        catch (Exception error) when (error is ArgumentException or IOException or InvalidDataException or UnauthorizedAccessException or DivergedException or TrainingOutOfMemoryException)
         {
             AnsiConsole.MarkupLineInterpolated($"[red]{error.Message}[/]");
             return 1;
@@ -76,6 +76,8 @@ internal static class QuickstartRun
                 new RunReport(options.Output),
             ],
         });
+        if (options.WeightsOnly is not null)
+            trainer.LoadWeights(options.WeightsOnly);
         if (options.Resume && !trainer.TryResume(options.CheckpointFolder))
             AnsiConsole.MarkupLineInterpolated($"[yellow]There is no checkpoint in {options.CheckpointFolder} yet; starting from scratch.[/]");
 

@@ -1,5 +1,3 @@
-using static TorchSharp.torch;
-
 namespace Diffusion.Core;
 
 /// <summary>Adam with decoupled weight decay.</summary>
@@ -35,69 +33,6 @@ public sealed record AdamW : IOptimizer
         Guard.InRange(Beta2, 0.0, Math.BitDecrement(1.0));
         Guard.Positive(Epsilon);
         Guard.InRange(WeightDecay, 0.0, double.MaxValue);
-        return new State(this, layout);
-    }
-
-    /// <summary>
-    /// The bias corrections are running averages of ones, kept beside the moments: a skipped step leaves them as it leaves the moments.
-    /// </summary>
-    private sealed class State : IOptimizerState
-    {
-        /// <summary>Below any correction that a step leaves, and a safe divisor in float32.</summary>
-        private const double Tiny = 1e-30;
-
-        private readonly AdamW _settings;
-        private readonly FlatLayout _layout;
-        private readonly Tensor _first;
-        private readonly Tensor _second;
-        private readonly Tensor _firstCorrection;
-        private readonly Tensor _secondCorrection;
-        private readonly Tensor _one;
-
-        public State(AdamW settings, FlatLayout layout)
-        {
-            (_settings, _layout) = (settings, layout);
-            (_first, _second) = (layout.NewBuffer(), layout.NewBuffer());
-            (_firstCorrection, _secondCorrection, _one) = (layout.NewNumber(0.0), layout.NewNumber(0.0), layout.NewNumber(1.0));
-            Tensors = new Dictionary<string, Tensor>(StringComparer.Ordinal)
-            {
-                ["exp_avg"] = _first,
-                ["exp_avg_sq"] = _second,
-                ["exp_avg_correction"] = _firstCorrection,
-                ["exp_avg_sq_correction"] = _secondCorrection,
-            };
-        }
-
-        public IReadOnlyDictionary<string, Tensor> Tensors { get; }
-
-        public void Step(Tensor weights, Tensor gradients, double learningRate, Tensor apply)
-        {
-            using var scope = NewDisposeScope();
-            var weight1 = apply.mul(1.0 - _settings.Beta1);
-            var weight2 = apply.mul(1.0 - _settings.Beta2);
-            _firstCorrection.lerp_(_one, weight1);
-            _secondCorrection.lerp_(_one, weight2);
-            _layout.Average(_first, gradients, weight1);
-            var buffer = gradients.mul_(gradients);
-            _layout.Average(_second, buffer, weight2);
-
-            // Before the first step that is taken the corrections are zero, and so is what they divide.
-            var size = apply.mul(-learningRate).div_(_firstCorrection.clamp_min(Tiny));
-            var scale = _secondCorrection.clamp_min(Tiny).rsqrt();
-            buffer.copy_(_second);
-            buffer.sqrt_().mul_(Cast(scale)).add_(_settings.Epsilon);
-            var direction = _first.div(buffer);
-            if (_settings.WeightDecay != 0.0)
-                _layout.Decay(weights, apply.mul(learningRate * _settings.WeightDecay));
-            _layout.Move(weights, direction, size);
-        }
-
-        public void Dispose()
-        {
-            foreach (var tensor in (Tensor[])[_first, _second, _firstCorrection, _secondCorrection, _one])
-                tensor.Dispose();
-        }
-
-        private Tensor Cast(Tensor scalar) => scalar.to(_layout.Dtype);
+        return new AdamState(layout, Beta1, Beta2, Epsilon, WeightDecay, isDecoupled: true);
     }
 }

@@ -73,7 +73,9 @@ internal sealed class AveragedWeights(nn.Module module, UpdateEngine engine, Fun
 
     /// <summary>Claims the weights for training, or for reading or writing them, until the result is disposed.</summary>
     /// <exception cref="InvalidOperationException">The averaged weights are in the module, or the weights are claimed already.</exception>
-    public IDisposable Claim(string purpose)
+    /// <param name="purpose">What for, as in "save".</param>
+    /// <param name="isStep">Whether for a step: then only what is cheap to see of the module is looked at.</param>
+    public IDisposable Claim(string purpose, bool isStep = false)
     {
         lock (_lock)
         {
@@ -83,7 +85,10 @@ internal sealed class AveragedWeights(nn.Module module, UpdateEngine engine, Fun
                     $"The trainer cannot {purpose} while its averaged weights are in use; dispose the scope of Ema.BeginInference first.");
             if (_stepping)
                 throw new InvalidOperationException($"The trainer cannot {purpose} within a training step or a save.");
-            engine.Parameters.EnsureAttached();
+            if (isStep)
+                engine.Parameters.EnsureUnmoved();
+            else
+                engine.Parameters.EnsureAttached();
             _stepping = true;
             return new Claimed(this);
         }

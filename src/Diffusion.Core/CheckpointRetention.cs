@@ -23,8 +23,8 @@ public static class CheckpointRetention
     }
 
     /// <summary>
-    /// The <paramref name="count"/> best by a metric. A checkpoint has the newest value that was known when it was saved; where several have
-    /// the same one, the first of them was the nearest to it, and is the better. Those without a value are the worst.
+    /// The <paramref name="count"/> best by a metric. A checkpoint has the newest value that was known when it was saved; where several
+    /// have the same one, the first of them was the nearest to it, and is the better. Those without a value are the worst.
     /// </summary>
     /// <param name="metric">
     /// Its name: <c>loss</c> is the mean training loss of the last report; others come from <see cref="TrainingRun.Measure"/> and

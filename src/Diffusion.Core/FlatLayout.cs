@@ -47,6 +47,20 @@ public sealed class FlatLayout
         return stored.permute(0, 3, 1, 2);
     }
 
+    /// <summary>A running average: <c>average = (1 - share) average + share values</c>.</summary>
+    /// <remarks>Two passes of vector instructions, which <c>lerp_</c> is not everywhere. A share of 0 leaves the average bit for bit.</remarks>
+    /// <param name="average">Of any shape, changed in place.</param>
+    /// <param name="values">Of the same shape, finite.</param>
+    /// <param name="share">[] float64.</param>
+    public static void Blend(Tensor average, Tensor values, Tensor share)
+    {
+        ArgumentNullException.ThrowIfNull(average);
+        ArgumentNullException.ThrowIfNull(values);
+        ArgumentNullException.ThrowIfNull(share);
+        using var scope = NewDisposeScope();
+        average.mul_(share.neg().add_(1.0)).addcmul_(values, share.to(average.dtype), 1.0);
+    }
+
     /// <summary>Decoupled weight decay: <c>weights *= 1 - amount * WeightDecayScale * LearningRateScale</c> in each group.</summary>
     /// <param name="weights">[N], changed in place.</param>
     /// <param name="amount">[] float64: the learning rate times the decay, 0 where no step is taken.</param>
@@ -55,17 +69,27 @@ public sealed class FlatLayout
         ArgumentNullException.ThrowIfNull(weights);
         ArgumentNullException.ThrowIfNull(amount);
         using var scope = NewDisposeScope();
-        foreach (var range in Ranges)
-        {
-            var scale = range.WeightDecayScale * range.LearningRateScale;
-            if (scale != 0.0)
-                Part(weights, range).mul_(amount.mul(-scale).add_(1.0).to(Dtype));
-        }
+        foreach (var (scale, offset, count) in Runs(range => range.WeightDecayScale * range.LearningRateScale))
+            Part(weights, offset, count).mul_(amount.mul(-scale).add_(1.0));
+    }
+
+    /// <summary>The gradient of half the squared norm of the weights: <c>gradients += amount * WeightDecayScale * weights</c> in each group.</summary>
+    /// <param name="gradients">[N], changed in place.</param>
+    /// <param name="weights">[N].</param>
+    /// <param name="amount">[] float64: the decay, 0 where no step is taken.</param>
+    public void AddDecay(Tensor gradients, Tensor weights, Tensor amount)
+    {
+        ArgumentNullException.ThrowIfNull(gradients);
+        ArgumentNullException.ThrowIfNull(weights);
+        ArgumentNullException.ThrowIfNull(amount);
+        using var scope = NewDisposeScope();
+        foreach (var (scale, offset, count) in Runs(range => range.WeightDecayScale))
+            Part(gradients, offset, count).addcmul_(Part(weights, offset, count), amount.to(Dtype), scale);
     }
 
     /// <summary>A step: <c>weights += size * LearningRateScale * direction</c> in each group.</summary>
     /// <param name="weights">[N], changed in place.</param>
-    /// <param name="direction">[N] where to.</param>
+    /// <param name="direction">[N] where to; finite.</param>
     /// <param name="size">[] float64: how far, 0 where no step is taken.</param>
     public void Move(Tensor weights, Tensor direction, Tensor size)
     {
@@ -73,35 +97,43 @@ public sealed class FlatLayout
         ArgumentNullException.ThrowIfNull(direction);
         ArgumentNullException.ThrowIfNull(size);
         using var scope = NewDisposeScope();
-        if (Ranges.All(range => range.LearningRateScale == Ranges[0].LearningRateScale))
-        {
-            weights.addcmul_(direction, Scaled(size, Ranges[0]), 1.0);
-            return;
-        }
-
-        foreach (var range in Ranges)
-            Part(weights, range).addcmul_(Part(direction, range), Scaled(size, range), 1.0);
+        foreach (var (scale, offset, count) in Runs(range => range.LearningRateScale))
+            Part(weights, offset, count).addcmul_(Part(direction, offset, count), size.to(Dtype), scale);
     }
 
-    /// <summary>
-    /// <c>average += weight (value - average)</c>, as <c>lerp_</c>, of which libtorch 1.13 has no vector code: two sweeps here take an
-    /// eighth of its time. A weight of 0 leaves the average as it is, bit for bit, where the value is finite.
-    /// </summary>
-    /// <param name="average">[N], changed in place.</param>
-    /// <param name="value">[N].</param>
-    /// <param name="weight">[] float64.</param>
-    public void Average(Tensor average, Tensor value, Tensor weight)
+    /// <summary>A step: <c>weights += size * LearningRateScale * numerator / denominator</c> in each group.</summary>
+    /// <param name="weights">[N], changed in place.</param>
+    /// <param name="numerator">[N].</param>
+    /// <param name="denominator">[N] above zero, and infinite where no step is taken.</param>
+    /// <param name="size">How far.</param>
+    public void Move(Tensor weights, Tensor numerator, Tensor denominator, double size)
     {
-        ArgumentNullException.ThrowIfNull(average);
-        ArgumentNullException.ThrowIfNull(value);
-        ArgumentNullException.ThrowIfNull(weight);
+        ArgumentNullException.ThrowIfNull(weights);
+        ArgumentNullException.ThrowIfNull(numerator);
+        ArgumentNullException.ThrowIfNull(denominator);
         using var scope = NewDisposeScope();
-        average.mul_(weight.mul(-1.0).add_(1.0).to(Dtype)).addcmul_(value, weight.to(Dtype), 1.0);
+        foreach (var (scale, offset, count) in Runs(range => range.LearningRateScale))
+            Part(weights, offset, count).addcdiv_(Part(numerator, offset, count), Part(denominator, offset, count), size * scale);
     }
 
-    private Tensor Part(Tensor buffer, ParameterRange range)
-        => Ranges.Count == 1 ? buffer : buffer.narrow(0, range.Offset, range.Count);
+    /// <summary>The group of a parameter.</summary>
+    internal ParameterRange RangeOf(ParameterSlice slice) => Ranges.First(range => slice.Offset < range.Offset + range.Count);
 
-    private Tensor Scaled(Tensor size, ParameterRange range)
-        => (range.LearningRateScale == 1.0 ? size : size.mul(range.LearningRateScale)).to(Dtype);
+    private static Tensor Part(Tensor buffer, long offset, long count)
+        => buffer.shape[0] == count ? buffer : buffer.narrow(0, offset, count);
+
+    /// <summary>Neighbouring groups of one scale as one; none for those of scale 0.</summary>
+    private IEnumerable<(double Scale, long Offset, long Count)> Runs(Func<ParameterRange, double> scaleOf)
+    {
+        for (var first = 0; first < Ranges.Count;)
+        {
+            var (scale, next) = (scaleOf(Ranges[first]), first + 1);
+            while (next < Ranges.Count && scaleOf(Ranges[next]) == scale)
+                next++;
+            var (begin, last) = (Ranges[first].Offset, Ranges[next - 1]);
+            if (scale != 0.0)
+                yield return (scale, begin, last.Offset + last.Count - begin);
+            first = next;
+        }
+    }
 }

@@ -132,6 +132,21 @@ internal sealed class FlatParameters : IDisposable
     /// <summary>Lets the module see weights that changed, where it computes in lower precision.</summary>
     public void Publish() => _narrowValues?.copy_(Values);
 
+    /// <summary>
+    /// Makes sure at little cost that no parameter was moved, frozen or unfrozen: to move a module is to dispose its parameters. One that
+    /// was added, or put in the place of another that lives on, is seen by <see cref="EnsureAttached"/> alone.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">One was.</exception>
+    public void EnsureUnmoved()
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        foreach (var (_, parameter, trains) in _all)
+        {
+            if (parameter.IsInvalid || parameter.requires_grad != trains)
+                EnsureAttached();
+        }
+    }
+
     /// <summary>Makes sure that the module still computes with the parameters that are trained here.</summary>
     /// <exception cref="InvalidOperationException">
     /// A parameter was replaced, added, removed, frozen or unfrozen, as by moving the module to another device.

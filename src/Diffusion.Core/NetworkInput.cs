@@ -21,7 +21,7 @@ internal sealed class NetworkInput(ITrainableDenoiser model, TrainerOptions opti
         using var scope = NewDisposeScope();
         var input = _narrow is { } type ? xt.to(type) : xt;
         if (_channelsLast && input.dim() == 4)
-            input = input.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2);
+            input = ChannelsLast.Of(input);
         using var told = _narrow is { } dtype ? condition?.To(dtype) : null;
         return model.Predict(input, t, told ?? condition).to(xt.dtype).MoveToOuterDisposeScope();
     }

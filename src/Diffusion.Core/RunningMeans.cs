@@ -9,7 +9,7 @@ internal sealed class RunningMeans(Device device) : IDisposable
     private readonly List<(IReadOnlyList<string> Names, Tensor Sums, Tensor Counts)> _staged = [];
     private Dictionary<string, (double Sum, double Count)> _earlier = new(StringComparer.Ordinal);
 
-    /// <summary>The sum and the count of each name so far, for a checkpoint; setting them replaces all there is. Waits for the device.</summary>
+    /// <summary>Sum and count of each name so far, for a checkpoint; setting them replaces all there is. Waits for the device.</summary>
     public IReadOnlyDictionary<string, (double Sum, double Count)> Partial
     {
         get

@@ -44,8 +44,8 @@ public abstract partial class Trainer
         _torn |= Updating;
         return new TrainingOutOfMemoryException(
             $"Step {Step + 1} needs more memory than there is. These lower it: a smaller TrainerOptions.MicroBatchSize, "
-            + "CheckpointActivations of the network's options, Precision.BFloat16, fewer averages, an optimizer that remembers less, a smaller "
-            + "BatchSize, network or sample. "
+            + "CheckpointActivations of the network's options, Precision.BFloat16, fewer averages, an optimizer that remembers less, "
+            + "a smaller BatchSize, network or sample. "
             + (_torn
                 ? "The step had begun to change the weights: resume from a checkpoint."
                 : "The trainer is as it was before the step: it can be saved, or go on.")

@@ -26,6 +26,7 @@ public abstract partial class Trainer
                 $"The run so far had a data set of {before} samples, this one has {count}: the order of the data would not go on.",
                 dataset);
         _datasetCount = count;
+        Engine.Parameters.EnsureAttached();
         LogStart(Logger, Step, Options.Steps, count);
     }
 

@@ -6,8 +6,8 @@ namespace Diffusion.Core;
 public abstract partial class Trainer
 {
     /// <summary>
-    /// Starts a new run from the weights of another: they become the weights and every average of them. Nothing else is taken over: the step
-    /// stays 0, the optimizer has seen no gradient, and batch size, schedule, seed and data may be others.
+    /// Starts a new run from the weights of another: they become the weights and every average of them. Nothing else is taken over: the
+    /// step stays 0, the optimizer has seen no gradient, and batch size, schedule, seed and data may be others.
     /// </summary>
     /// <param name="path">
     /// A checkpoint, or a folder of them, of which the newest is taken; or else what <see cref="SafetensorsSet.Open"/> takes: a

@@ -42,8 +42,8 @@ public sealed record TrainerOptions
     public Precision Precision { get; init; } = Precision.Full;
 
     /// <summary>
-    /// Whether images and the weights of two-dimensional convolutions are kept in channels-last order, with the same results. Some
-    /// devices are faster so.
+    /// Whether images and the weights of two-dimensional convolutions are kept in channels-last order, with the same results but for
+    /// rounding: false. Some devices are faster so; <see cref="Models.ChannelsLast.IsFaster"/> measures it.
     /// </summary>
     public bool ChannelsLast { get; init; }
 

@@ -63,7 +63,7 @@ public abstract partial class Trainer<TBatch> : Trainer
 
     private void TakeStep(TBatch batch)
     {
-        using var claim = Average.Claim("take a step");
+        using var claim = Average.Claim("take a step", isStep: true);
         var count = batch.Count;
         if (count < 1)
             throw new ArgumentException($"A batch must have at least one sample, got {count}.", nameof(batch));

@@ -1,3 +1,4 @@
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core;
@@ -111,28 +112,25 @@ internal sealed class UpdateEngine : IDisposable
         using var gradientsOff = no_grad();
         var gradients = Parameters.Gradients;
         if (LossScale is not null)
-            gradients.mul_(LossScale.Inverse().to(Parameters.Dtype));
+            gradients.mul_(LossScale.Inverse());
         var norm = Parameters.GradientNorm();
         _loss.copy_(loss);
         _norm.copy_(norm);
-        var finiteLoss = _loss.isfinite();
-        var finite = finiteLoss.logical_and(_norm.isfinite());
+        var finite = _loss.add(_norm).isfinite();
         var skip = finite.logical_not();
         var apply = finite.to(ScalarType.Float64);
-        Count(apply, skip, finiteLoss);
+        Count(apply, skip);
         Means.Commit(apply, skip);
 
         if (_clipNorm is { } maxNorm)
-            gradients.mul_(norm.add(1e-6).reciprocal_().mul_(maxNorm).clamp_max_(1.0));
-        // On the CPU the answer is there; elsewhere asking for it would make every step wait.
-        if (Parameters.Device.type != TorchSharp.DeviceType.CPU || skip.item<bool>())
-            gradients.masked_fill_(skip, 0.0);
+            gradients.mul_(norm.add_(1e-6).reciprocal_().mul_(maxNorm).clamp_max_(1.0));
+        ZeroWhere(skip, gradients);
         Optimizer.Step(Parameters.Values, gradients, learningRate, apply);
         Parameters.Publish();
         for (var k = 0; k < _decays.Length; k++)
         {
             var decay = Guard.InRange(_decays[k].At(step), 0.0, 1.0);
-            Parameters.Layout.Average(Averages[k].Values, Parameters.Values, apply.mul(1.0 - decay));
+            FlatLayout.Blend(Averages[k].Values, Parameters.Values, apply.mul(1.0 - decay));
         }
     }
 
@@ -164,13 +162,25 @@ internal sealed class UpdateEngine : IDisposable
         return values.clone().DetachFromDisposeScope();
     }
 
-    private void Count(Tensor apply, Tensor skip, Tensor finiteLoss)
+    /// <summary>
+    /// Zero times NaN is NaN, so a factor will not do. Filling by a mask takes as long as five passes of arithmetic on a CPU; but a CPU can
+    /// look at the mask without waiting for anyone.
+    /// </summary>
+    private static void ZeroWhere(Tensor skip, Tensor gradients)
+    {
+        if (gradients.device_type != DeviceType.CPU)
+            gradients.masked_fill_(skip, 0.0);
+        else if (skip.item<bool>())
+            gradients.fill_(0.0);
+    }
+
+    private void Count(Tensor apply, Tensor skip)
     {
         _lossSum.add_(_loss.masked_fill(skip, 0.0));
         _lossCount.add_(apply);
         var skipped = skip.to(ScalarType.Float64);
         _skipped.add_(skipped);
-        _skippedInARow.add_(LossScale is null ? skipped : LossScale.Update(apply, finiteLoss));
+        _skippedInARow.add_(LossScale is null ? skipped : LossScale.Update(apply, _loss.isfinite()));
         _skippedInARow.mul_(skipped);
     }
 }

@@ -14,7 +14,8 @@ internal sealed class KillingLogger(int operation) : ILogger
 
     public bool IsEnabled(LogLevel logLevel) => logLevel == LogLevel.Trace;
 
-    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+    public void Log<TState>(
+        LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
     {
         if (logLevel == LogLevel.Trace && ++_seen == operation)
             Process.GetCurrentProcess().Kill();

@@ -2,19 +2,22 @@ using System.Globalization;
 using Diffusion.Core;
 using Diffusion.Core.FaultHost;
 
-// FOLDER STEPS [kill N | full STEP BYTES]: trains, resuming from FOLDER; prints each step. "kill" ends the process before the N-th operation
-// on files; "full" lets no file grow beyond BYTES from STEP on, until a save has failed.
+// FOLDER STEPS [kill N | full STEP BYTES | stuck]: trains, resuming from FOLDER; prints each step. "kill" ends the process before the N-th
+// operation on files; "full" lets no file grow beyond BYTES from STEP on, until a save has failed; "stuck" never ends its first step.
 var folder = args[0];
 var steps = Number(1);
 var mode = args.ElementAtOrDefault(2);
 using var run = new HostRun(folder, steps, logger: mode == "kill" ? new KillingLogger((int)Number(3)) : null);
 using var stop = new StopSignals();
+using var told = stop.Token.Register(() => Console.WriteLine("asked to end"));
 FileSizeLimit? full = null;
 var progress = new Progress(report =>
 {
     if (mode == "full" && report.Step == Number(3))
         full = new FileSizeLimit(Number(4));
     Console.WriteLine($"step {report.Step}");
+    if (mode == "stuck")
+        Thread.Sleep(Timeout.Infinite);
 });
 try
 {

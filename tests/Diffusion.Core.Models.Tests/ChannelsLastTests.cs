@@ -29,6 +29,35 @@ public class ChannelsLastTests
         },
     };
 
+    [Fact]
+    public void Measuring_leaves_the_network_as_it_was()
+    {
+        using var scope = NewDisposeScope();
+        using var network = new UNet(new UNetOptions { ImageSize = 8, Width = 8, Multipliers = [1, 2] });
+        using var x = randn(2, 3, 8, 8);
+        using var t = tensor(new long[] { 3, 500 });
+        var before = network.state_dict().ToDictionary(entry => entry.Key, entry => entry.Value.detach().clone());
+        var layouts = new HashSet<bool>();
+        network.register_forward_pre_hook((_, input, times, condition) =>
+        {
+            layouts.Add(IsLast(input));
+            return (input, times, condition);
+        });
+
+        // The first answer of a network makes tables that it keeps.
+        network.call(x, t, null).Dispose();
+        layouts.Clear();
+        LiveTensors.Change(() => ChannelsLast.IsFaster(network, x, t, repeats: 1)).Should().Be(0);
+
+        layouts.Should().BeEquivalentTo([true, false], "both were tried");
+        foreach (var (name, parameter) in network.named_parameters())
+        {
+            parameter.sub(before[name]).abs().max().item<float>().Should().Be(0, name);
+            parameter.is_contiguous().Should().BeTrue(name);
+            parameter.grad.Should().BeNull(name);
+        }
+    }
+
     [Theory]
     [MemberData(nameof(Options))]
     public void Every_wide_convolution_gives_its_input_s_layout_and_results_are_the_same(string name, UNetOptions options)

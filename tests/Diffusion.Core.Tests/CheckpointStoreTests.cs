@@ -80,7 +80,8 @@ public class CheckpointStoreTests
         using var folder = new TemporaryFolder();
         using var model = new TinyDenoiser();
         var values = new Dictionary<long, double> { [4] = 3.0, [8] = 1.0, [12] = 2.0, [16] = 4.0, [20] = 5.0 };
-        var retention = CheckpointRetention.Any(CheckpointRetention.Last(1), CheckpointRetention.Best("fid"), CheckpointRetention.Every(12));
+        var retention = CheckpointRetention.Any(
+            CheckpointRetention.Last(1), CheckpointRetention.Best("fid"), CheckpointRetention.Every(12));
         using var trainer = new DdpmTrainer(model, Runs.Schedule, new Losses.SimpleLoss(), Options(folder.Path, 20, retention) with
         {
             Callbacks = [new Measuring(values)],
@@ -113,8 +114,8 @@ public class CheckpointStoreTests
         void Part(long steps, params ITrainerCallback[] callbacks)
         {
             using var model = new TinyDenoiser();
-            using var trainer = new DdpmTrainer(
-                model, Runs.Schedule, new Losses.SimpleLoss(), Options(folder.Path, steps, CheckpointRetention.All) with { Callbacks = callbacks });
+            var options = Options(folder.Path, steps, CheckpointRetention.All) with { Callbacks = callbacks };
+            using var trainer = Runs.Trainer(model, options);
             trainer.Run(new Points(50));
         }
 
@@ -163,7 +164,9 @@ public class CheckpointStoreTests
         one => new CheckpointInfo(
             $"step-{one.Step}",
             one.Step,
-            () => one.Value is { } value ? new() { ["fid"] = new RecordedMetric(value, one.Step) } : new Dictionary<string, RecordedMetric>()));
+            () => one.Value is { } value
+                ? new() { ["fid"] = new RecordedMetric(value, one.Step) }
+                : new Dictionary<string, RecordedMetric>()));
 
     private static IEnumerable<long> Kept(ICheckpointRetention retention, CheckpointInfo[] all)
         => retention.Keep(all).Select(checkpoint => checkpoint.Step).Order();

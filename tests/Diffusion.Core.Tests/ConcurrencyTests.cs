@@ -13,10 +13,14 @@ public class ConcurrencyTests
 {
     private const int Rounds = 3;
 
-    [Fact]
-    public void Trainers_on_threads_of_their_own_give_what_each_gives_alone()
+    [Theory]
+    [InlineData(16)]
+    [InlineData(8192)]
+    public void Trainers_on_threads_of_their_own_give_what_each_gives_alone(long width)
     {
+        // The wide one is large enough for operators to share among cores.
         var data = new Points(50);
+        string Train(IDataset points, long seed, double dropout) => ConcurrencyTests.Train(points, seed, dropout, width: width);
         string[] alone = [Train(data, 1, 0.2), Train(data, 2, 0.0), Train(data, 3, 0.1)];
         alone.Distinct().Should().HaveCount(3);
         for (var round = 0; round < Rounds; round++)
@@ -80,10 +84,10 @@ public class ConcurrencyTests
     }
 
     /// <summary>The bits of weights and averages of a run with dropout, a sampler of times that learns, and batches loaded ahead.</summary>
-    private static string Train(IDataset data, long seed, double dropout, string? folder = null)
+    private static string Train(IDataset data, long seed, double dropout, string? folder = null, long width = 16)
     {
         using var timesteps = new LossSecondMomentTimesteps(Runs.Schedule);
-        using var model = new TinyDenoiser(seed, dropout: dropout);
+        using var model = new TinyDenoiser(seed, width, dropout: dropout);
         using var trainer = Runs.Trainer(model, Runs.Options with
         {
             Seed = seed, Timesteps = timesteps, MicroBatchSize = 5, Loader = new LoaderOptions { Workers = 1 }, CheckpointFolder = folder,

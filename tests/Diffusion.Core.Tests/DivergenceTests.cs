@@ -1,4 +1,7 @@
 using System.Text.Json.Nodes;
+using Diffusion.Core.Losses;
+using Diffusion.Core.Models;
+using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
 using Diffusion.Core.Tests.Support;
 using static TorchSharp.torch;
@@ -56,8 +59,8 @@ public class DivergenceTests
         foreach (var steps in (long[])[10, 1000])
         {
             using var model = new TinyDenoiser();
-            using var trainer = Runs.Trainer(
-                model, Runs.Options with { Steps = steps, MaxSkippedInARow = 4, CheckpointFolder = folder.Path }, new Poisoned(Place.Loss, steps == 10 ? 8 : 0));
+            var options = Runs.Options with { Steps = steps, MaxSkippedInARow = 4, CheckpointFolder = folder.Path };
+            using var trainer = Runs.Trainer(model, options, new Poisoned(Place.Loss, steps == 10 ? 8 : 0));
             var points = new Points(50);
             var fit = () => trainer.Run(points);
             if (steps == 10)
@@ -85,17 +88,18 @@ public class DivergenceTests
 
         error.File.Should().BeNull();
         error.Steps.Should().HaveCount(5);
-        logger.Entries.Should().Contain(entry => entry.Text.StartsWith("The report of the steps that were skipped is lost.", StringComparison.Ordinal));
+        logger.Entries.Select(entry => entry.Text)
+            .Should().Contain(text => text.StartsWith("The report of the steps that were skipped is lost.", StringComparison.Ordinal));
     }
 
     /// <summary>A loss that, from some step on, is not finite, or has a gradient that is not.</summary>
-    private sealed class Poisoned(Place place, int good) : Losses.IDiffusionLoss
+    private sealed class Poisoned(Place place, int good) : IDiffusionLoss
     {
-        private readonly Losses.SimpleLoss _inner = new();
+        private readonly SimpleLoss _inner = new();
         private int _calls;
 
-        public Losses.LossTerms Evaluate(
-            Models.IDenoiser denoiser, Schedules.ForwardProcess process, Tensor x0, Tensor t, Tensor noise, Models.Condition? condition = null)
+        public LossTerms Evaluate(
+            IDenoiser denoiser, ForwardProcess process, Tensor x0, Tensor t, Tensor noise, Condition? condition = null)
         {
             var terms = _inner.Evaluate(denoiser, process, x0, t, noise, condition);
             if (place == Place.Data || _calls++ < good)
@@ -105,7 +109,7 @@ public class DivergenceTests
                 using var scope = NewDisposeScope();
                 // The root has an infinite slope at zero, and zero times infinity is not a number.
                 var poison = place == Place.Loss ? terms.Loss.mul(double.NaN) : terms.Loss.add(terms.Loss.mul(0.0).sqrt());
-                return new Losses.LossTerms(poison.MoveToOuterDisposeScope());
+                return new LossTerms(poison.MoveToOuterDisposeScope());
             }
         }
     }

@@ -26,7 +26,8 @@ public partial class FullDiskTests
         var failure = host.Lines.Single(line => line.StartsWith("failed", StringComparison.Ordinal));
         failure.Should().StartWith("failed at 6 needing ").And.Contain("step-00000006: cannot be written: ").And.Contain(" free.");
         var needed = long.Parse(Needed().Match(failure).Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture);
-        var size = Directory.EnumerateFiles(Path.Combine(folder.Path, "step-00000008"), "*.safetensors").Sum(file => new FileInfo(file).Length);
+        var files = Directory.EnumerateFiles(folder.File("step-00000008"), "*.safetensors");
+        var size = files.Sum(file => new FileInfo(file).Length);
         needed.Should().BeInRange(size / 2, size);
         host.Lines.Should().Contain("left latest step-00000002 step-00000004");
         reference.Check(folder.File("step-00000006"), "saved when there was room");

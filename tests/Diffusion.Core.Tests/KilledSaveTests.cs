@@ -48,7 +48,8 @@ public class KilledSaveTests
     {
         using var folder = new TemporaryFolder();
         var random = new Random(17);
-        var plans = Enumerable.Range(0, kills).Select(_ => (Steps: random.Next(1, 6), Spin: random.Next(200_000), Operation: random.Next(1, 30)))
+        var plans = Enumerable.Range(0, kills)
+            .Select(_ => (Steps: random.Next(1, 6), Spin: random.Next(200_000), Operation: random.Next(1, 30)))
             .ToArray();
         var reference = new HostReference(HostRun.Every * 3 * kills);
         var last = HostRun.Every * 3L * kills;

@@ -16,7 +16,7 @@ public class MemoryFaultTests
     {
         using var folder = new TemporaryFolder();
         using var model = new TinyDenoiser();
-        using var trainer = Runs.Trainer(model);
+        using var trainer = Runs.Trainer(model, Runs.Options with { MicroBatchSize = 8 });
         using var batch = Runs.Batch(1, 2, 3);
         trainer.TrainStep(batch);
         trainer.Save(folder.File("before"));
@@ -53,8 +53,10 @@ public class MemoryFaultTests
 
         error.StateIsWhole.Should().BeFalse();
         error.Message.Should().Contain("resume from a checkpoint");
-        FluentActions.Invoking(() => trainer.Save(folder.File("after"))).Should().Throw<InvalidOperationException>().WithMessage("*cannot save*");
-        FluentActions.Invoking(() => trainer.TrainStep(batch)).Should().Throw<InvalidOperationException>().WithMessage("*cannot take a step*");
+        FluentActions.Invoking(() => trainer.Save(folder.File("after")))
+            .Should().Throw<InvalidOperationException>().WithMessage("*cannot save*");
+        FluentActions.Invoking(() => trainer.TrainStep(batch))
+            .Should().Throw<InvalidOperationException>().WithMessage("*cannot take a step*");
         Directory.Exists(folder.File("after")).Should().BeFalse();
         greedy.Elements = 1;
         trainer.Resume(folder.File("before"));

@@ -124,8 +124,10 @@ public class ResumeChoiceTests
     }
 
     private static string Text(int[] indices)
-        => string.Join('-', indices) + " "
-            + string.Join(", ", RunChoices.Dimensions.Select((choices, k) => choices[indices[k]].Name)) + ", " + RunChoices.Losses[indices[^1]].Name;
+    {
+        var names = RunChoices.Dimensions.Select((choices, k) => choices[indices[k]].Name).Append(RunChoices.Losses[indices[^1]].Name);
+        return $"{string.Join('-', indices)} {string.Join(", ", names)}";
+    }
 
     private sealed class Canceller(int? step, CancellationTokenSource source) : ITrainerCallback
     {

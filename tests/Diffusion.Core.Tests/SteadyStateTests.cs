@@ -55,7 +55,7 @@ public class SteadyStateTests
         Growth(steady, seen => seen.Native).Should().BeLessThan(64 << 10, "in bytes over 8,500 steps: less than eight a step");
     }
 
-    /// <summary>From the least of the first looks to the least of the last: what pools hold at the moment differs, what leaks does not.</summary>
+    /// <summary>From the least of the first looks to the least of the last: what pools hold differs, what leaks does not.</summary>
     private static long Growth(Seen[] looks, Func<Seen, long> of) => looks.TakeLast(6).Min(of) - looks.Take(6).Min(of);
 
     private sealed record Seen(long Step, long Tensors, long Managed, long Native);

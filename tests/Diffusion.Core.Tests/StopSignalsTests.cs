@@ -35,6 +35,24 @@ public class StopSignalsTests
         reference.Check(CheckpointStore.Latest(folder.Path)!, signal);
     }
 
+    [Theory]
+    [InlineData("TERM", 143)]
+    [InlineData("INT", 130)]
+    public void A_second_signal_ends_the_process_at_once(string signal, int exitCode)
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "There is no kill here.");
+        using var folder = new TemporaryFolder();
+        using var host = new HostProcess(folder.Path, "10", "stuck");
+        host.AwaitSteps(1);
+        host.Signal(signal);
+        host.AwaitLine("asked to end");
+
+        host.Signal(signal);
+
+        host.WaitForExit().Should().Be(exitCode);
+        host.Lines.Should().Equal("step 1");
+    }
+
     [Fact]
     public void Without_a_signal_nothing_is_asked()
     {

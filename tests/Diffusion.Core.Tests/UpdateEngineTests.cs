@@ -154,6 +154,7 @@ public class UpdateEngineTests
         public void Step(Func<double[], double[]> gradient, double rate, double loss = 1.0)
         {
             using var scope = NewDisposeScope();
+            Engine.Parameters.ZeroGradients();
             var slice = Engine.Parameters.Slices[0];
             FlatLayout.View(Engine.Parameters.Gradients, slice).copy_(tensor(gradient(Weights)));
             Engine.Apply(tensor(loss), rate, ++_step);

@@ -23,6 +23,7 @@ public class InPlaceTests
         ["masked_fill_"] = (x => x.masked_fill_(x.gt(2), -1), [1, -1]),
         ["reciprocal_"] = (x => x.reciprocal_(), [1, 0.25]),
         ["sqrt_"] = (x => x.sqrt_(), [1, 2]),
+        ["sign_"] = (x => x.sub_(2.0).sign_(), [-1, 1]),
         ["floor_"] = (x => x.add_(0.5).floor_(), [1, 4]),
         ["lerp_"] = (x => x.lerp_(Two, Two.mul(0.25)), [1.5, 4]),
         ["addcmul_"] = (x => x.addcmul_(Two, Two, 0.5), [3, 12]),

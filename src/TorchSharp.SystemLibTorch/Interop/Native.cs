@@ -159,6 +159,21 @@ internal static unsafe partial class Native
     internal static partial long sl_cuda_count();
 
     [LibraryImport(Shim)]
+    internal static partial int sl_get_matmul_tf32();
+
+    [LibraryImport(Shim)]
+    internal static partial byte* sl_set_matmul_tf32(int allow);
+
+    [LibraryImport(Shim)]
+    internal static partial int sl_get_cudnn_tf32();
+
+    [LibraryImport(Shim)]
+    internal static partial byte* sl_set_cudnn_tf32(int allow);
+
+    [LibraryImport(Shim)]
+    internal static partial int sl_threads();
+
+    [LibraryImport(Shim)]
     internal static partial byte* sl_set_threads(int count);
 
     [LibraryImport(Shim)]

@@ -27,6 +27,7 @@ public static partial class torch
         private static readonly Operator LogicalNot = new("logical_not");
         private static readonly Operator SqrtInPlace = new("sqrt_");
         private static readonly Operator FloorInPlace = new("floor_");
+        private static readonly Operator SignInPlace = new("sign_");
         private static readonly Operator ReciprocalInPlace = new("reciprocal_");
         private static readonly Operator ZeroInPlace = new("zero_");
         private static readonly Operator Round = new("round.decimals");
@@ -89,6 +90,8 @@ public static partial class torch
         public Tensor floor_() => InPlace(FloorInPlace);
 
         public Tensor sqrt_() => InPlace(SqrtInPlace);
+
+        public Tensor sign_() => InPlace(SignInPlace);
 
         public Tensor reciprocal_() => InPlace(ReciprocalInPlace);
 

@@ -59,11 +59,11 @@ case $output in
     *) kind= ;;
 esac
 
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
 objects=
 if [ -z "$source" ]; then
     source="$folder/shim.cpp $folder/attention.cpp $folder/norm.cpp $folder/capability.cpp"
-    scratch=$(mktemp -d)
-    trap 'rm -rf "$scratch"' EXIT
     # The kernels know nothing of libtorch; each is compiled once for every kind of processor, and chosen when it is called.
     kernels() {
         variant=$1
@@ -86,5 +86,8 @@ fi
 
 # shellcheck disable=SC2086
 "$compiler" -std=$standard -O2 $kind -Wall -D_GLIBCXX_USE_CXX11_ABI=$abi \
-    ${root:+-isystem "$include"} -isystem "$include/torch/csrc/api/include" $source $objects -o "$output" \
+    ${root:+-isystem "$include"} -isystem "$include/torch/csrc/api/include" $source $objects -o "$scratch/made" \
     -L"$lib" ${root:+-Wl,-rpath,"$lib"} -ltorch_cpu -lc10 -Wl,--no-as-needed -ltorch $devices -Wl,--as-needed -ldl
+
+# A new file in the place of the old one: a program that runs keeps the one it has loaded.
+mv -f "$scratch/made" "$output"

@@ -367,9 +367,23 @@ EXPORT int64_t sl_cuda_count() {
     }
 }
 
+EXPORT int32_t sl_get_matmul_tf32() { return at::globalContext().allowTF32CuBLAS(); }
+
+EXPORT const char* sl_set_matmul_tf32(int32_t allow) {
+    return guarded([&] { at::globalContext().setAllowTF32CuBLAS(allow != 0); });
+}
+
+EXPORT int32_t sl_get_cudnn_tf32() { return at::globalContext().allowTF32CuDNN(); }
+
+EXPORT const char* sl_set_cudnn_tf32(int32_t allow) {
+    return guarded([&] { at::globalContext().setAllowTF32CuDNN(allow != 0); });
+}
+
 EXPORT const char* sl_set_threads(int32_t count) {
     return guarded([&] { at::set_num_threads(count); });
 }
+
+EXPORT int32_t sl_threads() { return at::get_num_threads(); }
 
 // An OpenBLAS with a thread pool of its own fights OpenMP's threads for the cores: give it one thread.
 EXPORT void sl_calm_blas() {

@@ -11,11 +11,7 @@ internal sealed class HostProcess : IDisposable
 
     public HostProcess(params string[] arguments)
     {
-        var start = new ProcessStartInfo(Environment.ProcessPath is { } path && Path.GetFileNameWithoutExtension(path) == "dotnet" ? path : "dotnet")
-        {
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        };
+        var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };
         start.ArgumentList.Add(typeof(HostRun).Assembly.Location);
         foreach (var argument in arguments)
             start.ArgumentList.Add(argument);
@@ -37,6 +33,13 @@ internal sealed class HostProcess : IDisposable
             Lines.Add(line);
             count -= line.StartsWith("step ", StringComparison.Ordinal) ? 1 : 0;
         }
+    }
+
+    /// <summary>Reads up to a line.</summary>
+    public void AwaitLine(string text)
+    {
+        while (_process.StandardOutput.ReadLine() is { } line && line != text)
+            Lines.Add(line);
     }
 
     /// <summary>As kill -9.</summary>

@@ -1,0 +1,125 @@
+using static TorchSharp.torch;
+
+namespace TorchSharp.Conformance.Tests;
+
+/// <summary>Group norm of float32 against that of float64, values and gradients, in both layouts of memory.</summary>
+[Collection(nameof(AttentionPrecisionTests))]
+public class GroupNormPrecisionTests
+{
+    /// <summary>Groups, then the shape of the input.</summary>
+    public static TheoryData<long[]> Sizes => new((long[][])[
+        [2, 3, 4, 1], [1, 2, 6, 5], [2, 3, 6, 7, 5], [6, 3, 6, 7, 5], [32, 2, 64, 8, 8], [4, 2, 20, 33, 1], [3, 2, 9, 3, 4, 5],
+        [2, 1, 4, 1, 1], [2, 40, 4, 3, 3]]);
+
+    [Theory]
+    [MemberData(nameof(Sizes))]
+    public void Of_any_size(long[] size)
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new Generator(1);
+        Tensor Draw(params long[] shape) => randn(shape, dtype: ScalarType.Float32, generator: seed);
+        var x = Draw(size[1..]);
+        var (weight, bias, upstream) = (Draw(size[2]), Draw(size[2]), Draw(size[1..]));
+        foreach (var (input, gradient) in new[] { (x, upstream), (Last(x), upstream), (x, Last(upstream)), (Last(x), Last(upstream)) })
+        {
+            foreach (var scales in new[] { true, false })
+            {
+                var actual = Run(size[0], input, scales ? weight : null, scales ? bias : null, gradient);
+                var expected = Run(
+                    size[0], Wide(input), scales ? Wide(weight) : null, scales ? Wide(bias) : null, Wide(gradient));
+                actual.Should().HaveCount(scales ? 4 : 2);
+                for (var k = 0; k < actual.Length; k++)
+                    Error(actual[k], expected[k]).Should().BeLessThan(2e-6, "of result {0}", k);
+            }
+        }
+    }
+
+    [Fact]
+    public void A_mean_far_from_zero_costs_no_more_than_its_rounding()
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new Generator(2);
+        var x = randn([2, 8, 16, 16], dtype: ScalarType.Float32, generator: seed).add(1000);
+        foreach (var input in new[] { x, Last(x) })
+            Error(nn.functional.group_norm(input, 2), nn.functional.group_norm(Wide(input), 2)).Should().BeLessThan(5e-4);
+    }
+
+    [Fact]
+    public void A_gradient_that_is_one_number_for_all_is_read_as_it_lies()
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new Generator(3);
+        var x = randn([2, 4, 3, 3], dtype: ScalarType.Float32, generator: seed).requires_grad_();
+        var y = nn.functional.group_norm(x, 2);
+        y.square().sum().backward();
+        x.grad!.abs().max().item<float>().Should().BeLessThan(1e-3f);
+        var sums = autograd.grad([nn.functional.group_norm(x, 2)], [x], [ones([1, 1, 1, 1], ScalarType.Float32).expand(2, 4, 3, 3)]);
+        sums[0].abs().max().item<float>().Should().BeLessThan(1e-5f);
+    }
+
+    [Fact]
+    public void The_gradient_of_a_gradient_is_that_of_float64()
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new Generator(4);
+        var x = randn([2, 4, 3, 3], dtype: ScalarType.Float32, generator: seed);
+        Tensor Second(Tensor input)
+        {
+            var leaf = input.detach().requires_grad_();
+            var first = autograd.grad([nn.functional.group_norm(leaf, 2).pow(3).sum()], [leaf], retain_graph: true, create_graph: true)[0];
+            return autograd.grad([first.square().sum()], [leaf])[0];
+        }
+
+        Error(Second(x), Second(Wide(x))).Should().BeLessThan(1e-5);
+    }
+
+    [Fact]
+    public void Is_the_same_bit_for_bit_with_any_number_of_threads()
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new Generator(5);
+        Tensor Draw(params long[] shape) => randn(shape, dtype: ScalarType.Float32, generator: seed);
+        var (x, weight, bias, upstream) = (Draw(8, 64, 17, 17), Draw(64), Draw(64), Draw(8, 64, 17, 17));
+        var threads = get_num_threads();
+        try
+        {
+            foreach (var input in new[] { x, Last(x) })
+            {
+                var runs = new[] { 1, 2, 2 }.Select(count =>
+                {
+                    set_num_threads(count);
+                    return Run(32, input, weight, bias, upstream).SelectMany(Values.Of).ToArray();
+                }).ToArray();
+                runs[1].Should().Equal(runs[0]);
+                runs[2].Should().Equal(runs[0]);
+            }
+        }
+        finally
+        {
+            set_num_threads(threads);
+        }
+    }
+
+    private static Tensor Wide(Tensor x) => x.to(ScalarType.Float64);
+
+    /// <summary>Channels side by side in memory.</summary>
+    private static Tensor Last(Tensor x)
+    {
+        var rank = (int)x.dim();
+        long[] last = [0, .. Enumerable.Range(2, rank - 2).Select(d => (long)d), 1];
+        long[] back = [0, rank - 1, .. Enumerable.Range(1, rank - 2).Select(d => (long)d)];
+        return x.permute(last).contiguous().permute(back);
+    }
+
+    private static Tensor[] Run(long groups, Tensor x, Tensor? weight, Tensor? bias, Tensor upstream)
+    {
+        var inputs = new[] { x, weight, bias }.OfType<Tensor>().Select(tensor => tensor.detach().requires_grad_()).ToArray();
+        var y = weight is null
+            ? nn.functional.group_norm(inputs[0], groups)
+            : nn.functional.group_norm(inputs[0], groups, inputs[1], inputs[2]);
+        return [y, .. autograd.grad([y], inputs, [upstream])];
+    }
+
+    private static double Error(Tensor actual, Tensor expected)
+        => Wide(actual).sub(expected).norm().div(expected.norm().add(1)).item<double>();
+}
