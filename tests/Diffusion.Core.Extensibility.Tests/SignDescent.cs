@@ -18,7 +18,7 @@ internal sealed record SignDescent(double Momentum) : IOptimizer
         public void Step(Tensor weights, Tensor gradients, double learningRate, Tensor apply)
         {
             using var scope = NewDisposeScope();
-            layout.Average(_mean, gradients, apply.mul(1.0 - momentum));
+            FlatLayout.Blend(_mean, gradients, apply.mul(1.0 - momentum));
             var sign = _mean.div(_mean.abs().add(1e-12));
             layout.Move(weights, sign, apply.mul(-learningRate));
         }
