@@ -1,6 +1,12 @@
 namespace Diffusion.Core;
 
 /// <summary>The usual decays of averaged weights.</summary>
+/// <remarks>
+/// <see cref="WarmUp"/>, the default, suits runs of any length that are long enough for its decay: 0.9999 averages over ten thousand steps.
+/// <see cref="Power"/> forgets the start more slowly. <see cref="Constant"/> is for comparing with papers; it remembers its start for
+/// about <c>5 / (1 - decay)</c> steps. <see cref="PowerFunction"/> is for tuning: keep two, at 0.05 and 0.10, with
+/// <see cref="AverageSnapshots"/>, and find the best width after training.
+/// </remarks>
 public static class EmaDecay
 {
     /// <summary>The same decay from the first step on.</summary>
@@ -32,6 +38,11 @@ public static class EmaDecay
         Require(decay);
         return new Function(step => Math.Min(decay, 1.0 - Math.Pow(1.0 + step, -power)));
     }
+
+    /// <summary>An average over the same share of a run however long that is, as in EDM2; other widths can be made of two afterwards.</summary>
+    /// <param name="relativeStandardDeviation">The width of its profile as a share of the run: 0.05 to 0.15 usually.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The width is not in (0, 0.288].</exception>
+    public static IEmaDecay PowerFunction(double relativeStandardDeviation = 0.10) => new PowerFunctionDecay(relativeStandardDeviation);
 
     private static void Require(double decay) => Guard.InRange(decay, 0.0, Math.BitDecrement(1.0));
 

@@ -5,4 +5,5 @@ namespace Diffusion.Core;
 /// <summary>One moving average of the weights.</summary>
 /// <param name="Name">Its name among those of a run.</param>
 /// <param name="Values">[N].</param>
-internal sealed record NamedAverage(string Name, Tensor Values);
+/// <param name="Decay">How fast it forgets.</param>
+internal sealed record NamedAverage(string Name, Tensor Values, IEmaDecay Decay);

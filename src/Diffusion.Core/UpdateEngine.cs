@@ -14,7 +14,6 @@ namespace Diffusion.Core;
 internal sealed class UpdateEngine : IDisposable
 {
     private readonly double? _clipNorm;
-    private readonly IEmaDecay[] _decays;
     private readonly Tensor _loss;
     private readonly Tensor _norm;
     private readonly Tensor _lossSum;
@@ -28,9 +27,7 @@ internal sealed class UpdateEngine : IDisposable
         Parameters = parameters;
         Optimizer = options.Optimizer.Start(parameters.Layout);
         _clipNorm = options.ClipNorm;
-        var averages = options.AllAverages;
-        _decays = [.. averages.Select(average => average.Value)];
-        Averages = [.. averages.Select(average => new NamedAverage(average.Key, Copy(parameters.Values)))];
+        Averages = [.. options.AllAverages.Select(average => new NamedAverage(average.Key, Copy(parameters.Values), average.Value))];
         if (options.Precision.LossScaling is { } scaling)
             LossScale = new LossScale(scaling, parameters.Layout);
         Means = new RunningMeans(parameters.Device);
@@ -127,10 +124,10 @@ internal sealed class UpdateEngine : IDisposable
         ZeroWhere(skip, gradients);
         Optimizer.Step(Parameters.Values, gradients, learningRate, apply);
         Parameters.Publish();
-        for (var k = 0; k < _decays.Length; k++)
+        foreach (var average in Averages)
         {
-            var decay = Guard.InRange(_decays[k].At(step), 0.0, 1.0);
-            FlatLayout.Blend(Averages[k].Values, Parameters.Values, apply.mul(1.0 - decay));
+            var decay = Guard.InRange(average.Decay.At(step), 0.0, 1.0);
+            FlatLayout.Blend(average.Values, Parameters.Values, apply.mul(1.0 - decay));
         }
     }
 

@@ -1,0 +1,58 @@
+using System.Globalization;
+using System.Text.Json;
+using Diffusion.Core.Models;
+
+namespace Diffusion.Core;
+
+/// <summary>A stored average: a safetensors file that says in its header which profile it has and after how many steps it was taken.</summary>
+/// <param name="Path">The file.</param>
+/// <param name="Decay">The profile.</param>
+/// <param name="Step">The steps.</param>
+internal sealed record AverageSnapshot(string Path, PowerFunctionDecay Decay, long Step)
+{
+    private const string DeviationKey = "relative_standard_deviation";
+    private const string GammaKey = "gamma";
+    private const string StepKey = "step";
+    private const string KeptKey = "not_averaged";
+
+    /// <summary>The snapshot of an average of some name.</summary>
+    public static AverageSnapshot Of(string folder, string name, PowerFunctionDecay decay, long step)
+        => new(System.IO.Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"step-{step:D8}-{name}.safetensors")), decay, step);
+
+    /// <summary>All snapshots of a folder, by step and width.</summary>
+    /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
+    /// <exception cref="InvalidDataException">A file is damaged or not a snapshot.</exception>
+    public static IReadOnlyList<AverageSnapshot> List(string folder)
+        => [.. Directory.EnumerateFiles(folder, "step-*.safetensors").Select(Read)
+            .OrderBy(snapshot => snapshot.Step).ThenBy(snapshot => snapshot.Decay.RelativeStandardDeviation)];
+
+    /// <summary>The tensors of an open snapshot that are not averages: buffers and frozen parameters.</summary>
+    public static IReadOnlySet<string> NotAveraged(SafetensorsFile file)
+        => JsonSerializer.Deserialize<HashSet<string>>(file.Metadata[KeptKey]) ?? [];
+
+    /// <summary>What the header of the file says.</summary>
+    /// <param name="kept">The tensors that are not averages.</param>
+    public IReadOnlyDictionary<string, string> Metadata(IEnumerable<string> kept) => new SortedDictionary<string, string>(StringComparer.Ordinal)
+    {
+        ["format"] = "pt",
+        [DeviationKey] = Decay.RelativeStandardDeviation.ToString("R", CultureInfo.InvariantCulture),
+        [GammaKey] = Decay.Gamma.ToString("R", CultureInfo.InvariantCulture),
+        [KeptKey] = JsonSerializer.Serialize(kept.Order(StringComparer.Ordinal)),
+        [StepKey] = Step.ToString(CultureInfo.InvariantCulture),
+    };
+
+    private static AverageSnapshot Read(string path)
+    {
+        using var file = SafetensorsFile.Open(path);
+        return file.Metadata.TryGetValue(DeviationKey, out var text)
+            && double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var deviation)
+            && deviation is > 0.0 and < 0.289
+            && file.Metadata.TryGetValue(StepKey, out var number)
+            && long.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out var step)
+            && step > 0
+            && file.Metadata.ContainsKey(KeptKey)
+            ? new(path, new PowerFunctionDecay(deviation), step)
+            : throw new InvalidDataException(
+                $"{path} must tell {DeviationKey}, {StepKey} and {KeptKey} in its header, as snapshots of averages do.");
+    }
+}
