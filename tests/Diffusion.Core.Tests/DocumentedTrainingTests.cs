@@ -96,6 +96,23 @@ public sealed class DocumentedTrainingTests : IDisposable
     }
 
     [Fact]
+    public void Averages_of_any_width()
+    {
+        var options = new TrainerOptions
+        {
+            Ema = EmaDecay.PowerFunction(0.05),
+            MoreAverages = new Dictionary<string, IEmaDecay> { ["wide"] = EmaDecay.PowerFunction(0.10) },
+            Callbacks = [new AverageSnapshots(Path.Combine(run, "averages"), every: 2_000)],
+        };
+        Fit(options with { Callbacks = [new AverageSnapshots(Path.Combine(run, "averages"), every: 1)] });
+
+        using var network = new UNet(unet.Options);
+        var before = Bits.Of(network.parameters().First());
+        PostHocAverage.Load(network, Path.Combine(run, "averages"), relativeStandardDeviation: 0.07);
+        Bits.Of(network.parameters().First()).Should().NotBe(before);
+    }
+
+    [Fact]
     public void Precision_memory_and_loading()
     {
         var options = new TrainerOptions
