@@ -9,7 +9,10 @@ namespace Diffusion.Core.Data;
 /// Draws samples with averaged weights while a network is trained: <c>Every.Steps(1000, new SampleGrid(...).Run, atEnd: true)</c>. The noise
 /// is the same each time, so that the pictures compare; what comes after is the same, bit for bit, as without them.
 /// </summary>
-/// <remarks>Writes <c>step-00001000.png</c> for step 1,000, each whole or not at all, and shows it to the other callbacks.</remarks>
+/// <remarks>
+/// Writes <c>step-00001000.png</c> for step 1,000, each whole or not at all, and shows it to the other callbacks. What is not finite is black,
+/// and ends no run.
+/// </remarks>
 public sealed class SampleGrid
 {
     private readonly ISampler _sampler;
@@ -67,7 +70,8 @@ public sealed class SampleGrid
         {
             using var told = Condition?.To(run.Trainer.Device);
             var samples = _sampler.Sample(denoiser, _shape, Seed, told);
-            ImageGrid.SavePng(ToImages?.Invoke(samples) ?? samples, path, Columns, scale: Scale);
+            var images = ToImages?.Invoke(samples) ?? samples;
+            ImageGrid.SavePng(where(images.isfinite(), images, full_like(images, -1.0)), path, Columns, scale: Scale);
         }
 
         run.Show(Name, path);

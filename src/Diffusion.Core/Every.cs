@@ -30,7 +30,8 @@ public static class Every
 
         public void AfterStep(TrainingRun run)
         {
-            if (run.Step % steps == 0)
+            // The last step counts here already, so that the last checkpoint knows what was measured.
+            if (run.Step % steps == 0 || (atEnd && run.Step == run.Options.Steps))
                 Act(run);
         }
 

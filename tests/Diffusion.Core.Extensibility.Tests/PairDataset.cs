@@ -15,18 +15,19 @@ internal sealed class PairDataset : IDataset<MaskedPairs>
     {
         var count = indices.Length;
         var (clean, degraded) = (new float[count * Side * Side], new float[count * Side * Side]);
-        var (mask, strengths) = (new bool[count * Side * Side], new float[count]);
+        var (mask, strengths) = (new float[count * Side * Side], new float[count]);
         for (var i = 0; i < clean.Length; i++)
         {
             var (sample, row, column) = (i / (Side * Side), i / Side % Side, i % Side);
             strengths[sample] = 0.1f * (indices[sample] % 5);
             clean[i] = column <= indices[sample] % Side ? 1.0f : -1.0f;
             degraded[i] = clean[i] * (1.0f - strengths[sample]);
-            mask[i] = row < Side / 2;
+            mask[i] = row < Side / 2 ? 1.0f : 0.0f;
         }
 
         long[] shape = [count, 1, Side, Side];
+        using var counts = tensor(mask, shape);
         return new MaskedPairs(
-            tensor(clean, shape), tensor(degraded, shape), tensor(mask, shape), new StrengthCondition(tensor(strengths)));
+            tensor(clean, shape), tensor(degraded, shape), counts.to(ScalarType.Bool), new StrengthCondition(tensor(strengths)));
     }
 }

@@ -96,6 +96,23 @@ public sealed class DocumentedTrainingTests : IDisposable
     }
 
     [Fact]
+    public void Averages_of_any_width()
+    {
+        var options = new TrainerOptions
+        {
+            Ema = EmaDecay.PowerFunction(0.05),
+            MoreAverages = new Dictionary<string, IEmaDecay> { ["wide"] = EmaDecay.PowerFunction(0.10) },
+            Callbacks = [new AverageSnapshots(Path.Combine(run, "averages"), every: 2_000)],
+        };
+        Fit(options with { Callbacks = [new AverageSnapshots(Path.Combine(run, "averages"), every: 1)] });
+
+        using var network = new UNet(unet.Options);
+        var before = Bits.Of(network.parameters().First());
+        PostHocAverage.Load(network, Path.Combine(run, "averages"), relativeStandardDeviation: 0.07);
+        Bits.Of(network.parameters().First()).Should().NotBe(before);
+    }
+
+    [Fact]
     public void Precision_memory_and_loading()
     {
         var options = new TrainerOptions
@@ -181,7 +198,7 @@ public sealed class DocumentedTrainingTests : IDisposable
     }
 
     [Fact]
-    public void The_examples_are_these_and_the_table_of_options_is_complete()
+    public void The_examples_are_these_and_no_option_optimizer_or_callback_is_left_out()
     {
         var sources = File.ReadLines(Path.Combine(TestData.Root, "tests", "Diffusion.Core.Tests", $"{nameof(DocumentedTrainingTests)}.cs"))
             .Select(line => line.Trim())
@@ -200,6 +217,13 @@ public sealed class DocumentedTrainingTests : IDisposable
         examples.Should().HaveCountGreaterThan(60).And.OnlyContain(line => sources.Contains(line));
         foreach (var option in typeof(TrainerOptions).GetProperties())
             lines.Should().Contain(line => line.StartsWith('|') && line.Contains($"`{option.Name}`"), "{0} is an option", option.Name);
+        var kinds = typeof(Trainer).Assembly.GetExportedTypes()
+            .Concat(typeof(RunReport).Assembly.GetExportedTypes())
+            .Where(type => !type.IsInterface && (type.IsAssignableTo(typeof(ITrainerCallback)) || type.IsAssignableTo(typeof(IOptimizer))))
+            .ToArray();
+        kinds.Should().HaveCountGreaterThan(5);
+        foreach (var kind in kinds)
+            lines.Should().Contain(line => line.StartsWith($"| `{kind.Name}` |", StringComparison.Ordinal), "{0} is one", kind.Name);
     }
 
     private static TrainerOptions Small(TrainerOptions options)
