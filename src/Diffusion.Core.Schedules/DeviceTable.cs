@@ -13,6 +13,9 @@ internal sealed class DeviceTable(double[] values) : IDisposable
     private readonly Lock _lock = new();
     private bool _disposed;
 
+    /// <summary>The number that all of them are; null where they differ.</summary>
+    public double? Constant { get; } = values.AsSpan().ContainsAnyExcept(values[0]) ? null : values[0];
+
     /// <summary>The numbers at the indices of a batch.</summary>
     /// <param name="t">[B] int64 indices; checked on the CPU alone, since a check on a GPU would make every step wait for it.</param>
     /// <param name="like">Gives the device.</param>
@@ -23,19 +26,23 @@ internal sealed class DeviceTable(double[] values) : IDisposable
     /// <exception cref="ObjectDisposedException">The table was disposed.</exception>
     public Tensor Gather(Tensor t, Tensor like, ScalarType type)
     {
-        if (t.dtype != ScalarType.Int64)
-            throw new ArgumentException($"The times of a discrete schedule must be Int64 indices, got {t.dtype}.", nameof(t));
-        if (t.device_type == DeviceType.CPU)
-        {
-            foreach (var index in t.data<long>().ToArray())
-                RequireTime(index, 0.0, values.Length - 1.0);
-        }
-
+        Check(t);
         var table = On(like, type);
         if (t.device_type == like.device_type && t.device_index == like.device_index)
             return table.index_select(0, t);
         using var moved = t.to(like.device);
         return table.index_select(0, moved);
+    }
+
+    /// <summary>Refuses indices that <see cref="Gather"/> would refuse.</summary>
+    public void Check(Tensor t)
+    {
+        if (t.dtype != ScalarType.Int64)
+            throw new ArgumentException($"The times of a discrete schedule must be Int64 indices, got {t.dtype}.", nameof(t));
+        if (t.device_type != DeviceType.CPU)
+            return;
+        foreach (var index in t.data<long>().ToArray())
+            RequireTime(index, 0.0, values.Length - 1.0);
     }
 
     /// <summary>Refuses a time outside a schedule.</summary>

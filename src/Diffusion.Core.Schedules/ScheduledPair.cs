@@ -37,6 +37,13 @@ public sealed class ScheduledPair : IDisposable
     {
         Guard.SameShape(a, b);
         Guard.SameType(a, b);
+        // The target of a network that predicts the noise, or the data, is there already.
+        if ((_first.Constant, _second.Constant) is (0.0, 1.0) or (1.0, 0.0))
+        {
+            _first.Check(t, a);
+            return _first.Constant == 0.0 ? b.clone() : a.clone();
+        }
+
         using var first = _first.At(t, a);
         using var second = _second.At(t, a);
         var result = a.mul(first);

@@ -43,6 +43,9 @@ public sealed class ScheduledValue : IDisposable
         (_schedule, _table) = (schedule, new DeviceTable(table.ToArray()));
     }
 
+    /// <summary>The value where it is the same at all times of a discrete schedule; else null.</summary>
+    internal double? Constant => _table?.Constant;
+
     /// <summary>The values at the times of a batch, shaped to broadcast against <paramref name="like"/>.</summary>
     /// <param name="t">
     /// [B] times: int64 indices 0..T-1 for a discrete schedule, floating point for a continuous one. Indices are checked where they lie
@@ -56,10 +59,7 @@ public sealed class ScheduledValue : IDisposable
     /// <exception cref="ObjectDisposedException">The table was disposed.</exception>
     public Tensor At(Tensor t, Tensor like)
     {
-        Guard.Floating(like);
-        if (like.dim() == 0)
-            throw new ArgumentException("A sample must have a batch dimension, got a scalar.", nameof(like));
-        Guard.Shape(t, [like.shape[0]]);
+        CheckShapes(t, like);
         var shape = new long[like.dim()];
         Array.Fill(shape, 1L);
         shape[0] = like.shape[0];
@@ -70,6 +70,21 @@ public sealed class ScheduledValue : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _table?.Dispose();
+
+    /// <summary>Refuses what <see cref="At"/> would refuse.</summary>
+    internal void Check(Tensor t, Tensor like)
+    {
+        CheckShapes(t, like);
+        _table?.Check(t);
+    }
+
+    private static void CheckShapes(Tensor t, Tensor like)
+    {
+        Guard.Floating(like);
+        if (like.dim() == 0)
+            throw new ArgumentException("A sample must have a batch dimension, got a scalar.", nameof(like));
+        Guard.Shape(t, [like.shape[0]]);
+    }
 
     private Tensor Compute(Tensor t, Tensor like)
     {

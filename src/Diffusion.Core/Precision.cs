@@ -1,5 +1,5 @@
+using Diffusion.Core.Models;
 using TorchSharp;
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core;
@@ -32,12 +32,16 @@ public sealed record Precision
     /// <summary>Recognises the precision in a checkpoint.</summary>
     internal string Name => Narrow?.ToString() ?? nameof(Full);
 
-    /// <summary>Gives all parameters of a module the lower precision, but for those of norms. Buffers beside no parameter stay as they are.</summary>
+    /// <summary>
+    /// Gives all parameters the lower precision but the own ones of each <see cref="IFullPrecisionModule"/>, as norms are. Buffers beside no
+    /// parameter stay as they are.
+    /// </summary>
     internal void Convert(nn.Module module)
     {
         if (Narrow is not { } narrow)
             return;
-        var parts = module.named_modules().Select(part => part.module).Prepend(module).Distinct(ReferenceEqualityComparer.Instance).Cast<nn.Module>();
+        var parts = module.named_modules().Select(part => part.module).Prepend(module)
+            .Distinct(ReferenceEqualityComparer.Instance).Cast<nn.Module>();
         var norms = new List<(nn.Module Norm, ScalarType Before)>();
         foreach (var part in parts.Where(part => part.parameters(recurse: false).Any()))
         {
@@ -51,5 +55,5 @@ public sealed record Precision
             norm.to(before);
     }
 
-    private static bool IsNorm(nn.Module module) => module is GroupNorm or LayerNorm;
+    private static bool IsNorm(nn.Module module) => module is IFullPrecisionModule;
 }

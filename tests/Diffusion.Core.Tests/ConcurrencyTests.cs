@@ -90,7 +90,11 @@ public class ConcurrencyTests
         using var model = new TinyDenoiser(seed, width, dropout: dropout);
         using var trainer = Runs.Trainer(model, Runs.Options with
         {
-            Seed = seed, Timesteps = timesteps, MicroBatchSize = 5, Loader = new LoaderOptions { Workers = 1 }, CheckpointFolder = folder,
+            Seed = seed,
+            Timesteps = timesteps,
+            MicroBatchSize = 5,
+            Loader = new LoaderOptions { Workers = 1 },
+            CheckpointFolder = folder,
         });
         trainer.Fit(new Shared(data));
         var weights = Bits.Of(model.get_parameter("_first.weight")!);

@@ -19,7 +19,9 @@ public class LoadWeightsTests
         using var model = new TinyDenoiser(seed: 4);
         using var trainer = Runs.Trainer(model, Runs.Options with
         {
-            BatchSize = 3, Seed = 9, MoreAverages = new Dictionary<string, IEmaDecay> { ["slow"] = EmaDecay.Constant(0.99) },
+            BatchSize = 3,
+            Seed = 9,
+            MoreAverages = new Dictionary<string, IEmaDecay> { ["slow"] = EmaDecay.Constant(0.99) },
         });
 
         trainer.LoadWeights(folder.File(from), averaged);

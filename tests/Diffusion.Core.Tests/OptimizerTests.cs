@@ -153,7 +153,7 @@ public class OptimizerTests
         run.Step();
 
         LiveTensors.Change(() => Steps(run, 5)).Should().Be(0);
-        LiveTensors.Change(() => new OptimizerRun(optimizer).Dispose()).Should().Be(0);
+        LiveTensors.Change(() => optimizer.Start(run.Engine.Parameters.Layout).Dispose()).Should().Be(0);
     }
 
     [Theory]

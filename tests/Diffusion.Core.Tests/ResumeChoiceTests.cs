@@ -14,10 +14,14 @@ public class ResumeChoiceTests
 {
     private const int Half = 7;
 
+    /// <summary>The first kinds, of which every combination is tried.</summary>
+    private const int Combined = 4;
+
     /// <summary>Every two choices of different kinds occur together in a case.</summary>
     public static TheoryData<string> Pairs => [.. Covering().Select(Text)];
 
-    public static TheoryData<string> All => [.. Product(0).Select(Text)];
+    /// <summary>Every combination of optimizer, averages, timesteps and accumulation; the other kinds take turns.</summary>
+    public static TheoryData<string> All => [.. Product(0).Select((first, turn) => Text(WithTurns(first, turn)))];
 
     [Theory]
     [MemberData(nameof(Pairs))]
@@ -115,12 +119,18 @@ public class ResumeChoiceTests
         }
     }
 
+    private static int[] WithTurns(int[] first, int turn)
+    {
+        // Of an odd period beside those of the product, so that no choice always meets the same others.
+        var rest = Sizes().Skip(first.Length).Select((size, k) => (turn + (turn / 7 * (k + 1))) % size);
+        return [.. first, .. rest];
+    }
+
     private static IEnumerable<int[]> Product(int from)
     {
-        var sizes = Sizes();
-        if (from == sizes.Length)
+        if (from == Combined)
             return [[]];
-        return Enumerable.Range(0, sizes[from]).SelectMany(first => Product(from + 1).Select(rest => (int[])[first, .. rest]));
+        return Enumerable.Range(0, Sizes()[from]).SelectMany(first => Product(from + 1).Select(rest => (int[])[first, .. rest]));
     }
 
     private static string Text(int[] indices)

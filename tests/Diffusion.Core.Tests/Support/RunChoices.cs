@@ -12,6 +12,13 @@ internal static class RunChoices
     public static IReadOnlyList<RunChoice> Optimizers { get; } =
     [
         new("AdamW", o => o with { Optimizer = new AdamW { WeightDecay = 0.01 } }),
+        new("Adam", o => o with { Optimizer = new Adam { WeightDecay = 0.01 } }),
+        new("SGD", o => o with { Optimizer = new Sgd { Momentum = 0.0 } }),
+        new("SGD, Nesterov", o => o with { Optimizer = new Sgd { Nesterov = true, WeightDecay = 0.01 } }),
+        new("SGD, dampened", o => o with { Optimizer = new Sgd { Dampening = 0.3 } }),
+        new("Lion", o => o with { Optimizer = new Lion { WeightDecay = 0.01 } }),
+        new("Adafactor", o => o with { Optimizer = new Adafactor() }),
+        new("Adafactor, relative", o => o with { Optimizer = new Adafactor { Beta1 = 0.9, RelativeStep = true, WeightDecay = 0.01 } }),
     ];
 
     public static IReadOnlyList<RunChoice> Averages { get; } =
