@@ -20,8 +20,8 @@ internal sealed class ReportCharts(ReportRecord[] reports, MeasurementRecord[] m
         Chart(html, "Loss by quarter of time", "mean loss", "log", [.. Quarters()]);
         foreach (var measured in measurements.GroupBy(record => record.Name).OrderBy(group => group.Key, StringComparer.Ordinal))
             Chart(html, measured.Key, measured.Key, "linear", Measured(measured.Key, [.. measured]));
-        var others = reports.SelectMany(report => report.Metrics.Keys).Distinct().Except(_quarters).Where(IsNews).Order(StringComparer.Ordinal);
-        foreach (var name in others)
+        var others = reports.SelectMany(report => report.Metrics.Keys).Distinct().Except(_quarters).Where(IsNews);
+        foreach (var name in others.Order(StringComparer.Ordinal))
             Chart(html, name, $"mean of {name}", "linear", Line(name, report => Metric(report, name), _smoothing));
         Chart(html, "Gradient norm", "norm before clipping", "log", Line("norm", report => report.GradientNorm, _smoothing));
         Chart(html, "Learning rate", "learning rate", "linear", Line("rate", report => report.LearningRate));
@@ -36,7 +36,10 @@ internal sealed class ReportCharts(ReportRecord[] reports, MeasurementRecord[] m
         => reports.Any(report => Metric(report, name) is var value && Math.Abs(value - report.Loss) > 1e-6 * Math.Abs(report.Loss));
 
     private static LineSeries Measured(string name, MeasurementRecord[] values)
-        => new(name, [.. values.Select(value => (double)value.Step)], [.. values.Select(value => value.Value)]) { HasMarkers = values.Length < 60 };
+        => new(name, [.. values.Select(value => (double)value.Step)], [.. values.Select(value => value.Value)])
+        {
+            HasMarkers = values.Length < 60,
+        };
 
     private LineSeries Line(string name, Func<ReportRecord, double> value, double smoothing = 0.0)
         => new(name, [.. reports.Select(report => (double)report.Step)], [.. reports.Select(value)], smoothing);

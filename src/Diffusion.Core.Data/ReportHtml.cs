@@ -78,5 +78,6 @@ internal static class ReportHtml
 
     /// <summary>The text, with what XML cannot hold replaced.</summary>
     public static string Clean(string text)
-        => string.Concat(text.EnumerateRunes().Select(rune => rune.Value > 0xFFFF || XmlConvert.IsXmlChar((char)rune.Value) ? rune.ToString() : "\uFFFD"));
+        => string.Concat(text.EnumerateRunes().Select(
+            rune => rune.Value > 0xFFFF || XmlConvert.IsXmlChar((char)rune.Value) ? rune.ToString() : "\uFFFD"));
 }

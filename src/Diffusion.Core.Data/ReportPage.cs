@@ -49,6 +49,8 @@ internal sealed class ReportPage(IReadOnlyList<RunRecord> records, string folder
 
     private static string Time(DateTimeOffset time) => time.UtcDateTime.ToString("yyyy-MM-dd HH:mm:ss 'UTC'", CultureInfo.InvariantCulture);
 
+    private static bool IsBeginning(EventRecord happened) => happened.Name is EventRecord.Started or EventRecord.Resumed;
+
     private string Status()
     {
         if (records.Count == 0)
@@ -58,7 +60,8 @@ internal sealed class ReportPage(IReadOnlyList<RunRecord> records, string folder
             null or EventRecord.Started or EventRecord.Resumed => "Running, or ended without a word",
             var name => char.ToUpperInvariant(name[0]) + name[1..],
         };
-        return $"{state} at step {ReportHtml.Number(records.Max(record => record.Step))}. From {Time(records[0].Time)} to {Time(records[^1].Time)}.";
+        var step = ReportHtml.Number(records.Max(record => record.Step));
+        return $"{state} at step {step}. From {Time(records[0].Time)} to {Time(records[^1].Time)}.";
     }
 
     private void Tiles(XmlWriter html)
@@ -97,7 +100,8 @@ internal sealed class ReportPage(IReadOnlyList<RunRecord> records, string folder
                 rows.Add((record.Step, record.Time, Text(happened)));
             if (record is ReportRecord report && report.SkippedSteps > skipped)
             {
-                rows.Add((record.Step, record.Time, $"skipped {ReportHtml.Number(report.SkippedSteps - skipped)} steps that were not finite"));
+                var more = ReportHtml.Number(report.SkippedSteps - skipped);
+                rows.Add((record.Step, record.Time, $"skipped {more} steps that were not finite"));
                 skipped = report.SkippedSteps;
             }
         }
@@ -106,16 +110,18 @@ internal sealed class ReportPage(IReadOnlyList<RunRecord> records, string folder
         if (rows.Count > MaxEvents)
             html.Element("p", $"The last {MaxEvents} of {ReportHtml.Number(rows.Count)}.");
         rows.Reverse();
-        html.Table(["step", "time", "what"], rows.Take(MaxEvents).Select(row => (string[])[ReportHtml.Number(row.Step), Time(row.Time), row.Text]));
+        html.Table(
+            ["step", "time", "what"],
+            rows.Take(MaxEvents).Select(row => (string[])[ReportHtml.Number(row.Step), Time(row.Time), row.Text]));
 
-        static string Text(EventRecord happened) => happened.Name is EventRecord.Started or EventRecord.Resumed || happened.Details.Count == 0
+        static string Text(EventRecord happened) => IsBeginning(happened) || happened.Details.Count == 0
             ? happened.Name
             : $"{happened.Name}: {string.Join(", ", happened.Details.Values)}";
     }
 
     private void Tables(XmlWriter html)
     {
-        var details = records.OfType<EventRecord>().LastOrDefault(record => record.Name is EventRecord.Started or EventRecord.Resumed)?.Details;
+        var details = records.OfType<EventRecord>().LastOrDefault(IsBeginning)?.Details;
         if (details is null)
             return;
         html.Element("h2", "Options");

@@ -6,12 +6,12 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Data;
 
 /// <summary>
-/// Draws samples with averaged weights while a network is trained: <c>Every.Steps(1000, new SampleGrid(...).Run, atEnd: true)</c>. The noise
-/// is the same each time, so that the pictures compare; what comes after is the same, bit for bit, as without them.
+/// Draws samples with averaged weights while a network is trained: <c>Every.Steps(1000, new SampleGrid(...).Run, atEnd: true)</c>. The
+/// noise is the same each time, so that the pictures compare; what comes after is the same, bit for bit, as without them.
 /// </summary>
 /// <remarks>
-/// Writes <c>step-00001000.png</c> for step 1,000, each whole or not at all, and shows it to the other callbacks. What is not finite is black,
-/// and ends no run.
+/// Writes <c>step-00001000.png</c> for step 1,000, each whole or not at all, and shows it to the other callbacks. What is not finite
+/// is black, and ends no run.
 /// </remarks>
 public sealed class SampleGrid
 {

@@ -63,12 +63,14 @@ public sealed class EarlyStop(string metric) : IStatefulCallback
     }
 
     /// <inheritdoc/>
-    public JsonElement Save() => JsonSerializer.SerializeToElement(new EarlyStopState(_best, _misses), EarlyStopJson.Default.EarlyStopState);
+    public JsonElement Save()
+        => JsonSerializer.SerializeToElement(new EarlyStopState(_best, _misses), EarlyStopJson.Default.EarlyStopState);
 
     /// <inheritdoc/>
     public void Load(JsonElement state)
     {
-        var (best, misses) = state.Deserialize(EarlyStopJson.Default.EarlyStopState) ?? throw new JsonException("expected an object, got null");
+        var (best, misses) = state.Deserialize(EarlyStopJson.Default.EarlyStopState)
+            ?? throw new JsonException("expected an object, got null");
         if (misses < 0)
             throw new JsonException($"misses must not be negative, got {misses}");
         (_best, _misses) = (best, misses);

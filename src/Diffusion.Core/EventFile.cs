@@ -81,7 +81,7 @@ public sealed class EventFile
         AddSummary(tag, step, message => Field(message, 4, image.ToArray()));
     }
 
-    /// <summary>The CRC-32C of bytes, turned and shifted as TFRecord asks for, since a CRC of data that holds its own CRC is weak.</summary>
+    /// <summary>The CRC-32C of bytes, turned and shifted as TFRecord asks for: a CRC of data that holds CRCs is weak.</summary>
     internal static uint MaskedCrc(ReadOnlySpan<byte> bytes)
     {
         var crc = uint.MaxValue;

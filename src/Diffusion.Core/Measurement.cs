@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// Measures something now and then: <c>Every.Steps(1000, new Measurement("accuracy", run => ...).Run)</c>. The network is in evaluation mode
-/// meanwhile and there are no gradients; what comes after is the same, bit for bit, as without it.
+/// Measures something now and then: <c>Every.Steps(1000, new Measurement("accuracy", run => ...).Run)</c>. The network is in evaluation
+/// mode meanwhile and there are no gradients; what comes after is the same, bit for bit, as without it.
 /// </summary>
 /// <param name="name">What is measured; the log, metrics and the choice of the best checkpoint know it by this name.</param>
 /// <param name="measure">The value. Tensors that it makes and forgets are freed.</param>

@@ -4,7 +4,8 @@ namespace Diffusion.Core;
 
 /// <summary>
 /// Writes what happens in a run to a file of JSON lines, one <see cref="RunRecord"/> each:
-/// <c>{"kind":"report","step":50,"epoch":0.1,"loss":0.21, ...}</c>. NaN and the infinities are the strings "NaN", "Infinity" and "-Infinity".
+/// <c>{"kind":"report","step":50,"epoch":0.1,"loss":0.21, ...}</c>. NaN and the infinities are the strings "NaN", "Infinity" and
+/// "-Infinity".
 /// </summary>
 /// <remarks>
 /// Each line is handed to the operating system whole, so that a process which is killed leaves a file that can be read. When a run is
@@ -177,7 +178,8 @@ public sealed class MetricsFile(string path) : ITrainerCallback
     {
         try
         {
-            return JsonSerializer.Deserialize(line, RunRecordJson.Default.RunRecord) ?? throw new JsonException("expected an object, got null");
+            return JsonSerializer.Deserialize(line, RunRecordJson.Default.RunRecord)
+                ?? throw new JsonException("expected an object, got null");
         }
         catch (Exception e) when (e is JsonException or NotSupportedException)
         {

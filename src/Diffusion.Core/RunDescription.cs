@@ -5,7 +5,7 @@ using TorchSharp;
 
 namespace Diffusion.Core;
 
-/// <summary>The options and the environment of a run as texts by name, without anything that names a folder, a machine or its user.</summary>
+/// <summary>The options and the environment of a run as texts by name, without the name of a folder, machine or user.</summary>
 internal static class RunDescription
 {
     public static SortedDictionary<string, string> Of(TrainingRun run)

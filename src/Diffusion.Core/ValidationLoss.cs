@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// The loss of a <see cref="DdpmTrainer"/> over data that it is not trained on: <c>Every.Steps(1000, new ValidationLoss(data).Run)</c>. Each
-/// sample has the same time and noise at every step, so that values compare; what comes after is the same, bit for bit, as without it.
+/// The loss of a <see cref="DdpmTrainer"/> over data that it is not trained on:
+/// <c>Every.Steps(1000, new ValidationLoss(data).Run)</c>. Each sample has the same time and noise at every step, so that values compare; what comes after is the same, bit for bit, as without it.
 /// </summary>
 /// <param name="dataset">Samples of the kind that is trained on.</param>
 public sealed class ValidationLoss(IDataset dataset)
@@ -25,7 +25,10 @@ public sealed class ValidationLoss(IDataset dataset)
     /// <summary>How many samples are used, the first of the data set: all where null.</summary>
     public long? Samples { get; init; }
 
-    /// <summary>Samples that pass through the network at once: those of a training step where null. The value does not depend on it.</summary>
+    /// <summary>
+    /// Samples that pass through the network at once: those of a training step where null. The value does not depend on it but by
+    /// rounding.
+    /// </summary>
     public int? BatchSize { get; init; }
 
     /// <summary>Decides times and noise: 0.</summary>

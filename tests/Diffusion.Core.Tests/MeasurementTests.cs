@@ -72,7 +72,10 @@ public class MeasurementTests
             is_grad_enabled().Should().BeFalse();
             ones(3).add_(1.0);
             return 1.0;
-        }) { Average = null };
+        })
+        {
+            Average = null,
+        };
         using var trainer = Runs.Trainer(model, Runs.Options with { Callbacks = [Every.Steps(2, validation.Run), Every.Steps(1, raw.Run)] });
         trainer.Run(new Points(50));
         using var longer = new TinyDenoiser(dropout: 0.5);
