@@ -1,3 +1,6 @@
+using System.Numerics;
+using System.Runtime.InteropServices;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
@@ -11,8 +14,13 @@ public sealed class SinusoidalEmbedding : nn.Module<Tensor, Tensor>
 {
     private const double MaxPeriod = 10_000;
 
+    /// <summary>Steps of a schedule whose embeddings are worth keeping, and the fewest that are kept.</summary>
+    private const int MostKept = 4096;
+    private const int FewestKept = 1024;
+
     private readonly double[] _values;
     private readonly TensorCache<int> _frequencies = new();
+    private readonly TensorCache<int> _tables = new();
 
     /// <summary>An embedding of a given width.</summary>
     /// <param name="width">D, an even number from 2.</param>
@@ -48,11 +56,9 @@ public sealed class SinusoidalEmbedding : nn.Module<Tensor, Tensor>
     public override Tensor forward(Tensor input)
     {
         Guard.Shape(input, [-1]);
-        using var scope = NewDisposeScope();
-        var frequencies = _frequencies.Get(Width, input.device, ScalarType.Float64, _ => tensor(_values));
-        var angles = input.to(ScalarType.Float64).unsqueeze(1).mul(frequencies);
-        var (sin, cos) = (angles.sin(), angles.cos());
-        return cat(FlipSinToCos ? [cos, sin] : [sin, cos], 1).MoveToOuterDisposeScope();
+        if (RowsFor(input) is { } rows)
+            return _tables.Get(rows, input.device, ScalarType.Float64, Table).index_select(0, input);
+        return Compute(input);
     }
 
     /// <inheritdoc/>
@@ -65,7 +71,40 @@ public sealed class SinusoidalEmbedding : nn.Module<Tensor, Tensor>
     protected override void Dispose(bool disposing)
     {
         if (disposing)
+        {
             _frequencies.Dispose();
+            _tables.Dispose();
+        }
+
         base.Dispose(disposing);
+    }
+
+    /// <summary>
+    /// The size of a table that holds the times; null where they are to be computed. Only a CPU can tell what they are without waiting, and
+    /// only there sines take longer than looking them up.
+    /// </summary>
+    private static int? RowsFor(Tensor input)
+    {
+        if (input.dtype != ScalarType.Int64 || input.device_type != DeviceType.CPU || !input.is_contiguous() || input.numel() == 0)
+            return null;
+        var (least, most) = (long.MaxValue, long.MinValue);
+        foreach (var time in MemoryMarshal.Cast<byte, long>(input.bytes))
+            (least, most) = (Math.Min(least, time), Math.Max(most, time));
+        return least < 0 || most >= MostKept ? null : (int)Math.Max(BitOperations.RoundUpToPowerOf2((uint)most + 1), FewestKept);
+    }
+
+    private Tensor Table(int rows)
+    {
+        using var times = arange(rows, dtype: ScalarType.Int64);
+        return Compute(times);
+    }
+
+    private Tensor Compute(Tensor input)
+    {
+        using var scope = NewDisposeScope();
+        var frequencies = _frequencies.Get(Width, input.device, ScalarType.Float64, _ => tensor(_values));
+        var angles = input.to(ScalarType.Float64).unsqueeze(1).mul(frequencies);
+        var (sin, cos) = (angles.sin(), angles.cos());
+        return cat(FlipSinToCos ? [cos, sin] : [sin, cos], 1).MoveToOuterDisposeScope();
     }
 }

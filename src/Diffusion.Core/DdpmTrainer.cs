@@ -42,8 +42,7 @@ public sealed class DdpmTrainer : Trainer<Batch>
         (_schedule, _loss) = (schedule, loss);
         _model = NetworkInput.Needed(Options) ? new NetworkInput(model, Options) : model;
         _process = new ForwardProcess(schedule);
-        using var quarters = arange(Quarters, dtype: ScalarType.Float64, device: Device);
-        _quarters = quarters.unsqueeze(1).DetachFromDisposeScope();
+        _quarters = QuarterTable().DetachFromDisposeScope();
         Ema = AverageOf(TrainerOptions.MainAverage);
     }
 
@@ -117,11 +116,29 @@ public sealed class DdpmTrainer : Trainer<Batch>
     private StepLoss Reported(StepLoss result, LossTerms terms, Tensor t)
     {
         using var gradientsOff = no_grad();
-        var span = Math.Max(_schedule.MaxTime - _schedule.MinTime, double.Epsilon);
-        var quarter = t.to(ScalarType.Float64).sub_(_schedule.MinTime).mul_(Quarters / span).floor_().clamp_(0.0, Quarters - 1.0);
-        var member = quarter.eq(_quarters).to(ScalarType.Float64);
-        result.Report(QuarterNames, member.matmul(terms.Loss.to(ScalarType.Float64)), member.sum(1));
+        using var member = _schedule is DiscreteSchedule ? _quarters.index_select(0, t) : QuartersOf(t);
+        result.Report(QuarterNames, terms.Loss.to(ScalarType.Float64).matmul(member), member.sum(0L));
         return result.ReportTerms(terms);
+    }
+
+    /// <summary>[T, 4] which quarter each step of a discrete schedule is in; [4] their numbers for any other.</summary>
+    private Tensor QuarterTable()
+    {
+        using var scope = NewDisposeScope();
+        var numbers = arange(Quarters, dtype: ScalarType.Float64, device: Device);
+        if (_schedule is not DiscreteSchedule discrete)
+            return numbers.MoveToOuterDisposeScope();
+        var quarters = arange(discrete.Steps, dtype: ScalarType.Float64, device: Device).mul(Quarters).div(discrete.Steps).floor();
+        return quarters.unsqueeze(1).eq(numbers).to(ScalarType.Float64).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>[B, 4] which quarter each time is in.</summary>
+    private Tensor QuartersOf(Tensor t)
+    {
+        using var scope = NewDisposeScope();
+        var span = _schedule.MaxTime - _schedule.MinTime;
+        var quarter = t.to(ScalarType.Float64).sub_(_schedule.MinTime).mul_(Quarters / span).floor_().clamp_(0.0, Quarters - 1.0);
+        return quarter.unsqueeze(1).eq(_quarters).to(ScalarType.Float64).MoveToOuterDisposeScope();
     }
 
     private static TrainerOptions? Checked(INoiseSchedule schedule, IDiffusionLoss loss, TrainerOptions? options)

@@ -32,6 +32,9 @@ internal static unsafe partial class Native
     internal static partial byte* sl_attention(nint query, nint key, nint value, nint mask, int causal, nint* result);
 
     [LibraryImport(Shim)]
+    internal static partial byte* sl_silu(nint input, nint* result);
+
+    [LibraryImport(Shim)]
     internal static partial byte* sl_group_norm(nint input, long groups, nint weight, nint bias, double epsilon, nint* result);
 
     [LibraryImport(Shim)]

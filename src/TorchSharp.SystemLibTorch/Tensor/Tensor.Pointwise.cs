@@ -79,7 +79,14 @@ public static partial class torch
         internal static Value NameOf(Modules.GELU.Approximate approximate)
             => approximate == Modules.GELU.Approximate.tanh ? Value.Text("tanh"u8) : Value.Text("none"u8);
 
-        public Tensor silu() => Silu.Call(this);
+        /// <summary>x / (1 + e^-x), by a kernel of our own for what is usual on the CPU.</summary>
+        public unsafe Tensor silu()
+        {
+            nint result;
+            Native.Check(Native.sl_silu(Handle, &result));
+            GC.KeepAlive(this);
+            return result == 0 ? Silu.Call(this) : new Tensor(result);
+        }
 
         public Tensor isfinite() => IsFinite.Call(this);
 

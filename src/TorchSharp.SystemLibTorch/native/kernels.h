@@ -61,8 +61,14 @@ struct NormKernels {
     void (*backward)(const NormSample&, int64_t first, int64_t last, float* space);
 };
 
+struct SiluKernels {
+    void (*forward)(const float* x, float* to, int64_t count);
+    void (*backward)(const float* x, const float* gradient, float* to, int64_t count);
+};
+
 extern const AttentionKernels attention_plain, attention_avx2, attention_avx512;
 extern const NormKernels norm_plain, norm_avx2, norm_avx512;
+extern const SiluKernels silu_plain, silu_avx2, silu_avx512;
 
 enum class Capability { Plain, Avx2, Avx512 };
 
