@@ -31,7 +31,8 @@ public class AttentionGraphTests
         }
 
         var expected = Second(x.to(ScalarType.Float64), composed: true);
-        Second(x, composed: false).to(ScalarType.Float64).sub(expected).norm().item<double>().Should().BeLessThan(1e-5 * expected.norm().item<double>());
+        Second(x, composed: false).to(ScalarType.Float64).sub(expected).norm().item<double>()
+            .Should().BeLessThan(1e-5 * expected.norm().item<double>());
     }
 
     [Fact]
