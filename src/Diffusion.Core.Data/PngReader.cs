@@ -4,13 +4,16 @@ namespace Diffusion.Core.Data;
 
 /// <summary>
 /// Reads PNG files of up to 8 bits per channel that are not interlaced: grey, RGB, palette, each with alpha or without. A damaged file
-/// is refused whole.
+/// is refused whole, and so is one of more than 2^27 pixels.
 /// </summary>
 /// <remarks>Source: W3C, "Portable Network Graphics (PNG) Specification", third edition.</remarks>
 public static class PngReader
 {
     // Deflate stores at least one bit for 129 bytes (a match of 258 bytes in two), so a file cannot hold a larger image.
     private const long MostExpansion = 1032;
+
+    // A few kilobytes can hold gigabytes of one colour, which no data set has.
+    private const long MostPixels = 1L << 27;
 
     /// <summary>Reads an image file.</summary>
     /// <param name="path">The file.</param>
@@ -78,9 +81,11 @@ public static class PngReader
     private static void Check(PngHeader header, ReadOnlySpan<byte> palette, ReadOnlySpan<byte> alpha, long compressed)
     {
         var bytes = (Int128)header.Stride * header.Height;
-        if (bytes > (Int128)compressed * MostExpansion || (Int128)header.Width * header.Height * 4 > Array.MaxLength)
+        if (bytes > (Int128)compressed * MostExpansion)
             throw new InvalidDataException(
-                $"expected an image that {compressed} compressed bytes can hold and an array too, got {header.Width} x {header.Height}.");
+                $"expected an image that {compressed} compressed bytes can hold, got {header.Width} x {header.Height}.");
+        if ((long)header.Width * header.Height > MostPixels)
+            throw new InvalidDataException($"expected at most {MostPixels} pixels, got {header.Width} x {header.Height}.");
         if (header.Colour == PngHeader.Palette && (palette.IsEmpty || palette.Length % 3 != 0 || palette.Length > 3 << header.Depth))
             throw new InvalidDataException(
                 $"expected a palette of 1 to {1 << header.Depth} colours of 3 bytes, got {palette.Length} bytes.");

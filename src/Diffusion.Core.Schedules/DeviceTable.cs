@@ -34,9 +34,10 @@ internal sealed class DeviceTable(double[] values) : IDisposable
         return table.index_select(0, moved);
     }
 
-    /// <summary>Refuses indices that <see cref="Gather"/> would refuse.</summary>
+    /// <summary>Refuses what <see cref="Gather"/> would refuse.</summary>
     public void Check(Tensor t)
     {
+        ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed), this);
         if (t.dtype != ScalarType.Int64)
             throw new ArgumentException($"The times of a discrete schedule must be Int64 indices, got {t.dtype}.", nameof(t));
         if (t.device_type != DeviceType.CPU)

@@ -125,6 +125,18 @@ public sealed class PngReaderTests
 
     [Fact]
     [Trait(Category.Name, Category.Fault)]
+    public void A_small_file_of_a_vast_image_is_refused_before_any_memory_is_taken()
+    {
+        var file = PngFile.Of(PngFile.Header(12_000, 12_000, 1, 0), PngFile.Data(new byte[12_000 * 1501]), s_end);
+        file.Length.Should().BeLessThan(100_000);
+
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        Refuse(file, "*at most 134217728 pixels*12000 x 12000*");
+        (GC.GetAllocatedBytesForCurrentThread() - before).Should().BeLessThan(4_000_000);
+    }
+
+    [Fact]
+    [Trait(Category.Name, Category.Fault)]
     public void A_file_with_any_byte_changed_or_cut_is_refused()
     {
         var random = new SplitMix64(1);

@@ -24,9 +24,9 @@ public class ActivationMemoryTests
     {
         using var scope = NewDisposeScope();
         using var x = ones([Elements]).requires_grad_();
-        var before = MappedMemory.Bytes();
+        var before = MappedMemory.BytesInUse();
         using var result = ActivationCheckpoint.RunIf(checkpointed, Sines, x);
-        var held = MappedMemory.Bytes() - before;
+        var held = MappedMemory.BytesInUse() - before;
         result.backward();
         return held;
     }

@@ -46,6 +46,74 @@ public class SinusoidalEmbeddingTests
     }
 
     [Fact]
+    public void Whole_times_give_bit_for_bit_what_the_same_times_in_floating_point_give()
+    {
+        using var scope = NewDisposeScope();
+        long[] all = [0, 1, 7, 999, 1023, 1024, 2047, 2048, 4095, 4096, 100_000, -1, -4096, int.MaxValue];
+        foreach (var (width, flip, shift) in new[] { (2, true, 0.0), (10, false, 1.0), (64, true, 0.0) })
+        {
+            using var embedding = new SinusoidalEmbedding(width, flip, shift);
+
+            // One at a time, small ones together, and small ones together with others.
+            foreach (var times in all.Select(t => new[] { t }).Concat([all[..5], all[..9], all, [5, -5], [4096, 0]]))
+            {
+                var exact = embedding.call(tensor(times).to(ScalarType.Float64)).data<double>().ToArray();
+                embedding.call(tensor(times)).data<double>().ToArray().Should().Equal(exact);
+                embedding.call(tensor(times).to(ScalarType.Int32)).data<double>().ToArray().Should().Equal(exact);
+            }
+        }
+    }
+
+    [Fact]
+    public void Times_may_lie_anywhere_in_memory_and_there_may_be_none()
+    {
+        using var scope = NewDisposeScope();
+        using var embedding = new SinusoidalEmbedding(6);
+        var times = arange(12, dtype: ScalarType.Int64).mul(83);
+        foreach (var part in new[] { times.narrow(0, 5, 4), times.view(6, 2).select(1, 1), times[7].expand(3), times.flip(0) })
+        {
+            var exact = embedding.call(part.to(ScalarType.Float64)).data<double>().ToArray();
+            embedding.call(part).data<double>().ToArray().Should().Equal(exact);
+        }
+
+        embedding.call(times.narrow(0, 3, 0)).shape.Should().Equal(0, 6);
+    }
+
+    [Fact]
+    public void What_it_gives_is_the_callers_to_change()
+    {
+        using var scope = NewDisposeScope();
+        using var embedding = new SinusoidalEmbedding(6);
+        var times = tensor(new long[] { 4, 9 });
+        var before = embedding.call(times).data<double>().ToArray();
+
+        embedding.call(times).fill_(7);
+
+        embedding.call(times).data<double>().ToArray().Should().Equal(before);
+    }
+
+    [Fact]
+    public void Several_threads_may_ask_for_the_first_time_at_once()
+    {
+        for (var round = 0; round < 8; round++)
+        {
+            using var embedding = new SinusoidalEmbedding(32);
+            var found = new double[4][];
+            using var start = new Barrier(found.Length);
+            var threads = Enumerable.Range(0, found.Length).Select(k => new Thread(() =>
+            {
+                start.SignalAndWait();
+                using var scope = NewDisposeScope();
+                found[k] = [.. Enumerable.Range(0, 20).SelectMany(i => embedding.call(tensor(new long[] { (i % 3) * 1500 })).data<double>().ToArray())];
+            })).ToArray();
+            Array.ForEach(threads, thread => thread.Start());
+            Array.ForEach(threads, thread => thread.Join());
+
+            found.Should().OnlyContain(values => values.SequenceEqual(found[0]));
+        }
+    }
+
+    [Fact]
     public void It_has_no_state_and_frees_its_frequencies()
     {
         LiveTensors.Change(() =>

@@ -4,11 +4,12 @@ namespace Diffusion.Core.Testing;
 
 /// <summary>
 /// The memory that malloc of the GNU C library has taken from the system block by block, which is exact: a block of more than 32 MiB is
-/// always mapped for itself, and leaves with the tensor that it held. Tests that read it run when no other test does.
+/// mapped for itself and leaves with the tensor that it held, unless a free one on the heap is large enough: what is held in all is told by
+/// <see cref="BytesInUse"/>. Tests that read it run when no other test does.
 /// </summary>
 public static partial class MappedMemory
 {
-    /// <summary>A tensor of more bytes than this has a block for itself.</summary>
+    /// <summary>A tensor of more bytes than this has a block for itself, unless the heap has a free one of that size.</summary>
     public const long Threshold = 32L << 20;
 
     /// <summary>Bytes in mapped blocks, without what waits for finalisers. Skips the test where the C library cannot tell.</summary>

@@ -103,6 +103,63 @@ public class GroupNormPrecisionTests
         }
     }
 
+    [Fact]
+    public void The_gradient_of_a_gradient_counts_every_way_once_where_scales_are_made_of_the_input()
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new Generator(6);
+        var x = randn([2, 4, 3, 3], dtype: ScalarType.Float32, generator: seed);
+        Tensor Second(Tensor input)
+        {
+            var leaf = input.detach().requires_grad_();
+            var (weight, bias) = (leaf.mean([0, 2, 3]).sin(), leaf.square().mean([0, 2, 3]));
+            var y = nn.functional.group_norm(leaf, 2, weight, bias).pow(3).sum();
+            var first = autograd.grad([y], [leaf], retain_graph: true, create_graph: true)[0];
+            return cat([first.detach(), autograd.grad([first.square().sum()], [leaf])[0]]);
+        }
+
+        Error(Second(x), Second(Wide(x))).Should().BeLessThan(1e-5);
+    }
+
+    [Fact]
+    public void A_bias_may_change_before_the_way_back_and_a_weight_or_an_input_may_not()
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new Generator(7);
+        var leaf = randn([2, 4, 3, 3], dtype: ScalarType.Float32, generator: seed).requires_grad_();
+        Action Changing(int which) => () =>
+        {
+            Tensor[] given = [leaf.mul(1), leaf.mean([0, 2, 3]), leaf.mean([0, 2, 3])];
+            var y = nn.functional.group_norm(given[0], 2, given[1], given[2]);
+            given[which].add_(1);
+            y.square().sum().backward();
+        };
+        Changing(2).Should().NotThrow();
+        foreach (var which in new[] { 0, 1 })
+            Changing(which).Should().Throw<System.Runtime.InteropServices.ExternalException>().WithMessage("*inplace*");
+    }
+
+    [Theory]
+    [InlineData(double.NaN)]
+    [InlineData(double.PositiveInfinity)]
+    [InlineData(double.NegativeInfinity)]
+    public void What_is_not_finite_spoils_its_group_and_no_other(double number)
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new Generator(8);
+        var x = randn([2, 6, 5, 7], dtype: ScalarType.Float32, generator: seed);
+        x[1, 2, 3, 4].fill_(number);
+        foreach (var input in new[] { x, Last(x) })
+        {
+            var results = Run(3, input, null, null, ones_like(x));
+            foreach (var result in results)
+            {
+                result[1].narrow(0, 2, 2).isfinite().any().item<bool>().Should().BeFalse();
+                result.isfinite().sum().item<long>().Should().Be(x.numel() - (2 * 35));
+            }
+        }
+    }
+
     private static Tensor Wide(Tensor x) => x.to(ScalarType.Float64);
 
     /// <summary>Channels side by side in memory.</summary>

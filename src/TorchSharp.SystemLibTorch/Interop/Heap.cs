@@ -6,7 +6,8 @@ namespace TorchSharp.Interop;
 /// How the C library keeps the memory of tensors that were freed. As it comes, it maps every block of more than 128 KiB for itself until one
 /// of that size was freed, and gives the top of the heap back to the system again and again: a network that asks for the same blocks at
 /// every step has their pages zeroed and mapped anew. A training step of 100,000 parameters makes 170 page faults so, an eighth of its
-/// time, and two with what is set here.
+/// time, and two with what is set here. It holds for the whole process, which keeps the most that it once had on its heap;
+/// <c>MALLOC_TRIM_THRESHOLD_</c>, <c>MALLOC_MMAP_THRESHOLD_</c> or <c>GLIBC_TUNABLES</c> in the environment leave the heap as they say.
 /// </summary>
 internal static partial class Heap
 {
@@ -24,8 +25,15 @@ internal static partial class Heap
     {
         if (Array.Exists(Settings, name => !string.IsNullOrEmpty(Environment.GetEnvironmentVariable(name))))
             return;
-        _ = mallopt(MmapThreshold, GreatestOnHeap);
-        _ = mallopt(TrimThreshold, Never);
+        try
+        {
+            _ = mallopt(MmapThreshold, GreatestOnHeap);
+            _ = mallopt(TrimThreshold, Never);
+        }
+        catch (Exception e) when (e is EntryPointNotFoundException or DllNotFoundException)
+        {
+            // Another C library keeps its heap in its own way.
+        }
     }
 
     [LibraryImport("libc")]

@@ -165,13 +165,13 @@ internal static unsafe partial class Native
     internal static partial long sl_cuda_count();
 
     [LibraryImport(Shim)]
-    internal static partial int sl_get_matmul_tf32();
+    internal static partial byte* sl_get_matmul_tf32(int* allowed);
 
     [LibraryImport(Shim)]
     internal static partial byte* sl_set_matmul_tf32(int allow);
 
     [LibraryImport(Shim)]
-    internal static partial int sl_get_cudnn_tf32();
+    internal static partial byte* sl_get_cudnn_tf32(int* allowed);
 
     [LibraryImport(Shim)]
     internal static partial byte* sl_set_cudnn_tf32(int allow);

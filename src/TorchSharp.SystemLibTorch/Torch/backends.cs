@@ -12,7 +12,13 @@ public static unsafe partial class torch
             {
                 public static bool allow_tf32
                 {
-                    get => Native.sl_get_matmul_tf32() != 0;
+                    get
+                    {
+                        int allowed;
+                        Native.Check(Native.sl_get_matmul_tf32(&allowed));
+                        return allowed != 0;
+                    }
+
                     set => Native.Check(Native.sl_set_matmul_tf32(value ? 1 : 0));
                 }
             }
@@ -22,7 +28,13 @@ public static unsafe partial class torch
         {
             public static bool allow_tf32
             {
-                get => Native.sl_get_cudnn_tf32() != 0;
+                get
+                {
+                    int allowed;
+                    Native.Check(Native.sl_get_cudnn_tf32(&allowed));
+                    return allowed != 0;
+                }
+
                 set => Native.Check(Native.sl_set_cudnn_tf32(value ? 1 : 0));
             }
         }

@@ -2,6 +2,7 @@
 // keys, values, the output, and two numbers for each query.
 
 #include "aligned.h"
+#include "differentiable.h"
 #include "door.h"
 #include "kernels.h"
 
@@ -166,21 +167,10 @@ struct Attention : torch::autograd::Function<Attention> {
         const auto causal = context->saved_data["causal"].toBool();
         if (!gradients[0].defined())
             return variable_list(5);
-        if (c10::GradMode::is_enabled()) {
-            variable_list inputs;
-            std::vector<size_t> places;
-            for (size_t k = 0; k < 3; ++k)
-                if (saved[k].requires_grad()) {
-                    inputs.push_back(saved[k]);
-                    places.push_back(k);
-                }
-            auto found = torch::autograd::grad(
-                {composed(saved[0], saved[1], saved[2], saved[3], causal)}, inputs, {gradients[0]}, true, true);
-            variable_list placed(5);
-            for (size_t k = 0; k < places.size(); ++k)
-                placed[places[k]] = found[k];
-            return placed;
-        }
+        if (c10::GradMode::is_enabled())
+            return differentiable::gradients(
+                {saved[0], saved[1], saved[2]}, gradients[0], 5,
+                [&](const variable_list& x) { return composed(x[0], x[1], x[2], saved[3], causal); });
         auto found = ::backward({saved[0], saved[1], saved[2], saved[3], saved[4], saved[5], saved[6], causal}, gradients[0]);
         found.resize(5);
         return found;

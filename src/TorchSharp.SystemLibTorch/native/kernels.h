@@ -45,7 +45,7 @@ struct NormSample {
     const float* outputGradient;
     float* output; // the gradient of the input, on the way back
     const float* weight; // [channels]
-    const float* bias;   // [channels]
+    const float* bias;   // [channels]; not read on the way back
     float* mean;         // [groups]
     float* deviation;    // [groups], one over it
     float* gradientSum;  // [channels], this sample's part of the gradient of the bias

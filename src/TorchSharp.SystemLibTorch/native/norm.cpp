@@ -2,6 +2,7 @@
 // it is given. The node keeps the input and two numbers for each group.
 
 #include "aligned.h"
+#include "differentiable.h"
 #include "door.h"
 #include "kernels.h"
 
@@ -45,7 +46,7 @@ struct Arguments {
         found.input = dataOf(input) + index * channels * places;
         found.output = output.data_ptr<float>() + index * channels * places;
         found.weight = dataOf(weight);
-        found.bias = dataOf(bias);
+        found.bias = bias.defined() ? dataOf(bias) : nullptr;
         found.mean = mean.data_ptr<float>() + index * groups;
         found.deviation = deviation.data_ptr<float>() + index * groups;
         found.channels = channels;
@@ -80,7 +81,7 @@ struct GroupNorm : torch::autograd::Function<GroupNorm> {
         given.each([&](int64_t sample, int64_t first, int64_t last, float* space) {
             kernel.forward(given.sample(sample, output), first, last, space);
         });
-        context->save_for_backward({input, weight, bias, given.mean, given.deviation});
+        context->save_for_backward({input, weight, given.mean, given.deviation});
         context->saved_data["groups"] = groups;
         context->saved_data["epsilon"] = epsilon;
         return output;
@@ -95,7 +96,7 @@ struct GroupNorm : torch::autograd::Function<GroupNorm> {
         if (c10::GradMode::is_enabled())
             return again(saved, groups, epsilon, gradients[0]);
         const auto& input = saved[0];
-        const Arguments given{input, saved[1], saved[2], saved[3], saved[4], groups, epsilon};
+        const Arguments given{input, saved[1], at::Tensor(), saved[2], saved[3], groups, epsilon};
         const auto gradient = laidOut(gradients[0], channelsLast(input));
         const auto inputGradient = at::empty_strided(input.sizes(), input.strides(), input.options());
         const auto sums = at::empty({2, input.size(0), input.size(1)}, input.options());
@@ -113,18 +114,11 @@ struct GroupNorm : torch::autograd::Function<GroupNorm> {
 
     // By operators, where the gradient itself is to be differentiated.
     static variable_list again(const variable_list& saved, int64_t groups, double epsilon, const at::Tensor& gradient) {
-        variable_list inputs, placed(5);
-        std::vector<size_t> places;
-        for (size_t k = 0; k < 3; ++k)
-            if (saved[k].requires_grad()) {
-                inputs.push_back(saved[k]);
-                places.push_back(k);
-            }
-        const auto output = at::group_norm(saved[0], groups, saved[1], saved[2], epsilon);
-        const auto found = torch::autograd::grad({output}, inputs, {gradient}, true, true);
-        for (size_t k = 0; k < places.size(); ++k)
-            placed[places[k]] = found[k];
-        return placed;
+        // No gradient depends on the bias, which is not kept: another one stands for it.
+        const auto bias = at::zeros_like(saved[1]).requires_grad_();
+        return differentiable::gradients({saved[0], saved[1], bias}, gradient, 5, [&](const variable_list& x) {
+            return at::group_norm(x[0], groups, x[1], x[2], epsilon);
+        });
     }
 };
 

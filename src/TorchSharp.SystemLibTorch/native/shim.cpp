@@ -367,13 +367,17 @@ EXPORT int64_t sl_cuda_count() {
     }
 }
 
-EXPORT int32_t sl_get_matmul_tf32() { return at::globalContext().allowTF32CuBLAS(); }
+EXPORT const char* sl_get_matmul_tf32(int32_t* allowed) {
+    return guarded([&] { *allowed = at::globalContext().allowTF32CuBLAS(); });
+}
 
 EXPORT const char* sl_set_matmul_tf32(int32_t allow) {
     return guarded([&] { at::globalContext().setAllowTF32CuBLAS(allow != 0); });
 }
 
-EXPORT int32_t sl_get_cudnn_tf32() { return at::globalContext().allowTF32CuDNN(); }
+EXPORT const char* sl_get_cudnn_tf32(int32_t* allowed) {
+    return guarded([&] { *allowed = at::globalContext().allowTF32CuDNN(); });
+}
 
 EXPORT const char* sl_set_cudnn_tf32(int32_t allow) {
     return guarded([&] { at::globalContext().setAllowTF32CuDNN(allow != 0); });

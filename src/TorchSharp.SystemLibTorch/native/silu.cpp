@@ -1,5 +1,6 @@
 // SiLU on the CPU as one node of the graph. libtorch 1.13 computes it by instructions of half the width, and its way back in twice the time.
 
+#include "differentiable.h"
 #include "door.h"
 #include "kernels.h"
 
@@ -40,7 +41,7 @@ struct Silu : torch::autograd::Function<Silu> {
             return variable_list(1);
         // By operators, where the gradient itself is to be differentiated.
         if (c10::GradMode::is_enabled())
-            return torch::autograd::grad({at::silu(x)}, {x}, {gradients[0]}, true, true);
+            return differentiable::gradients({x}, gradients[0], 1, [](const variable_list& given) { return at::silu(given[0]); });
         const auto gradient = gradients[0].strides() == x.strides() ? gradients[0] : like(x).copy_(gradients[0]);
         auto result = like(x);
         const auto from = x.data_ptr<float>();

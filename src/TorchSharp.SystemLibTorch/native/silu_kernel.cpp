@@ -5,16 +5,16 @@
 
 namespace {
 
-// 2^-126 stands for all that is smaller.
-inline Float sigmoid(Float x) {
+// 1 + e^-x, infinite where e^-x is 2^127 and more: a large x of either sign then gives what it gives libtorch, -Inf no number.
+inline Float denominator(Float x) {
     const Float exponent = x * -1.4426950408889634f;
-    return 1.0f / (1.0f + powerOfTwo(exponent > 126.0f ? spread(126.0f) : exponent));
+    return exponent > 127.0f ? spread(__builtin_inff()) : 1.0f + powerOfTwo(exponent);
 }
 
-inline Float value(Float x) { return x * sigmoid(x); }
+inline Float value(Float x) { return x / denominator(x); }
 
 inline Float slope(Float x) {
-    const Float s = sigmoid(x);
+    const Float s = 1.0f / denominator(x);
     return s * (1.0f + x * (1.0f - s));
 }
 

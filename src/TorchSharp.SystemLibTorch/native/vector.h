@@ -18,7 +18,7 @@ constexpr int WidestTile = 2;
 
 template <int N> struct Vectors {
     typedef float Float __attribute__((vector_size(4 * N)));
-    typedef int32_t Int __attribute__((vector_size(4 * N)));
+    typedef uint32_t Int __attribute__((vector_size(4 * N)));
     typedef float Unaligned __attribute__((vector_size(4 * N), aligned(4), may_alias));
 };
 using Float = Vectors<Lanes>::Float;
@@ -65,7 +65,9 @@ inline Float powerOfTwo(Float x) {
     p = p * f + 0.6931471824645996f;
     p = p * f + 1.0f;
     const Float scaled = (Float)((Int)p + ((Int)shifted << 23));
-    return x < -126.0f ? Float{} : scaled;
+    // The shift takes bits of what is no number for an exponent.
+    const Float known = x == x ? scaled : x;
+    return x < -126.0f ? Float{} : known;
 }
 
 // A tile of c [Rows, Columns * N] = (c +) a b with b [depth, ldb]. The elements of a are apart by 1 from row to row and by stride
