@@ -2,6 +2,7 @@
 // arithmetic. Larger ones are left to that library.
 
 #include "aligned.h"
+#include "differentiable.h"
 #include "door.h"
 #include "kernels.h"
 
@@ -62,19 +63,22 @@ at::Tensor compute(const at::Tensor& input, const at::Tensor& weight, const at::
 }
 
 struct Linear : torch::autograd::Function<Linear> {
+    // The bias is not kept: it is not needed again, and may be changed until then.
     static at::Tensor forward(AutogradContext* context, const at::Tensor& input, const at::Tensor& weight, const at::Tensor& bias) {
-        context->save_for_backward({input, weight, bias});
+        context->save_for_backward({input, weight});
+        context->saved_data["shifts"] = bias.requires_grad();
         return compute(input, weight, bias);
     }
 
     static variable_list backward(AutogradContext* context, variable_list gradients) {
         const auto saved = context->get_saved_variables();
-        const auto &input = saved[0], &weight = saved[1], &bias = saved[2];
+        const auto &input = saved[0], &weight = saved[1];
         variable_list found(3);
         if (!gradients[0].defined())
             return found;
+        const auto shifts = context->saved_data["shifts"].toBool();
         if (c10::GradMode::is_enabled())
-            return again(saved, gradients[0]);
+            return again(saved, gradients[0], shifts);
         const auto gradient = gradients[0].contiguous();
         auto layer = layerOf(input, weight);
         layer.gradient = dataOf(gradient);
@@ -88,8 +92,8 @@ struct Linear : torch::autograd::Function<Linear> {
             layer.weightGradient = dataOf(found[1]);
             share(layer.outputs, [&](int64_t first, int64_t last) { kernel().weightGradient(layer, first, last); });
         }
-        if (bias.requires_grad()) {
-            found[2] = at::empty(bias.sizes(), bias.options());
+        if (shifts) {
+            found[2] = at::empty({layer.outputs}, weight.options());
             layer.biasGradient = dataOf(found[2]);
             kernel().biasGradient(layer);
         }
@@ -97,19 +101,11 @@ struct Linear : torch::autograd::Function<Linear> {
     }
 
     // By operators, where the gradient itself is to be differentiated.
-    static variable_list again(const variable_list& saved, const at::Tensor& gradient) {
-        variable_list inputs, placed(3);
-        std::vector<size_t> places;
-        for (size_t k = 0; k < 3; ++k)
-            if (saved[k].requires_grad()) {
-                inputs.push_back(saved[k]);
-                places.push_back(k);
-            }
-        const auto output = at::add(at::matmul(saved[0], saved[1].t()), saved[2]);
-        const auto found = torch::autograd::grad({output}, inputs, {gradient}, true, true);
-        for (size_t k = 0; k < places.size(); ++k)
-            placed[places[k]] = found[k];
-        return placed;
+    static variable_list again(const variable_list& saved, const at::Tensor& gradient, bool shifts) {
+        const auto bias = at::zeros({saved[1].size(0)}, saved[1].options()).set_requires_grad(shifts);
+        return differentiable::gradients({saved[0], saved[1], bias}, gradient, 3, [](const variable_list& x) {
+            return at::add(at::matmul(x[0], x[1].t()), x[2]);
+        });
     }
 };
 
