@@ -54,6 +54,9 @@ internal sealed class UpdateEngine : IDisposable
     /// <summary>Means of what is reported beside the loss.</summary>
     public RunningMeans Means { get; }
 
+    /// <summary>True from where a step begins to change the state, until whoever takes steps says that none does.</summary>
+    public bool Updating { get; set; }
+
     /// <summary>The loss of the last step. Waits for the device.</summary>
     public double Loss => _loss.item<double>();
 
@@ -107,6 +110,8 @@ internal sealed class UpdateEngine : IDisposable
     {
         using var scope = NewDisposeScope();
         using var gradientsOff = no_grad();
+        double[] decays = [.. Averages.Select(average => Guard.InRange(average.Decay.At(step), 0.0, 1.0))];
+        Updating = true;
         var gradients = Parameters.Gradients;
         if (LossScale is not null)
             gradients.mul_(LossScale.Inverse());
@@ -124,11 +129,8 @@ internal sealed class UpdateEngine : IDisposable
         ZeroWhere(skip, gradients);
         Optimizer.Step(Parameters.Values, gradients, learningRate, apply);
         Parameters.Publish();
-        foreach (var average in Averages)
-        {
-            var decay = Guard.InRange(average.Decay.At(step), 0.0, 1.0);
-            FlatLayout.Blend(average.Values, Parameters.Values, apply.mul(1.0 - decay));
-        }
+        for (var i = 0; i < decays.Length; i++)
+            FlatLayout.Blend(Averages[i].Values, Parameters.Values, apply.mul(1.0 - decays[i]));
     }
 
     /// <summary>The mean loss of the steps since the last call that were not skipped; NaN when all were. Waits for the device.</summary>

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Diffusion.Core.FaultHost;
 using Diffusion.Core.Testing;
 using Diffusion.Core.Tests.Support;
@@ -51,6 +52,19 @@ public class StopSignalsTests
 
         host.WaitForExit().Should().Be(exitCode);
         host.Lines.Should().Equal("step 1");
+    }
+
+    [Fact]
+    public void A_signal_on_its_way_while_the_run_ends_does_no_harm()
+    {
+        var stop = new StopSignals();
+        stop.Dispose();
+        var late = new PosixSignalContext(PosixSignal.SIGTERM);
+
+        stop.Receive(late, 15);
+
+        late.Cancel.Should().BeTrue();
+        stop.ExitCode.Should().Be(143);
     }
 
     [Fact]
