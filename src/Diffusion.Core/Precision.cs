@@ -10,7 +10,7 @@ namespace Diffusion.Core;
 /// </summary>
 /// <remarks>
 /// <para>Source: Micikevicius et al. 2018, "Mixed Precision Training", sections 3.1 to 3.3.</para>
-/// <para>When the trainer is disposed the network has the weights that were kept, in their type. Frozen parameters have been rounded.</para>
+/// <para>When the trainer is disposed the network has the weights that were kept. Frozen parameters have been rounded.</para>
 /// </remarks>
 public sealed record Precision
 {

@@ -48,7 +48,8 @@ public class ConditionedTrainingTests
                 Optimizer = new Sgd { Momentum = 0.0 },
             });
             trainer.Run(new LabelledPoints());
-            return ([.. model.named_parameters().SelectMany(p => p.parameter.detach().clone().data<float>().ToArray())], [.. watched.Labels]);
+            var weights = model.named_parameters().SelectMany(p => p.parameter.detach().clone().data<float>().ToArray());
+            return ([.. weights], [.. watched.Labels]);
         }
 
         var whole = Train(null);

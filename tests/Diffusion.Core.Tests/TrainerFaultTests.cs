@@ -89,7 +89,8 @@ public class TrainerFaultTests
         FluentActions.Invoking(() => trainer.TrainStep(batch)).Should().Throw<NotSupportedException>();
 
         times.Fails = false;
-        FluentActions.Invoking(() => trainer.Save(folder.File("after"))).Should().Throw<InvalidOperationException>().WithMessage("*cannot save*");
+        FluentActions.Invoking(() => trainer.Save(folder.File("after")))
+            .Should().Throw<InvalidOperationException>().WithMessage("*cannot save*");
         FluentActions.Invoking(() => trainer.TrainStep(batch)).Should().Throw<InvalidOperationException>();
         trainer.Resume(folder.File("before"));
         trainer.TrainStep(batch);
