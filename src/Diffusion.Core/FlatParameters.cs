@@ -168,7 +168,9 @@ internal sealed class FlatParameters : IDisposable
             throw Detached(_all[i].Name, "is gone");
     }
 
-    /// <summary>Frees the buffers. The module keeps its weights and loses its gradients.</summary>
+    /// <summary>
+    /// Frees the buffers. The module keeps its weights, in the type they had before, and loses its gradients.
+    /// </summary>
     public void Dispose()
     {
         if (_disposed)
@@ -181,10 +183,23 @@ internal sealed class FlatParameters : IDisposable
                 parameter.grad = null;
         }
 
+        if (_narrowValues is not null && !_trained.Any(parameter => parameter.IsInvalid))
+            Widen(_narrowValues.dtype);
         foreach (var gradient in _gradients)
             gradient.Dispose();
         foreach (var buffer in (Tensor?[])[_gradientRows, Gradients, Values, _narrowValues, _narrowGradients])
             buffer?.Dispose();
+    }
+
+    /// <summary>Gives a module that computed in lower precision its weights back.</summary>
+    private void Widen(ScalarType narrow)
+    {
+        using var scope = NewDisposeScope();
+        using var gradientsOff = no_grad();
+        Precision.Restore(_module, narrow, Dtype);
+        var parameters = _module.named_parameters().ToDictionary(p => p.name, p => p.parameter, StringComparer.Ordinal);
+        foreach (var slice in Slices)
+            parameters[slice.Name].copy_(FlatLayout.View(Values, slice));
     }
 
     private static long RoundUp(long value, long unit) => (value + unit - 1) / unit * unit;

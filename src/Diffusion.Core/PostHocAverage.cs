@@ -75,7 +75,10 @@ public static class PostHocAverage
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
         var wanted = new PowerFunctionDecay(deviation);
-        var all = AverageSnapshot.List(folder).Where(snapshot => step is not { } last || snapshot.Step <= last).ToArray();
+
+        // Averages of one width are one: with both, the fit has no single answer.
+        var all = AverageSnapshot.List(folder).Where(snapshot => step is not { } last || snapshot.Step <= last)
+            .DistinctBy(snapshot => (snapshot.Step, snapshot.Decay.RelativeStandardDeviation)).ToArray();
         if (all.Length == 0)
             throw new InvalidDataException($"{folder} must hold snapshots of averages{(step is { } s ? $" up to step {s}" : "")}, it has none.");
         var shares = Solve([.. all.Select(snapshot => (snapshot.Decay, snapshot.Step))], (wanted, step ?? all[^1].Step));

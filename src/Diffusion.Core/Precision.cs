@@ -8,7 +8,10 @@ namespace Diffusion.Core;
 /// What a network computes in while it is trained. Weights, gradients, moments and averages that a trainer keeps have the type that the
 /// parameters had when it was made, float32; norms and losses are computed in it.
 /// </summary>
-/// <remarks>Source: Micikevicius et al. 2018, "Mixed Precision Training", sections 3.1 to 3.3.</remarks>
+/// <remarks>
+/// <para>Source: Micikevicius et al. 2018, "Mixed Precision Training", sections 3.1 to 3.3.</para>
+/// <para>When the trainer is disposed the network has the weights that were kept. Frozen parameters have been rounded.</para>
+/// </remarks>
 public sealed record Precision
 {
     private Precision(ScalarType? narrow, LossScaling? scaling) => (Narrow, LossScaling) = (narrow, scaling);
@@ -40,10 +43,8 @@ public sealed record Precision
     {
         if (Narrow is not { } narrow)
             return;
-        var parts = module.named_modules().Select(part => part.module).Prepend(module)
-            .Distinct(ReferenceEqualityComparer.Instance).Cast<nn.Module>();
         var norms = new List<(nn.Module Norm, ScalarType Before)>();
-        foreach (var part in parts.Where(part => part.parameters(recurse: false).Any()))
+        foreach (var part in PartsWithParameters(module))
         {
             if (IsNorm(part))
                 norms.Add((part, part.parameters(recurse: false).First().dtype));
@@ -54,6 +55,17 @@ public sealed record Precision
         foreach (var (norm, before) in norms)
             norm.to(before);
     }
+
+    /// <summary>Widens what <see cref="Convert"/> narrowed, digits apart.</summary>
+    internal static void Restore(nn.Module module, ScalarType narrow, ScalarType before)
+    {
+        foreach (var part in PartsWithParameters(module).Where(part => part.parameters(recurse: false).Any(p => p.dtype == narrow)))
+            part.to(before);
+    }
+
+    private static nn.Module[] PartsWithParameters(nn.Module module)
+        => [.. module.named_modules().Select(part => part.module).Prepend(module)
+            .Distinct(ReferenceEqualityComparer.Instance).Cast<nn.Module>().Where(part => part.parameters(recurse: false).Any())];
 
     private static bool IsNorm(nn.Module module) => module is IFullPrecisionModule;
 }

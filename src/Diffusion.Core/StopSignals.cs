@@ -9,7 +9,7 @@ namespace Diffusion.Core;
 /// <code>
 /// using var stop = new StopSignals();
 /// try { trainer.Fit(dataset, progress, stop.Token); }
-/// catch (OperationCanceledException) { return stop.ExitCode; }
+/// catch (OperationCanceledException) { return stop.ExitCode ?? 1; }
 /// </code>
 /// </example>
 public sealed class StopSignals : IDisposable
@@ -45,12 +45,20 @@ public sealed class StopSignals : IDisposable
         _source.Dispose();
     }
 
-    private void Receive(PosixSignalContext context, int signal)
+    /// <summary>What a signal does, on a thread of the system's.</summary>
+    internal void Receive(PosixSignalContext context, int signal)
     {
         // Not cancelled, a signal does what it does by itself, which ends the process.
         if (Interlocked.CompareExchange(ref _received, signal, 0) != 0)
             return;
         context.Cancel = true;
-        _source.Cancel();
+        try
+        {
+            _source.Cancel();
+        }
+        catch (ObjectDisposedException)
+        {
+            // It came while this object was disposed: the run it would have stopped has ended.
+        }
     }
 }

@@ -66,9 +66,9 @@ public abstract partial class Trainer
     /// <summary>Goes back to the state of a checkpoint, from which the run goes on as if it had not stopped.</summary>
     /// <remarks>
     /// These may differ from the run that saved it: the number of steps, the learning rate and its schedule, decay rates of the optimizer
-    /// and of averages, clipping, the size of micro-batches, the device, callbacks, how often is reported and saved, and which checkpoints
-    /// are kept. These are refused: network, noise schedule, seed, batch size, size of the data set, precision, kind of optimizer, set of
-    /// averages, kind of timestep sampler. To start anew from its weights, see <see cref="LoadWeights"/>.
+    /// and of averages, clipping, the size of micro-batches, the device, TF32, callbacks, how often is reported and saved, and which
+    /// checkpoints are kept. These are refused: network, noise schedule, seed, batch size, size of the data set, precision, kind of
+    /// optimizer, set of averages, kind of timestep sampler. To start anew from its weights, see <see cref="LoadWeights"/>.
     /// </remarks>
     /// <param name="folder">A checkpoint, or a folder of them, of which the newest is taken; see <see cref="CheckpointStore"/>.</param>
     /// <param name="fallBack">
@@ -194,6 +194,7 @@ public abstract partial class Trainer
         TrainerTensors.Read(folder, manifest.Files, state, () => LoadCallbacks(path, manifest.Callbacks));
         Engine.Parameters.Publish();
         Step = manifest.Step;
+        _savedStep = -1;
         MicroBatchSize = Options.MicroBatchSize ?? manifest.MicroBatchSize;
         _datasetCount = manifest.DatasetCount;
         Engine.Skipped = _reportedSkips = manifest.SkippedSteps;

@@ -4,9 +4,6 @@ public abstract partial class Trainer
 {
     private bool _torn;
 
-    /// <summary>True from where a step begins to change the state until it is done.</summary>
-    private protected bool Updating { get; set; }
-
     /// <summary>Ends a run that makes no more progress, and says on which data.</summary>
     private void RequireConvergence()
     {
@@ -41,7 +38,8 @@ public abstract partial class Trainer
     /// <summary>The error of a step that ran out of memory. A step that was updating the weights has left them halfway.</summary>
     private protected TrainingOutOfMemoryException OutOfMemory(Exception cause)
     {
-        _torn |= Updating;
+        if (Engine.Updating)
+            Tear();
         return new TrainingOutOfMemoryException(
             $"Step {Step + 1} needs more memory than there is. These lower it: a smaller TrainerOptions.MicroBatchSize, "
             + "CheckpointActivations of the network's options, Precision.BFloat16, fewer averages, an optimizer that remembers less, "
@@ -56,11 +54,14 @@ public abstract partial class Trainer
         };
     }
 
+    /// <summary>Notes that a step failed while it changed the weights.</summary>
+    private protected void Tear() => _torn = true;
+
     /// <summary>Refuses to use weights of which a part is a step ahead of the rest.</summary>
     private protected void RequireWholeState(string purpose)
     {
         if (_torn)
             throw new InvalidOperationException(
-                $"The trainer cannot {purpose}: a step ran out of memory while it changed the weights. Resume from a checkpoint.");
+                $"The trainer cannot {purpose}: a step failed while it changed the weights. Resume from a checkpoint.");
     }
 }

@@ -55,6 +55,8 @@ public abstract partial class Trainer : IDisposable
         }
 
         Average = new AveragedWeights(module, Engine, beginInference ?? (() => null));
+        if (Options.AllowTf32 is { } allowed)
+            (backends.cuda.matmul.allow_tf32, backends.cudnn.allow_tf32) = (allowed, allowed);
     }
 
     /// <summary>Steps done, skipped ones included.</summary>

@@ -42,6 +42,13 @@ public sealed record TrainerOptions
     public Precision Precision { get; init; } = Precision.Full;
 
     /// <summary>
+    /// Whether CUDA devices may round the factors of float32 matrix products and convolutions to TF32, which has 10 bits of mantissa and is
+    /// several times faster: null leaves it as it is. A setting of libtorch for the whole process: it is made when the trainer is made, and
+    /// stays.
+    /// </summary>
+    public bool? AllowTf32 { get; init; }
+
+    /// <summary>
     /// Whether images and the weights of two-dimensional convolutions are kept in channels-last order, with the same results but for
     /// rounding: false. Some devices are faster so; <see cref="Models.ChannelsLast.IsFaster"/> measures it.
     /// </summary>

@@ -11,7 +11,7 @@ namespace Diffusion.Core;
 /// </summary>
 /// <typeparam name="TBatch">What a data set gives for one step: <see cref="Batch"/>, or your own.</typeparam>
 public abstract partial class Trainer<TBatch> : Trainer
-    where TBatch : IBatch<TBatch>
+    where TBatch : class, IBatch<TBatch>
 {
     private readonly ILearningRateSchedule _learningRate;
 
@@ -41,7 +41,7 @@ public abstract partial class Trainer<TBatch> : Trainer
         RequireWholeState("take a step");
         while (true)
         {
-            Updating = false;
+            Engine.Updating = false;
             try
             {
                 TakeStep(batch);
@@ -49,8 +49,13 @@ public abstract partial class Trainer<TBatch> : Trainer
             }
             catch (Exception e) when (TrainingOutOfMemoryException.IsCauseOf(e))
             {
-                if (Updating || !HalveParts(batch.Count))
+                if (Engine.Updating || !HalveParts(batch.Count))
                     throw OutOfMemory(e);
+            }
+            catch when (Engine.Updating)
+            {
+                Tear();
+                throw;
             }
         }
     }
@@ -81,7 +86,6 @@ public abstract partial class Trainer<TBatch> : Trainer
         try
         {
             var loss = Backward(moved, draws, evaluated);
-            Updating = true;
             Engine.Apply(loss, rate, Step + 1);
             foreach (var part in evaluated)
                 part.AfterStep?.Invoke();

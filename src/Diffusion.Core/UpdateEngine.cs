@@ -54,6 +54,9 @@ internal sealed class UpdateEngine : IDisposable
     /// <summary>Means of what is reported beside the loss.</summary>
     public RunningMeans Means { get; }
 
+    /// <summary>True from where a step begins to change the state, until whoever takes steps says that none does.</summary>
+    public bool Updating { get; set; }
+
     /// <summary>The loss of the last step. Waits for the device.</summary>
     public double Loss => _loss.item<double>();
 
@@ -107,15 +110,17 @@ internal sealed class UpdateEngine : IDisposable
     {
         using var scope = NewDisposeScope();
         using var gradientsOff = no_grad();
+        double[] decays = [.. Averages.Select(average => Guard.InRange(average.Decay.At(step), 0.0, 1.0))];
+        Updating = true;
         var gradients = Parameters.Gradients;
         if (LossScale is not null)
             gradients.mul_(LossScale.Inverse());
         var norm = Parameters.GradientNorm();
         _loss.copy_(loss);
         _norm.copy_(norm);
-        var finite = _loss.add(_norm).isfinite();
-        var skip = finite.logical_not();
+        var finite = IsFinite(_loss.add(_norm));
         var apply = finite.to(ScalarType.Float64);
+        var skip = apply.eq(0.0);
         Count(apply, skip);
         Means.Commit(apply, skip);
 
@@ -124,11 +129,8 @@ internal sealed class UpdateEngine : IDisposable
         ZeroWhere(skip, gradients);
         Optimizer.Step(Parameters.Values, gradients, learningRate, apply);
         Parameters.Publish();
-        foreach (var average in Averages)
-        {
-            var decay = Guard.InRange(average.Decay.At(step), 0.0, 1.0);
-            FlatLayout.Blend(average.Values, Parameters.Values, apply.mul(1.0 - decay));
-        }
+        for (var i = 0; i < decays.Length; i++)
+            FlatLayout.Blend(Averages[i].Values, Parameters.Values, apply.mul(1.0 - decays[i]));
     }
 
     /// <summary>The mean loss of the steps since the last call that were not skipped; NaN when all were. Waits for the device.</summary>
@@ -159,6 +161,9 @@ internal sealed class UpdateEngine : IDisposable
         return values.clone().DetachFromDisposeScope();
     }
 
+    /// <summary>x - x is 0 for finite numbers and NaN for others: one operator less than <c>isfinite</c>, and on every device.</summary>
+    private static Tensor IsFinite(Tensor number) => number.sub(number).eq(0.0);
+
     /// <summary>
     /// Zero times NaN is NaN, so a factor will not do. Filling by a mask takes as long as five passes of arithmetic on a CPU; but a CPU can
     /// look at the mask without waiting for anyone.
@@ -177,7 +182,7 @@ internal sealed class UpdateEngine : IDisposable
         _lossCount.add_(apply);
         var skipped = skip.to(ScalarType.Float64);
         _skipped.add_(skipped);
-        _skippedInARow.add_(LossScale is null ? skipped : LossScale.Update(apply, _loss.isfinite()));
+        _skippedInARow.add_(LossScale is null ? skipped : LossScale.Update(apply, IsFinite(_loss)));
         _skippedInARow.mul_(skipped);
     }
 }

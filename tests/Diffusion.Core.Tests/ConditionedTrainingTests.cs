@@ -35,6 +35,33 @@ public class ConditionedTrainingTests
     }
 
     [Fact]
+    public void Each_part_of_a_batch_comes_with_its_own_labels()
+    {
+        (float[] Weights, long[] Labels) Train(int? part)
+        {
+            using var model = Network();
+            var watched = new Watched(model);
+            using var trainer = new DdpmTrainer(watched, Runs.Schedule, new SimpleLoss(), Runs.Options with
+            {
+                MicroBatchSize = part,
+                // Plain descent: the weights tell the gradients, size and all.
+                Optimizer = new Sgd { Momentum = 0.0 },
+            });
+            trainer.Run(new LabelledPoints());
+            var weights = model.named_parameters().SelectMany(p => p.parameter.detach().clone().data<float>().ToArray());
+            return ([.. weights], [.. watched.Labels]);
+        }
+
+        var whole = Train(null);
+        foreach (var part in (int[])[1, 3])
+        {
+            var parts = Train(part);
+            parts.Labels.Should().Equal(whole.Labels);
+            parts.Weights.Zip(whole.Weights, (a, b) => Math.Abs(a - b)).Max().Should().BeLessThan(2e-6f);
+        }
+    }
+
+    [Fact]
     public void Guidance_at_one_and_zero_is_the_conditional_and_the_unconditional_network()
     {
         using var scope = NewDisposeScope();
@@ -116,6 +143,21 @@ public class ConditionedTrainingTests
         {
             using var points = _points.Load(indices);
             return new Batch(points.Samples.clone(), Condition.OfLabels([.. indices.ToArray().Select(index => index % Classes)]));
+        }
+    }
+
+    /// <summary>A network, with the labels it was told.</summary>
+    private sealed class Watched(ITrainableDenoiser inner) : ITrainableDenoiser
+    {
+        public List<long> Labels { get; } = [];
+
+        public nn.Module Module => inner.Module;
+
+        public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
+        {
+            condition!.Labels!.shape[0].Should().Be(xt.shape[0]);
+            Labels.AddRange(condition.Labels.data<long>().ToArray());
+            return inner.Predict(xt, t, condition);
         }
     }
 

@@ -197,6 +197,47 @@ public class DdpmTrainerTests
         step.Should().Throw<OperationCanceledException>().WithMessage($"{expected}, {DeviceType.META}");
     }
 
+    public static TheoryData<string, bool, int?, double?> Steps
+    {
+        get
+        {
+            var data = new TheoryData<string, bool, int?, double?>();
+            foreach (var (name, _) in RunChoices.Optimizers)
+                data.Add(name, false, null, 1.0);
+            data.Add("AdamW", true, null, 1.0);
+            data.Add("AdamW", true, 2, null);
+            data.Add("Lion", false, 2, null);
+            return data;
+        }
+    }
+
+    /// <summary>Nothing can be read from the meta device: a step that waited for a number of it would fail.</summary>
+    [Theory]
+    [MemberData(nameof(Steps))]
+    public void A_step_reads_nothing_back_from_the_device(string optimizer, bool scales, int? part, double? clipNorm)
+    {
+        Assert.SkipUnless(MetaHasGenerators(), "This libtorch has no generators for the meta device.");
+        using var model = new TinyDenoiser(dropout: 0.2);
+        var options = RunChoices.Optimizers.Single(choice => choice.Name == optimizer).Set(Runs.Options) with
+        {
+            Device = new Device(DeviceType.META),
+            MicroBatchSize = part,
+            ClipNorm = clipNorm,
+            Precision = scales ? Precision.Float16() : Precision.BFloat16,
+            MoreAverages = new Dictionary<string, IEmaDecay> { ["short"] = EmaDecay.Constant(0.9) },
+        };
+        // The tables of a discrete schedule are out of reach: libtorch's C++ cannot look anything up on the meta device.
+        using var trainer = new DdpmTrainer(model, new Straight(), new Untabled(), options);
+        using var batch = Runs.Batch(1, 2, 3, 4, 5);
+
+        for (var step = 0; step < 3; step++)
+            trainer.TrainStep(batch);
+
+        trainer.Step.Should().Be(3);
+        FluentActions.Invoking(() => trainer.LastLoss).Should().Throw<Exception>("that reads");
+        FluentActions.Invoking(() => trainer.SkippedSteps).Should().Throw<Exception>("that reads");
+    }
+
     [Fact]
     public void The_module_outlives_its_trainer()
     {
@@ -264,6 +305,18 @@ public class DdpmTrainerTests
         {
             seen(t, noise);
             return _inner.Evaluate(denoiser, process, x0, t, noise, condition);
+        }
+    }
+
+    /// <summary>A loss that asks nothing of a schedule.</summary>
+    private sealed class Untabled : IDiffusionLoss
+    {
+        public LossTerms Evaluate(
+            IDenoiser denoiser, ForwardProcess process, Tensor x0, Tensor t, Tensor noise, Condition? condition = null)
+        {
+            using var scope = NewDisposeScope();
+            var error = denoiser.Predict(x0.add(noise), t.to(x0.device), condition).sub(noise).square().mean([1L]);
+            return new LossTerms(error.MoveToOuterDisposeScope()).Add("mse", error.detach().MoveToOuterDisposeScope());
         }
     }
 

@@ -98,6 +98,28 @@ public class PowerFunctionAverageTests
     }
 
     [Fact]
+    public void Two_averages_of_one_width_count_as_one()
+    {
+        using var folder = new TemporaryFolder();
+        foreach (var names in (string[][])[["one"], ["one", "two"]])
+        {
+            using var model = new TinyDenoiser();
+            using var trainer = Runs.Trainer(model, Runs.Options with
+            {
+                Ema = EmaDecay.PowerFunction(0.1),
+                MoreAverages = names.ToDictionary(name => name, _ => (IEmaDecay)EmaDecay.PowerFunction(0.05)),
+                Callbacks = [new AverageSnapshots(folder.File($"{names.Length}"), 5)],
+            });
+            trainer.Run(new Points(50));
+        }
+
+        var expected = PostHocAverage.Reconstruct(folder.File("1"), 0.07);
+        var actual = PostHocAverage.Reconstruct(folder.File("2"), 0.07);
+
+        actual.ToDictionary(p => p.Key, p => Bits.Of(p.Value)).Should().Equal(expected.ToDictionary(p => p.Key, p => Bits.Of(p.Value)));
+    }
+
+    [Fact]
     public void A_resumed_run_writes_the_same_snapshots()
     {
         using var folder = new TemporaryFolder();

@@ -93,6 +93,45 @@ public class PrecisionTests
     }
 
     [Fact]
+    public void A_network_gets_its_float32_weights_back_and_can_be_trained_again()
+    {
+        using var unet = Network();
+        var options = new TrainerOptions { Precision = Precision.BFloat16 };
+        using var batch = Batch(0);
+        using var scope = NewDisposeScope();
+        Dictionary<string, Tensor> kept;
+        using (var trainer = Trainer(unet, options))
+        {
+            trainer.TrainStep(batch);
+            using var folder = new TemporaryFolder();
+            trainer.Save(folder.File("one"));
+            kept = Safetensors.Load(folder.File("one/model.safetensors"));
+        }
+
+        foreach (var (name, parameter) in unet.named_parameters())
+            Bits.Of(parameter).Should().Be(Bits.Of(kept[name]), name);
+        using var x = zeros([2, 1, 8, 8]);
+        using var t = zeros([2], dtype: ScalarType.Int64);
+        unet.Predict(x, t).dtype.Should().Be(ScalarType.Float32);
+        using var again = Trainer(unet, options);
+        again.TrainStep(batch);
+        again.SkippedSteps.Should().Be(0);
+    }
+
+    [Fact]
+    public void A_trainer_that_cannot_be_made_leaves_the_network_as_it_was()
+    {
+        using var unet = Network();
+        var before = unet.state_dict().ToDictionary(entry => entry.Key, entry => Bits.Of(entry.Value));
+
+        var make = () => Trainer(unet, new TrainerOptions { Precision = Precision.BFloat16, Optimizer = new AdamW { Beta1 = 2.0 } });
+
+        make.Should().Throw<ArgumentOutOfRangeException>();
+        foreach (var (name, tensor) in unet.state_dict())
+            Bits.Of(tensor).Should().Be(before[name], name);
+    }
+
+    [Fact]
     public void Gradients_of_the_parts_of_a_batch_add_up_in_float32()
     {
         using var scope = NewDisposeScope();

@@ -54,6 +54,76 @@ public class TrainerFaultTests
     }
 
     [Fact]
+    public void A_decay_that_fails_changes_nothing()
+    {
+        using var folder = new TemporaryFolder();
+        using var model = new TinyDenoiser();
+        var decay = new Failing { Value = 0.9 };
+        using var trainer = Runs.Trainer(model, Runs.Options with { Ema = decay });
+        using var batch = Runs.Batch(1, 2, 3);
+        trainer.TrainStep(batch);
+        trainer.Save(folder.File("before"));
+
+        decay.Value = 1.5;
+        FluentActions.Invoking(() => trainer.TrainStep(batch)).Should().Throw<ArgumentOutOfRangeException>();
+
+        trainer.Save(folder.File("after"));
+        Bits.OfFolder(folder.File("after")).Should().Equal(Bits.OfFolder(folder.File("before")));
+        decay.Value = 0.9;
+        trainer.TrainStep(batch);
+        trainer.Step.Should().Be(2);
+    }
+
+    [Fact]
+    public void A_step_that_fails_while_the_weights_change_has_to_be_resumed_from_a_checkpoint()
+    {
+        using var folder = new TemporaryFolder();
+        using var model = new TinyDenoiser();
+        using var times = new Unobserving();
+        using var trainer = Runs.Trainer(model, Runs.Options with { Timesteps = times });
+        using var batch = Runs.Batch(1, 2, 3);
+        trainer.TrainStep(batch);
+        trainer.Save(folder.File("before"));
+
+        times.Fails = true;
+        FluentActions.Invoking(() => trainer.TrainStep(batch)).Should().Throw<NotSupportedException>();
+
+        times.Fails = false;
+        FluentActions.Invoking(() => trainer.Save(folder.File("after")))
+            .Should().Throw<InvalidOperationException>().WithMessage("*cannot save*");
+        FluentActions.Invoking(() => trainer.TrainStep(batch)).Should().Throw<InvalidOperationException>();
+        trainer.Resume(folder.File("before"));
+        trainer.TrainStep(batch);
+        trainer.Step.Should().Be(2);
+    }
+
+    [Fact]
+    public void A_run_that_went_back_to_another_checkpoint_saves_the_step_it_has_in_common_with_the_last_save()
+    {
+        using var folder = new TemporaryFolder();
+        using var other = new TinyDenoiser(seed: 9);
+        using (var elsewhere = Runs.Trainer(other, Runs.Options with { Steps = 5 }))
+        {
+            elsewhere.Run(new Points(50));
+            elsewhere.Save(folder.File("elsewhere"));
+        }
+
+        using var model = new TinyDenoiser();
+        using var trainer = Runs.Trainer(model, Runs.Options with { Steps = 20, CheckpointFolder = folder.File("run") });
+        using var batch = Runs.Batch(1, 2, 3);
+        for (var step = 0; step < 5; step++)
+            trainer.TrainStep(batch);
+        trainer.Save();
+        trainer.Resume(folder.File("elsewhere"));
+
+        FluentActions.Invoking(() => trainer.Fit(new Points(50), cancellationToken: new CancellationToken(canceled: true)))
+            .Should().Throw<OperationCanceledException>();
+
+        var newest = CheckpointStore.Latest(folder.File("run"))!;
+        Bits.OfFolder(newest)["model.safetensors"].Should().Be(Bits.OfFolder(folder.File("elsewhere"))["model.safetensors"]);
+    }
+
+    [Fact]
     public void Missing_arguments_are_refused()
     {
         using var model = new TinyDenoiser();
@@ -185,4 +255,34 @@ public class TrainerFaultTests
     }
 
     private static DdpmTrainer Make(ITrainableDenoiser model, INoiseSchedule schedule, IDiffusionLoss loss) => new(model, schedule, loss);
+
+    private sealed class Failing : IEmaDecay
+    {
+        public double Value { get; set; }
+
+        public double At(long step) => Value;
+    }
+
+    /// <summary>A sampler that learns nothing, and may fail at it.</summary>
+    private sealed class Unobserving : IAdaptiveTimestepSampler
+    {
+        private readonly LossSecondMomentTimesteps _inner = new(Runs.Schedule);
+
+        public bool Fails { get; set; }
+
+        public IReadOnlyDictionary<string, Tensor> State => _inner.State;
+
+        public Tensor Sample(INoiseSchedule schedule, long count, Generator generator) => _inner.Sample(schedule, count, generator);
+
+        public Tensor Weights(Tensor t) => _inner.Weights(t);
+
+        public void Observe(Tensor t, Tensor losses)
+        {
+            if (Fails)
+                throw new NotSupportedException("Not today.");
+            _inner.Observe(t, losses);
+        }
+
+        public void Dispose() => _inner.Dispose();
+    }
 }
