@@ -9,7 +9,7 @@ namespace Diffusion.Core;
 /// <code>
 /// using var stop = new StopSignals();
 /// try { trainer.Fit(dataset, progress, stop.Token); }
-/// catch (OperationCanceledException) { return stop.ExitCode; }
+/// catch (OperationCanceledException) { return stop.ExitCode ?? 1; }
 /// </code>
 /// </example>
 public sealed class StopSignals : IDisposable
