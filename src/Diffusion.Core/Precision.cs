@@ -33,8 +33,8 @@ public sealed record Precision
     internal string Name => Narrow?.ToString() ?? nameof(Full);
 
     /// <summary>
-    /// Gives all parameters the lower precision but the own ones of each <see cref="IFullPrecisionModule"/>, as norms are. Buffers beside no
-    /// parameter stay as they are.
+    /// Gives all parameters the lower precision but the own ones of each <see cref="IFullPrecisionModule"/>, as norms are. Buffers
+    /// beside no parameter stay as they are.
     /// </summary>
     internal void Convert(nn.Module module)
     {
@@ -42,18 +42,23 @@ public sealed record Precision
             return;
         var parts = module.named_modules().Select(part => part.module).Prepend(module)
             .Distinct(ReferenceEqualityComparer.Instance).Cast<nn.Module>();
-        var norms = new List<(nn.Module Norm, ScalarType Before)>();
+        using var scope = NewDisposeScope();
+        using var gradientsOff = no_grad();
+        var kept = new List<(nn.Module Part, Tensor[] Values)>();
         foreach (var part in parts.Where(part => part.parameters(recurse: false).Any()))
         {
-            if (IsNorm(part))
-                norms.Add((part, part.parameters(recurse: false).First().dtype));
+            if (part is IFullPrecisionModule full)
+                kept.Add((part, [.. full.FullPrecisionParameters.Select(parameter => parameter.clone())]));
             else
                 part.to(narrow);
         }
 
-        foreach (var (norm, before) in norms)
-            norm.to(before);
+        // A module takes its parts along, which has rounded these.
+        foreach (var (part, values) in kept)
+        {
+            part.to(values[0].dtype);
+            foreach (var (parameter, value) in ((IFullPrecisionModule)part).FullPrecisionParameters.Zip(values))
+                parameter.copy_(value);
+        }
     }
-
-    private static bool IsNorm(nn.Module module) => module is IFullPrecisionModule;
 }
