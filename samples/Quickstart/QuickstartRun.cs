@@ -21,7 +21,9 @@ internal static class QuickstartRun
         {
             return Run(options, cancellationToken);
         }
-        catch (Exception error) when (error is ArgumentException or IOException or InvalidDataException or UnauthorizedAccessException or DivergedException or TrainingOutOfMemoryException)
+        catch (Exception error) when (
+            error is ArgumentException or IOException or InvalidDataException or UnauthorizedAccessException or DivergedException
+                or TrainingOutOfMemoryException)
         {
             // Not wrapped, so that paths stay whole.
             Console.Error.WriteLine(
