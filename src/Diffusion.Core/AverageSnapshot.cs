@@ -37,13 +37,13 @@ internal sealed record AverageSnapshot(string Path, PowerFunctionDecay Decay, lo
     /// <param name="kept">The tensors that are not averages.</param>
     public IReadOnlyDictionary<string, string> Metadata(IEnumerable<string> kept)
         => new SortedDictionary<string, string>(StringComparer.Ordinal)
-    {
-        ["format"] = "pt",
-        [DeviationKey] = Decay.RelativeStandardDeviation.ToString("R", CultureInfo.InvariantCulture),
-        [GammaKey] = Decay.Gamma.ToString("R", CultureInfo.InvariantCulture),
-        [KeptKey] = JsonSerializer.Serialize(kept.Order(StringComparer.Ordinal)),
-        [StepKey] = Step.ToString(CultureInfo.InvariantCulture),
-    };
+        {
+            ["format"] = "pt",
+            [DeviationKey] = Decay.RelativeStandardDeviation.ToString("R", CultureInfo.InvariantCulture),
+            [GammaKey] = Decay.Gamma.ToString("R", CultureInfo.InvariantCulture),
+            [KeptKey] = JsonSerializer.Serialize(kept.Order(StringComparer.Ordinal)),
+            [StepKey] = Step.ToString(CultureInfo.InvariantCulture),
+        };
 
     private static AverageSnapshot Read(string path)
     {
