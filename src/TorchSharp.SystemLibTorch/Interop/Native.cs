@@ -32,6 +32,9 @@ internal static unsafe partial class Native
     internal static partial byte* sl_attention(nint query, nint key, nint value, nint mask, int causal, nint* result);
 
     [LibraryImport(Shim)]
+    internal static partial byte* sl_linear(nint input, nint weight, nint bias, nint* result);
+
+    [LibraryImport(Shim)]
     internal static partial byte* sl_silu(nint input, nint* result);
 
     [LibraryImport(Shim)]

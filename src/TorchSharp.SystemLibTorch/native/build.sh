@@ -63,12 +63,12 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 objects=
 if [ -z "$source" ]; then
-    source="$folder/shim.cpp $folder/attention.cpp $folder/norm.cpp $folder/silu.cpp $folder/capability.cpp"
+    source="$folder/shim.cpp $folder/attention.cpp $folder/norm.cpp $folder/silu.cpp $folder/linear.cpp $folder/capability.cpp"
     # The kernels know nothing of libtorch; each is compiled once for every kind of processor, and chosen when it is called.
     kernels() {
         variant=$1
         shift
-        for kernel in attention norm silu; do
+        for kernel in attention norm silu linear; do
             object=$scratch/${kernel}_$variant.o
             "$compiler" -std=c++17 -O3 -fPIC -fvisibility=hidden -c -Wall "-DVARIANT(name)=name##_$variant" "$@" \
                 "$folder/${kernel}_kernel.cpp" -o "$object"

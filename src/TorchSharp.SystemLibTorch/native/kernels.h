@@ -66,9 +66,30 @@ struct SiluKernels {
     void (*backward)(const float* x, const float* gradient, float* to, int64_t count);
 };
 
+// Rows [rows, inputs] through a weight [outputs, inputs], all without gaps; both widths are multiples of the kernels' padding.
+struct LinearLayer {
+    const float *input, *weight, *bias;
+    float* output;
+    const float* gradient; // of the output
+    float *inputGradient, *weightGradient, *biasGradient;
+    int64_t rows, inputs, outputs;
+};
+
+struct LinearKernels {
+    int64_t padding;
+    void (*transpose)(const LinearLayer&, float* to);
+    // Rows [first, last).
+    void (*forward)(const LinearLayer&, const float* transposed, int64_t first, int64_t last);
+    void (*inputGradient)(const LinearLayer&, int64_t first, int64_t last);
+    // Outputs [first, last).
+    void (*weightGradient)(const LinearLayer&, int64_t first, int64_t last);
+    void (*biasGradient)(const LinearLayer&);
+};
+
 extern const AttentionKernels attention_plain, attention_avx2, attention_avx512;
 extern const NormKernels norm_plain, norm_avx2, norm_avx512;
 extern const SiluKernels silu_plain, silu_avx2, silu_avx512;
+extern const LinearKernels linear_plain, linear_avx2, linear_avx512;
 
 enum class Capability { Plain, Avx2, Avx512 };
 
