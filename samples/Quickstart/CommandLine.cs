@@ -12,7 +12,7 @@ internal static class CommandLine
         var dataFolder = new Option<string?>("--data-dir") { Description = "The folder of the MNIST files (default: data/mnist, downloaded when missing)." };
         var output = new Option<string?>("--output") { Description = "Where pictures and checkpoints go (default: runs/<data>, or the next free name)." };
         var resume = new Option<bool>("--resume") { Description = "Go on from the newest checkpoint." };
-        var weightsOnly = new Option<string?>("--weights-only") { Description = "Start from the weights of a checkpoint, a folder of them or a safetensors file, and from nothing else of it." };
+        var weightsOnly = new Option<string?>("--weights-only") { Description = "Start from the weights of an earlier run, a checkpoint or a safetensors file, and from nothing else of it." };
         var imageSize = new Option<int?>("--image-size") { Description = "Height and width of the digits (default: 16, for MNIST 28, which is also its least)." };
         var width = new Option<int?>("--width") { Description = "Channels of the U-Net's first level, a multiple of 4 (default: 16, for MNIST 24)." };
         var batchSize = new Option<int>("--batch-size") { Description = "Images in a step.", DefaultValueFactory = _ => 64 };
@@ -29,6 +29,7 @@ internal static class CommandLine
         AtLeast(steps, 1L);
         AtLeast(samplingSteps, 1);
         AtLeast(columns, 1);
+        AtLeast<double?>(minutes, 0.0);
 
         var command = new RootCommand("Trains a class-conditional diffusion model on digits and draws some.")
         {

@@ -1,8 +1,15 @@
+using Diffusion.Core.Data;
+
 namespace Quickstart;
 
 /// <summary>Where a run goes: never over an earlier one.</summary>
 internal static class OutputFolder
 {
+    /// <summary>The folder of the checkpoints in that of a run.</summary>
+    public const string Checkpoints = "checkpoints";
+
+    private const string WeightsOnly = "--weights-only";
+
     public static string Choose(string? asked, string data, bool resume)
     {
         if (asked is not null)
@@ -11,19 +18,34 @@ internal static class OutputFolder
         var taken = first;
         for (var n = 2; ; n++)
         {
-            var next = n == 2 && !Directory.Exists(first) ? first : Path.Combine("runs", $"{data}-{n}");
-            if (!Directory.Exists(next))
+            var next = n == 2 && !HoldsRun(first) ? first : Path.Combine("runs", $"{data}-{n}");
+            if (!HoldsRun(next))
                 return resume ? taken : next;
             taken = next;
         }
     }
 
-    /// <summary>The arguments of this process, such that the next one goes on where it stopped.</summary>
-    public static string ResumeArguments(string output)
+    /// <summary>Whether a run has left anything here; one that ended before its first step has not.</summary>
+    public static bool HoldsRun(string output)
     {
-        List<string> arguments = [.. Environment.GetCommandLineArgs().Skip(1).Where(argument => argument != "--resume"), "--resume"];
+        var checkpoints = Path.Combine(output, Checkpoints);
+        return File.Exists(Path.Combine(output, RunReport.MetricsName))
+            || (Directory.Exists(checkpoints) && Directory.EnumerateFileSystemEntries(checkpoints).Any());
+    }
+
+    /// <summary>The command that goes on where this process stopped.</summary>
+    public static string ResumeCommand(string output)
+    {
+        var build = OperatingSystem.IsWindows() ? "build.cmd" : "./build.sh";
+        List<string> arguments = [.. Environment.GetCommandLineArgs().Skip(1).Where(argument => argument != "--resume")];
+
+        // A run that began from given weights goes on from its own.
+        if (arguments.IndexOf(WeightsOnly) is >= 0 and var at)
+            arguments.RemoveRange(at, Math.Min(2, arguments.Count - at));
+        arguments.RemoveAll(argument => argument.StartsWith(WeightsOnly, StringComparison.Ordinal));
         if (!arguments.Exists(argument => argument.StartsWith("--output", StringComparison.Ordinal)))
             arguments.AddRange(["--output", output]);
-        return string.Join(' ', arguments);
+        var quoted = arguments.Append("--resume").Select(argument => argument.Contains(' ') ? $"\"{argument}\"" : argument);
+        return $"{build} quickstart {string.Join(' ', quoted)}";
     }
 }

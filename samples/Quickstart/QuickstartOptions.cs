@@ -31,7 +31,7 @@ internal sealed record QuickstartOptions
 
     public required string Device { get; init; }
 
-    public string CheckpointFolder => Path.Combine(Output, "checkpoints");
+    public string CheckpointFolder => Path.Combine(Output, OutputFolder.Checkpoints);
 
     public string File(string name) => Path.Combine(Output, name);
 }

@@ -21,18 +21,23 @@ internal static class QuickstartRun
         {
             return Run(options, cancellationToken);
         }
-        catch (Exception error) when (error is ArgumentException or IOException or InvalidDataException or UnauthorizedAccessException or DivergedException or TrainingOutOfMemoryException)
+        catch (Exception error) when (
+            error is ArgumentException or IOException or InvalidDataException or UnauthorizedAccessException or DivergedException
+                or TrainingOutOfMemoryException)
         {
-            AnsiConsole.MarkupLineInterpolated($"[red]{error.Message}[/]");
+            // Not wrapped, so that paths stay whole.
+            Console.Error.WriteLine(
+                error is ArgumentException { ParamName: { } name } ? error.Message.Replace($" (Parameter '{name}')", "") : error.Message);
             return 1;
         }
     }
 
     private static int Run(QuickstartOptions options, CancellationToken cancellationToken)
     {
-        if (!options.Resume && Directory.Exists(options.CheckpointFolder))
+        if (!options.Resume && OutputFolder.HoldsRun(options.Output))
             throw new IOException($"{options.Output} holds an earlier run: go on with it by --resume, or choose another --output.");
-        Directory.CreateDirectory(options.Output);
+        var device = DeviceName.Parse(options.Device);
+        var weights = options.WeightsOnly is null ? null : FindWeights(options.WeightsOnly);
         var data = OpenData(options);
         torch.manual_seed(options.Seed);
         using var unet = new UNet(new UNetOptions
@@ -65,7 +70,7 @@ internal static class QuickstartRun
             LearningRate = 1e-3,
             WarmupSteps = 100,
             Seed = options.Seed,
-            Device = DeviceName.Parse(options.Device),
+            Device = device,
             LogEvery = 10,
             CheckpointFolder = options.CheckpointFolder,
             Callbacks =
@@ -76,17 +81,19 @@ internal static class QuickstartRun
                 new RunReport(options.Output),
             ],
         });
-        if (options.WeightsOnly is not null)
-            trainer.LoadWeights(options.WeightsOnly);
+        if (weights is not null)
+            trainer.LoadWeights(weights);
         if (options.Resume && !trainer.TryResume(options.CheckpointFolder))
-            AnsiConsole.MarkupLineInterpolated($"[yellow]There is no checkpoint in {options.CheckpointFolder} yet; starting from scratch.[/]");
+            Console.WriteLine($"There is no checkpoint in {options.CheckpointFolder} yet; starting from scratch.");
 
-        AnsiConsole.MarkupLineInterpolated(
-            $"{data.Count:N0} {options.Data} digits, U-Net of {unet.parameters().Sum(p => p.numel()):N0} parameters, at most {options.Steps:N0} steps or {options.Minutes} minutes.");
+        Console.WriteLine(
+            $"{data.Count:N0} {options.Data} digits, U-Net of {unet.parameters().Sum(p => p.numel()):N0} parameters, "
+            + $"at most {options.Steps:N0} steps or {options.Minutes} minutes"
+            + (trainer.Step > 0 ? $", from step {trainer.Step:N0} on." : weights is not null ? $", from the weights in {weights}." : "."));
         Train(trainer, data, options, clock, cancellationToken);
         if (cancellationToken.IsCancellationRequested)
         {
-            AnsiConsole.MarkupLineInterpolated($"Stopped and saved at step {trainer.Step:N0}. To go on: [bold]quickstart {OutputFolder.ResumeArguments(options.Output)}[/]");
+            Console.WriteLine($"Stopped and saved at step {trainer.Step:N0}. To go on: {OutputFolder.ResumeCommand(options.Output)}");
             return 130;
         }
 
@@ -99,6 +106,15 @@ internal static class QuickstartRun
     private static IDataset OpenData(QuickstartOptions options) => options.Data == "mnist"
         ? Mnist.OpenOrDownload(options.DataFolder, imageSize: options.ImageSize)
         : new SyntheticDigits(options.Seed, imageSize: options.ImageSize);
+
+    /// <summary>The checkpoints of a run where its folder is given; else what is given.</summary>
+    private static string FindWeights(string path)
+    {
+        var checkpoints = Path.Combine(path, OutputFolder.Checkpoints);
+        return Directory.Exists(checkpoints) ? checkpoints
+            : Path.Exists(path) ? path
+            : throw new FileNotFoundException($"There are no weights to start from: {path} does not exist.", path);
+    }
 
     /// <summary>Training ends at a number of steps or after some minutes, whichever comes first.</summary>
     private static void StopInTime(TrainingRun run, Stopwatch clock, QuickstartOptions options)

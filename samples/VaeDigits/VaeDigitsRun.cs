@@ -27,7 +27,7 @@ internal static class VaeDigitsRun
         }
         catch (Exception error) when (
             error is ArgumentException or IOException or InvalidDataException or UnauthorizedAccessException or DivergedException
-                or CheckpointException)
+                or TrainingOutOfMemoryException)
         {
             Console.Error.WriteLine(error.Message);
             return 1;

@@ -31,7 +31,8 @@ internal static class ImageBytes
             var alpha = image.HasAlpha ? pixel[^1] : byte.MaxValue;
             if (alpha != byte.MaxValue && background is null)
                 throw new InvalidDataException("must be opaque where no background is given, and is not.");
-            byte Over(byte value) => alpha == byte.MaxValue ? value : (byte)(((value * alpha) + ((background ?? 0) * (255 - alpha)) + 127) / 255);
+            byte Over(byte value)
+                => alpha == byte.MaxValue ? value : (byte)(((value * alpha) + ((background ?? 0) * (255 - alpha)) + 127) / 255);
             var (red, green, blue) = (Over(pixel[0]), Over(pixel[colours / 2]), Over(pixel[colours - 1]));
             if (channels == 1)
             {

@@ -35,7 +35,8 @@ public sealed class ImageFolder : IBufferedDataset
     /// There is no PNG file in it, or one without a class, or the channels are not 1 or 3, or the size is not positive.
     /// </exception>
     /// <exception cref="SampleException">The first file cannot be read; the message names it.</exception>
-    public ImageFolder(string folder, int channels = 3, bool withLabels = false, byte? background = null, (int Height, int Width)? size = null)
+    public ImageFolder(
+        string folder, int channels = 3, bool withLabels = false, byte? background = null, (int Height, int Width)? size = null)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
         if (channels is not (1 or 3))

@@ -18,7 +18,7 @@ public static class PngReader
     /// <summary>Reads an image file.</summary>
     /// <param name="path">The file.</param>
     /// <exception cref="IOException">The file is missing, or cannot be read.</exception>
-    /// <exception cref="InvalidDataException">The file is damaged, no PNG file, or of a kind that is not supported; it is named.</exception>
+    /// <exception cref="InvalidDataException">The file is damaged, no PNG, or of a kind that is not supported; it is named.</exception>
     public static PngImage Read(string path)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
@@ -116,7 +116,8 @@ public static class PngReader
             ? chunk.Data
             : throw new InvalidDataException($"expected chunk '{Name(type)}' first, got '{Name(chunk.Type)}'.");
 
-    private static string Name(ReadOnlySpan<byte> type) => string.Concat(type.ToArray().Select(b => b is > 32 and < 127 ? $"{(char)b}" : "?"));
+    private static string Name(ReadOnlySpan<byte> type)
+        => string.Concat(type.ToArray().Select(b => b is > 32 and < 127 ? $"{(char)b}" : "?"));
 
     private readonly ref struct Chunk(ReadOnlySpan<byte> type, ReadOnlySpan<byte> data)
     {

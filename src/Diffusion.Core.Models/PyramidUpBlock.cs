@@ -37,7 +37,8 @@ public sealed class PyramidUpBlock : UNetBlock
         if (!place.Resamples)
             return;
         register_module("resnet_up", _upsample = PyramidBlockOptions.Residual(place, _filter));
-        register_module("skip_norm", _norm = new GroupNormalization(PyramidBlockOptions.Groups(place.Width), place.Width, network.NormEpsilon));
+        _norm = new GroupNormalization(PyramidBlockOptions.Groups(place.Width), place.Width, network.NormEpsilon);
+        register_module("skip_norm", _norm);
         var answer = network.OutChannels ?? network.Channels;
         register_module("skip_conv", _toPyramid = Layers.Convolution(network.Dimensions, place.Width, answer, 3));
     }

@@ -16,7 +16,10 @@ internal sealed class AdafactorState : IOptimizerState
         (_settings, _layout) = (settings, layout);
         _moments = [.. layout.Slices.Select(slice => new AdafactorMoment(layout, slice, settings.Epsilon1))];
         _step = layout.NewNumber(0.0);
-        var tensors = new Dictionary<string, Tensor>(_moments.SelectMany(moment => moment.Tensors), StringComparer.Ordinal) { ["step"] = _step };
+        var tensors = new Dictionary<string, Tensor>(_moments.SelectMany(moment => moment.Tensors), StringComparer.Ordinal)
+        {
+            ["step"] = _step,
+        };
         if (settings.Beta1 != 0.0)
             tensors["exp_avg"] = _average = layout.NewBuffer();
         Tensors = tensors;

@@ -4,7 +4,9 @@ using Diffusion.Core.Models;
 
 namespace Diffusion.Core;
 
-/// <summary>A stored average: a safetensors file that says in its header which profile it has and after how many steps it was taken.</summary>
+/// <summary>
+/// A stored average: a safetensors file that says in its header which profile it has and after how many steps it was taken.
+/// </summary>
 /// <param name="Path">The file.</param>
 /// <param name="Decay">The profile.</param>
 /// <param name="Step">The steps.</param>
@@ -17,7 +19,8 @@ internal sealed record AverageSnapshot(string Path, PowerFunctionDecay Decay, lo
 
     /// <summary>The snapshot of an average of some name.</summary>
     public static AverageSnapshot Of(string folder, string name, PowerFunctionDecay decay, long step)
-        => new(System.IO.Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"step-{step:D8}-{name}.safetensors")), decay, step);
+        => new(
+            System.IO.Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"step-{step:D8}-{name}.safetensors")), decay, step);
 
     /// <summary>All snapshots of a folder, by step and width.</summary>
     /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
@@ -32,14 +35,15 @@ internal sealed record AverageSnapshot(string Path, PowerFunctionDecay Decay, lo
 
     /// <summary>What the header of the file says.</summary>
     /// <param name="kept">The tensors that are not averages.</param>
-    public IReadOnlyDictionary<string, string> Metadata(IEnumerable<string> kept) => new SortedDictionary<string, string>(StringComparer.Ordinal)
-    {
-        ["format"] = "pt",
-        [DeviationKey] = Decay.RelativeStandardDeviation.ToString("R", CultureInfo.InvariantCulture),
-        [GammaKey] = Decay.Gamma.ToString("R", CultureInfo.InvariantCulture),
-        [KeptKey] = JsonSerializer.Serialize(kept.Order(StringComparer.Ordinal)),
-        [StepKey] = Step.ToString(CultureInfo.InvariantCulture),
-    };
+    public IReadOnlyDictionary<string, string> Metadata(IEnumerable<string> kept)
+        => new SortedDictionary<string, string>(StringComparer.Ordinal)
+        {
+            ["format"] = "pt",
+            [DeviationKey] = Decay.RelativeStandardDeviation.ToString("R", CultureInfo.InvariantCulture),
+            [GammaKey] = Decay.Gamma.ToString("R", CultureInfo.InvariantCulture),
+            [KeptKey] = JsonSerializer.Serialize(kept.Order(StringComparer.Ordinal)),
+            [StepKey] = Step.ToString(CultureInfo.InvariantCulture),
+        };
 
     private static AverageSnapshot Read(string path)
     {

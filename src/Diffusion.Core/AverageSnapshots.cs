@@ -23,8 +23,8 @@ public sealed class AverageSnapshots(string folder, long every) : ITrainerCallba
         ArgumentNullException.ThrowIfNull(run);
         if (!run.Trainer.Profiles().Any())
             throw new InvalidOperationException(
-                $"There is nothing to store: neither {nameof(TrainerOptions.Ema)} nor any of {nameof(TrainerOptions.MoreAverages)} is made by "
-                + $"{nameof(EmaDecay)}.{nameof(EmaDecay.PowerFunction)}.");
+                $"There is nothing to store: neither {nameof(TrainerOptions.Ema)} nor any of {nameof(TrainerOptions.MoreAverages)} "
+                + $"is made by {nameof(EmaDecay)}.{nameof(EmaDecay.PowerFunction)}.");
     }
 
     /// <inheritdoc/>

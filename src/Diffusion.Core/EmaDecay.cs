@@ -39,7 +39,9 @@ public static class EmaDecay
         return new Function(step => Math.Min(decay, 1.0 - Math.Pow(1.0 + step, -power)));
     }
 
-    /// <summary>An average over the same share of a run however long that is, as in EDM2; other widths can be made of two afterwards.</summary>
+    /// <summary>
+    /// An average over the same share of a run however long that is, as in EDM2; other widths can be made of two afterwards.
+    /// </summary>
     /// <param name="relativeStandardDeviation">The width of its profile as a share of the run: 0.05 to 0.15 usually.</param>
     /// <exception cref="ArgumentOutOfRangeException">The width is not in (0, 0.288].</exception>
     public static IEmaDecay PowerFunction(double relativeStandardDeviation = 0.10) => new PowerFunctionDecay(relativeStandardDeviation);

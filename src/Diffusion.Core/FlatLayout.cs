@@ -2,7 +2,9 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core;
 
-/// <summary>How the trained parameters of a module lie in buffers of one dimension, for an optimizer to work on all of them at once.</summary>
+/// <summary>
+/// How the trained parameters of a module lie in buffers of one dimension, for an optimizer to work on all of them at once.
+/// </summary>
 /// <remarks>
 /// Parameters are aligned; the gaps hold zeros, in weights as in gradients, and must stay zero. An optimizer whose moments start at zero
 /// and that moves each element by its own moments keeps them so.
@@ -48,7 +50,9 @@ public sealed class FlatLayout
     }
 
     /// <summary>A running average: <c>average = (1 - share) average + share values</c>.</summary>
-    /// <remarks>Two passes of vector instructions, which <c>lerp_</c> is not everywhere. A share of 0 leaves the average bit for bit.</remarks>
+    /// <remarks>
+    /// Two passes of vector instructions, which <c>lerp_</c> is not everywhere. A share of 0 leaves the average bit for bit.
+    /// </remarks>
     /// <param name="average">Of any shape, changed in place.</param>
     /// <param name="values">Of the same shape, finite.</param>
     /// <param name="share">[] float64.</param>
@@ -73,7 +77,9 @@ public sealed class FlatLayout
             Part(weights, offset, count).mul_(amount.mul(-scale).add_(1.0));
     }
 
-    /// <summary>The gradient of half the squared norm of the weights: <c>gradients += amount * WeightDecayScale * weights</c> in each group.</summary>
+    /// <summary>
+    /// The gradient of half the squared norm of the weights: <c>gradients += amount * WeightDecayScale * weights</c> in each group.
+    /// </summary>
     /// <param name="gradients">[N], changed in place.</param>
     /// <param name="weights">[N].</param>
     /// <param name="amount">[] float64: the decay, 0 where no step is taken.</param>

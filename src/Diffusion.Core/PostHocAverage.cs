@@ -14,7 +14,7 @@ public static class PostHocAverage
     /// <summary>Makes an average. Snapshots are read a tensor at a time, and sums kept in double.</summary>
     /// <param name="folder">The snapshots.</param>
     /// <param name="relativeStandardDeviation">The width that is wanted.</param>
-    /// <param name="step">The step at which the average is to end; the newest snapshot's where null. Later snapshots are not looked at.</param>
+    /// <param name="step">Where the average is to end; the newest snapshot's step where null. Later snapshots are not looked at.</param>
     /// <returns>The weights under the module's names, on the CPU; the caller's.</returns>
     /// <exception cref="ArgumentOutOfRangeException">The width is not in (0, 0.288].</exception>
     /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
@@ -80,7 +80,8 @@ public static class PostHocAverage
         var all = AverageSnapshot.List(folder).Where(snapshot => step is not { } last || snapshot.Step <= last)
             .DistinctBy(snapshot => (snapshot.Step, snapshot.Decay.RelativeStandardDeviation)).ToArray();
         if (all.Length == 0)
-            throw new InvalidDataException($"{folder} must hold snapshots of averages{(step is { } s ? $" up to step {s}" : "")}, it has none.");
+            throw new InvalidDataException(
+                $"{folder} must hold snapshots of averages{(step is { } s ? $" up to step {s}" : "")}, it has none.");
         var shares = Solve([.. all.Select(snapshot => (snapshot.Decay, snapshot.Step))], (wanted, step ?? all[^1].Step));
         return [.. all.Zip(shares)];
     }

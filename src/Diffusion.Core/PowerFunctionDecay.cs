@@ -7,8 +7,8 @@ namespace Diffusion.Core;
 /// share of a run however long that is.
 /// </summary>
 /// <remarks>
-/// Source: Karras et al. 2024, "Analyzing and Improving the Training Dynamics of Diffusion Models", section 3.1. Averages of this kind are what
-/// <see cref="AverageSnapshots"/> stores and <see cref="PostHocAverage"/> makes others of.
+/// Source: Karras et al. 2024, "Analyzing and Improving the Training Dynamics of Diffusion Models", section 3.1. Averages of this kind are
+/// what <see cref="AverageSnapshots"/> stores and <see cref="PostHocAverage"/> makes others of.
 /// </remarks>
 public sealed record PowerFunctionDecay : IEmaDecay
 {
@@ -17,7 +17,8 @@ public sealed record PowerFunctionDecay : IEmaDecay
 
     /// <summary>A decay by the width of its profile.</summary>
     /// <param name="relativeStandardDeviation">
-    /// The standard deviation of the steps that enter the average, by their weights, as a share of the length of the run: 0.05 to 0.15 usually.
+    /// The standard deviation of the steps that enter the average, by their weights, as a share of the length of the run: 0.05 to 0.15
+    /// usually.
     /// </param>
     /// <exception cref="ArgumentOutOfRangeException">It is not in (0, 0.288].</exception>
     public PowerFunctionDecay(double relativeStandardDeviation)
@@ -45,7 +46,8 @@ public sealed record PowerFunctionDecay : IEmaDecay
     }
 
     /// <summary>
-    /// The integral of the product of two profiles, each of which has the integral 1 (algorithm 3 of the paper): how alike two averages are.
+    /// The integral of the product of two profiles, each of which has the integral 1 (algorithm 3 of the paper): how alike two averages
+    /// are.
     /// </summary>
     /// <param name="step">Steps that this average has seen.</param>
     /// <param name="other">Another.</param>

@@ -36,24 +36,31 @@ public sealed record Precision
     internal string Name => Narrow?.ToString() ?? nameof(Full);
 
     /// <summary>
-    /// Gives all parameters the lower precision but the own ones of each <see cref="IFullPrecisionModule"/>, as norms are. Buffers beside no
-    /// parameter stay as they are.
+    /// Gives all parameters the lower precision but the own ones of each <see cref="IFullPrecisionModule"/>, as norms are. Buffers
+    /// beside no parameter stay as they are.
     /// </summary>
     internal void Convert(nn.Module module)
     {
         if (Narrow is not { } narrow)
             return;
-        var norms = new List<(nn.Module Norm, ScalarType Before)>();
+        using var scope = NewDisposeScope();
+        using var gradientsOff = no_grad();
+        var kept = new List<(nn.Module Part, Tensor[] Values)>();
         foreach (var part in PartsWithParameters(module))
         {
-            if (IsNorm(part))
-                norms.Add((part, part.parameters(recurse: false).First().dtype));
+            if (part is IFullPrecisionModule full)
+                kept.Add((part, [.. full.FullPrecisionParameters.Select(parameter => parameter.clone())]));
             else
                 part.to(narrow);
         }
 
-        foreach (var (norm, before) in norms)
-            norm.to(before);
+        // A module takes its parts along, which has rounded these.
+        foreach (var (part, values) in kept)
+        {
+            part.to(values[0].dtype);
+            foreach (var (parameter, value) in ((IFullPrecisionModule)part).FullPrecisionParameters.Zip(values))
+                parameter.copy_(value);
+        }
     }
 
     /// <summary>Widens what <see cref="Convert"/> narrowed, digits apart.</summary>
@@ -66,6 +73,4 @@ public sealed record Precision
     private static nn.Module[] PartsWithParameters(nn.Module module)
         => [.. module.named_modules().Select(part => part.module).Prepend(module)
             .Distinct(ReferenceEqualityComparer.Instance).Cast<nn.Module>().Where(part => part.parameters(recurse: false).Any())];
-
-    private static bool IsNorm(nn.Module module) => module is IFullPrecisionModule;
 }

@@ -25,7 +25,7 @@ internal static class RunDescription
             ["seed"] = Text(options.Seed),
             ["learning_rate"] = options.LearningRateSchedule is null ? Text(options.LearningRate) : "a schedule",
             ["warmup_steps"] = options.LearningRateSchedule is null ? Text(options.WarmupSteps) : "of the schedule",
-            ["optimizer"] = string.Create(CultureInfo.InvariantCulture, $"{options.Optimizer}"),
+            ["optimizer"] = $"{options.Optimizer}".Replace($" Name = {options.Optimizer.Name},", "", StringComparison.Ordinal),
             ["clip_norm"] = options.ClipNorm is { } norm ? Text(norm) : "none",
             ["averages"] = string.Join(", ", options.AllAverages.Select(average => average.Key)),
             ["timesteps"] = options.Timesteps.GetType().Name,

@@ -17,7 +17,9 @@ public sealed record Sgd : IOptimizer
     /// <summary>How much of the gradient does not enter the velocity: 0.</summary>
     public double Dampening { get; init; }
 
-    /// <summary>Whether the gradient counts as if taken after the momentum (Nesterov), which goes with a momentum and no dampening: not.</summary>
+    /// <summary>
+    /// Whether the gradient counts as if taken after the momentum (Nesterov), which goes with a momentum and no dampening: not.
+    /// </summary>
     public bool Nesterov { get; init; }
 
     /// <summary>The weight of half the squared norm of the weights in the loss: 0.</summary>

@@ -7,28 +7,8 @@ namespace Diffusion.Core;
 
 public abstract partial class Trainer
 {
-    /// <summary>The name of the mean training loss among the metrics.</summary>
-    private const string LossMetric = "loss";
-
-    private readonly SortedDictionary<string, RecordedMetric> _metrics = new(StringComparer.Ordinal);
-
     /// <summary>What callbacks of the last checkpoint remembered, for those that are not here today.</summary>
     private readonly SortedDictionary<string, JsonElement> _callbacks = new(StringComparer.Ordinal);
-
-    /// <summary>
-    /// The newest value of each metric: <c>loss</c>, the mean loss of the last report, what callbacks measured, and those of
-    /// <see cref="RecordMetric"/>. They are in each checkpoint.
-    /// </summary>
-    public IReadOnlyDictionary<string, RecordedMetric> Metrics => _metrics;
-
-    /// <summary>Notes a number about the weights of this step, such as a validation loss, by which checkpoints can be kept.</summary>
-    /// <param name="name">Its name.</param>
-    /// <param name="value">Its value; NaN counts as the worst.</param>
-    public void RecordMetric(string name, double value)
-    {
-        ArgumentException.ThrowIfNullOrWhiteSpace(name);
-        _metrics[name] = new RecordedMetric(value, Step);
-    }
 
     /// <summary>
     /// Writes a checkpoint: weights, averaged weights, the state of the optimizer, step and seed. The random draws and the position in the
@@ -183,6 +163,11 @@ public abstract partial class Trainer
         using var claim = Average.Claim("resume");
         using var scope = NewDisposeScope();
         var path = Path.Combine(folder, Checkpoint.ManifestFile);
+        if (manifest.Version < CheckpointManifest.CurrentVersion)
+            throw new CheckpointException(
+                path,
+                $"is of version {manifest.Version}, which kept another state of the optimizer. LoadWeights starts from its weights.",
+                null);
         Require(path, "seed", manifest.Seed, Options.Seed);
         Require(path, "batch size", manifest.BatchSize, Options.BatchSize);
         if (datasetCount is { } count && manifest.DatasetCount is { } before)

@@ -7,7 +7,26 @@ namespace Diffusion.Core;
 
 public abstract partial class Trainer
 {
+    /// <summary>The name of the mean training loss among the metrics.</summary>
+    private const string LossMetric = "loss";
+
+    private readonly SortedDictionary<string, RecordedMetric> _metrics = new(StringComparer.Ordinal);
     private long _reportedSkips;
+
+    /// <summary>
+    /// The newest value of each metric: <c>loss</c>, the mean loss of the last report, what callbacks measured, and those of
+    /// <see cref="RecordMetric"/>. They are in each checkpoint.
+    /// </summary>
+    public IReadOnlyDictionary<string, RecordedMetric> Metrics => _metrics;
+
+    /// <summary>Notes a number about the weights of this step, such as a validation loss, by which checkpoints can be kept.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="value">Its value; NaN counts as the worst.</param>
+    public void RecordMetric(string name, double value)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(name);
+        _metrics[name] = new RecordedMetric(value, Step);
+    }
 
     private protected bool HasStore => _store is not null;
 

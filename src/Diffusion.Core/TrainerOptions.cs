@@ -106,8 +106,8 @@ public sealed record TrainerOptions
     public ICheckpointRetention? CheckpointRetention { get; init; }
 
     /// <summary>
-    /// Skipped steps in a row that end <see cref="Trainer{TBatch}.Fit"/>, as seen at the next report: 10. A step is skipped when its loss or
-    /// gradient is not finite.
+    /// Skipped steps in a row that end <see cref="Trainer{TBatch}.Fit"/>, as seen at the next report: 10. A step is skipped when its loss
+    /// or gradient is not finite.
     /// </summary>
     public long MaxSkippedInARow { get; init; } = 10;
 
@@ -155,7 +155,8 @@ public sealed record TrainerOptions
         ArgumentNullException.ThrowIfNull(Callbacks);
         var keys = new HashSet<string>(StringComparer.Ordinal);
         if (Callbacks.OfType<IStatefulCallback>().FirstOrDefault(callback => !keys.Add(callback.Key)) is { } twice)
-            throw new ArgumentException($"Each callback must have a key of its own in checkpoints, got '{twice.Key}' twice.", nameof(Callbacks));
+            throw new ArgumentException(
+                $"Each callback must have a key of its own in checkpoints, got '{twice.Key}' twice.", nameof(Callbacks));
         ArgumentNullException.ThrowIfNull(Loader);
         Loader.Validate();
         Guard.InRange(LogEvery, 1, long.MaxValue);

@@ -5,7 +5,9 @@ namespace Diffusion.Core;
 /// <summary>A training step needed more memory than there is, on the device or on the host. The message names what lowers it.</summary>
 public sealed class TrainingOutOfMemoryException : OutOfMemoryException
 {
-    /// <summary>What allocators of libtorch say: those of the CPU, of CUDA, and of MPS, HIP and XPU in the form "X out of memory".</summary>
+    /// <summary>
+    /// What allocators of libtorch say: those of the CPU, of CUDA, and of MPS, HIP and XPU in the form "X out of memory".
+    /// </summary>
     private static readonly string[] Signs = ["DefaultCPUAllocator", "out of memory", "not enough memory", "alloc_cpu"];
 
     /// <summary>A step that ran out of memory.</summary>
@@ -26,8 +28,8 @@ public sealed class TrainingOutOfMemoryException : OutOfMemoryException
     }
 
     /// <summary>
-    /// True when the trainer is as it was before the step, so that it can be saved or go on; false when memory ran out while the weights were
-    /// being updated, and it has to be resumed from a checkpoint.
+    /// True when the trainer is as it was before the step, so that it can be saved or go on; false when memory ran out while the weights
+    /// were being updated, and it has to be resumed from a checkpoint.
     /// </summary>
     public bool StateIsWhole { get; init; } = true;
 

@@ -79,7 +79,9 @@ internal sealed class UpdateEngine : IDisposable
         set => _skippedInARow.fill_((double)value);
     }
 
-    /// <summary>What the next report is made of so far: sum and count by name, the loss under the empty one. Waits for the device.</summary>
+    /// <summary>
+    /// What the next report is made of so far: sum and count by name, the loss under the empty one. Waits for the device.
+    /// </summary>
     public SortedDictionary<string, ReportSum> Sums
     {
         get
@@ -98,7 +100,8 @@ internal sealed class UpdateEngine : IDisposable
             var loss = value.GetValueOrDefault("", new(0.0, 0.0));
             _lossSum.fill_(loss.Sum);
             _lossCount.fill_(loss.Count);
-            Means.Partial = value.Where(entry => entry.Key.Length > 0).ToDictionary(entry => entry.Key, entry => (entry.Value.Sum, entry.Value.Count));
+            Means.Partial = value.Where(entry => entry.Key.Length > 0).ToDictionary(
+                entry => entry.Key, entry => (entry.Value.Sum, entry.Value.Count));
         }
     }
 

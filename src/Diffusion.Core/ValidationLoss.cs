@@ -6,7 +6,8 @@ namespace Diffusion.Core;
 
 /// <summary>
 /// The loss of a <see cref="DdpmTrainer"/> over data that it is not trained on:
-/// <c>Every.Steps(1000, new ValidationLoss(data).Run)</c>. Each sample has the same time and noise at every step, so that values compare; what comes after is the same, bit for bit, as without it.
+/// <c>Every.Steps(1000, new ValidationLoss(data).Run)</c>. Each sample has the same time and noise at every step, so that values compare.
+/// The run goes on, bit for bit, as it does without it.
 /// </summary>
 /// <param name="dataset">Samples of the kind that is trained on.</param>
 public sealed class ValidationLoss(IDataset dataset)

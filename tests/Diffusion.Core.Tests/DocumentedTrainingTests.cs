@@ -176,7 +176,10 @@ public sealed class DocumentedTrainingTests : IDisposable
     [Fact]
     public void Callbacks_of_ones_own()
     {
-        Fit(new TrainerOptions { Callbacks = [new WorstSoFar(), Every.Steps(1, Measure)] });
+        using var trainer = Fit(new TrainerOptions { Callbacks = [new WorstSoFar(), Every.Steps(1, Measure)] }, keep: true)!;
+
+        trainer.Metrics["spread"].Value.Should().BeGreaterThan(0.0);
+        trainer.Metrics["largest_gradient"].Value.Should().BeGreaterThan(0.0);
 
         void Measure(TrainingRun run)
             => new Measurement("spread", current =>
