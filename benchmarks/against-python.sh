@@ -11,8 +11,11 @@ if ! "$python" -c 'import diffusers.models' 2>/dev/null; then
     echo "against-python.sh: $python cannot import torch and diffusers; set PYTHON to one that can." >&2
     exit 2
 fi
-dotnet publish benchmarks/Diffusion.Core.AgainstPython -c Release -v:q -tl:off
-program=artifacts/system/publish/Diffusion.Core.AgainstPython/release/Diffusion.Core.AgainstPython
+# Compiled ahead for this machine, as an application that wants to start fast is.
+folder=$PWD/artifacts/system/publish/against-python
+dotnet publish benchmarks/Diffusion.Core.AgainstPython -c Release -v:q -tl:off -o "$folder" \
+    --use-current-runtime --self-contained false -p:PublishReadyToRun=true
+program=$folder/Diffusion.Core.AgainstPython
 case "${1:-}" in
     --peak) exec "$program" peak ;;
     *) exec "$python" benchmarks/python/compare.py "$program" "$@" ;;
