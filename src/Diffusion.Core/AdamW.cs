@@ -5,34 +5,7 @@ namespace Diffusion.Core;
 /// Source: Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization", algorithm 2, with the learning rate as the schedule
 /// multiplier of both terms, as is usual.
 /// </remarks>
-public sealed record AdamW : IOptimizer
+public sealed record AdamW : AdamOptimizer
 {
-    /// <inheritdoc/>
-    public string Name => nameof(AdamW);
-
-    /// <summary>The decay of the average of the gradients: 0.9.</summary>
-    public double Beta1 { get; init; } = 0.9;
-
-    /// <summary>The decay of the average of the squared gradients: 0.999.</summary>
-    public double Beta2 { get; init; } = 0.999;
-
-    /// <summary>Added to the root of the squared gradients: 1e-8.</summary>
-    public double Epsilon { get; init; } = 1e-8;
-
-    /// <summary>
-    /// The decoupled weight decay: 0, as in the papers on diffusion, where averaging and dropout regularise. Parameters it does not apply
-    /// to are told by <see cref="TrainerOptions.ParameterGroups"/>.
-    /// </summary>
-    public double WeightDecay { get; init; }
-
-    /// <inheritdoc/>
-    public IOptimizerState Start(FlatLayout layout)
-    {
-        ArgumentNullException.ThrowIfNull(layout);
-        Guard.InRange(Beta1, 0.0, Math.BitDecrement(1.0));
-        Guard.InRange(Beta2, 0.0, Math.BitDecrement(1.0));
-        Guard.Positive(Epsilon);
-        Guard.InRange(WeightDecay, 0.0, double.MaxValue);
-        return new AdamState(layout, Beta1, Beta2, Epsilon, WeightDecay, isDecoupled: true);
-    }
+    private protected override bool IsDecoupled => true;
 }
