@@ -32,4 +32,13 @@ internal static class Runs
         => trainer.Fit(dataset, progress, TestContext.Current.CancellationToken);
 
     public static Batch Batch(params long[] indices) => new Points(100).Load(indices);
+
+    /// <summary>A checkpoint of a whole run.</summary>
+    public static void SaveAfterRun(string folder, long seed = 5)
+    {
+        using var model = new TinyDenoiser();
+        using var trainer = Trainer(model, Options with { Seed = seed });
+        trainer.Run(new Points(50));
+        trainer.Save(folder);
+    }
 }
