@@ -1,22 +1,49 @@
 #!/usr/bin/env bash
-# Training, sampling, memory and start-up beside PyTorch's Python and diffusers on the same libtorch and threads, as one Markdown table.
-# Needs a Python that imports diffusers over the torch whose libtorch the system provider uses (PYTHON=<path>, python3 unless said
-# otherwise). Two threads unless OMP_NUM_THREADS says otherwise. --quick is a smoke run; --peak tells what the machine could do.
+# Training, sampling, memory and start-up compared with PyTorch's Python and diffusers, as one Markdown table.
+#
+#   benchmarks/against-python.sh [--quick] [--rounds N] [--seconds S] [--cases abc] [--device cuda] [--program FOLDER]
+#   benchmarks/against-python.sh --peak            what this machine reaches in the operators of the U-Net
+#   benchmarks/against-python.sh --publish FOLDER  only publish the C# program, to be copied to another machine
+#
+# PYTHON names a Python with torch, diffusers and safetensors (default: python3). The table states the libtorch of both sides and whether
+# they are the same. Two threads unless OMP_NUM_THREADS is set. On a machine without the .NET SDK, --program runs a published program.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2} OPENBLAS_NUM_THREADS=${OPENBLAS_NUM_THREADS:-1} TorchProvider=system
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2} OPENBLAS_NUM_THREADS=${OPENBLAS_NUM_THREADS:-1}
 python=${PYTHON:-python3}
 
-if ! "$python" -c 'import diffusers.models' 2>/dev/null; then
-    echo "against-python.sh: $python cannot import torch and diffusers; set PYTHON to one that can." >&2
+publish() {
+    # Compiled ahead of time for this kind of machine, as an application that should start fast is; with the .NET runtime, so that the
+    # folder runs where there is none.
+    dotnet publish "$here/Diffusion.Core.AgainstPython" -c Release -v:q -tl:off -o "$1" \
+        --use-current-runtime --self-contained true -p:PublishReadyToRun=true ${2:-}
+}
+
+folder='' only='' arguments=()
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --program) folder=$2 && shift ;;
+        --publish) folder=$2 only=publish && shift ;;
+        --peak) only=peak ;;
+        *) arguments+=("$1") ;;
+    esac
+    shift
+done
+if [ "$only" = publish ]; then
+    publish "$folder" "${PUBLISH_PROPERTIES:-}"
+    cp -r "$here/python" "$here/against-python.sh" "$folder/"
+    exit
+fi
+if [ -z "$folder" ]; then
+    folder=$here/../artifacts/publish/against-python
+    publish "$folder" "${PUBLISH_PROPERTIES:-}"
+fi
+program=$folder/Diffusion.Core.AgainstPython
+if [ "$only" = peak ]; then
+    exec "$program" peak
+fi
+if ! "$python" -c 'import torch, diffusers.models, safetensors' 2>/dev/null; then
+    echo "against-python.sh: $python cannot import torch, diffusers and safetensors; set PYTHON to one that can." >&2
     exit 2
 fi
-# Compiled ahead for this machine, as an application that wants to start fast is.
-folder=$PWD/artifacts/system/publish/against-python
-dotnet publish benchmarks/Diffusion.Core.AgainstPython -c Release -v:q -tl:off -o "$folder" \
-    --use-current-runtime --self-contained false -p:PublishReadyToRun=true
-program=$folder/Diffusion.Core.AgainstPython
-case "${1:-}" in
-    --peak) exec "$program" peak ;;
-    *) exec "$python" benchmarks/python/compare.py "$program" "$@" ;;
-esac
+exec "$python" "$here/python/compare.py" "$program" "${arguments[@]}"

@@ -3,7 +3,7 @@ using BenchmarkDotNet.Reports;
 
 namespace Diffusion.Core.Benchmarks;
 
-/// <summary>The fastest iterations of a benchmark beside those of another program.</summary>
+/// <summary>Compares the fastest iterations of a benchmark with those of another program.</summary>
 internal static class OverheadTable
 {
     /// <summary>Prints one line for each operation.</summary>

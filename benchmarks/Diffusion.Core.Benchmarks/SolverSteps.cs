@@ -7,9 +7,9 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Benchmarks;
 
 /// <summary>
-/// What a step of a sampler costs beside the network: whole walks of 50 steps over [4, 3, 64, 64] in float32, with a network whose answer
-/// is made beforehand. benchmarks/python/scheduler_steps.py does the same with diffusers, under the same names; benchmarks/solver-steps.sh
-/// prints both side by side. A Heun step is two calls of the network.
+/// The cost of a sampler's step without the network: runs of 50 steps over [4, 3, 64, 64] in float32, with a network whose output is
+/// computed beforehand. benchmarks/python/scheduler_steps.py does the same with diffusers, under the same names;
+/// benchmarks/solver-steps.sh prints both side by side. A Heun step is two calls of the network.
 /// </summary>
 public class SolverSteps : IDisposable
 {

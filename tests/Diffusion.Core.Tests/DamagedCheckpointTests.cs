@@ -1,4 +1,3 @@
-using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
 using Diffusion.Core.Tests.Support;
 using Microsoft.Extensions.Logging;

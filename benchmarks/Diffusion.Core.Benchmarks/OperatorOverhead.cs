@@ -5,10 +5,11 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Benchmarks;
 
 /// <summary>
-/// What a call of libtorch costs from C#. benchmarks/native/baseline.cpp calls the same operators on the same tensors, under the same
-/// names; benchmarks/provider-overhead.sh prints both side by side.
+/// The time and the managed garbage of single operators called from C#. benchmarks/python/operators.py calls the same operators on the same
+/// tensors, under the same names; benchmarks/operators.sh prints both side by side.
 /// </summary>
-public class ProviderOverhead : IDisposable
+[MemoryDiagnoser]
+public class OperatorOverhead : IDisposable
 {
     /// <summary>Parameters of the module that is optimised.</summary>
     public const int Parameters = 400;
@@ -30,7 +31,7 @@ public class ProviderOverhead : IDisposable
     private readonly FlatParameters _flat;
     private readonly IOptimizerState _optimizer;
 
-    public ProviderOverhead()
+    public OperatorOverhead()
     {
         _flat = new FlatParameters(new ManyParameters());
         _flat.Gradients.copy_(randn_like(_flat.Gradients));
