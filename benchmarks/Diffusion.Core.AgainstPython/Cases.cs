@@ -3,6 +3,7 @@ using System.Globalization;
 using Diffusion.Core.Models;
 using Diffusion.Core.Samplers;
 using Diffusion.Core.Schedules;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.AgainstPython;
@@ -11,26 +12,27 @@ namespace Diffusion.Core.AgainstPython;
 internal static class Cases
 {
     /// <summary>Training steps on one batch, for some seconds.</summary>
-    public static void TrainingStep(DenoisingNetwork network, long[] shape, double seconds)
+    public static void TrainingStep(DenoisingNetwork network, long[] shape, double seconds, Device device)
     {
-        using var trainer = Networks.Trainer(network);
-        using var batch = new Batch(randn(shape));
-        Print(Timed(() => trainer.TrainStep(batch), warmUps: 2, seconds));
+        using var trainer = Networks.Trainer(network, device);
+        using var batch = new Batch(randn(shape, device: device));
+        Print(Timed(() => trainer.TrainStep(batch), warmUps: 2, seconds, device));
     }
 
-    /// <summary>Draws of 50 DDIM steps, for some seconds.</summary>
-    public static void Ddim(double seconds)
+    /// <summary>Runs of 50 DDIM steps, for some seconds.</summary>
+    public static void Ddim(double seconds, Device device)
     {
         using var network = Networks.UNet();
+        network.to(device);
         Sample(network, 2);
-        Print(Timed(() => Sample(network, 50), warmUps: 0, seconds));
+        Print(Timed(() => Sample(network, 50), warmUps: 0, seconds, device));
     }
 
     /// <summary>A number of training steps and nothing else: for the memory they take, and the time until they are done.</summary>
-    public static void TrainingSteps(DenoisingNetwork network, long[] shape, long count)
+    public static void TrainingSteps(DenoisingNetwork network, long[] shape, long count, Device device)
     {
-        using var trainer = Networks.Trainer(network);
-        using var batch = new Batch(randn(shape));
+        using var trainer = Networks.Trainer(network, device);
+        using var batch = new Batch(randn(shape, device: device));
         while (trainer.Step < count)
             trainer.TrainStep(batch);
         _ = trainer.LastLoss;
@@ -40,16 +42,23 @@ internal static class Cases
     private static void Sample(IDenoiser network, int steps)
         => new DdimSampler(DiscreteSchedule.Linear(), steps).Sample(network, Networks.Images, seed: 0).Dispose();
 
-    private static List<double> Timed(Action action, int warmUps, double seconds)
+    private static List<double> Timed(Action action, int warmUps, double seconds, Device device)
     {
-        for (var k = 0; k < warmUps; k++)
+        void Run()
+        {
             action();
+            if (device.type == DeviceType.CUDA)
+                cuda.synchronize(device);
+        }
+
+        for (var k = 0; k < warmUps; k++)
+            Run();
         var times = new List<double>();
         var begin = Stopwatch.GetTimestamp();
         do
         {
             var start = Stopwatch.GetTimestamp();
-            action();
+            Run();
             times.Add(Stopwatch.GetElapsedTime(start).TotalMilliseconds);
         }
         while (Stopwatch.GetElapsedTime(begin).TotalSeconds < seconds);

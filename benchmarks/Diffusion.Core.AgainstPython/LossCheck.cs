@@ -1,8 +1,11 @@
+using System.Diagnostics;
 using System.Globalization;
+using System.Text.Json;
 using Diffusion.Core.Interop;
 using Diffusion.Core.Losses;
 using Diffusion.Core.Models;
 using Diffusion.Core.Schedules;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.AgainstPython;
@@ -15,20 +18,33 @@ internal static class LossCheck
 {
     private const int Steps = 3;
 
-    /// <summary>Prints a JSON line for each network: the losses of three steps, and that of the averaged weights on a fourth batch.</summary>
-    public static void Run(string folder)
+    /// <summary>
+    /// Prints a JSON line on the libtorch, and one for each network: the losses of three steps, and that of the averaged weights on a
+    /// fourth batch.
+    /// </summary>
+    public static void Run(string folder, Device device)
     {
         using var unet = DiffusersModel.Load(Path.Combine(folder, "unet"));
-        Print("unet", (DenoisingNetwork)unet.Network, Safetensors.Load(Path.Combine(folder, "unet-batches.safetensors")));
+        PrintLibrary();
+        Print("unet", (DenoisingNetwork)unet.Network, Path.Combine(folder, "unet-batches.safetensors"), device);
         using var mlp = Networks.Mlp();
         ModuleWeights.Load(mlp, Path.Combine(folder, "mlp.safetensors"));
-        Print("mlp", mlp, Safetensors.Load(Path.Combine(folder, "mlp-batches.safetensors")));
+        Print("mlp", mlp, Path.Combine(folder, "mlp-batches.safetensors"), device);
     }
 
-    private static void Print(string name, DenoisingNetwork network, Dictionary<string, Tensor> batches)
+    private static void PrintLibrary()
     {
+        using var process = Process.GetCurrentProcess();
+        var file = process.Modules.Cast<ProcessModule>().First(module => module.ModuleName.Contains("torch_cpu", StringComparison.Ordinal));
+        Console.WriteLine(JsonSerializer.Serialize(new { version = torch.__version__, library = file.FileName }));
+    }
+
+    private static void Print(string name, DenoisingNetwork network, string file, Device device)
+    {
+        using var scope = NewDisposeScope();
+        var batches = Safetensors.Load(file).ToDictionary(entry => entry.Key, entry => entry.Value.to(device));
         var draws = new RecordedDraws(new SimpleLoss());
-        using var trainer = Networks.Trainer(network, draws);
+        using var trainer = Networks.Trainer(network, device, draws);
         var losses = new double[Steps + 1];
         for (var step = 0; step < Steps; step++)
         {
@@ -46,7 +62,5 @@ internal static class LossCheck
         var numbers = losses.Select(loss => loss.ToString("R", CultureInfo.InvariantCulture));
         Console.WriteLine(
             $$"""{"case": "{{name}}", "parameters": {{ModuleWeights.Count(network)}}, "losses": [{{string.Join(", ", numbers)}}]}""");
-        foreach (var tensor in batches.Values)
-            tensor.Dispose();
     }
 }

@@ -1,35 +1,45 @@
 using System.Globalization;
+using Diffusion.Core;
 using Diffusion.Core.AgainstPython;
+using static TorchSharp.torch;
 
 // The C# side of benchmarks/against-python.sh: each case in a process of its own, started by benchmarks/python/compare.py.
+set_num_threads(int.Parse(Environment.GetEnvironmentVariable("OMP_NUM_THREADS") ?? "2", CultureInfo.InvariantCulture));
 switch (args)
 {
-    case ["check", var folder]:
-        LossCheck.Run(folder);
+    case ["check", var folder, .. var rest]:
+        LossCheck.Run(folder, On(rest));
         break;
-    case ["unet-step", var seconds]:
-        Cases.TrainingStep(Networks.UNet(), Networks.Images, Number(seconds));
+    case ["unet-step", var seconds, .. var rest]:
+        Cases.TrainingStep(Networks.UNet(), Networks.Images, Number(seconds), On(rest));
         break;
-    case ["mlp-step", var seconds]:
-        Cases.TrainingStep(Networks.Mlp(), Networks.Points, Number(seconds));
+    case ["mlp-step", var seconds, .. var rest]:
+        Cases.TrainingStep(Networks.Mlp(), Networks.Points, Number(seconds), On(rest));
         break;
-    case ["ddim", var seconds]:
-        Cases.Ddim(Number(seconds));
+    case ["ddim", var seconds, .. var rest]:
+        Cases.Ddim(Number(seconds), On(rest));
         break;
-    case ["unet-steps", var count]:
-        Cases.TrainingSteps(Networks.UNet(), Networks.Images, (long)Number(count));
+    case ["unet-steps", var count, .. var rest]:
+        Cases.TrainingSteps(Networks.UNet(), Networks.Images, (long)Number(count), On(rest));
         break;
-    case ["mlp-steps", var count]:
-        Cases.TrainingSteps(Networks.Mlp(), Networks.Points, (long)Number(count));
+    case ["mlp-steps", var count, .. var rest]:
+        Cases.TrainingSteps(Networks.Mlp(), Networks.Points, (long)Number(count), On(rest));
+        break;
+    case ["parts", .. var layout]:
+        Parts.Run(channelsLast: layout is ["channels-last"]);
         break;
     case ["peak"]:
         Peak.Run();
         break;
     default:
-        Console.Error.WriteLine("usage: peak | check FOLDER | unet-step SECONDS | mlp-step SECONDS | ddim SECONDS | unet-steps COUNT | mlp-steps COUNT");
+        Console.Error.WriteLine(
+            "usage: peak | parts [channels-last] | check FOLDER [DEVICE] | unet-step SECONDS [DEVICE] | mlp-step SECONDS [DEVICE] "
+            + "| ddim SECONDS [DEVICE] | unet-steps COUNT [DEVICE] | mlp-steps COUNT [DEVICE]");
         return 2;
 }
 
 return 0;
 
 static double Number(string text) => double.Parse(text, CultureInfo.InvariantCulture);
+
+static Device On(string[] rest) => DeviceName.Parse(rest is [var name] ? name : "cpu");

@@ -1,11 +1,12 @@
 """The Python side of benchmarks/against-python.sh: each case in a process of its own, started by compare.py.
 
-    against.py prepare FOLDER      write the weights and the batches that both sides start from
-    against.py check FOLDER        print the losses of the first steps from there, for both networks
-    against.py CASE [SECONDS]      print one JSON line
+    against.py prepare FOLDER               write the weights and the batches that both sides start from
+    against.py check FOLDER [DEVICE]        print the libtorch, and the losses of the first steps from there for both networks
+    against.py CASE SECONDS [DEVICE]        print one JSON line
 
-The training step is what torch 1.13 does best: gradients set to none, clip_grad_norm_, AdamW and the average by _foreach operators (diffusers'
-EMAModel takes a Python loop over the parameters), the schedule in tables.
+The training step is PyTorch at its best: gradients set to none, clip_grad_norm_, the fused AdamW where this torch has it for the device and
+the foreach one elsewhere, the average by _foreach operators (diffusers' EMAModel takes a Python loop over the parameters), the schedule in
+tables.
 """
 import json
 import os
@@ -22,24 +23,32 @@ WIDTH = 96
 
 
 class Schedule:
-    def __init__(self):
+    def __init__(self, device):
         betas = torch.linspace(1e-4, 0.02, STEPS, dtype=torch.float64)
         bars = torch.cumprod(1.0 - betas, 0)
-        self.alpha = bars.sqrt().float()
-        self.sigma = (1.0 - bars).sqrt().float()
+        self.alpha = bars.sqrt().float().to(device)
+        self.sigma = (1.0 - bars).sqrt().float().to(device)
 
     def noised(self, x0, t, noise):
         shape = (-1,) + (1,) * (x0.dim() - 1)
         return self.alpha[t].view(shape) * x0 + self.sigma[t].view(shape) * noise
 
 
+def adamw(parameters):
+    try:
+        return torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=0.0, fused=True)
+    except (RuntimeError, TypeError):
+        return torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=0.0, foreach=True)
+
+
 class Training:
     def __init__(self, model, predict):
         self.model = model.train()
+        self.device = next(model.parameters()).device
         self.predict = predict
         self.parameters = list(model.parameters())
-        self.schedule = Schedule()
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=LEARNING_RATE, weight_decay=0.0, foreach=True)
+        self.schedule = Schedule(self.device)
+        self.optimizer = adamw(self.parameters)
         self.average = [p.detach().clone() for p in self.parameters]
 
     def loss(self, x0, t, noise):
@@ -47,7 +56,7 @@ class Training:
 
     def step(self, x0, t=None, noise=None):
         if t is None:
-            t = torch.randint(0, STEPS, (x0.shape[0],))
+            t = torch.randint(0, STEPS, (x0.shape[0],), device=self.device)
             noise = torch.randn_like(x0)
         loss = self.loss(x0, t, noise)
         loss.backward()
@@ -123,13 +132,13 @@ def unet(folder=None):
     )
 
 
-def unet_training(folder=None):
-    model = unet(folder)
+def unet_training(device, folder=None):
+    model = unet(folder).to(device)
     return Training(model, lambda x, t: model(x, t, return_dict=False)[0]), (16, 3, 32, 32)
 
 
-def mlp_training():
-    model = Mlp()
+def mlp_training(device):
+    model = Mlp().to(device)
     return Training(model, model), (128, 2)
 
 
@@ -148,16 +157,23 @@ def prepare(folder):
         save_file(batches, f"{folder}/{name}-batches.safetensors")
 
 
-def check(folder):
+def library():
+    """The file of the loaded libtorch."""
+    with open("/proc/self/maps", encoding="ascii") as maps:
+        return next(line.split(maxsplit=5)[5].strip() for line in maps if "libtorch_cpu" in line)
+
+
+def check(folder, device):
     """The losses of three steps, and that of the averaged weights on a fourth batch."""
     from safetensors.torch import load_file
 
+    print(json.dumps({"version": torch.__version__.split("+")[0], "library": library()}))
     for name in ("unet", "mlp"):
-        training, _ = unet_training(folder) if name == "unet" else mlp_training()
+        training, _ = unet_training(device, folder) if name == "unet" else mlp_training(device)
         if name == "mlp":
-            training.model.load_state_dict(load_file(f"{folder}/mlp.safetensors"))
+            training.model.load_state_dict(load_file(f"{folder}/mlp.safetensors", device=str(training.device)))
             training.average = [p.detach().clone() for p in training.parameters]
-        batches = load_file(f"{folder}/{name}-batches.safetensors")
+        batches = load_file(f"{folder}/{name}-batches.safetensors", device=device)
         draws = [(batches[f"x0.{k}"], batches[f"t.{k}"], batches[f"noise.{k}"]) for k in range(4)]
         losses = [training.step(*draw).item() for draw in draws[:3]]
         training.use_average()
@@ -166,76 +182,76 @@ def check(folder):
         print(json.dumps({"case": name, "parameters": sum(p.numel() for p in training.parameters), "losses": losses}))
 
 
-def timed(action, seconds):
-    """Milliseconds of each call, until they add up to some seconds; the first two, which warm up, are left out."""
-    action()
-    action()
+def wait(device):
+    if device != "cpu":
+        torch.cuda.synchronize()
+
+
+def timed(action, seconds, device, warm_ups=2):
+    """Milliseconds of each call, until they add up to some seconds."""
+    for _ in range(warm_ups):
+        action()
     times = []
+    wait(device)
     end = time.perf_counter() + seconds
     while not times or time.perf_counter() < end:
         start = time.perf_counter()
         action()
+        wait(device)
         times.append((time.perf_counter() - start) * 1e3)
     return times
 
 
 def training_case(training, shape, seconds):
-    x0 = torch.randn(shape)
-    return timed(lambda: training.step(x0), seconds)
+    x0 = torch.randn(shape, device=training.device)
+    return timed(lambda: training.step(x0), seconds, training.device.type)
 
 
-def ddim(model, shape, steps=50):
+def ddim(model, shape, device, steps=50):
     from diffusers.schedulers import DDIMScheduler
 
     scheduler = DDIMScheduler(timestep_spacing="trailing")
     scheduler.set_timesteps(steps)
-    x = torch.randn(shape)
+    x = torch.randn(shape, device=device)
     for t in scheduler.timesteps:
         x = scheduler.step(model(x, t, return_dict=False)[0], t, x, return_dict=False)[0]
     return x
 
 
-def sampling_case(seconds):
-    model = unet().eval()
+def sampling_case(seconds, device):
+    model = unet().eval().to(device)
     with torch.no_grad():
-        ddim(model, (16, 3, 32, 32), steps=2)
-        times = []
-        end = time.perf_counter() + seconds
-        while not times or time.perf_counter() < end:
-            start = time.perf_counter()
-            ddim(model, (16, 3, 32, 32))
-            times.append((time.perf_counter() - start) * 1e3)
-    return times
+        ddim(model, (16, 3, 32, 32), device, steps=2)
+        return timed(lambda: ddim(model, (16, 3, 32, 32), device), seconds, device, warm_ups=0)
 
 
 def steps(training, shape, count):
-    x0 = torch.randn(shape)
+    x0 = torch.randn(shape, device=training.device)
     for _ in range(count):
         loss = training.step(x0)
     loss.item()
+    print("[]", flush=True)
 
 
-def main(case, argument):
+def main(case, argument, device="cpu"):
     torch.set_num_threads(THREADS)
     if case == "prepare":
         prepare(argument)
     elif case == "check":
-        check(argument)
+        check(argument, device)
     elif case == "unet-step":
-        print(json.dumps(training_case(*unet_training(), float(argument))))
+        print(json.dumps(training_case(*unet_training(device), float(argument))))
     elif case == "mlp-step":
-        print(json.dumps(training_case(*mlp_training(), float(argument))))
+        print(json.dumps(training_case(*mlp_training(device), float(argument))))
     elif case == "ddim":
-        print(json.dumps(sampling_case(float(argument))))
+        print(json.dumps(sampling_case(float(argument), device)))
     elif case == "unet-steps":
-        steps(*unet_training(), int(argument))
-        print("[]", flush=True)
+        steps(*unet_training(device), int(argument))
     elif case == "mlp-steps":
-        steps(*mlp_training(), int(argument))
-        print("[]", flush=True)
+        steps(*mlp_training(device), int(argument))
     else:
         raise SystemExit(f"against.py: unknown case '{case}'")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None)
+    main(*sys.argv[1:])

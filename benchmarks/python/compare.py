@@ -1,13 +1,15 @@
 """Runs each case in processes of its own, C# and Python in turn, and prints the table of docs/performance.md.
 
-    compare.py PROGRAM [--quick] [--rounds N] [--cases a,b] [--seconds S]
+    compare.py PROGRAM [--quick] [--rounds N] [--cases ab] [--seconds S] [--device cuda]
 
 A process is one sample: the median of its steps, or its peak memory, or the time from its start to its first line. What is printed is the
 median over the rounds and, in brackets, the least and the greatest; the ratio is that of the two medians, with the least and the greatest
 ratio of any round. It needs no torch, so that the memory of a child is its own.
 """
 import argparse
+import hashlib
 import json
+import mmap
 import os
 import statistics
 import subprocess
@@ -48,28 +50,47 @@ def peak_memory(lines, seconds, memory):
 def cases(seconds, quick):
     """Name, the case of both programs and its argument, what is taken from a process, unit, and the ratio to reach."""
     return {
-        "a": ("U-Net, training step", "unet-step", seconds, median_of_steps, "ms", 0.6),
+        "a": ("U-Net, training step", "unet-step", seconds, median_of_steps, "ms", 0.75),
         "b": ("U-Net, 50 steps of DDIM", "ddim", seconds, median_of_steps, "ms", 0.8),
         "c": ("MLP, training step", "mlp-step", seconds / 4, median_of_steps, "ms", 0.5),
         "d": ("U-Net, peak memory of training", "unet-steps", 2 if quick else 10, peak_memory, "MiB", 0.7),
-        "e": ("U-Net, start to first step done", "unet-steps", 1, until_done, "ms", 0.5),
-        "f": ("MLP, start to first step done", "mlp-steps", 1, until_done, "ms", 0.5),
+        "e": ("U-Net, start to first step done", "unet-steps", 1, until_done, "ms", 0.45),
+        "f": ("MLP, start to first step done", "mlp-steps", 1, until_done, "ms", 0.45),
     }
 
 
-def check(program):
+def libtorch(path):
+    """What identifies a libtorch: the hash of its CPU library, and the library of matrix products inside or beside it."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        products = "MKL" if content.find(b"mkl_blas_") >= 0 else "OpenBLAS or another BLAS"
+        return hashlib.sha256(content).hexdigest(), products
+
+
+def describe(ours, theirs):
+    """One line on the libtorch of both sides."""
+    (our_hash, our_products), (their_hash, their_products) = libtorch(ours["library"]), libtorch(theirs["library"])
+    ours_named, theirs_named = f"libtorch {ours['version']} ({our_products})", f"libtorch {theirs['version']} ({their_products})"
+    if our_hash == their_hash:
+        return f"C# and Python on the very same file, {ours_named}."
+    if ours_named == theirs_named:
+        return f"C# and Python on builds of the same release, {ours_named}; the files differ."
+    return f"C# on {ours_named}, Python on {theirs_named}: not the same libtorch."
+
+
+def check(program, device):
     """Both sides from the same weights, batches and draws: nothing is timed unless their losses agree."""
     with tempfile.TemporaryDirectory() as folder:
         python = [sys.executable, AGAINST]
         run([*python, "prepare", folder])
-        theirs, _, _ = run([*python, "check", folder])
-        ours, _, _ = run([program, "check", folder])
-    for line, other in zip(map(json.loads, ours), map(json.loads, theirs), strict=True):
+        theirs, _, _ = run([*python, "check", folder, device])
+        ours, _, _ = run([program, "check", folder, device])
+    for line, other in zip(map(json.loads, ours[1:]), map(json.loads, theirs[1:]), strict=True):
         worst = max(abs(a - b) for a, b in zip(line["losses"], other["losses"], strict=True))
         same = line["case"] == other["case"] and line["parameters"] == other["parameters"] and worst <= TOLERANCE
         print(f"{line['case']}: {line['parameters']:,} parameters; the losses of three steps and of the average differ by {worst:.1e} at most.", flush=True)
         if not same:
             raise SystemExit(f"The two sides do not compute the same: C# {line}, Python {other}.")
+    print(describe(json.loads(ours[0]), json.loads(theirs[0])), flush=True)
 
 
 def spread(values, digits):
@@ -83,19 +104,20 @@ def main():
     parser.add_argument("--rounds", type=int, help="processes of each side; 5, or 1 with --quick")
     parser.add_argument("--seconds", type=float, help="of steps in each process; 20, or 1 with --quick")
     parser.add_argument("--cases", default="abcdef", help="which cases; abcdef")
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda where both sides have it")
     options = parser.parse_args()
     rounds = options.rounds or (1 if options.quick else 5)
     seconds = options.seconds or (1.0 if options.quick else 20.0)
 
-    check(options.program)
+    check(options.program, options.device)
     print(f"\n| case | C# | Python | ratio | target |\n|---|---|---|---|---|", flush=True)
     for key, (title, case, argument, take, unit, target) in cases(seconds, options.quick).items():
         if key not in options.cases:
             continue
         ours, theirs = [], []
         for _ in range(rounds):
-            ours.append(take(*run([options.program, case, str(argument)])))
-            theirs.append(take(*run([sys.executable, AGAINST, case, str(argument)])))
+            ours.append(take(*run([options.program, case, str(argument), options.device])))
+            theirs.append(take(*run([sys.executable, AGAINST, case, str(argument), options.device])))
         ratio = statistics.median(ours) / statistics.median(theirs)
         ratios = [a / b for a, b in zip(ours, theirs)]
         digits = 2 if statistics.median(ours) < 100 else 0
