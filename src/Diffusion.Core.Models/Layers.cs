@@ -1,3 +1,4 @@
+using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -8,6 +9,12 @@ namespace Diffusion.Core.Models;
 /// </summary>
 internal static class Layers
 {
+    /// <summary>
+    /// Narrower heads are padded with zeros to this width on the CPU: libtorch's fused attention takes half the time for 16 channels that
+    /// it takes for 8 (benchmarks: <c>attention</c>).
+    /// </summary>
+    private const long PaddedHeadWidth = 16;
+
     /// <summary>A convolution of images.</summary>
     public static Conv2d Conv2d(long inputs, long outputs, long kernel, long stride = 1, long padding = 0)
         => (Conv2d)Convolution(2, inputs, outputs, kernel, stride, padding);
@@ -90,9 +97,24 @@ internal static class Layers
     public static Tensor Attend(Tensor query, Tensor key, Tensor value, long heads, Tensor? mask = null, bool causal = false)
     {
         using var scope = NewDisposeScope();
-        Tensor Heads(Tensor x) => x.view(x.shape[0], x.shape[1], heads, x.shape[2] / heads).transpose(1, 2);
+        var width = query.shape[2] / heads;
+        var padding = query.device_type == DeviceType.CPU && query.dtype == ScalarType.Float32 ? Math.Max(0, PaddedHeadWidth - width) : 0;
+        Tensor Heads(Tensor x)
+        {
+            var split = x.view(x.shape[0], x.shape[1], heads, width);
+            return (padding == 0 ? split : nn.functional.pad(split, [0, padding])).transpose(1, 2);
+        }
+
+        if (padding > 0)
+        {
+            // The logits are divided by the root of the padded width.
+            using Scalar scale = Math.Sqrt((double)PaddedHeadWidth / width);
+            query = query.mul(scale);
+        }
 
         var attended = nn.functional.scaled_dot_product_attention(Heads(query), Heads(key), Heads(value), mask, is_casual: causal);
+        if (padding > 0)
+            attended = attended.narrow(3, 0, width);
         return attended.transpose(1, 2).reshape(query.shape).MoveToOuterDisposeScope();
     }
 
