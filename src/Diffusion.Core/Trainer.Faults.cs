@@ -54,6 +54,26 @@ public abstract partial class Trainer
         };
     }
 
+    /// <summary>The error of a step in which a number was freed. A step that was updating the weights has left them halfway.</summary>
+    private protected ScalarFinalizedException ScalarFinalized(Exception cause, int repeats)
+    {
+        if (Engine.Updating)
+            Tear();
+        return new ScalarFinalizedException(
+            $"Step {Step + 1} failed{(repeats > 0 ? $" {repeats + 1} times" : "")}: the garbage collector freed a number that was passed to an "
+            + "operator while libtorch was reading it. TorchSharp does not keep the number in `x * 0.5` or `x.mul(0.5)` alive. Write "
+            + "`using Scalar half = 0.5; x.mul(half)`, or keep constants in static fields of type Scalar, in the network, the loss, the "
+            + "optimizer and the callbacks of the application. "
+            + (_torn
+                ? "The step had begun to change the weights: resume from a checkpoint."
+                : "The trainer is in the state before the step: it can be saved, or continue.")
+            + $" libtorch reported: {cause.Message.Split('\n')[0]}",
+            cause)
+        {
+            StateIsWhole = !_torn,
+        };
+    }
+
     /// <summary>Notes that a step failed while it changed the weights.</summary>
     private protected void Tear() => _torn = true;
 

@@ -60,4 +60,11 @@ public abstract partial class Trainer
 
     [LoggerMessage(EventId = 15, Level = LogLevel.Error, Message = "{Callback} failed when the run ended.")]
     private static partial void LogNotEnded(ILogger logger, Exception error, string callback);
+
+    [LoggerMessage(
+        EventId = 16,
+        Level = LogLevel.Warning,
+        Message = "Step {Step} is repeated, attempt {Attempt} of {Attempts}: the garbage collector freed a number that code of the application "
+            + "passed to an operator. Keep it alive in a Scalar: using Scalar half = 0.5; x.mul(half).")]
+    private protected static partial void LogRepeated(ILogger logger, long step, int attempt, int attempts);
 }

@@ -13,6 +13,9 @@ namespace Diffusion.Core;
 public abstract partial class Trainer<TBatch> : Trainer
     where TBatch : class, IBatch<TBatch>
 {
+    /// <summary>How often a step is repeated when a number of it was freed; each time is as unlikely as the first.</summary>
+    private const int Repeats = 3;
+
     private readonly ILearningRateSchedule _learningRate;
 
     /// <summary>A trainer of a module, at step 0.</summary>
@@ -35,11 +38,15 @@ public abstract partial class Trainer<TBatch> : Trainer
     /// <exception cref="ArgumentException">The batch is empty, or does not fit the model or the loss. Nothing has changed.</exception>
     /// <exception cref="InvalidOperationException">The averaged weights are in use, or the module's parameters were replaced.</exception>
     /// <exception cref="TrainingOutOfMemoryException">There is not enough memory for the step; it names what lowers it.</exception>
+    /// <exception cref="ScalarFinalizedException">
+    /// The garbage collector freed a number that code of the application passed to an operator, in several attempts at the step or while the
+    /// weights were updated.
+    /// </exception>
     public void TrainStep(TBatch batch)
     {
         ArgumentNullException.ThrowIfNull(batch);
         RequireWholeState("take a step");
-        while (true)
+        for (var repeats = 0; ;)
         {
             Engine.Updating = false;
             try
@@ -51,6 +58,12 @@ public abstract partial class Trainer<TBatch> : Trainer
             {
                 if (Engine.Updating || !HalveParts(batch.Count))
                     throw OutOfMemory(e);
+            }
+            catch (Exception e) when (ScalarFinalizedException.IsCauseOf(e))
+            {
+                if (Engine.Updating || repeats == Repeats)
+                    throw ScalarFinalized(e, repeats);
+                LogRepeated(Logger, Step + 1, ++repeats, Repeats);
             }
             catch when (Engine.Updating)
             {

@@ -1,0 +1,45 @@
+using System.Runtime.InteropServices;
+
+namespace Diffusion.Core;
+
+/// <summary>
+/// A training step failed because a number passed to an operator was freed by the garbage collector while libtorch was reading it.
+/// </summary>
+/// <remarks>
+/// TorchSharp 0.107 converts a number in <c>x * 0.5</c> or <c>x.mul(0.5)</c> to a <c>Scalar</c> that nothing keeps alive during the call. A
+/// garbage collection on another thread can finalize it at that moment. The library itself keeps its numbers alive; the number belongs to a
+/// network, a loss, an optimizer or a callback of the application. Keep it alive there: <c>using Scalar half = 0.5; x.mul(half)</c>, or a
+/// static field for a constant. See docs/torchsharp.md.
+/// </remarks>
+public sealed class ScalarFinalizedException : InvalidOperationException
+{
+    /// <summary>The messages of libtorch for a scalar whose type tag is not one of a scalar.</summary>
+    private static readonly string[] Signs = ["Expected false to be true, but got false", "Unknown scalar type"];
+
+    /// <summary>Creates the exception with a default message.</summary>
+    public ScalarFinalizedException()
+    {
+    }
+
+    /// <summary>Creates the exception with a message.</summary>
+    public ScalarFinalizedException(string message)
+        : base(message)
+    {
+    }
+
+    /// <summary>Creates the exception with a message and the error of libtorch.</summary>
+    public ScalarFinalizedException(string message, Exception innerException)
+        : base(message, innerException)
+    {
+    }
+
+    /// <summary>
+    /// <see langword="true"/> when the trainer is in the state before the step and can be saved or continue; <see langword="false"/> when the
+    /// step failed while it updated the weights, and the trainer must be resumed from a checkpoint. Default: <see langword="true"/>.
+    /// </summary>
+    public bool StateIsWhole { get; init; } = true;
+
+    /// <summary>Whether an error has the message of a scalar that was freed.</summary>
+    internal static bool IsCauseOf(Exception error)
+        => error is ExternalException && Signs.Any(sign => error.Message.Contains(sign, StringComparison.Ordinal));
+}
