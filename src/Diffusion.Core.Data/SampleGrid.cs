@@ -71,7 +71,7 @@ public sealed class SampleGrid
             using var told = Condition?.To(run.Trainer.Device);
             var samples = _sampler.Sample(denoiser, _shape, Seed, told);
             var images = ToImages?.Invoke(samples) ?? samples;
-            ImageGrid.SavePng(where(images.isfinite(), images, full_like(images, -1.0)), path, Columns, scale: Scale);
+            ImageGrid.SavePng(where(images.isfinite(), images, images.FullLike(-1.0)), path, Columns, scale: Scale);
         }
 
         run.Show(Name, path);

@@ -30,7 +30,7 @@ public static class AutoencoderBound
             using var z = code.Sample(generator);
             return Error(autoencoder, likelihood, x, z);
         });
-        return errors.mean([0L]).add(code.Kl()).neg().MoveToOuterDisposeScope();
+        return errors.mean([0L]).Add(code.Kl()).neg().MoveToOuterDisposeScope();
     }
 
     /// <summary>
@@ -61,7 +61,7 @@ public static class AutoencoderBound
             return SampleSums(prior.sub(posterior)).sub(Error(autoencoder, likelihood, x, z)).MoveToOuterDisposeScope();
         });
         var largest = logWeights.amax([0L], keepdim: true);
-        return logWeights.sub(largest).exp().mean([0L]).log().add(largest.squeeze(0)).MoveToOuterDisposeScope();
+        return logWeights.sub(largest).exp().mean([0L]).log().Add(largest.squeeze(0)).MoveToOuterDisposeScope();
     }
 
     private static Tensor Draws(int samples, Func<Tensor> draw)

@@ -32,7 +32,7 @@ public sealed class DequantisedLikelihood(ILikelihood density, int levels = 256)
     {
         using var spread = Dequantise(samples, request);
         using var bits = _density.BitsPerDim(denoiser, spread, request);
-        return bits.add(Offset);
+        return bits.Add(Offset);
     }
 
     /// <summary>The data with its noise.</summary>
@@ -44,7 +44,7 @@ public sealed class DequantisedLikelihood(ILikelihood density, int levels = 256)
         ArgumentNullException.ThrowIfNull(request);
         SampleGuard.Check(samples);
         using var scope = NewDisposeScope();
-        var level = samples.add(1.0).mul((Levels - 1) / 2.0).round();
-        return level.add(SeededDraws.Uniform(samples, request, Word)).mul(2.0 / Levels).sub(1.0).MoveToOuterDisposeScope();
+        var level = samples.Add(1.0).Mul((Levels - 1) / 2.0).round();
+        return level.Add(SeededDraws.Uniform(samples, request, Word)).Mul(2.0 / Levels).Sub(1.0).MoveToOuterDisposeScope();
     }
 }

@@ -53,7 +53,7 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
     public Tensor BitsPerDim(IDenoiser denoiser, Tensor samples, LikelihoodRequest request)
     {
         using var logDensity = LogDensity(denoiser, samples, request);
-        return logDensity.mul(-1.0 / (Math.Log(2.0) * (samples.numel() / samples.shape[0])));
+        return logDensity.Mul(-1.0 / (Math.Log(2.0) * (samples.numel() / samples.shape[0])));
     }
 
     /// <summary>log p(x) of each sample, in nats.</summary>
@@ -73,18 +73,18 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
         var start = samples.to(ScalarType.Float64).reshape(batch, size);
         var state = cat([start, zeros([batch, 1], dtype: ScalarType.Float64, device: samples.device)], 1);
         var end = Options.Solver.Integrate(flow.Slope, state, _from, _to, request.CancellationToken);
-        var latent = end.narrow(1, 0, size).mul(_last.Alpha).reshape(samples.shape);
+        var latent = end.narrow(1, 0, size).Mul(_last.Alpha).reshape(samples.shape);
         var divergence = end.narrow(1, size, 1).reshape(batch);
         var prior = Options.LogPrior is { } given ? given(latent) : LogNormal(latent);
         Guard.Shape(prior, [batch]);
-        return prior.add(divergence).add(size * Math.Log(_last.Alpha)).cpu().MoveToOuterDisposeScope();
+        return prior.Add(divergence).Add(size * Math.Log(_last.Alpha)).cpu().MoveToOuterDisposeScope();
     }
 
     private Tensor LogNormal(Tensor latent)
     {
         var variance = (_last.Alpha * _last.Alpha) + (_last.Sigma * _last.Sigma);
         var rows = latent.reshape(latent.shape[0], -1);
-        return rows.square().sum(1L).mul(-0.5 / variance).sub(0.5 * rows.shape[1] * Math.Log(2.0 * Math.PI * variance));
+        return rows.Square().sum(1L).Mul(-0.5 / variance).Sub(0.5 * rows.shape[1] * Math.Log(2.0 * Math.PI * variance));
     }
 
     /// <summary>The right-hand side over [B, D + 1]: y, and the integral of its divergence.</summary>
@@ -101,16 +101,16 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
             var level = owner.Schedule.LevelAt(time);
             using var scope = NewDisposeScope();
             var y = state.narrow(1, 0, size);
-            var x = y.mul(level.Alpha).to(samples.dtype).reshape(samples.shape).clone().requires_grad_();
+            var x = y.Mul(level.Alpha).to(samples.dtype).reshape(samples.shape).clone().requires_grad_();
             using var gradients = enable_grad();
             using var evaluation = _evaluator.Evaluate(x, time, level);
 
             // A zero times x, so that there is a path to x whatever the network looks at.
-            var data = evaluation.Data.add(x.mul(0.0));
+            var data = evaluation.Data.Add(x.Mul(0.0));
             var trace = Trace(data, x).reshape(batch, 1);
             using var gradientsOff = no_grad();
             var slope = y.sub(data.detach().reshape(batch, size).to(ScalarType.Float64));
-            var divergence = trace.to(ScalarType.Float64).mul(-level.Alpha).add(size);
+            var divergence = trace.to(ScalarType.Float64).Mul(-level.Alpha).Add(size);
             return cat([slope, divergence], 1).MoveToOuterDisposeScope();
         }
 
@@ -123,7 +123,7 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
                 var product = autograd.grad([data], [x], [_vectors[k]], retain_graph: k + 1 < _vectors.Count)[0];
                 using var gradientsOff = no_grad();
                 var part = product.mul(_vectors[k]).reshape(x.shape[0], -1).sum(1L, type: ScalarType.Float64);
-                sum = sum is null ? part : sum.add(part);
+                sum = sum is null ? part : sum.Add(part);
             }
 
             return sum!;

@@ -20,9 +20,9 @@ public static class TraceEstimator
         "hutchinson-rademacher", vectors, (like, request, word) =>
         {
             using var uniform = SeededDraws.Uniform(like, request, word);
-            using var positive = uniform.ge(0.5);
+            using var positive = uniform.Ge(0.5);
             var signs = positive.to(like.dtype);
-            return signs.mul_(2.0).sub_(1.0);
+            return signs.Mul_(2.0).Sub_(1.0);
         });
 
     /// <summary>Vectors from N(0, I) (Skilling 1989; Grathwohl et al. 2019, section 3.1).</summary>
@@ -41,7 +41,7 @@ public static class TraceEstimator
             {
                 using var rows = zeros([like.shape[0], size], dtype: like.dtype, device: like.device);
                 using var column = rows.narrow(1, k, 1);
-                column.fill_(1.0);
+                column.Fill_(1.0);
                 vectors[k] = rows.reshape(like.shape);
             }
 
@@ -59,7 +59,7 @@ public static class TraceEstimator
         {
             var vectors = new Tensor[_count];
             for (var k = 0; k < vectors.Length; k++)
-                vectors[k] = draw(like, request, Word - k).mul_(1.0 / Math.Sqrt(_count));
+                vectors[k] = draw(like, request, Word - k).Mul_(1.0 / Math.Sqrt(_count));
             return vectors;
         }
     }

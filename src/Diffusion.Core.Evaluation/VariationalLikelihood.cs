@@ -65,7 +65,7 @@ public sealed class VariationalLikelihood(
         var prior = Bound.Prior(samples).to(ScalarType.Float64);
         var terms = Gather(columns, 0);
         return new VariationalBits(
-            terms.sum(1L).add(prior).cpu().MoveToOuterDisposeScope(),
+            terms.sum(1L).Add(prior).cpu().MoveToOuterDisposeScope(),
             prior.cpu().MoveToOuterDisposeScope(),
             terms.cpu().MoveToOuterDisposeScope(),
             Gather(columns, 1).cpu().MoveToOuterDisposeScope(),
@@ -82,13 +82,13 @@ public sealed class VariationalLikelihood(
     private static Tensor Gather(Tensor[][] columns, int which)
         => stack(columns.Select(column => column[which]), 1).to(ScalarType.Float64);
 
-    private static Tensor MeanSquare(Tensor difference) => difference.square().reshape(difference.shape[0], -1).mean([1L]);
+    private static Tensor MeanSquare(Tensor difference) => difference.Square().reshape(difference.shape[0], -1).mean([1L]);
 
     /// <summary>[B] the term, the error in x_0 and the error in eps at one index.</summary>
     private Tensor[] At(int index, IDenoiser denoiser, Tensor x0, LikelihoodRequest request, Func<int, Tensor, Tensor>? noise)
     {
         using var scope = NewDisposeScope();
-        var t = full([x0.shape[0]], (long)index, dtype: ScalarType.Int64, device: x0.device);
+        var t = Scalars.Full([x0.shape[0]], (long)index, ScalarType.Int64, x0.device);
         var eps = noise?.Invoke(index, x0) ?? SeededDraws.Normal(x0, request, index);
         var xt = Bound.Process.Sample(x0, t, eps);
         using var input = Bound.Process.NetworkInput(Bound.Reverse.Prediction, xt, t);

@@ -41,7 +41,7 @@ internal sealed class PipelineSampling
                 Shape = Shape(),
                 Seed = _request.Seed,
                 Condition = condition,
-                InitialSample = _request.Noise?.mul(sampler.InitialScale),
+                InitialSample = _request.Noise?.Mul(sampler.InitialScale),
                 Device = _pipeline.Device,
                 Dtype = _pipeline.Dtype,
             },

@@ -32,7 +32,7 @@ internal sealed class PromptEncoder(ClipTokenizer tokenizer, ClipTextEncoder enc
     {
         long[] counts = [.. prompts.Select(prompt => (long)tokenizer.Encode(prompt).Length)];
         var lengths = tensor(counts, dtype: ScalarType.Int64, device: device);
-        var places = arange(tokenizer.Options.MaxTokens, dtype: ScalarType.Int64, device: device);
+        var places = Scalars.Arange(tokenizer.Options.MaxTokens, ScalarType.Int64, device);
         return places.unsqueeze(0).lt(lengths.unsqueeze(1));
     }
 }

@@ -89,7 +89,7 @@ public sealed class AutoencoderLoss : IAutoencoderLoss
         var reconstruction = Denoising.SumOfSamples(Reconstruction.Of(output, x));
         var channels = GaussianMath.KlToStandard(mean, logVariance).reshape(mean.shape[0], mean.shape[1], -1).sum(2L);
         var kl = channels.sum(1L);
-        var loss = reconstruction.add(FreeBits > 0.0 ? WithFreeBits(channels) : kl, alpha: Beta);
+        var loss = reconstruction.Add(FreeBits > 0.0 ? WithFreeBits(channels) : kl, alpha: Beta);
         return new LossTerms(loss.MoveToOuterDisposeScope())
             .Add(ReconstructionName, reconstruction.detach().clone().MoveToOuterDisposeScope())
             .Add(KlName, kl.detach().clone().MoveToOuterDisposeScope());
@@ -98,7 +98,7 @@ public sealed class AutoencoderLoss : IAutoencoderLoss
     /// <summary>[B] values whose mean is sum_c max(freeBits, mean divergence of channel c).</summary>
     private Tensor WithFreeBits(Tensor channels)
     {
-        var used = channels.mean([0L], keepdim: true).gt(FreeBits).expand(channels.shape);
-        return where(used, channels, full_like(channels, FreeBits)).sum(1L);
+        var used = channels.mean([0L], keepdim: true).Gt(FreeBits).expand(channels.shape);
+        return where(used, channels, channels.FullLike(FreeBits)).sum(1L);
     }
 }

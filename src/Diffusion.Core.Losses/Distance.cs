@@ -46,8 +46,8 @@ public static class Distance
         public Tensor Of(Tensor difference)
         {
             using var size = difference.abs();
-            using var near = size.clamp(max: delta);
-            using var half = near.mul(0.5);
+            using var near = size.Clamp(max: delta);
+            using var half = near.Mul(0.5);
             using var rest = size.sub(half);
             return near.mul(rest);
         }
@@ -60,9 +60,9 @@ public static class Distance
         public Tensor Of(Tensor difference)
         {
             using var square = difference.mul(difference);
-            using var raised = square.add(c * c);
+            using var raised = square.Add(c * c);
             using var root = raised.sqrt();
-            return root.sub(c);
+            return root.Sub(c);
         }
     }
 }

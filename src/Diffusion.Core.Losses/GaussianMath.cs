@@ -21,9 +21,9 @@ public static class GaussianMath
         ArgumentNullException.ThrowIfNull(logVariance2);
         using var scope = NewDisposeScope();
         var ratio = logVariance1.sub(logVariance2);
-        var spread = ratio.exp().sub(ratio).sub(1.0);
-        var shift = mean1.sub(mean2).square().mul(logVariance2.neg().exp());
-        return spread.add(shift).mul(0.5).MoveToOuterDisposeScope();
+        var spread = ratio.exp().sub(ratio).Sub(1.0);
+        var shift = mean1.sub(mean2).Square().mul(logVariance2.neg().exp());
+        return spread.Add(shift).Mul(0.5).MoveToOuterDisposeScope();
     }
 
     /// <summary>KL(N(mean, exp(logVariance)) || N(0, 1)) (Kingma and Welling 2014, appendix B).</summary>
@@ -35,7 +35,7 @@ public static class GaussianMath
         ArgumentNullException.ThrowIfNull(mean);
         ArgumentNullException.ThrowIfNull(logVariance);
         using var scope = NewDisposeScope();
-        return logVariance.exp().sub(logVariance).sub(1.0).add(mean.square()).mul(0.5).MoveToOuterDisposeScope();
+        return logVariance.exp().sub(logVariance).Sub(1.0).Add(mean.Square()).Mul(0.5).MoveToOuterDisposeScope();
     }
 
     /// <summary>log N(x; mean, exp(logVariance)), a density.</summary>
@@ -49,8 +49,8 @@ public static class GaussianMath
         ArgumentNullException.ThrowIfNull(mean);
         ArgumentNullException.ThrowIfNull(logVariance);
         using var scope = NewDisposeScope();
-        var distance = x.sub(mean).square().mul(logVariance.neg().exp());
-        return distance.add(logVariance).add(LogTwoPi).mul(-0.5).MoveToOuterDisposeScope();
+        var distance = x.sub(mean).Square().mul(logVariance.neg().exp());
+        return distance.Add(logVariance).Add(LogTwoPi).Mul(-0.5).MoveToOuterDisposeScope();
     }
 
     /// <summary>
@@ -77,19 +77,19 @@ public static class GaussianMath
         using var scope = NewDisposeScope();
         var half = 1.0 / (levels - 1.0);
         var centred = x.sub(mean);
-        var inverse = logVariance.mul(-0.5).exp();
-        var below = Cumulative(centred.sub(half).mul(inverse));
-        var upTo = Cumulative(centred.add(half).mul(inverse));
+        var inverse = logVariance.Mul(-0.5).exp();
+        var below = Cumulative(centred.Sub(half).mul(inverse));
+        var upTo = Cumulative(centred.Add(half).mul(inverse));
 
         // The ends are told with a margin, as data in single precision is.
-        var share = where(x.gt(1.0 - (0.255 * half)), below.neg().add(1.0), upTo.sub(below));
-        share = where(x.lt((0.255 * half) - 1.0), upTo, share);
-        return share.clamp_min(Least).log().MoveToOuterDisposeScope();
+        var share = where(x.Gt(1.0 - (0.255 * half)), below.neg().Add(1.0), upTo.sub(below));
+        share = where(x.Lt((0.255 * half) - 1.0), upTo, share);
+        return share.ClampMin(Least).log().MoveToOuterDisposeScope();
     }
 
     private static Tensor Cumulative(Tensor z)
     {
-        var cubic = z.mul(z).mul(0.044715).add(1.0).mul(z);
-        return cubic.mul(Math.Sqrt(2.0 / Math.PI)).tanh().add(1.0).mul(0.5);
+        var cubic = z.mul(z).Mul(0.044715).Add(1.0).mul(z);
+        return cubic.Mul(Math.Sqrt(2.0 / Math.PI)).tanh().Add(1.0).Mul(0.5);
     }
 }

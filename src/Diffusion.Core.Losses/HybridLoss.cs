@@ -64,7 +64,7 @@ public sealed class HybridLoss : IDiffusionLoss
         var (loss, mse) = Simple.Measure(process, x0, t, noise, prediction);
         var frozen = cat([prediction.detach(), output.narrow(1, channels, channels)], 1);
         var vlb = bound.Term(x0, xt, t, frozen);
-        var total = loss.add(vlb, alpha: VlbWeight ?? (bound.Reverse.Schedule.Steps / 1000.0));
+        var total = loss.Add(vlb, alpha: VlbWeight ?? (bound.Reverse.Schedule.Steps / 1000.0));
         return new LossTerms(total.MoveToOuterDisposeScope())
             .Add(SimpleLoss.MseName, mse.MoveToOuterDisposeScope())
             .Add(VlbLoss.VlbName, vlb.detach().clone().MoveToOuterDisposeScope());

@@ -31,7 +31,7 @@ public sealed class InputPerturbation(IDiffusionLoss inner, double strength = 0.
             using var added = LossRandom.Normal(xt.shape, xt);
             using var sigma = sigmas.At(t, xt);
             added.mul_(sigma);
-            added.add_(xt);
+            added.Add_(xt);
             return denoiser.Predict(added, toldTime, told);
         });
         return _inner.Evaluate(perturbed, process, x0, t, noise, condition);

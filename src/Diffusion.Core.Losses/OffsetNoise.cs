@@ -26,8 +26,8 @@ public sealed class OffsetNoise(IDiffusionLoss inner, double strength = 0.1) : I
         for (var i = 2; i < shape.Length; i++)
             shape[i] = 1;
         using var shift = LossRandom.Normal(shape, noise);
-        shift.mul_(Strength);
-        using var shifted = noise.add(shift);
+        shift.Mul_(Strength);
+        using var shifted = noise.Add(shift);
         return _inner.Evaluate(denoiser, process, x0, t, shifted, condition);
     }
 }

@@ -64,8 +64,8 @@ public static class Reconstruction
             Guard.SameShape(x, output);
             using var scope = NewDisposeScope();
             var size = output.abs();
-            var tail = size.neg().exp().add(1.0).log();
-            return output.add(size).mul(0.5).sub(output.mul(x)).add(tail).MoveToOuterDisposeScope();
+            var tail = size.neg().exp().Add(1.0).log();
+            return output.Add(size).Mul(0.5).sub(output.mul(x)).Add(tail).MoveToOuterDisposeScope();
         }
     }
 
@@ -77,8 +77,8 @@ public static class Reconstruction
         {
             Guard.SameShape(x, output);
             using var scope = NewDisposeScope();
-            var scaled = output.sub(x).square().mul(0.5 * Math.Exp(-logVariance));
-            return scaled.add(0.5 * (logVariance + Math.Log(2.0 * Math.PI))).MoveToOuterDisposeScope();
+            var scaled = output.sub(x).Square().Mul(0.5 * Math.Exp(-logVariance));
+            return scaled.Add(0.5 * (logVariance + Math.Log(2.0 * Math.PI))).MoveToOuterDisposeScope();
         }
     }
 

@@ -16,8 +16,8 @@ public sealed class UniformTimesteps : ITimestepSampler
         if (schedule is DiscreteSchedule discrete)
             return randint(0, discrete.Steps, [count], dtype: ScalarType.Int64, generator: generator);
         var t = rand([count], dtype: ScalarType.Float64, generator: generator);
-        t.mul_(schedule.MaxTime - schedule.MinTime);
-        t.add_(schedule.MinTime);
+        t.Mul_(schedule.MaxTime - schedule.MinTime);
+        t.Add_(schedule.MinTime);
         return t;
     }
 }

@@ -64,8 +64,8 @@ public sealed class VariationalBound : IDisposable
             Process.PosteriorMean(x0, xt, t), Process.PosteriorLogVariance(t, xt), transition.Mean, transition.LogVariance);
         var likelihood = Likelihood.LogLikelihood(x0, transition.Mean, transition.LogVariance);
         Guard.SameShape(x0, likelihood);
-        var term = where(t.eq(0), Denoising.MeanOfSamples(likelihood).neg(), Denoising.MeanOfSamples(kl));
-        return term.mul(1.0 / Math.Log(2.0)).MoveToOuterDisposeScope();
+        var term = where(t.Eq(0), Denoising.MeanOfSamples(likelihood).neg(), Denoising.MeanOfSamples(kl));
+        return term.Mul(1.0 / Math.Log(2.0)).MoveToOuterDisposeScope();
     }
 
     /// <summary>L_T: KL(q(x_T | x_0) || N(0, I)), which depends on no network.</summary>
@@ -82,8 +82,8 @@ public sealed class VariationalBound : IDisposable
         // With variance 1 - a the divergence is (a x_0^2 - a - log(1 - a)) / 2, two of whose parts all but cancel: their sum is made here.
         var last = Reverse.Schedule.AlphaBars[^1];
         var constant = last < 1e-4 ? last * last * (0.5 + (last / 3.0) + (last * last / 4.0)) : -last - Math.Log(1.0 - last);
-        var kl = Denoising.MeanOfSamples(x0.square()).mul(last).add(constant);
-        return kl.mul(0.5 / Math.Log(2.0)).MoveToOuterDisposeScope();
+        var kl = Denoising.MeanOfSamples(x0.Square()).Mul(last).Add(constant);
+        return kl.Mul(0.5 / Math.Log(2.0)).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

@@ -37,8 +37,8 @@ public sealed class VectorQuantizationLoss(IReconstructionLoss? reconstruction =
         using var code = quantized.Encode(x);
         using var quantization = quantized.Quantize(code.Mode);
         var errors = Denoising.SumOfSamples(Reconstruction.Of(quantized.DecodeQuantized(quantization.Quantized), x));
-        var codebook = quantization.Loss.mul(code.Mode.shape[1..].Aggregate(1L, (product, size) => product * size));
-        var loss = errors.add(codebook, alpha: CodebookWeight);
+        var codebook = quantization.Loss.Mul(code.Mode.shape[1..].Aggregate(1L, (product, size) => product * size));
+        var loss = errors.Add(codebook, alpha: CodebookWeight);
         return new LossTerms(loss.MoveToOuterDisposeScope())
             .Add(AutoencoderLoss.ReconstructionName, errors.detach().clone().MoveToOuterDisposeScope())
             .Add(CodebookName, codebook.detach().expand(errors.shape).clone().MoveToOuterDisposeScope());

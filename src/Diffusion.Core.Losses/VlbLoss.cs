@@ -46,7 +46,7 @@ public sealed class VlbLoss(
         var (xt, output) = Denoising.Predict(denoiser, process, Prediction, Variance.IsLearned, x0, t, noise, condition);
         using var owned = output;
         var vlb = bound.Term(x0, xt, t, output);
-        var loss = Rescale ? vlb.mul(bound.Reverse.Schedule.Steps) : vlb.alias();
+        var loss = Rescale ? vlb.Mul(bound.Reverse.Schedule.Steps) : vlb.alias();
         return new LossTerms(loss.MoveToOuterDisposeScope()).Add(VlbName, vlb.detach().clone().MoveToOuterDisposeScope());
     }
 

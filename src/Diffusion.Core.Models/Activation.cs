@@ -23,7 +23,7 @@ public static class Activation
     /// </summary>
     public static IActivation GeluSigmoid { get; } = new Pointwise(x =>
     {
-        using var scaled = x.mul(1.702);
+        using var scaled = x.Mul(1.702);
         using var gate = scaled.sigmoid();
         return gate.mul(x);
     });

@@ -51,8 +51,8 @@ internal sealed class AdaLayerNorm : nn.Module<Tensor, Tensor>
     {
         using var shift = vectors.select(1, first);
         using var scale = vectors.select(1, first + 1);
-        using var factor = scale.add(1);
-        return normed.mul(factor).add_(shift);
+        using var factor = scale.Add(1);
+        return normed.mul(factor).Add_(shift);
     }
 
     /// <summary>The norm without parameters that is modulated; the caller's.</summary>

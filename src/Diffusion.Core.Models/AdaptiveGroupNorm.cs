@@ -39,7 +39,7 @@ public sealed class AdaptiveGroupNorm : nn.Module<Tensor, Tensor, Tensor>
         using var scope = NewDisposeScope();
         var told = Layers.Trailing(_linear.call(embedding), (int)x.dim() - 2);
         var normed = nn.functional.group_norm(x, _groups, null, null, _epsilon);
-        return normed.mul(told.narrow(1, 0, _channels).add(1)).add_(told.narrow(1, _channels, _channels)).MoveToOuterDisposeScope();
+        return normed.mul(told.narrow(1, 0, _channels).Add(1)).Add_(told.narrow(1, _channels, _channels)).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

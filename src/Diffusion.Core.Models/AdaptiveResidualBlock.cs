@@ -58,8 +58,8 @@ public sealed class AdaptiveResidualBlock : nn.Module<Tensor, Tensor, Tensor>, I
         using var scope = NewDisposeScope();
         var hidden = _convolution1.call(_options.Activation.Apply(_norm1.call(x, embedding)));
         hidden = _dropout.call(_options.Activation.Apply(_norm2.call(hidden, embedding)));
-        hidden = _convolution2.call(hidden).add_(_shortcut is null ? x : _shortcut.call(x));
-        return (_options.OutputScale == 1 ? hidden : hidden.div_(_options.OutputScale)).MoveToOuterDisposeScope();
+        hidden = _convolution2.call(hidden).Add_(_shortcut is null ? x : _shortcut.call(x));
+        return (_options.OutputScale == 1 ? hidden : hidden.Div_(_options.OutputScale)).MoveToOuterDisposeScope();
     }
 
     Tensor IUNetLayer.Forward(Tensor x, UNetContext context) => call(x, context.Embedding);

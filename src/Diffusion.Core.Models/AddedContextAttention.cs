@@ -84,7 +84,7 @@ public sealed class AddedContextAttention : nn.Module<Tensor, Tensor, Tensor?, T
         }
 
         var attended = Layers.Attend(_query.call(pixels), key, value, _channels / _options.HeadWidth, mask);
-        return x.add(Layers.Image(_output.call(attended), x)).MoveToOuterDisposeScope();
+        return x.Add(Layers.Image(_output.call(attended), x)).MoveToOuterDisposeScope();
     }
 
     Tensor IUNetLayer.Forward(Tensor x, UNetContext context) => call(x, context.RequireSequence(), context.SequenceMask);

@@ -33,8 +33,8 @@ public sealed class ClipTextEncoder : nn.Module
         using (no_grad())
         {
             // The deviations of Radford et al.'s code.
-            _tokens.get_parameter("weight")!.mul_(0.02);
-            _positions.get_parameter("weight")!.mul_(0.01);
+            _tokens.get_parameter("weight")!.Mul_(0.02);
+            _positions.get_parameter("weight")!.Mul_(0.01);
         }
 
         for (var layer = 0; layer < options.Layers; layer++)
@@ -100,13 +100,13 @@ public sealed class ClipTextEncoder : nn.Module
     private Tensor Embed(Tensor tokens)
     {
         var positions = _positions.get_parameter("weight")!.narrow(0, 0, tokens.shape[1]);
-        return _tokens.call(tokens).add(positions);
+        return _tokens.call(tokens).Add(positions);
     }
 
     /// <summary>[B, 1, L, L] true where a token may attend: to those of the mask, not behind itself.</summary>
     private static Tensor CausalMask(Tensor mask)
     {
-        var place = arange(mask.shape[1], dtype: ScalarType.Int64, device: mask.device);
+        var place = Scalars.Arange(mask.shape[1], ScalarType.Int64, mask.device);
         var before = place.unsqueeze(0).le(place.unsqueeze(1));
         return mask.unsqueeze(1).unsqueeze(1).logical_and(before);
     }
@@ -115,12 +115,12 @@ public sealed class ClipTextEncoder : nn.Module
     private Tensor Pool(Tensor states, Tensor tokens)
     {
         const long legacyEnd = 2;
-        var keys = Options.EndToken == legacyEnd ? tokens : tokens.eq(Options.EndToken).to(ScalarType.Int64);
+        var keys = Options.EndToken == legacyEnd ? tokens : tokens.Eq(Options.EndToken).to(ScalarType.Int64);
 
         // The greatest of key * L + (L - 1 - place) is the first of the greatest keys, whatever argmax does about ties.
         var length = tokens.shape[1];
-        var place = arange(length, dtype: ScalarType.Int64, device: tokens.device);
-        var end = keys.mul(length).sub(place).argmax(1);
+        var place = Scalars.Arange(length, ScalarType.Int64, tokens.device);
+        var end = keys.Mul(length).sub(place).argmax(1);
         var index = end.view(-1, 1, 1).expand(-1, 1, Options.Width);
         return states.gather(1, index).squeeze(1);
     }

@@ -50,9 +50,9 @@ internal sealed class ClipTextLayer : nn.Module<Tensor, Tensor?, Tensor>
         var normed = _norm1.call(tokens);
         var attended = Layers.Attend(
             _query.call(normed), _key.call(normed), _value.call(normed), _options.Heads, mask, causal: mask is null);
-        var hidden = _output.call(attended).add_(tokens);
+        var hidden = _output.call(attended).Add_(tokens);
         var network = _second.call(_options.Activation.Apply(_first.call(_norm2.call(hidden))));
-        return network.add_(hidden).MoveToOuterDisposeScope();
+        return network.Add_(hidden).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

@@ -67,7 +67,7 @@ public sealed class ConditionDropout : ITrainableDenoiser
     {
         var generator = DropoutRandom.Current;
         using var uniform = rand([xt.shape[0]], dtype: ScalarType.Float64, device: generator?.device ?? xt.device, generator: generator);
-        using var dropped = uniform.lt(Probability);
+        using var dropped = uniform.Lt(Probability);
         return dropped.to(xt.device, copy: true);
     }
 }

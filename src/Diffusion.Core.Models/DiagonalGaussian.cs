@@ -27,7 +27,7 @@ public sealed class DiagonalGaussian : ILatentDistribution
         if (mean.dim() < 1)
             throw new ArgumentException("mean must have shape [B, ...], got [].", nameof(mean));
         Mean = mean.alias();
-        LogVariance = logVariance.clamp(MinLogVariance, MaxLogVariance);
+        LogVariance = logVariance.Clamp(MinLogVariance, MaxLogVariance);
     }
 
     /// <summary>[B, C, ...].</summary>
@@ -74,10 +74,10 @@ public sealed class DiagonalGaussian : ILatentDistribution
     {
         Guard.SameShape(Mean, noise);
         Guard.SameType(Mean, noise);
-        using var half = LogVariance.mul(0.5);
+        using var half = LogVariance.Mul(0.5);
         using var std = half.exp();
         using var moved = std.mul(noise);
-        return Mean.add(moved);
+        return Mean.Add(moved);
     }
 
     /// <summary>KL(q || N(0, I)) of each sample, in nats, summed over all dimensions of the code.</summary>
@@ -86,7 +86,7 @@ public sealed class DiagonalGaussian : ILatentDistribution
     public Tensor Kl()
     {
         using var scope = NewDisposeScope();
-        return PerSample(LogVariance.exp().sub(LogVariance).sub(1.0).add(Mean.square())).MoveToOuterDisposeScope();
+        return PerSample(LogVariance.exp().sub(LogVariance).Sub(1.0).Add(Mean.Square())).MoveToOuterDisposeScope();
     }
 
     /// <summary>KL(q || other) of each sample, in nats, summed over all dimensions of the code.</summary>
@@ -98,8 +98,8 @@ public sealed class DiagonalGaussian : ILatentDistribution
         Guard.SameShape(Mean, other.Mean, nameof(Mean), nameof(other));
         using var scope = NewDisposeScope();
         var ratio = LogVariance.sub(other.LogVariance);
-        var shift = Mean.sub(other.Mean).square().mul(other.LogVariance.neg().exp());
-        return PerSample(ratio.exp().sub(ratio).sub(1.0).add(shift)).MoveToOuterDisposeScope();
+        var shift = Mean.sub(other.Mean).Square().mul(other.LogVariance.neg().exp());
+        return PerSample(ratio.exp().sub(ratio).Sub(1.0).Add(shift)).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>
@@ -109,5 +109,5 @@ public sealed class DiagonalGaussian : ILatentDistribution
         LogVariance.Dispose();
     }
 
-    private static Tensor PerSample(Tensor twice) => twice.mul(0.5).reshape(twice.shape[0], -1).sum(1L);
+    private static Tensor PerSample(Tensor twice) => twice.Mul(0.5).reshape(twice.shape[0], -1).sum(1L);
 }

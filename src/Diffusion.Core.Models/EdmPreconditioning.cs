@@ -59,15 +59,15 @@ public sealed class EdmPreconditioning : ITrainableDenoiser
         DenoiserGuard.Times(t, xt.shape[0]);
         using var scope = NewDisposeScope();
         var time = t.to(ScalarType.Float64, xt.device);
-        var logSigma = _timeScale is { } scale ? time.div(scale) : time.log();
+        var logSigma = _timeScale is { } scale ? time.Div(scale) : time.log();
         var sigma = _timeScale is null ? time : logSigma.exp();
-        var variance = sigma.pow(2).add(SigmaData * SigmaData);
+        var variance = sigma.Pow(2).Add(SigmaData * SigmaData);
         var deviation = variance.sqrt();
         Tensor Cast(Tensor coefficient) => Layers.Trailing(coefficient.to(xt.dtype), (int)xt.dim() - 1);
-        var answer = _network.Predict(xt.mul(Cast(deviation.reciprocal())), logSigma.mul(NoiseScale), condition);
+        var answer = _network.Predict(xt.mul(Cast(deviation.reciprocal())), logSigma.Mul(NoiseScale), condition);
         Guard.Shape(answer, xt.shape);
-        var skipped = xt.mul(Cast(variance.reciprocal().mul(SigmaData * SigmaData)));
-        return answer.mul(Cast(sigma.mul(SigmaData).div(deviation))).add_(skipped).MoveToOuterDisposeScope();
+        var skipped = xt.mul(Cast(variance.reciprocal().Mul(SigmaData * SigmaData)));
+        return answer.mul(Cast(sigma.Mul(SigmaData).div(deviation))).Add_(skipped).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

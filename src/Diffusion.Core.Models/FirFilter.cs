@@ -82,7 +82,7 @@ internal sealed class FirFilter(bool mirror) : nn.Module<Tensor, Tensor>(nameof(
             2 => nn.functional.conv2d(channels, kernel, null, strides),
             _ => nn.functional.conv3d(channels, kernel, null, strides),
         };
-        return filtered.mul(gain).reshape([x.shape[0], x.shape[1], .. filtered.shape[2..]]);
+        return filtered.Mul(gain).reshape([x.shape[0], x.shape[1], .. filtered.shape[2..]]);
     }
 
     private static Tensor Kernel(int sizes)

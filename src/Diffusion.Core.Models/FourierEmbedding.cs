@@ -26,7 +26,7 @@ public sealed class FourierEmbedding : nn.Module<Tensor, Tensor>
             throw new ArgumentException($"The width of a Fourier embedding must be an even number from 2, got {width}.", nameof(width));
         (_logarithm, _flipSinToCos) = (logarithm, flipSinToCos);
         using var frequencies = randn([width / 2], dtype: ScalarType.Float32);
-        register_buffer(WeightName, frequencies.mul(Guard.Positive(scale)).DetachFromDisposeScope());
+        register_buffer(WeightName, frequencies.Mul(Guard.Positive(scale)).DetachFromDisposeScope());
     }
 
     /// <summary>The embedding of each time.</summary>
@@ -38,7 +38,7 @@ public sealed class FourierEmbedding : nn.Module<Tensor, Tensor>
         using var scope = NewDisposeScope();
         var frequencies = get_buffer(WeightName)!;
         var t = input.to(frequencies.dtype, frequencies.device);
-        var angles = (_logarithm ? t.log() : t).unsqueeze(1).mul(frequencies).mul(2 * Math.PI);
+        var angles = (_logarithm ? t.log() : t).unsqueeze(1).mul(frequencies).Mul(2 * Math.PI);
         var (sin, cos) = (angles.sin(), angles.cos());
         return cat(_flipSinToCos ? [cos, sin] : [sin, cos], 1).MoveToOuterDisposeScope();
     }

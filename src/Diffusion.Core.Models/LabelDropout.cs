@@ -38,8 +38,8 @@ public sealed class LabelDropout : nn.Module<Tensor, Tensor>
         var generator = DropoutRandom.Current;
         using var uniform = rand(
             input.shape, dtype: ScalarType.Float32, device: generator is null ? input.device : generator.device, generator: generator);
-        using var drawn = uniform.lt(Probability);
+        using var drawn = uniform.Lt(Probability);
         using var dropped = drawn.to(input.device);
-        return input.masked_fill(dropped, _nullLabel);
+        return input.MaskedFill(dropped, _nullLabel);
     }
 }

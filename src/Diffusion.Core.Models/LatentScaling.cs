@@ -73,7 +73,7 @@ public sealed record LatentScaling
         using var gradientsOff = no_grad();
         var values = latents.to(ScalarType.Float64).transpose(0, 1).reshape(perChannel ? latents.shape[1] : 1, -1);
         var mean = values.mean([1L], keepdim: true);
-        var std = values.sub(mean).square().sum(1L).div(values.shape[1] - 1).sqrt();
+        var std = values.sub(mean).Square().sum(1L).Div(values.shape[1] - 1).sqrt();
         double[] factors = [.. std.cpu().data<double>().Select(value => 1.0 / value)];
         if (!factors.All(double.IsFinite))
             throw new ArgumentException("latents must be finite and not all the same.", nameof(latents));
@@ -84,13 +84,13 @@ public sealed record LatentScaling
     /// <param name="z">[B, C, ...] latents of an autoencoder.</param>
     /// <returns>The same shape; the caller's.</returns>
     /// <exception cref="ArgumentException">There are factors for another number of channels.</exception>
-    public Tensor Apply(Tensor z) => PerChannel(z, static (part, factor, shift) => part.sub(shift).mul_(factor));
+    public Tensor Apply(Tensor z) => PerChannel(z, static (part, factor, shift) => part.Sub(shift).Mul_(factor));
 
     /// <summary>The latents of what a denoiser sees.</summary>
     /// <param name="scaled">[B, C, ...].</param>
     /// <returns>The same shape; the caller's.</returns>
     /// <exception cref="ArgumentException">There are factors for another number of channels.</exception>
-    public Tensor Invert(Tensor scaled) => PerChannel(scaled, static (part, factor, shift) => part.div(factor).add_(shift));
+    public Tensor Invert(Tensor scaled) => PerChannel(scaled, static (part, factor, shift) => part.Div(factor).Add_(shift));
 
     /// <inheritdoc/>
     public bool Equals(LatentScaling? other)

@@ -46,8 +46,8 @@ internal static class Layers
     public static void SetZero(Convolution convolution)
     {
         using var guard = no_grad();
-        convolution.weight.fill_(0);
-        convolution.bias!.fill_(0);
+        convolution.weight.Fill_(0);
+        convolution.bias!.Fill_(0);
     }
 
     /// <summary>A tensor with sizes of one behind its own, to broadcast over an image; a view.</summary>

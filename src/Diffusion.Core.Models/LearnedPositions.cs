@@ -27,7 +27,7 @@ public sealed class LearnedPositions : nn.Module<Tensor, Tensor>
         (_width, _side) = (Guard.Positive(width), Guard.Positive(side));
         _extra = Guard.InRange(extra, 0, int.MaxValue);
         using var table = randn([1L, extra + ((long)side * side), width], dtype: ScalarType.Float32);
-        register_parameter(WeightName, (Parameter)nn.Parameter(table.mul(0.02)).DetachFromDisposeScope());
+        register_parameter(WeightName, (Parameter)nn.Parameter(table.Mul(0.02)).DetachFromDisposeScope());
     }
 
     /// <summary>Tokens with their positions added, those of the grid it was made for.</summary>
@@ -47,7 +47,7 @@ public sealed class LearnedPositions : nn.Module<Tensor, Tensor>
         Guard.Shape(input, [-1, _extra + (rows * columns), _width]);
         using var scope = NewDisposeScope();
         var weight = get_parameter(WeightName)!;
-        return input.add(rows == _side && columns == _side ? weight : Resized(weight, rows, columns)).MoveToOuterDisposeScope();
+        return input.Add(rows == _side && columns == _side ? weight : Resized(weight, rows, columns)).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

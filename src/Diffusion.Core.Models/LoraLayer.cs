@@ -33,7 +33,7 @@ internal sealed class LoraLayer : nn.Module
         {
             var bound = 1 / Math.Sqrt(shape[1..].Aggregate(1L, (product, size) => product * size));
             nn.init.uniform_(_down.Weight, -bound, bound);
-            _up.Weight.fill_(0);
+            _up.Weight.Fill_(0);
         }
 
         _dropout = new SeededDropout(dropout);
@@ -71,7 +71,7 @@ internal sealed class LoraLayer : nn.Module
         using var scope = NewDisposeScope();
         var weight = Weight;
         var change = Up.flatten(1).matmul(Down.flatten(1)).reshape(weight.shape);
-        weight.add_(change.mul_(factor * Alpha / Rank));
+        weight.Add_(change.Mul_(factor * Alpha / Rank));
     }
 
     /// <summary>Lets go of the layer.</summary>
@@ -93,6 +93,6 @@ internal sealed class LoraLayer : nn.Module
             ? nn.functional.conv2d(
                 nn.functional.conv2d(dropped, Down, null, convolution.stride, convolution.padding, convolution.dilation), Up)
             : nn.functional.linear(nn.functional.linear(dropped, Down), Up);
-        return output.add_(change.mul(strength * Alpha / Rank));
+        return output.Add_(change.Mul(strength * Alpha / Rank));
     }
 }

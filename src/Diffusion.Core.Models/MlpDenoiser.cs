@@ -68,9 +68,9 @@ public sealed class MlpDenoiser : DenoisingNetwork
         using var scope = NewDisposeScope();
         var embedding = _timeEmbedding.call(_sinusoids.call(t).to(xt.dtype, xt.device));
         if (_labelEmbedding is not null)
-            embedding.add_(_labelEmbedding.call(condition!.Labels!));
+            embedding.Add_(_labelEmbedding.call(condition!.Labels!));
         if (_vectorEmbedding is not null)
-            embedding.add_(_vectorEmbedding.call(condition!.Vector!));
+            embedding.Add_(_vectorEmbedding.call(condition!.Vector!));
         // All layers are told the same: it is activated once.
         var told = nn.functional.silu(embedding);
         var hidden = _linearIn.call(WithFourierFeatures(xt));

@@ -29,8 +29,8 @@ internal sealed class MlpLayer : nn.Module<Tensor, Tensor, Tensor>
     public override Tensor forward(Tensor hidden, Tensor told)
     {
         using var scope = NewDisposeScope();
-        var inner = _first.call(nn.functional.silu(hidden)).add_(_projection.call(told));
-        return _second.call(nn.functional.silu(inner)).add_(hidden).MoveToOuterDisposeScope();
+        var inner = _first.call(nn.functional.silu(hidden)).Add_(_projection.call(told));
+        return _second.call(nn.functional.silu(inner)).Add_(hidden).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

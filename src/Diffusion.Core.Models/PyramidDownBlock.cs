@@ -46,7 +46,7 @@ public sealed class PyramidDownBlock : UNetBlock
         context.Pyramid = _filter!.Halve(context.Pyramid!);
         using var beside = _fromPyramid!.call(context.Pyramid);
         using var smaller = context.Call(_downsample, x);
-        context.Skips.Push(x = smaller.add(beside));
+        context.Skips.Push(x = smaller.Add(beside));
         return x;
     }
 }

@@ -62,7 +62,7 @@ public sealed class PyramidUpBlock : UNetBlock
             using var normed = _norm!.call(x);
             using var activated = nn.functional.silu(normed);
             var part = _toPyramid!.call(activated);
-            context.Pyramid = context.Pyramid is null ? part : context.Pyramid.add(part);
+            context.Pyramid = context.Pyramid is null ? part : context.Pyramid.Add(part);
             x = Layers.Replace(x, context.Call(_upsample, x));
             if (!x.shape.AsSpan(2).SequenceEqual(context.NextSize()))
                 throw new ArgumentException(

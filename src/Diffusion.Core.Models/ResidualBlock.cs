@@ -82,8 +82,8 @@ public sealed class ResidualBlock : nn.Module<Tensor, Tensor?, Tensor>, IUNetLay
         hidden = _convolution2.call(hidden);
         if (_shortcut is not null)
             carried = _shortcut.call(carried);
-        hidden = hidden.add_(carried);
-        return (_options.OutputScale == 1 ? hidden : hidden.div_(_options.OutputScale)).MoveToOuterDisposeScope();
+        hidden = hidden.Add_(carried);
+        return (_options.OutputScale == 1 ? hidden : hidden.Div_(_options.OutputScale)).MoveToOuterDisposeScope();
     }
 
     Tensor IUNetLayer.Forward(Tensor x, UNetContext context)
@@ -103,9 +103,9 @@ public sealed class ResidualBlock : nn.Module<Tensor, Tensor?, Tensor>, IUNetLay
         var projected = _projection.call(told);
         var image = Layers.Trailing(projected, _options.Dimensions);
         if (!_options.ScaleShift)
-            return _norm2.call(hidden.add_(image));
+            return _norm2.call(hidden.Add_(image));
         var scale = image.narrow(1, 0, _options.Outputs);
         var shift = image.narrow(1, _options.Outputs, _options.Outputs);
-        return _norm2.call(hidden).mul(scale.add(1)).add_(shift);
+        return _norm2.call(hidden).mul(scale.Add(1)).Add_(shift);
     }
 }

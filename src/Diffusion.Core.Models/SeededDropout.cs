@@ -33,7 +33,7 @@ public sealed class SeededDropout : nn.Module<Tensor, Tensor>
         if (Probability == 0 || !training)
             return input.alias();
         using var keep = Keep(input);
-        keep.mul_(1 / (1 - Probability));
+        keep.Mul_(1 / (1 - Probability));
         return input.mul(keep);
     }
 
@@ -43,7 +43,7 @@ public sealed class SeededDropout : nn.Module<Tensor, Tensor>
         var generator = DropoutRandom.Current;
         var device = generator is null ? input.device : generator.device;
         using var uniform = rand(input.shape, dtype: ScalarType.Float32, device: device, generator: generator);
-        using var kept = uniform.ge(Probability);
+        using var kept = uniform.Ge(Probability);
         return kept.to(input.dtype, input.device);
     }
 }

@@ -56,8 +56,8 @@ public sealed class SelfAttention2d : nn.Module<Tensor, Tensor>, IUNetLayer
         using var scope = NewDisposeScope();
         var normed = _norm is null ? input : _norm.call(input);
         var image = Layers.Image(_attention.call(Layers.Pixels(normed), null, null), input);
-        image = input.add(image);
-        return (_outputScale == 1 ? image : image.div_(_outputScale)).MoveToOuterDisposeScope();
+        image = input.Add(image);
+        return (_outputScale == 1 ? image : image.Div_(_outputScale)).MoveToOuterDisposeScope();
     }
 
     Tensor IUNetLayer.Forward(Tensor x, UNetContext context) => call(x);

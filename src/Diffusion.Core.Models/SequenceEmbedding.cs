@@ -59,7 +59,7 @@ internal sealed class SequenceEmbedding : nn.Module<Tensor, Tensor>
                 throw new ArgumentException($"The heads must divide the width {width} of the tokens, got {heads}.", nameof(heads));
             _heads = heads;
             using var position = randn([1, width], dtype: ScalarType.Float32);
-            register_parameter(PositionName, (Parameter)nn.Parameter(position.div(Math.Sqrt(width))).DetachFromDisposeScope());
+            register_parameter(PositionName, (Parameter)nn.Parameter(position.Div(Math.Sqrt(width))).DetachFromDisposeScope());
             register_module("k_proj", _key = nn.Linear(width, width));
             register_module("q_proj", _query = nn.Linear(width, width));
             register_module("v_proj", _value = nn.Linear(width, width));
@@ -68,7 +68,7 @@ internal sealed class SequenceEmbedding : nn.Module<Tensor, Tensor>
         public override Tensor forward(Tensor tokens)
         {
             using var scope = NewDisposeScope();
-            var mean = tokens.mean([1L], keepdim: true).add(get_parameter(PositionName)!);
+            var mean = tokens.mean([1L], keepdim: true).Add(get_parameter(PositionName)!);
             var all = cat([mean, tokens], 1);
             return Layers.Attend(_query.call(mean), _key.call(all), _value.call(all), _heads).squeeze(1).MoveToOuterDisposeScope();
         }

@@ -95,7 +95,7 @@ public sealed class SinusoidalEmbedding : nn.Module<Tensor, Tensor>
 
     private Tensor Table(int rows)
     {
-        using var times = arange(rows, dtype: ScalarType.Int64);
+        using var times = Scalars.Arange(rows, ScalarType.Int64);
         return Compute(times);
     }
 

@@ -45,7 +45,7 @@ public sealed class SinusoidalPositions : nn.Module<Tensor, Tensor>
     public Tensor forward(Tensor input, long rows, long columns)
     {
         Guard.Shape(input, [-1, rows * columns, _width]);
-        return input.add(_tables.Get((rows, columns), input.device, input.dtype, Table));
+        return input.Add(_tables.Get((rows, columns), input.device, input.dtype, Table));
     }
 
     /// <inheritdoc/>

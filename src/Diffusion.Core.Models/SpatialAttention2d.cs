@@ -27,7 +27,7 @@ internal sealed class SpatialAttention2d : nn.Module<Tensor, Tensor, Tensor>
     {
         using var scope = NewDisposeScope();
         var pixels = Layers.Pixels(_norm.call(x, code));
-        return x.add(Layers.Image(_attention.call(pixels, null, null), x)).MoveToOuterDisposeScope();
+        return x.Add(Layers.Image(_attention.call(pixels, null, null), x)).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

@@ -31,7 +31,7 @@ internal sealed class SpatialNorm : nn.Module<Tensor, Tensor, Tensor>
     {
         using var scope = NewDisposeScope();
         var larger = Resample.Nearest(code, x.shape[2], x.shape[3]);
-        return _norm.call(x).mul(_scale.call(larger)).add_(_shift.call(larger)).MoveToOuterDisposeScope();
+        return _norm.call(x).mul(_scale.call(larger)).Add_(_shift.call(larger)).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

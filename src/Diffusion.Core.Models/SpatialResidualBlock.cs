@@ -35,7 +35,7 @@ internal sealed class SpatialResidualBlock : nn.Module<Tensor, Tensor, Tensor>
         using var scope = NewDisposeScope();
         var hidden = _convolution1.call(_activation.Apply(_norm1.call(x, code)));
         hidden = _convolution2.call(_activation.Apply(_norm2.call(hidden, code)));
-        return hidden.add_(_shortcut is null ? x : _shortcut.call(x)).MoveToOuterDisposeScope();
+        return hidden.Add_(_shortcut is null ? x : _shortcut.call(x)).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

@@ -78,7 +78,7 @@ public sealed class SpatialTransformer : nn.Module<Tensor, Tensor, Tensor?, Tens
         foreach (var block in _blocks)
             tokens = Layers.Replace(tokens, block.forward(tokens, null, sequence, mask));
         var image = _linear ? Layers.Image(_projectionOut.call(tokens), x) : _projectionOut.call(Layers.Image(tokens, x));
-        return x.add(image).MoveToOuterDisposeScope();
+        return x.Add(image).MoveToOuterDisposeScope();
     }
 
     Tensor IUNetLayer.Forward(Tensor x, UNetContext context) => call(x, context.RequireSequence(), context.SequenceMask);

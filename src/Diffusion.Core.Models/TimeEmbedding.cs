@@ -52,7 +52,7 @@ public sealed class TimeEmbedding : nn.Module<Tensor, Tensor>
     {
         using var scope = NewDisposeScope();
         if (beside is not null && _beside is not null)
-            input = _beside.call(beside).add_(input);
+            input = _beside.call(beside).Add_(input);
         return _second.call(_activation.Apply(_first.call(input))).MoveToOuterDisposeScope();
     }
 

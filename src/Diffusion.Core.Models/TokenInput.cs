@@ -53,7 +53,7 @@ internal sealed class TokenInput : nn.Module<Tensor, Tensor, Condition?, Tensor>
         var labels = TransformerInputs.Labels(_options, _labelDropout, condition);
         var told = _embedding.Parts(t, labels, condition?.Vector, _patches.Weight).Select(part => part.unsqueeze(1));
         var patches = _patches.call(xt);
-        var tokens = _asTokens ? cat([.. told, patches], 1) : told.Aggregate(patches, (sum, part) => sum.add(part));
+        var tokens = _asTokens ? cat([.. told, patches], 1) : told.Aggregate(patches, (sum, part) => sum.Add(part));
         var side = _options.PatchSize;
         return _positions.forward(tokens, xt.shape[2] / side, xt.shape[3] / side).MoveToOuterDisposeScope();
     }

@@ -116,13 +116,13 @@ public sealed class TransformerBlock : nn.Module<Tensor, Tensor?, Tensor?, Tenso
         using var scope = NewDisposeScope();
         var vectors = _modulation?.call(embedding!);
         var normed = vectors is null ? _norm1!.call(tokens) : AdaLayerNorm.Modulate(AdaLayerNorm.Norm(tokens), vectors, 0);
-        var hidden = tokens.add(Gate(_dropout.call(attend(_attention, normed)), vectors, AttentionGate));
+        var hidden = tokens.Add(Gate(_dropout.call(attend(_attention, normed)), vectors, AttentionGate));
         if (_crossAttention is not null)
-            hidden = hidden.add(_dropout.call(_crossAttention.call(_norm2!.call(hidden), context, contextMask)));
+            hidden = hidden.Add(_dropout.call(_crossAttention.call(_norm2!.call(hidden), context, contextMask)));
         normed = _norm3.call(hidden);
         if (vectors is not null)
             normed = AdaLayerNorm.Modulate(normed, vectors, ForwardShift);
-        return hidden.add(Gate(_forward.call(normed), vectors, ForwardGate)).MoveToOuterDisposeScope();
+        return hidden.Add(Gate(_forward.call(normed), vectors, ForwardGate)).MoveToOuterDisposeScope();
     }
 
     private void Check(Tensor tokens, Tensor? embedding, Tensor? context)

@@ -54,7 +54,7 @@ internal sealed class TransformerEmbedding : nn.Module<Tensor, Tensor?, Tensor?,
     {
         using var scope = NewDisposeScope();
         var parts = Parts(t, labels, vector);
-        return parts.Skip(1).Aggregate(parts[0], (sum, part) => sum.add(part)).MoveToOuterDisposeScope();
+        return parts.Skip(1).Aggregate(parts[0], (sum, part) => sum.Add(part)).MoveToOuterDisposeScope();
     }
 
     /// <summary>The embeddings of time, label and vector, those of them that there are: each [B, width]; the caller's.</summary>

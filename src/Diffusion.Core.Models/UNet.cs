@@ -88,7 +88,7 @@ public sealed class UNet : DenoisingNetwork
     {
         Check(xt, t, condition);
         using var scope = NewDisposeScope();
-        var input = Options.CenterInput ? xt.mul(2).sub_(1) : xt;
+        var input = Options.CenterInput ? xt.Mul(2).Sub_(1) : xt;
         var context = new UNetContext
         {
             Embedding = Embed(xt, t, condition),
@@ -109,7 +109,7 @@ public sealed class UNet : DenoisingNetwork
             x = Layers.Replace(x, block.Forward(x, context));
         var answer = _convolutionOut.call((Options.OuterActivation ?? Options.Activation).Apply(_normOut.call(x)));
         if (context.Pyramid is not null)
-            answer = answer.add(context.Pyramid);
+            answer = answer.Add(context.Pyramid);
         if (Options.DivideByTime)
             answer = answer.div(Layers.Trailing(t.to(xt.dtype, xt.device), Options.Dimensions + 1));
         return answer.MoveToOuterDisposeScope();
@@ -140,9 +140,9 @@ public sealed class UNet : DenoisingNetwork
         if (Options.TimeActivation is not null)
             embedding = Options.TimeActivation.Apply(embedding);
         if (_classEmbedding?.Embed(condition, xt) is { } classes)
-            embedding = Options.JoinClassEmbedding ? cat([embedding, classes], 1) : embedding.add(classes);
+            embedding = Options.JoinClassEmbedding ? cat([embedding, classes], 1) : embedding.Add(classes);
         if (_addedEmbedding is not null)
-            embedding = embedding.add(_addedEmbedding.Embed(condition, xt));
+            embedding = embedding.Add(_addedEmbedding.Embed(condition, xt));
         return Options.EmbeddingActivation is null ? embedding : Options.EmbeddingActivation.Apply(embedding);
     }
 

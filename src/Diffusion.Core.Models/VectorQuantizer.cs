@@ -51,8 +51,8 @@ public sealed class VectorQuantizer : nn.Module
     {
         using var scope = NewDisposeScope();
         var shares = Counts(indices, codes);
-        shares.div_(Math.Max(1, indices.numel()));
-        return Math.Exp(-shares.mul(shares.clamp_min(double.Epsilon).log()).sum().item<double>());
+        shares.Div_(Math.Max(1, indices.numel()));
+        return Math.Exp(-shares.mul(shares.ClampMin(double.Epsilon).log()).sum().item<double>());
     }
 
     /// <summary>The share of codes that occur at all.</summary>
@@ -62,7 +62,7 @@ public sealed class VectorQuantizer : nn.Module
     public static double Usage(Tensor indices, int codes)
     {
         using var scope = NewDisposeScope();
-        return Counts(indices, codes).gt(0.0).to(ScalarType.Float64).mean().item<double>();
+        return Counts(indices, codes).Gt(0.0).to(ScalarType.Float64).mean().item<double>();
     }
 
     /// <summary>Replaces latents by the nearest vectors of the codebook.</summary>
@@ -80,21 +80,21 @@ public sealed class VectorQuantizer : nn.Module
         var places = Nearest(rows.detach());
         var indices = places.view([z.shape[0], .. z.shape[2..]]);
         var nearest = Lookup(indices);
-        var commitment = nearest.detach().sub(z).square().mean();
+        var commitment = nearest.detach().sub(z).Square().mean();
         Tensor loss;
         if (Options.AverageDecay is { } decay)
         {
-            loss = commitment.mul(Options.Beta);
+            loss = commitment.Mul(Options.Beta);
             if (training)
                 Follow(rows.detach(), places, decay);
         }
         else
         {
-            var codebook = nearest.sub(z.detach()).square().mean();
-            loss = Options.LegacyBeta ? commitment.add(codebook.mul(Options.Beta)) : codebook.add(commitment.mul(Options.Beta));
+            var codebook = nearest.sub(z.detach()).Square().mean();
+            loss = Options.LegacyBeta ? commitment.Add(codebook.Mul(Options.Beta)) : codebook.Add(commitment.Mul(Options.Beta));
         }
 
-        var quantized = z.add(nearest.sub(z).detach());
+        var quantized = z.Add(nearest.sub(z).detach());
         return new Quantization(
             quantized.MoveToOuterDisposeScope(), loss.MoveToOuterDisposeScope(), indices.MoveToOuterDisposeScope());
     }
@@ -128,7 +128,7 @@ public sealed class VectorQuantizer : nn.Module
     }
 
     private static Tensor OneHot(Tensor places, int codes, ScalarType dtype)
-        => places.unsqueeze(1).eq(arange(codes, dtype: ScalarType.Int64, device: places.device)).to(dtype);
+        => places.unsqueeze(1).eq(Scalars.Arange(codes, ScalarType.Int64, places.device)).to(dtype);
 
     /// <summary>argmin |z - e|^2 = argmax (2 z e - |e|^2), in float32 at least: [N] from [N, D].</summary>
     private Tensor Nearest(Tensor rows)
@@ -136,7 +136,7 @@ public sealed class VectorQuantizer : nn.Module
         using var gradientsOff = no_grad();
         var dtype = rows.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32;
         var codes = Codebook.detach().to(dtype);
-        return rows.to(dtype).matmul(codes.t()).mul(2.0).sub(codes.square().sum(1L)).argmax(1L);
+        return rows.to(dtype).matmul(codes.t()).Mul(2.0).sub(codes.Square().sum(1L)).argmax(1L);
     }
 
     private void Follow(Tensor rows, Tensor places, double decay)
@@ -144,13 +144,13 @@ public sealed class VectorQuantizer : nn.Module
         using var gradientsOff = no_grad();
         var (sizes, sums) = (get_buffer(SizesName)!, get_buffer(SumsName)!);
         var chosen = OneHot(places, Options.Codes, rows.dtype);
-        var sound = rows.masked_fill(rows.isfinite().logical_not(), 0.0);
-        sizes.mul_(decay).add_(chosen.sum(0L).mul(1.0 - decay));
-        sums.mul_(decay).add_(chosen.t().matmul(sound).mul(1.0 - decay));
+        var sound = rows.MaskedFill(rows.isfinite().logical_not(), 0.0);
+        sizes.Mul_(decay).Add_(chosen.sum(0L).Mul(1.0 - decay));
+        sums.Mul_(decay).Add_(chosen.t().matmul(sound).Mul(1.0 - decay));
 
         // Laplace smoothing keeps the sizes of codes that nothing chooses away from zero.
         var total = sizes.sum();
-        var smoothed = sizes.add(Smoothing).div(total.add(Options.Codes * Smoothing)).mul(total);
+        var smoothed = sizes.Add(Smoothing).div(total.Add(Options.Codes * Smoothing)).mul(total);
         Codebook.copy_(sums.div(smoothed.unsqueeze(1)));
     }
 }

@@ -45,7 +45,7 @@ public sealed class WindowBlock : nn.Module
             register_module(name, part);
         var span = (2L * tables.Window) - 1;
         using var table = randn([span * span, options.Heads], dtype: ScalarType.Float32);
-        register_parameter(TableName, (Parameter)nn.Parameter(table.mul(0.02)).DetachFromDisposeScope());
+        register_parameter(TableName, (Parameter)nn.Parameter(table.Mul(0.02)).DetachFromDisposeScope());
     }
 
     /// <summary>The tokens after the block.</summary>
@@ -85,7 +85,7 @@ public sealed class WindowBlock : nn.Module
         var bias = get_parameter(TableName)!.index_select(0, positions)
             .view(layout.Tokens, layout.Tokens, _heads).permute(2, 0, 1).unsqueeze(0);
         if (mask is not null)
-            bias = bias.add(mask).repeat(batch, 1, 1, 1);
+            bias = bias.Add(mask).repeat(batch, 1, 1, 1);
         var attended = attention.call(windows, null, bias);
         return attended.view(batch, layout.Windows * layout.Tokens, width).index_select(1, returns).MoveToOuterDisposeScope();
     }

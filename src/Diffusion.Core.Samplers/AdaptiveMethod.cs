@@ -31,7 +31,7 @@ internal abstract class AdaptiveMethod : IDisposable
     protected static double Error(StepSizeControl control, Tensor difference, Tensor first, Tensor second)
     {
         using var scope = NewDisposeScope();
-        var tolerance = first.abs().maximum(second.abs()).mul_(control.RelativeTolerance).clamp_min(control.AbsoluteTolerance);
+        var tolerance = first.abs().maximum(second.abs()).Mul_(control.RelativeTolerance).ClampMin(control.AbsoluteTolerance);
         return difference.div(tolerance).to(ScalarType.Float64).norm().cpu().item<double>() / Math.Sqrt(difference.numel());
     }
 }

@@ -36,10 +36,10 @@ public sealed class AncestralSolver : ISolver
 
         using var noise = step.DrawNoise();
         if (!Variance.IsLearned)
-            return mean.add_(noise, alpha: Math.Sqrt(variance));
+            return mean.Add_(noise, alpha: Math.Sqrt(variance));
         var (offset, slope) = Variance.LogVariance(transition);
-        using var halfLog = step.Current.Variance!.mul(0.5 * slope).add_(0.5 * offset);
+        using var halfLog = step.Current.Variance!.Mul(0.5 * slope).Add_(0.5 * offset);
         using var deviation = halfLog.exp();
-        return mean.addcmul_(noise, deviation, 1.0);
+        return mean.Addcmul_(noise, deviation, 1.0);
     }
 }

@@ -62,7 +62,7 @@ public sealed class BrownianTreeNoise : INoiseSource
         var size = like.shape[1..];
         var (start, end) = (Value(from, size), Value(to, size));
         using var scope = NewDisposeScope();
-        return end.sub(start).div_(Math.Sqrt(Math.Abs(to - from))).to(like.dtype, like.device).MoveToOuterDisposeScope();
+        return end.sub(start).Div_(Math.Sqrt(Math.Abs(to - from))).to(like.dtype, like.device).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>
@@ -111,18 +111,18 @@ public sealed class BrownianTreeNoise : INoiseSource
         var octave = Math.ILogB(ratio);
         var value = zeros(size, dtype: ScalarType.Float64, device: CPU);
         for (var k = Math.Min(octave, 0); k < Math.Max(octave, 0); k++)
-            value.add_(Normal(sample, k, node: 0, size), alpha: Math.Sign(octave) * Math.Sqrt(Math.ScaleB(1.0, k)));
+            value.Add_(Normal(sample, k, node: 0, size), alpha: Math.Sign(octave) * Math.Sqrt(Math.ScaleB(1.0, k)));
 
         var left = Math.ScaleB(1.0, octave);
         if (left == ratio)
             return value;
         var length = left;
-        var rise = Normal(sample, octave, node: 0, size).mul_(Math.Sqrt(length));
+        var rise = Normal(sample, octave, node: 0, size).Mul_(Math.Sqrt(length));
         var node = 1L;
         while (left < ratio)
         {
             // Between two known ends, the middle is normal about their mean, with a quarter of the length as its variance.
-            var first = rise.mul(0.5).add_(Normal(sample, octave, node, size), alpha: 0.5 * Math.Sqrt(length));
+            var first = rise.Mul(0.5).Add_(Normal(sample, octave, node, size), alpha: 0.5 * Math.Sqrt(length));
             length *= 0.5;
             var isRight = left + length <= ratio;
             node = (2 * node) + (isRight ? 1 : 0);
@@ -132,7 +132,7 @@ public sealed class BrownianTreeNoise : INoiseSource
                 continue;
             }
 
-            value.add_(first);
+            value.Add_(first);
             rise.sub_(first);
             left += length;
         }

@@ -57,6 +57,6 @@ internal readonly struct ChurnedStart : IDisposable
         var from = step.From.Ratio;
         var deviation = level.Alpha * Math.Sqrt(Math.Max((level.Ratio * level.Ratio) - (from * from), 0.0));
         using var noise = step.Noise.Draw(step.Sample);
-        return step.Sample.mul(level.Alpha / step.From.Alpha).add_(noise, alpha: deviation * scale);
+        return step.Sample.Mul(level.Alpha / step.From.Alpha).Add_(noise, alpha: deviation * scale);
     }
 }

@@ -71,7 +71,7 @@ public sealed class ClassifierGuidance : IDenoiser, IDisposable
     private Tensor Lead(Tensor prediction, Tensor gradient, Tensor t)
     {
         Guard.SameShape(gradient, prediction, "x_t", "the answer of the network");
-        return prediction.addcmul(gradient, _factor.At(t, prediction).expand(prediction.shape), 1.0);
+        return prediction.Addcmul(gradient, _factor.At(t, prediction).expand(prediction.shape), 1.0);
     }
 
     private Tensor Gradient(Tensor xt, Tensor t, Condition? condition)

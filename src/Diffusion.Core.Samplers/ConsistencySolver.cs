@@ -68,6 +68,6 @@ public sealed class ConsistencySolver : ISolver
         if (added <= 0.0)
             return next;
         using var noise = step.DrawNoise();
-        return next.add_(noise, alpha: Math.Sqrt(added) * NoiseScale);
+        return next.Add_(noise, alpha: Math.Sqrt(added) * NoiseScale);
     }
 }

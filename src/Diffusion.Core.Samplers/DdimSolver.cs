@@ -35,6 +35,6 @@ public sealed class DdimSolver : ISolver
         var deviation = Eta * Math.Sqrt(GaussianTransition.PosteriorVariance(from, to));
         var direction = Math.Sqrt(Math.Max((to.Sigma * to.Sigma) - (deviation * deviation), 0.0));
         using var noise = step.DrawNoise();
-        return step.Current.Mix(to.Alpha, direction).add_(noise, alpha: deviation * NoiseScale);
+        return step.Current.Mix(to.Alpha, direction).Add_(noise, alpha: deviation * NoiseScale);
     }
 }

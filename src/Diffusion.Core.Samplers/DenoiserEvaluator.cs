@@ -75,7 +75,7 @@ public sealed class DenoiserEvaluator(INoiseSchedule schedule, SamplerOptions op
     private Tensor Answer(Tensor x, double time, NoiseLevel level)
     {
         var scale = options.Prediction.InputScale?.Invoke(level) ?? 1.0;
-        using var scaled = scale == 1.0 ? null : x.mul(scale);
+        using var scaled = scale == 1.0 ? null : x.Mul(scale);
         using var t = Times(x, time);
         var output = denoiser.Predict(scaled ?? x, t, condition);
         if (output is null)
@@ -91,7 +91,7 @@ public sealed class DenoiserEvaluator(INoiseSchedule schedule, SamplerOptions op
         long[] size = [x.shape[0]];
         var time = schedule.NetworkTime(gridTime);
         return schedule is DiscreteSchedule && Math.Floor(time) == time
-            ? full(size, (long)time, dtype: ScalarType.Int64, device: x.device)
-            : full(size, time, dtype: x.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32, device: x.device);
+            ? Scalars.Full(size, (long)time, ScalarType.Int64, x.device)
+            : Scalars.Full(size, time, x.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32, x.device);
     }
 }

@@ -97,8 +97,8 @@ public sealed class DormandPrince(double relativeTolerance = 1e-5, double absolu
 
     private double Norm(Tensor values, Tensor first, Tensor second)
     {
-        var scale = first.abs().maximum(second.abs()).mul(RelativeTolerance).add(AbsoluteTolerance);
-        return values.div(scale).square().mean().sqrt().to(ScalarType.Float64).item<double>();
+        var scale = first.abs().maximum(second.abs()).Mul(RelativeTolerance).Add(AbsoluteTolerance);
+        return values.div(scale).Square().mean().sqrt().to(ScalarType.Float64).item<double>();
     }
 
     private double FirstStep(OdeFunction function, Tensor y, Tensor slope, double from, int direction)

@@ -46,7 +46,7 @@ public sealed class Dpm2Solver : ISolver
         if (up == 0.0)
             return next;
         using var noise = step.DrawNoise();
-        return next.add_(noise, alpha: to.Alpha * up * NoiseScale);
+        return next.Add_(noise, alpha: to.Alpha * up * NoiseScale);
     }
 
     private static Tensor Midpoint(SolverStep step, ChurnedStart start, NoiseLevel to)

@@ -34,18 +34,18 @@ internal sealed class DpmAdaptiveMethod(DpmAdaptiveSampler sampler, IEvaluator e
             up = Math.Sqrt((to - down) * (to + down));
         }
 
-        var y = x.div(Level.Alpha);
+        var y = x.Div(Level.Alpha);
         var slope = Slope(y, _lambda);
         var (low, high) = sampler.Order == 2 ? FirstAndSecond(y, slope, -Math.Log(down)) : SecondAndThird(y, slope, -Math.Log(down));
         if (!_steps.Accepts(Error(sampler.Control, low.sub(high), low, _previous ?? y)))
             return null;
 
         if (up > 0.0)
-            high.add_(noise.Draw(x, from, to), alpha: up * sampler.NoiseScale);
+            high.Add_(noise.Draw(x, from, to), alpha: up * sampler.NoiseScale);
         Forget();
         _previous = low.DetachFromDisposeScope();
         (_lambda, _time) = (target, target == _end ? sampler.EndTime : TimeOf(target));
-        return high.mul_(Level.Alpha).MoveToOuterDisposeScope();
+        return high.Mul_(Level.Alpha).MoveToOuterDisposeScope();
     }
 
     public override void Forget()
@@ -61,7 +61,7 @@ internal sealed class DpmAdaptiveMethod(DpmAdaptiveSampler sampler, IEvaluator e
     {
         var time = lambda == _lambda ? _time : lambda == _end ? sampler.EndTime : TimeOf(lambda);
         var level = sampler.Schedule.LevelAt(time);
-        using var x = y.mul(level.Alpha);
+        using var x = y.Mul(level.Alpha);
         using var evaluation = evaluator.Evaluate(x, time, level);
         return evaluation.Noise.clone();
     }
@@ -78,14 +78,14 @@ internal sealed class DpmAdaptiveMethod(DpmAdaptiveSampler sampler, IEvaluator e
         var h = target - _lambda;
         var (first, second) = (_lambda + (h / 3.0), _lambda + (2.0 * h / 3.0));
         var atFirst = Slope(Euler(y, slope, first), first).sub_(slope);
-        var low = Euler(y, slope, target).add_(atFirst, alpha: 1.5 * Length(target));
-        var middle = Euler(y, slope, second).add_(atFirst, alpha: -2.0 * Curvature(2.0 * h / 3.0, second));
+        var low = Euler(y, slope, target).Add_(atFirst, alpha: 1.5 * Length(target));
+        var middle = Euler(y, slope, second).Add_(atFirst, alpha: -2.0 * Curvature(2.0 * h / 3.0, second));
         var atSecond = Slope(middle, second).sub_(slope);
-        return (low, Euler(y, slope, target).add_(atSecond, alpha: -1.5 * Curvature(h, target)));
+        return (low, Euler(y, slope, target).Add_(atSecond, alpha: -1.5 * Curvature(h, target)));
     }
 
     /// <summary>Along one slope from here to a lambda.</summary>
-    private Tensor Euler(Tensor y, Tensor slope, double target) => y.add(slope, alpha: Length(target));
+    private Tensor Euler(Tensor y, Tensor slope, double target) => y.Add(slope, alpha: Length(target));
 
     /// <summary>r' - r, for r = exp(-lambda).</summary>
     private double Length(double target) => Math.Exp(-target) - Math.Exp(-_lambda);

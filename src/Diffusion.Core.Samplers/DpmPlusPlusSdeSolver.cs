@@ -61,11 +61,11 @@ public sealed class DpmPlusPlusSdeSolver : ISolver
         var from = step.From;
         var (down, up) = RatioAlgebra.Ancestral(from.Ratio, to.Ratio, Eta);
         var next = to.Ratio == from.Ratio
-            ? step.Sample.mul(to.Alpha / from.Alpha)
+            ? step.Sample.Mul(to.Alpha / from.Alpha)
             : new LinearPair(to.Alpha * (1.0 - (down / from.Ratio)), to.Alpha * down / from.Sigma).Apply(data, step.Sample);
         if (up == 0.0)
             return next;
         using var noise = step.Noise.Draw(step.Sample, from.Ratio, to.Ratio);
-        return next.add_(noise, alpha: to.Alpha * up * NoiseScale);
+        return next.Add_(noise, alpha: to.Alpha * up * NoiseScale);
     }
 }

@@ -100,7 +100,7 @@ public sealed class Evaluation : IDisposable
     public Tensor Mix(double ofData, double ofNoise)
     {
         if (ofNoise == 0.0)
-            return Data.mul(ofData);
+            return Data.Mul(ofData);
         if (_dataOfSource is not { } data)
             return new LinearPair(ofData, ofNoise).Apply(Data, Noise);
         var pair = new LinearPair(

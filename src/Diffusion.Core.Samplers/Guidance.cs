@@ -26,7 +26,7 @@ public static class Guidance
             denoiser,
             scale,
             condition => condition?.Labels is { } labels
-                ? new Condition { Labels = full_like(labels, nullLabel) }
+                ? new Condition { Labels = labels.FullLike(nullLabel) }
                 : throw new ArgumentException("Guidance by labels needs a condition with labels, got none.", nameof(condition)),
             options);
 

@@ -59,7 +59,7 @@ public sealed class GuidedDenoiser : IDenoiser
             return answer;
         using var scope = NewDisposeScope();
         using var free = answer;
-        return VarianceChannels.Keep(answer, xt, prediction => prediction.mul(PerSample(t.le(Options.ZeroAbove), prediction)))
+        return VarianceChannels.Keep(answer, xt, prediction => prediction.mul(PerSample(t.Le(Options.ZeroAbove), prediction)))
             .MoveToOuterDisposeScope();
     }
 
@@ -99,17 +99,17 @@ public sealed class GuidedDenoiser : IDenoiser
     private Tensor Lead(Tensor strong, Tensor weak, Tensor t, bool? guided)
     {
         var from = Options.ZeroStar ? weak.mul(Nearest(strong, weak)) : weak;
-        var result = from.mul(1.0 - Scale).add_(strong, alpha: Scale);
+        var result = from.Mul(1.0 - Scale).Add_(strong, alpha: Scale);
         if (Options.Rescale > 0.0)
         {
-            var ratio = Deviation(strong).div_(Deviation(result)).mul_(Options.Rescale).add_(1.0 - Options.Rescale);
+            var ratio = Deviation(strong).div_(Deviation(result)).Mul_(Options.Rescale).Add_(1.0 - Options.Rescale);
             result = result.mul(ratio);
         }
 
         if (guided is not null)
             return result;
-        using var above = t.ge(Options.MinTime);
-        using var below = t.le(Options.MaxTime);
+        using var above = t.Ge(Options.MinTime);
+        using var below = t.Le(Options.MaxTime);
         return strong.lerp(result, PerSample(above.logical_and(below), strong));
     }
 
@@ -129,7 +129,7 @@ public sealed class GuidedDenoiser : IDenoiser
     private static Tensor Nearest(Tensor strong, Tensor weak)
     {
         var (a, b) = (strong.reshape(strong.shape[0], -1), weak.reshape(weak.shape[0], -1));
-        var squares = b.mul(b).sum(1L).clamp_min(1e-30);
+        var squares = b.mul(b).sum(1L).ClampMin(1e-30);
         return Broadcast(a.mul(b).sum(1L).div_(squares), strong);
     }
 

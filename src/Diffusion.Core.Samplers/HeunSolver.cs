@@ -32,6 +32,6 @@ public sealed class HeunSolver : ISolver
         using var predicted = x;
         using var end = step.Evaluate(predicted, RatioAlgebra.TargetTime(step), to);
         var half = 0.5 * RatioAlgebra.Length(start.Level, to);
-        return predicted.add(end.Noise, alpha: half).add_(start.Evaluation.Noise, alpha: -half);
+        return predicted.Add(end.Noise, alpha: half).Add_(start.Evaluation.Noise, alpha: -half);
     }
 }

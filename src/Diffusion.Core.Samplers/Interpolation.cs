@@ -25,15 +25,15 @@ public static class Interpolation
             throw new ArgumentException("Samples must have a batch dimension, got a scalar.", nameof(first));
         using var scope = NewDisposeScope();
         var (a, b) = (first.reshape(first.shape[0], -1), second.reshape(second.shape[0], -1));
-        var lengths = a.mul(a).sum(1L).mul_(b.mul(b).sum(1L)).sqrt().clamp_min(1e-30);
-        var cosine = a.mul(b).sum(1L).div_(lengths).clamp(-1.0, 1.0);
+        var lengths = a.mul(a).sum(1L).mul_(b.mul(b).sum(1L)).sqrt().ClampMin(1e-30);
+        var cosine = a.mul(b).sum(1L).div_(lengths).Clamp(-1.0, 1.0);
 
         // Of a nearly straight way the sines lose their digits, and a straight line is as good.
-        var straight = cosine.abs().gt(1.0 - 1e-6);
-        var angle = cosine.masked_fill(straight, 0.5).acos();
+        var straight = cosine.abs().Gt(1.0 - 1e-6);
+        var angle = cosine.MaskedFill(straight, 0.5).acos();
         var sine = angle.sin();
-        var weightOfFirst = where(straight, full_like(angle, 1.0 - weight), angle.mul(1.0 - weight).sin().div_(sine));
-        var weightOfSecond = where(straight, full_like(angle, weight), angle.mul(weight).sin().div_(sine));
-        return a.mul(weightOfFirst.unsqueeze(1)).add_(b.mul(weightOfSecond.unsqueeze(1))).reshape(first.shape).MoveToOuterDisposeScope();
+        var weightOfFirst = where(straight, angle.FullLike(1.0 - weight), angle.Mul(1.0 - weight).sin().div_(sine));
+        var weightOfSecond = where(straight, angle.FullLike(weight), angle.Mul(weight).sin().div_(sine));
+        return a.mul(weightOfFirst.unsqueeze(1)).Add_(b.mul(weightOfSecond.unsqueeze(1))).reshape(first.shape).MoveToOuterDisposeScope();
     }
 }

@@ -67,10 +67,10 @@ public sealed class LangevinCorrectedSolver : ISolver
         using var scope = NewDisposeScope();
         using var evaluation = step.Evaluate(x, time, step.To);
         var noise = step.Noise.Draw(x);
-        var q = Norm(noise).mul_(Snr).div_(Norm(evaluation.Noise).clamp_min(SmallestNorm));
-        var drift = q.square().mul_(-2.0 * step.To.Sigma);
-        var deviation = q.mul(2.0 * step.To.Sigma);
-        return x.addcmul(evaluation.Noise, drift, 1.0).addcmul_(noise, deviation, 1.0).MoveToOuterDisposeScope();
+        var q = Norm(noise).Mul_(Snr).div_(Norm(evaluation.Noise).ClampMin(SmallestNorm));
+        var drift = q.Square().Mul_(-2.0 * step.To.Sigma);
+        var deviation = q.Mul(2.0 * step.To.Sigma);
+        return x.Addcmul(evaluation.Noise, drift, 1.0).Addcmul_(noise, deviation, 1.0).MoveToOuterDisposeScope();
     }
 
     /// <summary>[B, 1, ...] the Euclidean norm of each sample, whose sum is formed in one order whatever the batch.</summary>

@@ -52,9 +52,9 @@ public sealed class LmsSolver : ISolver
                 (ratios[count], slopes[count++]) = (ratio, past.Evaluation.Noise);
         }
 
-        var next = step.Sample.mul(to.Alpha / from.Alpha);
+        var next = step.Sample.Mul(to.Alpha / from.Alpha);
         for (var j = 0; j < count; j++)
-            next.add_(slopes[j], alpha: to.Alpha * IntegralOfLagrange(ratios[..count], j, from.Ratio, to.Ratio));
+            next.Add_(slopes[j], alpha: to.Alpha * IntegralOfLagrange(ratios[..count], j, from.Ratio, to.Ratio));
         return next;
     }
 

@@ -29,7 +29,7 @@ internal sealed class ProbabilityFlowMethod(ProbabilityFlowSampler sampler, IEva
         using var scope = NewDisposeScope();
         var target = Math.Max(_angle - _steps.Step, _end);
         var h = target - _angle;
-        var z = x.div(Norm(Level));
+        var z = x.Div(Norm(Level));
         var slopes = new Tensor[_tableau.Stages];
         slopes[0] = _slope ??= Slope(_angle, z).DetachFromDisposeScope();
         RungeKutta.Fill(_tableau, Slope, z, _angle, h, slopes, first: 1);
@@ -40,7 +40,7 @@ internal sealed class ProbabilityFlowMethod(ProbabilityFlowSampler sampler, IEva
         Forget();
         _slope = slopes[^1].DetachFromDisposeScope();
         _angle = target;
-        return next.mul_(Norm(Level)).MoveToOuterDisposeScope();
+        return next.Mul_(Norm(Level)).MoveToOuterDisposeScope();
     }
 
     public override void Forget()
@@ -62,7 +62,7 @@ internal sealed class ProbabilityFlowMethod(ProbabilityFlowSampler sampler, IEva
     {
         var time = TimeOf(angle);
         var level = sampler.Schedule.LevelAt(time);
-        using var x = z.mul(Norm(level));
+        using var x = z.Mul(Norm(level));
         using var evaluation = evaluator.Evaluate(x, time, level);
         return new LinearPair(Math.Cos(angle), -Math.Sin(angle)).Apply(evaluation.Noise, evaluation.Data);
     }

@@ -71,7 +71,7 @@ internal static class RequestStart
 
         // A process that preserves variance starts from the draw itself: its scale is 1 but for rounding.
         if (Math.Abs(scale - 1.0) > 1e-12)
-            drawn.mul_(scale);
+            drawn.Mul_(scale);
         return drawn.DetachFromDisposeScope();
     }
 

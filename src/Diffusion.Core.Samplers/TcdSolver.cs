@@ -38,7 +38,7 @@ public sealed class TcdSolver : ISolver
             return next;
         var forward = GaussianTransition.Forward(to, early);
         using var noise = step.DrawNoise();
-        return next.mul_(forward.First).add_(noise, alpha: forward.Second);
+        return next.Mul_(forward.First).Add_(noise, alpha: forward.Second);
     }
 
     private NoiseLevel Earlier(SolverStep step)

@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Samplers;
@@ -30,7 +29,7 @@ public static class Thresholding
         public Tensor Apply(Tensor data)
         {
             ArgumentNullException.ThrowIfNull(data);
-            return data.clamp(-range, range);
+            return data.Clamp(-range, range);
         }
     }
 
@@ -52,12 +51,12 @@ public static class Thresholding
             var scale = largest.narrow(1, largest.shape[1] - 1, 1);
             var fraction = position - below;
             if (fraction > 0.0)
-                scale = scale.mul(1.0 - fraction).add_(largest.narrow(1, largest.shape[1] - 2, 1), alpha: fraction);
+                scale = scale.Mul(1.0 - fraction).Add_(largest.narrow(1, largest.shape[1] - 2, 1), alpha: fraction);
             var shape = new long[data.dim()];
             Array.Fill(shape, 1L);
             shape[0] = data.shape[0];
-            scale = scale.clamp(1.0, maximum is { } limit ? (Scalar)limit : null).reshape(shape);
-            return data.div(scale).clamp_(-1.0, 1.0).MoveToOuterDisposeScope();
+            scale = scale.Clamp(1.0, maximum).reshape(shape);
+            return data.div(scale).Clamp_(-1.0, 1.0).MoveToOuterDisposeScope();
         }
     }
 }

@@ -31,9 +31,9 @@ public static class LinearCombination
             if (coefficient == 0.0)
                 continue;
             if (sum is null)
-                sum = tensor.mul(coefficient);
+                sum = tensor.Mul(coefficient);
             else
-                sum.add_(tensor, alpha: coefficient);
+                sum.Add_(tensor, alpha: coefficient);
         }
 
         return sum ?? zeros_like(like);

@@ -24,11 +24,11 @@ public readonly record struct LinearPair(double First, double Second)
         Guard.SameShape(a, b);
         Guard.SameType(a, b);
         if (Second == 0.0)
-            return a.mul(First);
+            return a.Mul(First);
         if (First == 0.0)
-            return b.mul(Second);
-        var result = a.mul(First);
-        result.add_(b, alpha: Second);
+            return b.Mul(Second);
+        var result = a.Mul(First);
+        result.Add_(b, alpha: Second);
         return result;
     }
 

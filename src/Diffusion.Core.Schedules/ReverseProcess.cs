@@ -84,12 +84,12 @@ public sealed class ReverseProcess : IDisposable
         var prediction = Variance.IsLearned ? output.narrow(1, 0, channels) : output;
         var data = _data.Apply(t, xt, prediction);
         if (Clip)
-            data = data.clamp(-1.0, 1.0);
+            data = data.Clamp(-1.0, 1.0);
         var mean = Prediction.IsPosteriorMean ? prediction.clone() : _posteriorMean.Apply(t, data, xt);
 
         var logVariance = _logVariance.At(t, xt);
         if (Variance.IsLearned)
-            logVariance = logVariance.add(_logVarianceSlope.At(t, xt).mul(output.narrow(1, channels, channels)));
+            logVariance = logVariance.Add(_logVarianceSlope.At(t, xt).mul(output.narrow(1, channels, channels)));
         var variance = Variance.IsLearned ? logVariance.exp() : _variance.At(t, xt);
         return new ReverseDistribution(
             mean.MoveToOuterDisposeScope(),

@@ -48,7 +48,7 @@ public sealed class ScheduledPair : IDisposable
         using var second = _second.At(t, a);
         var result = a.mul(first);
         using var rest = b.mul(second);
-        result.add_(rest);
+        result.Add_(rest);
         return result;
     }
 

@@ -43,11 +43,11 @@ internal sealed class AdafactorMoment : IDisposable
     public void Normalise(Tensor gradient, Tensor share)
     {
         using var scope = NewDisposeScope();
-        var squares = gradient.mul(gradient).add_(_epsilon);
+        var squares = gradient.mul(gradient).Add_(_epsilon);
         if (_columns is null)
         {
             FlatLayout.Blend(_rows, squares, share);
-            gradient.mul_(_rows.clamp_min(_epsilon).rsqrt());
+            gradient.mul_(_rows.ClampMin(_epsilon).rsqrt());
             return;
         }
 
@@ -55,8 +55,8 @@ internal sealed class AdafactorMoment : IDisposable
         FlatLayout.Blend(_columns, squares.mean([0L]), share);
 
         // Before the first step both are zero, and so is the gradient of one that is skipped.
-        var rows = _rows.clamp_min(_epsilon);
-        gradient.mul_(rows.div(rows.mean()).rsqrt()).mul_(_columns.clamp_min(_epsilon).rsqrt());
+        var rows = _rows.ClampMin(_epsilon);
+        gradient.mul_(rows.div(rows.mean()).rsqrt()).mul_(_columns.ClampMin(_epsilon).rsqrt());
     }
 
     /// <inheritdoc/>

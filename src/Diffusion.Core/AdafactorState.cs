@@ -32,10 +32,10 @@ internal sealed class AdafactorState : IOptimizerState
     public void Step(Tensor weights, Tensor gradients, double learningRate, Tensor apply)
     {
         using var scope = NewDisposeScope();
-        _step.add_(apply);
-        var share = _step.clamp_min(1.0).pow(-_settings.DecayPower).mul_(apply);
-        var size = apply.mul(-learningRate);
-        var kept = apply.mul(_settings.Beta1 - 1.0).add_(1.0);
+        _step.Add_(apply);
+        var share = _step.ClampMin(1.0).Pow(-_settings.DecayPower).mul_(apply);
+        var size = apply.Mul(-learningRate);
+        var kept = apply.Mul(_settings.Beta1 - 1.0).Add_(1.0);
         foreach (var moment in _moments)
             Step(moment, weights, gradients, (share, size, kept));
     }
@@ -55,19 +55,19 @@ internal sealed class AdafactorState : IOptimizerState
         var weight = FlatLayout.View(weights, moment.Slice);
         var update = FlatLayout.View(gradients, moment.Slice);
         moment.Normalise(update, of.Share);
-        update.div_(RootMeanSquare(update).div_(_settings.ClipThreshold).clamp_min(1.0));
+        update.div_(RootMeanSquare(update).Div_(_settings.ClipThreshold).ClampMin(1.0));
         if (_average is not null)
         {
             var average = FlatLayout.View(_average, moment.Slice);
-            update = average.mul_(of.Kept).add_(update, 1.0 - _settings.Beta1);
+            update = average.mul_(of.Kept).Add_(update, 1.0 - _settings.Beta1);
         }
 
-        var size = of.Size.mul(moment.Range.LearningRateScale);
+        var size = of.Size.Mul(moment.Range.LearningRateScale);
         if (_settings.RelativeStep)
-            size.mul_(RootMeanSquare(weight).clamp_min(_settings.Epsilon2));
+            size.mul_(RootMeanSquare(weight).ClampMin(_settings.Epsilon2));
         if (_settings.WeightDecay != 0.0)
-            weight.mul_(size.mul(_settings.WeightDecay * moment.Range.WeightDecayScale).add_(1.0));
-        weight.addcmul_(update, size.to(_layout.Dtype), 1.0);
+            weight.mul_(size.Mul(_settings.WeightDecay * moment.Range.WeightDecayScale).Add_(1.0));
+        weight.Addcmul_(update, size.to(_layout.Dtype), 1.0);
     }
 
     private static Tensor RootMeanSquare(Tensor values) => values.mul(values).mean().sqrt_();

@@ -47,20 +47,20 @@ internal sealed class AdamState : IOptimizerState
         if (_decay != 0.0)
         {
             if (_isDecoupled)
-                _layout.Decay(weights, apply.mul(learningRate * _decay));
+                _layout.Decay(weights, apply.Mul(learningRate * _decay));
             else
-                _layout.AddDecay(gradients, weights, apply.mul(_decay));
+                _layout.AddDecay(gradients, weights, apply.Mul(_decay));
         }
 
-        _step.add_(apply);
-        _first.mul_(Kept(apply, _beta.One)).add_(gradients, 1.0 - _beta.One);
-        _second.mul_(Kept(apply, _beta.Two)).addcmul_(gradients, gradients, 1.0 - _beta.Two);
+        _step.Add_(apply);
+        _first.mul_(Kept(apply, _beta.One)).Add_(gradients, 1.0 - _beta.One);
+        _second.mul_(Kept(apply, _beta.Two)).Addcmul_(gradients, gradients, 1.0 - _beta.Two);
 
         // m / c1 / (sqrt(v / c2) + e) is m / (sqrt(v) (c1 / sqrt(c2)) + c1 e).
         var correction = Correction(_beta1);
         var scale = Correction(_beta2).rsqrt().mul_(correction);
-        var shift = correction.mul(_epsilon).div_(apply);
-        gradients.copy_(_second).sqrt_().mul_(scale).add_(shift);
+        var shift = correction.Mul(_epsilon).div_(apply);
+        gradients.copy_(_second).sqrt_().mul_(scale).Add_(shift);
         _layout.Move(weights, _first, gradients, -learningRate);
     }
 
@@ -71,7 +71,7 @@ internal sealed class AdamState : IOptimizerState
             tensor.Dispose();
     }
 
-    private static Tensor Kept(Tensor apply, double beta) => apply.mul(beta - 1.0).add_(1.0);
+    private static Tensor Kept(Tensor apply, double beta) => apply.Mul(beta - 1.0).Add_(1.0);
 
-    private Tensor Correction(Tensor beta) => beta.pow(_step).neg().add_(1.0).clamp_min(Tiny);
+    private Tensor Correction(Tensor beta) => beta.pow(_step).neg().Add_(1.0).ClampMin(Tiny);
 }

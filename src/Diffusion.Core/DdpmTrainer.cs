@@ -125,10 +125,10 @@ public sealed class DdpmTrainer : Trainer<Batch>
     private Tensor QuarterTable()
     {
         using var scope = NewDisposeScope();
-        var numbers = arange(Quarters, dtype: ScalarType.Float64, device: Device);
+        var numbers = Scalars.Arange(Quarters, ScalarType.Float64, Device);
         if (_schedule is not DiscreteSchedule discrete)
             return numbers.MoveToOuterDisposeScope();
-        var quarters = arange(discrete.Steps, dtype: ScalarType.Float64, device: Device).mul(Quarters).div(discrete.Steps).floor();
+        var quarters = Scalars.Arange(discrete.Steps, ScalarType.Float64, Device).Mul(Quarters).Div(discrete.Steps).floor();
         return quarters.unsqueeze(1).eq(numbers).to(ScalarType.Float64).MoveToOuterDisposeScope();
     }
 
@@ -137,7 +137,7 @@ public sealed class DdpmTrainer : Trainer<Batch>
     {
         using var scope = NewDisposeScope();
         var span = _schedule.MaxTime - _schedule.MinTime;
-        var quarter = t.to(ScalarType.Float64).sub_(_schedule.MinTime).mul_(Quarters / span).floor_().clamp_(0.0, Quarters - 1.0);
+        var quarter = t.to(ScalarType.Float64).Sub_(_schedule.MinTime).Mul_(Quarters / span).floor_().Clamp_(0.0, Quarters - 1.0);
         return quarter.unsqueeze(1).eq(_quarters).to(ScalarType.Float64).MoveToOuterDisposeScope();
     }
 

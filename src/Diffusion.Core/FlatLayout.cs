@@ -35,7 +35,7 @@ public sealed class FlatLayout
 
     /// <summary>A number [] in double, outside any dispose scope; the caller's.</summary>
     public Tensor NewNumber(double value)
-        => full([], value, dtype: ScalarType.Float64, device: Device).DetachFromDisposeScope();
+        => Scalars.Full([], value, ScalarType.Float64, Device).DetachFromDisposeScope();
 
     /// <summary>The part of a buffer that belongs to one parameter, in its shape; the caller's.</summary>
     public static Tensor View(Tensor buffer, ParameterSlice slice)
@@ -62,7 +62,7 @@ public sealed class FlatLayout
         ArgumentNullException.ThrowIfNull(values);
         ArgumentNullException.ThrowIfNull(share);
         using var scope = NewDisposeScope();
-        average.mul_(share.neg().add_(1.0)).addcmul_(values, share.to(average.dtype), 1.0);
+        average.mul_(share.neg().Add_(1.0)).Addcmul_(values, share.to(average.dtype), 1.0);
     }
 
     /// <summary>Decoupled weight decay: <c>weights *= 1 - amount * WeightDecayScale * LearningRateScale</c> in each group.</summary>
@@ -74,7 +74,7 @@ public sealed class FlatLayout
         ArgumentNullException.ThrowIfNull(amount);
         using var scope = NewDisposeScope();
         foreach (var (scale, offset, count) in Runs(range => range.WeightDecayScale * range.LearningRateScale))
-            Part(weights, offset, count).mul_(amount.mul(-scale).add_(1.0));
+            Part(weights, offset, count).mul_(amount.Mul(-scale).Add_(1.0));
     }
 
     /// <summary>
@@ -90,7 +90,7 @@ public sealed class FlatLayout
         ArgumentNullException.ThrowIfNull(amount);
         using var scope = NewDisposeScope();
         foreach (var (scale, offset, count) in Runs(range => range.WeightDecayScale))
-            Part(gradients, offset, count).addcmul_(Part(weights, offset, count), amount.to(Dtype), scale);
+            Part(gradients, offset, count).Addcmul_(Part(weights, offset, count), amount.to(Dtype), scale);
     }
 
     /// <summary>A step: <c>weights += size * LearningRateScale * direction</c> in each group.</summary>
@@ -104,7 +104,7 @@ public sealed class FlatLayout
         ArgumentNullException.ThrowIfNull(size);
         using var scope = NewDisposeScope();
         foreach (var (scale, offset, count) in Runs(range => range.LearningRateScale))
-            Part(weights, offset, count).addcmul_(Part(direction, offset, count), size.to(Dtype), scale);
+            Part(weights, offset, count).Addcmul_(Part(direction, offset, count), size.to(Dtype), scale);
     }
 
     /// <summary>A step: <c>weights += size * LearningRateScale * numerator / denominator</c> in each group.</summary>
@@ -119,7 +119,7 @@ public sealed class FlatLayout
         ArgumentNullException.ThrowIfNull(denominator);
         using var scope = NewDisposeScope();
         foreach (var (scale, offset, count) in Runs(range => range.LearningRateScale))
-            Part(weights, offset, count).addcdiv_(Part(numerator, offset, count), Part(denominator, offset, count), size * scale);
+            Part(weights, offset, count).Addcdiv_(Part(numerator, offset, count), Part(denominator, offset, count), size * scale);
     }
 
     /// <summary>The group of a parameter.</summary>

@@ -114,8 +114,8 @@ internal sealed class FlatParameters : IDisposable
     /// <summary>Zeroes the gradients, and puts them back where anything replaced them, as <c>Module.zero_grad</c> does.</summary>
     public void ZeroGradients()
     {
-        Gradients.fill_(0.0);
-        _narrowGradients?.fill_(0.0);
+        Gradients.Fill_(0.0);
+        _narrowGradients?.Fill_(0.0);
         for (var i = 0; i < _trained.Length; i++)
             _trained[i].grad = _gradients[i];
     }
@@ -125,8 +125,8 @@ internal sealed class FlatParameters : IDisposable
     {
         if (_narrowGradients is null)
             return;
-        Gradients.add_(_narrowGradients);
-        _narrowGradients.fill_(0.0);
+        Gradients.Add_(_narrowGradients);
+        _narrowGradients.Fill_(0.0);
     }
 
     /// <summary>Lets the module see weights that changed, where it computes in lower precision.</summary>

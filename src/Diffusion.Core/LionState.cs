@@ -23,14 +23,14 @@ internal sealed class LionState : IOptimizerState
     {
         using var scope = NewDisposeScope();
         if (_settings.WeightDecay != 0.0)
-            _layout.Decay(weights, apply.mul(learningRate * _settings.WeightDecay));
+            _layout.Decay(weights, apply.Mul(learningRate * _settings.WeightDecay));
         var (beta1, beta2) = (_settings.Beta1, _settings.Beta2);
-        var blend = gradients.mul_(1.0 - beta1).add_(_momentum, beta1);
+        var blend = gradients.Mul_(1.0 - beta1).Add_(_momentum, beta1);
 
         // b2 m + (1 - b2) g in terms of the blend b1 m + (1 - b1) g, which took the place of the gradient.
         var share = (1.0 - beta2) / (1.0 - beta1);
-        _momentum.mul_(apply.mul(beta2 - (share * beta1) - 1.0).add_(1.0)).addcmul_(blend, apply.mul(share).to(_layout.Dtype), 1.0);
-        _layout.Move(weights, blend.sign_(), apply.mul(-learningRate));
+        _momentum.mul_(apply.Mul(beta2 - (share * beta1) - 1.0).Add_(1.0)).Addcmul_(blend, apply.Mul(share).to(_layout.Dtype), 1.0);
+        _layout.Move(weights, blend.sign_(), apply.Mul(-learningRate));
     }
 
     /// <inheritdoc/>

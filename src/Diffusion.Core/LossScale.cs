@@ -38,14 +38,14 @@ internal sealed class LossScale : IDisposable
     public Tensor Update(Tensor apply, Tensor finiteLoss)
     {
         var overflowed = finiteLoss.to(ScalarType.Float64).sub_(apply);
-        var mendable = overflowed.mul(Value.gt(1.0).to(ScalarType.Float64));
-        Streak.add_(1.0);
+        var mendable = overflowed.mul(Value.Gt(1.0).to(ScalarType.Float64));
+        Streak.Add_(1.0);
         Streak.mul_(apply);
-        var grows = Streak.ge(_settings.GrowthInterval).to(ScalarType.Float64);
-        Streak.mul_(grows.neg().add_(1.0));
-        Value.mul_(grows.mul_(_settings.Growth - 1.0).add_(1.0));
-        Value.mul_(overflowed.mul_(_settings.Backoff - 1.0).add_(1.0));
-        return apply.neg().add_(1.0).sub_(mendable);
+        var grows = Streak.Ge(_settings.GrowthInterval).to(ScalarType.Float64);
+        Streak.mul_(grows.neg().Add_(1.0));
+        Value.mul_(grows.Mul_(_settings.Growth - 1.0).Add_(1.0));
+        Value.mul_(overflowed.Mul_(_settings.Backoff - 1.0).Add_(1.0));
+        return apply.neg().Add_(1.0).sub_(mendable);
     }
 
     /// <inheritdoc/>

@@ -59,8 +59,8 @@ internal sealed class RunningMeans(Device device) : IDisposable
                     names,
                     NewSums(SumsOf(names)),
                     NewSums(CountsOf(names)));
-            kept.Sums.add_(sums.masked_fill(skip, 0.0));
-            kept.Counts.add_(counts.mul(apply));
+            kept.Sums.Add_(sums.MaskedFill(skip, 0.0));
+            kept.Counts.Add_(counts.mul(apply));
         }
 
         _staged.Clear();
@@ -77,8 +77,8 @@ internal sealed class RunningMeans(Device device) : IDisposable
             var values = Numbers(quotients);
             for (var i = 0; i < values.Length; i++)
                 means[names[i]] = values[i];
-            sums.fill_(0.0);
-            counts.fill_(0.0);
+            sums.Fill_(0.0);
+            counts.Fill_(0.0);
         }
 
         return means;

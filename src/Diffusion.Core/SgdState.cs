@@ -31,18 +31,18 @@ internal sealed class SgdState : IOptimizerState
     {
         using var scope = NewDisposeScope();
         if (_settings.WeightDecay != 0.0)
-            _layout.AddDecay(gradients, weights, apply.mul(_settings.WeightDecay));
+            _layout.AddDecay(gradients, weights, apply.Mul(_settings.WeightDecay));
         var direction = gradients;
         if (_velocity is not null && _step is not null)
         {
             // The first gradient is not dampened.
-            var share = _step.clamp(0.0, 1.0).mul_(-_settings.Dampening).add_(1.0).mul_(apply);
-            _velocity.mul_(apply.mul(_settings.Momentum - 1.0).add_(1.0)).addcmul_(gradients, share.to(_layout.Dtype), 1.0);
-            _step.add_(apply);
-            direction = _settings.Nesterov ? gradients.add_(_velocity, _settings.Momentum) : _velocity;
+            var share = _step.Clamp(0.0, 1.0).Mul_(-_settings.Dampening).Add_(1.0).mul_(apply);
+            _velocity.mul_(apply.Mul(_settings.Momentum - 1.0).Add_(1.0)).Addcmul_(gradients, share.to(_layout.Dtype), 1.0);
+            _step.Add_(apply);
+            direction = _settings.Nesterov ? gradients.Add_(_velocity, _settings.Momentum) : _velocity;
         }
 
-        _layout.Move(weights, direction, apply.mul(-learningRate));
+        _layout.Move(weights, direction, apply.Mul(-learningRate));
     }
 
     /// <inheritdoc/>

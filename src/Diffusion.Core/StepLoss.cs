@@ -59,7 +59,7 @@ public sealed class StepLoss : IDisposable
             return this;
         using var scope = NewDisposeScope();
         var sums = stack(names.Select(name => terms[name].to(ScalarType.Float64).sum()));
-        return Report(names, sums, full_like(sums, terms.Loss.shape[0]));
+        return Report(names, sums, sums.FullLike(terms.Loss.shape[0]));
     }
 
     /// <inheritdoc/>

@@ -126,8 +126,8 @@ public abstract partial class Trainer<TBatch> : Trainer
             using var part = count == draws.BatchSize ? default : batch.Slice(first, count);
             var loss = Evaluate(part ?? batch, draws);
             evaluated.Add(loss);
-            var share = count == draws.BatchSize ? loss.Loss : loss.Loss.mul((double)count / draws.BatchSize);
-            total.add_(share.detach());
+            var share = count == draws.BatchSize ? loss.Loss : loss.Loss.Mul((double)count / draws.BatchSize);
+            total.Add_(share.detach());
             (Engine.LossScale?.Scale(share) ?? share).backward();
             Engine.Parameters.CollectGradients();
             foreach (var (names, sums, counts) in loss.Reports)

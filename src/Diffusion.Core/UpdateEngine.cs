@@ -67,7 +67,7 @@ internal sealed class UpdateEngine : IDisposable
     public long Skipped
     {
         get => (long)_skipped.item<double>();
-        set => _skipped.fill_((double)value);
+        set => _skipped.Fill_((double)value);
     }
 
     /// <summary>
@@ -76,7 +76,7 @@ internal sealed class UpdateEngine : IDisposable
     public long SkippedInARow
     {
         get => (long)_skippedInARow.item<double>();
-        set => _skippedInARow.fill_((double)value);
+        set => _skippedInARow.Fill_((double)value);
     }
 
     /// <summary>
@@ -98,8 +98,8 @@ internal sealed class UpdateEngine : IDisposable
         set
         {
             var loss = value.GetValueOrDefault("", new(0.0, 0.0));
-            _lossSum.fill_(loss.Sum);
-            _lossCount.fill_(loss.Count);
+            _lossSum.Fill_(loss.Sum);
+            _lossCount.Fill_(loss.Count);
             Means.Partial = value.Where(entry => entry.Key.Length > 0).ToDictionary(
                 entry => entry.Key, entry => (entry.Value.Sum, entry.Value.Count));
         }
@@ -121,27 +121,27 @@ internal sealed class UpdateEngine : IDisposable
         var norm = Parameters.GradientNorm();
         _loss.copy_(loss);
         _norm.copy_(norm);
-        var finite = IsFinite(_loss.add(_norm));
+        var finite = IsFinite(_loss.Add(_norm));
         var apply = finite.to(ScalarType.Float64);
-        var skip = apply.eq(0.0);
+        var skip = apply.Eq(0.0);
         Count(apply, skip);
         Means.Commit(apply, skip);
 
         if (_clipNorm is { } maxNorm)
-            gradients.mul_(norm.add_(1e-6).reciprocal_().mul_(maxNorm).clamp_max_(1.0));
+            gradients.mul_(norm.Add_(1e-6).reciprocal_().Mul_(maxNorm).ClampMax_(1.0));
         ZeroWhere(skip, gradients);
         Optimizer.Step(Parameters.Values, gradients, learningRate, apply);
         Parameters.Publish();
         for (var i = 0; i < decays.Length; i++)
-            FlatLayout.Blend(Averages[i].Values, Parameters.Values, apply.mul(1.0 - decays[i]));
+            FlatLayout.Blend(Averages[i].Values, Parameters.Values, apply.Mul(1.0 - decays[i]));
     }
 
     /// <summary>The mean loss of the steps since the last call that were not skipped; NaN when all were. Waits for the device.</summary>
     public double TakeMeanLoss()
     {
         var mean = _lossSum.item<double>() / _lossCount.item<double>();
-        _lossSum.fill_(0.0);
-        _lossCount.fill_(0.0);
+        _lossSum.Fill_(0.0);
+        _lossCount.Fill_(0.0);
         return mean;
     }
 
@@ -165,7 +165,7 @@ internal sealed class UpdateEngine : IDisposable
     }
 
     /// <summary>x - x is 0 for finite numbers and NaN for others: one operator less than <c>isfinite</c>, and on every device.</summary>
-    private static Tensor IsFinite(Tensor number) => number.sub(number).eq(0.0);
+    private static Tensor IsFinite(Tensor number) => number.sub(number).Eq(0.0);
 
     /// <summary>
     /// Zero times NaN is NaN, so a factor will not do. Filling by a mask takes as long as five passes of arithmetic on a CPU; but a CPU can
@@ -174,18 +174,18 @@ internal sealed class UpdateEngine : IDisposable
     private static void ZeroWhere(Tensor skip, Tensor gradients)
     {
         if (gradients.device_type != DeviceType.CPU)
-            gradients.masked_fill_(skip, 0.0);
+            gradients.MaskedFill_(skip, 0.0);
         else if (skip.item<bool>())
-            gradients.fill_(0.0);
+            gradients.Fill_(0.0);
     }
 
     private void Count(Tensor apply, Tensor skip)
     {
-        _lossSum.add_(_loss.masked_fill(skip, 0.0));
-        _lossCount.add_(apply);
+        _lossSum.Add_(_loss.MaskedFill(skip, 0.0));
+        _lossCount.Add_(apply);
         var skipped = skip.to(ScalarType.Float64);
-        _skipped.add_(skipped);
-        _skippedInARow.add_(LossScale is null ? skipped : LossScale.Update(apply, IsFinite(_loss)));
+        _skipped.Add_(skipped);
+        _skippedInARow.Add_(LossScale is null ? skipped : LossScale.Update(apply, IsFinite(_loss)));
         _skippedInARow.mul_(skipped);
     }
 }

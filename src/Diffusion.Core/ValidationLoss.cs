@@ -76,7 +76,7 @@ public sealed class ValidationLoss(IDataset dataset)
         var t = times.narrow(0, first, count);
         var noise = stack(indices.Select(index => Noise(index, batch.Samples.shape[1..]))).to(trainer.WeightType, trainer.Device);
         using var terms = trainer.LossAt(batch, t, t.to(trainer.Device), noise);
-        sum.add_(terms.Loss.to(ScalarType.Float64).sum());
+        sum.Add_(terms.Loss.to(ScalarType.Float64).sum());
     }
 
     /// <summary>Noise of one sample, whatever batch it is in.</summary>

@@ -48,7 +48,7 @@ internal sealed class WeightedFiles : IDisposable
         {
             using var part = file.Read(name);
             using var wide = part.to(ScalarType.Float64);
-            sum.add_(wide, share);
+            sum.Add_(wide, share);
         }
 
         return sum.to(entry.Dtype).MoveToOuterDisposeScope();

@@ -1,0 +1,26 @@
+using System.Diagnostics.CodeAnalysis;
+using TorchSharp;
+
+namespace Diffusion.Core;
+
+/// <summary>A <see cref="TorchSharp.Scalar"/> that stays alive until this is disposed. The default value holds none.</summary>
+[ExcludeFromCodeCoverage]
+internal readonly ref struct HeldScalar
+{
+    private readonly bool _owned;
+
+    public HeldScalar(Scalar scalar, bool owned)
+    {
+        Scalar = scalar;
+        _owned = owned;
+    }
+
+    public Scalar Scalar { get; }
+
+    public void Dispose()
+    {
+        if (_owned)
+            Scalar.Dispose();
+        GC.KeepAlive(Scalar);
+    }
+}
