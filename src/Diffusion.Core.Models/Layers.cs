@@ -108,8 +108,7 @@ internal static class Layers
         if (padding > 0)
         {
             // The logits are divided by the root of the padded width.
-            using Scalar scale = Math.Sqrt((double)PaddedHeadWidth / width);
-            query = query.mul(scale);
+            query = query.Mul(Math.Sqrt((double)PaddedHeadWidth / width));
         }
 
         var attended = nn.functional.scaled_dot_product_attention(Heads(query), Heads(key), Heads(value), mask, is_casual: causal);
