@@ -49,9 +49,7 @@ public sealed class MakeLibTorchSharpLoadable : Task
     private HashSet<string>? AvailableVersions()
     {
         if (AnySystem)
-        {
             return null;
-        }
         var path = Paths.Find(LibTorchSharp.Libstdcxx);
         if (path is null)
         {
@@ -65,22 +63,20 @@ public sealed class MakeLibTorchSharpLoadable : Task
     private static void WriteAtomically(byte[] bytes, string path)
     {
         if (File.Exists(path) && File.ReadAllBytes(path).SequenceEqual(bytes))
-        {
             return;
-        }
         Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
         var temporary = path + "." + Guid.NewGuid().ToString("N") + ".tmp";
         try
         {
             File.WriteAllBytes(temporary, bytes);
             if (File.Exists(path))
-            {
                 File.Replace(temporary, path, null);
-            }
             else
-            {
                 File.Move(temporary, path);
-            }
+        }
+        catch (IOException) when (File.Exists(path) && File.ReadAllBytes(path).SequenceEqual(bytes))
+        {
+            // Another build wrote it in the meantime.
         }
         finally
         {
@@ -157,9 +153,7 @@ internal class CheckedFile(string path, byte[] bytes)
     internal void Require(bool condition, string what, string expected, string actual)
     {
         if (!condition)
-        {
             throw new InvalidDataException($"{path}: {what}: expected {expected}, found {actual}.");
-        }
     }
 
     internal void RequireNumber(string what, long expected, long actual) =>
@@ -204,7 +198,7 @@ internal sealed class ElfImage : CheckedFile
     private const uint StringTable = 3, DynamicSymbols = 11;
     private const uint VersionDefinitions = 0x6ffffffd, VersionNeeds = 0x6ffffffe, SymbolVersions = 0x6fffffff;
     private const int WeakFlag = 2;
-    private readonly List<Section> sections = [];
+    private readonly List<Section> _sections = [];
 
     /// <exception cref="InvalidDataException">The file is not a shared library for x86-64 Linux.</exception>
     internal ElfImage(string path) : base(path, File.ReadAllBytes(path))
@@ -217,14 +211,15 @@ internal sealed class ElfImage : CheckedFile
         var count = U16(60);
         for (var i = 0; i < count; i++)
         {
-            var header = I64(40) + i * 64L;
-            sections.Add(new Section(U32(header + 4), I64(header + 24), I64(header + 32), U32(header + 40), U32(header + 44)));
+            var at = I64(40) + i * 64L;
+            _sections.Add(new Section(U32(at + 4), I64(at + 24), I64(at + 32), U32(at + 40), U32(at + 44), I64(at + 56)));
         }
     }
 
     internal IEnumerable<DynamicSymbol> Symbols()
     {
         var table = One(DynamicSymbols, ".dynsym");
+        RequireNumber("size of an entry of .dynsym", 24, table.EntrySize);
         for (var i = 0; i < table.Size / 24; i++)
         {
             var entry = table.Start + i * 24L;
@@ -272,7 +267,7 @@ internal sealed class ElfImage : CheckedFile
 
     private Section One(uint type, string name)
     {
-        var found = sections.Where(section => section.Type == type).ToList();
+        var found = _sections.Where(section => section.Type == type).ToList();
         RequireNumber("sections " + name, 1, found.Count);
         return found[0];
     }
@@ -293,13 +288,13 @@ internal sealed class ElfImage : CheckedFile
 
     private long StringOffset(Section table, uint offset)
     {
-        var names = table.Link < sections.Count ? sections[(int)table.Link] : default;
+        var names = table.Link < _sections.Count ? _sections[(int)table.Link] : default;
         RequireNumber("type of the section of names", StringTable, names.Type);
         Require(offset < names.Size, "position of a name", "below " + names.Size, offset.ToString());
         return names.Start + offset;
     }
 
-    private record struct Section(uint Type, long Start, long Size, uint Link, uint Info);
+    private record struct Section(uint Type, long Start, long Size, uint Link, uint Info, long EntrySize);
 }
 
 /// <summary>Where the dynamic loader looks for a library.</summary>
@@ -341,9 +336,7 @@ internal sealed class LoaderPaths(string? libraryPath, string cache, params stri
         for (var entry = 48L; entry < 48 + file.U32(20) * 24L; entry += 24)
         {
             if (file.U32(entry) == X64 && file.Text(file.U32(entry + 4)) == name)
-            {
                 found.Add(file.Text(file.U32(entry + 8)));
-            }
         }
         return found;
     }
