@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Samples;
 
 namespace LatentDigits;
 
@@ -12,6 +13,7 @@ internal static class CommandLine
         var output = new Option<string>("--output") { Description = "Where the weights and the pictures go.", DefaultValueFactory = _ => "runs/latent-digits" };
         var vaeSteps = new Option<long>("--vae-steps") { Description = "Training steps of the autoencoder, where it is missing.", DefaultValueFactory = _ => 6_000 };
         var steps = new Option<long>("--steps") { Description = "Training steps of the denoiser.", DefaultValueFactory = _ => 10_000 };
+        var minutes = TrainingClock.CreateOption();
         var samplingSteps = new Option<int>("--sampling-steps") { Description = "DDIM steps for the pictures.", DefaultValueFactory = _ => 100 };
         var columns = new Option<int>("--columns") { Description = "Samples of each digit.", DefaultValueFactory = _ => 12 };
         var seed = new Option<long>("--seed") { Description = "Fixes every random draw.", DefaultValueFactory = _ => 0 };
@@ -19,7 +21,7 @@ internal static class CommandLine
 
         var command = new RootCommand("Trains a class-conditional diffusion model in the latent space of an autoencoder of digits, and draws some.")
         {
-            data, vae, output, vaeSteps, steps, samplingSteps, columns, seed, device,
+            data, vae, output, vaeSteps, steps, minutes, samplingSteps, columns, seed, device,
         };
         command.SetAction((parsed, cancellation) =>
         {
@@ -30,6 +32,7 @@ internal static class CommandLine
                 Output = parsed.GetRequiredValue(output),
                 VaeSteps = parsed.GetRequiredValue(vaeSteps),
                 Steps = parsed.GetRequiredValue(steps),
+                Minutes = parsed.GetValue(minutes),
                 SamplingSteps = parsed.GetRequiredValue(samplingSteps),
                 Columns = parsed.GetRequiredValue(columns),
                 Seed = parsed.GetRequiredValue(seed),

@@ -13,6 +13,8 @@ internal sealed record LatentDigitsOptions
 
     public required long Steps { get; init; }
 
+    public double? Minutes { get; init; }
+
     public required int SamplingSteps { get; init; }
 
     public required int Columns { get; init; }

@@ -4,6 +4,7 @@ using Diffusion.Core.Losses;
 using Diffusion.Core.Models;
 using Diffusion.Core.Samplers;
 using Diffusion.Core.Schedules;
+using Samples;
 using TorchSharp;
 using VaeDigits;
 
@@ -59,6 +60,7 @@ internal static class LatentDigitsRun
         Console.WriteLine(
             $"Scale of the latents {latents.Scaling.Factors[0]:F3}; "
             + $"a denoiser of {ModuleWeights.Count(denoiser):N0} parameters, {options.Steps:N0} steps.");
+        var training = new TrainingClock(options.Minutes);
         using var trainer = new DdpmTrainer(denoiser, schedule, new SimpleLoss(), new TrainerOptions
         {
             Steps = options.Steps,
@@ -67,9 +69,10 @@ internal static class LatentDigitsRun
             Ema = EmaDecay.WarmUp(0.999),
             Seed = options.Seed,
             Device = device,
-            LogEvery = 1_000,
+            LogEvery = 100,
+            Callbacks = [training],
         });
-        trainer.Fit(latents, new Lines(), cancellationToken);
+        trainer.Fit(latents, new ProgressLines(training), cancellationToken);
 
         // Sample in the latent space, then decode, in one call.
         var latentDiffusion = new LatentDiffusion(vae, trainer.Ema);
@@ -108,17 +111,10 @@ internal static class LatentDigitsRun
         var grey = Mnist.OpenOrDownload(options.DataFolder, withLabels: false, cancellationToken: cancellationToken);
         torch.manual_seed(options.Seed);
         using var vae = DigitVae.Create(Hidden, LatentFeatures);
-        using var trainer = DigitVae.Trainer(vae, options.VaeSteps, BatchSize, options.Seed, device);
-        DigitVae.Train(trainer, grey, cancellationToken);
+        var training = new TrainingClock(options.Minutes);
+        using var trainer = DigitVae.Trainer(vae, options.VaeSteps, BatchSize, options.Seed, device, callback: training);
+        trainer.Fit(grey, new ProgressLines(training, "-ELBO"), cancellationToken);
         using var averaged = trainer.Ema.BeginInference();
         ModelFile.Save(options.Vae, vae);
-    }
-
-    // Progress<T> would hand reports to the thread pool; the lines want their order.
-    private sealed class Lines : IProgress<TrainingProgress>
-    {
-        public void Report(TrainingProgress value)
-            => Console.WriteLine(
-                $"step {value.Step,6:N0} of {value.TotalSteps:N0}  loss {value.Loss:F4}  {value.SamplesPerSecond:F0} latents/s");
     }
 }

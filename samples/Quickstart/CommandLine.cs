@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Samples;
 
 namespace Quickstart;
 
@@ -16,8 +17,8 @@ internal static class CommandLine
         var imageSize = new Option<int?>("--image-size") { Description = "Height and width of the digits (default: 16, for MNIST 28, which is also its least)." };
         var width = new Option<int?>("--width") { Description = "Channels of the U-Net's first level, a multiple of 4 (default: 16, for MNIST 24)." };
         var batchSize = new Option<int>("--batch-size") { Description = "Images in a step.", DefaultValueFactory = _ => 64 };
-        var steps = new Option<long>("--steps") { Description = "Training steps at most.", DefaultValueFactory = _ => 100_000 };
-        var minutes = new Option<double?>("--minutes") { Description = "Training time at most (default: 2.5, for MNIST 30)." };
+        var steps = new Option<long?>("--steps") { Description = "Training steps (default: 2,000, for MNIST 4,000)." };
+        var minutes = TrainingClock.CreateOption();
         var samplingSteps = new Option<int>("--sampling-steps") { Description = "DDIM steps for the pictures.", DefaultValueFactory = _ => 50 };
         var columns = new Option<int>("--columns") { Description = "Samples of each digit in samples.png.", DefaultValueFactory = _ => 8 };
         var seed = new Option<long>("--seed") { Description = "Fixes every random draw.", DefaultValueFactory = _ => 0 };
@@ -26,10 +27,9 @@ internal static class CommandLine
         AtLeast<int?>(imageSize, 16);
         AtLeast<int?>(width, 4);
         AtLeast(batchSize, 1);
-        AtLeast(steps, 1L);
+        AtLeast<long?>(steps, 1);
         AtLeast(samplingSteps, 1);
         AtLeast(columns, 1);
-        AtLeast<double?>(minutes, 0.0);
 
         var command = new RootCommand("Trains a class-conditional diffusion model on digits and draws some.")
         {
@@ -54,8 +54,8 @@ internal static class CommandLine
                 ImageSize = parsed.GetValue(imageSize) ?? (mnist ? 28 : 16),
                 Width = parsed.GetValue(width) ?? (mnist ? 24 : 16),
                 BatchSize = parsed.GetRequiredValue(batchSize),
-                Steps = parsed.GetRequiredValue(steps),
-                Minutes = parsed.GetValue(minutes) ?? (mnist ? 30 : 2.5),
+                Steps = parsed.GetValue(steps) ?? (mnist ? 4_000 : 2_000),
+                Minutes = parsed.GetValue(minutes),
                 SamplingSteps = parsed.GetRequiredValue(samplingSteps),
                 Columns = parsed.GetRequiredValue(columns),
                 Seed = parsed.GetRequiredValue(seed),

@@ -36,7 +36,6 @@ internal static class OutputFolder
     /// <summary>The command that goes on where this process stopped.</summary>
     public static string ResumeCommand(string output)
     {
-        var build = OperatingSystem.IsWindows() ? "build.cmd" : "./build.sh";
         List<string> arguments = [.. Environment.GetCommandLineArgs().Skip(1).Where(argument => argument != "--resume")];
 
         // A run that began from given weights goes on from its own.
@@ -46,6 +45,6 @@ internal static class OutputFolder
         if (!arguments.Exists(argument => argument.StartsWith("--output", StringComparison.Ordinal)))
             arguments.AddRange(["--output", output]);
         var quoted = arguments.Append("--resume").Select(argument => argument.Contains(' ') ? $"\"{argument}\"" : argument);
-        return $"{build} quickstart {string.Join(' ', quoted)}";
+        return $"dotnet run --project samples/Quickstart -c Release -- {string.Join(' ', quoted)}";
     }
 }

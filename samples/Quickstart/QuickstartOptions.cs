@@ -21,7 +21,7 @@ internal sealed record QuickstartOptions
 
     public required long Steps { get; init; }
 
-    public required double Minutes { get; init; }
+    public double? Minutes { get; init; }
 
     public required int SamplingSteps { get; init; }
 

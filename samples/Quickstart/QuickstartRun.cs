@@ -1,10 +1,10 @@
-using System.Diagnostics;
 using Diffusion.Core;
 using Diffusion.Core.Data;
 using Diffusion.Core.Losses;
 using Diffusion.Core.Models;
 using Diffusion.Core.Samplers;
 using Diffusion.Core.Schedules;
+using Samples;
 using Spectre.Console;
 using TorchSharp;
 
@@ -61,12 +61,12 @@ internal static class QuickstartRun
             Columns = Digits,
             Scale = Pictures.Scale(options),
         };
-        var clock = Stopwatch.StartNew();
+        var clock = new TrainingClock(options.Minutes);
         using var trainer = new DdpmTrainer(unet, schedule, new SimpleLoss(), new TrainerOptions
         {
             BatchSize = options.BatchSize,
             Steps = options.Steps,
-            // A small network and a run of minutes; what is not said here is as it comes.
+            // A small network and a short run; the rest are the defaults.
             LearningRate = 1e-3,
             WarmupSteps = 100,
             Seed = options.Seed,
@@ -77,7 +77,7 @@ internal static class QuickstartRun
             [
                 new MetricsFile(options.File(RunReport.MetricsName)),
                 Every.Steps(200, samples.Run, atEnd: true),
-                Every.Steps(1, run => StopInTime(run, clock, options)),
+                clock,
                 new RunReport(options.Output),
             ],
         });
@@ -88,9 +88,11 @@ internal static class QuickstartRun
 
         Console.WriteLine(
             $"{data.Count:N0} {options.Data} digits, U-Net of {unet.parameters().Sum(p => p.numel()):N0} parameters, "
-            + $"at most {options.Steps:N0} steps or {options.Minutes} minutes"
+            + $"{options.Steps:N0} steps" + (options.Minutes is { } minutes ? $", at most {minutes} minutes" : "")
             + (trainer.Step > 0 ? $", from step {trainer.Step:N0} on." : weights is not null ? $", from the weights in {weights}." : "."));
-        Train(trainer, data, options, clock, cancellationToken);
+        if (trainer.Step >= options.Steps)
+            Console.WriteLine("All steps are done; a larger --steps trains further.");
+        Train(trainer, data, clock, cancellationToken);
         if (cancellationToken.IsCancellationRequested)
         {
             Console.WriteLine($"Stopped and saved at step {trainer.Step:N0}. To go on: {OutputFolder.ResumeCommand(options.Output)}");
@@ -116,39 +118,30 @@ internal static class QuickstartRun
             : throw new FileNotFoundException($"There are no weights to start from: {path} does not exist.", path);
     }
 
-    /// <summary>Training ends at a number of steps or after some minutes, whichever comes first.</summary>
-    private static void StopInTime(TrainingRun run, Stopwatch clock, QuickstartOptions options)
+    private static void Train(
+        DdpmTrainer trainer, IDataset data, TrainingClock clock, CancellationToken cancellationToken)
     {
-        if (clock.Elapsed.TotalMinutes >= options.Minutes)
-            run.Stop($"{options.Minutes} minutes are over.");
-    }
-
-    private static void Train(DdpmTrainer trainer, IDataset data, QuickstartOptions options, Stopwatch clock, CancellationToken cancellationToken)
-    {
-        var first = trainer.Step;
-        clock.Restart();
-        AnsiConsole.Progress()
-            .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new RemainingTimeColumn())
-            .Start(context =>
+        try
+        {
+            if (Console.IsOutputRedirected)
             {
-                var bar = context.AddTask("training");
-                var progress = new TrainingBar(report =>
-                {
-                    bar.Description = $"step {report.Step:N0}  loss {report.Loss:F4}  {report.SamplesPerSecond:F0} images/s";
-                    var bySteps = (report.Step - first) / (double)Math.Max(options.Steps - first, 1);
-                    bar.Value = 100.0 * Math.Clamp(Math.Max(bySteps, clock.Elapsed.TotalMinutes / options.Minutes), 0.0, 1.0);
-                });
-                try
-                {
-                    trainer.Fit(data, progress, cancellationToken);
-                }
-                catch (OperationCanceledException)
-                {
-                    // The state is saved; the caller sees that it was asked to stop.
-                }
+                trainer.Fit(data, new ProgressLines(clock), cancellationToken);
+                return;
+            }
 
-                bar.Value = 100.0;
-            });
+            AnsiConsole.Progress()
+                .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn())
+                .Start(context =>
+                {
+                    var bar = context.AddTask("training", maxValue: 1.0);
+                    trainer.Fit(data, new TrainingBar(bar, clock), cancellationToken);
+                    bar.Value = bar.MaxValue;
+                });
+        }
+        catch (OperationCanceledException)
+        {
+            // The state is saved; the caller sees that it was asked to stop.
+        }
     }
 
     private static void Report(QuickstartOptions options, long step)
@@ -162,9 +155,12 @@ internal static class QuickstartRun
         AnsiConsole.Write(table);
     }
 
-    // Progress<T> would hand reports to the thread pool; the bar wants them in order.
-    private sealed class TrainingBar(Action<TrainingProgress> report) : IProgress<TrainingProgress>
+    private sealed class TrainingBar(ProgressTask bar, TrainingClock clock) : IProgress<TrainingProgress>
     {
-        public void Report(TrainingProgress value) => report(value);
+        public void Report(TrainingProgress value)
+        {
+            bar.Description = clock.Describe(value);
+            bar.Value = clock.Done(value);
+        }
     }
 }

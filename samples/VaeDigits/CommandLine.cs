@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Samples;
 
 namespace VaeDigits;
 
@@ -15,13 +16,14 @@ internal static class CommandLine
         var batchSize = new Option<int>("--batch-size") { Description = "Images in a step.", DefaultValueFactory = _ => 128 };
         var steps = new Option<long>("--steps") { Description = "Training steps.", DefaultValueFactory = _ => 20_000 };
         var manifold = new Option<long>("--manifold-steps") { Description = "Training steps of a second network with a code of 2, for the picture of its plane.", DefaultValueFactory = _ => 3_000 };
+        var minutes = TrainingClock.CreateOption();
         var importance = new Option<int>("--importance-samples") { Description = "Draws for each digit in the importance-weighted bound; 0 leaves it out.", DefaultValueFactory = _ => 20 };
         var seed = new Option<long>("--seed") { Description = "Fixes every random draw.", DefaultValueFactory = _ => 0 };
         var device = new Option<string>("--device") { Description = "cpu, cuda, cuda:N, or auto for the first that is there.", DefaultValueFactory = _ => "cpu" };
 
         var command = new RootCommand("Trains a variational autoencoder on binary MNIST digits, and tells how well it explains new ones.")
         {
-            data, output, hidden, latent, two, batchSize, steps, manifold, importance, seed, device,
+            data, output, hidden, latent, two, batchSize, steps, manifold, minutes, importance, seed, device,
         };
         command.SetAction((parsed, cancellation) =>
         {
@@ -35,6 +37,7 @@ internal static class CommandLine
                 BatchSize = parsed.GetRequiredValue(batchSize),
                 Steps = parsed.GetRequiredValue(steps),
                 ManifoldSteps = parsed.GetRequiredValue(manifold),
+                Minutes = parsed.GetValue(minutes),
                 ImportanceSamples = parsed.GetRequiredValue(importance),
                 Seed = parsed.GetRequiredValue(seed),
                 Device = parsed.GetRequiredValue(device),

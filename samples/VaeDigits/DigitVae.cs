@@ -20,7 +20,7 @@ internal static class DigitVae
 
     /// <summary>Pixels are drawn black or white anew at each look, with the grey value as the probability of white.</summary>
     public static AutoencoderTrainer Trainer(
-        Vae vae, long steps, int batchSize, long seed, torch.Device? device, string? checkpoints = null)
+        Vae vae, long steps, int batchSize, long seed, torch.Device? device, string? checkpoints = null, ITrainerCallback? callback = null)
         => new(vae, new DynamicBinarization(new AutoencoderLoss(Likelihood)), new TrainerOptions
         {
             Steps = steps,
@@ -33,23 +33,6 @@ internal static class DigitVae
             LogEvery = 100,
             CheckpointEvery = 5_000,
             CheckpointFolder = checkpoints,
+            Callbacks = callback is null ? [] : [callback],
         });
-
-    /// <summary>Trains to the end, or until it is cancelled, and says how it goes.</summary>
-    public static void Train(AutoencoderTrainer trainer, IDataset data, CancellationToken cancellationToken)
-        => trainer.Fit(data, new Lines(), cancellationToken);
-
-    // Progress<T> would hand reports to the thread pool; the lines want their order.
-    private sealed class Lines : IProgress<TrainingProgress>
-    {
-        private const int Every = 1_000;
-
-        public void Report(TrainingProgress value)
-        {
-            if (value.Step % Every == 0 || value.Step == value.TotalSteps)
-                Console.WriteLine(
-                    $"step {value.Step,6:N0} of {value.TotalSteps:N0}  epoch {value.Epoch,5:F1}  "
-                    + $"-ELBO {value.Loss,7:F2} nats  {value.SamplesPerSecond,7:F0} images/s");
-        }
-    }
 }

@@ -19,6 +19,8 @@ internal sealed record VaeDigitsOptions
 
     public required long ManifoldSteps { get; init; }
 
+    public double? Minutes { get; init; }
+
     public required int ImportanceSamples { get; init; }
 
     public required long Seed { get; init; }

@@ -4,6 +4,7 @@ using Diffusion.Core.Data;
 using Diffusion.Core.Evaluation;
 using Diffusion.Core.Losses;
 using Diffusion.Core.Models;
+using Samples;
 using TorchSharp;
 
 namespace VaeDigits;
@@ -48,8 +49,10 @@ internal static class VaeDigitsRun
         Console.WriteLine(
             $"A variational autoencoder of {ModuleWeights.Count(vae):N0} parameters, "
             + $"{options.Steps:N0} steps of {options.BatchSize} images.");
-        using var trainer = DigitVae.Trainer(vae, options.Steps, options.BatchSize, options.Seed, device, options.File("checkpoints"));
-        DigitVae.Train(trainer, train, cancellationToken);
+        var training = new TrainingClock(options.Minutes);
+        using var trainer = DigitVae.Trainer(
+            vae, options.Steps, options.BatchSize, options.Seed, device, options.File("checkpoints"), training);
+        trainer.Fit(train, new ProgressLines(training, "-ELBO"), cancellationToken);
 
         using var averaged = trainer.Ema.BeginInference();
         ModelFile.Save(options.File("vae.safetensors"), vae);
@@ -96,8 +99,9 @@ internal static class VaeDigitsRun
     {
         Console.WriteLine("A second network, with a code of 2:");
         using var flat = DigitVae.Create(options.Hidden, latentFeatures: 2);
-        using var trainer = DigitVae.Trainer(flat, options.ManifoldSteps, options.BatchSize, options.Seed, device);
-        DigitVae.Train(trainer, train, cancellationToken);
+        var training = new TrainingClock(options.Minutes);
+        using var trainer = DigitVae.Trainer(flat, options.ManifoldSteps, options.BatchSize, options.Seed, device, callback: training);
+        trainer.Fit(train, new ProgressLines(training, "-ELBO"), cancellationToken);
         Pictures.DrawPlane(trainer.Ema, options);
     }
 }

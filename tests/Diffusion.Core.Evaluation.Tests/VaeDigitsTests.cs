@@ -19,7 +19,7 @@ public class VaeDigitsTests
         using var vae = DigitVae.Create([400, 200], latentFeatures: 24);
         using var trainer = DigitVae.Trainer(vae, steps: 6_000, batchSize: 128, seed: 0, device: null);
 
-        DigitVae.Train(trainer, new Mnist(folder, withLabels: false), TestContext.Current.CancellationToken);
+        trainer.Fit(new Mnist(folder, withLabels: false), cancellationToken: TestContext.Current.CancellationToken);
 
         using var generator = new Generator(1);
         using var batch = new Mnist(folder, train: false, withLabels: false).Load([.. Enumerable.Range(0, 10_000)]);

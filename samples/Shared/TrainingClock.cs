@@ -1,0 +1,64 @@
+using System.CommandLine;
+using System.Diagnostics;
+using Diffusion.Core;
+
+namespace Samples;
+
+/// <summary>Estimates how long training will still take, and ends it after a number of minutes where one is given.</summary>
+internal sealed class TrainingClock(double? minutes) : ITrainerCallback
+{
+    private readonly Stopwatch _clock = new();
+    private long _firstStep;
+
+    public static Option<double?> CreateOption()
+    {
+        var option = new Option<double?>("--minutes")
+        {
+            Description = "Minutes of training at most, for each network (default: no limit).",
+        };
+        option.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<double?>() is { } value and not >= 0.0)
+                result.AddError($"{option.Name} must be at least 0, got {value}.");
+        });
+        return option;
+    }
+
+    public void Started(TrainingRun run)
+    {
+        _firstStep = run.Step;
+        _clock.Restart();
+    }
+
+    public void AfterStep(TrainingRun run)
+    {
+        if (minutes is { } limit && _clock.Elapsed.TotalMinutes >= limit)
+            run.Stop($"The limit of {limit} minutes is reached.");
+    }
+
+    /// <summary>The part of this run that is done, from 0 to 1.</summary>
+    public double Done(TrainingProgress progress)
+    {
+        var elapsed = _clock.Elapsed;
+        return elapsed / (elapsed + TimeLeft(progress));
+    }
+
+    /// <summary>One line: the step, the loss, the speed and the time that is left.</summary>
+    public string Describe(TrainingProgress progress, string loss = "loss")
+        => $"step {progress.Step:N0} of {progress.TotalSteps:N0}  {loss} {progress.Loss:F4}  "
+            + $"{progress.SamplesPerSecond:F0} samples/s  {Format(TimeLeft(progress))} left";
+
+    private static string Format(TimeSpan time)
+        => time.TotalHours >= 1.0 ? $"{(int)time.TotalHours} h {time.Minutes} min"
+            : time.TotalMinutes >= 1.0 ? $"{time.Minutes} min {time.Seconds} s"
+            : $"{time.Seconds} s";
+
+    private TimeSpan TimeLeft(TrainingProgress progress)
+    {
+        var elapsed = _clock.Elapsed;
+        var left = elapsed * ((progress.TotalSteps - progress.Step) / (double)Math.Max(progress.Step - _firstStep, 1));
+        if (minutes is { } limit && TimeSpan.FromMinutes(limit) - elapsed is var rest && rest < left)
+            left = rest;
+        return left > TimeSpan.Zero ? left : TimeSpan.Zero;
+    }
+}
