@@ -38,6 +38,7 @@ internal static class LatentDigitsRun
 
     private static void Run(LatentDigitsOptions options, CancellationToken cancellationToken)
     {
+        Threads.Choose();
         var device = DeviceName.Parse(options.Device);
         var digits = new BinaryDigits(Mnist.OpenOrDownload(options.DataFolder, cancellationToken: cancellationToken));
         if (!File.Exists(options.Vae))

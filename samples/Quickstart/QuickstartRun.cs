@@ -36,6 +36,7 @@ internal static class QuickstartRun
     {
         if (!options.Resume && OutputFolder.HoldsRun(options.Output))
             throw new IOException($"{options.Output} holds an earlier run: go on with it by --resume, or choose another --output.");
+        Threads.Choose();
         var device = DeviceName.Parse(options.Device);
         var weights = options.WeightsOnly is null ? null : FindWeights(options.WeightsOnly);
         var data = OpenData(options);

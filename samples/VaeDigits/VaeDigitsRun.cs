@@ -38,6 +38,7 @@ internal static class VaeDigitsRun
     /// <summary>The whole sample; the mean evidence lower bound of the test set, in nats.</summary>
     public static double Run(VaeDigitsOptions options, CancellationToken cancellationToken)
     {
+        Threads.Choose();
         var train = Mnist.OpenOrDownload(options.DataFolder, withLabels: false, cancellationToken: cancellationToken);
         var test = Mnist.OpenOrDownload(options.DataFolder, train: false, withLabels: false, cancellationToken: cancellationToken);
         Directory.CreateDirectory(options.Output);
