@@ -11,6 +11,10 @@ namespace Diffusion.Core;
 /// </remarks>
 public sealed class EventFile
 {
+    // TorchSharp 0.107's SummaryWriter cannot replace this class. It has no purge_step and writes no SessionLog event, so TensorBoard would
+    // show twice the steps that a resumed run repeats; and its add_img decodes with SkiaSharp, whose native library the package lacks on
+    // Linux.
+
     // A wire type: the number of a field is beside it.
     private const int Varint = 0;
     private const int Fixed64 = 1;

@@ -1,9 +1,6 @@
 namespace Diffusion.Core;
 
-/// <summary>
-/// Writes reports, measurements and pictures for TensorBoard: <c>tensorboard --logdir FOLDER</c>. It needs nothing of TorchSharp's own
-/// writer, and so works over every libtorch.
-/// </summary>
+/// <summary>Writes reports, measurements and pictures for TensorBoard: <c>tensorboard --logdir FOLDER</c>.</summary>
 /// <remarks>Each part of a run writes a file of its own; steps that a resumed run takes again replace the earlier ones.</remarks>
 /// <param name="folder">The folder of the run, made where it is missing.</param>
 public sealed class TensorBoardLog(string folder) : ITrainerCallback

@@ -16,7 +16,4 @@ public static class Category
 
     /// <summary>Something goes wrong on purpose.</summary>
     public const string Fault = "Fault";
-
-    /// <summary>The behaviour of TorchSharp that the library relies on.</summary>
-    public const string Conformance = "Conformance";
 }

@@ -8,8 +8,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Tests;
 
 /// <summary>
-/// Whole steps in float16. On the CPU, libtorch 1.13 multiplies no matrices of it: the network here needs products and sums of elements
-/// alone. What overflows here overflows on its way back.
+/// Whole training steps in float16. The network consists of element-wise products and sums only, so that a value that overflows does so
+/// in the backward pass.
 /// </summary>
 public class Float16TrainingTests
 {
