@@ -1,3 +1,4 @@
+using System.Numerics;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core;
@@ -43,6 +44,13 @@ internal sealed class AdamState : IOptimizerState
     /// <inheritdoc/>
     public void Step(Tensor weights, Tensor gradients, double learningRate, Tensor apply)
     {
+        if (HostSweep.Takes(weights))
+        {
+            if (apply.item<double>() != 0.0)
+                StepOnHost(weights, gradients, learningRate);
+            return;
+        }
+
         using var scope = NewDisposeScope();
         if (_decay != 0.0)
         {
@@ -71,7 +79,75 @@ internal sealed class AdamState : IOptimizerState
             tensor.Dispose();
     }
 
+    /// <summary>The same in one pass over the buffers, with host numbers.</summary>
+    private void StepOnHost(Tensor weights, Tensor gradients, double learningRate)
+    {
+        _step.Add_(1.0);
+        var step = _step.item<double>();
+        var correction = Math.Max(1.0 - Math.Pow(_beta.One, step), Tiny);
+        var scale = correction / Math.Sqrt(Math.Max(1.0 - Math.Pow(_beta.Two, step), Tiny));
+        foreach (var range in _layout.Ranges)
+        {
+            var size = learningRate * range.LearningRateScale;
+            var decay = _decay * range.WeightDecayScale;
+            var pass = new Pass
+            {
+                Beta1 = new((float)_beta.One),
+                Rest1 = new((float)(1.0 - _beta.One)),
+                Beta2 = new((float)_beta.Two),
+                Rest2 = new((float)(1.0 - _beta.Two)),
+                Kept = new((float)(_isDecoupled ? 1.0 - (size * decay) : 1.0)),
+                Decay = new((float)(_isDecoupled ? 0.0 : decay)),
+                Size = new((float)size),
+                Scale = new((float)scale),
+                Shift = new((float)(correction * _epsilon)),
+            };
+            HostSweep.Run(range.Offset, range.Count, pass.Run, weights, gradients, _first, _second);
+        }
+    }
+
     private static Tensor Kept(Tensor apply, double beta) => apply.Mul(beta - 1.0).Add_(1.0);
 
     private Tensor Correction(Tensor beta) => beta.pow(_step).neg().Add_(1.0).ClampMin(Tiny);
+
+    private sealed class Pass
+    {
+        public Vector<float> Beta1 { get; init; }
+
+        public Vector<float> Rest1 { get; init; }
+
+        public Vector<float> Beta2 { get; init; }
+
+        public Vector<float> Rest2 { get; init; }
+
+        public Vector<float> Kept { get; init; }
+
+        public Vector<float> Decay { get; init; }
+
+        public Vector<float> Size { get; init; }
+
+        public Vector<float> Scale { get; init; }
+
+        public Vector<float> Shift { get; init; }
+
+        public void Run(
+            Span<Vector<float>> weights, Span<Vector<float>> gradients, Span<Vector<float>> first, Span<Vector<float>> second)
+        {
+            var (beta1, rest1, beta2, rest2) = (Beta1, Rest1, Beta2, Rest2);
+            var (kept, decay, size, scale, shift) = (Kept, Decay, Size, Scale, Shift);
+            gradients = gradients[..weights.Length];
+            first = first[..weights.Length];
+            second = second[..weights.Length];
+            for (var i = 0; i < weights.Length; i++)
+            {
+                var weight = weights[i];
+                var gradient = gradients[i] + (decay * weight);
+                var mean = (first[i] * beta1) + (gradient * rest1);
+                var square = (second[i] * beta2) + (gradient * gradient * rest2);
+                first[i] = mean;
+                second[i] = square;
+                weights[i] = (weight * kept) - (size * mean / ((Vector.SquareRoot(square) * scale) + shift));
+            }
+        }
+    }
 }

@@ -1,3 +1,4 @@
+using System.Numerics;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core;
@@ -51,7 +52,7 @@ public sealed class FlatLayout
 
     /// <summary>A running average: <c>average = (1 - share) average + share values</c>.</summary>
     /// <remarks>
-    /// Two passes of vector instructions, which <c>lerp_</c> is not everywhere. A share of 0 leaves the average bit for bit.
+    /// A share of 0 leaves the average unchanged, bit for bit.
     /// </remarks>
     /// <param name="average">Of any shape, changed in place.</param>
     /// <param name="values">Of the same shape, finite.</param>
@@ -61,6 +62,12 @@ public sealed class FlatLayout
         ArgumentNullException.ThrowIfNull(average);
         ArgumentNullException.ThrowIfNull(values);
         ArgumentNullException.ThrowIfNull(share);
+        if (HostSweep.Takes(average) && HostSweep.Takes(values) && HostSweep.IsFlat(average) && HostSweep.IsFlat(values))
+        {
+            BlendOnHost(average, values, share.item<double>());
+            return;
+        }
+
         using var scope = NewDisposeScope();
         average.mul_(share.neg().Add_(1.0)).Addcmul_(values, share.to(average.dtype), 1.0);
     }
@@ -124,6 +131,21 @@ public sealed class FlatLayout
 
     /// <summary>The group of a parameter.</summary>
     internal ParameterRange RangeOf(ParameterSlice slice) => Ranges.First(range => slice.Offset < range.Offset + range.Count);
+
+    private static void BlendOnHost(Tensor average, Tensor values, double share)
+    {
+        if (share == 0.0)
+            return;
+        var (kept, added) = (new Vector<float>((float)(1.0 - share)), new Vector<float>((float)share));
+        HostSweep.Run(0, average.shape[0], Pass, average, values);
+
+        void Pass(Span<Vector<float>> target, Span<Vector<float>> source, Span<Vector<float>> third, Span<Vector<float>> fourth)
+        {
+            source = source[..target.Length];
+            for (var i = 0; i < target.Length; i++)
+                target[i] = (target[i] * kept) + (source[i] * added);
+        }
+    }
 
     private static Tensor Part(Tensor buffer, long offset, long count)
         => buffer.shape[0] == count ? buffer : buffer.narrow(0, offset, count);

@@ -17,7 +17,7 @@ namespace Diffusion.Core;
 internal sealed class FlatParameters : IDisposable
 {
     /// <summary>Elements to which each parameter is aligned: 64 bytes of float32, a cache line and the widest vector register.</summary>
-    private const long Alignment = 16;
+    internal const long Alignment = 16;
 
     /// <summary>
     /// Elements to which a buffer is padded. The norm is taken of rows of this length and then of their norms: in float32, the norm

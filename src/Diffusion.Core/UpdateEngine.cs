@@ -128,7 +128,7 @@ internal sealed class UpdateEngine : IDisposable
         Means.Commit(apply, skip);
 
         if (_clipNorm is { } maxNorm)
-            gradients.mul_(norm.Add_(1e-6).reciprocal_().Mul_(maxNorm).ClampMax_(1.0));
+            Clip(gradients, norm.Add_(1e-6).reciprocal_().Mul_(maxNorm).ClampMax_(1.0));
         ZeroWhere(skip, gradients);
         Optimizer.Step(Parameters.Values, gradients, learningRate, apply);
         Parameters.Publish();
@@ -177,6 +177,13 @@ internal sealed class UpdateEngine : IDisposable
             gradients.MaskedFill_(skip, 0.0);
         else if (skip.item<bool>())
             gradients.Fill_(0.0);
+    }
+
+    /// <summary>A CPU can look at the factor without waiting, and save the pass that would multiply by one.</summary>
+    private static void Clip(Tensor gradients, Tensor factor)
+    {
+        if (gradients.device_type != DeviceType.CPU || factor.to(ScalarType.Float64).item<double>() != 1.0)
+            gradients.mul_(factor);
     }
 
     private void Count(Tensor apply, Tensor skip)
