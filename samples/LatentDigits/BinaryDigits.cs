@@ -1,4 +1,5 @@
 using Diffusion.Core;
+using TorchSharp;
 
 namespace LatentDigits;
 
@@ -18,7 +19,8 @@ internal sealed class BinaryDigits(IDataset digits) : IDataset
     private static Batch Binary(Batch batch)
     {
         using var grey = batch.Samples;
-        using var light = grey.gt(0.0);
+        using Scalar middle = 0.0;
+        using var light = grey.gt(middle);
         return new Batch(light.to(grey.dtype), batch.Condition);
     }
 }

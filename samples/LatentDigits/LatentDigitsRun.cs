@@ -84,7 +84,8 @@ internal static class LatentDigitsRun
         using var condition = Condition.OfLabels(labels, device);
         using var logits = latentDiffusion.Sample(
             sampler, [labels.Length, latentFeatures], options.Seed, condition, cancellationToken: cancellationToken);
-        using var images = logits.sigmoid().mul_(2).sub_(1);
+        using Scalar two = 2, one = 1;
+        using var images = logits.sigmoid().mul_(two).sub_(one);
         var path = Path.Combine(options.Output, "samples.png");
         ImageGrid.SavePng(images, path, columns: options.Columns, scale: 2);
         ModelFile.Save(Path.Combine(options.Output, "autoencoder.safetensors"), vae);

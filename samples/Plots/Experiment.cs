@@ -53,7 +53,7 @@ internal sealed class Experiment : IDisposable
         var before = _mixture.Calls;
         using var result = sampler.Sample(_mixture.Denoiser, new SamplingRequest { Shape = _start.shape, InitialSample = _start });
         using var difference = result - exact;
-        using var error = difference.square().mean().sqrt();
+        using var error = difference.mul(difference).mean().sqrt();
         return (_mixture.Calls - before, error.item<double>());
     }
 }

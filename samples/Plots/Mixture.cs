@@ -1,6 +1,7 @@
 using Diffusion.Core.Models;
 using Diffusion.Core.Samplers;
 using Diffusion.Core.Schedules;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Plots;
@@ -11,6 +12,11 @@ namespace Plots;
 /// </summary>
 internal sealed class Mixture : IDisposable
 {
+    // Held while native code reads them, as docs/torchsharp.md explains.
+    private static readonly Scalar _one = 1;
+    private static readonly Scalar _two = 2;
+    private static readonly Scalar _half = 0.5;
+
     private readonly Tensor _logWeights = tensor(new[] { Math.Log(0.5), Math.Log(0.3), Math.Log(0.2) });
     private readonly Tensor _means = tensor(new[] { -1.0, 0.4, 1.2 });
     private readonly Tensor _variances = tensor(new[] { 0.25, 0.16, 0.09 });
@@ -39,10 +45,10 @@ internal sealed class Mixture : IDisposable
     private Tensor ExpectedData(Tensor x, Tensor sigma)
     {
         using var scope = NewDisposeScope();
-        var (at, noise) = (x.unsqueeze(1), sigma.square().unsqueeze(1));
-        var spread = _variances + noise;
-        var logits = _logWeights - spread.log().mul(0.5) - (at - _means).square().div(spread).mul(0.5);
-        var expected = ((_means * noise) + (_variances * at)) / spread;
+        var (at, noise) = (x.unsqueeze(1), sigma.pow(_two).unsqueeze(1));
+        var spread = _variances.add(noise, _one);
+        var logits = _logWeights - spread.log().mul(_half) - (at - _means).pow(_two).div(spread).mul(_half);
+        var expected = (_means * noise).add(_variances * at, _one) / spread;
         return logits.softmax(1).mul(expected).sum(1L).MoveToOuterDisposeScope();
     }
 

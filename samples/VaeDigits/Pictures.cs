@@ -66,5 +66,9 @@ internal static class Pictures
     }
 
     /// <summary>Probabilities in [0, 1] as pixels in [-1, 1].</summary>
-    private static torch.Tensor Grey(torch.Tensor probabilities) => probabilities.mul(2).sub(1);
+    private static torch.Tensor Grey(torch.Tensor probabilities)
+    {
+        using Scalar two = 2, one = 1;
+        return probabilities.mul(two).sub(one);
+    }
 }

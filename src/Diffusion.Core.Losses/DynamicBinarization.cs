@@ -22,6 +22,7 @@ public sealed class DynamicBinarization(IAutoencoderLoss inner) : IAutoencoderLo
         Guard.Floating(x);
         using var scope = NewDisposeScope();
         var uniform = rand(x.shape, dtype: ScalarType.Float32, device: generator?.device ?? x.device, generator: generator);
+        GC.KeepAlive(generator);
         return uniform.Mul(2.0).Sub(1.0).to(x.device).lt(x).to(x.dtype).MoveToOuterDisposeScope();
     }
 

@@ -52,10 +52,9 @@ public sealed class LossSecondMomentTimesteps : IAdaptiveTimestepSampler
         var counts = MemoryMarshal.Cast<byte, long>(_counts.bytes);
         var result = new double[Steps];
         Array.Fill(result, 1.0 / Steps);
-        if (counts.ContainsAnyExcept(HistoryLength))
-            return result;
+        var isFull = !counts.ContainsAnyExcept(HistoryLength);
         var (roots, sum) = (new double[Steps], 0.0);
-        for (var t = 0; t < Steps; t++)
+        for (var t = 0; isFull && t < Steps; t++)
         {
             foreach (var loss in history.Slice(t * HistoryLength, HistoryLength))
                 roots[t] += loss * loss;
@@ -63,6 +62,7 @@ public sealed class LossSecondMomentTimesteps : IAdaptiveTimestepSampler
             sum += roots[t];
         }
 
+        GC.KeepAlive(this);
         for (var t = 0; sum > 0.0 && t < Steps; t++)
             result[t] = ((1.0 - UniformProbability) * roots[t] / sum) + (UniformProbability / Steps);
         return result;
@@ -131,6 +131,8 @@ public sealed class LossSecondMomentTimesteps : IAdaptiveTimestepSampler
                 count++;
             row[(int)count - 1] = values[i];
         }
+
+        GC.KeepAlive(this);
     }
 
     /// <inheritdoc/>
@@ -146,6 +148,7 @@ public sealed class LossSecondMomentTimesteps : IAdaptiveTimestepSampler
         if (t.dtype != ScalarType.Int64 || t.device_type != TorchSharp.DeviceType.CPU)
             throw new ArgumentException($"The times must be Int64 on the CPU, got {t.dtype} on {t.device}.", nameof(t));
         var indices = t.data<long>().ToArray();
+        GC.KeepAlive(t);
         foreach (var index in indices)
             Guard.InRange(index, 0L, Steps - 1L, nameof(t));
         return indices;

@@ -13,11 +13,11 @@ public sealed class UniformTimesteps : ITimestepSampler
         ArgumentNullException.ThrowIfNull(schedule);
         ArgumentNullException.ThrowIfNull(generator);
         Guard.InRange(count, 1, long.MaxValue);
-        if (schedule is DiscreteSchedule discrete)
-            return randint(0, discrete.Steps, [count], dtype: ScalarType.Int64, generator: generator);
-        var t = rand([count], dtype: ScalarType.Float64, generator: generator);
-        t.Mul_(schedule.MaxTime - schedule.MinTime);
-        t.Add_(schedule.MinTime);
-        return t;
+        var discrete = schedule as DiscreteSchedule;
+        var t = discrete is null
+            ? rand([count], dtype: ScalarType.Float64, generator: generator)
+            : randint(0, discrete.Steps, [count], dtype: ScalarType.Int64, generator: generator);
+        GC.KeepAlive(generator);
+        return discrete is null ? t.Mul_(schedule.MaxTime - schedule.MinTime).Add_(schedule.MinTime) : t;
     }
 }

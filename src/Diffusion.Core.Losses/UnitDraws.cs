@@ -21,6 +21,7 @@ public static class UnitDraws
     {
         ArgumentNullException.ThrowIfNull(generator);
         using var drawn = rand([Guard.InRange(count, 1, int.MaxValue)], dtype: ScalarType.Float64, generator: generator);
+        GC.KeepAlive(generator);
         return drawn.data<double>().ToArray();
     }
 

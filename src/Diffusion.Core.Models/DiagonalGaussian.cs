@@ -63,6 +63,7 @@ public sealed class DiagonalGaussian : ILatentDistribution
         // In float32 at least, so that the draw of a seed does not depend on the precision.
         var dtype = Mean.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32;
         using var drawn = randn(Mean.shape, dtype: dtype, device: generator?.device ?? Mean.device, generator: generator);
+        GC.KeepAlive(generator);
         using var noise = drawn.to(Mean.dtype, Mean.device);
         return Sample(noise);
     }

@@ -90,6 +90,7 @@ public sealed class SinusoidalEmbedding : nn.Module<Tensor, Tensor>
         var (least, most) = (long.MaxValue, long.MinValue);
         foreach (var time in MemoryMarshal.Cast<byte, long>(input.bytes))
             (least, most) = (Math.Min(least, time), Math.Max(most, time));
+        GC.KeepAlive(input);
         return least < 0 || most >= MostKept ? null : (int)Math.Max(BitOperations.RoundUpToPowerOf2((uint)most + 1), FewestKept);
     }
 

@@ -42,6 +42,7 @@ public sealed class PerSampleNoise : INoiseSource
         var samples = new Tensor[_generators.Length];
         for (var i = 0; i < samples.Length; i++)
             samples[i] = randn(size, dtype: ScalarType.Float64, device: CPU, generator: _generators[i]);
+        GC.KeepAlive(this);
         return stack(samples).to(like.dtype, like.device).MoveToOuterDisposeScope();
     }
 

@@ -42,7 +42,9 @@ internal sealed class DeviceTable(double[] values) : IDisposable
             throw new ArgumentException($"The times of a discrete schedule must be Int64 indices, got {t.dtype}.", nameof(t));
         if (t.device_type != DeviceType.CPU)
             return;
-        foreach (var index in t.data<long>().ToArray())
+        var indices = t.data<long>().ToArray();
+        GC.KeepAlive(t);
+        foreach (var index in indices)
             RequireTime(index, 0.0, values.Length - 1.0);
     }
 

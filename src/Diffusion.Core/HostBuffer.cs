@@ -24,11 +24,16 @@ internal sealed class HostBuffer : IDisposable
 
     /// <summary>Writes samples over what was here.</summary>
     public void Fill(IBufferedDataset dataset, ReadOnlySpan<long> indices, LoadContext context)
-        => dataset.Fill(
+    {
+        dataset.Fill(
             indices,
             context,
             MemoryMarshal.Cast<byte, float>(_samples.bytes),
             _labels is null ? [] : MemoryMarshal.Cast<byte, long>(_labels.bytes));
+
+        // A span of a tensor's memory does not keep the tensor.
+        GC.KeepAlive(this);
+    }
 
     /// <summary>Takes the buffer out of the dispose scopes of this thread: it is to outlive them.</summary>
     public HostBuffer OutOfScope()

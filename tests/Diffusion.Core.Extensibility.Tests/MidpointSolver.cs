@@ -11,7 +11,7 @@ internal sealed class MidpointSolver : ISolver
     {
         var (from, to) = (step.From, step.To);
         if (to.Sigma == 0.0)
-            return step.Current.Data.mul(to.Alpha);
+            return step.Current.Mix(to.Alpha, 0.0);
         var (time, middle) = step.At(-Math.Log(0.5 * (from.Ratio + to.Ratio)));
         using var half = Move(step.Sample, step.Current.Noise, from, middle);
         using var evaluation = step.Evaluate(half, time, middle);

@@ -116,7 +116,7 @@ public sealed class DocumentedExampleTests : IDisposable
         {
             var (from, to) = (step.From, step.To);
             if (to.Sigma == 0.0)
-                return step.Current.Data.mul(to.Alpha);
+                return step.Current.Mix(to.Alpha, 0.0);
             var (time, level) = step.At(0.5 * (from.Lambda + to.Lambda));
             using var x = new LinearPair(level.Alpha, level.Sigma).Apply(step.Current.Data, step.Current.Noise);
             using var middle = step.Evaluate(x, time, level);

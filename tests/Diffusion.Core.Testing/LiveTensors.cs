@@ -3,7 +3,7 @@ using TorchSharp.Modules;
 
 namespace Diffusion.Core.Testing;
 
-/// <summary>Counts tensors that were made and not freed while an action ran, with no help from finalisers.</summary>
+/// <summary>Counts tensors that were made and not freed while an action ran, with no help from finalizers.</summary>
 public static class LiveTensors
 {
     /// <summary>The difference in live tensors over the action.</summary>
@@ -11,12 +11,15 @@ public static class LiveTensors
     {
         ArgumentNullException.ThrowIfNull(action);
 
-        // What others left to finalisers goes first, so that it is not taken for freed by the action.
-        GC.Collect();
-        GC.WaitForPendingFinalizers();
+        // What others left to finalizers goes first, so that it is not taken for freed by the action.
+        var finalizedBefore = FinalizedTensors.Count();
         var before = torch.Tensor.TotalCount;
         action();
-        return torch.Tensor.TotalCount - before;
+        var after = torch.Tensor.TotalCount;
+        var finalized = FinalizedTensors.Count() - finalizedBefore;
+
+        // Those that finalizers freed during the action, and not only now.
+        return after - before + finalized - (after - torch.Tensor.TotalCount);
     }
 
     /// <summary>

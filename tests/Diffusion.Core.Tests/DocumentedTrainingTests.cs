@@ -266,7 +266,7 @@ public sealed class DocumentedTrainingTests : IDisposable
         {
             using var scope = NewDisposeScope();
             var noise = draws.Normal(stream: 100, batch.Samples.shape, batch.Samples.dtype, Device);
-            var error = network.call(batch.Samples.add(noise.mul(0.1))).sub(batch.Samples);
+            var error = network.call(new LinearPair(1.0, 0.1).Apply(batch.Samples, noise)).sub(batch.Samples);
             return new StepLoss(error.mul(error).mean());
         }
     }
