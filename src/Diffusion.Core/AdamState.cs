@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core;
@@ -130,6 +131,8 @@ internal sealed class AdamState : IOptimizerState
 
         public Vector<float> Shift { get; init; }
 
+        // Compiled with all optimizations at once: vectors are not compiled ahead of time, and the first calls of a run are long ones.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void Run(
             Span<Vector<float>> weights, Span<Vector<float>> gradients, Span<Vector<float>> first, Span<Vector<float>> second)
         {

@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core;
@@ -139,6 +140,7 @@ public sealed class FlatLayout
         var (kept, added) = (new Vector<float>((float)(1.0 - share)), new Vector<float>((float)share));
         HostSweep.Run(0, average.shape[0], Pass, average, values);
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         void Pass(Span<Vector<float>> target, Span<Vector<float>> source, Span<Vector<float>> third, Span<Vector<float>> fourth)
         {
             source = source[..target.Length];
