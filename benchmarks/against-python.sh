@@ -3,7 +3,7 @@
 #
 #   benchmarks/against-python.sh [--quick] [--rounds N] [--seconds S] [--cases abc] [--device cuda] [--program FOLDER]
 #   benchmarks/against-python.sh --peak            what this machine reaches in the operators of the U-Net
-#   benchmarks/against-python.sh --publish FOLDER  only publish the C# program, to be copied to another machine
+#   benchmarks/against-python.sh --publish FOLDER  only publish the C# program, to be copied to another machine; with --device cuda for a GPU
 #
 # PYTHON names a Python with torch, diffusers and safetensors (default: python3). The table states the libtorch of both sides and whether
 # they are the same. Two threads unless OMP_NUM_THREADS is set. On a machine without the .NET SDK, --program runs a published program.
@@ -16,27 +16,31 @@ publish() {
     # Compiled ahead of time for this kind of machine, as an application that should start fast is; with the .NET runtime, so that the
     # folder runs where there is none.
     dotnet publish "$here/Diffusion.Core.AgainstPython" -c Release -v:q -tl:off -o "$1" \
-        --use-current-runtime --self-contained true -p:PublishReadyToRun=true ${2:-}
+        --use-current-runtime --self-contained true -p:PublishReadyToRun=true -p:TorchRuntime="$runtime"
 }
 
-folder='' only='' arguments=()
+folder='' only='' runtime=cpu arguments=()
 while [ $# -gt 0 ]; do
     case "$1" in
         --program) folder=$2 && shift ;;
         --publish) folder=$2 only=publish && shift ;;
         --peak) only=peak ;;
+        --device)
+            arguments+=("$1" "$2") runtime=${2%%:*}
+            shift
+            ;;
         *) arguments+=("$1") ;;
     esac
     shift
 done
 if [ "$only" = publish ]; then
-    publish "$folder" "${PUBLISH_PROPERTIES:-}"
+    publish "$folder"
     cp -r "$here/python" "$here/against-python.sh" "$folder/"
     exit
 fi
 if [ -z "$folder" ]; then
     folder=$here/../artifacts/publish/against-python
-    publish "$folder" "${PUBLISH_PROPERTIES:-}"
+    publish "$folder"
 fi
 program=$folder/Diffusion.Core.AgainstPython
 if [ "$only" = peak ]; then

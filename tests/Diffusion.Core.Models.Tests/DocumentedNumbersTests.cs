@@ -27,7 +27,7 @@ public class DocumentedNumbersTests
         var source = Lines(Path.Combine("tests", "Diffusion.Core.Models.Tests", $"{nameof(DocumentedNumbersTests)}.cs"));
         var document = Lines(Path.Combine("docs", "torchsharp.md"));
         var start = document.IndexOf("```csharp") + 1;
-        var example = document[start..document.IndexOf("```")];
+        var example = document[start..document.IndexOf("```", start)];
 
         example.Should().HaveCountGreaterThan(20);
         string.Join('\n', source).Should().Contain(string.Join('\n', example));
