@@ -10,6 +10,11 @@ internal sealed class HostProcess : IDisposable
     private readonly Task<string> _errors;
 
     public HostProcess(params string[] arguments)
+        : this([], arguments)
+    {
+    }
+
+    public HostProcess(Dictionary<string, string> environment, string[] arguments)
     {
         var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };
         start.ArgumentList.Add(typeof(HostRun).Assembly.Location);
@@ -18,6 +23,8 @@ internal sealed class HostProcess : IDisposable
 
         // The runtime's own files in memory are not to be limited in size.
         start.Environment["DOTNET_EnableWriteXorExecute"] = "0";
+        foreach (var (name, value) in environment)
+            start.Environment[name] = value;
         _process = Process.Start(start)!;
         _errors = _process.StandardError.ReadToEndAsync();
     }
