@@ -84,7 +84,14 @@ internal sealed class CollectionRun : ILogger, IDisposable
 
             using var network = new UNet(new UNetOptions
             {
-                ImageSize = 16, Channels = 3, Width = 8, Multipliers = [1, 2], LayersPerBlock = 1, GroupNormGroups = 4, HeadWidth = 8, AttentionResolutions = [8],
+                ImageSize = 16,
+                Channels = 3,
+                Width = 8,
+                Multipliers = [1, 2],
+                LayersPerBlock = 1,
+                GroupNormGroups = 4,
+                HeadWidth = 8,
+                AttentionResolutions = [8],
             });
             using var trainer = new DdpmTrainer(network, _schedule, new SimpleLoss(), Options(steps, batchSize: 32, workers: null), this);
             trainer.Fit(new ImageFolder(folder.FullName, size: (16, 16)));
@@ -181,7 +188,8 @@ internal sealed class CollectionRun : ILogger, IDisposable
         {
             while (!_ended.IsCancellationRequested)
                 action();
-        }) { IsBackground = true };
+        });
+        thread.IsBackground = true;
         thread.Start();
         _threads.Add(thread);
     }
