@@ -40,7 +40,7 @@ public class AttentionWidthTests
 
         for (var k = 0; k < exact.Length; k++)
             single[k].to(ScalarType.Float64).sub(exact[k]).abs().max().item<double>()
-                .Should().BeLessThan(2e-5 * exact[k].abs().max().item<double>());
+                .Should().BeLessThan(2e-6 * exact[k].abs().max().item<double>());
     }
 
     [Fact]
