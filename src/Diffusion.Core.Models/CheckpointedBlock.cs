@@ -7,10 +7,6 @@ internal sealed class CheckpointedBlock : autograd.SingleTensorFunction<Checkpoi
 {
     private const string CallKey = "call";
 
-    // Gradients handed to libtorch must outlive the return, and nobody else frees them: each thread frees its own when it is next here.
-    [ThreadStatic]
-    private static List<Tensor>? _returned;
-
     // Belongs to the thread of the forward pass, and is written to by whichever thread libtorch goes back on.
     [ThreadStatic]
     private static Failures? _failures;
@@ -24,7 +20,7 @@ internal sealed class CheckpointedBlock : autograd.SingleTensorFunction<Checkpoi
     /// <summary>Runs the block with a node around it.</summary>
     public static Tensor Run(Func<IReadOnlyList<Tensor?>, Tensor> block, Tensor?[] inputs)
     {
-        FreeReturned();
+        ReturnedGradients.Free();
         using var scope = NewDisposeScope();
         using var draws = Draws(inputs);
         using var named = draws is null ? null : DropoutRandom.Use(draws);
@@ -59,7 +55,7 @@ internal sealed class CheckpointedBlock : autograd.SingleTensorFunction<Checkpoi
     /// <inheritdoc/>
     public override List<Tensor?> backward(autograd.AutogradContext ctx, Tensor grad_output)
     {
-        FreeReturned();
+        ReturnedGradients.Free();
         var call = (Call)ctx.get_data(CallKey)!;
         var gradients = new Tensor?[call.Inputs + 3];
         try
@@ -78,11 +74,7 @@ internal sealed class CheckpointedBlock : autograd.SingleTensorFunction<Checkpoi
         }
 
         grad_output.Dispose();
-
-        // Checkpoints within the block have been here meanwhile.
-        FreeReturned();
-        _returned = [.. gradients.OfType<Tensor>()];
-        return [.. gradients];
+        return ReturnedGradients.Keep(gradients);
     }
 
     private static Tensor?[] Recompute(autograd.AutogradContext ctx, Call call, Tensor outputGradient)
@@ -114,13 +106,6 @@ internal sealed class CheckpointedBlock : autograd.SingleTensorFunction<Checkpoi
             return null;
         using var seed = rand(1, dtype: ScalarType.Float64);
         return new Generator((ulong)(seed.item<double>() * (1L << 53)), device);
-    }
-
-    private static void FreeReturned()
-    {
-        foreach (var gradient in _returned ?? [])
-            gradient.Dispose();
-        _returned = null;
     }
 
     private sealed record Call(Func<IReadOnlyList<Tensor?>, Tensor> Block, int Inputs, Device RandomDevice, Failures Failures);

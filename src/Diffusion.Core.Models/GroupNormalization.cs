@@ -22,6 +22,23 @@ public sealed class GroupNormalization : Normalization
             throw new ArgumentException($"The groups must divide the {channels} channels, got {groups}.", nameof(groups));
     }
 
+    /// <summary>What follows the norm: SiLU in the same pass where there is a kernel for both. Null for nothing.</summary>
+    internal IActivation? Activation { get; init; }
+
+    /// <inheritdoc/>
+    public override Tensor forward(Tensor input)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        var isSilu = ReferenceEquals(Activation, Models.Activation.Silu);
+        if ((Activation is null || isSilu) && HostGroupNorm.Takes(input, get_parameter("weight")!))
+            return HostGroupNorm.Run(input, _groups, get_parameter("weight")!, get_parameter("bias")!, _epsilon, isSilu);
+        var normed = base.forward(input);
+        if (Activation is null)
+            return normed;
+        using (normed)
+            return Activation.Apply(normed);
+    }
+
     private protected override Tensor Normalize(Tensor input, Tensor? weight, Tensor? bias)
         => nn.functional.group_norm(input, _groups, weight, bias, _epsilon);
 }

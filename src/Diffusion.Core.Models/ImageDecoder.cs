@@ -43,7 +43,7 @@ public sealed class ImageDecoder : nn.Module<Tensor, Tensor>
             _levels.Add(AutoencoderStage.Decoder(body, level, codeChannels));
         _normOut = spatialNorm
             ? new SpatialNorm(body.Widths[0], body.LatentChannels)
-            : new GroupNormalization(body.Groups, body.Widths[0], AutoencoderStage.NormEpsilon);
+            : new GroupNormalization(body.Groups, body.Widths[0], AutoencoderStage.NormEpsilon) { Activation = Activation.Silu };
         _convolutionOut = Layers.Convolution3x3(body.Widths[0], outputs);
         register_module("conv_in", _convolutionIn);
         register_module("mid_block", _middle);
@@ -70,15 +70,19 @@ public sealed class ImageDecoder : nn.Module<Tensor, Tensor>
         if (_spatialNorm)
             Guard.Shape(code, [input.shape[0], _body.LatentChannels, -1, -1]);
         using var scope = NewDisposeScope();
-        var hidden = _convolutionIn.call(input);
+        var channelsLast = ChannelsLast.FitsHost(_body.Widths) && HostGroupNorm.IsFast(input);
+        var hidden = channelsLast ? ChannelsLast.Call(_convolutionIn, input) : _convolutionIn.call(input);
         foreach (var stage in _levels.Prepend(_middle))
         {
             using var before = hidden;
             hidden = stage.call(before, _spatialNorm ? code : null);
         }
 
-        var normed = _normOut is SpatialNorm spatial ? spatial.call(hidden, code) : ((GroupNormalization)_normOut).call(hidden);
-        return _convolutionOut.call(nn.functional.silu(normed)).MoveToOuterDisposeScope();
+        var normed = _normOut is SpatialNorm spatial
+            ? nn.functional.silu(spatial.call(hidden, code))
+            : ((GroupNormalization)_normOut).call(hidden);
+        var output = _convolutionOut.call(normed);
+        return (channelsLast ? output.contiguous() : output).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

@@ -33,7 +33,7 @@ public sealed class ImageEncoder : nn.Module<Tensor, Tensor>
         for (var level = 0; level < body.Widths.Count; level++)
             _levels.Add(AutoencoderStage.Encoder(body, level));
         _middle = AutoencoderStage.Middle(body, codeChannels: null);
-        _normOut = new GroupNormalization(body.Groups, lowest, AutoencoderStage.NormEpsilon);
+        _normOut = new GroupNormalization(body.Groups, lowest, AutoencoderStage.NormEpsilon) { Activation = Activation.Silu };
         _convolutionOut = Layers.Convolution3x3(lowest, Guard.Positive(outputsPerFeature) * body.LatentChannels);
         register_module("conv_in", _convolutionIn);
         register_module("down_blocks", _levels);
@@ -55,14 +55,16 @@ public sealed class ImageEncoder : nn.Module<Tensor, Tensor>
                 $"{nameof(input)} must be at least {_body.Reduction} pixels high and wide, got {Guard.Format(input.shape)}.",
                 nameof(input));
         using var scope = NewDisposeScope();
-        var hidden = _convolutionIn.call(input);
+        var channelsLast = ChannelsLast.FitsHost(_body.Widths) && HostGroupNorm.IsFast(input);
+        var hidden = channelsLast ? ChannelsLast.Call(_convolutionIn, input) : _convolutionIn.call(input);
         foreach (var stage in _levels.Append(_middle))
         {
             using var before = hidden;
             hidden = stage.call(before, null);
         }
 
-        return _convolutionOut.call(nn.functional.silu(_normOut.call(hidden))).MoveToOuterDisposeScope();
+        var output = _convolutionOut.call(_normOut.call(hidden));
+        return (channelsLast ? output.contiguous() : output).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

@@ -96,6 +96,8 @@ internal static class Layers
     /// <returns>[B, N, heads * d]; the caller's.</returns>
     public static Tensor Attend(Tensor query, Tensor key, Tensor value, long heads, Tensor? mask = null, bool causal = false)
     {
+        if (mask is null && !causal && HostAttention.Takes(query, key, value, heads))
+            return HostAttention.Run(query, key, value, heads);
         using var scope = NewDisposeScope();
         var width = query.shape[2] / heads;
         var padding = query.device_type == DeviceType.CPU && query.dtype == ScalarType.Float32 ? Math.Max(0, PaddedHeadWidth - width) : 0;

@@ -31,11 +31,14 @@ public sealed class ResidualBlock : nn.Module<Tensor, Tensor?, Tensor>, IUNetLay
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
         _options = options;
-        _norm1 = new GroupNormalization(options.Groups, options.Inputs, options.NormEpsilon);
+        _norm1 = new GroupNormalization(options.Groups, options.Inputs, options.NormEpsilon) { Activation = options.Activation };
         _convolution1 = Layers.Convolution(options.Dimensions, options.Inputs, options.Outputs, 3);
         if (options.EmbeddingWidth is { } width)
             _projection = nn.Linear(width, options.ScaleShift ? 2 * options.Outputs : options.Outputs);
-        _norm2 = new GroupNormalization(options.OutputGroups ?? options.Groups, options.Outputs, options.NormEpsilon);
+        _norm2 = new GroupNormalization(options.OutputGroups ?? options.Groups, options.Outputs, options.NormEpsilon)
+        {
+            Activation = options.ScaleShift ? null : options.Activation,
+        };
         _dropout = new SeededDropout(options.Dropout);
         _convolution2 = Layers.Convolution(options.Dimensions, options.Outputs, options.Outputs, 3);
         register_module("norm1", _norm1);
@@ -71,12 +74,11 @@ public sealed class ResidualBlock : nn.Module<Tensor, Tensor?, Tensor>, IUNetLay
         else if (embedding is not null)
             throw new ArgumentException("This block is told nothing, but got an embedding.", nameof(embedding));
         using var scope = NewDisposeScope();
-        var hidden = _options.Activation.Apply(_norm1.call(x));
+        var hidden = _norm1.call(x);
         var carried = x;
         if (resample is not null)
             (hidden, carried) = (resample(hidden), resample(x));
         hidden = Modulate(_convolution1.call(hidden), embedding);
-        hidden = _options.Activation.Apply(hidden);
         if (_options.Dropout > 0)
             hidden = _dropout.call(hidden);
         hidden = _convolution2.call(hidden);
@@ -106,6 +108,6 @@ public sealed class ResidualBlock : nn.Module<Tensor, Tensor?, Tensor>, IUNetLay
             return _norm2.call(hidden.Add_(image));
         var scale = image.narrow(1, 0, _options.Outputs);
         var shift = image.narrow(1, _options.Outputs, _options.Outputs);
-        return _norm2.call(hidden).mul(scale.Add(1)).Add_(shift);
+        return _options.Activation.Apply(_norm2.call(hidden).mul(scale.Add(1)).Add_(shift));
     }
 }

@@ -38,6 +38,7 @@ public sealed class UNet : DenoisingNetwork
     private readonly ModuleList<UNetBlock> _up = new();
     private readonly GroupNormalization _normOut;
     private readonly Convolution _convolutionOut;
+    private readonly bool _takesChannelsLast;
 
     /// <summary>A network with fresh weights from the default generator, on the CPU, in float32.</summary>
     /// <exception cref="ArgumentException">The options do not fit each other.</exception>
@@ -49,6 +50,7 @@ public sealed class UNet : DenoisingNetwork
         Options = options;
         var levels = options.ToLevels();
         var width = levels[0].Width;
+        _takesChannelsLast = options.Dimensions == 2 && ChannelsLast.FitsHost(levels.Select(level => level.Width));
         _smallestSide = SmallestSide(levels, options.ImageSize);
         _timeEncoding = options.TimeEncoding.Build(width);
         _timeEmbedding = new TimeEmbedding(
@@ -64,7 +66,10 @@ public sealed class UNet : DenoisingNetwork
         _middle = options.ToMiddle().Build(UNetPlaces.Middle(options));
         foreach (var place in UNetPlaces.Up(options))
             _up.Add((levels[place.Level].Up ?? levels[place.Level].Down).Build(place));
-        _normOut = new GroupNormalization(options.Groups(), width, options.NormEpsilon);
+        _normOut = new GroupNormalization(options.Groups(), width, options.NormEpsilon)
+        {
+            Activation = options.OuterActivation ?? options.Activation,
+        };
         _convolutionOut = Layers.Convolution(options.Dimensions, width, options.OutChannels ?? options.Channels, options.OutputKernel);
         if (options.ZeroOutput)
             Layers.SetZero(_convolutionOut);
@@ -98,7 +103,8 @@ public sealed class UNet : DenoisingNetwork
             CheckpointActivations = Options.CheckpointActivations && training,
             Pyramid = input,
         };
-        var x = _convolutionIn.call(input);
+        var channelsLast = _takesChannelsLast && HostGroupNorm.IsFast(xt);
+        var x = channelsLast ? ChannelsLast.Call(_convolutionIn, input) : _convolutionIn.call(input);
         context.Skips.Push(x);
         foreach (var block in _down)
             x = block.Forward(x, context);
@@ -107,12 +113,12 @@ public sealed class UNet : DenoisingNetwork
         x = _up[0].Forward(x, context);
         foreach (var block in _up.Skip(1))
             x = Layers.Replace(x, block.Forward(x, context));
-        var answer = _convolutionOut.call((Options.OuterActivation ?? Options.Activation).Apply(_normOut.call(x)));
+        var answer = _convolutionOut.call(_normOut.call(x));
         if (context.Pyramid is not null)
             answer = answer.Add(context.Pyramid);
         if (Options.DivideByTime)
             answer = answer.div(Layers.Trailing(t.to(xt.dtype, xt.device), Options.Dimensions + 1));
-        return answer.MoveToOuterDisposeScope();
+        return (channelsLast ? answer.contiguous() : answer).MoveToOuterDisposeScope();
     }
 
     private void RegisterByName()

@@ -50,7 +50,8 @@ public sealed record TrainerOptions
 
     /// <summary>
     /// Whether images and the weights of two-dimensional convolutions are kept in channels-last order, with the same results but for
-    /// rounding: false. Some devices are faster so; <see cref="Models.ChannelsLast.IsFaster"/> measures it.
+    /// rounding: false. GPUs are faster so; <see cref="Models.ChannelsLast.IsFaster"/> measures it. On the CPU, networks choose the layout
+    /// of their images themselves.
     /// </summary>
     public bool ChannelsLast { get; init; }
 

@@ -14,10 +14,10 @@ public class ActivationMemoryTests
     [Fact]
     public void Only_the_inputs_are_held_between_forward_and_backward()
     {
-        // What a block of memory has beside the tensor's own bytes.
-        const long more = 1 << 20;
-        Held(checkpointed: false).Should().BeInRange(4 * Bytes, (4 * Bytes) + more);
-        Held(checkpointed: true).Should().BeInRange(0, more);
+        // The count includes what the compiler of the runtime allocates and frees on its own thread in the meantime.
+        const long other = Bytes / 5;
+        Held(checkpointed: false).Should().BeInRange((4 * Bytes) - other, (4 * Bytes) + other);
+        Held(checkpointed: true).Should().BeInRange(-other, other);
     }
 
     private static long Held(bool checkpointed)

@@ -1,0 +1,432 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>
+/// softmax(Q K^T / sqrt(d)) V and its gradients in float32 on the CPU, block by block, so that the probabilities never leave the cache.
+/// Made for narrow heads, on which libtorch's kernel spends most of its time outside of the products.
+/// </summary>
+/// <remarks>
+/// <para>Source: Dao et al. 2022, "FlashAttention", algorithms 1 and 4; Rabe and Staats 2021. Exponentials are taken to base 2, so the
+/// logits contain a factor of log2(e).</para>
+/// <para>A head of a sample is computed by one thread, so results do not depend on the number of threads.</para>
+/// </remarks>
+internal static class AttentionKernel
+{
+    /// <summary>Queries of a block. A multiple of two vectors of any processor.</summary>
+    private const int QueryBlock = 32;
+
+    /// <summary>Keys of a block.</summary>
+    private const int KeyBlock = 64;
+
+    private const int Tile = QueryBlock * KeyBlock;
+
+    /// <summary>Rows of keys and values are padded with zeros to a multiple of this, the rows of a step of <see cref="Multiply"/>.</summary>
+    private const int RowStep = 8;
+
+    /// <summary>The sizes of queries [B, N, heads * d], keys and values [B, M, heads * d].</summary>
+    public readonly record struct Sizes(int Batch, int Queries, int Keys, int Heads, int Width)
+    {
+        /// <summary>Elements from one token to the next.</summary>
+        public int Stride => Heads * Width;
+
+        /// <summary>d, padded to whole vectors.</summary>
+        public int PaddedWidth => RoundUp(Width, Vector<float>.Count);
+
+        /// <summary>M, padded to whole steps.</summary>
+        public int PaddedKeys => RoundUp(Keys, RowStep);
+
+        /// <summary>What a product of query and key is multiplied by.</summary>
+        public float Scale => (float)(1 / Math.Sqrt(Width));
+    }
+
+    /// <summary>The attended values.</summary>
+    /// <param name="sizes">All of them positive.</param>
+    /// <param name="query">[B, N, heads * d]; this and all others are contiguous and of less than 2 GB.</param>
+    /// <param name="key">[B, M, heads * d].</param>
+    /// <param name="value">[B, M, heads * d].</param>
+    /// <param name="output">[B, N, heads * d], written to.</param>
+    /// <param name="logSum">[B, heads, N] the binary logarithm of the sum of exponentials, written to; null where it is not needed.</param>
+    public static void Forward(Sizes sizes, Tensor query, Tensor key, Tensor value, Tensor output, Tensor? logSum)
+    {
+        var (width, padded, keys) = (sizes.Width, sizes.PaddedWidth, sizes.PaddedKeys);
+        Run(sizes, (2 * keys * padded) + (QueryBlock * (width + padded)) + Tile, (queue, scratch) =>
+        {
+            Span<float> q = Floats(query), k = Floats(key), v = Floats(value), o = Floats(output), logs = Floats(logSum);
+            Span<float> keyRows = Take(ref scratch, keys * padded), valueRows = Take(ref scratch, keys * padded);
+            Span<float> columns = Take(ref scratch, QueryBlock * width), sums = Take(ref scratch, QueryBlock * padded);
+            Span<float> tile = Take(ref scratch, Tile);
+            Span<float> total = stackalloc float[QueryBlock], highest = stackalloc float[QueryBlock];
+            while (queue.TryTake(out var pair))
+            {
+                var head = Head(sizes, pair, sizes.Keys);
+                PackRows(k[head..], sizes, sizes.Keys, keyRows);
+                PackRows(v[head..], sizes, sizes.Keys, valueRows);
+                head = Head(sizes, pair, sizes.Queries);
+                for (var first = 0; first < sizes.Queries; first += QueryBlock)
+                {
+                    var count = Math.Min(QueryBlock, sizes.Queries - first);
+                    var rows = head + (first * sizes.Stride);
+                    PackColumns(q[rows..], sizes, count, sizes.Scale * MathF.Log2(MathF.E), columns);
+                    sums.Clear();
+                    total.Clear();
+                    highest.Fill(float.NegativeInfinity);
+                    for (var at = 0; at < keys; at += KeyBlock)
+                    {
+                        var block = Math.Min(KeyBlock, keys - at);
+                        Multiply(tile, QueryBlock, keyRows[(at * padded)..], padded, 1, columns, QueryBlock, block, width, QueryBlock, false);
+                        if (at + block > sizes.Keys)
+                            tile[((sizes.Keys - at) * QueryBlock)..(block * QueryBlock)].Fill(float.NegativeInfinity);
+                        Exponentials(tile, block, highest, total, sums, padded);
+                        Multiply(sums, padded, tile, 1, QueryBlock, valueRows[(at * padded)..], padded, QueryBlock, block, padded, true);
+                    }
+
+                    for (var row = 0; row < count; row++)
+                    {
+                        var factor = 1 / total[row];
+                        var target = o.Slice(rows + (row * sizes.Stride), width);
+                        for (var c = 0; c < width; c++)
+                            target[c] = sums[(row * padded) + c] * factor;
+                        if (logSum is not null)
+                            logs[(int)(pair * sizes.Queries) + first + row] = highest[row] + MathF.Log2(total[row]);
+                    }
+                }
+            }
+        });
+    }
+
+    /// <summary>The gradients by queries, keys and values.</summary>
+    /// <param name="sizes">As in <see cref="Forward"/>; so are the first three tensors.</param>
+    /// <param name="query">[B, N, heads * d].</param>
+    /// <param name="key">[B, M, heads * d].</param>
+    /// <param name="value">[B, M, heads * d].</param>
+    /// <param name="output">[B, N, heads * d] what the forward pass wrote.</param>
+    /// <param name="logSum">[B, heads, N] likewise.</param>
+    /// <param name="gradient">[B, N, heads * d] the gradient by the output.</param>
+    /// <param name="queryGradient">[B, N, heads * d], written to.</param>
+    /// <param name="keyGradient">[B, M, heads * d], written to.</param>
+    /// <param name="valueGradient">[B, M, heads * d], written to.</param>
+    public static void Backward(
+        Sizes sizes, Tensor query, Tensor key, Tensor value, Tensor output, Tensor logSum, Tensor gradient, Tensor queryGradient, Tensor keyGradient, Tensor valueGradient)
+    {
+        var (width, padded, keys) = (sizes.Width, sizes.PaddedWidth, sizes.PaddedKeys);
+        Run(sizes, (4 * keys * padded) + (QueryBlock * ((2 * width) + (3 * padded))) + (2 * Tile), (queue, scratch) =>
+        {
+            Span<float> q = Floats(query), k = Floats(key), v = Floats(value), o = Floats(output), logs = Floats(logSum), g = Floats(gradient);
+            Span<float> dq = Floats(queryGradient), dk = Floats(keyGradient), dv = Floats(valueGradient);
+            Span<float> keyRows = Take(ref scratch, keys * padded), valueRows = Take(ref scratch, keys * padded);
+            Span<float> keySums = Take(ref scratch, keys * padded), valueSums = Take(ref scratch, keys * padded);
+            Span<float> columns = Take(ref scratch, QueryBlock * width), gradientColumns = Take(ref scratch, QueryBlock * width);
+            Span<float> queryRows = Take(ref scratch, QueryBlock * padded), gradientRows = Take(ref scratch, QueryBlock * padded);
+            Span<float> querySums = Take(ref scratch, QueryBlock * padded);
+            Span<float> weights = Take(ref scratch, Tile), slopes = Take(ref scratch, Tile);
+            Span<float> shift = stackalloc float[QueryBlock], along = stackalloc float[QueryBlock];
+            while (queue.TryTake(out var pair))
+            {
+                var keyHead = Head(sizes, pair, sizes.Keys);
+                PackRows(k[keyHead..], sizes, sizes.Keys, keyRows);
+                PackRows(v[keyHead..], sizes, sizes.Keys, valueRows);
+                keySums.Clear();
+                valueSums.Clear();
+                var head = Head(sizes, pair, sizes.Queries);
+                for (var first = 0; first < sizes.Queries; first += QueryBlock)
+                {
+                    var count = Math.Min(QueryBlock, sizes.Queries - first);
+                    var rows = head + (first * sizes.Stride);
+                    PackColumns(q[rows..], sizes, count, sizes.Scale * MathF.Log2(MathF.E), columns);
+                    PackColumns(g[rows..], sizes, count, 1, gradientColumns);
+                    PackRows(q[rows..], sizes, count, queryRows);
+                    PackRows(g[rows..], sizes, count, gradientRows);
+                    logs.Slice((int)(pair * sizes.Queries) + first, count).CopyTo(shift);
+                    Products(o[rows..], g[rows..], sizes, count, along);
+                    querySums.Clear();
+                    for (var at = 0; at < keys; at += KeyBlock)
+                    {
+                        var block = Math.Min(KeyBlock, keys - at);
+                        var part = at * padded;
+                        Multiply(weights, QueryBlock, keyRows[part..], padded, 1, columns, QueryBlock, block, width, QueryBlock, false);
+                        Multiply(slopes, QueryBlock, valueRows[part..], padded, 1, gradientColumns, QueryBlock, block, width, QueryBlock, false);
+                        Slopes(weights, slopes, block, shift, along, sizes.Scale);
+                        if (at + block > sizes.Keys)
+                        {
+                            var padding = ((sizes.Keys - at) * QueryBlock)..(block * QueryBlock);
+                            weights[padding].Clear();
+                            slopes[padding].Clear();
+                        }
+
+                        Multiply(valueSums[part..], padded, weights, QueryBlock, 1, gradientRows, padded, block, QueryBlock, padded, true);
+                        Multiply(keySums[part..], padded, slopes, QueryBlock, 1, queryRows, padded, block, QueryBlock, padded, true);
+                        Multiply(querySums, padded, slopes, 1, QueryBlock, keyRows[part..], padded, QueryBlock, block, padded, true);
+                    }
+
+                    UnpackRows(querySums, sizes, count, dq[rows..]);
+                }
+
+                UnpackRows(keySums, sizes, sizes.Keys, dk[keyHead..]);
+                UnpackRows(valueSums, sizes, sizes.Keys, dv[keyHead..]);
+            }
+        });
+    }
+
+    private static int RoundUp(int size, int step) => (size + step - 1) / step * step;
+
+    private static void Run(Sizes sizes, int scratch, ScratchWorker worker)
+        => HostThreads.Run((long)sizes.Batch * sizes.Heads, queue =>
+        {
+            // Memory of torch is aligned to whole lines of the cache.
+            using var memory = empty(scratch, ScalarType.Float32);
+            worker(queue, Floats(memory));
+        });
+
+    private delegate void ScratchWorker(HostThreads.Queue queue, Span<float> scratch);
+
+    private static Span<float> Floats(Tensor? tensor) => tensor is null ? [] : MemoryMarshal.Cast<byte, float>(tensor.bytes);
+
+    private static Span<float> Take(ref Span<float> scratch, int count)
+    {
+        var part = scratch[..count];
+        scratch = scratch[count..];
+        return part;
+    }
+
+    /// <summary>The first element of a head.</summary>
+    private static int Head(Sizes sizes, long pair, int tokens)
+        => ((int)(pair / sizes.Heads) * tokens * sizes.Stride) + ((int)(pair % sizes.Heads) * sizes.Width);
+
+    /// <summary>Rows of a head next to each other, padded with zeros.</summary>
+    private static void PackRows(Span<float> source, Sizes sizes, int count, Span<float> target)
+    {
+        var (width, padded) = (sizes.Width, sizes.PaddedWidth);
+        target[(count * padded)..].Clear();
+        for (var row = 0; row < count; row++)
+        {
+            source.Slice(row * sizes.Stride, width).CopyTo(target[(row * padded)..]);
+            target[((row * padded) + width)..((row + 1) * padded)].Clear();
+        }
+    }
+
+    private static void UnpackRows(Span<float> source, Sizes sizes, int count, Span<float> target)
+    {
+        for (var row = 0; row < count; row++)
+            source.Slice(row * sizes.PaddedWidth, sizes.Width).CopyTo(target[(row * sizes.Stride)..]);
+    }
+
+    /// <summary>[width, block]: rows of a head as columns, scaled, padded with zeros.</summary>
+    private static void PackColumns(Span<float> source, Sizes sizes, int count, float scale, Span<float> target)
+    {
+        if (count < QueryBlock)
+            target.Clear();
+        for (var row = 0; row < count; row++)
+        {
+            var from = source.Slice(row * sizes.Stride, sizes.Width);
+            for (var c = 0; c < from.Length; c++)
+                target[(c * QueryBlock) + row] = from[c] * scale;
+        }
+    }
+
+    /// <summary>The inner product of each row of two heads.</summary>
+    private static void Products(Span<float> left, Span<float> right, Sizes sizes, int count, Span<float> target)
+    {
+        for (var row = 0; row < count; row++)
+        {
+            var sum = 0.0f;
+            var (at, end) = (row * sizes.Stride, (row * sizes.Stride) + sizes.Width);
+            for (; at < end; at++)
+                sum += left[at] * right[at];
+            target[row] = sum;
+        }
+    }
+
+    /// <summary>
+    /// Turns a tile of logits [keys, queries] into exponentials, with the highest logit so far as zero, and rescales what was summed before.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Exponentials(Span<float> tile, int keys, Span<float> highest, Span<float> total, Span<float> sums, int padded)
+    {
+        ref var values = ref MemoryMarshal.GetReference(tile);
+        Span<float> factors = stackalloc float[QueryBlock];
+        for (var lane = 0; lane < QueryBlock; lane += Vector<float>.Count)
+        {
+            var before = new Vector<float>(highest[lane..]);
+            var (most, second) = (before, before);
+            for (var row = 0; row < keys; row += 2)
+            {
+                most = Vector.MaxNative(Vector.LoadUnsafe(ref values, (nuint)((row * QueryBlock) + lane)), most);
+                second = Vector.MaxNative(Vector.LoadUnsafe(ref values, (nuint)(((row + 1) * QueryBlock) + lane)), second);
+            }
+
+            most = Vector.MaxNative(most, second);
+            most.CopyTo(highest[lane..]);
+            var sum = Vector<float>.Zero;
+            for (var row = 0; row < keys; row++)
+            {
+                var at = (nuint)((row * QueryBlock) + lane);
+                var weight = HostVector.Exp2(Vector.LoadUnsafe(ref values, at) - most);
+                weight.StoreUnsafe(ref values, at);
+                sum += weight;
+            }
+
+            var factor = HostVector.Exp2(before - most);
+            factor.CopyTo(factors[lane..]);
+            Vector.FusedMultiplyAdd(new Vector<float>(total[lane..]), factor, sum).CopyTo(total[lane..]);
+        }
+
+        for (var row = 0; row < QueryBlock; row++)
+        {
+            if (factors[row] == 1)
+                continue;
+            for (var c = 0; c < padded; c += Vector<float>.Count)
+            {
+                var part = sums[((row * padded) + c)..];
+                (new Vector<float>(part) * factors[row]).CopyTo(part);
+            }
+        }
+    }
+
+    /// <summary>
+    /// Turns a tile of logits into probabilities p, and one of products g v into slopes of the logits, p (g v - g o) scale.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Slopes(Span<float> weights, Span<float> slopes, int keys, Span<float> shift, Span<float> along, float scale)
+    {
+        ref var p = ref MemoryMarshal.GetReference(weights);
+        ref var s = ref MemoryMarshal.GetReference(slopes);
+        for (var lane = 0; lane < QueryBlock; lane += Vector<float>.Count)
+        {
+            var (low, mean) = (new Vector<float>(shift[lane..]), new Vector<float>(along[lane..]));
+            for (var row = 0; row < keys; row++)
+            {
+                var at = (nuint)((row * QueryBlock) + lane);
+                var weight = HostVector.Exp2(Vector.LoadUnsafe(ref p, at) - low);
+                weight.StoreUnsafe(ref p, at);
+                (weight * (Vector.LoadUnsafe(ref s, at) - mean) * scale).StoreUnsafe(ref s, at);
+            }
+        }
+    }
+
+    /// <summary>
+    /// C = A B or C += A B, with C [rows, columns] and B [depth, columns] in rows and A [rows, depth] in any layout. The rows are a multiple
+    /// of <see cref="RowStep"/>, the columns of a vector.
+    /// </summary>
+    private static void Multiply(
+        Span<float> c, int rowOfC, Span<float> a, int rowOfA, int depthOfA, Span<float> b, int rowOfB, int rows, int depth, int columns, bool adds)
+    {
+        // The only check of bounds: the loops below have none.
+        _ = c[((rows - 1) * rowOfC) + columns - 1];
+        _ = a[((rows - 1) * rowOfA) + ((depth - 1) * depthOfA)];
+        _ = b[((depth - 1) * rowOfB) + columns - 1];
+        ref var left = ref MemoryMarshal.GetReference(a);
+        var vector = Vector<float>.Count;
+        var pairs = columns / (2 * vector) * (2 * vector);
+        for (var column = 0; column < pairs; column += 2 * vector)
+            FourByTwo(ref c[column], rowOfC, ref left, rowOfA, depthOfA, ref b[column], rowOfB, rows, depth, adds);
+        if (pairs < columns)
+            EightByOne(ref c[pairs], rowOfC, ref left, rowOfA, depthOfA, ref b[pairs], rowOfB, rows, depth, adds);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void FourByTwo(
+        ref float c, int rowOfC, ref float a, int rowOfA, int depthOfA, ref float b, int rowOfB, int rows, int depth, bool adds)
+    {
+        const int step = 4;
+        var (v, l) = ((nuint)Vector<float>.Count, (nuint)rowOfC);
+        for (var row = 0; row < rows; row += step)
+        {
+            Vector<float> c00 = default, c01 = default, c10 = default, c11 = default, c20 = default, c21 = default, c30 = default, c31 = default;
+            if (adds)
+            {
+                (c00, c01) = (Vector.LoadUnsafe(ref c), Vector.LoadUnsafe(ref c, v));
+                (c10, c11) = (Vector.LoadUnsafe(ref c, l), Vector.LoadUnsafe(ref c, l + v));
+                (c20, c21) = (Vector.LoadUnsafe(ref c, 2 * l), Vector.LoadUnsafe(ref c, (2 * l) + v));
+                (c30, c31) = (Vector.LoadUnsafe(ref c, 3 * l), Vector.LoadUnsafe(ref c, (3 * l) + v));
+            }
+
+            ref var a1 = ref Unsafe.Add(ref a, rowOfA);
+            ref var a2 = ref Unsafe.Add(ref a, 2 * rowOfA);
+            ref var a3 = ref Unsafe.Add(ref a, 3 * rowOfA);
+            ref var next = ref b;
+            for (nint k = 0, end = (nint)depth * depthOfA; k < end; k += depthOfA)
+            {
+                var (b0, b1) = (Vector.LoadUnsafe(ref next), Vector.LoadUnsafe(ref next, v));
+                var x = new Vector<float>(Unsafe.Add(ref a, k));
+                c00 = Vector.FusedMultiplyAdd(x, b0, c00);
+                c01 = Vector.FusedMultiplyAdd(x, b1, c01);
+                x = new Vector<float>(Unsafe.Add(ref a1, k));
+                c10 = Vector.FusedMultiplyAdd(x, b0, c10);
+                c11 = Vector.FusedMultiplyAdd(x, b1, c11);
+                x = new Vector<float>(Unsafe.Add(ref a2, k));
+                c20 = Vector.FusedMultiplyAdd(x, b0, c20);
+                c21 = Vector.FusedMultiplyAdd(x, b1, c21);
+                x = new Vector<float>(Unsafe.Add(ref a3, k));
+                c30 = Vector.FusedMultiplyAdd(x, b0, c30);
+                c31 = Vector.FusedMultiplyAdd(x, b1, c31);
+                next = ref Unsafe.Add(ref next, rowOfB);
+            }
+
+            c00.StoreUnsafe(ref c);
+            c01.StoreUnsafe(ref c, v);
+            c10.StoreUnsafe(ref c, l);
+            c11.StoreUnsafe(ref c, l + v);
+            c20.StoreUnsafe(ref c, 2 * l);
+            c21.StoreUnsafe(ref c, (2 * l) + v);
+            c30.StoreUnsafe(ref c, 3 * l);
+            c31.StoreUnsafe(ref c, (3 * l) + v);
+            a = ref Unsafe.Add(ref a, step * rowOfA);
+            c = ref Unsafe.Add(ref c, step * rowOfC);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void EightByOne(
+        ref float c, int rowOfC, ref float a, int rowOfA, int depthOfA, ref float b, int rowOfB, int rows, int depth, bool adds)
+    {
+        var l = (nuint)rowOfC;
+        for (var row = 0; row < rows; row += RowStep)
+        {
+            Vector<float> c0 = default, c1 = default, c2 = default, c3 = default, c4 = default, c5 = default, c6 = default, c7 = default;
+            if (adds)
+            {
+                (c0, c1) = (Vector.LoadUnsafe(ref c), Vector.LoadUnsafe(ref c, l));
+                (c2, c3) = (Vector.LoadUnsafe(ref c, 2 * l), Vector.LoadUnsafe(ref c, 3 * l));
+                (c4, c5) = (Vector.LoadUnsafe(ref c, 4 * l), Vector.LoadUnsafe(ref c, 5 * l));
+                (c6, c7) = (Vector.LoadUnsafe(ref c, 6 * l), Vector.LoadUnsafe(ref c, 7 * l));
+            }
+
+            ref var a1 = ref Unsafe.Add(ref a, rowOfA);
+            ref var a2 = ref Unsafe.Add(ref a, 2 * rowOfA);
+            ref var a3 = ref Unsafe.Add(ref a, 3 * rowOfA);
+            ref var a4 = ref Unsafe.Add(ref a, 4 * rowOfA);
+            ref var a5 = ref Unsafe.Add(ref a, 5 * rowOfA);
+            ref var a6 = ref Unsafe.Add(ref a, 6 * rowOfA);
+            ref var a7 = ref Unsafe.Add(ref a, 7 * rowOfA);
+            ref var next = ref b;
+            for (nint k = 0, end = (nint)depth * depthOfA; k < end; k += depthOfA)
+            {
+                var x = Vector.LoadUnsafe(ref next);
+                c0 = Vector.FusedMultiplyAdd(new Vector<float>(Unsafe.Add(ref a, k)), x, c0);
+                c1 = Vector.FusedMultiplyAdd(new Vector<float>(Unsafe.Add(ref a1, k)), x, c1);
+                c2 = Vector.FusedMultiplyAdd(new Vector<float>(Unsafe.Add(ref a2, k)), x, c2);
+                c3 = Vector.FusedMultiplyAdd(new Vector<float>(Unsafe.Add(ref a3, k)), x, c3);
+                c4 = Vector.FusedMultiplyAdd(new Vector<float>(Unsafe.Add(ref a4, k)), x, c4);
+                c5 = Vector.FusedMultiplyAdd(new Vector<float>(Unsafe.Add(ref a5, k)), x, c5);
+                c6 = Vector.FusedMultiplyAdd(new Vector<float>(Unsafe.Add(ref a6, k)), x, c6);
+                c7 = Vector.FusedMultiplyAdd(new Vector<float>(Unsafe.Add(ref a7, k)), x, c7);
+                next = ref Unsafe.Add(ref next, rowOfB);
+            }
+
+            c0.StoreUnsafe(ref c);
+            c1.StoreUnsafe(ref c, l);
+            c2.StoreUnsafe(ref c, 2 * l);
+            c3.StoreUnsafe(ref c, 3 * l);
+            c4.StoreUnsafe(ref c, 4 * l);
+            c5.StoreUnsafe(ref c, 5 * l);
+            c6.StoreUnsafe(ref c, 6 * l);
+            c7.StoreUnsafe(ref c, 7 * l);
+            a = ref Unsafe.Add(ref a, RowStep * rowOfA);
+            c = ref Unsafe.Add(ref c, RowStep * rowOfC);
+        }
+    }
+}
