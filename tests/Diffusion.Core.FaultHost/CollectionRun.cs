@@ -86,7 +86,7 @@ internal sealed class CollectionRun : ILogger, IDisposable
             {
                 ImageSize = 16,
                 Channels = 3,
-                Width = 8,
+                Width = 16,
                 Multipliers = [1, 2],
                 LayersPerBlock = 1,
                 GroupNormGroups = 4,
