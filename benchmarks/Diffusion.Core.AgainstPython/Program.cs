@@ -4,9 +4,13 @@ using Diffusion.Core.AgainstPython;
 using static TorchSharp.torch;
 
 // The C# side of benchmarks/against-python.sh: each case in a process of its own, started by benchmarks/python/compare.py.
-// The documented setting for training on the CPU, unless compare.py asks for the allocator as it is.
-if (Environment.GetEnvironmentVariable("DEFAULT_ALLOCATOR") is null)
-    HostAllocator.KeepFreedMemory();
+// The documented settings for training on the CPU, unless compare.py asks for the process as it is.
+if (Environment.GetEnvironmentVariable("DEFAULT_SETTINGS") is null)
+{
+    HostSettings.KeepFreedMemory();
+    HostSettings.SpinBriefly();
+}
+
 set_num_threads(int.Parse(Environment.GetEnvironmentVariable("OMP_NUM_THREADS") ?? "2", CultureInfo.InvariantCulture));
 switch (args)
 {

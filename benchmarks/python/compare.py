@@ -1,6 +1,6 @@
 """Runs each case in processes of its own, C# and Python in turn, and prints the table of docs/performance.md.
 
-    compare.py PROGRAM [--quick] [--rounds N] [--cases ab] [--seconds S] [--device cuda] [--allocator csharp|both|none]
+    compare.py PROGRAM [--quick] [--rounds N] [--cases ab] [--seconds S] [--device cuda] [--settings csharp|both|none]
 
 A process is one sample: the median of its steps, or its peak memory, or the time from its start to its first line. What is printed is the
 median over the rounds and, in brackets, the least and the greatest; the ratio is that of the two medians, with the least and the greatest
@@ -21,8 +21,8 @@ AGAINST = os.path.join(os.path.dirname(os.path.abspath(__file__)), "against.py")
 TOLERANCE = 1e-5
 
 
-# What HostAllocator.KeepFreedMemory does from within the C# program.
-KEEP_FREED = {"MALLOC_TRIM_THRESHOLD_": str(2**31 - 1), "MALLOC_MMAP_THRESHOLD_": str(2**30)}
+# What the calls of HostSettings do from within the C# program.
+SETTINGS = {"MALLOC_TRIM_THRESHOLD_": str(2**31 - 1), "MALLOC_MMAP_THRESHOLD_": str(2**30), "GOMP_SPINCOUNT": "1000"}
 
 
 def run(command, environment=None):
@@ -109,11 +109,11 @@ def main():
     parser.add_argument("--seconds", type=float, help="of steps in each process; 20, or 1 with --quick")
     parser.add_argument("--cases", default="abcdef", help="which cases; abcdef")
     parser.add_argument("--device", default="cpu", help="cpu, or cuda where both sides have it")
-    parser.add_argument("--allocator", default="csharp", choices=["csharp", "both", "none"],
-                        help="which side keeps freed memory: C# by the call that its documentation names (default), both, none")
+    parser.add_argument("--settings", default="csharp", choices=["csharp", "both", "none"],
+                        help="which side has the settings of memory and threads that docs/performance.md names: C# (default), both, none")
     options = parser.parse_args()
-    our_environment = {"DEFAULT_ALLOCATOR": "1"} if options.allocator == "none" else {}
-    their_environment = KEEP_FREED if options.allocator == "both" else {}
+    our_environment = {"DEFAULT_SETTINGS": "1"} if options.settings == "none" else {}
+    their_environment = SETTINGS if options.settings == "both" else {}
     rounds = options.rounds or (1 if options.quick else 5)
     seconds = options.seconds or (1.0 if options.quick else 20.0)
 

@@ -16,13 +16,13 @@ namespace Diffusion.Core.Models;
 /// them. Where an input is used inside and outside the block, or a parameter in several blocks, the terms of its gradient are added in
 /// another order than in the plain run, which may differ in the last bit.</para>
 /// <para>A block that throws when it is computed again fails the backward pass with an error of libtorch, and <see cref="LastFailure"/>
-/// tells the thread of the forward pass why: an exception cannot pass through libtorch.</para>
+/// tells the thread of the forward pass why: an exception cannot pass through libtorch. A trainer throws that exception.</para>
 /// </remarks>
 public static class ActivationCheckpoint
 {
     /// <summary>
-    /// What a block that this thread ran threw when it was last computed again without success, on whatever thread; null when that never
-    /// happened.
+    /// What a block that this thread ran threw when it was last computed again without success, on whatever thread, or what this library's
+    /// own functions threw in the backward pass; null when that never happened.
     /// </summary>
     public static Exception? LastFailure => CheckpointedBlock.LastFailure;
 

@@ -7,12 +7,8 @@ internal sealed class CheckpointedBlock : autograd.SingleTensorFunction<Checkpoi
 {
     private const string CallKey = "call";
 
-    // Belongs to the thread of the forward pass, and is written to by whichever thread libtorch goes back on.
-    [ThreadStatic]
-    private static Failures? _failures;
-
     /// <inheritdoc cref="ActivationCheckpoint.LastFailure"/>
-    public static Exception? LastFailure => _failures?.Last;
+    public static Exception? LastFailure => ReturnedGradients.OfThisThread.Last;
 
     /// <inheritdoc/>
     public override string Name => nameof(CheckpointedBlock);
@@ -31,7 +27,7 @@ internal sealed class CheckpointedBlock : autograd.SingleTensorFunction<Checkpoi
         // The parameters may want gradients where no input does; this leaf makes sure of a node, and takes the error of a failure.
         var sentinel = zeros([0], requires_grad: true);
         var arguments = new object?[inputs.Length + 3];
-        arguments[0] = new Call(block, inputs.Length, generator.device, _failures ??= new Failures());
+        arguments[0] = new Call(block, inputs.Length, generator.device, ReturnedGradients.OfThisThread);
         arguments[1] = sentinel;
         arguments[2] = state;
         inputs.CopyTo(arguments, 3);
@@ -55,26 +51,9 @@ internal sealed class CheckpointedBlock : autograd.SingleTensorFunction<Checkpoi
     /// <inheritdoc/>
     public override List<Tensor?> backward(autograd.AutogradContext ctx, Tensor grad_output)
     {
-        ReturnedGradients.Free();
         var call = (Call)ctx.get_data(CallKey)!;
-        var gradients = new Tensor?[call.Inputs + 3];
-        try
-        {
-            if (!grad_output.IsInvalid)
-                Recompute(ctx, call, grad_output).CopyTo(gradients, 3);
-        }
-#pragma warning disable CA1031 // Whatever it is, it must not reach the native frames above, which would end the process.
-        catch (Exception e)
-#pragma warning restore CA1031
-        {
-            call.Failures.Last = e;
-            // A gradient that does not fit is what libtorch reports as an error of the backward pass.
-            Array.Clear(gradients);
-            gradients[1] = zeros([1]).DetachFromDisposeScope();
-        }
-
-        grad_output.Dispose();
-        return ReturnedGradients.Keep(gradients);
+        return ReturnedGradients.Compute(
+            call.Inputs + 3, 1..2, call.Failures, grad_output, gradients => Recompute(ctx, call, grad_output).CopyTo(gradients, 3));
     }
 
     private static Tensor?[] Recompute(autograd.AutogradContext ctx, Call call, Tensor outputGradient)
@@ -90,7 +69,7 @@ internal sealed class CheckpointedBlock : autograd.SingleTensorFunction<Checkpoi
             output = call.Block(inputs);
         if (output.requires_grad)
             output.backward([outputGradient]);
-        return [.. inputs.Select(input => input is { requires_grad: true } ? input.grad?.DetachFromDisposeScope() : null)];
+        return [.. inputs.Select(input => input is { requires_grad: true } ? input.grad?.MoveToOuterDisposeScope() : null)];
     }
 
     private static Tensor? Leaf(Tensor? saved) => saved is null ? null : saved.detach().requires_grad_(saved.requires_grad);
@@ -108,17 +87,6 @@ internal sealed class CheckpointedBlock : autograd.SingleTensorFunction<Checkpoi
         return new Generator((ulong)(seed.item<double>() * (1L << 53)), device);
     }
 
-    private sealed record Call(Func<IReadOnlyList<Tensor?>, Tensor> Block, int Inputs, Device RandomDevice, Failures Failures);
-
-    /// <summary>What went wrong with the blocks of one thread.</summary>
-    private sealed class Failures
-    {
-        private volatile Exception? _last;
-
-        public Exception? Last
-        {
-            get => _last;
-            set => _last = value;
-        }
-    }
+    private sealed record Call(
+        Func<IReadOnlyList<Tensor?>, Tensor> Block, int Inputs, Device RandomDevice, ReturnedGradients.Failures Failures);
 }

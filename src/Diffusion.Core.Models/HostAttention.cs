@@ -10,7 +10,7 @@ internal sealed class HostAttention : autograd.SingleTensorFunction<HostAttentio
     /// <summary>Channels of a head up to which the kernel is faster than that of libtorch (measured in docs/performance.md).</summary>
     private const long WidestHead = 16;
 
-    private const string HeadsKey = "heads";
+    private const string CallKey = "call";
 
     /// <inheritdoc/>
     public override string Name => nameof(HostAttention);
@@ -36,7 +36,7 @@ internal sealed class HostAttention : autograd.SingleTensorFunction<HostAttentio
         using var scope = NewDisposeScope();
         var (q, k, v) = (query.contiguous(), key.contiguous(), value.contiguous());
         if (is_grad_enabled() && (query.requires_grad || key.requires_grad || value.requires_grad))
-            return apply(q, k, v, heads).MoveToOuterDisposeScope();
+            return apply(q, k, v, new Call(heads, ReturnedGradients.OfThisThread)).MoveToOuterDisposeScope();
         var output = empty_like(q);
         AttentionKernel.Forward(SizesOf(q, k, heads), q, k, v, output, null);
         return output.MoveToOuterDisposeScope();
@@ -45,12 +45,12 @@ internal sealed class HostAttention : autograd.SingleTensorFunction<HostAttentio
     /// <inheritdoc/>
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
     {
-        var (query, key, value, heads) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (long)vars[3]);
+        var (query, key, value, call) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (Call)vars[3]);
         var output = empty_like(query);
-        var logSum = empty(query.shape[0], heads, query.shape[1]);
-        AttentionKernel.Forward(SizesOf(query, key, heads), query, key, value, output, logSum);
+        var logSum = empty(query.shape[0], call.Heads, query.shape[1]);
+        AttentionKernel.Forward(SizesOf(query, key, call.Heads), query, key, value, output, logSum);
         ctx.set_materialize_grads(false);
-        ctx.save_data(HeadsKey, heads);
+        ctx.save_data(CallKey, call);
         ctx.save_for_backward([query, key, value, output, logSum]);
         return output;
     }
@@ -58,29 +58,24 @@ internal sealed class HostAttention : autograd.SingleTensorFunction<HostAttentio
     /// <inheritdoc/>
     public override List<Tensor?> backward(autograd.AutogradContext ctx, Tensor grad_output)
     {
-        ReturnedGradients.Free();
-        using var scope = NewDisposeScope();
-        var gradients = new Tensor?[4];
-        if (grad_output.IsInvalid)
-            return ReturnedGradients.Keep(gradients);
-        var heads = (long)ctx.get_data(HeadsKey)!;
-        var saved = ctx.get_saved_variables();
-        var (query, key, value) = (saved[0], saved[1], saved[2]);
-        if (is_grad_enabled())
+        var call = (Call)ctx.get_data(CallKey)!;
+        return ReturnedGradients.Compute(4, ..3, call.Failures, grad_output, gradients =>
         {
-            ReturnedGradients.Differentiable(inputs => Plain(inputs[0], inputs[1], inputs[2], heads), [query, key, value], grad_output).CopyTo(gradients, 0);
-        }
-        else
-        {
-            (gradients[0], gradients[1], gradients[2]) = (empty_like(query), empty_like(key), empty_like(value));
-            AttentionKernel.Backward(
-                SizesOf(query, key, heads), query, key, value, saved[3], saved[4], grad_output.contiguous(), gradients[0]!, gradients[1]!, gradients[2]!);
-        }
+            var saved = ctx.get_saved_variables();
+            var (query, key, value) = (saved[0], saved[1], saved[2]);
+            if (is_grad_enabled())
+            {
+                ReturnedGradients.Differentiable(inputs => Plain(inputs[0], inputs[1], inputs[2], call.Heads), [query, key, value], grad_output)
+                    .CopyTo(gradients, 0);
+                return;
+            }
 
-        foreach (var gradient in gradients)
-            gradient?.MoveToOuterDisposeScope();
-        grad_output.Dispose();
-        return ReturnedGradients.Keep(gradients);
+            var (byQuery, byKey, byValue) = (empty_like(query), empty_like(key), empty_like(value));
+            var upstream = grad_output.contiguous();
+            AttentionKernel.Backward(
+                SizesOf(query, key, call.Heads), query, key, value, saved[3], saved[4], upstream, byQuery, byKey, byValue);
+            (gradients[0], gradients[1], gradients[2]) = (byQuery, byKey, byValue);
+        });
     }
 
     /// <summary>The same by operators.</summary>
@@ -96,4 +91,6 @@ internal sealed class HostAttention : autograd.SingleTensorFunction<HostAttentio
 
     private static bool FitsHost(Tensor x)
         => x.device_type == DeviceType.CPU && x.dtype == ScalarType.Float32 && x.numel() is > 0 and < int.MaxValue / sizeof(float);
+
+    private sealed record Call(long Heads, ReturnedGradients.Failures Failures);
 }

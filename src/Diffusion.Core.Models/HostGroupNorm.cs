@@ -7,7 +7,7 @@ namespace Diffusion.Core.Models;
 /// <summary>A group norm by <see cref="GroupNormKernel"/>, as a function that gradients pass through.</summary>
 internal sealed class HostGroupNorm : autograd.SingleTensorFunction<HostGroupNorm>
 {
-    private const string OptionsKey = "options";
+    private const string CallKey = "call";
 
     /// <inheritdoc/>
     public override string Name => nameof(HostGroupNorm);
@@ -40,22 +40,22 @@ internal sealed class HostGroupNorm : autograd.SingleTensorFunction<HostGroupNor
     public static Tensor Run(Tensor x, long groups, Tensor weight, Tensor bias, double epsilon, bool activates)
     {
         ReturnedGradients.Free();
-        var options = new Options(groups, epsilon, activates);
+        var call = new Call(groups, epsilon, activates, ReturnedGradients.OfThisThread);
 
         // TorchSharp creates a tensor of the size of the output for each node, which the scope frees: it is for absent gradients.
         using var scope = NewDisposeScope();
         return is_grad_enabled() && (x.requires_grad || weight.requires_grad || bias.requires_grad)
-            ? apply(x, weight, bias, options).MoveToOuterDisposeScope()
-            : Compute(x, weight, bias, options).Output.MoveToOuterDisposeScope();
+            ? apply(x, weight, bias, call).MoveToOuterDisposeScope()
+            : Compute(x, weight, bias, call).Output.MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
     {
-        var (x, weight, bias, options) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (Options)vars[3]);
-        var (output, moments) = Compute(x, weight, bias, options);
+        var (x, weight, bias, call) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (Call)vars[3]);
+        var (output, moments) = Compute(x, weight, bias, call);
         ctx.set_materialize_grads(false);
-        ctx.save_data(OptionsKey, options);
+        ctx.save_data(CallKey, call);
         ctx.save_for_backward([x, weight, bias, moments]);
         return output;
     }
@@ -63,58 +63,50 @@ internal sealed class HostGroupNorm : autograd.SingleTensorFunction<HostGroupNor
     /// <inheritdoc/>
     public override List<Tensor?> backward(autograd.AutogradContext ctx, Tensor grad_output)
     {
-        ReturnedGradients.Free();
-        using var scope = NewDisposeScope();
-        var gradients = new Tensor?[4];
-        if (grad_output.IsInvalid)
-            return ReturnedGradients.Keep(gradients);
-        var options = (Options)ctx.get_data(OptionsKey)!;
-        var saved = ctx.get_saved_variables();
-        var (x, weight, bias, moments) = (saved[0], saved[1], saved[2], saved[3]);
-        if (is_grad_enabled())
+        var call = (Call)ctx.get_data(CallKey)!;
+        return ReturnedGradients.Compute(4, ..3, call.Failures, grad_output, gradients =>
         {
-            ReturnedGradients.Differentiable(inputs => Plain(inputs[0], inputs[1], inputs[2], options), [x, weight, bias], grad_output).CopyTo(gradients, 0);
-        }
-        else
-        {
-            var pixels = Pixels(x);
-            var target = empty_like(pixels);
-            var sizes = SizesOf(x, options);
-            var (byWeight, byBias) = (empty(sizes.Batch, sizes.Channels), empty(sizes.Batch, sizes.Channels));
-            GroupNormKernel.Backward(sizes, pixels, weight, bias, moments, Pixels(grad_output).contiguous(), target, byWeight, byBias);
-            (gradients[0], gradients[1], gradients[2]) = (target.permute(0, 3, 1, 2), byWeight.sum(dim: 0), byBias.sum(dim: 0));
-        }
+            var saved = ctx.get_saved_variables();
+            var (x, weight, bias, moments) = (saved[0], saved[1], saved[2], saved[3]);
+            if (is_grad_enabled())
+            {
+                ReturnedGradients.Differentiable(inputs => Plain(inputs[0], inputs[1], inputs[2], call), [x, weight, bias], grad_output)
+                    .CopyTo(gradients, 0);
+                return;
+            }
 
-        foreach (var gradient in gradients)
-            gradient?.MoveToOuterDisposeScope();
-        grad_output.Dispose();
-        return ReturnedGradients.Keep(gradients);
+            var sizes = SizesOf(x, call);
+            var pixels = Pixels(x);
+            var byInput = empty_like(pixels);
+            var (byWeight, byBias) = (empty(sizes.Batch, sizes.Channels), empty(sizes.Batch, sizes.Channels));
+            GroupNormKernel.Backward(sizes, pixels, weight, bias, moments, Pixels(grad_output).contiguous(), byInput, byWeight, byBias);
+            (gradients[0], gradients[1], gradients[2]) = (byInput.permute(0, 3, 1, 2), byWeight.sum(dim: 0), byBias.sum(dim: 0));
+        });
     }
 
     /// <summary>The same by operators.</summary>
-    private static Tensor Plain(Tensor x, Tensor weight, Tensor bias, Options options)
+    private static Tensor Plain(Tensor x, Tensor weight, Tensor bias, Call call)
     {
-        var normed = nn.functional.group_norm(x, options.Groups, weight, bias, options.Epsilon);
-        if (!options.Activates)
+        var normed = nn.functional.group_norm(x, call.Groups, weight, bias, call.Epsilon);
+        if (!call.Activates)
             return normed;
         using (normed)
             return nn.functional.silu(normed);
     }
 
-    private static (Tensor Output, Tensor Moments) Compute(Tensor x, Tensor weight, Tensor bias, Options options)
+    private static (Tensor Output, Tensor Moments) Compute(Tensor x, Tensor weight, Tensor bias, Call call)
     {
         var pixels = Pixels(x);
         var output = empty_like(pixels);
-        var moments = empty(x.shape[0], options.Groups, 2);
-        GroupNormKernel.Forward(SizesOf(x, options), pixels, weight, bias, output, moments);
+        var moments = empty(x.shape[0], call.Groups, 2);
+        GroupNormKernel.Forward(SizesOf(x, call), pixels, weight, bias, output, moments);
         return (output.permute(0, 3, 1, 2), moments);
     }
 
     private static Tensor Pixels(Tensor x) => x.permute(0, 2, 3, 1);
 
-    private static GroupNormKernel.Sizes SizesOf(Tensor x, Options options)
-        => new((int)x.shape[0], (int)(x.shape[2] * x.shape[3]), (int)x.shape[1], (int)options.Groups, (float)options.Epsilon, options.Activates);
+    private static GroupNormKernel.Sizes SizesOf(Tensor x, Call call)
+        => new((int)x.shape[0], (int)(x.shape[2] * x.shape[3]), (int)x.shape[1], (int)call.Groups, (float)call.Epsilon, call.Activates);
 
-    /// <summary>What the norm is besides its tensors.</summary>
-    public sealed record Options(long Groups, double Epsilon, bool Activates);
+    private sealed record Call(long Groups, double Epsilon, bool Activates, ReturnedGradients.Failures Failures);
 }

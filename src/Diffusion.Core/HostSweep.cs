@@ -37,12 +37,16 @@ internal static class HostSweep
         var threads = Math.Clamp(count / ElementsPerThread, 1, get_num_threads());
         var parts = (int)Math.Max(threads, (count + LongestPart - 1) / LongestPart);
         var size = (((count + parts - 1) / parts) + FlatParameters.Alignment - 1) / FlatParameters.Alignment * FlatParameters.Alignment;
-        if (parts == 1)
-            RunPart(0);
-        else
-            Parallel.For(0, parts, new ParallelOptions { MaxDegreeOfParallelism = (int)threads }, RunPart);
+        HostThreads.Run(
+            parts,
+            queue =>
+            {
+                while (queue.TryTake(out var part))
+                    RunPart(part);
+            },
+            threads);
 
-        void RunPart(int part)
+        void RunPart(long part)
         {
             var first = Math.Min(part * size, count);
             var length = Math.Min(size, count - first);

@@ -1,3 +1,5 @@
+using System.Runtime.ExceptionServices;
+using System.Runtime.InteropServices;
 using Diffusion.Core.Models;
 using Diffusion.Core.Schedules;
 using Microsoft.Extensions.Logging;
@@ -128,12 +130,26 @@ public abstract partial class Trainer<TBatch> : Trainer
             evaluated.Add(loss);
             var share = count == draws.BatchSize ? loss.Loss : loss.Loss.Mul((double)count / draws.BatchSize);
             total.Add_(share.detach());
-            (Engine.LossScale?.Scale(share) ?? share).backward();
+            RunBackward(Engine.LossScale?.Scale(share) ?? share);
             Engine.Parameters.CollectGradients();
             foreach (var (names, sums, counts) in loss.Reports)
                 Engine.Means.Stage(names, sums, counts);
         }
 
         return total;
+    }
+
+    /// <summary>Runs the backward pass. Where a function of this library or a checkpoint failed, its own exception is thrown.</summary>
+    private static void RunBackward(Tensor loss)
+    {
+        var known = ActivationCheckpoint.LastFailure;
+        try
+        {
+            loss.backward();
+        }
+        catch (ExternalException) when (ActivationCheckpoint.LastFailure is { } cause && !ReferenceEquals(cause, known))
+        {
+            ExceptionDispatchInfo.Throw(cause);
+        }
     }
 }

@@ -12,7 +12,7 @@ internal static class PageFaults
     {
         Count();
         Console.WriteLine($"before {Count()}");
-        Console.WriteLine($"accepted {HostAllocator.KeepFreedMemory()}");
+        Console.WriteLine($"accepted {HostSettings.KeepFreedMemory()}");
         Count();
         Console.WriteLine($"after {Count()}");
     }

@@ -129,6 +129,19 @@ public class HostAttentionTests
         singles[1].grad.Should().NotBeNull();
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(2)]
+    public void An_error_in_the_backward_pass_ends_it_and_is_kept(int required)
+    {
+        using var scope = NewDisposeScope();
+        var leaves = Enumerable.Range(0, 3).Select(k => ones([1, 1, 1]).requires_grad_(k == required)).ToArray();
+
+        FluentActions.Invoking(() => Failing.Run(leaves).sum().backward()).Should().Throw<System.Runtime.InteropServices.ExternalException>();
+
+        ActivationCheckpoint.LastFailure.Should().BeOfType<InvalidOperationException>().Which.Message.Should().Be("no gradient");
+    }
+
     [Fact]
     public void Nothing_stays_behind()
     {
@@ -170,4 +183,26 @@ public class HostAttentionTests
     private static bool IsSame(Tensor one, Tensor other) => one.eq(other).all().item<bool>();
 
     private static double Error(Tensor single, Tensor exact) => single.to(ScalarType.Float64).sub(exact).abs().max().item<double>();
+
+    /// <summary>A function of three tensors whose backward pass throws, as one that finds no memory does.</summary>
+    private sealed class Failing : autograd.SingleTensorFunction<Failing>
+    {
+        public override string Name => nameof(Failing);
+
+        public static Tensor Run(Tensor[] inputs) => apply([.. inputs, ReturnedGradients.OfThisThread]);
+
+        public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
+        {
+            ctx.save_data("failures", vars[3]);
+            return ((Tensor)vars[0]).clone();
+        }
+
+        public override List<Tensor?> backward(autograd.AutogradContext ctx, Tensor grad_output)
+            => ReturnedGradients.Compute(
+                4,
+                ..3,
+                (ReturnedGradients.Failures)ctx.get_data("failures")!,
+                grad_output,
+                _ => throw new InvalidOperationException("no gradient"));
+    }
 }

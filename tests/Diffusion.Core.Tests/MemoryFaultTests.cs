@@ -1,4 +1,6 @@
 using System.Runtime.InteropServices;
+using Diffusion.Core.Losses;
+using Diffusion.Core.Models;
 using Diffusion.Core.Testing;
 using Diffusion.Core.Tests.Support;
 using static TorchSharp.torch;
@@ -64,6 +66,21 @@ public class MemoryFaultTests
         trainer.Step.Should().Be(2);
     }
 
+    [Fact]
+    public void A_checkpointed_block_without_memory_in_the_backward_pass_is_the_same_error()
+    {
+        using var model = new Checkpointed();
+        using var trainer = new DdpmTrainer(model, Runs.Schedule, new SimpleLoss(), Runs.Options with { MicroBatchSize = 8 });
+        using var batch = Runs.Batch(1, 2, 3);
+
+        var error = FluentActions.Invoking(() => trainer.TrainStep(batch)).Should().Throw<TrainingOutOfMemoryException>().Which;
+
+        error.StateIsWhole.Should().BeTrue();
+        model.FailsAgain = false;
+        trainer.TrainStep(batch);
+        trainer.Step.Should().Be(1);
+    }
+
     [Theory]
     [InlineData("CUDA out of memory. Tried to allocate 2.00 GiB (GPU 0; 11.91 GiB total capacity)", true)]
     [InlineData("MPS backend out of memory (MPS allocated: 1 GB)", true)]
@@ -71,6 +88,36 @@ public class MemoryFaultTests
     [InlineData("mat1 and mat2 shapes cannot be multiplied (3x4 and 5x6)", false)]
     public void What_allocators_say_is_recognised(string message, bool expected)
         => TrainingOutOfMemoryException.IsCauseOf(new NativeError(message)).Should().Be(expected);
+
+    /// <summary>A network that runs in a checkpoint, which asks for memory when it is computed again.</summary>
+    private sealed class Checkpointed : DenoisingNetwork
+    {
+        private readonly TorchSharp.Modules.Linear _linear = nn.Linear(2, 2);
+        private int _runs;
+
+        public Checkpointed()
+            : base(nameof(Checkpointed)) => register_module("linear", _linear);
+
+        public bool FailsAgain { get; set; } = true;
+
+        public override Tensor forward(Tensor xt, Tensor t, Condition? condition)
+        {
+            _runs = 0;
+            return ActivationCheckpoint.Run(
+                x =>
+                {
+                    if (++_runs > 1 && FailsAgain)
+                        empty([TooMany]).Dispose();
+                    return _linear.call(x);
+                },
+                xt);
+        }
+
+        protected override void RegisterComponents()
+        {
+            // Done by name in the constructor.
+        }
+    }
 
     private sealed class NativeError(string message) : ExternalException(message);
 

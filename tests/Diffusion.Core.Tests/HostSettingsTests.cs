@@ -3,7 +3,7 @@ using Diffusion.Core.Tests.Support;
 
 namespace Diffusion.Core.Tests;
 
-public class HostAllocatorTests
+public class HostSettingsTests
 {
     [Fact]
     public void Memory_that_was_freed_once_is_used_again_without_the_system()
