@@ -15,7 +15,7 @@ internal static class Parts
     private const int Repeats = 7;
 
     /// <summary>Prints a Markdown table.</summary>
-    public static void Run(bool channelsLast)
+    public static void Run()
     {
         using var network = Networks.UNet();
         using var scope = NewDisposeScope();
@@ -26,7 +26,7 @@ internal static class Parts
             var (forward, backward) = (0.0, 0.0);
             foreach (var call in kind)
             {
-                var (there, back) = Measure(call.Run, [.. call.Shapes.Select(shape => Input(shape, channelsLast))]);
+                var (there, back) = Measure(call.Run, [.. call.Inputs.Select(input => Input(input.Shape, input.IsLast))]);
                 forward += there;
                 backward += back;
             }
@@ -36,7 +36,7 @@ internal static class Parts
 
         using var x = randn(Networks.Images);
         using var t = zeros([Networks.Images[0]], ScalarType.Int64);
-        var (whole, way) = Measure(inputs => network.call(inputs[0], t, null), [Input(Networks.Images, channelsLast)]);
+        var (whole, way) = Measure(inputs => network.call(inputs[0], t, null), [Input(Networks.Images, isLast: false)]);
         Line("whole network", 1, whole, way);
         using var trainer = Networks.Trainer(network, CPU);
         using var batch = new Batch(x.alias());
@@ -49,38 +49,36 @@ internal static class Parts
     private static List<Call> Calls(UNet network)
     {
         var calls = new List<Call>();
-        void Add(string kind, Func<Tensor[], Tensor> run, params long[][] shapes) => calls.Add(new(kind, run, shapes));
+        void Add(string kind, Func<Tensor[], Tensor> run, params Tensor[] inputs)
+            => calls.Add(new(kind, run, [.. inputs.Select(input => (input.shape, !input.is_contiguous()))]));
 
         foreach (var (name, part) in network.named_modules())
         {
             if (part is Conv2d convolution)
                 convolution.register_forward_hook((_, input, output) =>
                 {
-                    Add($"convolution, kernel {convolution.weight.shape[2]}", inputs => convolution.forward(inputs[0]), input.shape);
+                    Add($"convolution, kernel {convolution.weight.shape[2]}", inputs => convolution.forward(inputs[0]), input);
                     return output;
                 });
             else if (part is Linear linear)
                 linear.register_forward_hook((_, input, output) =>
                 {
-                    Add("linear layer", inputs => linear.forward(inputs[0]), input.shape);
+                    Add("linear layer", inputs => linear.forward(inputs[0]), input);
                     return output;
                 });
             else if (part is GroupNormalization norm)
                 norm.register_forward_hook((_, input, output) =>
                 {
-                    Add("group norm", inputs => norm.forward(inputs[0]), input.shape);
-                    if (name.Contains(".norm", StringComparison.Ordinal))
-                        Add("SiLU after a norm", inputs => nn.functional.silu(inputs[0]), output.shape);
+                    var isActivated = !name.Contains("attentions", StringComparison.Ordinal);
+                    Add(isActivated ? "group norm with SiLU" : "group norm", inputs => norm.forward(inputs[0]), input);
                     if (name.EndsWith(".norm2", StringComparison.Ordinal))
-                        Add("residual sum", inputs => inputs[0].add(inputs[1]), output.shape, output.shape);
+                        Add("residual sum", inputs => inputs[0].add(inputs[1]), output, output);
                     return output;
                 });
             else if (part is SelfAttention2d attention)
                 attention.register_forward_hook((_, input, output) =>
                 {
-                    var tokens = new[] { input.shape[0], input.shape[2] * input.shape[3], input.shape[1] };
-                    var heads = input.shape[1] / Networks.HeadWidth;
-                    Add("attention alone", inputs => Attend(inputs[0], inputs[1], inputs[2], heads), tokens, tokens, tokens);
+                    Add("attention layer, with its norm and linear layers", inputs => attention.forward(inputs[0]), input);
                     return output;
                 });
         }
@@ -92,16 +90,10 @@ internal static class Parts
         return calls;
     }
 
-    private static Tensor Attend(Tensor query, Tensor key, Tensor value, long heads)
-    {
-        Tensor Heads(Tensor tokens) => tokens.view(tokens.shape[0], tokens.shape[1], heads, tokens.shape[2] / heads).transpose(1, 2);
-        return nn.functional.scaled_dot_product_attention(Heads(query), Heads(key), Heads(value)).transpose(1, 2).reshape(query.shape);
-    }
-
-    private static Tensor Input(long[] shape, bool channelsLast)
+    private static Tensor Input(long[] shape, bool isLast)
     {
         var x = randn(shape);
-        return (channelsLast && shape.Length == 4 ? ChannelsLast.Of(x) : x).requires_grad_();
+        return (isLast ? ChannelsLast.Of(x).detach() : x).requires_grad_();
     }
 
     private static (double Forward, double Backward) Measure(Func<Tensor[], Tensor> run, Tensor[] inputs)
@@ -129,5 +121,5 @@ internal static class Parts
     private static void Line(string part, int calls, double forward, double backward)
         => Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {part} | {calls} | {forward:F1} ms | {backward:F1} ms |"));
 
-    private sealed record Call(string Kind, Func<Tensor[], Tensor> Run, long[][] Shapes);
+    private sealed record Call(string Kind, Func<Tensor[], Tensor> Run, (long[] Shape, bool IsLast)[] Inputs);
 }

@@ -32,15 +32,15 @@ switch (args)
     case ["mlp-steps", var count, .. var rest]:
         Cases.TrainingSteps(Networks.Mlp(), Networks.Points, (long)Number(count), On(rest));
         break;
-    case ["parts", .. var layout]:
-        Parts.Run(channelsLast: layout is ["channels-last"]);
+    case ["parts"]:
+        Parts.Run();
         break;
     case ["peak"]:
         Peak.Run();
         break;
     default:
         Console.Error.WriteLine(
-            "usage: peak | parts [channels-last] | check FOLDER [DEVICE] | unet-step SECONDS [DEVICE] | mlp-step SECONDS [DEVICE] "
+            "usage: peak | parts | check FOLDER [DEVICE] | unet-step SECONDS [DEVICE] | mlp-step SECONDS [DEVICE] "
             + "| ddim SECONDS [DEVICE] | unet-steps COUNT [DEVICE] | mlp-steps COUNT [DEVICE]");
         return 2;
 }

@@ -22,7 +22,7 @@ TOLERANCE = 1e-5
 
 
 # What the calls of HostSettings do from within the C# program.
-SETTINGS = {"MALLOC_TRIM_THRESHOLD_": str(2**31 - 1), "MALLOC_MMAP_THRESHOLD_": str(2**30), "GOMP_SPINCOUNT": "1000"}
+SETTINGS = {"MALLOC_TRIM_THRESHOLD_": str(2**31 - 1), "MALLOC_MMAP_THRESHOLD_": str(2**30), "GOMP_SPINCOUNT": "20000"}
 
 
 def run(command, environment=None):

@@ -110,7 +110,16 @@ internal static class AttentionKernel
     /// <param name="keyGradient">[B, M, heads * d], written to.</param>
     /// <param name="valueGradient">[B, M, heads * d], written to.</param>
     public static void Backward(
-        Sizes sizes, Tensor query, Tensor key, Tensor value, Tensor output, Tensor logSum, Tensor gradient, Tensor queryGradient, Tensor keyGradient, Tensor valueGradient)
+        Sizes sizes,
+        Tensor query,
+        Tensor key,
+        Tensor value,
+        Tensor output,
+        Tensor logSum,
+        Tensor gradient,
+        Tensor queryGradient,
+        Tensor keyGradient,
+        Tensor valueGradient)
     {
         var (width, padded, keys) = (sizes.Width, sizes.PaddedWidth, sizes.PaddedKeys);
         Run(sizes, (4 * keys * padded) + (QueryBlock * ((2 * width) + (3 * padded))) + (2 * Tile), (queue, scratch) =>

@@ -95,13 +95,22 @@ internal static class GroupNormKernel
     /// <param name="weightGradients">[B, C] the part of each sample, written to.</param>
     /// <param name="biasGradients">[B, C] likewise.</param>
     public static void Backward(
-        Sizes sizes, Tensor x, Tensor weight, Tensor bias, Tensor moments, Tensor gradient, Tensor inputGradient, Tensor weightGradients, Tensor biasGradients)
+        Sizes sizes,
+        Tensor x,
+        Tensor weight,
+        Tensor bias,
+        Tensor moments,
+        Tensor gradient,
+        Tensor inputGradient,
+        Tensor weightGradients,
+        Tensor biasGradients)
         => HostThreads.Run((long)sizes.Batch * sizes.Blocks, queue =>
         {
             Span<float> input = Floats(x), scales = Floats(weight), shifts = Floats(bias), stored = Floats(moments), upstream = Floats(gradient);
             Span<float> target = Floats(inputGradient), byWeight = Floats(weightGradients), byBias = Floats(biasGradients);
             Span<double> sums = new double[sizes.Block], products = new double[sizes.Block];
-            Span<float> mean = new float[sizes.Block], factor = new float[sizes.Block], shift = new float[sizes.Block], slope = new float[sizes.Block];
+            Span<float> mean = new float[sizes.Block], factor = new float[sizes.Block];
+            Span<float> shift = new float[sizes.Block], slope = new float[sizes.Block];
             while (queue.TryTake(out var item))
             {
                 var (sample, first) = ((int)(item / sizes.Blocks), (int)(item % sizes.Blocks) * sizes.Block);

@@ -9,7 +9,7 @@ public static class HostSettings
     private const int TrimThreshold = -1;
     private const int MmapThreshold = -3;
     private const int LargestBlock = 1 << 30;
-    private const string SpinCount = "1000";
+    private const string SpinCount = "20000";
 
     /// <summary>Keeps freed memory in the process, for every block up to 1 GiB. The default of the C library is to return it.</summary>
     /// <remarks>
@@ -28,13 +28,14 @@ public static class HostSettings
         });
 
     /// <summary>
-    /// Lets the threads of OpenMP sleep after some microseconds of waiting for work. By default they spin for milliseconds.
+    /// Lets the threads of OpenMP sleep after less than a millisecond of waiting for work. By default they spin for several milliseconds.
     /// </summary>
     /// <remarks>
-    /// <para>While they spin they take the cores from other threads: from those of another process on a busy machine, where a step took ten
-    /// times as long, and from the threads on which this library computes attention and norms itself. On a quiet machine, a short spin is
-    /// as fast as a long one for large operators.</para>
-    /// <para>The call equals the environment variable <c>GOMP_SPINCOUNT=1000</c>. It changes nothing where that variable or
+    /// <para>While they spin they take the cores from other threads: from those of another process, and from the threads on which this
+    /// library computes attention and norms itself. With two busy processes on two cores, a step of a small network took a third of the
+    /// time with this setting. A much shorter spin is slower for small networks on a quiet machine, because waking a thread takes longer
+    /// than the wait between two operators.</para>
+    /// <para>The call equals the environment variable <c>GOMP_SPINCOUNT=20000</c>. It changes nothing where that variable or
     /// <c>OMP_WAIT_POLICY</c> is set, and has no effect once libtorch is loaded, which is when OpenMP reads it.</para>
     /// </remarks>
     /// <returns>
