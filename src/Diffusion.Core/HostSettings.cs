@@ -43,10 +43,10 @@ public static class HostSettings
     /// system is not Linux.
     /// </returns>
     public static bool SpinBriefly()
-        => Environment.GetEnvironmentVariable("OMP_WAIT_POLICY") is null
-            && Environment.GetEnvironmentVariable("GOMP_SPINCOUNT") is null
+        => string.IsNullOrEmpty(Environment.GetEnvironmentVariable("OMP_WAIT_POLICY"))
+            && string.IsNullOrEmpty(Environment.GetEnvironmentVariable("GOMP_SPINCOUNT"))
             // OpenMP asks the C library, which Environment.SetEnvironmentVariable does not change.
-            && OnLibC(() => SetVariable("GOMP_SPINCOUNT", SpinCount, overwrite: 0) == 0);
+            && OnLibC(() => SetVariable("GOMP_SPINCOUNT", SpinCount, overwrite: 1) == 0);
 
     private static bool OnLibC(Func<bool> set)
     {

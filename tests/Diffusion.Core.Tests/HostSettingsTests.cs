@@ -20,4 +20,19 @@ public class HostSettingsTests
         Pages("before").Should().BeGreaterThan(10_000);
         Pages("after").Should().BeLessThan(Pages("before") / 20);
     }
+
+    [Theory]
+    [InlineData("", "", "True", "20000")]
+    [InlineData("", "5", "False", "5")]
+    [InlineData("PASSIVE", "", "False", "")]
+    public void The_spin_is_set_unless_the_environment_says_how_to_wait(string policy, string count, string isSet, string expected)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "The setting is one of libgomp.");
+        using var host = new HostProcess(new() { ["OMP_WAIT_POLICY"] = policy, ["GOMP_SPINCOUNT"] = count }, ["spin"]);
+
+        host.WaitForExit().Should().Be(0);
+
+        host.Lines[0].Should().Be($"set {isSet}");
+        host.Lines[2].Should().Be($"count {expected}");
+    }
 }
