@@ -30,6 +30,9 @@ internal static class GroupNormKernel
         /// <summary>Channels of a group.</summary>
         public int GroupWidth => Channels / Groups;
 
+        /// <summary>Elements of a group in a sample.</summary>
+        public double GroupSize => (double)Pixels * GroupWidth;
+
         /// <summary>Channels of a block: whole groups and whole strips.</summary>
         public int Block
         {
@@ -59,10 +62,8 @@ internal static class GroupNormKernel
             Span<float> mean = new float[sizes.Block], factor = new float[sizes.Block], shift = new float[sizes.Block];
             while (queue.TryTake(out var item))
             {
-                var (sample, first) = ((int)(item / sizes.Blocks), (int)(item % sizes.Blocks) * sizes.Block);
-                var width = Math.Min(sizes.Block, sizes.Channels - first);
-                var at = (sample * sizes.Pixels * sizes.Channels) + first;
-                var count = (double)sizes.Pixels * sizes.GroupWidth;
+                var (sample, first, width, at) = Locate(sizes, item);
+                var count = sizes.GroupSize;
                 var moment = stored[(((sample * sizes.Groups) + (first / sizes.GroupWidth)) * 2)..];
 
                 sums.Clear();
@@ -113,10 +114,8 @@ internal static class GroupNormKernel
             Span<float> shift = new float[sizes.Block], slope = new float[sizes.Block];
             while (queue.TryTake(out var item))
             {
-                var (sample, first) = ((int)(item / sizes.Blocks), (int)(item % sizes.Blocks) * sizes.Block);
-                var width = Math.Min(sizes.Block, sizes.Channels - first);
-                var at = (sample * sizes.Pixels * sizes.Channels) + first;
-                var count = (double)sizes.Pixels * sizes.GroupWidth;
+                var (sample, first, width, at) = Locate(sizes, item);
+                var count = sizes.GroupSize;
                 var moment = stored[(((sample * sizes.Groups) + (first / sizes.GroupWidth)) * 2)..];
                 for (var c = 0; c < width; c++)
                 {
@@ -150,6 +149,13 @@ internal static class GroupNormKernel
                 Combine(sizes, input[at..], width, factor, slope, mean, shift, target[at..]);
             }
         });
+
+    /// <summary>The sample of a block, its first channel, its channels, and where its first element lies.</summary>
+    private static (int Sample, int First, int Width, int At) Locate(Sizes sizes, long item)
+    {
+        var (sample, first) = ((int)(item / sizes.Blocks), (int)(item % sizes.Blocks) * sizes.Block);
+        return (sample, first, Math.Min(sizes.Block, sizes.Channels - first), (sample * sizes.Pixels * sizes.Channels) + first);
+    }
 
     private static Span<float> Floats(Tensor tensor) => MemoryMarshal.Cast<byte, float>(tensor.bytes);
 

@@ -11,6 +11,8 @@ namespace Diffusion.Core.Models;
 /// Source: Ho et al. 2020, appendix B; resampling inside: Brock et al. 2019. State: <c>norm1</c>, <c>conv1</c>, <c>time_emb_proj</c>,
 /// <c>norm2</c>, <c>conv2</c> and, where channels change, <c>conv_shortcut</c>. A block without an embedding has no
 /// <c>time_emb_proj</c>.
+/// The activation after a norm is part of the output of <c>norm1</c> and, without scale and shift, of <c>norm2</c>, which a forward hook
+/// receives.
 /// </remarks>
 public sealed class ResidualBlock : nn.Module<Tensor, Tensor?, Tensor>, IUNetLayer
 {

@@ -1,3 +1,4 @@
+using Diffusion.Core.Samplers.Tests.Support;
 using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
 using static TorchSharp.torch;
@@ -5,6 +6,7 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers.Tests;
 
 /// <summary>Samplers that choose their own steps, on the probability flow of a mixture of Gaussians whose score is known.</summary>
+[Collection(nameof(CountsTensors))]
 public class AdaptiveSamplerTests(ITestOutputHelper output)
 {
     private static readonly double[] _starts = [-19.0, -12.0, -5.5, -1.0, 3.5, 8.0, 16.0];

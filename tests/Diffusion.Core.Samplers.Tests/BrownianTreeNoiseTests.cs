@@ -1,9 +1,11 @@
+using Diffusion.Core.Samplers.Tests.Support;
 using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Samplers.Tests;
 
+[Collection(nameof(CountsTensors))]
 public class BrownianTreeNoiseTests
 {
     [Fact]

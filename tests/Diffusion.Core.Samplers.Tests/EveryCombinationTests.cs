@@ -19,8 +19,6 @@ public class EveryCombinationTests
 
     public static TheoryData<string> Deterministic() => [.. Every.DeterministicBounds.Keys];
 
-    public static TheoryData<string> Stochastic() => [.. Every.StochasticBounds.Keys];
-
     [Theory]
     [MemberData(nameof(Deterministic))]
     public void The_error_of_a_deterministic_solver_is_within_its_bound_everywhere(string name)
@@ -31,37 +29,6 @@ public class EveryCombinationTests
             var result = MixtureRun.Of(Every.Solvers[name], schedule, prediction, _starts);
             var error = Math.Sqrt(result.Zip(_exact, (a, b) => (a - b) * (a - b)).Average());
             error.Should().BeLessThan(bound, what);
-        }
-    }
-
-    /// <summary>
-    /// Samples of a stochastic solver are compared to the quantiles of the mixture, in the Wasserstein distance; for other predictions than
-    /// eps, the same draws must lead to the same samples.
-    /// </summary>
-    [Theory]
-    [MemberData(nameof(Stochastic))]
-    public void The_samples_of_a_stochastic_solver_are_within_its_bound_everywhere(string name)
-    {
-        const int Count = 200;
-        const int Width = 20;
-        var bound = Every.StochasticBounds[name];
-        var quantiles = MixtureRun.Quantiles(MixtureRun.First, Count);
-        var starts = Enumerable.Range(0, Count).Select(i => quantiles[i * 37 % Count]).ToArray();
-        var wanted = MixtureRun.Quantiles(MixtureRun.Last, Count);
-        var few = starts[..Width];
-        double[] samples = [];
-        foreach (var (schedule, prediction, what) in All())
-        {
-            if (prediction == Prediction.Epsilon)
-            {
-                samples = MixtureRun.Of(Every.Solvers[name], schedule, prediction, starts, Width);
-                samples.Order().Zip(wanted, (a, b) => Math.Abs(a - b)).Average().Should().BeLessThan(bound, what);
-                continue;
-            }
-
-            var result = MixtureRun.Of(Every.Solvers[name], schedule, prediction, few, Width);
-            for (var i = 0; i < few.Length; i++)
-                result[i].Should().BeApproximately(samples[i], 1e-6, what);
         }
     }
 
@@ -89,7 +56,8 @@ public class EveryCombinationTests
             .Should().BeSubsetOf(predictions);
     }
 
-    private static IEnumerable<(INoiseSchedule Schedule, IPrediction Prediction, string What)> All()
+    /// <summary>The schedules and predictions that every solver is tried on.</summary>
+    internal static IEnumerable<(INoiseSchedule Schedule, IPrediction Prediction, string What)> All()
     {
         foreach (var row in TestSchedules.AllNames)
         {

@@ -6,6 +6,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Samplers.Tests;
 
+[Collection(nameof(CountsTensors))]
 public class GuidanceTests
 {
     private const long None = 9;

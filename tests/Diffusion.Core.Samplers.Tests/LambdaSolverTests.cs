@@ -6,6 +6,7 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers.Tests;
 
 /// <summary>What every solver over log-SNR must do, whatever its order.</summary>
+[Collection(nameof(CountsTensors))]
 public class LambdaSolverTests
 {
     private static readonly DiscreteSchedule _schedule = DiscreteSchedule.Linear();

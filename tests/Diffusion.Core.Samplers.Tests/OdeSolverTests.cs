@@ -1,8 +1,10 @@
+using Diffusion.Core.Samplers.Tests.Support;
 using Diffusion.Core.Testing;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Samplers.Tests;
 
+[Collection(nameof(CountsTensors))]
 public sealed class OdeSolverTests
 {
     // A turn in the plane, faster and faster: its angle is the integral of 1 + s.

@@ -5,6 +5,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Samplers.Tests;
 
+[Collection(nameof(CountsTensors))]
 public class ReproducibilityTests
 {
     // An odd number of elements, so that samples lie differently on the vector units in different batches.

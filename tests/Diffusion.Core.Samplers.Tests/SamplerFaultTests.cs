@@ -1,10 +1,12 @@
 using Diffusion.Core.Models;
+using Diffusion.Core.Samplers.Tests.Support;
 using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Samplers.Tests;
 
+[Collection(nameof(CountsTensors))]
 [Trait(Category.Name, Category.Fault)]
 public class SamplerFaultTests
 {

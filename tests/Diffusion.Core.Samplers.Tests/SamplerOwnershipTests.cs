@@ -5,6 +5,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Samplers.Tests;
 
+[Collection(nameof(CountsTensors))]
 public class SamplerOwnershipTests
 {
     private static readonly DiscreteSchedule _schedule = DiscreteSchedule.Linear();

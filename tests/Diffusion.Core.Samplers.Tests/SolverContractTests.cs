@@ -1,3 +1,4 @@
+using Diffusion.Core.Samplers.Tests.Support;
 using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
 using static TorchSharp.torch;
@@ -8,6 +9,7 @@ namespace Diffusion.Core.Samplers.Tests;
 /// Solvers of one's own, written against the public contract alone: what multistep methods, methods with several evaluations and
 /// methods that add noise first need is there, and works to the last published digit.
 /// </summary>
+[Collection(nameof(CountsTensors))]
 public class SolverContractTests
 {
     [Theory]

@@ -5,6 +5,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Samplers.Tests;
 
+[Collection(nameof(CountsTensors))]
 public class SolverTests
 {
     private static readonly double[] _x = [-1.3, 0.2, 2.1];

@@ -1,3 +1,4 @@
+using Diffusion.Core.Samplers.Tests.Support;
 using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
 using static TorchSharp.torch;
@@ -5,6 +6,7 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers.Tests;
 
 /// <summary>Where a trajectory starts, and what a caller may change on its way.</summary>
+[Collection(nameof(CountsTensors))]
 public class StartingPointTests
 {
     private static readonly DiscreteSchedule _schedule = DiscreteSchedule.Linear();

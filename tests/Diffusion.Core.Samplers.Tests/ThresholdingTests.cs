@@ -1,8 +1,10 @@
+using Diffusion.Core.Samplers.Tests.Support;
 using Diffusion.Core.Testing;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Samplers.Tests;
 
+[Collection(nameof(CountsTensors))]
 public class ThresholdingTests
 {
     [Theory]
