@@ -24,7 +24,7 @@ public static class ActivationCheckpoint
     /// What a block that this thread ran threw when it was last computed again without success, on whatever thread, or what this library's
     /// own functions threw in the backward pass; null when that never happened.
     /// </summary>
-    public static Exception? LastFailure => CheckpointedBlock.LastFailure;
+    public static Exception? LastFailure => ReturnedGradients.OfThisThread.Last;
 
     /// <summary>Runs a block of one input.</summary>
     /// <param name="block">From the input to a new tensor; the same at every call.</param>

@@ -24,9 +24,6 @@ internal static class AttentionKernel
 
     private const int Tile = QueryBlock * KeyBlock;
 
-    /// <summary>Rows of keys and values are padded with zeros to a multiple of this, the rows of a step of <see cref="Multiply"/>.</summary>
-    private const int RowStep = 8;
-
     /// <summary>The sizes of queries [B, N, heads * d], keys and values [B, M, heads * d].</summary>
     public readonly record struct Sizes(int Batch, int Queries, int Keys, int Heads, int Width)
     {
@@ -37,7 +34,7 @@ internal static class AttentionKernel
         public int PaddedWidth => RoundUp(Width, Vector<float>.Count);
 
         /// <summary>M, padded to whole steps.</summary>
-        public int PaddedKeys => RoundUp(Keys, RowStep);
+        public int PaddedKeys => RoundUp(Keys, HostProduct.RowStep);
 
         /// <summary>What a product of query and key is multiplied by.</summary>
         public float Scale => (float)(1 / Math.Sqrt(Width));
@@ -55,7 +52,7 @@ internal static class AttentionKernel
         var (width, padded, keys) = (sizes.Width, sizes.PaddedWidth, sizes.PaddedKeys);
         Run(sizes, (2 * keys * padded) + (QueryBlock * (width + padded)) + Tile, (queue, scratch) =>
         {
-            Span<float> q = Floats(query), k = Floats(key), v = Floats(value), o = Floats(output), logs = Floats(logSum);
+            Span<float> q = HostVector.Floats(query), k = HostVector.Floats(key), v = HostVector.Floats(value), o = HostVector.Floats(output), logs = logSum is null ? [] : HostVector.Floats(logSum);
             Span<float> keyRows = Take(ref scratch, keys * padded), valueRows = Take(ref scratch, keys * padded);
             Span<float> columns = Take(ref scratch, QueryBlock * width), sums = Take(ref scratch, QueryBlock * padded);
             Span<float> tile = Take(ref scratch, Tile);
@@ -77,11 +74,11 @@ internal static class AttentionKernel
                     for (var at = 0; at < keys; at += KeyBlock)
                     {
                         var block = Math.Min(KeyBlock, keys - at);
-                        Multiply(tile, QueryBlock, keyRows[(at * padded)..], padded, 1, columns, QueryBlock, block, width, QueryBlock, false);
+                        HostProduct.Multiply(tile, QueryBlock, keyRows[(at * padded)..], padded, 1, columns, QueryBlock, block, width, QueryBlock, false);
                         if (at + block > sizes.Keys)
                             tile[((sizes.Keys - at) * QueryBlock)..(block * QueryBlock)].Fill(float.NegativeInfinity);
                         Exponentials(tile, block, highest, total, sums, padded);
-                        Multiply(sums, padded, tile, 1, QueryBlock, valueRows[(at * padded)..], padded, QueryBlock, block, padded, true);
+                        HostProduct.Multiply(sums, padded, tile, 1, QueryBlock, valueRows[(at * padded)..], padded, QueryBlock, block, padded, true);
                     }
 
                     for (var row = 0; row < count; row++)
@@ -124,8 +121,8 @@ internal static class AttentionKernel
         var (width, padded, keys) = (sizes.Width, sizes.PaddedWidth, sizes.PaddedKeys);
         Run(sizes, (4 * keys * padded) + (QueryBlock * ((2 * width) + (3 * padded))) + (2 * Tile), (queue, scratch) =>
         {
-            Span<float> q = Floats(query), k = Floats(key), v = Floats(value), o = Floats(output), logs = Floats(logSum), g = Floats(gradient);
-            Span<float> dq = Floats(queryGradient), dk = Floats(keyGradient), dv = Floats(valueGradient);
+            Span<float> q = HostVector.Floats(query), k = HostVector.Floats(key), v = HostVector.Floats(value), o = HostVector.Floats(output), logs = HostVector.Floats(logSum), g = HostVector.Floats(gradient);
+            Span<float> dq = HostVector.Floats(queryGradient), dk = HostVector.Floats(keyGradient), dv = HostVector.Floats(valueGradient);
             Span<float> keyRows = Take(ref scratch, keys * padded), valueRows = Take(ref scratch, keys * padded);
             Span<float> keySums = Take(ref scratch, keys * padded), valueSums = Take(ref scratch, keys * padded);
             Span<float> columns = Take(ref scratch, QueryBlock * width), gradientColumns = Take(ref scratch, QueryBlock * width);
@@ -156,8 +153,8 @@ internal static class AttentionKernel
                     {
                         var block = Math.Min(KeyBlock, keys - at);
                         var part = at * padded;
-                        Multiply(weights, QueryBlock, keyRows[part..], padded, 1, columns, QueryBlock, block, width, QueryBlock, false);
-                        Multiply(slopes, QueryBlock, valueRows[part..], padded, 1, gradientColumns, QueryBlock, block, width, QueryBlock, false);
+                        HostProduct.Multiply(weights, QueryBlock, keyRows[part..], padded, 1, columns, QueryBlock, block, width, QueryBlock, false);
+                        HostProduct.Multiply(slopes, QueryBlock, valueRows[part..], padded, 1, gradientColumns, QueryBlock, block, width, QueryBlock, false);
                         Slopes(weights, slopes, block, shift, along, sizes.Scale);
                         if (at + block > sizes.Keys)
                         {
@@ -166,9 +163,9 @@ internal static class AttentionKernel
                             slopes[padding].Clear();
                         }
 
-                        Multiply(valueSums[part..], padded, weights, QueryBlock, 1, gradientRows, padded, block, QueryBlock, padded, true);
-                        Multiply(keySums[part..], padded, slopes, QueryBlock, 1, queryRows, padded, block, QueryBlock, padded, true);
-                        Multiply(querySums, padded, slopes, 1, QueryBlock, keyRows[part..], padded, QueryBlock, block, padded, true);
+                        HostProduct.Multiply(valueSums[part..], padded, weights, QueryBlock, 1, gradientRows, padded, block, QueryBlock, padded, true);
+                        HostProduct.Multiply(keySums[part..], padded, slopes, QueryBlock, 1, queryRows, padded, block, QueryBlock, padded, true);
+                        HostProduct.Multiply(querySums, padded, slopes, 1, QueryBlock, keyRows[part..], padded, QueryBlock, block, padded, true);
                     }
 
                     UnpackRows(querySums, sizes, count, dq[rows..]);
@@ -187,12 +184,10 @@ internal static class AttentionKernel
         {
             // Memory of torch is aligned to whole lines of the cache.
             using var memory = empty(scratch, ScalarType.Float32);
-            worker(queue, Floats(memory));
+            worker(queue, HostVector.Floats(memory));
         });
 
     private delegate void ScratchWorker(HostThreads.Queue queue, Span<float> scratch);
-
-    private static Span<float> Floats(Tensor? tensor) => tensor is null ? [] : MemoryMarshal.Cast<byte, float>(tensor.bytes);
 
     private static Span<float> Take(ref Span<float> scratch, int count)
     {
@@ -313,129 +308,6 @@ internal static class AttentionKernel
                 weight.StoreUnsafe(ref p, at);
                 (weight * (Vector.LoadUnsafe(ref s, at) - mean) * scale).StoreUnsafe(ref s, at);
             }
-        }
-    }
-
-    /// <summary>
-    /// C = A B or C += A B, with C [rows, columns] and B [depth, columns] in rows and A [rows, depth] in any layout. The rows are a multiple
-    /// of <see cref="RowStep"/>, the columns of a vector.
-    /// </summary>
-    private static void Multiply(
-        Span<float> c, int rowOfC, Span<float> a, int rowOfA, int depthOfA, Span<float> b, int rowOfB, int rows, int depth, int columns, bool adds)
-    {
-        // The only check of bounds: the loops below have none.
-        _ = c[((rows - 1) * rowOfC) + columns - 1];
-        _ = a[((rows - 1) * rowOfA) + ((depth - 1) * depthOfA)];
-        _ = b[((depth - 1) * rowOfB) + columns - 1];
-        ref var left = ref MemoryMarshal.GetReference(a);
-        var vector = Vector<float>.Count;
-        var pairs = columns / (2 * vector) * (2 * vector);
-        for (var column = 0; column < pairs; column += 2 * vector)
-            FourByTwo(ref c[column], rowOfC, ref left, rowOfA, depthOfA, ref b[column], rowOfB, rows, depth, adds);
-        if (pairs < columns)
-            EightByOne(ref c[pairs], rowOfC, ref left, rowOfA, depthOfA, ref b[pairs], rowOfB, rows, depth, adds);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void FourByTwo(
-        ref float c, int rowOfC, ref float a, int rowOfA, int depthOfA, ref float b, int rowOfB, int rows, int depth, bool adds)
-    {
-        const int step = 4;
-        var (v, l) = ((nuint)Vector<float>.Count, (nuint)rowOfC);
-        for (var row = 0; row < rows; row += step)
-        {
-            Vector<float> c00 = default, c01 = default, c10 = default, c11 = default, c20 = default, c21 = default, c30 = default, c31 = default;
-            if (adds)
-            {
-                (c00, c01) = (Vector.LoadUnsafe(ref c), Vector.LoadUnsafe(ref c, v));
-                (c10, c11) = (Vector.LoadUnsafe(ref c, l), Vector.LoadUnsafe(ref c, l + v));
-                (c20, c21) = (Vector.LoadUnsafe(ref c, 2 * l), Vector.LoadUnsafe(ref c, (2 * l) + v));
-                (c30, c31) = (Vector.LoadUnsafe(ref c, 3 * l), Vector.LoadUnsafe(ref c, (3 * l) + v));
-            }
-
-            ref var a1 = ref Unsafe.Add(ref a, rowOfA);
-            ref var a2 = ref Unsafe.Add(ref a, 2 * rowOfA);
-            ref var a3 = ref Unsafe.Add(ref a, 3 * rowOfA);
-            ref var next = ref b;
-            for (nint k = 0, end = (nint)depth * depthOfA; k < end; k += depthOfA)
-            {
-                var (b0, b1) = (Vector.LoadUnsafe(ref next), Vector.LoadUnsafe(ref next, v));
-                var x = new Vector<float>(Unsafe.Add(ref a, k));
-                c00 = Vector.FusedMultiplyAdd(x, b0, c00);
-                c01 = Vector.FusedMultiplyAdd(x, b1, c01);
-                x = new Vector<float>(Unsafe.Add(ref a1, k));
-                c10 = Vector.FusedMultiplyAdd(x, b0, c10);
-                c11 = Vector.FusedMultiplyAdd(x, b1, c11);
-                x = new Vector<float>(Unsafe.Add(ref a2, k));
-                c20 = Vector.FusedMultiplyAdd(x, b0, c20);
-                c21 = Vector.FusedMultiplyAdd(x, b1, c21);
-                x = new Vector<float>(Unsafe.Add(ref a3, k));
-                c30 = Vector.FusedMultiplyAdd(x, b0, c30);
-                c31 = Vector.FusedMultiplyAdd(x, b1, c31);
-                next = ref Unsafe.Add(ref next, rowOfB);
-            }
-
-            c00.StoreUnsafe(ref c);
-            c01.StoreUnsafe(ref c, v);
-            c10.StoreUnsafe(ref c, l);
-            c11.StoreUnsafe(ref c, l + v);
-            c20.StoreUnsafe(ref c, 2 * l);
-            c21.StoreUnsafe(ref c, (2 * l) + v);
-            c30.StoreUnsafe(ref c, 3 * l);
-            c31.StoreUnsafe(ref c, (3 * l) + v);
-            a = ref Unsafe.Add(ref a, step * rowOfA);
-            c = ref Unsafe.Add(ref c, step * rowOfC);
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void EightByOne(
-        ref float c, int rowOfC, ref float a, int rowOfA, int depthOfA, ref float b, int rowOfB, int rows, int depth, bool adds)
-    {
-        var l = (nuint)rowOfC;
-        for (var row = 0; row < rows; row += RowStep)
-        {
-            Vector<float> c0 = default, c1 = default, c2 = default, c3 = default, c4 = default, c5 = default, c6 = default, c7 = default;
-            if (adds)
-            {
-                (c0, c1) = (Vector.LoadUnsafe(ref c), Vector.LoadUnsafe(ref c, l));
-                (c2, c3) = (Vector.LoadUnsafe(ref c, 2 * l), Vector.LoadUnsafe(ref c, 3 * l));
-                (c4, c5) = (Vector.LoadUnsafe(ref c, 4 * l), Vector.LoadUnsafe(ref c, 5 * l));
-                (c6, c7) = (Vector.LoadUnsafe(ref c, 6 * l), Vector.LoadUnsafe(ref c, 7 * l));
-            }
-
-            ref var a1 = ref Unsafe.Add(ref a, rowOfA);
-            ref var a2 = ref Unsafe.Add(ref a, 2 * rowOfA);
-            ref var a3 = ref Unsafe.Add(ref a, 3 * rowOfA);
-            ref var a4 = ref Unsafe.Add(ref a, 4 * rowOfA);
-            ref var a5 = ref Unsafe.Add(ref a, 5 * rowOfA);
-            ref var a6 = ref Unsafe.Add(ref a, 6 * rowOfA);
-            ref var a7 = ref Unsafe.Add(ref a, 7 * rowOfA);
-            ref var next = ref b;
-            for (nint k = 0, end = (nint)depth * depthOfA; k < end; k += depthOfA)
-            {
-                var x = Vector.LoadUnsafe(ref next);
-                c0 = Vector.FusedMultiplyAdd(new Vector<float>(Unsafe.Add(ref a, k)), x, c0);
-                c1 = Vector.FusedMultiplyAdd(new Vector<float>(Unsafe.Add(ref a1, k)), x, c1);
-                c2 = Vector.FusedMultiplyAdd(new Vector<float>(Unsafe.Add(ref a2, k)), x, c2);
-                c3 = Vector.FusedMultiplyAdd(new Vector<float>(Unsafe.Add(ref a3, k)), x, c3);
-                c4 = Vector.FusedMultiplyAdd(new Vector<float>(Unsafe.Add(ref a4, k)), x, c4);
-                c5 = Vector.FusedMultiplyAdd(new Vector<float>(Unsafe.Add(ref a5, k)), x, c5);
-                c6 = Vector.FusedMultiplyAdd(new Vector<float>(Unsafe.Add(ref a6, k)), x, c6);
-                c7 = Vector.FusedMultiplyAdd(new Vector<float>(Unsafe.Add(ref a7, k)), x, c7);
-                next = ref Unsafe.Add(ref next, rowOfB);
-            }
-
-            c0.StoreUnsafe(ref c);
-            c1.StoreUnsafe(ref c, l);
-            c2.StoreUnsafe(ref c, 2 * l);
-            c3.StoreUnsafe(ref c, 3 * l);
-            c4.StoreUnsafe(ref c, 4 * l);
-            c5.StoreUnsafe(ref c, 5 * l);
-            c6.StoreUnsafe(ref c, 6 * l);
-            c7.StoreUnsafe(ref c, 7 * l);
-            a = ref Unsafe.Add(ref a, RowStep * rowOfA);
-            c = ref Unsafe.Add(ref c, RowStep * rowOfC);
         }
     }
 }

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
@@ -10,7 +9,7 @@ namespace Diffusion.Core.Models;
 /// <remarks>
 /// <para>A network over images keeps the layout from layer to layer when its input and the weights of its convolutions have it.</para>
 /// <para>On the CPU, in float32, <see cref="UNet"/> and the convolutional autoencoders compute in this layout by themselves where all of
-/// their widths are multiples of 16. Their inputs, outputs and weights keep the layout that they have.</para>
+/// their widths are multiples of 16. Their outputs have the default layout, and their inputs and weights keep theirs.</para>
 /// </remarks>
 public static class ChannelsLast
 {
@@ -79,16 +78,6 @@ public static class ChannelsLast
         }
 
         return fastestLast < WorthIt * fastest;
-    }
-
-    /// <summary>Whether the norms of a network of these widths have a kernel for this layout on the CPU.</summary>
-    internal static bool FitsHost(IEnumerable<int> widths) => widths.All(width => width % GroupNormKernel.Strip == 0);
-
-    /// <summary>The first convolution of a network that computes in this layout. One channel has the same order in both layouts.</summary>
-    internal static Tensor Call(Convolution first, Tensor x)
-    {
-        using var scope = NewDisposeScope();
-        return Of(first.call(Of(x))).MoveToOuterDisposeScope();
     }
 
     private static void Lay(IEnumerable<Tensor> weights, Func<Tensor, Tensor> order)

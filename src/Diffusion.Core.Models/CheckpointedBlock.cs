@@ -7,9 +7,6 @@ internal sealed class CheckpointedBlock : autograd.SingleTensorFunction<Checkpoi
 {
     private const string CallKey = "call";
 
-    /// <inheritdoc cref="ActivationCheckpoint.LastFailure"/>
-    public static Exception? LastFailure => ReturnedGradients.OfThisThread.Last;
-
     /// <inheritdoc/>
     public override string Name => nameof(CheckpointedBlock);
 

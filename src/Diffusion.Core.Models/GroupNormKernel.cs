@@ -57,7 +57,7 @@ internal static class GroupNormKernel
     public static void Forward(Sizes sizes, Tensor x, Tensor weight, Tensor bias, Tensor output, Tensor moments)
         => HostThreads.Run((long)sizes.Batch * sizes.Blocks, queue =>
         {
-            Span<float> input = Floats(x), scales = Floats(weight), shifts = Floats(bias), target = Floats(output), stored = Floats(moments);
+            Span<float> input = HostVector.Floats(x), scales = HostVector.Floats(weight), shifts = HostVector.Floats(bias), target = HostVector.Floats(output), stored = HostVector.Floats(moments);
             Span<double> sums = new double[sizes.Block];
             Span<float> mean = new float[sizes.Block], factor = new float[sizes.Block], shift = new float[sizes.Block];
             while (queue.TryTake(out var item))
@@ -72,13 +72,15 @@ internal static class GroupNormKernel
                     mean.Slice(c, sizes.GroupWidth).Fill((float)(Total(sums.Slice(c, sizes.GroupWidth)) / count));
                 sums.Clear();
                 SumOfSquares(sizes, input[at..], width, mean, sums);
-                for (var c = 0; c < width; c++)
+                for (var start = 0; start < width; start += sizes.GroupWidth)
                 {
-                    var start = c / sizes.GroupWidth * sizes.GroupWidth;
                     var deviation = 1 / Math.Sqrt((Total(sums.Slice(start, sizes.GroupWidth)) / count) + sizes.Epsilon);
-                    factor[c] = (float)(scales[first + c] * deviation);
-                    shift[c] = (float)(shifts[first + c] - (scales[first + c] * deviation * mean[c]));
-                    (moment[start / sizes.GroupWidth * 2], moment[(start / sizes.GroupWidth * 2) + 1]) = (mean[c], (float)deviation);
+                    (moment[start / sizes.GroupWidth * 2], moment[(start / sizes.GroupWidth * 2) + 1]) = (mean[start], (float)deviation);
+                    for (var c = start; c < start + sizes.GroupWidth; c++)
+                    {
+                        factor[c] = (float)(scales[first + c] * deviation);
+                        shift[c] = (float)(shifts[first + c] - (scales[first + c] * deviation * mean[c]));
+                    }
                 }
 
                 Apply(sizes, input[at..], width, factor, shift, target[at..]);
@@ -107,8 +109,8 @@ internal static class GroupNormKernel
         Tensor biasGradients)
         => HostThreads.Run((long)sizes.Batch * sizes.Blocks, queue =>
         {
-            Span<float> input = Floats(x), scales = Floats(weight), shifts = Floats(bias), stored = Floats(moments), upstream = Floats(gradient);
-            Span<float> target = Floats(inputGradient), byWeight = Floats(weightGradients), byBias = Floats(biasGradients);
+            Span<float> input = HostVector.Floats(x), scales = HostVector.Floats(weight), shifts = HostVector.Floats(bias), stored = HostVector.Floats(moments), upstream = HostVector.Floats(gradient);
+            Span<float> target = HostVector.Floats(inputGradient), byWeight = HostVector.Floats(weightGradients), byBias = HostVector.Floats(biasGradients);
             Span<double> sums = new double[sizes.Block], products = new double[sizes.Block];
             Span<float> mean = new float[sizes.Block], factor = new float[sizes.Block];
             Span<float> shift = new float[sizes.Block], slope = new float[sizes.Block];
@@ -156,8 +158,6 @@ internal static class GroupNormKernel
         var (sample, first) = ((int)(item / sizes.Blocks), (int)(item % sizes.Blocks) * sizes.Block);
         return (sample, first, Math.Min(sizes.Block, sizes.Channels - first), (sample * sizes.Pixels * sizes.Channels) + first);
     }
-
-    private static Span<float> Floats(Tensor tensor) => MemoryMarshal.Cast<byte, float>(tensor.bytes);
 
     private static double Total(Span<double> values)
     {

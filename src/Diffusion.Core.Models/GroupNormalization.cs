@@ -29,9 +29,9 @@ public sealed class GroupNormalization : Normalization
     public override Tensor forward(Tensor input)
     {
         ArgumentNullException.ThrowIfNull(input);
-        var isSilu = ReferenceEquals(Activation, Models.Activation.Silu);
-        if ((Activation is null || isSilu) && HostGroupNorm.Takes(input, get_parameter("weight")!))
-            return HostGroupNorm.Run(input, _groups, get_parameter("weight")!, get_parameter("bias")!, _epsilon, isSilu);
+        var (weight, isSilu) = (get_parameter("weight")!, ReferenceEquals(Activation, Models.Activation.Silu));
+        if ((Activation is null || isSilu) && HostGroupNorm.Takes(input, weight))
+            return HostGroupNorm.Run(input, _groups, weight, get_parameter("bias")!, _epsilon, isSilu);
         var normed = base.forward(input);
         if (Activation is null)
             return normed;

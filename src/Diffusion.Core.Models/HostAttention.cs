@@ -1,5 +1,3 @@
-using System.Numerics;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
@@ -18,8 +16,7 @@ internal sealed class HostAttention : autograd.SingleTensorFunction<HostAttentio
     /// <summary>Whether the kernel takes these tensors, and is faster for them than libtorch's.</summary>
     public static bool Takes(Tensor query, Tensor key, Tensor value, long heads)
         => query.shape[2] / heads <= WidestHead
-            && Vector.IsHardwareAccelerated
-            && FitsHost(query) && FitsHost(key) && FitsHost(value)
+            && HostVector.Takes(query) && HostVector.Takes(key) && HostVector.Takes(value)
             && query.shape[0] * heads >= get_num_threads();
 
     /// <summary>softmax(Q K^T / sqrt(d)) V in each head.</summary>
@@ -88,9 +85,6 @@ internal sealed class HostAttention : autograd.SingleTensorFunction<HostAttentio
 
     private static AttentionKernel.Sizes SizesOf(Tensor query, Tensor key, long heads)
         => new((int)query.shape[0], (int)query.shape[1], (int)key.shape[1], (int)heads, (int)(query.shape[2] / heads));
-
-    private static bool FitsHost(Tensor x)
-        => x.device_type == DeviceType.CPU && x.dtype == ScalarType.Float32 && x.numel() is > 0 and < int.MaxValue / sizeof(float);
 
     private sealed record Call(long Heads, ReturnedGradients.Failures Failures);
 }

@@ -1,5 +1,3 @@
-using System.Numerics;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
@@ -15,19 +13,14 @@ internal sealed class HostGroupNorm : autograd.SingleTensorFunction<HostGroupNor
     /// <summary>Whether the kernel takes these images: float32 on the CPU, with channels last.</summary>
     public static bool Takes(Tensor x, Tensor weight)
     {
-        if (x.dim() != 4 || !IsFast(x) || weight.dtype != ScalarType.Float32)
+        if (x.dim() != 4 || !HostVector.Takes(x) || weight.dtype != ScalarType.Float32)
             return false;
         var (shape, strides) = (x.shape, x.stride());
         var (channels, width) = (shape[1], shape[3]);
         bool Lies(int dimension, long stride) => shape[dimension] == 1 || strides[dimension] == stride;
         return channels % GroupNormKernel.Strip == 0
-            && x.numel() is > 0 and < int.MaxValue / sizeof(float)
             && Lies(1, 1) && Lies(3, channels) && Lies(2, width * channels) && Lies(0, shape[2] * width * channels);
     }
-
-    /// <summary>Whether the kernel takes images of this type, on this device and processor, when their channels lie last.</summary>
-    public static bool IsFast(Tensor x)
-        => x.device_type == DeviceType.CPU && x.dtype == ScalarType.Float32 && Vector.IsHardwareAccelerated;
 
     /// <summary>The normed, scaled, shifted and, if wanted, activated images.</summary>
     /// <param name="x">[B, C, H, W] with channels last.</param>

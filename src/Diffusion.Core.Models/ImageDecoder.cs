@@ -13,6 +13,7 @@ namespace Diffusion.Core.Models;
 public sealed class ImageDecoder : nn.Module<Tensor, Tensor>
 {
     private readonly ConvolutionalBody _body;
+    private readonly HostLayout _layout;
     private readonly bool _spatialNorm;
     private readonly Conv2d _convolutionIn;
     private readonly AutoencoderStage _middle;
@@ -34,7 +35,7 @@ public sealed class ImageDecoder : nn.Module<Tensor, Tensor>
             throw new ArgumentException(
                 $"Norms that read the code need widths that are multiples of {SpatialNorm.Groups}, got {odd}.",
                 nameof(body));
-        (_body, _spatialNorm) = (body, spatialNorm);
+        (_body, _spatialNorm, _layout) = (body, spatialNorm, new HostLayout(body.Widths));
         int? codeChannels = spatialNorm ? body.LatentChannels : null;
         var outputs = Guard.Positive(outputsPerValue) * (body.OutChannels ?? body.Channels);
         _convolutionIn = Layers.Convolution3x3(body.LatentChannels, body.Widths[^1]);
@@ -70,8 +71,7 @@ public sealed class ImageDecoder : nn.Module<Tensor, Tensor>
         if (_spatialNorm)
             Guard.Shape(code, [input.shape[0], _body.LatentChannels, -1, -1]);
         using var scope = NewDisposeScope();
-        var channelsLast = ChannelsLast.FitsHost(_body.Widths) && HostGroupNorm.IsFast(input);
-        var hidden = channelsLast ? ChannelsLast.Call(_convolutionIn, input) : _convolutionIn.call(input);
+        var hidden = _layout.Enter(_convolutionIn, input);
         foreach (var stage in _levels.Prepend(_middle))
         {
             using var before = hidden;
@@ -81,8 +81,7 @@ public sealed class ImageDecoder : nn.Module<Tensor, Tensor>
         var normed = _normOut is SpatialNorm spatial
             ? nn.functional.silu(spatial.call(hidden, code))
             : ((GroupNormalization)_normOut).call(hidden);
-        var output = _convolutionOut.call(normed);
-        return (channelsLast ? output.contiguous() : output).MoveToOuterDisposeScope();
+        return _layout.Leave(_convolutionOut, normed).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

@@ -12,6 +12,7 @@ namespace Diffusion.Core.Models;
 public sealed class ImageEncoder : nn.Module<Tensor, Tensor>
 {
     private readonly ConvolutionalBody _body;
+    private readonly HostLayout _layout;
     private readonly Conv2d _convolutionIn;
     private readonly ModuleList<AutoencoderStage> _levels = new();
     private readonly AutoencoderStage _middle;
@@ -27,7 +28,7 @@ public sealed class ImageEncoder : nn.Module<Tensor, Tensor>
     {
         ArgumentNullException.ThrowIfNull(body);
         body.Validate();
-        _body = body;
+        (_body, _layout) = (body, new HostLayout(body.Widths));
         var lowest = body.Widths[^1];
         _convolutionIn = Layers.Convolution3x3(body.Channels, body.Widths[0]);
         for (var level = 0; level < body.Widths.Count; level++)
@@ -55,16 +56,14 @@ public sealed class ImageEncoder : nn.Module<Tensor, Tensor>
                 $"{nameof(input)} must be at least {_body.Reduction} pixels high and wide, got {Guard.Format(input.shape)}.",
                 nameof(input));
         using var scope = NewDisposeScope();
-        var channelsLast = ChannelsLast.FitsHost(_body.Widths) && HostGroupNorm.IsFast(input);
-        var hidden = channelsLast ? ChannelsLast.Call(_convolutionIn, input) : _convolutionIn.call(input);
+        var hidden = _layout.Enter(_convolutionIn, input);
         foreach (var stage in _levels.Append(_middle))
         {
             using var before = hidden;
             hidden = stage.call(before, null);
         }
 
-        var output = _convolutionOut.call(_normOut.call(hidden));
-        return (channelsLast ? output.contiguous() : output).MoveToOuterDisposeScope();
+        return _layout.Leave(_convolutionOut, _normOut.call(hidden)).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

@@ -38,7 +38,7 @@ public sealed class UNet : DenoisingNetwork
     private readonly ModuleList<UNetBlock> _up = new();
     private readonly GroupNormalization _normOut;
     private readonly Convolution _convolutionOut;
-    private readonly bool _takesChannelsLast;
+    private readonly HostLayout _layout;
 
     /// <summary>A network with fresh weights from the default generator, on the CPU, in float32.</summary>
     /// <exception cref="ArgumentException">The options do not fit each other.</exception>
@@ -50,7 +50,7 @@ public sealed class UNet : DenoisingNetwork
         Options = options;
         var levels = options.ToLevels();
         var width = levels[0].Width;
-        _takesChannelsLast = options.Dimensions == 2 && ChannelsLast.FitsHost(levels.Select(level => level.Width));
+        _layout = new HostLayout(levels.Select(level => level.Width));
         _smallestSide = SmallestSide(levels, options.ImageSize);
         _timeEncoding = options.TimeEncoding.Build(width);
         _timeEmbedding = new TimeEmbedding(
@@ -103,8 +103,7 @@ public sealed class UNet : DenoisingNetwork
             CheckpointActivations = Options.CheckpointActivations && training,
             Pyramid = input,
         };
-        var channelsLast = _takesChannelsLast && HostGroupNorm.IsFast(xt);
-        var x = channelsLast ? ChannelsLast.Call(_convolutionIn, input) : _convolutionIn.call(input);
+        var x = _layout.Enter(_convolutionIn, input);
         context.Skips.Push(x);
         foreach (var block in _down)
             x = block.Forward(x, context);
@@ -113,12 +112,12 @@ public sealed class UNet : DenoisingNetwork
         x = _up[0].Forward(x, context);
         foreach (var block in _up.Skip(1))
             x = Layers.Replace(x, block.Forward(x, context));
-        var answer = _convolutionOut.call(_normOut.call(x));
+        var answer = _layout.Leave(_convolutionOut, _normOut.call(x));
         if (context.Pyramid is not null)
             answer = answer.Add(context.Pyramid);
         if (Options.DivideByTime)
             answer = answer.div(Layers.Trailing(t.to(xt.dtype, xt.device), Options.Dimensions + 1));
-        return (channelsLast ? answer.contiguous() : answer).MoveToOuterDisposeScope();
+        return answer.MoveToOuterDisposeScope();
     }
 
     private void RegisterByName()

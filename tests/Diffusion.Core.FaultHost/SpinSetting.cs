@@ -8,7 +8,6 @@ internal static class SpinSetting
     public static void Run()
     {
         Console.WriteLine($"set {HostSettings.SpinBriefly()}");
-        Console.WriteLine($"again {HostSettings.SpinBriefly()}");
         Console.WriteLine($"count {Marshal.PtrToStringUTF8(Variable("GOMP_SPINCOUNT"))}");
     }
 

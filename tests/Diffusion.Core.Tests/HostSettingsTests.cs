@@ -33,6 +33,6 @@ public class HostSettingsTests
         host.WaitForExit().Should().Be(0);
 
         host.Lines[0].Should().Be($"set {isSet}");
-        host.Lines[2].Should().Be($"count {expected}");
+        host.Lines[1].Should().Be($"count {expected}");
     }
 }

@@ -1,14 +1,25 @@
-using System.Diagnostics.CodeAnalysis;
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using TorchSharp;
+using static TorchSharp.torch;
 
-namespace Diffusion.Core;
+namespace Diffusion.Core.Models;
 
-/// <summary>Elementary functions of float32 vectors.</summary>
-[ExcludeFromCodeCoverage]
+/// <summary>The elements of float32 tensors on the CPU, and elementary functions of vectors of them.</summary>
 internal static class HostVector
 {
     private const float SmallestExponent = -126;
+
+    /// <summary>Whether kernels on this processor compute with tensors of this type and device.</summary>
+    public static bool IsFast(Tensor x)
+        => x.device_type == DeviceType.CPU && x.dtype == ScalarType.Float32 && Vector.IsHardwareAccelerated;
+
+    /// <summary>Whether a kernel takes this tensor: <see cref="IsFast"/>, with elements, and of less than 2 GB.</summary>
+    public static bool Takes(Tensor x) => IsFast(x) && x.numel() is > 0 and < int.MaxValue / sizeof(float);
+
+    /// <summary>The elements of a contiguous tensor that <see cref="Takes"/> accepts.</summary>
+    public static Span<float> Floats(Tensor x) => MemoryMarshal.Cast<byte, float>(x.bytes);
 
     /// <summary>
     /// 2^x to a relative error of 2e-7 for x of at most 127, and 2^-126 for all below -126. NaN remains NaN.
