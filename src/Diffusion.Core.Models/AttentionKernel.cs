@@ -7,7 +7,7 @@ namespace Diffusion.Core.Models;
 
 /// <summary>
 /// softmax(Q K^T / sqrt(d)) V and its gradients in float32 on the CPU, block by block, so that the probabilities never leave the cache.
-/// Made for narrow heads, on which libtorch's kernel spends most of its time outside of the products.
+/// Made for narrow heads, for which libtorch's kernel takes two to four times as long (measured in docs/performance.md).
 /// </summary>
 /// <remarks>
 /// <para>Source: Dao et al. 2022, "FlashAttention", algorithms 1 and 4; Rabe and Staats 2021. Exponentials are taken to base 2, so the

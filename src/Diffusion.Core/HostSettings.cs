@@ -28,7 +28,7 @@ public static class HostSettings
         });
 
     /// <summary>
-    /// Lets the threads of OpenMP sleep after less than a millisecond of waiting for work. By default they spin for several milliseconds.
+    /// Lets the threads of OpenMP sleep after 20,000 iterations of the loop in which they wait for work. GCC's default is 300,000.
     /// </summary>
     /// <remarks>
     /// <para>While they spin they take the cores from other threads: from those of another process, and from the threads on which this

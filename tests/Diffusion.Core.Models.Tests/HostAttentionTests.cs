@@ -26,7 +26,7 @@ public class HostAttentionTests
         // Gradients by a single key are zero: what is left of them is measured by the size of the others.
         var scale = exact.Max(tensor => tensor.abs().max().item<double>());
         for (var k = 0; k < exact.Length; k++)
-            Error(host[k], exact[k]).Should().BeLessThan(2e-6 * scale);
+            Error(host[k], exact[k]).Should().BeLessThan(1.5e-6 * scale);
     }
 
     [Fact]
@@ -72,9 +72,9 @@ public class HostAttentionTests
 
         var host = Run(leaves => HostAttention.Run(leaves[0], leaves[1], leaves[2], 2), inputs, upstream, ScalarType.Float32);
 
-        // A logit of 10,000 has an error of 1e-3 in float32, and so has its exponential.
+        // A logit of 1,000 has an error of 1e-4 in float32, and so have its exponential and the gradients.
         for (var k = 0; k < exact.Length; k++)
-            Error(host[k], exact[k]).Should().BeLessThan(3e-3 * exact[k].abs().max().item<double>());
+            Error(host[k], exact[k]).Should().BeLessThan(6e-4 * exact[k].abs().max().item<double>());
     }
 
     [Theory]
