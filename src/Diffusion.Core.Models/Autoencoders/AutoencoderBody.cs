@@ -1,0 +1,125 @@
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>An architecture of encoders and decoders, of which autoencoders make the networks that they need.</summary>
+public interface IAutoencoderBody
+{
+    /// <summary>A new encoder.</summary>
+    /// <param name="outputsPerFeature">
+    /// k, the outputs for each feature of the code: 1 for the code itself, 2 for its mean and log variance.
+    /// </param>
+    /// <returns>From [B, ...] data to [B, k C, ...]; the caller's.</returns>
+    /// <exception cref="ArgumentException">The options do not fit each other.</exception>
+    nn.Module<Tensor, Tensor> Encoder(int outputsPerFeature);
+
+    /// <summary>A new decoder.</summary>
+    /// <param name="outputsPerValue">k, the outputs for each value of the data: 1, or 2 for a mean and a log variance.</param>
+    /// <returns>From [B, C, ...] codes to data with k times the channels; the caller's.</returns>
+    /// <exception cref="ArgumentException">The options do not fit each other.</exception>
+    nn.Module<Tensor, Tensor> Decoder(int outputsPerValue);
+}
+
+/// <summary>Encoders and decoders of linear layers: the code is a vector, [B, C].</summary>
+public sealed record MlpBody : IAutoencoderBody
+{
+    /// <summary>The shape of one sample, such as [1, 28, 28].</summary>
+    public required IReadOnlyList<long> SampleShape { get; init; }
+
+    /// <summary>
+    /// The widths of the hidden layers of the encoder, from the data inwards; the decoder has them in reverse. [400] by default.
+    /// </summary>
+    public IReadOnlyList<int> Hidden { get; init; } = [400];
+
+    /// <summary>C, the number of features of the code. 20 by default.</summary>
+    public int LatentFeatures { get; init; } = 20;
+
+    /// <summary>The nonlinearity. <see cref="Models.Activation.Relu"/> by default.</summary>
+    public IActivation Activation { get; init; } = Models.Activation.Relu;
+
+    /// <inheritdoc/>
+    public nn.Module<Tensor, Tensor> Encoder(int outputsPerFeature)
+        => new Mlp(SampleShape, Hidden, [Guard.Positive(outputsPerFeature) * Guard.Positive(LatentFeatures)], Activation);
+
+    /// <inheritdoc/>
+    public nn.Module<Tensor, Tensor> Decoder(int outputsPerValue)
+    {
+        ArgumentNullException.ThrowIfNull(SampleShape);
+        Guard.Positive(outputsPerValue);
+        long[] outputs = [.. SampleShape.Select((size, dimension) => dimension == 0 ? outputsPerValue * size : size)];
+        return new Mlp([Guard.Positive(LatentFeatures)], [.. Hidden.Reverse()], outputs, Activation);
+    }
+}
+
+/// <summary>Encoders and decoders of residual blocks, for images: the code is a smaller image, [B, C, H / f, W / f].</summary>
+/// <remarks>Source: Esser et al. 2021, table 7; Rombach et al. 2022, appendix G.1. The networks are those of diffusers.</remarks>
+public sealed record ConvolutionalBody : IAutoencoderBody
+{
+    /// <summary>Channels of the images. 3 by default.</summary>
+    public int Channels { get; init; } = 3;
+
+    /// <summary>Channels of what the decoder says; those of the images by default.</summary>
+    public int? OutChannels { get; init; }
+
+    /// <summary>
+    /// Channels of each level, from full resolution down; every level but the last halves the resolution, so that f is 2 to the power of
+    /// their number less one. [64] by default.
+    /// </summary>
+    public IReadOnlyList<int> Widths { get; init; } = [64];
+
+    /// <summary>Residual blocks of each level of the encoder; the decoder has one more. 1 by default; 0 for widths all alike.</summary>
+    public int LayersPerBlock { get; init; } = 1;
+
+    /// <summary>C, the channels of the code. 4 by default.</summary>
+    public int LatentChannels { get; init; } = 4;
+
+    /// <summary>Groups of the group norms; divides every width. 32 by default.</summary>
+    public int Groups { get; init; } = 32;
+
+    /// <summary>Self-attention between the two residual blocks at the lowest resolution. On by default.</summary>
+    public bool MiddleAttention { get; init; } = true;
+
+    /// <summary>The levels of the encoder, 0 for full resolution, with attention after each residual block. None by default.</summary>
+    public IReadOnlyList<int> EncoderAttentionLevels { get; init; } = [];
+
+    /// <summary>The levels of the decoder, 0 for full resolution, with attention after each residual block. None by default.</summary>
+    public IReadOnlyList<int> DecoderAttentionLevels { get; init; } = [];
+
+    /// <summary>The nonlinearity of the residual blocks. <see cref="Models.Activation.Silu"/> by default.</summary>
+    public IActivation Activation { get; init; } = Models.Activation.Silu;
+
+    /// <summary>f, by how much the code is smaller than the image in each direction.</summary>
+    public int Reduction => 1 << (Widths.Count - 1);
+
+    /// <inheritdoc/>
+    public nn.Module<Tensor, Tensor> Encoder(int outputsPerFeature) => new ImageEncoder(this, outputsPerFeature);
+
+    /// <inheritdoc/>
+    public nn.Module<Tensor, Tensor> Decoder(int outputsPerValue) => new ImageDecoder(this, outputsPerValue);
+
+    /// <summary>Refuses options that do not fit each other.</summary>
+    /// <exception cref="ArgumentException">The first that does not.</exception>
+    internal void Validate()
+    {
+        Guard.Positive(Channels);
+        Guard.Positive(OutChannels ?? 1, nameof(OutChannels));
+        Guard.InRange(LayersPerBlock, 0, int.MaxValue);
+        Guard.Positive(LatentChannels);
+        Guard.Positive(Groups);
+        ArgumentNullException.ThrowIfNull(Activation);
+        ArgumentNullException.ThrowIfNull(Widths);
+        Guard.InRange(Widths.Count, 1, 16, $"{nameof(Widths)}.Count");
+        foreach (var width in Widths)
+        {
+            if (width < 1 || width % Groups != 0)
+                throw new ArgumentException($"{nameof(Widths)} must be multiples of the {Groups} groups, got {width}.", nameof(Widths));
+        }
+
+        if (LayersPerBlock == 0 && Widths.Distinct().Count() > 1)
+            throw new ArgumentException(
+                $"{nameof(LayersPerBlock)} must be at least 1 where {nameof(Widths)} differ, got 0 for {string.Join(", ", Widths)}.",
+                nameof(LayersPerBlock));
+        foreach (var level in EncoderAttentionLevels.Concat(DecoderAttentionLevels))
+            Guard.InRange(level, 0, Widths.Count - 1, "attention level");
+    }
+}

@@ -1,0 +1,144 @@
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>q(z | x) = N(z; mean, diag(exp(logVariance))): what the encoder of a variational autoencoder says. Owns its tensors.</summary>
+/// <remarks>
+/// Source: Kingma and Welling 2014, section 2.4. The log variance is clamped to [-30, 20], as in the code of Rombach et al. 2022, beyond
+/// which it has no gradient.
+/// </remarks>
+public sealed class DiagonalGaussian : ILatentDistribution
+{
+    /// <summary>The least log variance.</summary>
+    public const double MinLogVariance = -30.0;
+
+    /// <summary>The greatest log variance.</summary>
+    public const double MaxLogVariance = 20.0;
+
+    /// <summary>A Gaussian of given moments.</summary>
+    /// <param name="mean">[B, C, ...], floating point; still the caller's.</param>
+    /// <param name="logVariance">The shape, type and device of <paramref name="mean"/>; still the caller's.</param>
+    /// <exception cref="ArgumentException">The two do not fit each other.</exception>
+    public DiagonalGaussian(Tensor mean, Tensor logVariance)
+    {
+        Guard.SameShape(mean, logVariance);
+        Guard.SameType(mean, logVariance);
+        Guard.Floating(mean);
+        if (mean.dim() < 1)
+            throw new ArgumentException("mean must have shape [B, ...], got [].", nameof(mean));
+        Mean = mean.alias();
+        LogVariance = logVariance.Clamp(MinLogVariance, MaxLogVariance);
+    }
+
+    /// <summary>[B, C, ...].</summary>
+    public Tensor Mean { get; }
+
+    /// <summary>[B, C, ...], in [-30, 20].</summary>
+    public Tensor LogVariance { get; }
+
+    /// <inheritdoc/>
+    public Tensor Mode => Mean;
+
+    /// <summary>
+    /// A Gaussian whose moments share the channels of one tensor: the mean in the first half, the log variance in the second.
+    /// </summary>
+    /// <param name="moments">[B, 2C, ...]; still the caller's.</param>
+    /// <exception cref="ArgumentException">There is no even number of channels.</exception>
+    public static DiagonalGaussian FromMoments(Tensor moments)
+    {
+        ArgumentNullException.ThrowIfNull(moments);
+        if (moments.dim() < 2 || moments.shape[1] % 2 != 0)
+            throw new ArgumentException(
+                $"moments must have shape [B, 2C, ...] with an even number of channels, got {Guard.Format(moments.shape)}.",
+                nameof(moments));
+        var channels = moments.shape[1] / 2;
+        using var mean = moments.narrow(1, 0, channels);
+        using var logVariance = moments.narrow(1, channels, channels);
+        return new DiagonalGaussian(mean, logVariance);
+    }
+
+    /// <inheritdoc/>
+    public Tensor Sample(Generator? generator = null)
+    {
+        // In float32 at least, so that the draw of a seed does not depend on the precision.
+        var dtype = Mean.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32;
+        using var drawn = randn(Mean.shape, dtype: dtype, device: generator?.device ?? Mean.device, generator: generator);
+        GC.KeepAlive(generator);
+        using var noise = drawn.to(Mean.dtype, Mean.device);
+        return Sample(noise);
+    }
+
+    /// <summary>The latent that a draw of standard normals stands for: <c>mean + exp(logVariance / 2) noise</c>.</summary>
+    /// <inheritdoc/>
+    /// <remarks>Source: Kingma and Welling 2014, eq. 10.</remarks>
+    public Tensor Sample(Tensor noise)
+    {
+        Guard.SameShape(Mean, noise);
+        Guard.SameType(Mean, noise);
+        using var half = LogVariance.Mul(0.5);
+        using var std = half.exp();
+        using var moved = std.mul(noise);
+        return Mean.Add(moved);
+    }
+
+    /// <summary>KL(q || N(0, I)) of each sample, in nats, summed over all dimensions of the code.</summary>
+    /// <returns>[B], with gradients; the caller's.</returns>
+    /// <remarks>Source: Kingma and Welling 2014, appendix B.</remarks>
+    public Tensor Kl()
+    {
+        using var scope = NewDisposeScope();
+        return PerSample(LogVariance.exp().sub(LogVariance).Sub(1.0).Add(Mean.Square())).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>KL(q || other) of each sample, in nats, summed over all dimensions of the code.</summary>
+    /// <param name="other">Of the same shape.</param>
+    /// <returns>[B], with gradients; the caller's.</returns>
+    public Tensor Kl(DiagonalGaussian other)
+    {
+        ArgumentNullException.ThrowIfNull(other);
+        Guard.SameShape(Mean, other.Mean, nameof(Mean), nameof(other));
+        using var scope = NewDisposeScope();
+        var ratio = LogVariance.sub(other.LogVariance);
+        var shift = Mean.sub(other.Mean).Square().mul(other.LogVariance.neg().exp());
+        return PerSample(ratio.exp().sub(ratio).Sub(1.0).Add(shift)).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Mean.Dispose();
+        LogVariance.Dispose();
+    }
+
+    private static Tensor PerSample(Tensor twice) => twice.Mul(0.5).reshape(twice.shape[0], -1).sum(1L);
+}
+
+/// <summary>All probability in one latent: what an encoder without noise says.</summary>
+public sealed class LatentPoint : ILatentDistribution
+{
+    /// <summary>A point.</summary>
+    /// <param name="latent">[B, C, ...]; still the caller's.</param>
+    public LatentPoint(Tensor latent)
+    {
+        ArgumentNullException.ThrowIfNull(latent);
+        Mode = latent.alias();
+    }
+
+    /// <inheritdoc/>
+    public Tensor Mode { get; }
+
+    /// <summary>The point itself, whatever the generator.</summary>
+    /// <inheritdoc/>
+    public Tensor Sample(Generator? generator = null) => Mode.alias();
+
+    /// <summary>The point itself, whatever the noise.</summary>
+    /// <inheritdoc/>
+    public Tensor Sample(Tensor noise)
+    {
+        Guard.SameShape(Mode, noise);
+        return Mode.alias();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => Mode.Dispose();
+}

@@ -1,0 +1,146 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>The autoencoder with a codebook of latent diffusion (VQ-VAE, the generator of VQGAN).</summary>
+/// <remarks>
+/// Source: van den Oord et al. 2017; Esser et al. 2021; Rombach et al. 2022, appendix G. Latents are those of the encoder; the decoder
+/// quantises them. State, as in diffusers: <c>encoder</c>, <c>quant_conv</c>, <c>quantize</c>, <c>post_quant_conv</c>, <c>decoder</c>.
+/// </remarks>
+public sealed class VQModel : AutoencodingNetwork, IQuantizedAutoencoder
+{
+    private readonly ImageEncoder _encoder;
+    private readonly Conv2d _quantConvolution;
+    private readonly Conv2d _postQuantConvolution;
+    private readonly ImageDecoder _decoder;
+
+    /// <summary>A network with fresh weights from the default generator, on the CPU, in float32.</summary>
+    /// <exception cref="ArgumentException">The options do not fit each other.</exception>
+    public VQModel(VQModelOptions options)
+        : base(nameof(VQModel))
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        Options = options;
+        Scaling = new LatentScaling(options.ScalingFactor);
+        var channels = options.Body.LatentChannels;
+        var width = options.CodeWidth ?? channels;
+        if (options.SpatialNorm && width != channels)
+            throw new ArgumentException(
+                $"Norms that read the code need codes as wide as the {channels} latent channels, got {width}.", nameof(options));
+        register_module("encoder", _encoder = new ImageEncoder(options.Body));
+        register_module("quant_conv", _quantConvolution = Layers.Conv2d(channels, Guard.Positive(width), 1L));
+        Quantizer = new VectorQuantizer(new VectorQuantizerOptions
+        {
+            Codes = options.Codes,
+            Width = width,
+            Beta = options.Beta,
+            LegacyBeta = options.LegacyBeta,
+            AverageDecay = options.AverageDecay,
+        });
+        register_module("quantize", Quantizer);
+        register_module("post_quant_conv", _postQuantConvolution = Layers.Conv2d(width, channels, 1L));
+        register_module("decoder", _decoder = new ImageDecoder(options.Body, spatialNorm: options.SpatialNorm));
+    }
+
+    /// <summary>The architecture.</summary>
+    public VQModelOptions Options { get; }
+
+    /// <summary>The codebook.</summary>
+    public VectorQuantizer Quantizer { get; }
+
+    /// <inheritdoc/>
+    public override LatentScaling Scaling { get; }
+
+    /// <summary>The latents of images, before they are quantised.</summary>
+    /// <param name="x">[B, channels, H, W] images, each side at least f.</param>
+    /// <returns>[B, D, H / f, W / f]; the caller's to dispose.</returns>
+    /// <inheritdoc cref="AutoencodingNetwork.Encode" path="/exception"/>
+    public override LatentPoint Encode(Tensor x)
+    {
+        using var encoded = _encoder.call(x);
+        using var latent = _quantConvolution.call(encoded);
+        return new LatentPoint(latent);
+    }
+
+    /// <inheritdoc/>
+    public Quantization Quantize(Tensor z) => Quantizer.Quantize(z);
+
+    /// <summary>The images of latents, which are quantised first.</summary>
+    /// <param name="z">[B, D, h, w].</param>
+    /// <returns>[B, channels, f h, f w]; the caller's.</returns>
+    /// <inheritdoc cref="AutoencodingNetwork.Decode" path="/exception"/>
+    public override Tensor Decode(Tensor z) => Decode(z, quantize: true);
+
+    /// <summary>The images of latents.</summary>
+    /// <param name="z">
+    /// [B, D, h, w]; or, where they are not quantised and the options say so, [B, h, w] int64 places in the codebook.
+    /// </param>
+    /// <param name="quantize">False to take the latents as vectors of the codebook already.</param>
+    /// <returns>[B, channels, f h, f w]; the caller's.</returns>
+    /// <inheritdoc cref="AutoencodingNetwork.Decode" path="/exception"/>
+    public Tensor Decode(Tensor z, bool quantize)
+    {
+        if (quantize)
+        {
+            using var codes = Quantize(z);
+            return DecodeQuantized(codes.Quantized);
+        }
+
+        return Options.LookupFromCodebook ? DecodeIndices(z) : DecodeQuantized(z);
+    }
+
+    /// <summary>The images of places in the codebook.</summary>
+    /// <param name="indices">[B, h, w] int64 in 0..K-1.</param>
+    /// <returns>[B, channels, f h, f w]; the caller's.</returns>
+    /// <inheritdoc cref="AutoencodingNetwork.Decode" path="/exception"/>
+    public Tensor DecodeIndices(Tensor indices)
+    {
+        Guard.Shape(indices, [-1, -1, -1]);
+        using var codes = Quantizer.Lookup(indices);
+        return DecodeQuantized(codes);
+    }
+
+    /// <inheritdoc/>
+    public Tensor DecodeQuantized(Tensor quantized)
+    {
+        Guard.Shape(quantized, [-1, Quantizer.Options.Width, -1, -1]);
+        Guard.SameType(_postQuantConvolution.weight, quantized);
+        using var code = _postQuantConvolution.call(quantized);
+        return Options.SpatialNorm ? _decoder.forward(code, quantized) : _decoder.call(code);
+    }
+}
+
+/// <summary>The architecture of a <see cref="VQModel"/>, and the scale at which denoisers see its latents.</summary>
+public sealed record VQModelOptions
+{
+    /// <summary>The encoder and the decoder. 3 latent channels by default.</summary>
+    public ConvolutionalBody Body { get; init; } = new() { LatentChannels = 3 };
+
+    /// <summary>K, the number of vectors in the codebook. 256 by default.</summary>
+    public int Codes { get; init; } = 256;
+
+    /// <summary>D, the width of each vector; the latent channels by default.</summary>
+    public int? CodeWidth { get; init; }
+
+    /// <summary>Norms in the decoder that read the code. Off by default; D must then be the number of latent channels.</summary>
+    public bool SpatialNorm { get; init; }
+
+    /// <summary>
+    /// True when <see cref="VQModel.Decode(TorchSharp.torch.Tensor, bool)"/> without quantising takes places in the codebook. Off by
+    /// default.
+    /// </summary>
+    public bool LookupFromCodebook { get; init; }
+
+    /// <summary>What latents are multiplied by for the denoiser. 0.18215 by default.</summary>
+    public double ScalingFactor { get; init; } = 0.18215;
+
+    /// <summary>beta of the codebook's loss. 0.25 by default.</summary>
+    public double Beta { get; init; } = 0.25;
+
+    /// <inheritdoc cref="VectorQuantizerOptions.LegacyBeta"/>
+    public bool LegacyBeta { get; init; } = true;
+
+    /// <inheritdoc cref="VectorQuantizerOptions.AverageDecay"/>
+    public double? AverageDecay { get; init; }
+}

@@ -1,0 +1,116 @@
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>
+/// A variational autoencoder: encoders for the mean and the log variance of q(z | x), a latent <c>z = mu + sigma eps</c>, and a decoder for
+/// the parameters of p(x | z).
+/// </summary>
+/// <remarks>
+/// <para>Source: Kingma and Welling 2014. State: <c>encoder</c>, or <c>mean_encoder</c> and
+/// <c>log_variance_encoder</c>; <c>decoder</c>.</para>
+/// <para>With an <see cref="MlpBody"/> of 784 values, one hidden layer of 400 and a code of 20: 652,824 parameters; with two encoders,
+/// 966,824.</para>
+/// </remarks>
+public sealed class Vae : AutoencodingNetwork
+{
+    private readonly nn.Module<Tensor, Tensor>? _encoder;
+    private readonly nn.Module<Tensor, Tensor>? _meanEncoder;
+    private readonly nn.Module<Tensor, Tensor>? _logVarianceEncoder;
+    private readonly nn.Module<Tensor, Tensor> _decoder;
+
+    /// <summary>A network of an architecture, with fresh weights.</summary>
+    /// <exception cref="ArgumentException">The options of the body do not fit each other.</exception>
+    public Vae(VaeOptions options)
+        : this(
+            Guard.NotNull(options).Body.Encoder(options.TwoEncoders ? 1 : 2),
+            options.TwoEncoders ? options.Body.Encoder(1) : null,
+            options.Body.Decoder(options.OutputsPerValue),
+            options.TwoEncoders)
+        => Options = options;
+
+    /// <summary>The architecture; null where the parts were given.</summary>
+    public VaeOptions? Options { get; }
+
+    /// <inheritdoc/>
+    public override LatentScaling? Scaling => Options?.Scaling;
+
+    /// <summary>One encoder for both moments; the network owns the parts from here on.</summary>
+    /// <param name="encoder">
+    /// From [B, ...] data to [B, 2C, ...]: the mean in the first half of the channels, the log variance in the second.
+    /// </param>
+    /// <param name="decoder">From [B, C, ...] latents to what the reconstruction loss wants.</param>
+    public Vae(nn.Module<Tensor, Tensor> encoder, nn.Module<Tensor, Tensor> decoder)
+        : this(encoder, null, decoder, false)
+    {
+    }
+
+    /// <summary>An encoder for each moment; the network owns the parts from here on.</summary>
+    /// <param name="meanEncoder">From [B, ...] data to [B, C, ...], the mean.</param>
+    /// <param name="logVarianceEncoder">From [B, ...] data to [B, C, ...], the log variance.</param>
+    /// <param name="decoder">From [B, C, ...] latents to what the reconstruction loss wants.</param>
+    public Vae(nn.Module<Tensor, Tensor> meanEncoder, nn.Module<Tensor, Tensor> logVarianceEncoder, nn.Module<Tensor, Tensor> decoder)
+        : this(meanEncoder, logVarianceEncoder, decoder, true)
+    {
+    }
+
+    private Vae(nn.Module<Tensor, Tensor> first, nn.Module<Tensor, Tensor>? second, nn.Module<Tensor, Tensor> decoder, bool two)
+        : base(nameof(Vae))
+    {
+        ArgumentNullException.ThrowIfNull(first);
+        ArgumentNullException.ThrowIfNull(decoder);
+        if (two)
+        {
+            ArgumentNullException.ThrowIfNull(second);
+            register_module("mean_encoder", _meanEncoder = first);
+            register_module("log_variance_encoder", _logVarianceEncoder = second);
+        }
+        else
+        {
+            register_module("encoder", _encoder = first);
+        }
+
+        register_module("decoder", _decoder = decoder);
+    }
+
+    /// <summary>q(z | x).</summary>
+    /// <inheritdoc cref="AutoencodingNetwork.Encode"/>
+    public override DiagonalGaussian Encode(Tensor x)
+    {
+        if (_encoder is not null)
+        {
+            using var moments = _encoder.call(x);
+            return DiagonalGaussian.FromMoments(moments);
+        }
+
+        using var mean = _meanEncoder!.call(x);
+        using var logVariance = _logVarianceEncoder!.call(x);
+        return new DiagonalGaussian(mean, logVariance);
+    }
+
+    /// <inheritdoc/>
+    public override Tensor Decode(Tensor z) => _decoder.call(z);
+}
+
+/// <summary>The architecture of a <see cref="Vae"/>.</summary>
+public sealed record VaeOptions
+{
+    /// <summary>
+    /// What the encoder and the decoder are made of: an <see cref="MlpBody"/>, a <see cref="ConvolutionalBody"/>, or one's own.
+    /// </summary>
+    public required IAutoencoderBody Body { get; init; }
+
+    /// <summary>
+    /// True for two encoders, one for the mean and one for the log variance, that share nothing; false, the default, for one encoder with
+    /// two outputs for each feature of the code.
+    /// </summary>
+    public bool TwoEncoders { get; init; }
+
+    /// <summary>
+    /// Outputs of the decoder for each value of the data: 1 by default, 2 for a decoder that says a mean and a log variance.
+    /// </summary>
+    public int OutputsPerValue { get; init; } = 1;
+
+    /// <summary>The scale at which denoisers see the latents, once it is measured; null, the default, where none is known.</summary>
+    public LatentScaling? Scaling { get; init; }
+}

@@ -1,0 +1,209 @@
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>A codebook: latents are replaced by the nearest of K vectors, and gradients pass through as if they were not.</summary>
+/// <remarks>
+/// Source: van den Oord et al. 2017, eq. 1 to 3. State: <c>embedding.weight</c>, [K, D]; where it is a moving average also
+/// <c>cluster_size</c>, [K], and <c>embed_avg</c>, [K, D].
+/// </remarks>
+public sealed class VectorQuantizer : nn.Module
+{
+    private const string SizesName = "cluster_size";
+    private const string SumsName = "embed_avg";
+    private const double Smoothing = 1e-5;
+
+    private readonly LabelEmbedding _embedding;
+
+    /// <summary>A codebook drawn from U(-1/K, 1/K).</summary>
+    /// <exception cref="ArgumentException">An option is out of range.</exception>
+    public VectorQuantizer(VectorQuantizerOptions options)
+        : base(nameof(VectorQuantizer))
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        Guard.Positive(options.Codes);
+        Guard.Positive(options.Width);
+        Guard.InRange(options.Beta, 0.0, double.MaxValue);
+        Guard.InRange(options.AverageDecay ?? 0.0, 0.0, Math.BitDecrement(1.0), nameof(options.AverageDecay));
+        Options = options;
+        _embedding = new LabelEmbedding(options.Codes, options.Width);
+        using (no_grad())
+            Codebook.uniform_(-1.0 / options.Codes, 1.0 / options.Codes);
+        register_module("embedding", _embedding);
+        if (options.AverageDecay is null)
+            return;
+        Codebook.requires_grad = false;
+        register_buffer(SizesName, ones([options.Codes]).DetachFromDisposeScope());
+        register_buffer(SumsName, Codebook.detach().clone().DetachFromDisposeScope());
+    }
+
+    /// <summary>The codebook's options.</summary>
+    public VectorQuantizerOptions Options { get; }
+
+    /// <summary>[K, D] the codebook.</summary>
+    public Tensor Codebook => _embedding.get_parameter("weight")!;
+
+    /// <summary>How many codes are in use, as if all were used alike: <c>exp(-sum p log p)</c> over the shares p of the codes.</summary>
+    /// <param name="indices">Int64 places in a codebook.</param>
+    /// <param name="codes">K.</param>
+    /// <returns>In [1, K]; waits for the device.</returns>
+    public static double Perplexity(Tensor indices, int codes)
+    {
+        using var scope = NewDisposeScope();
+        var shares = Counts(indices, codes);
+        shares.Div_(Math.Max(1, indices.numel()));
+        return Math.Exp(-shares.mul(shares.ClampMin(double.Epsilon).log()).sum().item<double>());
+    }
+
+    /// <summary>The share of codes that occur at all.</summary>
+    /// <param name="indices">Int64 places in a codebook.</param>
+    /// <param name="codes">K.</param>
+    /// <returns>In [0, 1]; waits for the device.</returns>
+    public static double Usage(Tensor indices, int codes)
+    {
+        using var scope = NewDisposeScope();
+        return Counts(indices, codes).Gt(0.0).to(ScalarType.Float64).mean().item<double>();
+    }
+
+    /// <summary>Replaces latents by the nearest vectors of the codebook.</summary>
+    /// <param name="z">[B, D, ...], of the type and on the device of the codebook.</param>
+    /// <returns>The caller's to dispose.</returns>
+    /// <exception cref="ArgumentException">The shape or type does not fit.</exception>
+    public Quantization Quantize(Tensor z)
+    {
+        ArgumentNullException.ThrowIfNull(z);
+        if (z.dim() < 2 || z.shape[1] != Options.Width)
+            throw new ArgumentException($"{nameof(z)} must have shape [B, {Options.Width}, ...], got {Guard.Format(z.shape)}.", nameof(z));
+        Guard.SameType(Codebook, z);
+        using var scope = NewDisposeScope();
+        var rows = z.reshape(z.shape[0], Options.Width, -1).transpose(1, 2).reshape(-1, Options.Width);
+        var places = Nearest(rows.detach());
+        var indices = places.view([z.shape[0], .. z.shape[2..]]);
+        var nearest = Lookup(indices);
+        var commitment = nearest.detach().sub(z).Square().mean();
+        Tensor loss;
+        if (Options.AverageDecay is { } decay)
+        {
+            loss = commitment.Mul(Options.Beta);
+            if (training)
+                Follow(rows.detach(), places, decay);
+        }
+        else
+        {
+            var codebook = nearest.sub(z.detach()).Square().mean();
+            loss = Options.LegacyBeta ? commitment.Add(codebook.Mul(Options.Beta)) : codebook.Add(commitment.Mul(Options.Beta));
+        }
+
+        var quantized = z.Add(nearest.sub(z).detach());
+        return new Quantization(
+            quantized.MoveToOuterDisposeScope(), loss.MoveToOuterDisposeScope(), indices.MoveToOuterDisposeScope());
+    }
+
+    /// <summary>The vectors at places of the codebook.</summary>
+    /// <param name="indices">[B, ...] int64 in 0..K-1; what happens to others is undefined on devices other than the CPU.</param>
+    /// <returns>[B, D, ...], with gradients to the codebook; the caller's.</returns>
+    /// <exception cref="ArgumentException">Not int64 places in the codebook, on its device.</exception>
+    public Tensor Lookup(Tensor indices)
+    {
+        ArgumentNullException.ThrowIfNull(indices);
+        if (indices.dim() < 1)
+            throw new ArgumentException($"{nameof(indices)} must have shape [B, ...], got [].", nameof(indices));
+        using var scope = NewDisposeScope();
+        var flat = indices.reshape(-1);
+        return _embedding.call(flat).view(indices.shape[0], -1, Options.Width).transpose(1, 2)
+            .reshape([indices.shape[0], Options.Width, .. indices.shape[1..]]).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // Done by name in the constructor.
+    }
+
+    private static Tensor Counts(Tensor indices, int codes)
+    {
+        ArgumentNullException.ThrowIfNull(indices);
+        Guard.Positive(codes);
+        return OneHot(indices.reshape(-1), codes, ScalarType.Float64).sum(0L);
+    }
+
+    private static Tensor OneHot(Tensor places, int codes, ScalarType dtype)
+        => places.unsqueeze(1).eq(Scalars.Arange(codes, ScalarType.Int64, places.device)).to(dtype);
+
+    /// <summary>argmin |z - e|^2 = argmax (2 z e - |e|^2), in float32 at least: [N] from [N, D].</summary>
+    private Tensor Nearest(Tensor rows)
+    {
+        using var gradientsOff = no_grad();
+        var dtype = rows.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32;
+        var codes = Codebook.detach().to(dtype);
+        return rows.to(dtype).matmul(codes.t()).Mul(2.0).sub(codes.Square().sum(1L)).argmax(1L);
+    }
+
+    private void Follow(Tensor rows, Tensor places, double decay)
+    {
+        using var gradientsOff = no_grad();
+        var (sizes, sums) = (get_buffer(SizesName)!, get_buffer(SumsName)!);
+        var chosen = OneHot(places, Options.Codes, rows.dtype);
+        var sound = rows.MaskedFill(rows.isfinite().logical_not(), 0.0);
+        sizes.Mul_(decay).Add_(chosen.sum(0L).Mul(1.0 - decay));
+        sums.Mul_(decay).Add_(chosen.t().matmul(sound).Mul(1.0 - decay));
+
+        // Laplace smoothing keeps the sizes of codes that nothing chooses away from zero.
+        var total = sizes.sum();
+        var smoothed = sizes.Add(Smoothing).div(total.Add(Options.Codes * Smoothing)).mul(total);
+        Codebook.copy_(sums.div(smoothed.unsqueeze(1)));
+    }
+}
+
+/// <summary>The codebook of a <see cref="VectorQuantizer"/>.</summary>
+public sealed record VectorQuantizerOptions
+{
+    /// <summary>K, the number of vectors in the codebook. 256 by default.</summary>
+    public int Codes { get; init; } = 256;
+
+    /// <summary>D, the width of each vector.</summary>
+    public required int Width { get; init; }
+
+    /// <summary>beta of the loss. 0.25 by default (van den Oord et al. 2017, eq. 3).</summary>
+    public double Beta { get; init; } = 0.25;
+
+    /// <summary>
+    /// True, the default, when beta weighs the codebook term, as in the released code of Esser et al. 2021 and in diffusers; false when it
+    /// weighs the commitment term, as in the paper.
+    /// </summary>
+    public bool LegacyBeta { get; init; } = true;
+
+    /// <summary>
+    /// The decay of a codebook that is a moving average of the vectors it stands for, in place of one that is learned by gradient: 0.99,
+    /// say. Null, the default, for the gradient. It moves in training mode only.
+    /// </summary>
+    /// <remarks>
+    /// Source: van den Oord et al. 2017, appendix A.1. The loss is then beta times the commitment term alone. The codebook moves in the
+    /// forward pass, and so also in a step that a trainer skips; values that are not finite count as 0.
+    /// </remarks>
+    public double? AverageDecay { get; init; }
+}
+
+/// <summary>What a <see cref="VectorQuantizer"/> makes of latents. Owns its tensors.</summary>
+public sealed class Quantization : IDisposable
+{
+    internal Quantization(Tensor quantized, Tensor loss, Tensor indices)
+        => (Quantized, Loss, Indices) = (quantized, loss, indices);
+
+    /// <summary>[B, D, ...] the nearest vectors of the codebook; its gradient is passed to the latents as it is.</summary>
+    public Tensor Quantized { get; }
+
+    /// <summary>[] the codebook and commitment terms, with gradients to the codebook and to the latents.</summary>
+    public Tensor Loss { get; }
+
+    /// <summary>[B, ...] int64, the places of those vectors in the codebook.</summary>
+    public Tensor Indices { get; }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Quantized.Dispose();
+        Loss.Dispose();
+        Indices.Dispose();
+    }
+}

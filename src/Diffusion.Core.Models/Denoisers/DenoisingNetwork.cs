@@ -1,0 +1,91 @@
+using System.Diagnostics.CodeAnalysis;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>
+/// The base of this library's networks: from x_t, t and a condition to a prediction. Each takes of the condition what it was built for and
+/// does not look at the rest, so that a network without classes trains on labelled data as it is.
+/// </summary>
+/// <param name="name">The name of the module.</param>
+public abstract class DenoisingNetwork(string name) : nn.Module<Tensor, Tensor, Condition?, Tensor>(name), ITrainableDenoiser
+{
+    nn.Module ITrainableDenoiser.Module => this;
+
+    /// <summary>The same as <see cref="nn.Module{T1, T2, T3, TResult}.forward"/>.</summary>
+    /// <param name="xt">[B, ...] noisy data, of the type and on the device of the weights.</param>
+    /// <param name="t">[B] int64 or floating point times, the unit of which is one step: 0..T-1 for a discrete schedule.</param>
+    /// <param name="condition">What the network was built to be told, for each sample, on the device of the weights; else null.</param>
+    /// <returns>[B, ...]; the caller's.</returns>
+    /// <exception cref="ArgumentException">A shape, type, device or label does not fit; the message names what was expected.</exception>
+    public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null) => call(xt, t, condition);
+
+    /// <inheritdoc/>
+    public IDisposable? BeginInference() => new EvaluationMode(this);
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // Networks register their parts by name in the constructor.
+    }
+}
+
+/// <summary>What every network checks before it touches native code.</summary>
+internal static class DenoiserGuard
+{
+    /// <summary>Requires floating point data of the type and on the device of the weights.</summary>
+    public static void Data(Tensor xt, Tensor weight)
+    {
+        if (xt.dtype != weight.dtype)
+            throw new ArgumentException($"x_t must have the type of the weights, {weight.dtype}, got {xt.dtype}.", nameof(xt));
+        SameDevice(xt, weight, nameof(xt));
+        if (xt.shape[0] == 0)
+            throw new ArgumentException($"x_t must hold at least one sample, got shape {Guard.Format(xt.shape)}.", nameof(xt));
+    }
+
+    /// <summary>Requires one time for each sample.</summary>
+    public static void Times(Tensor t, long batch)
+    {
+        Guard.Shape(t, [batch]);
+        if (t.dtype != ScalarType.Int64 && !t.is_floating_point())
+            throw new ArgumentException($"t must be Int64 or floating point, got {t.dtype}.", nameof(t));
+    }
+
+    /// <summary>Requires one label for each sample.</summary>
+    public static void Labels([NotNull] Tensor? labels, int classes, long batch, Tensor weight)
+    {
+        if (labels is null)
+            throw new ArgumentException($"This network has {classes} classes and needs a label for each sample, got none.", nameof(labels));
+        Guard.Shape(labels, [batch]);
+        if (labels.dtype != ScalarType.Int64)
+            throw new ArgumentException($"Labels must be Int64, got {labels.dtype}.", nameof(labels));
+        SameDevice(labels, weight, nameof(labels));
+        if (labels.device_type != DeviceType.CPU)
+            return;
+        foreach (var label in labels.data<long>())
+        {
+            if (label < 0 || label >= classes)
+                throw new ArgumentOutOfRangeException(nameof(labels), label, $"Labels must lie in [0, {classes - 1}], got {label}.");
+        }
+    }
+
+    /// <summary>Requires one vector for each sample.</summary>
+    public static void Vector([NotNull] Tensor? vector, int width, long batch, Tensor weight)
+    {
+        if (vector is null)
+            throw new ArgumentException($"This network needs a vector of {width} numbers for each sample, got none.", nameof(vector));
+        Guard.Shape(vector, [batch, width]);
+        if (vector.dtype != weight.dtype)
+            throw new ArgumentException(
+                $"The vector must have the type of the weights, {weight.dtype}, got {vector.dtype}.", nameof(vector));
+        SameDevice(vector, weight, nameof(vector));
+    }
+
+    /// <summary>Requires a tensor on the device of the weights.</summary>
+    public static void SameDevice(Tensor tensor, Tensor weight, string name)
+    {
+        if (tensor.device_type != weight.device_type || tensor.device_index != weight.device_index)
+            throw new ArgumentException($"{name} must be on the device of the weights, {weight.device}, got {tensor.device}.", name);
+    }
+}

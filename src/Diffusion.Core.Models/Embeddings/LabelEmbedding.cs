@@ -1,0 +1,88 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>A learned vector for each class, drawn from N(0, 1) at first.</summary>
+/// <remarks>State: <c>weight</c>, [classes, width].</remarks>
+public sealed class LabelEmbedding : nn.Module<Tensor, Tensor>
+{
+    private const string WeightName = "weight";
+
+    /// <summary>A table of given size.</summary>
+    /// <param name="classes">The number of classes.</param>
+    /// <param name="width">The width of each vector.</param>
+    public LabelEmbedding(int classes, int width)
+        : base(nameof(LabelEmbedding))
+    {
+        Classes = Guard.Positive(classes);
+        Guard.Positive(width);
+        var table = randn([classes, width], dtype: ScalarType.Float32);
+        register_parameter(WeightName, (Parameter)nn.Parameter(table).DetachFromDisposeScope());
+    }
+
+    /// <summary>The number of classes.</summary>
+    public int Classes { get; }
+
+    /// <summary>The vector of each label.</summary>
+    /// <param name="input">
+    /// [B] int64 in 0..classes-1. A label outside is refused on the CPU; on other devices, where looking would stall the device, it is
+    /// undefined what happens.
+    /// </param>
+    /// <returns>[B, width]; the caller's.</returns>
+    /// <exception cref="ArgumentException">Not [B] int64, on another device than the table, or a label out of range.</exception>
+    public override Tensor forward(Tensor input)
+    {
+        var weight = get_parameter(WeightName)!;
+        DenoiserGuard.Labels(input, Classes, -1, weight);
+        return weight.index_select(0, input);
+    }
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // Done by name in the constructor.
+    }
+}
+
+/// <summary>
+/// In training mode replaces each label, with a given probability, by one that stands for "no class"; in evaluation mode, and for
+/// probability 0, the identity. Draws from <see cref="DropoutRandom"/>, so that a resumed run repeats them.
+/// </summary>
+/// <remarks>Source: Ho and Salimans 2022, algorithm 1.</remarks>
+public sealed class LabelDropout : nn.Module<Tensor, Tensor>
+{
+    private readonly long _nullLabel;
+
+    /// <summary>A dropout of labels.</summary>
+    /// <param name="probability">In [0, 1).</param>
+    /// <param name="nullLabel">What takes the place of a dropped label.</param>
+    /// <exception cref="ArgumentOutOfRangeException">Outside [0, 1).</exception>
+    public LabelDropout(double probability, long nullLabel)
+        : base(nameof(LabelDropout))
+    {
+        if (!(probability >= 0 && probability < 1))
+            throw new ArgumentOutOfRangeException(
+                nameof(probability), probability, $"The probability must lie in [0, 1), got {probability}.");
+        (Probability, _nullLabel) = (probability, nullLabel);
+    }
+
+    /// <summary>The probability that a label is dropped.</summary>
+    public double Probability { get; }
+
+    /// <summary>The labels, some of them dropped.</summary>
+    /// <param name="input">[B] int64.</param>
+    /// <returns>[B] int64, always a new tensor object; the caller's.</returns>
+    public override Tensor forward(Tensor input)
+    {
+        Guard.Shape(input, [-1]);
+        if (Probability == 0 || !training)
+            return input.alias();
+        var generator = DropoutRandom.Current;
+        using var uniform = rand(
+            input.shape, dtype: ScalarType.Float32, device: generator is null ? input.device : generator.device, generator: generator);
+        using var drawn = uniform.Lt(Probability);
+        using var dropped = drawn.to(input.device);
+        return input.MaskedFill(dropped, _nullLabel);
+    }
+}

@@ -1,0 +1,80 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>The two-layer network of a transformer block, applied to each token alone.</summary>
+/// <remarks>Source: Vaswani et al. 2017, section 3.3. State: <c>net.0.proj</c>, <c>net.2</c>.</remarks>
+public sealed class FeedForward : nn.Module<Tensor, Tensor>
+{
+    private readonly int _width;
+    private readonly SeededDropout _dropout;
+    private readonly ActivatedLinear _first;
+    private readonly Linear _second;
+
+    /// <summary>A network of given sizes.</summary>
+    /// <param name="width">The width of the tokens.</param>
+    /// <param name="hidden">The hidden width, or null for four times the width.</param>
+    /// <param name="activation">Between the layers, or null for <see cref="Activation.Gelu"/>.</param>
+    /// <param name="dropout">The probability of dropout between the layers.</param>
+    /// <exception cref="ArgumentException">A size is not positive, or the probability not in [0, 1).</exception>
+    public FeedForward(int width, int? hidden = null, IActivation? activation = null, double dropout = 0)
+        : base(nameof(FeedForward))
+    {
+        _width = Guard.Positive(width);
+        var inner = Guard.Positive(hidden ?? checked(4 * width), nameof(hidden));
+        _first = new ActivatedLinear(width, inner, activation ?? Activation.Gelu);
+        _dropout = new SeededDropout(dropout);
+        _second = nn.Linear(inner, width);
+        register_module("net", new ModuleList<nn.Module>(_first, _dropout, _second));
+    }
+
+    /// <summary>The tokens after the network.</summary>
+    /// <param name="input">[..., width].</param>
+    /// <returns>[..., width]; the caller's.</returns>
+    /// <exception cref="ArgumentException">The last dimension is not the width.</exception>
+    public override Tensor forward(Tensor input)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        if (input.dim() == 0 || input.shape[^1] != _width)
+            throw new ArgumentException($"input must have {_width} as its last size, got {Guard.Format(input.shape)}.", nameof(input));
+        using var hidden = _first.call(input);
+        using var dropped = _dropout.call(hidden);
+        return _second.call(dropped);
+    }
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // Done by name in the constructor.
+    }
+}
+
+/// <summary>A linear layer and its activation. State: <c>proj</c>.</summary>
+internal sealed class ActivatedLinear : nn.Module<Tensor, Tensor>
+{
+    private readonly IActivation _activation;
+    private readonly Linear _projection;
+
+    /// <summary>A layer of given sizes; a gated activation takes more than it gives.</summary>
+    public ActivatedLinear(int inputs, int outputs, IActivation activation)
+        : base(nameof(ActivatedLinear))
+    {
+        _activation = activation;
+        _projection = nn.Linear(inputs, checked(outputs * activation.InputsPerOutput));
+        register_module("proj", _projection);
+    }
+
+    /// <summary>[..., inputs] to [..., outputs]; the caller's.</summary>
+    public override Tensor forward(Tensor input)
+    {
+        using var projected = _projection.call(input);
+        return _activation.Apply(projected);
+    }
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // Done by name in the constructor.
+    }
+}

@@ -1,0 +1,183 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>A small network for vectors, such as points in the plane: residual layers told of time and class.</summary>
+/// <remarks>
+/// State: <c>linear_in</c>, <c>time_embedding</c>, <c>class_embedding</c>, <c>vector_embedding</c>, <c>layers</c>,
+/// <c>linear_out</c>.
+/// </remarks>
+public sealed class MlpDenoiser : DenoisingNetwork
+{
+    private readonly Linear _linearIn;
+    private readonly SinusoidalEmbedding _sinusoids;
+    private readonly TensorCache<int> _frequencies = new();
+    private readonly TimeEmbedding _timeEmbedding;
+    private readonly LabelEmbedding? _labelEmbedding;
+    private readonly TimeEmbedding? _vectorEmbedding;
+    private readonly ModuleList<MlpLayer> _layers = new();
+    private readonly Linear _linearOut;
+
+    /// <summary>A network with fresh weights from the default generator, on the CPU, in float32.</summary>
+    /// <exception cref="ArgumentException">The options do not fit each other.</exception>
+    public MlpDenoiser(MlpDenoiserOptions options)
+        : base(nameof(MlpDenoiser))
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        options.Validate();
+        Options = options;
+        _linearIn = nn.Linear(options.Features * (1 + (2 * options.FourierFeatures)), options.Width);
+        _sinusoids = new SinusoidalEmbedding(options.Width);
+        _timeEmbedding = new TimeEmbedding(options.Width, options.Width);
+        register_module("linear_in", _linearIn);
+        register_module("time_proj", _sinusoids);
+        register_module("time_embedding", _timeEmbedding);
+        if (options.Classes is { } classes)
+            register_module("class_embedding", _labelEmbedding = new LabelEmbedding(classes, options.Width));
+        if (options.VectorWidth is { } vector)
+            register_module("vector_embedding", _vectorEmbedding = new TimeEmbedding(vector, options.Width));
+        for (var layer = 0; layer < options.Layers; layer++)
+            _layers.Add(new MlpLayer(options.Width));
+        _linearOut = nn.Linear(options.Width, options.Features);
+        register_module("layers", _layers);
+        register_module("linear_out", _linearOut);
+    }
+
+    /// <summary>The architecture.</summary>
+    public MlpDenoiserOptions Options { get; }
+
+    /// <summary>The raw output of the network.</summary>
+    /// <param name="xt">[B, D] noisy vectors, of the type and on the device of the weights.</param>
+    /// <param name="t">[B] int64 or floating point times, the unit of which is one step: 0..T-1 for a discrete schedule.</param>
+    /// <param name="condition">
+    /// With labels, [B] int64 in 0..classes-1, where the network has classes, and a vector, [B, vector width], where it
+    /// takes one.
+    /// </param>
+    /// <returns>[B, D]; the caller's.</returns>
+    /// <exception cref="ArgumentException">A shape, type, device or label does not fit; the message names what was expected.</exception>
+    public override Tensor forward(Tensor xt, Tensor t, Condition? condition)
+    {
+        Guard.Shape(xt, [-1, Options.Features]);
+        DenoiserGuard.Data(xt, _linearIn.weight);
+        DenoiserGuard.Times(t, xt.shape[0]);
+        if (Options.Classes is { } classes)
+            DenoiserGuard.Labels(condition?.Labels, classes, xt.shape[0], _linearIn.weight);
+        if (Options.VectorWidth is { } width)
+            DenoiserGuard.Vector(condition?.Vector, width, xt.shape[0], _linearIn.weight);
+        using var scope = NewDisposeScope();
+        var embedding = _timeEmbedding.call(_sinusoids.call(t).to(xt.dtype, xt.device));
+        if (_labelEmbedding is not null)
+            embedding.Add_(_labelEmbedding.call(condition!.Labels!));
+        if (_vectorEmbedding is not null)
+            embedding.Add_(_vectorEmbedding.call(condition!.Vector!));
+        // All layers are told the same: it is activated once.
+        var told = nn.functional.silu(embedding);
+        var hidden = _linearIn.call(WithFourierFeatures(xt));
+        foreach (var layer in _layers)
+            hidden = layer.call(hidden, told);
+        return _linearOut.call(nn.functional.silu(hidden)).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+            _frequencies.Dispose();
+        base.Dispose(disposing);
+    }
+
+    /// <summary>[B, D (1 + 2n)]: x, then sin and cos of each frequency.</summary>
+    private Tensor WithFourierFeatures(Tensor x)
+    {
+        if (Options.FourierFeatures == 0)
+            return x;
+        // In lower precision the frequencies themselves would be off.
+        var type = x.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32;
+        var angles = x.unsqueeze(1).mul(_frequencies.Get(Options.FourierFeatures, x.device, type, Frequencies));
+        return cat([x, stack([angles.sin(), angles.cos()], 2).flatten(1).to(x.dtype)], 1);
+    }
+
+    /// <summary>[n, 1]: 2^k pi.</summary>
+    private static Tensor Frequencies(int count)
+    {
+        using var values = tensor(Enumerable.Range(0, count).Select(k => Math.PI * Math.Pow(2, k)).ToArray());
+        return values.unsqueeze(1);
+    }
+}
+
+/// <summary>The architecture of an <see cref="MlpDenoiser"/>.</summary>
+public sealed record MlpDenoiserOptions
+{
+    /// <summary>D, the number of features of x_t. 2 by default.</summary>
+    public int Features { get; init; } = 2;
+
+    /// <summary>The width of the hidden layers. 128 by default.</summary>
+    public int Width { get; init; } = 128;
+
+    /// <summary>The number of residual layers. 3 by default.</summary>
+    public int Layers { get; init; } = 3;
+
+    /// <summary>
+    /// n, the number of Fourier features of x_t: sin and cos of <c>2^k pi x</c> for k in 0..n-1 stand beside x itself, so that the network
+    /// can follow detail as fine as 2^-n. 6 by default; 0 for x alone.
+    /// </summary>
+    /// <remarks>Source: Tancik et al. 2020; the frequencies are those of Mildenhall et al. 2020, eq. 4.</remarks>
+    public int FourierFeatures { get; init; } = 6;
+
+    /// <summary>The number of classes, or null, the default, for an unconditional network.</summary>
+    public int? Classes { get; init; }
+
+    /// <summary>The width of <see cref="Condition.Vector"/>; null, the default, for a network that takes none.</summary>
+    public int? VectorWidth { get; init; }
+
+    /// <summary>Refuses options that do not fit each other.</summary>
+    /// <exception cref="ArgumentException">The first that does not.</exception>
+    internal void Validate()
+    {
+        Guard.Positive(Features);
+        Guard.Positive(Layers);
+        Guard.InRange(FourierFeatures, 0, 32);
+        Guard.Positive(Classes ?? 1, nameof(Classes));
+        Guard.Positive(VectorWidth ?? 1, nameof(VectorWidth));
+        if (Width < 2 || Width % 2 != 0)
+            throw new ArgumentException($"{nameof(Width)} must be an even number from 2, got {Width}.", nameof(Width));
+    }
+}
+
+/// <summary>
+/// A residual layer over vectors: <c>h + B silu(A silu(h) + P e)</c>, where e is what all layers are told, activated. State:
+/// <c>linear_1</c>, <c>time_emb_proj</c>, <c>linear_2</c>.
+/// </summary>
+internal sealed class MlpLayer : nn.Module<Tensor, Tensor, Tensor>
+{
+    private readonly Linear _first;
+    private readonly Linear _projection;
+    private readonly Linear _second;
+
+    /// <summary>A layer that keeps its width.</summary>
+    public MlpLayer(int width)
+        : base(nameof(MlpLayer))
+    {
+        _first = nn.Linear(width, width);
+        _projection = nn.Linear(width, width);
+        _second = nn.Linear(width, width);
+        register_module("linear_1", _first);
+        register_module("time_emb_proj", _projection);
+        register_module("linear_2", _second);
+    }
+
+    /// <summary>[B, W] from [B, W] and the activated embedding [B, W].</summary>
+    public override Tensor forward(Tensor hidden, Tensor told)
+    {
+        using var scope = NewDisposeScope();
+        var inner = _first.call(nn.functional.silu(hidden)).Add_(_projection.call(told));
+        return _second.call(nn.functional.silu(inner)).Add_(hidden).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // Done by name in the constructor.
+    }
+}

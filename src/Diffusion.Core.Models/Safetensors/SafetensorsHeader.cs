@@ -1,0 +1,217 @@
+using System.Text.Json;
+using System.Text.Unicode;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>
+/// Reads the header of a safetensors file and proves it sound: every tensor has a known type and a shape whose bytes lie in the file,
+/// and together they cover the data once, without holes or overlaps. Nothing it says is believed before it is checked.
+/// </summary>
+/// <remarks>
+/// Layout: 8 bytes little-endian header length N, N bytes of JSON, then the data. The JSON maps each name to
+/// <c>{"dtype", "shape", "data_offsets": [begin, end]}</c>, relative to the start of the data, and <c>__metadata__</c> to strings.
+/// </remarks>
+internal sealed class SafetensorsHeader
+{
+    /// <summary>The key that holds no tensor.</summary>
+    public const string MetadataKey = "__metadata__";
+
+    /// <summary>The longest header the format allows, in bytes.</summary>
+    public const long MaxLength = 100_000_000;
+
+    /// <summary>The bytes before the header: its length.</summary>
+    public const int PrefixLength = 8;
+
+    // What torch's own operators bear.
+    private const int MaxRank = 64;
+
+    private readonly string _file;
+    private readonly long _dataStart;
+    private readonly long _dataLength;
+    private readonly Dictionary<string, SafetensorsEntry> _entries = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, string> _metadata = new(StringComparer.Ordinal);
+
+    private bool _hasMetadata;
+
+    private SafetensorsHeader(string file, long dataStart, long dataLength)
+        => (_file, _dataStart, _dataLength) = (file, dataStart, dataLength);
+
+    /// <summary>The tensors, in the order of their data.</summary>
+    public IReadOnlyList<SafetensorsEntry> Entries { get; private set; } = [];
+
+    /// <summary>The strings beside the tensors.</summary>
+    public IReadOnlyDictionary<string, string> Metadata => _metadata;
+
+    /// <summary>The length of the header, when it can be right for a file of that size.</summary>
+    /// <exception cref="InvalidDataException">Longer than the format allows, or than the file.</exception>
+    public static int CheckLength(string file, ulong length, long fileLength)
+    {
+        if (length > MaxLength)
+            throw Damaged(file, $"the header may have at most {MaxLength} bytes, it claims {length}");
+        if ((long)length > fileLength - PrefixLength)
+            throw Damaged(file, $"the header claims {length} bytes, but only {fileLength - PrefixLength} follow its length");
+        return (int)length;
+    }
+
+    /// <summary>Parses and checks a header.</summary>
+    /// <param name="file">The name of the file, for messages.</param>
+    /// <param name="json">The header.</param>
+    /// <param name="fileLength">The size of the whole file, in bytes.</param>
+    /// <exception cref="InvalidDataException">Anything about it is wrong.</exception>
+    public static SafetensorsHeader Parse(string file, ReadOnlyMemory<byte> json, long fileLength)
+    {
+        if (!Utf8.IsValid(json.Span))
+            throw Damaged(file, "the header is not valid UTF-8");
+        if (json.IsEmpty || json.Span[0] != '{')
+            throw Damaged(file, "the header must be a JSON object that begins with '{'");
+        var dataStart = PrefixLength + json.Length;
+        var header = new SafetensorsHeader(file, dataStart, fileLength - dataStart);
+        try
+        {
+            using var document = JsonDocument.Parse(json);
+            foreach (var property in document.RootElement.EnumerateObject())
+                header.Add(property.Name, property.Value);
+        }
+        catch (JsonException e)
+        {
+            throw new InvalidDataException($"{file}: the header is not valid JSON: {e.Message}", e);
+        }
+        catch (InvalidOperationException e)
+        {
+            // What System.Text.Json throws for an escape such as "\ud800" that is no character.
+            throw new InvalidDataException($"{file}: the header holds a string that is not Unicode: {e.Message}", e);
+        }
+
+        header.CheckCoverage();
+        return header;
+    }
+
+    private static InvalidDataException Damaged(string file, string what) => new($"{file}: {what}.");
+
+    private InvalidDataException Damaged(string what) => Damaged(_file, what);
+
+    private void Add(string name, JsonElement value)
+    {
+        if (name == MetadataKey)
+        {
+            AddMetadata(value);
+            return;
+        }
+
+        var entry = ReadEntry(name, value);
+        if (!_entries.TryAdd(name, entry))
+            throw Damaged($"the tensor '{name}' appears more than once");
+    }
+
+    private void AddMetadata(JsonElement value)
+    {
+        if (_hasMetadata)
+            throw Damaged($"'{MetadataKey}' appears more than once");
+        _hasMetadata = true;
+        if (value.ValueKind != JsonValueKind.Object)
+            throw Damaged($"'{MetadataKey}' must be an object of strings, got {value.ValueKind}");
+        foreach (var property in value.EnumerateObject())
+        {
+            if (property.Value.ValueKind != JsonValueKind.String)
+                throw Damaged($"'{MetadataKey}' must hold strings only, got {property.Value.ValueKind} for '{property.Name}'");
+            if (!_metadata.TryAdd(property.Name, property.Value.GetString()!))
+                throw Damaged($"'{MetadataKey}' holds '{property.Name}' more than once");
+        }
+    }
+
+    private SafetensorsEntry ReadEntry(string name, JsonElement value)
+    {
+        if (value.ValueKind != JsonValueKind.Object)
+            throw Damaged($"tensor '{name}' must be described by an object, got {value.ValueKind}");
+        var seen = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var property in value.EnumerateObject())
+        {
+            if (!seen.Add(property.Name))
+                throw Damaged($"tensor '{name}' has '{property.Name}' more than once");
+        }
+
+        var dtype = Required(name, value, "dtype");
+        var dtypeName = dtype.ValueKind == JsonValueKind.String ? dtype.GetString() : dtype.ToString();
+        var type = SafetensorsType.Find(dtypeName)
+            ?? throw Damaged($"tensor '{name}' has dtype '{dtypeName}', expected one of {SafetensorsType.Names}");
+        var shape = NonNegative(name, value, "shape");
+        var offsets = NonNegative(name, value, "data_offsets");
+        if (offsets.Length != 2 || offsets[0] > offsets[1] || offsets[1] > _dataLength)
+            throw Damaged(
+                $"tensor '{name}' must have data_offsets [begin, end] with begin <= end <= {_dataLength}, got {Guard.Format(offsets)}");
+
+        var size = ByteCount(name, shape, type.Size);
+        if (size != offsets[1] - offsets[0])
+            throw Damaged(
+                $"tensor '{name}' of {dtypeName} {Guard.Format(shape)} needs {size} bytes, "
+                + $"its data_offsets {Guard.Format(offsets)} span {offsets[1] - offsets[0]}");
+        return new SafetensorsEntry(name, type, shape, _dataStart + offsets[0], size);
+    }
+
+    private JsonElement Required(string name, JsonElement value, string key)
+        => value.TryGetProperty(key, out var found) ? found : throw Damaged($"tensor '{name}' has no '{key}'");
+
+    private long[] NonNegative(string name, JsonElement value, string key)
+    {
+        var array = Required(name, value, key);
+        if (array.ValueKind != JsonValueKind.Array)
+            throw Damaged($"tensor '{name}' must have an array as its {key}, got {array.ValueKind}");
+        if (array.GetArrayLength() is var count and > MaxRank)
+            throw Damaged($"tensor '{name}' may have at most {MaxRank} numbers in its {key}, got {count}");
+        var numbers = new List<long>();
+        foreach (var element in array.EnumerateArray())
+        {
+            if (element.ValueKind != JsonValueKind.Number || !element.TryGetInt64(out var number) || number < 0)
+                throw Damaged($"tensor '{name}' must have integers from 0 to {long.MaxValue} in its {key}, got {element}");
+            numbers.Add(number);
+        }
+
+        return [.. numbers];
+    }
+
+    private long ByteCount(string name, long[] shape, long elementSize)
+    {
+        try
+        {
+            // Also the strides of an empty tensor must be numbers.
+            var size = elementSize;
+            foreach (var length in shape)
+                size = checked(size * Math.Max(length, 1));
+            return shape.Contains(0) ? 0 : size;
+        }
+        catch (OverflowException)
+        {
+            throw Damaged($"tensor '{name}' of shape {Guard.Format(shape)} has more than {long.MaxValue} bytes");
+        }
+    }
+
+    private void CheckCoverage()
+    {
+        Entries = [.. _entries.Values.OrderBy(entry => entry.Position).ThenBy(entry => entry.ByteCount)];
+        var expected = _dataStart;
+        foreach (var entry in Entries)
+        {
+            if (entry.Position != expected)
+                throw Damaged(
+                    $"tensor '{entry.Name}' must begin at {expected - _dataStart}, where the data before it ends, "
+                    + $"it begins at {entry.Position - _dataStart}");
+            expected += entry.ByteCount;
+        }
+
+        if (expected != _dataStart + _dataLength)
+            throw Damaged($"the tensors cover {expected - _dataStart} bytes, the file holds {_dataLength} bytes of data");
+    }
+}
+
+/// <summary>What the header of a safetensors file says about one tensor.</summary>
+/// <param name="Name">The name of the tensor, unique in its file.</param>
+/// <param name="Type">The type of its elements in the file.</param>
+/// <param name="Shape">Its sizes; empty for a scalar.</param>
+/// <param name="Position">Where its first byte lies, in bytes from the start of the file.</param>
+/// <param name="ByteCount">Its size in bytes.</param>
+public sealed record SafetensorsEntry(string Name, SafetensorsType Type, IReadOnlyList<long> Shape, long Position, long ByteCount)
+{
+    /// <summary>The type that it is read as.</summary>
+    public ScalarType Dtype => Type.ReadAs;
+}

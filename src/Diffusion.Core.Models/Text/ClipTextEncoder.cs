@@ -1,0 +1,278 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>The text encoder of CLIP, a causal transformer, whose states condition text-to-image networks.</summary>
+/// <remarks>
+/// <para>Source: Radford et al. 2021, "Learning Transferable Visual Models From Natural Language Supervision", section 2.4.</para>
+/// <para>The state dict has the names of transformers' <c>CLIPTextModel</c> and <c>CLIPTextModelWithProjection</c>:
+/// <c>text_model.embeddings.*</c>, <c>text_model.encoder.layers.*</c>, <c>text_model.final_layer_norm</c>, <c>text_projection</c>.</para>
+/// <para>Parameters (<see cref="ModuleWeights.Count"/>): 123,060,480 for ViT-L/14, the encoder of Stable Diffusion 1 (width 768, hidden
+/// 3072, 12 heads); 63,165,952 with the default options.</para>
+/// </remarks>
+public sealed class ClipTextEncoder : nn.Module
+{
+    private readonly Embedding _tokens;
+    private readonly Embedding _positions;
+    private readonly ModuleList<ClipTextLayer> _layers = new();
+    private readonly LayerNormalization _norm;
+    private readonly Linear? _projection;
+
+    /// <summary>An encoder with fresh weights from the default generator, on the CPU, in float32.</summary>
+    /// <exception cref="ArgumentException">The options do not fit each other.</exception>
+    public ClipTextEncoder(ClipTextEncoderOptions options)
+        : base(nameof(ClipTextEncoder))
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        options.Validate();
+        Options = options;
+        _tokens = nn.Embedding(options.Vocabulary, options.Width);
+        _positions = nn.Embedding(options.MaxTokens, options.Width);
+        using (no_grad())
+        {
+            // The deviations of Radford et al.'s code.
+            _tokens.get_parameter("weight")!.Mul_(0.02);
+            _positions.get_parameter("weight")!.Mul_(0.01);
+        }
+
+        for (var layer = 0; layer < options.Layers; layer++)
+            _layers.Add(new ClipTextLayer(options));
+        _norm = new LayerNormalization(options.Width, options.NormEpsilon);
+        register_module("text_model", new ClipTextPart(
+            ("embeddings", new ClipTextPart(("token_embedding", _tokens), ("position_embedding", _positions))),
+            ("encoder", new ClipTextPart(("layers", _layers))),
+            ("final_layer_norm", _norm)));
+        if (options.ProjectionWidth is { } width)
+            register_module("text_projection", _projection = nn.Linear(options.Width, width, hasBias: false));
+    }
+
+    /// <summary>The architecture.</summary>
+    public ClipTextEncoderOptions Options { get; }
+
+    /// <summary>Encodes texts.</summary>
+    /// <param name="tokens">
+    /// [B, L] int64 tokens, L at most <see cref="ClipTextEncoderOptions.MaxTokens"/>, on the device of the weights, as
+    /// <see cref="ClipTokenizer"/> makes them. On a device other than the CPU, one outside the vocabulary is undefined.
+    /// </param>
+    /// <param name="mask">
+    /// [B, L] bool: true for the tokens that may be attended to, the first of each text among them. Null for all, as in Stable
+    /// Diffusion.
+    /// </param>
+    /// <param name="hiddenStates">True to keep what every layer makes of the tokens.</param>
+    /// <returns>The caller's.</returns>
+    /// <exception cref="ArgumentException">A shape, type, device or token does not fit.</exception>
+    public ClipTextOutput Encode(Tensor tokens, Tensor? mask = null, bool hiddenStates = false)
+    {
+        Check(tokens, mask);
+        using var scope = NewDisposeScope();
+        var hidden = Embed(tokens);
+        var allowed = mask is null ? null : CausalMask(mask);
+        var states = new List<Tensor>();
+        foreach (var layer in _layers)
+        {
+            if (hiddenStates)
+                states.Add(hidden);
+            hidden = ActivationCheckpoint.RunIf(
+                training && Options.CheckpointActivations, inputs => layer.call(inputs[0]!, inputs[1]), hidden, allowed);
+        }
+
+        if (hiddenStates)
+            states.Add(hidden);
+        var last = _norm.call(hidden);
+        var pooled = Pool(last, tokens);
+        return new ClipTextOutput
+        {
+            LastHiddenState = last.MoveToOuterDisposeScope(),
+            Pooled = pooled.MoveToOuterDisposeScope(),
+            Projected = _projection?.call(pooled).MoveToOuterDisposeScope(),
+            HiddenStates = [.. states.Select(state => state.MoveToOuterDisposeScope())],
+        };
+    }
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // Done by name in the constructor.
+    }
+
+    private Tensor Embed(Tensor tokens)
+    {
+        var positions = _positions.get_parameter("weight")!.narrow(0, 0, tokens.shape[1]);
+        return _tokens.call(tokens).Add(positions);
+    }
+
+    /// <summary>[B, 1, L, L] true where a token may attend: to those of the mask, not behind itself.</summary>
+    private static Tensor CausalMask(Tensor mask)
+    {
+        var place = Scalars.Arange(mask.shape[1], ScalarType.Int64, mask.device);
+        var before = place.unsqueeze(0).le(place.unsqueeze(1));
+        return mask.unsqueeze(1).unsqueeze(1).logical_and(before);
+    }
+
+    /// <summary>[B, D] the state at the first end token, or, by the legacy rule, at the greatest token.</summary>
+    private Tensor Pool(Tensor states, Tensor tokens)
+    {
+        const long legacyEnd = 2;
+        var keys = Options.EndToken == legacyEnd ? tokens : tokens.Eq(Options.EndToken).to(ScalarType.Int64);
+
+        // The greatest of key * L + (L - 1 - place) is the first of the greatest keys, whatever argmax does about ties.
+        var length = tokens.shape[1];
+        var place = Scalars.Arange(length, ScalarType.Int64, tokens.device);
+        var end = keys.Mul(length).sub(place).argmax(1);
+        var index = end.view(-1, 1, 1).expand(-1, 1, Options.Width);
+        return states.gather(1, index).squeeze(1);
+    }
+
+    private void Check(Tensor tokens, Tensor? mask)
+    {
+        Guard.Shape(tokens, [-1, -1]);
+        var (batch, length) = (tokens.shape[0], tokens.shape[1]);
+        if (batch < 1 || length < 1 || length > Options.MaxTokens)
+            throw new ArgumentException(
+                $"Texts must have 1 to {Options.MaxTokens} tokens and there must be at least one, got shape {Guard.Format(tokens.shape)}.",
+                nameof(tokens));
+        var weight = _tokens.get_parameter("weight")!;
+        if (tokens.dtype != ScalarType.Int64)
+            throw new ArgumentException($"Tokens must be Int64, got {tokens.dtype}.", nameof(tokens));
+        DenoiserGuard.SameDevice(tokens, weight, nameof(tokens));
+        if (mask is not null)
+        {
+            Guard.Shape(mask, [batch, length]);
+            if (mask.dtype != ScalarType.Bool)
+                throw new ArgumentException($"The mask must be Bool, got {mask.dtype}.", nameof(mask));
+            DenoiserGuard.SameDevice(mask, weight, nameof(mask));
+            RequireFirstTokens(mask);
+        }
+
+        if (tokens.device_type != DeviceType.CPU)
+            return;
+        using var dense = tokens.contiguous();
+        foreach (var token in dense.data<long>())
+        {
+            if (token < 0 || token >= Options.Vocabulary)
+                throw new ArgumentOutOfRangeException(
+                    nameof(tokens), token, $"Tokens must lie in [0, {Options.Vocabulary - 1}], got {token}.");
+        }
+    }
+
+    /// <summary>The first token sees itself alone: what is left of it, and so of the text, would be undefined.</summary>
+    private static void RequireFirstTokens(Tensor mask)
+    {
+        if (mask.device_type != DeviceType.CPU)
+            return;
+        using var scope = NewDisposeScope();
+        if (!mask.narrow(1, 0, 1).all().item<bool>())
+            throw new ArgumentException("The mask must be true for the first token of each text, got false.", nameof(mask));
+    }
+}
+
+/// <summary>The architecture of a <see cref="ClipTextEncoder"/>; the defaults are those of transformers' <c>CLIPTextConfig</c>.</summary>
+public sealed record ClipTextEncoderOptions
+{
+    /// <summary>The number of tokens in the vocabulary (<c>vocab_size</c>). 49408 by default.</summary>
+    public int Vocabulary { get; init; } = 49408;
+
+    /// <summary>D, the width of the tokens (<c>hidden_size</c>). 512 by default.</summary>
+    public int Width { get; init; } = 512;
+
+    /// <summary>The hidden width of the two-layer networks (<c>intermediate_size</c>). 2048 by default.</summary>
+    public int HiddenWidth { get; init; } = 2048;
+
+    /// <summary>The number of layers (<c>num_hidden_layers</c>). 12 by default.</summary>
+    public int Layers { get; init; } = 12;
+
+    /// <summary>The number of heads, which divides the width (<c>num_attention_heads</c>). 8 by default.</summary>
+    public int Heads { get; init; } = 8;
+
+    /// <summary>The longest text, in tokens (<c>max_position_embeddings</c>). 77 by default.</summary>
+    public int MaxTokens { get; init; } = 77;
+
+    /// <summary>
+    /// Between the layers of the networks (<c>hidden_act</c>): <see cref="Models.Activation.GeluSigmoid"/> for <c>quick_gelu</c>, the
+    /// default, or <see cref="Models.Activation.Gelu"/> for <c>gelu</c>.
+    /// </summary>
+    public IActivation Activation { get; init; } = Models.Activation.GeluSigmoid;
+
+    /// <summary>The epsilon of the layer norms (<c>layer_norm_eps</c>). 1e-5 by default.</summary>
+    public double NormEpsilon { get; init; } = 1e-5;
+
+    /// <summary>P, the width of the projected text for <c>CLIPTextModelWithProjection</c>, or null, the default, for none.</summary>
+    public int? ProjectionWidth { get; init; }
+
+    /// <summary>
+    /// The token at which a text ends, whose state stands for the text (<c>eos_token_id</c>): the first one of it. 49407 by default. At 2,
+    /// which old configurations say by mistake, the greatest token of the text takes its place.
+    /// </summary>
+    public long EndToken { get; init; } = 49407;
+
+    /// <summary>True to keep only the inputs of each layer for the backward pass, and compute it again there. False by default.</summary>
+    public bool CheckpointActivations { get; init; }
+
+    /// <summary>Refuses options that do not fit each other.</summary>
+    /// <exception cref="ArgumentException">The first that does not.</exception>
+    internal void Validate()
+    {
+        Guard.Positive(Vocabulary);
+        Guard.Positive(Width);
+        Guard.Positive(HiddenWidth);
+        Guard.Positive(Layers);
+        Guard.Positive(MaxTokens);
+        Guard.Positive(NormEpsilon);
+        Guard.Positive(ProjectionWidth ?? 1, nameof(ProjectionWidth));
+        ArgumentNullException.ThrowIfNull(Activation);
+        if (Activation.InputsPerOutput != 1)
+            throw new ArgumentException(
+                $"{nameof(Activation)} must keep the width, this one needs {Activation.InputsPerOutput} inputs.", nameof(Activation));
+        if (Width % Guard.Positive(Heads) != 0)
+            throw new ArgumentException($"{nameof(Heads)} must divide the width {Width}, got {Heads}.", nameof(Heads));
+    }
+}
+
+/// <summary>What a <see cref="ClipTextEncoder"/> says about a batch of texts. Owns its tensors.</summary>
+public sealed class ClipTextOutput : IDisposable
+{
+    /// <summary>[B, L, D] a state for each token, after the last norm: <c>last_hidden_state</c>.</summary>
+    public required Tensor LastHiddenState { get; init; }
+
+    /// <summary>[B, D] the state at the end of each text: <c>pooler_output</c>.</summary>
+    public required Tensor Pooled { get; init; }
+
+    /// <summary>[B, P] the projection of <see cref="Pooled"/>, <c>text_embeds</c>; null for an encoder without one.</summary>
+    public Tensor? Projected { get; init; }
+
+    /// <summary>
+    /// [B, L, D] each: the embedded tokens and what every layer made of them, before the last norm. Empty unless asked for. The one before
+    /// the last is what Stable Diffusion XL is told.
+    /// </summary>
+    public IReadOnlyList<Tensor> HiddenStates { get; init; } = [];
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        LastHiddenState.Dispose();
+        Pooled.Dispose();
+        Projected?.Dispose();
+        foreach (var state in HiddenStates)
+            state.Dispose();
+    }
+}
+
+/// <summary>Modules under a common name, for the names of transformers.</summary>
+internal sealed class ClipTextPart : nn.Module
+{
+    /// <summary>Registers parts under their names.</summary>
+    public ClipTextPart(params ReadOnlySpan<(string Name, nn.Module Module)> parts)
+        : base(nameof(ClipTextPart))
+    {
+        foreach (var (name, module) in parts)
+            register_module(name, module);
+    }
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // Done by name in the constructor.
+    }
+}

@@ -1,0 +1,137 @@
+using System.Globalization;
+using System.Text;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>
+/// Cuts a text into the words that are tokenized one by one: special tokens, the endings 's 't 're 've 'm 'll 'd, runs of letters, single
+/// digits, and runs of anything else but white space.
+/// </summary>
+internal static class ClipWords
+{
+    private const string Decomposed = "e\u0301";
+
+    private static readonly string[] _endings = ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d"];
+
+    private enum Kind
+    {
+        Space,
+        Letter,
+        Number,
+        Other,
+    }
+
+    /// <summary>The words of a text, in lower case.</summary>
+    /// <param name="text">Any Unicode text.</param>
+    /// <param name="specials">Tokens that are words as they stand.</param>
+    public static IEnumerable<string> Split(string text, string[] specials)
+    {
+        var clean = Lower(Normalize(text));
+        for (var start = 0; start < clean.Length;)
+        {
+            var length = Length(clean, start, specials, out var kind);
+            if (kind != Kind.Space)
+                yield return clean.Substring(start, length);
+            start += length;
+        }
+    }
+
+    private static string Normalize(string text)
+    {
+        if (text.Any(unit => unit is >= '\u0300' and <= '\u036f') && Decomposed.Normalize().Length != 1)
+            throw new PlatformNotSupportedException(
+                "The text holds a combining mark, which must be normalised; this runtime cannot. "
+                + "Turn InvariantGlobalization off and install ICU.");
+        return text.Normalize(NormalizationForm.FormC);
+    }
+
+    // The one letter whose lower case is two characters.
+    private static string Lower(string text) => text.Replace("\u0130", "i\u0307", StringComparison.Ordinal).ToLowerInvariant();
+
+    private static int Length(string text, int start, string[] specials, out Kind kind)
+    {
+        kind = Kind.Other;
+        if (Starts(text, start, specials) is { } special)
+            return special.Length;
+        if (Starts(text, start, _endings) is { } ending)
+            return ending.Length;
+        kind = KindAt(text, start, out var length);
+        while (kind != Kind.Number && start + length < text.Length && KindAt(text, start + length, out var next) == kind)
+            length += next;
+        return length;
+    }
+
+    private static string? Starts(string text, int start, string[] candidates)
+        => Array.Find(candidates, candidate => string.CompareOrdinal(text, start, candidate, 0, candidate.Length) == 0);
+
+    private static Kind KindAt(string text, int at, out int length)
+    {
+        if (!Rune.TryGetRuneAt(text, at, out var rune))
+            throw new ArgumentException($"The text must be Unicode, got a lone surrogate at index {at}.", nameof(text));
+        length = rune.Utf16SequenceLength;
+        return Rune.GetUnicodeCategory(rune) switch
+        {
+            <= UnicodeCategory.OtherLetter => Kind.Letter,
+            UnicodeCategory.DecimalDigitNumber or UnicodeCategory.LetterNumber or UnicodeCategory.OtherNumber => Kind.Number,
+            _ => Rune.IsWhiteSpace(rune) ? Kind.Space : Kind.Other,
+        };
+    }
+}
+
+/// <summary>Merges the bytes of a word, pair by pair, the earliest learned pair first.</summary>
+internal sealed class BytePairs
+{
+    /// <summary>What marks the last piece of a word.</summary>
+    private const string EndOfWord = "</w>";
+
+    private static readonly string[] _byteNames = NameBytes();
+
+    private readonly Dictionary<(string, string), int> _ranks = [];
+
+    /// <summary>Pairs in the order in which they were learned.</summary>
+    /// <exception cref="ArgumentException">A pair appears twice.</exception>
+    public BytePairs(IEnumerable<(string First, string Second)> merges)
+    {
+        foreach (var pair in merges)
+        {
+            if (!_ranks.TryAdd(pair, _ranks.Count))
+                throw new ArgumentException($"Each pair must be merged once, got '{pair.First} {pair.Second}' twice.", nameof(merges));
+        }
+    }
+
+    /// <summary>The pieces that a word ends as.</summary>
+    public List<string> Merge(string word)
+    {
+        var pieces = Encoding.UTF8.GetBytes(word).Select(value => _byteNames[value]).ToList();
+        pieces[^1] += EndOfWord;
+        while (true)
+        {
+            var best = int.MaxValue;
+            for (var k = 0; k + 1 < pieces.Count; k++)
+                best = Math.Min(best, _ranks.GetValueOrDefault((pieces[k], pieces[k + 1]), int.MaxValue));
+            if (best == int.MaxValue)
+                return pieces;
+            for (var k = 0; k + 1 < pieces.Count; k++)
+            {
+                if (_ranks.GetValueOrDefault((pieces[k], pieces[k + 1]), int.MaxValue) != best)
+                    continue;
+                pieces[k] += pieces[k + 1];
+                pieces.RemoveAt(k + 1);
+            }
+        }
+    }
+
+    /// <summary>A visible character for each byte: itself where it is one, else one from U+0100 on, in order.</summary>
+    private static string[] NameBytes()
+    {
+        var names = new string[256];
+        var next = 256;
+        for (var value = 0; value < names.Length; value++)
+        {
+            var visible = value is (>= '!' and <= '~') or (>= 0xa1 and <= 0xac) or >= 0xae;
+            names[value] = ((char)(visible ? value : next++)).ToString();
+        }
+
+        return names;
+    }
+}

@@ -1,0 +1,240 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>
+/// The diffusion transformer: patches with fixed positions through blocks that time, label and vector shift, scale and gate. It takes
+/// images of any height and width that patches tile.
+/// </summary>
+/// <remarks>
+/// <para>
+/// Source: Peebles and Xie 2023. Weights begin as theirs: Xavier-uniform linear layers, N(0, 0.02^2) embeddings, and zero where the
+/// condition modulates and at the output, so that every block begins as the identity and the first prediction is zero.
+/// </para>
+/// <para>
+/// The state dict has the names of diffusers' <c>DiTTransformer2DModel</c>, whose weights fit an equal architecture. With
+/// <see cref="DiTOptions.SharedEmbedding"/> the one embedding is <c>emb</c> instead of <c>transformer_blocks.i.norm1.emb</c>, and
+/// <see cref="WithEmbeddingPerBlock"/> gives what diffusers loads. A label is dropped once for a sample, for all blocks together, as in
+/// the paper.
+/// </para>
+/// <para>
+/// Parameters (<see cref="DiTOptions.CountParameters"/>) of the paper's sizes for 1000 classes: 32,865,056 (S/2), 130,315,808 (B/2),
+/// 457,840,672 (L/2), 674,834,720 (XL/2); the paper's code also counts its fixed positions.
+/// </para>
+/// <para>On a device other than the CPU labels are not looked at: one out of range is undefined there.</para>
+/// </remarks>
+public sealed class DiT : DenoisingNetwork
+{
+    private const string NormInBlock = ".norm1.";
+    private const string EmbeddingInBlock = NormInBlock + "emb.";
+
+    private readonly PatchEmbedding _patches;
+    private readonly SinusoidalPositions _positions;
+    private readonly LabelDropout? _labelDropout;
+    private readonly TransformerEmbedding? _embedding;
+    private readonly ModuleList<TransformerBlock> _blocks = new();
+    private readonly ModulatedOutput _output;
+
+    /// <summary>A network with fresh weights from the default generator, on the CPU, in float32.</summary>
+    /// <exception cref="ArgumentException">The options do not fit each other.</exception>
+    public DiT(DiTOptions options)
+        : base(nameof(DiT))
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        options.Validate();
+        Options = options;
+        register_module("pos_embed", _patches = new PatchEmbedding(options.Channels, options.PatchSize, options.Width));
+        register_module("positions", _positions = new SinusoidalPositions(options.Width, options.ImageSize / options.PatchSize));
+        InitialWeights.Xavier(_patches);
+        if (options.SharedEmbedding)
+            register_module("emb", _embedding = new TransformerEmbedding(options, options.Width));
+        if ((_labelDropout = TransformerInputs.Dropout(options)) is not null)
+            register_module("label_dropout", _labelDropout);
+        for (var block = 0; block < options.Depth; block++)
+            _blocks.Add(Block(options));
+        register_module("transformer_blocks", _blocks);
+        _output = new ModulatedOutput(options.Width, options.Width, options.Outputs * options.PatchSize * options.PatchSize);
+        foreach (var (name, part) in _output.named_children())
+            register_module(name, part);
+    }
+
+    /// <summary>The architecture.</summary>
+    public DiTOptions Options { get; }
+
+    /// <summary>The raw output of the network.</summary>
+    /// <param name="xt">
+    /// [B, C, H, W] noisy images or latents, H and W multiples of the patch size, of the type and on the device of the weights.
+    /// </param>
+    /// <param name="t">[B] int64 or floating point times, the unit of which is one step: 0..T-1 for a discrete schedule.</param>
+    /// <param name="condition">
+    /// With labels, [B] int64 in 0..classes-1 or <see cref="TransformerOptions.NullLabel"/>, where the network has classes, and a vector,
+    /// [B, vector width], where it takes one.
+    /// </param>
+    /// <returns>[B, out channels, H, W]; the caller's.</returns>
+    /// <exception cref="ArgumentException">A shape, type, device or label does not fit; the message names what was expected.</exception>
+    public override Tensor forward(Tensor xt, Tensor t, Condition? condition)
+    {
+        _patches.Check(xt, nameof(xt));
+        TransformerInputs.Check(Options, xt, t, condition, _patches.Weight);
+        using var scope = NewDisposeScope();
+        var (rows, columns) = (xt.shape[2] / Options.PatchSize, xt.shape[3] / Options.PatchSize);
+        var labels = TransformerInputs.Labels(Options, _labelDropout, condition);
+        Tensor Embed(TransformerEmbedding embedding) => embedding.call(t, labels, condition?.Vector);
+
+        var shared = _embedding is null ? null : Embed(_embedding);
+        Tensor? first = null;
+        var tokens = _positions.forward(_patches.call(xt), rows, columns);
+        foreach (var block in _blocks)
+        {
+            var told = shared ?? Embed(block.Embedding!);
+            first ??= told;
+            tokens = Layers.Replace(tokens, ActivationCheckpoint.RunIf(
+                training && Options.CheckpointActivations, (x, embedding) => block.call(x, embedding, null), tokens, told));
+            if (!ReferenceEquals(told, first))
+                told.Dispose();
+        }
+
+        return PatchEmbedding.Join(_output.call(tokens, first!), rows, columns, Options.PatchSize).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>
+    /// The same network with an embedding in each block, all of them equal at first: what diffusers loads. Of a network that has them, a
+    /// copy.
+    /// </summary>
+    /// <returns>A network on the device and in the type of this one; the caller's.</returns>
+    public DiT WithEmbeddingPerBlock()
+    {
+        var copy = new DiT(Options with { SharedEmbedding = false });
+        copy.to(_patches.Weight.dtype);
+        copy.to(_patches.Weight.device);
+        copy.train(training);
+        using var guard = no_grad();
+        var own = named_parameters().ToDictionary(pair => pair.name, pair => pair.parameter, StringComparer.Ordinal);
+        foreach (var (name, parameter) in copy.named_parameters())
+        {
+            var inBlock = name.IndexOf(EmbeddingInBlock, StringComparison.Ordinal);
+            parameter.copy_(own[_embedding is null || inBlock < 0 ? name : name[(inBlock + NormInBlock.Length)..]]);
+        }
+
+        return copy;
+    }
+
+    private static TransformerBlock Block(DiTOptions options)
+    {
+        var block = new TransformerBlock(
+            new TransformerBlockOptions
+            {
+                Width = options.Width,
+                Heads = options.Heads,
+                EmbeddingWidth = options.Width,
+                Hidden = options.Width * options.FeedForwardRatio,
+                Activation = options.Activation ?? Activation.GeluTanh,
+                Dropout = options.Dropout,
+                AttentionBias = options.AttentionBias,
+                NormAffine = options.NormAffine,
+                NormEpsilon = options.NormEpsilon,
+            },
+            options.SharedEmbedding ? null : new TransformerEmbedding(options, options.Width));
+        block.Initialise(InitialWeights.Xavier);
+        return block;
+    }
+}
+
+/// <summary>The architecture of a <see cref="DiT"/>. The named sizes are those of the paper.</summary>
+public sealed record DiTOptions : TransformerOptions
+{
+    private const int Modulations = 6;
+
+    /// <summary>
+    /// The side of the images or latents in pixels that positions are made for; a multiple of the patch size. 32 by default.
+    /// </summary>
+    /// <remarks>The network takes others too: their grid of patches is stretched over the same positions.</remarks>
+    public int ImageSize { get; init; } = 32;
+
+    /// <summary>The width of the tokens, a multiple of 4 and of the heads. 384 by default.</summary>
+    public int Width { get; init; } = 384;
+
+    /// <summary>The number of blocks. 12 by default.</summary>
+    public int Depth { get; init; } = 12;
+
+    /// <summary>The number of attention heads. 6 by default.</summary>
+    public int Heads { get; init; } = 6;
+
+    /// <summary>
+    /// True for one embedding of time and condition for all blocks, as in the paper; false, the default, for one in each block, as
+    /// diffusers' <c>DiTTransformer2DModel</c> has it and its weight files hold it. <see cref="DiT.WithEmbeddingPerBlock"/> leads from
+    /// the first form to the second.
+    /// </summary>
+    public bool SharedEmbedding { get; init; }
+
+    /// <summary>A bias in the projections to queries, keys and values. On by default.</summary>
+    public bool AttentionBias { get; init; } = true;
+
+    /// <summary>Learned weight and bias in the norms before the feed-forward layers. Off by default, as in the paper.</summary>
+    public bool NormAffine { get; init; }
+
+    /// <summary>
+    /// The epsilon of the norms before the feed-forward layers; all others have 1e-6. 1e-6 by default; diffusers' default is 1e-5.
+    /// </summary>
+    public double NormEpsilon { get; init; } = 1e-6;
+
+    /// <summary>DiT-S: width 384, 12 blocks, 6 heads; 33 million parameters with patches of 2.</summary>
+    /// <param name="patchSize">2, 4 and 8 in the paper.</param>
+    public static DiTOptions Small(int patchSize = 2) => ImageNet(patchSize, 384, 12, 6);
+
+    /// <summary>DiT-B: width 768, 12 blocks, 12 heads; 130 million parameters with patches of 2.</summary>
+    /// <param name="patchSize">2, 4 and 8 in the paper.</param>
+    public static DiTOptions Base(int patchSize = 2) => ImageNet(patchSize, 768, 12, 12);
+
+    /// <summary>DiT-L: width 1024, 24 blocks, 16 heads; 458 million parameters with patches of 2.</summary>
+    /// <param name="patchSize">2, 4 and 8 in the paper.</param>
+    public static DiTOptions Large(int patchSize = 2) => ImageNet(patchSize, 1024, 24, 16);
+
+    /// <summary>DiT-XL: width 1152, 28 blocks, 16 heads; 675 million parameters with patches of 2.</summary>
+    /// <param name="patchSize">2, 4 and 8 in the paper.</param>
+    public static DiTOptions ExtraLarge(int patchSize = 2) => ImageNet(patchSize, 1152, 28, 16);
+
+    /// <summary>The number of parameters of a network of these options, from the sizes alone.</summary>
+    /// <exception cref="ArgumentException">The options do not fit each other.</exception>
+    public long CountParameters()
+    {
+        Validate();
+        long width = Width, pixels = (long)PatchSize * PatchSize, hidden = width * FeedForwardRatio;
+        static long Linear(long inputs, long outputs, bool bias = true) => (inputs * outputs) + (bias ? outputs : 0);
+        var embedding = TransformerEmbedding.CountParameters(this, width);
+        var gates = (Activation ?? Models.Activation.GeluTanh).InputsPerOutput;
+        var block = Linear(width, Modulations * width)
+            + (3 * Linear(width, width, AttentionBias)) + Linear(width, width)
+            + Linear(width, hidden * gates) + Linear(hidden, width)
+            + (NormAffine ? 2 * width : 0)
+            + (SharedEmbedding ? 0 : embedding);
+        return Linear(Channels * pixels, width) + (SharedEmbedding ? embedding : 0) + (Depth * block)
+            + Linear(width, 2 * width) + Linear(width, Outputs * pixels);
+    }
+
+    /// <inheritdoc/>
+    internal override void Validate()
+    {
+        base.Validate();
+        Guard.Positive(Depth);
+        Guard.Positive(NormEpsilon);
+        ValidateHeads(Width, Heads, nameof(Heads));
+        if (Width % 4 != 0)
+            throw new ArgumentException($"{nameof(Width)} must be a multiple of 4 for the positions, got {Width}.", nameof(Width));
+        ValidateSize(ImageSize, nameof(ImageSize));
+    }
+
+    private static DiTOptions ImageNet(int patchSize, int width, int depth, int heads) => new()
+    {
+        Channels = 4,
+        OutChannels = 8,
+        Classes = 1000,
+        PatchSize = patchSize,
+        Width = width,
+        Depth = depth,
+        Heads = heads,
+        SharedEmbedding = true,
+    };
+}

@@ -1,0 +1,96 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>Joins the tokens of every 2x2 neighbours to one of twice the width. State: <c>norm</c>, <c>reduction</c>.</summary>
+/// <remarks>Source: Liu et al. 2021, section 3.1.</remarks>
+public sealed class PatchMerging : nn.Module
+{
+    private readonly int _width;
+    private readonly LayerNormalization _norm;
+    private readonly Linear _reduction;
+
+    /// <summary>Merging of tokens of a width.</summary>
+    /// <param name="width">The width of the tokens that come in.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The width is not positive.</exception>
+    public PatchMerging(int width)
+        : base(nameof(PatchMerging))
+    {
+        _width = Guard.Positive(width);
+        register_module("norm", _norm = new LayerNormalization(4 * width));
+        register_module("reduction", _reduction = nn.Linear(4 * width, 2 * width, hasBias: false));
+        InitialWeights.Normal(_reduction);
+    }
+
+    /// <summary>The tokens of every 2x2 neighbours as one.</summary>
+    /// <param name="tokens">[B, rows * columns, width], row by row.</param>
+    /// <param name="rows">Tokens down, an even number.</param>
+    /// <param name="columns">Tokens across, an even number.</param>
+    /// <returns>[B, rows/2 * columns/2, 2 width]; the caller's.</returns>
+    /// <exception cref="ArgumentException">A side is odd, or the shape does not fit.</exception>
+    public Tensor forward(Tensor tokens, long rows, long columns)
+    {
+        if (rows % 2 != 0 || columns % 2 != 0)
+            throw new ArgumentException($"Merging needs even sides, got {rows} by {columns} tokens.", nameof(rows));
+        Guard.Shape(tokens, [-1, Guard.Positive(rows) * Guard.Positive(columns), _width]);
+        using var scope = NewDisposeScope();
+        var batch = tokens.shape[0];
+        var joined = tokens.view(batch, rows / 2, 2, columns / 2, 2, _width)
+            .permute(0, 1, 3, 4, 2, 5)
+            .reshape(batch, rows * columns / 4, 4 * _width);
+        return _reduction.call(_norm.call(joined)).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // Done by name in the constructor.
+    }
+}
+
+/// <summary>Makes 2x2 tokens of half the width of every token. State: <c>expansion</c>, <c>norm</c>.</summary>
+/// <remarks>Source: Cao et al. 2021, section 3.4.</remarks>
+public sealed class PatchExpanding : nn.Module
+{
+    private readonly int _width;
+    private readonly Linear _expansion;
+    private readonly LayerNormalization _norm;
+
+    /// <summary>Expanding of tokens of a width.</summary>
+    /// <param name="width">The width of the tokens that come in, an even number.</param>
+    /// <exception cref="ArgumentException">The width is not positive and even.</exception>
+    public PatchExpanding(int width)
+        : base(nameof(PatchExpanding))
+    {
+        if (width < 2 || width % 2 != 0)
+            throw new ArgumentException($"Expanding needs an even width from 2, got {width}.", nameof(width));
+        _width = width;
+        register_module("expansion", _expansion = nn.Linear(width, 2 * width, hasBias: false));
+        register_module("norm", _norm = new LayerNormalization(width / 2));
+        InitialWeights.Normal(_expansion);
+    }
+
+    /// <summary>Every token as 2x2 of them.</summary>
+    /// <param name="tokens">[B, rows * columns, width], row by row.</param>
+    /// <param name="rows">Tokens down.</param>
+    /// <param name="columns">Tokens across.</param>
+    /// <returns>[B, 2 rows * 2 columns, width/2]; the caller's.</returns>
+    /// <exception cref="ArgumentException">The shape does not fit.</exception>
+    public Tensor forward(Tensor tokens, long rows, long columns)
+    {
+        Guard.Shape(tokens, [-1, Guard.Positive(rows) * Guard.Positive(columns), _width]);
+        using var scope = NewDisposeScope();
+        var (batch, half) = (tokens.shape[0], _width / 2);
+        var spread = _expansion.call(tokens).view(batch, rows, columns, 2, 2, half)
+            .permute(0, 1, 3, 2, 4, 5)
+            .reshape(batch, 4 * rows * columns, half);
+        return _norm.call(spread).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // Done by name in the constructor.
+    }
+}

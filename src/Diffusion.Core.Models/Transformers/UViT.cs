@@ -1,0 +1,184 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>
+/// A vision transformer with the long skip connections of a U-Net: time, label, vector and patches are tokens of one sequence, and each
+/// block after the middle one sees what its counterpart before it made.
+/// </summary>
+/// <remarks>
+/// <para>
+/// Source: Bao et al. 2023, section 3 and figure 1: skips joined and put through a linear layer, pre-norm blocks, tokens for time and
+/// condition, learned positions, a 3x3 convolution after the linear projection to pixels. Weights begin as theirs: N(0, 0.02^2) linear
+/// layers with zero biases.
+/// </para>
+/// <para>
+/// State: <c>patch_embed</c>, <c>pos_embed</c>, <c>emb</c>, <c>in_blocks</c>, <c>mid_block</c>, <c>out_blocks</c>, <c>skips</c>,
+/// <c>norm_out</c>, <c>proj_out</c>, <c>conv_out</c>.
+/// </para>
+/// <para>
+/// Parameters (<see cref="ModuleWeights.Count"/>): 44,255,328 for U-ViT-S with patches of 2 on 32x32 colour images (44 million in the
+/// paper), 130,941,060 for U-ViT-M with patches of 4 on 64x64 and 1000 classes (131 million).
+/// </para>
+/// <para>On a device other than the CPU labels are not looked at: one out of range is undefined there.</para>
+/// </remarks>
+public sealed class UViT : DenoisingNetwork
+{
+    private readonly TokenInput _input;
+    private readonly ModuleList<TransformerBlock> _before = new();
+    private readonly TransformerBlock _middle;
+    private readonly ModuleList<TransformerBlock> _after = new();
+    private readonly ModuleList<Linear> _skips = new();
+    private readonly LayerNormalization _normOut;
+    private readonly Linear _projectionOut;
+    private readonly Conv2d? _convolutionOut;
+
+    /// <summary>A network with fresh weights from the default generator, on the CPU, in float32.</summary>
+    /// <exception cref="ArgumentException">The options do not fit each other.</exception>
+    public UViT(UViTOptions options)
+        : base(nameof(UViT))
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        options.Validate();
+        Options = options;
+        _input = new TokenInput(options, options.Width, options.ImageSize, asTokens: true, options.TimeNetwork);
+        for (var block = 0; block < options.Depth / 2; block++)
+        {
+            _before.Add(Block(options));
+            _after.Add(Block(options));
+            var skip = nn.Linear(2 * options.Width, options.Width);
+            InitialWeights.Normal(skip);
+            _skips.Add(skip);
+        }
+
+        foreach (var (name, part) in _input.named_children())
+            register_module(name, part);
+        register_module("in_blocks", _before);
+        register_module("mid_block", _middle = Block(options));
+        register_module("out_blocks", _after);
+        register_module("skips", _skips);
+        register_module("norm_out", _normOut = new LayerNormalization(options.Width));
+        register_module("proj_out", _projectionOut = nn.Linear(options.Width, options.Outputs * options.PatchSize * options.PatchSize));
+        InitialWeights.Normal(_projectionOut);
+        if (options.FinalConvolution)
+            register_module("conv_out", _convolutionOut = Layers.Convolution3x3(options.Outputs, options.Outputs));
+    }
+
+    /// <summary>The architecture.</summary>
+    public UViTOptions Options { get; }
+
+    /// <summary>The raw output of the network.</summary>
+    /// <param name="xt">
+    /// [B, C, H, W] noisy images or latents, H and W multiples of the patch size, of the type and on the device of the weights.
+    /// </param>
+    /// <param name="t">[B] int64 or floating point times, the unit of which is one step: 0..T-1 for a discrete schedule.</param>
+    /// <param name="condition">
+    /// With labels, [B] int64 in 0..classes-1 or <see cref="TransformerOptions.NullLabel"/>, where the network has classes, and a vector,
+    /// [B, vector width], where it takes one.
+    /// </param>
+    /// <returns>[B, out channels, H, W]; the caller's.</returns>
+    /// <exception cref="ArgumentException">A shape, type, device or label does not fit; the message names what was expected.</exception>
+    public override Tensor forward(Tensor xt, Tensor t, Condition? condition)
+    {
+        _input.Check(xt, t, condition);
+        using var scope = NewDisposeScope();
+        var tokens = _input.call(xt, t, condition);
+        var skips = new Stack<Tensor>();
+        foreach (var block in _before)
+            skips.Push(tokens = Run(block, null, tokens, null));
+        tokens = Run(_middle, null, tokens, null);
+        for (var block = 0; block < _after.Count; block++)
+        {
+            using var skip = skips.Pop();
+            tokens = Layers.Replace(tokens, Run(_after[block], _skips[block], tokens, skip));
+        }
+
+        var image = _input.Join(_projectionOut.call(_normOut.call(tokens)), xt.shape);
+        return (_convolutionOut is null ? image : _convolutionOut.call(image)).MoveToOuterDisposeScope();
+    }
+
+    private Tensor Run(TransformerBlock block, Linear? join, Tensor tokens, Tensor? skip)
+    {
+        return ActivationCheckpoint.RunIf(training && Options.CheckpointActivations, Joined, tokens, skip);
+
+        Tensor Joined(IReadOnlyList<Tensor?> inputs)
+        {
+            if (join is null)
+                return block.call(inputs[0]!, null, null);
+            using var both = cat([inputs[0]!, inputs[1]!], 2);
+            using var joined = join.call(both);
+            return block.call(joined, null, null);
+        }
+    }
+
+    private static TransformerBlock Block(UViTOptions options)
+    {
+        var block = new TransformerBlock(new TransformerBlockOptions
+        {
+            Width = options.Width,
+            Heads = options.Heads,
+            Hidden = options.Width * options.FeedForwardRatio,
+            Activation = options.Activation,
+            Dropout = options.Dropout,
+            AttentionBias = options.AttentionBias,
+        });
+        block.Initialise(part => InitialWeights.Normal(part));
+        return block;
+    }
+}
+
+/// <summary>The architecture of a <see cref="UViT"/>.</summary>
+public sealed record UViTOptions : TransformerOptions
+{
+    /// <summary>
+    /// The side of the images or latents in pixels that positions are learned for; a multiple of the patch size. 32 by default.
+    /// </summary>
+    /// <remarks>The network takes others too, with interpolated positions.</remarks>
+    public int ImageSize { get; init; } = 32;
+
+    /// <summary>The width of the tokens, an even number that the heads divide. 512 by default.</summary>
+    public int Width { get; init; } = 512;
+
+    /// <summary>The number of blocks, an odd number: as many before the middle one as after it. 13 by default.</summary>
+    public int Depth { get; init; } = 13;
+
+    /// <summary>The number of attention heads. 8 by default.</summary>
+    public int Heads { get; init; } = 8;
+
+    /// <summary>A bias in the projections to queries, keys and values. Off by default, as in the paper.</summary>
+    public bool AttentionBias { get; init; }
+
+    /// <summary>A network between the sines of t and the token of time. Off by default, as in the paper: the sines are the token.</summary>
+    public bool TimeNetwork { get; init; }
+
+    /// <summary>A 3x3 convolution over the image that the tokens make. On by default, as in the paper.</summary>
+    public bool FinalConvolution { get; init; } = true;
+
+    /// <summary>U-ViT-S: width 512, 13 blocks, 8 heads; 44 million parameters.</summary>
+    public static UViTOptions Small { get; } = new();
+
+    /// <summary>U-ViT-S (Deep): width 512, 17 blocks, 8 heads; 58 million parameters.</summary>
+    public static UViTOptions SmallDeep { get; } = new() { Depth = 17 };
+
+    /// <summary>U-ViT-M: width 768, 17 blocks, 12 heads; 131 million parameters.</summary>
+    public static UViTOptions Middle { get; } = new() { Width = 768, Depth = 17, Heads = 12 };
+
+    /// <summary>U-ViT-L: width 1024, 21 blocks, 16 heads; 287 million parameters.</summary>
+    public static UViTOptions Large { get; } = new() { Width = 1024, Depth = 21, Heads = 16 };
+
+    /// <summary>U-ViT-H: width 1152, 29 blocks, 16 heads; 501 million parameters.</summary>
+    public static UViTOptions Huge { get; } = new() { Width = 1152, Depth = 29, Heads = 16 };
+
+    /// <inheritdoc/>
+    internal override void Validate()
+    {
+        base.Validate();
+        ValidateHeads(Width, Heads, nameof(Heads));
+        if (Width % 2 != 0)
+            throw new ArgumentException($"{nameof(Width)} must be even for the sines of time, got {Width}.", nameof(Width));
+        if (Depth < 1 || Depth % 2 == 0)
+            throw new ArgumentException($"{nameof(Depth)} must be a positive odd number, got {Depth}.", nameof(Depth));
+        ValidateSize(ImageSize, nameof(ImageSize));
+    }
+}

@@ -1,0 +1,117 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>
+/// The plain vision transformer as a denoiser: patches with learned positions through pre-norm blocks, and back to pixels.
+/// </summary>
+/// <remarks>
+/// <para>
+/// Source: Dosovitskiy et al. 2021, section 3.1, without the class token; time, label and vector are added to every patch or are tokens of
+/// their own. Weights begin as N(0, 0.02^2) with zero biases, and the last layer as zero, so that the first prediction is zero.
+/// </para>
+/// <para>
+/// State: <c>patch_embed</c>, <c>pos_embed</c>, <c>emb</c>, <c>transformer_blocks</c>, <c>norm_out</c>, <c>proj_out</c>. Parameters
+/// (<see cref="ModuleWeights.Count"/>): 21,648,780 with the default options.
+/// </para>
+/// <para>On a device other than the CPU labels are not looked at: one out of range is undefined there.</para>
+/// </remarks>
+public sealed class ViTDenoiser : DenoisingNetwork
+{
+    private readonly TokenInput _input;
+    private readonly ModuleList<TransformerBlock> _blocks = new();
+    private readonly LayerNormalization _normOut;
+    private readonly Linear _projectionOut;
+
+    /// <summary>A network with fresh weights from the default generator, on the CPU, in float32.</summary>
+    /// <exception cref="ArgumentException">The options do not fit each other.</exception>
+    public ViTDenoiser(ViTDenoiserOptions options)
+        : base(nameof(ViTDenoiser))
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        options.Validate();
+        Options = options;
+        _input = new TokenInput(options, options.Width, options.ImageSize, options.ConditionTokens, timeNetwork: true);
+        InitialWeights.Normal(_input);
+        for (var index = 0; index < options.Depth; index++)
+        {
+            var block = new TransformerBlock(new TransformerBlockOptions
+            {
+                Width = options.Width,
+                Heads = options.Heads,
+                Hidden = options.Width * options.FeedForwardRatio,
+                Activation = options.Activation,
+                Dropout = options.Dropout,
+            });
+            block.Initialise(part => InitialWeights.Normal(part));
+            _blocks.Add(block);
+        }
+
+        foreach (var (name, part) in _input.named_children())
+            register_module(name, part);
+        register_module("transformer_blocks", _blocks);
+        register_module("norm_out", _normOut = new LayerNormalization(options.Width));
+        register_module("proj_out", _projectionOut = nn.Linear(options.Width, options.Outputs * options.PatchSize * options.PatchSize));
+        InitialWeights.Zero(_projectionOut);
+    }
+
+    /// <summary>The architecture.</summary>
+    public ViTDenoiserOptions Options { get; }
+
+    /// <summary>The raw output of the network.</summary>
+    /// <param name="xt">
+    /// [B, C, H, W] noisy images, H and W multiples of the patch size, of the type and on the device of the weights.
+    /// </param>
+    /// <param name="t">[B] int64 or floating point times, the unit of which is one step: 0..T-1 for a discrete schedule.</param>
+    /// <param name="condition">
+    /// With labels, [B] int64 in 0..classes-1 or <see cref="TransformerOptions.NullLabel"/>, where the network has classes, and a vector,
+    /// [B, vector width], where it takes one.
+    /// </param>
+    /// <returns>[B, out channels, H, W]; the caller's.</returns>
+    /// <exception cref="ArgumentException">A shape, type, device or label does not fit; the message names what was expected.</exception>
+    public override Tensor forward(Tensor xt, Tensor t, Condition? condition)
+    {
+        _input.Check(xt, t, condition);
+        using var scope = NewDisposeScope();
+        var tokens = _input.call(xt, t, condition);
+        foreach (var block in _blocks)
+        {
+            tokens = Layers.Replace(tokens, ActivationCheckpoint.RunIf(
+                training && Options.CheckpointActivations, x => block.call(x, null, null), tokens));
+        }
+
+        return _input.Join(_projectionOut.call(_normOut.call(tokens)), xt.shape).MoveToOuterDisposeScope();
+    }
+}
+
+/// <summary>The architecture of a <see cref="ViTDenoiser"/>.</summary>
+public sealed record ViTDenoiserOptions : TransformerOptions
+{
+    /// <summary>The side of the images in pixels that positions are learned for; a multiple of the patch size. 32 by default.</summary>
+    /// <remarks>The network takes others too, with interpolated positions.</remarks>
+    public int ImageSize { get; init; } = 32;
+
+    /// <summary>The width of the tokens; the heads divide it. 384 by default.</summary>
+    public int Width { get; init; } = 384;
+
+    /// <summary>The number of blocks. 12 by default.</summary>
+    public int Depth { get; init; } = 12;
+
+    /// <summary>The number of attention heads. 6 by default.</summary>
+    public int Heads { get; init; } = 6;
+
+    /// <summary>
+    /// True when time, label and vector are tokens before the patches, false, the default, when they are added to every patch.
+    /// </summary>
+    public bool ConditionTokens { get; init; }
+
+    /// <inheritdoc/>
+    internal override void Validate()
+    {
+        base.Validate();
+        Guard.Positive(Depth);
+        ValidateHeads(Width, Heads, nameof(Heads));
+        ValidateSize(ImageSize, nameof(ImageSize));
+    }
+}

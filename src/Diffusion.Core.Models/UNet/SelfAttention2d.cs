@@ -1,0 +1,95 @@
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>Self-attention over the pixels of an image, or of a line or a volume, with the input added back.</summary>
+/// <remarks>
+/// Source: Vaswani et al. 2017, eq. 1; in a U-Net: Ho et al. 2020, appendix B. State: <c>group_norm</c>, <c>to_q</c>, <c>to_k</c>,
+/// <c>to_v</c>, <c>to_out.0</c>.
+/// </remarks>
+public sealed class SelfAttention2d : nn.Module<Tensor, Tensor>, IUNetLayer
+{
+    private readonly int _channels;
+    private readonly int _dimensions;
+    private readonly double _outputScale;
+    private readonly GroupNormalization? _norm;
+    private readonly MultiHeadAttention _attention;
+
+    /// <summary>Attention of given sizes.</summary>
+    /// <param name="channels">C.</param>
+    /// <param name="headWidth">Channels of one head; divides C. Null for a single head.</param>
+    /// <param name="groups">Groups of the norm before it, dividing C, or null for no norm.</param>
+    /// <param name="normEpsilon">The epsilon of that norm.</param>
+    /// <param name="outputScale">What the sum of input and answer is divided by.</param>
+    /// <param name="dimensions">The number of sizes of an image: 1, 2 or 3.</param>
+    /// <exception cref="ArgumentException">A size is not positive, or does not divide the channels.</exception>
+    public SelfAttention2d(
+        int channels, int? headWidth, int? groups, double normEpsilon = 1e-5, double outputScale = 1, int dimensions = 2)
+        : base(nameof(SelfAttention2d))
+    {
+        _channels = Guard.Positive(channels);
+        _dimensions = Guard.InRange(dimensions, 1, 3);
+        _outputScale = Guard.Positive(outputScale);
+        var width = Guard.Positive(headWidth ?? channels, nameof(headWidth));
+        if (channels % width != 0)
+            throw new ArgumentException($"The head width must divide the {channels} channels, got {headWidth}.", nameof(headWidth));
+        if (groups is { } count)
+        {
+            if (count < 1 || channels % count != 0)
+                throw new ArgumentException($"The groups must divide the {channels} channels, got {count}.", nameof(groups));
+            _norm = new GroupNormalization(count, channels, normEpsilon);
+            register_module("group_norm", _norm);
+        }
+
+        _attention = new(new MultiHeadAttentionOptions { Width = channels, Heads = channels / width, HeadWidth = width });
+        foreach (var (name, part) in _attention.named_children())
+            register_module(name, part);
+    }
+
+    /// <summary>The image with every pixel informed by all others.</summary>
+    /// <param name="input">[B, C, ...].</param>
+    /// <returns>[B, C, ...]; the caller's.</returns>
+    /// <exception cref="ArgumentException">The shape does not fit.</exception>
+    public override Tensor forward(Tensor input)
+    {
+        Layers.CheckImage(input, _dimensions, _channels, nameof(input));
+        using var scope = NewDisposeScope();
+        var normed = _norm is null ? input : _norm.call(input);
+        var image = Layers.Image(_attention.call(Layers.Pixels(normed), null, null), input);
+        image = input.Add(image);
+        return (_outputScale == 1 ? image : image.Div_(_outputScale)).MoveToOuterDisposeScope();
+    }
+
+    Tensor IUNetLayer.Forward(Tensor x, UNetContext context) => call(x);
+
+    /// <inheritdoc/>
+    protected override void RegisterComponents()
+    {
+        // Done by name in the constructor.
+    }
+}
+
+/// <summary>Self-attention after the residual blocks of a level: a <see cref="SelfAttention2d"/>.</summary>
+public sealed record SelfAttentionOptions : IUNetLayerOptions
+{
+    /// <summary>Channels of one head; divides the width of the level. Null, the default, for a single head.</summary>
+    public int? HeadWidth { get; init; }
+
+    /// <summary>A group norm before the attention. On by default.</summary>
+    public bool Norm { get; init; } = true;
+
+    /// <summary>Groups of that norm; those of the network by default.</summary>
+    public int? Groups { get; init; }
+
+    /// <summary>What the sum of input and answer is divided by. 1 by default.</summary>
+    public double OutputScale { get; init; } = 1;
+
+    /// <inheritdoc/>
+    public IUNetLayer Build(UNetPlace place)
+    {
+        ArgumentNullException.ThrowIfNull(place);
+        var network = place.Network;
+        var groups = Norm ? Groups ?? network.Groups() : (int?)null;
+        return new SelfAttention2d(place.Width, HeadWidth, groups, network.NormEpsilon, OutputScale, network.Dimensions);
+    }
+}

@@ -1,0 +1,210 @@
+using System.Text.Json.Nodes;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>
+/// What a network is told beside time, as options: implement it to tell a network something of your own. The usual ones are in
+/// <see cref="UNetConditioning"/>.
+/// </summary>
+public interface IUNetConditioning
+{
+    /// <summary>A new embedder.</summary>
+    /// <param name="width">The width of the embedding.</param>
+    /// <param name="network">The architecture of the whole network.</param>
+    /// <param name="timeEncoding">The network's encoding of time, from [B] to [B, D]; the network's to dispose.</param>
+    /// <exception cref="ArgumentException">The options do not fit the network.</exception>
+    UNetConditioner Build(int width, UNetOptions network, nn.Module<Tensor, Tensor> timeEncoding);
+}
+
+/// <summary>The usual ways to tell a U-Net of a condition beside time.</summary>
+public static class UNetConditioning
+{
+    /// <summary><see cref="Condition.Vector"/> as it is; it must have the width of the embedding. No state.</summary>
+    public static IUNetConditioning Vector { get; } = Named(
+        "vector", [], (width, _, _) => new(null, (condition, like) => VectorOf(condition, width, like)));
+
+    /// <summary><see cref="Condition.Labels"/> taken as times and embedded as time is. State: <c>linear_1</c>, <c>linear_2</c>.</summary>
+    public static IUNetConditioning LabelsAsTimes { get; } = Named("labels_as_times", [], (width, network, time) =>
+    {
+        var module = new TimeEmbedding(
+            network.TimeEncoding.Width(network.Widths()[0]), width, network.OuterActivation ?? network.Activation);
+        return new(module, (condition, like) =>
+        {
+            using var encoded = time.call(LabelsOf(condition, like));
+            using var cast = encoded.to(like.dtype, like.device);
+            return module.call(cast);
+        });
+    });
+
+    /// <summary>A learned vector for each class of <see cref="Condition.Labels"/>. State: <c>weight</c>.</summary>
+    /// <param name="classes">The number of classes. "No class" counts as one where it is trained.</param>
+    public static IUNetConditioning Classes(int classes)
+    {
+        Guard.Positive(classes);
+        return Named("classes", [("classes", classes)], (width, _, _) =>
+        {
+            var table = new LabelEmbedding(classes, width);
+            return new(table, (condition, like) =>
+            {
+                DenoiserGuard.Labels(condition?.Labels, classes, like.shape[0], like);
+                return table.call(condition!.Labels!);
+            });
+        });
+    }
+
+    /// <summary><see cref="Condition.Vector"/> through a linear layer. State: <c>weight</c>, <c>bias</c>.</summary>
+    /// <param name="inputs">The width of the vector.</param>
+    public static IUNetConditioning LinearVector(int inputs)
+    {
+        Guard.Positive(inputs);
+        return Named("linear_vector", [("inputs", inputs)], (width, _, _) => Through(inputs, nn.Linear(inputs, width)));
+    }
+
+    /// <summary><see cref="Condition.Vector"/> through two layers, as time goes. State: <c>linear_1</c>, <c>linear_2</c>.</summary>
+    /// <param name="inputs">The width of the vector.</param>
+    public static IUNetConditioning ProjectedVector(int inputs)
+    {
+        Guard.Positive(inputs);
+        return Named("projected_vector", [("inputs", inputs)], (width, _, _) => Through(inputs, new TimeEmbedding(inputs, width)));
+    }
+
+    /// <summary>
+    /// <see cref="Condition.Vector"/> as [pooled text, numbers], where the numbers are embedded as times are before both go through two
+    /// layers: the sizes and crops of SDXL (Podell et al. 2023, section 2.2). State: <c>linear_1</c>, <c>linear_2</c>.
+    /// </summary>
+    /// <param name="textWidth">The width of the pooled text. 1280 in SDXL.</param>
+    /// <param name="numbers">How many numbers follow it. 6 in SDXL: original height and width, top, left, target height and width.</param>
+    /// <param name="numberWidth">The width of the encoding of each number, even. 256 in SDXL.</param>
+    /// <param name="flipSinToCos">The order of that encoding: [cos, sin] when true.</param>
+    /// <param name="frequencyShift">The frequency shift of that encoding; see <see cref="SinusoidalEmbedding"/>.</param>
+    public static IUNetConditioning TextAndNumbers(
+        int textWidth, int numbers = 6, int numberWidth = 256, bool flipSinToCos = true, double frequencyShift = 0)
+    {
+        Guard.Positive(textWidth);
+        Guard.Positive(numbers);
+        (string, JsonNode)[] settings =
+        [
+            ("text_width", textWidth), ("numbers", numbers), ("number_width", numberWidth),
+            ("flip_sin_to_cos", flipSinToCos), ("frequency_shift", frequencyShift),
+        ];
+        return Named("text_and_numbers", settings, (width, _, _) =>
+        {
+            var module = new TextNumberEmbedding(
+                textWidth, numbers, new SinusoidalEmbedding(numberWidth, flipSinToCos, frequencyShift), width);
+            return new(module, (condition, like) => module.call(RequireVector(condition, textWidth + numbers, like), like));
+        });
+    }
+
+    /// <summary>
+    /// <see cref="Condition.Sequence"/>, as it is given, pooled to one vector by attention (Saharia et al. 2022, section 2.3, on pooled
+    /// text). State: <c>norm1</c>, <c>pool</c>, <c>proj</c>, <c>norm2</c>.
+    /// </summary>
+    /// <param name="inputs">The width of the tokens.</param>
+    /// <param name="heads">The number of attention heads; divides the width.</param>
+    public static IUNetConditioning PooledSequence(int inputs, int heads)
+    {
+        Guard.Positive(inputs);
+        return Named("pooled_sequence", [("inputs", inputs), ("heads", heads)], (width, _, _) =>
+        {
+            var module = new SequenceEmbedding(inputs, heads, width);
+            return new(module, (condition, _) => module.call(condition?.Sequence
+                ?? throw new ArgumentException(
+                    $"This network needs a sequence of tokens, [B, L, {inputs}], got none.", nameof(condition))));
+        });
+    }
+
+    /// <summary>Something of one's own.</summary>
+    /// <param name="build">From the width of the embedding, the architecture and the encoding of time to a new embedder.</param>
+    public static IUNetConditioning Of(Func<int, UNetOptions, nn.Module<Tensor, Tensor>, UNetConditioner> build)
+    {
+        ArgumentNullException.ThrowIfNull(build);
+        return new Delegated(build);
+    }
+
+    private static UNetConditioner Through(int inputs, nn.Module<Tensor, Tensor> module) => new(module, (condition, like) =>
+    {
+        using var vector = VectorOf(condition, inputs, like);
+        return module.call(vector);
+    });
+
+    /// <summary>The vector of each sample in the type of the network, as a new tensor.</summary>
+    private static Tensor VectorOf(Condition? condition, int width, Tensor like)
+        => RequireVector(condition, width, like).to(like.dtype, like.device, copy: true);
+
+    private static Tensor RequireVector(Condition? condition, int width, Tensor like)
+    {
+        var vector = condition?.Vector
+            ?? throw new ArgumentException($"This network needs a vector for each sample, [B, {width}], got none.", nameof(condition));
+        Guard.Shape(vector, [like.shape[0], width], "condition.Vector");
+        return vector;
+    }
+
+    private static Tensor LabelsOf(Condition? condition, Tensor like)
+    {
+        var labels = condition?.Labels
+            ?? throw new ArgumentException("This network needs a label for each sample, [B], got none.", nameof(condition));
+        DenoiserGuard.Times(labels, like.shape[0]);
+        return labels;
+    }
+
+    private static Delegated Named(
+        string name, (string Name, JsonNode Value)[] settings, Func<int, UNetOptions, nn.Module<Tensor, Tensor>, UNetConditioner> build)
+        => new(build)
+        {
+            Description = new JsonObject(
+                [new("type", name), .. settings.Select(pair => KeyValuePair.Create<string, JsonNode?>(pair.Name, pair.Value))]),
+        };
+
+    internal sealed record Delegated(Func<int, UNetOptions, nn.Module<Tensor, Tensor>, UNetConditioner> Make) : IUNetConditioning
+    {
+        /// <summary>What files say of it; null for something of one's own.</summary>
+        public JsonObject? Description { get; init; }
+
+        public UNetConditioner Build(int width, UNetOptions network, nn.Module<Tensor, Tensor> timeEncoding)
+            => Make(width, network, timeEncoding);
+    }
+}
+
+/// <summary>What gives an embedding of a condition.</summary>
+/// <param name="Module">What is learned of it, which the network registers; null where nothing is.</param>
+/// <param name="Embed">
+/// From the condition and a tensor of the batch size, type and device that the answer must have, to a new tensor [B, width]. Refuses a
+/// condition that lacks what is needed with an <see cref="ArgumentException"/>.
+/// </param>
+public sealed record UNetConditioner(nn.Module? Module, Func<Condition?, Tensor, Tensor> Embed);
+
+/// <summary>What a U-Net checks of its condition before it touches native code.</summary>
+internal static class UNetConditionGuard
+{
+    /// <summary>Requires what the options say the network is told.</summary>
+    public static void Check(UNetOptions options, Condition? condition, Tensor xt)
+    {
+        var batch = xt.shape[0];
+        if (options.Classes is { } classes)
+            DenoiserGuard.Labels(condition?.Labels, classes, batch, xt);
+        if (options.TimeVectorWidth is { } width && condition?.TimeVector is { } vector)
+        {
+            Guard.Shape(vector, [batch, width], "condition.TimeVector");
+            Guard.SameType(xt, vector, secondName: "condition.TimeVector");
+        }
+
+        if (condition?.Sequence is { } sequence)
+            CheckSequence(options, sequence, condition.SequenceMask, xt);
+    }
+
+    private static void CheckSequence(UNetOptions options, Tensor sequence, Tensor? mask, Tensor xt)
+    {
+        Guard.Shape(sequence, [xt.shape[0], -1, options.SequenceWidth ?? -1], "condition.Sequence");
+        Guard.SameType(xt, sequence, secondName: "condition.Sequence");
+        if (sequence.shape[1] == 0)
+            throw new ArgumentException(
+                $"condition.Sequence must hold at least one token, got shape {Guard.Format(sequence.shape)}.", nameof(sequence));
+        if (mask is null)
+            return;
+        Guard.Shape(mask, [xt.shape[0], sequence.shape[1]], "condition.SequenceMask");
+        if (mask.dtype != ScalarType.Bool)
+            throw new ArgumentException($"condition.SequenceMask must be Bool, got {mask.dtype}.", nameof(mask));
+        DenoiserGuard.SameDevice(mask, xt, "condition.SequenceMask");
+    }
+}

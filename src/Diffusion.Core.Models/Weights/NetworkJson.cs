@@ -1,0 +1,141 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using System.Text.Json.Serialization;
+using System.Text.Json.Serialization.Metadata;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>The options of this library's networks as JSON, without reflection.</summary>
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
+    UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+    NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
+    IgnoreReadOnlyProperties = true,
+    RespectNullableAnnotations = true)]
+[JsonSerializable(typeof(AddedContextAttentionOptions))]
+[JsonSerializable(typeof(AutoencoderDescription))]
+[JsonSerializable(typeof(AutoencoderKLOptions))]
+[JsonSerializable(typeof(ClipTextEncoderOptions))]
+[JsonSerializable(typeof(DiTOptions))]
+[JsonSerializable(typeof(FilterBlockOptions))]
+[JsonSerializable(typeof(MlpBody))]
+[JsonSerializable(typeof(MlpDenoiserOptions))]
+[JsonSerializable(typeof(PyramidBlockOptions))]
+[JsonSerializable(typeof(SelfAttentionOptions))]
+[JsonSerializable(typeof(SpatialTransformerOptions))]
+[JsonSerializable(typeof(SwinDenoiserOptions))]
+[JsonSerializable(typeof(TimeEncoding.Sines), TypeInfoPropertyName = "Sines")]
+[JsonSerializable(typeof(TimeEncoding.RandomFourier), TypeInfoPropertyName = "RandomFourier")]
+[JsonSerializable(typeof(TimeEncoding.Table), TypeInfoPropertyName = "TimeTable")]
+[JsonSerializable(typeof(UNetBlockOptions))]
+[JsonSerializable(typeof(UNetOptions))]
+[JsonSerializable(typeof(UNetResampling.ByConvolution), TypeInfoPropertyName = "ByConvolution")]
+[JsonSerializable(typeof(UViTOptions))]
+[JsonSerializable(typeof(VQModelOptions))]
+[JsonSerializable(typeof(VaeOptions))]
+[JsonSerializable(typeof(ViTDenoiserOptions))]
+internal sealed partial class NetworkJson : JsonSerializerContext
+{
+    // Made when it is first asked for: the generated half of this class has statics of its own, which must be there.
+    private static readonly Lazy<NetworkJson> _shared = new(WithStrategies);
+
+    /// <summary>With strategies by name.</summary>
+    public static NetworkJson Shared => _shared.Value;
+
+    private static NetworkJson WithStrategies() => new(new JsonSerializerOptions(Default.Options)
+    {
+        Converters =
+        {
+            new StrategyConverter<IActivation>(
+                StrategyKind<IActivation>.Of("relu", Activation.Relu),
+                StrategyKind<IActivation>.Of("silu", Activation.Silu),
+                StrategyKind<IActivation>.Of("gelu", Activation.Gelu),
+                StrategyKind<IActivation>.Of("gelu_tanh", Activation.GeluTanh),
+                StrategyKind<IActivation>.Of("gelu_sigmoid", Activation.GeluSigmoid),
+                StrategyKind<IActivation>.Of("geglu", Activation.GeGlu),
+                StrategyKind<IActivation>.Of("swiglu", Activation.SwiGlu)),
+            new StrategyConverter<IAutoencoderBody>(
+                StrategyKind<IAutoencoderBody>.Of("convolutional", new ConvolutionalBody(), () => Shared.ConvolutionalBody),
+                StrategyKind<IAutoencoderBody>.Of("mlp", new MlpBody { SampleShape = [] }, () => Shared.MlpBody)),
+            new StrategyConverter<ITimeEncoding>(
+                StrategyKind<ITimeEncoding>.Of("sinusoidal", (TimeEncoding.Sines)TimeEncoding.Sinusoidal(), () => Shared.Sines),
+                StrategyKind<ITimeEncoding>.Of("fourier", (TimeEncoding.RandomFourier)TimeEncoding.Fourier(), () => Shared.RandomFourier),
+                StrategyKind<ITimeEncoding>.Of("learned", (TimeEncoding.Table)TimeEncoding.Learned(1000), () => Shared.TimeTable)),
+            new StrategyConverter<IUNetResampling>(
+                StrategyKind<IUNetResampling>.Of("residual", UNetResampling.Residual),
+                StrategyKind<IUNetResampling>.Of(
+                    "convolution", (UNetResampling.ByConvolution)UNetResampling.Convolution(), () => Shared.ByConvolution)),
+            new StrategyConverter<IUNetLayerOptions>(
+                StrategyKind<IUNetLayerOptions>.Of("self_attention", new SelfAttentionOptions(), () => Shared.SelfAttentionOptions),
+                StrategyKind<IUNetLayerOptions>.Of(
+                    "spatial_transformer", new SpatialTransformerOptions { ContextWidth = 0 }, () => Shared.SpatialTransformerOptions),
+                StrategyKind<IUNetLayerOptions>.Of(
+                    "added_context", new AddedContextAttentionOptions { ContextWidth = 0 }, () => Shared.AddedContextAttentionOptions)),
+            new StrategyConverter<IUNetBlockOptions>(
+                StrategyKind<IUNetBlockOptions>.Of("none", UNetMiddle.None),
+                StrategyKind<IUNetBlockOptions>.Of("filter", new FilterBlockOptions(), () => Shared.FilterBlockOptions),
+                StrategyKind<IUNetBlockOptions>.Of("pyramid", new PyramidBlockOptions(), () => Shared.PyramidBlockOptions),
+                StrategyKind<IUNetBlockOptions>.Of("block", new UNetBlockOptions(), () => Shared.UNetBlockOptions)),
+            new StrategyConverter<IUNetConditioning>(
+                Embedding("vector", _ => UNetConditioning.Vector),
+                Embedding("labels_as_times", _ => UNetConditioning.LabelsAsTimes),
+                Embedding("classes", options => UNetConditioning.Classes(Whole(options, "classes"))),
+                Embedding("linear_vector", options => UNetConditioning.LinearVector(Whole(options, "inputs"))),
+                Embedding("projected_vector", options => UNetConditioning.ProjectedVector(Whole(options, "inputs"))),
+                Embedding("pooled_sequence", options => UNetConditioning.PooledSequence(Whole(options, "inputs"), Whole(options, "heads"))),
+                Embedding("text_and_numbers", options => UNetConditioning.TextAndNumbers(
+                    Whole(options, "text_width"),
+                    Whole(options, "numbers"),
+                    Whole(options, "number_width"),
+                    Required(options, "flip_sin_to_cos").GetValue<bool>(),
+                    Required(options, "frequency_shift").GetValue<double>()))),
+        },
+    });
+
+    private static StrategyKind<IUNetConditioning> Embedding(string name, Func<JsonObject, IUNetConditioning> read) => new(
+        name,
+        value =>
+        {
+            if ((value as UNetConditioning.Delegated)?.Description is not { } description
+                || description["type"]!.GetValue<string>() != name)
+                return null;
+            var options = description.DeepClone().AsObject();
+            options.Remove("type");
+            return options;
+        },
+        read);
+
+    private static int Whole(JsonObject options, string name) => Required(options, name).GetValue<int>();
+
+    private static JsonNode Required(JsonObject options, string name) => options[name] ?? throw new JsonException(
+        $"The option '{name}' is missing.");
+}
+
+/// <summary>Options from JSON that need not name them all.</summary>
+internal static class OptionsJson
+{
+    /// <summary>Options where what is not named, because the file is older than the option, has its default.</summary>
+    /// <exception cref="JsonException">An option is unknown or has the wrong type.</exception>
+    public static TOptions Complete<TOptions>(JsonObject options, TOptions defaults, JsonTypeInfo<TOptions> json)
+        where TOptions : class
+    {
+        var complete = JsonSerializer.SerializeToNode(defaults, json)!.AsObject();
+        Overlay(complete, options);
+        return complete.Deserialize(json)!;
+    }
+
+    private static void Overlay(JsonObject target, JsonObject source)
+    {
+        foreach (var (key, value) in source)
+        {
+            if (!target.TryGetPropertyValue(key, out var present))
+                throw new JsonException($"There is no option '{key}'; there are: {string.Join(", ", target.Select(pair => pair.Key))}.");
+
+            // Options within options are completed too; strategies, which have a type, take each other's place.
+            if (value is JsonObject inner && present is JsonObject outer && !inner.ContainsKey("type") && !outer.ContainsKey("type"))
+                Overlay(outer, inner);
+            else
+                target[key] = value?.DeepClone();
+        }
+    }
+}
