@@ -31,3 +31,21 @@ public sealed class OffsetNoise(IDiffusionLoss inner, double strength = 0.1) : I
         return _inner.Evaluate(denoiser, process, x0, t, shifted, condition);
     }
 }
+
+/// <summary>Draws that a loss makes beside the noise it is given.</summary>
+internal static class LossRandom
+{
+    /// <summary>
+    /// A draw from N(0, I) by the generator of the training step, in the type and on the device of a tensor; the caller's.
+    /// </summary>
+    public static Tensor Normal(long[] shape, Tensor like)
+    {
+        Guard.Floating(like);
+        var generator = DropoutRandom.Current;
+        var drawn = randn(shape, dtype: like.dtype, device: generator?.device ?? like.device, generator: generator);
+        if (drawn.device_type == like.device_type && drawn.device_index == like.device_index)
+            return drawn;
+        using var elsewhere = drawn;
+        return drawn.to(like.device);
+    }
+}

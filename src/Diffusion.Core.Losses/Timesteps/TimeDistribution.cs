@@ -3,6 +3,19 @@ using MathNet.Numerics.Distributions;
 
 namespace Diffusion.Core.Losses;
 
+/// <summary>A distribution over the times of a schedule, as the quantile function that turns an even draw into a time.</summary>
+public interface ITimeDistribution
+{
+    /// <summary>The field's name of the distribution, such as <c>log-normal</c>.</summary>
+    string Name { get; }
+
+    /// <summary>The time below which a share <paramref name="u"/> of the draws lies.</summary>
+    /// <param name="schedule">The schedule whose times are drawn.</param>
+    /// <param name="u">In [0, 1].</param>
+    /// <returns>A time of the schedule, growing with u; for a discrete one, an index.</returns>
+    double Quantile(INoiseSchedule schedule, double u);
+}
+
 /// <summary>
 /// The distributions of training times of the literature. Some are over the noise level: they draw a log-SNR, whatever the schedule
 /// calls its times, and take the end of the schedule where it lies beyond, the nearest index where the schedule is discrete. The others
