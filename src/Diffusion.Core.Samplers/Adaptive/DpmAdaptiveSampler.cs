@@ -1,0 +1,156 @@
+using Diffusion.Core.Schedules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Samplers;
+
+/// <summary>
+/// DPM-Solver with steps of its own choice: of second order, controlled by the first, or of third order, controlled by the second.
+/// <c>new DpmAdaptiveSampler(schedule).Sample(denoiser, [64, 1, 28, 28], seed: 0)</c>.
+/// </summary>
+/// <remarks>
+/// Steps are in lambda = log(alpha / sigma), errors in x / alpha. The schedule must hold signal where sampling starts.
+/// Source: Lu et al. 2022, "DPM-Solver", appendix C; k-diffusion, sample_dpm_adaptive.
+/// </remarks>
+public sealed class DpmAdaptiveSampler : AdaptiveSampler
+{
+    /// <summary>Adaptive sampling over a schedule.</summary>
+    /// <param name="schedule">
+    /// The one the network was trained with; asked for levels between its times, and the network for those times.
+    /// </param>
+    /// <param name="order">2 or 3: calls of the network for each step that is tried.</param>
+    /// <param name="eta">From 0, deterministic, to 1, the noise of the posterior.</param>
+    /// <param name="noiseScale">The standard deviation of that noise; 1 unless said otherwise.</param>
+    /// <param name="control">The tolerances and the first step; those of k-diffusion unless said otherwise.</param>
+    /// <param name="options">The prediction, the thresholding and the initial noise.</param>
+    /// <param name="startTime">Where to start; the last time of the schedule unless said otherwise.</param>
+    /// <param name="endTime">Where the adaptive steps end; the first time of the schedule unless said otherwise.</param>
+    /// <param name="endsClean">True for a last step to the x_0 predicted there.</param>
+    /// <exception cref="ArgumentException">
+    /// An argument lies outside its range, the schedule holds no signal at the start or no noise at the end, or the prediction does not
+    /// determine x_0 and eps there.
+    /// </exception>
+    public DpmAdaptiveSampler(
+        INoiseSchedule schedule,
+        int order = 3,
+        double eta = 0.0,
+        double noiseScale = 1.0,
+        StepSizeControl? control = null,
+        SamplerOptions? options = null,
+        double? startTime = null,
+        double? endTime = null,
+        bool endsClean = true)
+        : base(schedule, control ?? new StepSizeControl(), options, startTime, endTime, endsClean)
+    {
+        Order = Guard.InRange(order, 2, 3);
+        Eta = Guard.InRange(eta, 0.0, 1.0);
+        NoiseScale = Guard.Positive(noiseScale);
+        var (start, end) = (schedule.LevelAt(StartTime), schedule.LevelAt(EndTime));
+        if (start.Alpha == 0.0 || end.Sigma == 0.0)
+            throw new ArgumentException(
+                $"Steps in log(alpha / sigma) start with signal and end with noise, got {start} and {end}; choose other times.",
+                nameof(schedule));
+    }
+
+    /// <summary>2 or 3.</summary>
+    public int Order { get; }
+
+    /// <summary>How much of the posterior's noise is drawn anew, 0 to 1.</summary>
+    public double Eta { get; }
+
+    /// <summary>The standard deviation of that noise.</summary>
+    public double NoiseScale { get; }
+
+    /// <inheritdoc/>
+    internal override AdaptiveMethod Begin(IEvaluator evaluator, INoiseSource noise) => new DpmAdaptiveMethod(this, evaluator, noise);
+}
+
+/// <summary>DPM-Solver-12 and -23 in y = x / alpha over lambda = -log(sigma / alpha), with an estimate of the error.</summary>
+/// <remarks>Source: Lu et al. 2022, "DPM-Solver", Algorithms 1 and 2 and appendix C.</remarks>
+internal sealed class DpmAdaptiveMethod(DpmAdaptiveSampler sampler, IEvaluator evaluator, INoiseSource noise) : AdaptiveMethod
+{
+    private readonly StepSizeController _steps = new(sampler.Control, sampler.Eta > 0.0 ? 1.5 : sampler.Order);
+    private readonly double _end = sampler.Schedule.LevelAt(sampler.EndTime).Lambda;
+    private double _lambda = sampler.Schedule.LevelAt(sampler.StartTime).Lambda;
+    private double _time = sampler.StartTime;
+
+    /// <summary>The less exact of the last two solutions, against which the next error is measured too.</summary>
+    private Tensor? _previous;
+
+    public override double Time => _time;
+
+    public override NoiseLevel Level => sampler.Schedule.LevelAt(_time);
+
+    public override bool IsAtEnd => _time == sampler.EndTime;
+
+    public override Tensor? TryStep(Tensor x)
+    {
+        using var scope = NewDisposeScope();
+        var target = Math.Min(_lambda + _steps.Step, _end);
+        var (from, to) = (Math.Exp(-_lambda), Math.Exp(-target));
+        var (down, up) = RatioAlgebra.Ancestral(from, to, sampler.Eta);
+        if (up > 0.0)
+        {
+            // No further down than the end, where the schedule ends too.
+            down = Math.Max(down, Math.Exp(-_end));
+            up = Math.Sqrt((to - down) * (to + down));
+        }
+
+        var y = x.Div(Level.Alpha);
+        var slope = Slope(y, _lambda);
+        var (low, high) = sampler.Order == 2 ? FirstAndSecond(y, slope, -Math.Log(down)) : SecondAndThird(y, slope, -Math.Log(down));
+        if (!_steps.Accepts(Error(sampler.Control, low.sub(high), low, _previous ?? y)))
+            return null;
+
+        if (up > 0.0)
+            high.Add_(noise.Draw(x, from, to), alpha: up * sampler.NoiseScale);
+        Forget();
+        _previous = low.DetachFromDisposeScope();
+        (_lambda, _time) = (target, target == _end ? sampler.EndTime : TimeOf(target));
+        return high.Mul_(Level.Alpha).MoveToOuterDisposeScope();
+    }
+
+    public override void Forget()
+    {
+        _previous?.Dispose();
+        _previous = null;
+    }
+
+    private double TimeOf(double lambda) => sampler.Schedule.TimeOf(2.0 * lambda);
+
+    /// <summary>eps at a point of the trajectory.</summary>
+    private Tensor Slope(Tensor y, double lambda)
+    {
+        var time = lambda == _lambda ? _time : lambda == _end ? sampler.EndTime : TimeOf(lambda);
+        var level = sampler.Schedule.LevelAt(time);
+        using var x = y.Mul(level.Alpha);
+        using var evaluation = evaluator.Evaluate(x, time, level);
+        return evaluation.Noise.clone();
+    }
+
+    private (Tensor Low, Tensor High) FirstAndSecond(Tensor y, Tensor slope, double target)
+    {
+        var middle = 0.5 * (_lambda + target);
+        var between = Slope(Euler(y, slope, middle), middle);
+        return (Euler(y, slope, target), Euler(y, between, target));
+    }
+
+    private (Tensor Low, Tensor High) SecondAndThird(Tensor y, Tensor slope, double target)
+    {
+        var h = target - _lambda;
+        var (first, second) = (_lambda + (h / 3.0), _lambda + (2.0 * h / 3.0));
+        var atFirst = Slope(Euler(y, slope, first), first).sub_(slope);
+        var low = Euler(y, slope, target).Add_(atFirst, alpha: 1.5 * Length(target));
+        var middle = Euler(y, slope, second).Add_(atFirst, alpha: -2.0 * Curvature(2.0 * h / 3.0, second));
+        var atSecond = Slope(middle, second).sub_(slope);
+        return (low, Euler(y, slope, target).Add_(atSecond, alpha: -1.5 * Curvature(h, target)));
+    }
+
+    /// <summary>Along one slope from here to a lambda.</summary>
+    private Tensor Euler(Tensor y, Tensor slope, double target) => y.Add(slope, alpha: Length(target));
+
+    /// <summary>r' - r, for r = exp(-lambda).</summary>
+    private double Length(double target) => Math.Exp(-target) - Math.Exp(-_lambda);
+
+    /// <summary><c>r' ((e^h - 1) / h - 1)</c>, what a slope that changes along the way counts.</summary>
+    private static double Curvature(double h, double target) => Math.Exp(-target) * h * PhiFunction.Of(2, h);
+}

@@ -1,0 +1,187 @@
+using Diffusion.Core.Schedules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Samplers;
+
+/// <summary>The right-hand side of an ordinary differential equation, <c>dy/ds = f(s, y)</c>.</summary>
+/// <param name="s">Where.</param>
+/// <param name="y">[B, ...] the state; not to be changed.</param>
+/// <returns>The shape and type of <paramref name="y"/>, and always a new tensor; the caller's.</returns>
+public delegate Tensor OdeFunction(double s, Tensor y);
+
+/// <summary>A method for ordinary differential equations over tensors. Holds no state: same call, same answer.</summary>
+public interface IOdeSolver
+{
+    /// <summary>The solution at <paramref name="to"/> of the equation that starts at <paramref name="from"/>.</summary>
+    /// <param name="function">The right-hand side.</param>
+    /// <param name="y">[B, ...] the state at the start, floating point; not changed.</param>
+    /// <param name="from">Where it starts, finite.</param>
+    /// <param name="to">Where it ends, finite; on either side of the start.</param>
+    /// <param name="cancellationToken">Looked at before each step.</param>
+    /// <returns>The shape and type of <paramref name="y"/>; the caller's.</returns>
+    /// <exception cref="ArgumentException">A number is not finite, or the function answers with another shape or type.</exception>
+    Tensor Integrate(OdeFunction function, Tensor y, double from, double to, CancellationToken cancellationToken = default);
+}
+
+/// <summary>An explicit Runge-Kutta method in equal steps. Nothing waits for the device.</summary>
+/// <param name="tableau">The method.</param>
+/// <param name="steps">N, at least 1.</param>
+public sealed class RungeKutta(ButcherTableau tableau, int steps) : IOdeSolver
+{
+    /// <summary>The method.</summary>
+    public ButcherTableau Tableau { get; } = tableau ?? throw new ArgumentNullException(nameof(tableau));
+
+    /// <summary>N, the number of steps.</summary>
+    public int Steps { get; } = Guard.InRange(steps, 1, int.MaxValue);
+
+    /// <inheritdoc/>
+    public Tensor Integrate(OdeFunction function, Tensor y, double from, double to, CancellationToken cancellationToken = default)
+    {
+        Check(function, y, from, to);
+        var h = (to - from) / Steps;
+        using var scope = NewDisposeScope();
+        var state = y.clone();
+        for (var k = 0; k < Steps; k++)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            using var previous = state;
+            state = Step(function, previous, from + (k * h), h);
+        }
+
+        return state.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Refuses what no method can integrate.</summary>
+    internal static void Check(OdeFunction function, Tensor y, double from, double to)
+    {
+        ArgumentNullException.ThrowIfNull(function);
+        Guard.Floating(y);
+        if (!double.IsFinite(from) || !double.IsFinite(to))
+            throw new ArgumentException($"The interval must be finite, got {from} to {to}.", nameof(from));
+    }
+
+    /// <summary>The slopes of the stages from <paramref name="first"/> on, in the current scope.</summary>
+    internal static void Fill(
+        ButcherTableau tableau, OdeFunction function, Tensor y, double s, double h, Tensor[] slopes, int first)
+    {
+        for (var i = first; i < tableau.Stages; i++)
+        {
+            var at = i == 0 ? y : Combine(y, h, tableau.Stage(i), slopes);
+            slopes[i] = Slope(function, s + (tableau.Nodes[i] * h), at);
+        }
+    }
+
+    /// <summary>The right-hand side, checked.</summary>
+    internal static Tensor Slope(OdeFunction function, double s, Tensor y)
+    {
+        var slope = function(s, y)
+            ?? throw new ArgumentException("The right-hand side must answer with a tensor, got null.", nameof(function));
+        Guard.SameShape(y, slope, "the state", "the slope");
+        Guard.SameType(y, slope, "the state", "the slope");
+        return slope;
+    }
+
+    /// <summary><c>y + h sum_i weight_i slope_i</c>, in the current scope.</summary>
+    internal static Tensor Combine(Tensor y, double h, ReadOnlySpan<double> weights, Tensor[] slopes)
+    {
+        var terms = new (double, Tensor)[weights.Length + 1];
+        terms[0] = (1.0, y);
+        for (var i = 0; i < weights.Length; i++)
+            terms[i + 1] = (h * weights[i], slopes[i]);
+        return LinearCombination.Of(terms);
+    }
+
+    private Tensor Step(OdeFunction function, Tensor y, double s, double h)
+    {
+        using var scope = NewDisposeScope();
+        var slopes = new Tensor[Tableau.Stages];
+        Fill(Tableau, function, y, s, h, slopes, first: 0);
+        return Combine(y, h, Tableau.Weights, slopes).MoveToOuterDisposeScope();
+    }
+}
+
+/// <summary>
+/// The coefficients of an explicit Runge-Kutta method: stage i is <c>k_i = f(s + c_i h, y + h sum_j a_ij k_j)</c>, and the step is
+/// <c>y + h sum_i b_i k_i</c>. Immutable.
+/// </summary>
+/// <remarks>Source: Butcher 1964; Hairer, Norsett and Wanner 1993, "Solving Ordinary Differential Equations I", section II.1.</remarks>
+public sealed class ButcherTableau
+{
+    private readonly double[][] _stages;
+    private readonly double[] _weights;
+    private readonly double[] _error;
+    private readonly double[] _nodes;
+
+    /// <summary>A method from its coefficients; the nodes c_i are the sums of the a_ij.</summary>
+    /// <param name="order">The order of the step.</param>
+    /// <param name="stages">a_ij: the i-th has i numbers, the first none.</param>
+    /// <param name="weights">b_i, one for each stage.</param>
+    /// <param name="error">b_i less those of an embedded method, to estimate the error with; empty where there is none.</param>
+    /// <exception cref="ArgumentException">The numbers of coefficients do not fit each other, or the weights do not sum to 1.</exception>
+    public ButcherTableau(
+        int order, IReadOnlyList<double[]> stages, ReadOnlySpan<double> weights, ReadOnlySpan<double> error = default)
+    {
+        ArgumentNullException.ThrowIfNull(stages);
+        Order = Guard.InRange(order, 1, int.MaxValue);
+        _stages = [.. stages.Select(row => (double[])row.Clone())];
+        (_weights, _error) = (weights.ToArray(), error.ToArray());
+        for (var i = 0; i < _stages.Length; i++)
+        {
+            if (_stages[i].Length != i)
+                throw new ArgumentException($"Stage {i} must have {i} coefficients, got {_stages[i].Length}.", nameof(stages));
+        }
+
+        if (_weights.Length == 0 || _weights.Length != _stages.Length || (_error.Length != 0 && _error.Length != _weights.Length))
+            throw new ArgumentException(
+                $"There must be one weight for each of {_stages.Length} stages, got {_weights.Length} and {_error.Length}.",
+                nameof(weights));
+        if (Math.Abs(_weights.Sum() - 1.0) > 1e-12)
+            throw new ArgumentException($"The weights must sum to 1, got {_weights.Sum()}.", nameof(weights));
+        _nodes = [.. _stages.Select(row => row.Sum())];
+    }
+
+    /// <summary>Euler's method, of order 1.</summary>
+    public static ButcherTableau Euler { get; } = new(1, [[]], [1.0]);
+
+    /// <summary>Heun's method, of order 2: the trapezoid with a step of Euler's as its end.</summary>
+    public static ButcherTableau Heun { get; } = new(2, [[], [1.0]], [0.5, 0.5]);
+
+    /// <summary>The classical method of Runge and Kutta, of order 4.</summary>
+    public static ButcherTableau RungeKutta4 { get; } = new(
+        4, [[], [0.5], [0.0, 0.5], [0.0, 0.0, 1.0]], [1.0 / 6.0, 1.0 / 3.0, 1.0 / 3.0, 1.0 / 6.0]);
+
+    /// <summary>
+    /// The method of Dormand and Prince 1980, of order 5 with an embedded one of order 4. Its last stage is the first of the next step.
+    /// </summary>
+    public static ButcherTableau DormandPrince5 { get; } = new(
+        5,
+        [
+            [],
+            [1.0 / 5.0],
+            [3.0 / 40.0, 9.0 / 40.0],
+            [44.0 / 45.0, -56.0 / 15.0, 32.0 / 9.0],
+            [19372.0 / 6561.0, -25360.0 / 2187.0, 64448.0 / 6561.0, -212.0 / 729.0],
+            [9017.0 / 3168.0, -355.0 / 33.0, 46732.0 / 5247.0, 49.0 / 176.0, -5103.0 / 18656.0],
+            [35.0 / 384.0, 0.0, 500.0 / 1113.0, 125.0 / 192.0, -2187.0 / 6784.0, 11.0 / 84.0],
+        ],
+        [35.0 / 384.0, 0.0, 500.0 / 1113.0, 125.0 / 192.0, -2187.0 / 6784.0, 11.0 / 84.0, 0.0],
+        [71.0 / 57600.0, 0.0, -71.0 / 16695.0, 71.0 / 1920.0, -17253.0 / 339200.0, 22.0 / 525.0, -1.0 / 40.0]);
+
+    /// <summary>The order of the step.</summary>
+    public int Order { get; }
+
+    /// <summary>The number of stages, and of calls of the right-hand side.</summary>
+    public int Stages => _stages.Length;
+
+    /// <summary>b_i.</summary>
+    public ReadOnlySpan<double> Weights => _weights;
+
+    /// <summary>b_i less those of the embedded method; empty where there is none.</summary>
+    public ReadOnlySpan<double> Error => _error;
+
+    /// <summary>c_i.</summary>
+    public ReadOnlySpan<double> Nodes => _nodes;
+
+    /// <summary>a_ij of stage i.</summary>
+    public ReadOnlySpan<double> Stage(int i) => _stages[i];
+}

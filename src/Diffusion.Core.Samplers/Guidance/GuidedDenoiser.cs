@@ -1,0 +1,184 @@
+using Diffusion.Core.Models;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Samplers;
+
+/// <summary>
+/// Two networks that answer as one: <c>weak + scale (strong - weak)</c>. With the same network without its condition as the weak one this
+/// is classifier-free guidance; with a smaller or less trained network, autoguidance. Made by <see cref="Guidance"/>.
+/// </summary>
+/// <remarks>
+/// A scale of 1 is the strong network and a scale of 0 the weak one, exactly and with one call. Works on any prediction, since each is
+/// linear in x_0 and eps. Where the networks answer with twice the channels of x_t, only the prediction is guided, and what the strong
+/// one says about the variance stays, as in GLIDE, DiT and DeepFloyd IF.
+/// </remarks>
+public sealed class GuidedDenoiser : IDenoiser
+{
+    /// <summary>Guidance between two networks.</summary>
+    /// <param name="strong">The network whose answer is strengthened; not disposed.</param>
+    /// <param name="weak">The network it is led away from; not disposed.</param>
+    /// <param name="scale">How far, 1 for not at all; finite.</param>
+    /// <param name="options">Refinements.</param>
+    /// <exception cref="ArgumentException">The scale is not finite, or an option lies outside its range.</exception>
+    public GuidedDenoiser(IDenoiser strong, IDenoiser weak, double scale, GuidanceOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(strong);
+        ArgumentNullException.ThrowIfNull(weak);
+        (Strong, Weak, Options) = (strong, weak, options ?? new GuidanceOptions());
+        Scale = Guard.InRange(scale, double.MinValue, double.MaxValue);
+        Guard.InRange(Options.Rescale, 0.0, 1.0, "options.Rescale");
+        if (!(Options.MinTime <= Options.MaxTime))
+            throw new ArgumentException(
+                $"Guidance must begin at a time not above the one it ends at, got {Options.MinTime} and {Options.MaxTime}.",
+                nameof(options));
+    }
+
+    /// <summary>The network whose answer is strengthened.</summary>
+    public IDenoiser Strong { get; }
+
+    /// <summary>The network it is led away from.</summary>
+    public IDenoiser Weak { get; }
+
+    /// <summary>How far: 1 for not at all.</summary>
+    public double Scale { get; }
+
+    /// <summary>Refinements.</summary>
+    public GuidanceOptions Options { get; }
+
+    /// <inheritdoc/>
+    public Device? Device => Strong.Device;
+
+    /// <inheritdoc/>
+    /// <exception cref="ArgumentException">The two networks answer with different shapes.</exception>
+    public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
+    {
+        ArgumentNullException.ThrowIfNull(xt);
+        ArgumentNullException.ThrowIfNull(t);
+        var answer = Combine(xt, t, condition);
+        if (double.IsPositiveInfinity(Options.ZeroAbove))
+            return answer;
+        using var scope = NewDisposeScope();
+        using var free = answer;
+        return VarianceChannels.Keep(answer, xt, prediction => prediction.mul(PerSample(t.Le(Options.ZeroAbove), prediction)))
+            .MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public IDisposable? BeginInference()
+    {
+        var strong = Strong.BeginInference();
+        try
+        {
+            return new Scopes(strong, Weak.BeginInference());
+        }
+        catch
+        {
+            strong?.Dispose();
+            throw;
+        }
+    }
+
+    private Tensor Combine(Tensor xt, Tensor t, Condition? condition)
+    {
+        var guided = Guided(t);
+        if (Scale == 1.0 || guided == false)
+            return Strong.Predict(xt, t, condition);
+        if (Scale == 0.0 && guided == true && Options is { Rescale: 0.0, ZeroStar: false })
+            return Weak.Predict(xt, t, condition);
+
+        using var scope = NewDisposeScope();
+        using var strong = Strong.Predict(xt, t, condition);
+        using var weak = Weak.Predict(xt, t, condition);
+        Guard.SameShape(strong, weak, "the answer of the strong network", "that of the weak one");
+        Guard.SameType(strong, weak, "the answer of the strong network", "that of the weak one");
+        return VarianceChannels.Keep(strong, xt, prediction => Lead(prediction, VarianceChannels.Prediction(weak, xt), t, guided))
+            .MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The prediction of the strong network, led away from that of the weak one; in the current scope.</summary>
+    private Tensor Lead(Tensor strong, Tensor weak, Tensor t, bool? guided)
+    {
+        var from = Options.ZeroStar ? weak.mul(Nearest(strong, weak)) : weak;
+        var result = from.Mul(1.0 - Scale).Add_(strong, alpha: Scale);
+        if (Options.Rescale > 0.0)
+        {
+            var ratio = Deviation(strong).div_(Deviation(result)).Mul_(Options.Rescale).Add_(1.0 - Options.Rescale);
+            result = result.mul(ratio);
+        }
+
+        if (guided is not null)
+            return result;
+        using var above = t.Ge(Options.MinTime);
+        using var below = t.Le(Options.MaxTime);
+        return strong.lerp(result, PerSample(above.logical_and(below), strong));
+    }
+
+    /// <summary>Whether all of a batch is guided, or none; null where some is, or where looking would stall the device.</summary>
+    private bool? Guided(Tensor t)
+    {
+        if (double.IsNegativeInfinity(Options.MinTime) && double.IsPositiveInfinity(Options.MaxTime))
+            return true;
+        if (t.device_type != TorchSharp.DeviceType.CPU)
+            return null;
+        using var host = t.to(ScalarType.Float64, copy: true);
+        var inside = host.data<double>().ToArray().Select(time => time >= Options.MinTime && time <= Options.MaxTime).Distinct().ToArray();
+        return inside.Length == 1 ? inside[0] : null;
+    }
+
+    /// <summary>[B, 1, ...] the factor of the weak answer that brings it nearest to the strong one.</summary>
+    private static Tensor Nearest(Tensor strong, Tensor weak)
+    {
+        var (a, b) = (strong.reshape(strong.shape[0], -1), weak.reshape(weak.shape[0], -1));
+        var squares = b.mul(b).sum(1L).ClampMin(1e-30);
+        return Broadcast(a.mul(b).sum(1L).div_(squares), strong);
+    }
+
+    /// <summary>[B, 1, ...] the standard deviation over each sample.</summary>
+    private static Tensor Deviation(Tensor values)
+    {
+        var rows = values.reshape(values.shape[0], -1);
+        var centred = rows.sub(rows.mean([1L], keepdim: true));
+        return Broadcast(centred.mul(centred).mean([1L]).sqrt(), values);
+    }
+
+    private static Tensor PerSample(Tensor mask, Tensor like) => Broadcast(mask.to(like.dtype), like);
+
+    private static Tensor Broadcast(Tensor perSample, Tensor like)
+    {
+        var shape = new long[like.dim()];
+        Array.Fill(shape, 1L);
+        shape[0] = like.shape[0];
+        return perSample.reshape(shape);
+    }
+
+    private sealed class Scopes(IDisposable? first, IDisposable? second) : IDisposable
+    {
+        public void Dispose()
+        {
+            second?.Dispose();
+            first?.Dispose();
+        }
+    }
+}
+
+/// <summary>
+/// Answers of networks that also say something about the variance: [B, 2C, ...] to an x_t of [B, C, ...], the prediction first.
+/// </summary>
+internal static class VarianceChannels
+{
+    /// <summary>[B, C, ...] the prediction: a view of the answer, or the answer itself where it is no more than that.</summary>
+    public static Tensor Prediction(Tensor answer, Tensor xt) => Are(answer, xt) ? answer.narrow(1, 0, xt.shape[1]) : answer;
+
+    /// <summary>An answer whose prediction is changed, and what it says about the variance kept.</summary>
+    /// <param name="answer">[B, C, ...] or [B, 2C, ...].</param>
+    /// <param name="xt">[B, C, ...] what the network was given.</param>
+    /// <param name="change">From [B, C, ...] to a new tensor of that shape.</param>
+    public static Tensor Keep(Tensor answer, Tensor xt, Func<Tensor, Tensor> change)
+    {
+        var changed = change(Prediction(answer, xt));
+        return Are(answer, xt) ? cat([changed, answer.narrow(1, xt.shape[1], xt.shape[1])], 1) : changed;
+    }
+
+    private static bool Are(Tensor answer, Tensor xt)
+        => xt.dim() > 1 && answer.dim() == xt.dim() && answer.shape[1] == 2 * xt.shape[1];
+}

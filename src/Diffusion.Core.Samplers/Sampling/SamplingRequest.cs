@@ -1,0 +1,136 @@
+using Diffusion.Core.Models;
+using Diffusion.Core.Schedules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Samplers;
+
+/// <summary>What to sample: how many, how large, from which seed or noise, and where. Owns none of its tensors.</summary>
+public sealed record SamplingRequest
+{
+    /// <summary>[B, ...] the shape of the batch, such as <c>[64, 1, 28, 28]</c>.</summary>
+    public required long[] Shape { get; init; }
+
+    /// <summary>The root seed. Sample i of the batch depends on (Seed, FirstSample + i) and on nothing else.</summary>
+    public long Seed { get; init; }
+
+    /// <summary>
+    /// The index of the first sample of the batch: samples 64 to 127 of a seed are those of a second batch of 64 that starts at 64.
+    /// </summary>
+    public long FirstSample { get; init; }
+
+    /// <summary>What the network is told beside x_t and t, for the whole batch, or null.</summary>
+    public Condition? Condition { get; init; }
+
+    /// <summary>
+    /// [B, ...] x at the first level of the grid, in place of a draw; used as it is. It decides the type and the device.
+    /// </summary>
+    public Tensor? InitialSample { get; init; }
+
+    /// <summary>
+    /// [B, ...] data that the trajectory starts from, noised to the first level of the grid: image to image, with
+    /// <see cref="TimeGrid.StartingAt"/> for a grid that begins later. It decides the type and the device.
+    /// </summary>
+    public Tensor? InitialData { get; init; }
+
+    /// <summary>
+    /// Called after each step with the new state. It may answer with a tensor that takes the place of the sample, which is then the
+    /// sampler's, or with null. Runs without gradients, in a dispose scope of the step.
+    /// </summary>
+    public Func<SamplerState, Tensor?>? OnStep { get; init; }
+
+    /// <summary>
+    /// Gaussian draws in place of those of <see cref="Seed"/>; not disposed. The first draw is that of the initial sample,
+    /// unless it is given.
+    /// </summary>
+    public INoiseSource? Noise { get; init; }
+
+    /// <summary>Where to sample; null for the device of the denoiser, or the CPU where it names none.</summary>
+    public Device? Device { get; init; }
+
+    /// <summary>The floating point type of the trajectory.</summary>
+    public ScalarType Dtype { get; init; } = ScalarType.Float32;
+}
+
+/// <summary>What every sampler does with a request: refuse it, draw what it starts from, and let its caller change a sample.</summary>
+internal static class RequestStart
+{
+    /// <summary>Refuses a prediction that says nothing about x_0 or eps at a level.</summary>
+    /// <exception cref="ArgumentException">A coefficient is not finite there.</exception>
+    public static void RequireDetermined(IPrediction prediction, INoiseSchedule schedule, double time, NoiseLevel level)
+    {
+        var previous = DenoiserEvaluator.PreviousLevel(schedule, time, level);
+        var data = prediction.ToData(level, previous);
+        var noise = prediction.ToNoise(level, previous);
+        if (!(double.IsFinite(data.First) && double.IsFinite(data.Second) && double.IsFinite(noise.First) && double.IsFinite(noise.Second)))
+            throw new ArgumentException(
+                $"The prediction '{prediction.Name}' does not determine x_0 and eps at time {time}, where alpha is {level.Alpha} and sigma "
+                + $"{level.Sigma}; a schedule that ends without signal needs a network that predicts x_0 or v.");
+    }
+
+    /// <summary>Refuses a request that does not fit together.</summary>
+    /// <exception cref="ArgumentException">It does not, with the reason.</exception>
+    public static void Validate(SamplingRequest request, SamplerOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(request.Shape, "request.Shape");
+        if (request.Shape.Length == 0 || Array.Exists(request.Shape, size => size < 1))
+            throw new ArgumentException(
+                $"The shape must be [B, ...] of sizes of at least 1, got {Guard.Format(request.Shape)}.", nameof(request));
+        Guard.InRange(request.FirstSample, 0L, long.MaxValue - request.Shape[0], "request.FirstSample");
+        if (request.InitialSample is not null && request.InitialData is not null)
+            throw new ArgumentException("A request starts from InitialSample or from InitialData, got both.", nameof(request));
+        if ((request.InitialSample ?? request.InitialData) is { } initial)
+        {
+            var name = request.InitialSample is null ? "request.InitialData" : "request.InitialSample";
+            Guard.Floating(initial, name);
+            Guard.Shape(initial, request.Shape, name);
+        }
+        else if (request.Dtype is not (ScalarType.Float16 or ScalarType.BFloat16 or ScalarType.Float32 or ScalarType.Float64))
+        {
+            throw new ArgumentException($"The type of the samples must be floating point, got {request.Dtype}.", nameof(request));
+        }
+
+        if (options.HasVarianceChannels && request.Shape.Length < 2)
+            throw new ArgumentException(
+                $"A network with variance channels needs samples [B, C, ...], got {Guard.Format(request.Shape)}.", nameof(request));
+        if (request.Condition?.Labels is { } labels)
+            Guard.Shape(labels, [request.Shape[0]], "request.Condition.Labels");
+    }
+
+    /// <summary>The standard deviation of the noise that sampling starts from.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The options name one that is not finite and greater than 0.</exception>
+    public static double Scale(SamplerOptions options, NoiseLevel start)
+        => options.InitialScale is { } scale
+            ? Guard.Positive(scale, "options.InitialScale")
+            : Math.Sqrt((start.Alpha * start.Alpha) + (start.Sigma * start.Sigma));
+
+    /// <summary>[B, ...] the sample that a request starts from; the caller's, in no dispose scope.</summary>
+    public static Tensor Sample(SamplingRequest request, INoiseSource noise, NoiseLevel start, double scale, Device device)
+    {
+        using var noGrad = no_grad();
+        using var scope = NewDisposeScope();
+        if (request.InitialSample is { } given)
+            return given.clone().DetachFromDisposeScope();
+        using var like = empty(
+            request.Shape, dtype: request.InitialData?.dtype ?? request.Dtype, device: request.InitialData?.device ?? device);
+        var drawn = noise.Draw(like);
+        Guard.SameShape(like, drawn, "the samples", "the noise");
+        if (request.InitialData is { } data)
+            return new LinearPair(start.Alpha, start.Sigma).Apply(data, drawn).DetachFromDisposeScope();
+
+        // A process that preserves variance starts from the draw itself: its scale is 1 but for rounding.
+        if (Math.Abs(scale - 1.0) > 1e-12)
+            drawn.Mul_(scale);
+        return drawn.DetachFromDisposeScope();
+    }
+
+    /// <summary>The sample, or what <see cref="SamplingRequest.OnStep"/> has put in its place; the one given up is freed.</summary>
+    public static Tensor Replace(Tensor sample, Tensor? other)
+    {
+        if (other is null || ReferenceEquals(other, sample))
+            return sample;
+        Guard.SameShape(sample, other, "the sample", "the answer of OnStep");
+        Guard.SameType(sample, other, "the sample", "the answer of OnStep");
+        sample.Dispose();
+        return other.DetachFromDisposeScope();
+    }
+}

@@ -1,0 +1,71 @@
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Samplers;
+
+/// <summary>Keeps a predicted x_0 within the range of the data.</summary>
+public interface IThresholding
+{
+    /// <summary>The prediction, within range.</summary>
+    /// <param name="data">[B, ...] the predicted x_0.</param>
+    /// <returns>A new tensor of the same shape; the caller's.</returns>
+    Tensor Apply(Tensor data);
+}
+
+/// <summary>The thresholdings of the literature.</summary>
+/// <remarks>Source: Saharia et al. 2022, "Photorealistic Text-to-Image Diffusion Models", section 2.3.</remarks>
+public static class Thresholding
+{
+    /// <summary>Clips every value to [-range, range].</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The range is not finite and greater than 0.</exception>
+    public static IThresholding Static(double range = 1.0) => new StaticThresholding(Guard.Positive(range));
+
+    /// <summary>
+    /// Clips each sample to [-s, s] and divides it by s, where s is a quantile of the sample's absolute values, at least 1 and at most
+    /// <paramref name="maximum"/>.
+    /// </summary>
+    /// <param name="quantile">In [0, 1]; between two values it is interpolated linearly.</param>
+    /// <param name="maximum">The largest s, at least 1; no limit when null.</param>
+    /// <exception cref="ArgumentOutOfRangeException">An argument lies outside its range.</exception>
+    public static IThresholding Dynamic(double quantile = 0.995, double? maximum = null)
+    {
+        Guard.InRange(quantile, 0.0, 1.0);
+        Guard.InRange(maximum ?? 1.0, 1.0, double.MaxValue, nameof(maximum));
+        return new DynamicThresholding(quantile, maximum);
+    }
+
+    private sealed class StaticThresholding(double range) : IThresholding
+    {
+        public Tensor Apply(Tensor data)
+        {
+            ArgumentNullException.ThrowIfNull(data);
+            return data.Clamp(-range, range);
+        }
+    }
+
+    private sealed class DynamicThresholding(double quantile, double? maximum) : IThresholding
+    {
+        public Tensor Apply(Tensor data)
+        {
+            Guard.Floating(data);
+            if (data.dim() == 0 || data.numel() == 0)
+                throw new ArgumentException($"data must have a batch of samples, got shape {Guard.Format(data.shape)}.", nameof(data));
+            using var scope = NewDisposeScope();
+            var values = data.abs().reshape(data.shape[0], -1);
+            var count = values.shape[1];
+
+            // The quantile lies between the values of rank `below` and `below + 1`; only those above it need to be sorted.
+            var position = quantile * (count - 1);
+            var below = (long)position;
+            var largest = values.topk((int)(count - below), dim: 1).values;
+            var scale = largest.narrow(1, largest.shape[1] - 1, 1);
+            var fraction = position - below;
+            if (fraction > 0.0)
+                scale = scale.Mul(1.0 - fraction).Add_(largest.narrow(1, largest.shape[1] - 2, 1), alpha: fraction);
+            var shape = new long[data.dim()];
+            Array.Fill(shape, 1L);
+            shape[0] = data.shape[0];
+            scale = scale.Clamp(1.0, maximum).reshape(shape);
+            return data.div(scale).Clamp_(-1.0, 1.0).MoveToOuterDisposeScope();
+        }
+    }
+}

@@ -1,0 +1,142 @@
+using Diffusion.Core.Schedules;
+using MathNet.Numerics.LinearAlgebra;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Samplers;
+
+/// <summary>
+/// What the network said at several levels, as values of a polynomial in lambda, and the weights with which a step sums them. Levels
+/// that repeat another, or lie infinitely far away, say nothing about the slope and are left out: the order falls instead.
+/// </summary>
+internal sealed class ExponentialNodes(SolverForm form, NoiseLevel origin)
+{
+    private readonly List<(double Offset, Tensor Value)> _nodes = [];
+
+    /// <summary>How many nodes there are; the order of the polynomial method.</summary>
+    public int Count => _nodes.Count;
+
+    /// <summary>The nodes of a step that extrapolates: where it leaves from, and up to <paramref name="past"/> levels before.</summary>
+    public static ExponentialNodes Of(SolverForm form, Evaluation start, IReadOnlyList<PastStep> history, int first, int past)
+    {
+        var nodes = new ExponentialNodes(form, start.Level);
+        nodes.Add(start);
+        for (var i = first; i < Math.Min(first + past, history.Count); i++)
+            nodes.Add(history[i].Evaluation);
+        return nodes;
+    }
+
+    /// <summary>Adds a node, unless it is of no use.</summary>
+    public void Add(Evaluation evaluation)
+    {
+        var offset = ExponentialStep.Distance(origin, evaluation.Level);
+        if (!double.IsFinite(offset) || _nodes.Exists(node => node.Offset == offset))
+            return;
+        _nodes.Add((offset, form.Of(evaluation)));
+    }
+
+    /// <summary>
+    /// w such that <c>sum_i w_i p(offset_i)</c> is the functional with the given moments, for every polynomial p with as many coefficients
+    /// as there are nodes.
+    /// </summary>
+    /// <param name="moments">The values of the functional at 1, s, s^2, ..., as many as there are nodes.</param>
+    public double[] Weights(double[] moments)
+    {
+        var scale = _nodes.Max(node => Math.Abs(node.Offset));
+        if (_nodes.Count == 1 || scale == 0.0)
+            return moments;
+        var powers = Matrix<double>.Build.Dense(Count, Count, (k, i) => Math.Pow(_nodes[i].Offset / scale, k));
+        var right = Vector<double>.Build.Dense(Count, k => moments[k] / Math.Pow(scale, k));
+        return powers.Solve(right).ToArray();
+    }
+
+    /// <summary>A step from where the nodes originate: <c>factor x + sum_i w_i value_i + deviation z</c>.</summary>
+    /// <param name="step">Gives the level that is reached, and the noise.</param>
+    /// <param name="move">The exact part of the step.</param>
+    /// <param name="x">[B, ...] the sample at the origin.</param>
+    /// <param name="start">What the network said there.</param>
+    /// <param name="moments">The moments of the method for so many nodes.</param>
+    /// <returns>A new tensor; the caller's.</returns>
+    public Tensor Advance(
+        SolverStep step, ExponentialStep move, Tensor x, Evaluation start, Func<ExponentialStep, int, double[]> moments)
+    {
+        if (move.IsSingular)
+            return new LinearPair(step.To.Alpha, step.To.Sigma).Apply(start.Data, start.Noise);
+        var weights = Weights(moments(move, Count));
+        var terms = new List<(double, Tensor)> { (move.Sample, x) };
+        for (var i = 0; i < Count; i++)
+            terms.Add((weights[i], _nodes[i].Value));
+        using var noise = move.Deviation == 0.0 ? null : step.Noise.Draw(x, origin.Ratio, step.To.Ratio);
+        if (noise is not null)
+            terms.Add((move.Deviation, noise));
+        return LinearCombination.Of(terms.ToArray());
+    }
+
+    /// <summary>
+    /// A sample that these nodes have led to, as if others had: what they added is taken off, and that of the others put on.
+    /// </summary>
+    /// <param name="x">[B, ...] the sample at the end of the step.</param>
+    /// <param name="move">The exact part of the step.</param>
+    /// <param name="others">Nodes of the same origin.</param>
+    /// <param name="moments">The moments of the method for so many nodes.</param>
+    /// <returns>A new tensor; the caller's.</returns>
+    public Tensor Replace(Tensor x, ExponentialStep move, ExponentialNodes others, Func<ExponentialStep, int, double[]> moments)
+    {
+        var (here, there) = (Weights(moments(move, Count)), others.Weights(moments(move, others.Count)));
+        var terms = new List<(double, Tensor)> { (1.0, x) };
+        for (var i = 0; i < others.Count; i++)
+        {
+            var same = _nodes.FindIndex(node => node.Offset == others._nodes[i].Offset);
+            terms.Add((there[i] - (same < 0 ? 0.0 : here[same]), others._nodes[i].Value));
+        }
+
+        for (var i = 0; i < Count; i++)
+        {
+            if (!others._nodes.Exists(node => node.Offset == _nodes[i].Offset))
+                terms.Add((-here[i], _nodes[i].Value));
+        }
+
+        return LinearCombination.Of(terms.ToArray());
+    }
+}
+
+/// <summary>
+/// The functions that every exponential integrator is made of: <c>phi_0(z) = e^z</c> and
+/// <c>phi_k(z) = (phi_{k-1}(z) - 1 / (k-1)!) / z</c>, so that <c>phi_k(0) = 1 / k!</c>.
+/// </summary>
+/// <remarks>Source: Hochbruck and Ostermann 2010, "Exponential integrators", eq. 2.10 and 2.11.</remarks>
+internal static class PhiFunction
+{
+    // Below, the recursion would lose digits to cancellation; above, the series is slow.
+    private const double SeriesRadius = 2.0;
+
+    /// <summary>phi_k(z), to all but the last few digits for every finite z.</summary>
+    public static double Of(int k, double z)
+    {
+        if (Math.Abs(z) <= SeriesRadius)
+            return Series(k, z);
+        var (phi, factorial) = (Math.Exp(z), 1.0);
+        for (var j = 1; j <= k; j++)
+        {
+            phi = (phi - (1.0 / factorial)) / z;
+            factorial *= j;
+        }
+
+        return phi;
+    }
+
+    /// <summary>k! for small k.</summary>
+    public static double Factorial(int k) => k < 2 ? 1.0 : k * Factorial(k - 1);
+
+    private static double Series(int k, double z)
+    {
+        var term = 1.0 / Factorial(k);
+        var sum = 0.0;
+        for (var j = 1; sum + term != sum; j++)
+        {
+            sum += term;
+            term *= z / (k + j);
+        }
+
+        return sum;
+    }
+}

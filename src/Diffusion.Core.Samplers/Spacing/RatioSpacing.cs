@@ -1,0 +1,227 @@
+using Diffusion.Core.Schedules;
+using MathNet.Numerics;
+using static TorchSharp.torch;
+using BetaDistribution = MathNet.Numerics.Distributions.Beta;
+
+namespace Diffusion.Core.Samplers;
+
+/// <summary>
+/// Spacings that choose noise levels, sigma / alpha, rather than times, over any schedule. The network is told the times that the schedule
+/// has these levels at, which lie between the indices of a discrete schedule. Each ends without noise.
+/// </summary>
+public sealed class RatioSpacing : ITimeSpacing
+{
+    private readonly double? _min;
+    private readonly double? _max;
+    private readonly Func<int, double, double, double[]> _ratios;
+
+    private RatioSpacing(double? min, double? max, Func<int, double, double, double[]> ratios)
+    {
+        if (min is { } low)
+            Guard.Positive(low, nameof(min));
+        if (max is { } high)
+            Guard.Positive(high, nameof(max));
+        RequireOrder(min ?? 0.0, max ?? double.PositiveInfinity);
+        (_min, _max, _ratios) = (min, max, ratios);
+    }
+
+    /// <summary>
+    /// <c>(max^(1/rho) + k / (N - 1) (min^(1/rho) - max^(1/rho)))^rho</c>: short steps at little noise. On an EDM schedule this is the
+    /// grid of EDM.
+    /// </summary>
+    /// <param name="rho">7 for images; larger values put more steps near the data.</param>
+    /// <param name="min">The least sigma / alpha; that of the schedule unless said otherwise.</param>
+    /// <param name="max">The greatest sigma / alpha; that of the schedule unless said otherwise.</param>
+    /// <exception cref="ArgumentException">An argument is not finite and greater than 0, or min is not less than max.</exception>
+    /// <remarks>Source: Karras et al. 2022, "Elucidating the Design Space of Diffusion-Based Generative Models", eq. 5.</remarks>
+    public static RatioSpacing Karras(double rho = 7.0, double? min = null, double? max = null)
+    {
+        Guard.Positive(rho);
+        return new RatioSpacing(min, max, (steps, least, most) =>
+        {
+            var (low, high) = (Math.Pow(least, 1.0 / rho), Math.Pow(most, 1.0 / rho));
+            return Fill(steps, share => Math.Pow(high + (share * (low - high)), rho));
+        });
+    }
+
+    /// <summary>
+    /// Equally spaced in log(sigma / alpha), which is uniform log-SNR: the grid of DPM-Solver ("lu"), and of k-diffusion's
+    /// "exponential".
+    /// </summary>
+    /// <inheritdoc cref="Karras" path="/param[@name!='rho']"/>
+    /// <exception cref="ArgumentException">An argument is not finite and greater than 0, or min is not less than max.</exception>
+    /// <remarks>Source: Lu et al. 2022, "DPM-Solver", section 3.3.</remarks>
+    public static RatioSpacing Exponential(double? min = null, double? max = null)
+        => new RatioSpacing(min, max, (steps, least, most) =>
+        {
+            var (low, high) = (Math.Log(least), Math.Log(most));
+            return Fill(steps, share => Math.Exp(high + (share * (low - high))));
+        });
+
+    /// <summary>
+    /// Quantiles of a Beta distribution over [min, max] of sigma / alpha: steps gather at both ends.
+    /// </summary>
+    /// <param name="alpha">The first parameter of the distribution.</param>
+    /// <param name="beta">The second.</param>
+    /// <param name="min">The least sigma / alpha; that of the schedule unless said otherwise.</param>
+    /// <param name="max">The greatest sigma / alpha; that of the schedule unless said otherwise.</param>
+    /// <exception cref="ArgumentException">An argument is not finite and greater than 0, or min is not less than max.</exception>
+    /// <remarks>Source: Lee et al. 2024, "Beta Sampling is All You Need", section 3.3.</remarks>
+    public static RatioSpacing Beta(double alpha = 0.6, double beta = 0.6, double? min = null, double? max = null)
+    {
+        Guard.Positive(alpha);
+        Guard.Positive(beta);
+        return new RatioSpacing(min, max, (steps, least, most) => Fill(steps, share => least + (Quantile(1.0 - share) * (most - least))));
+
+        double Quantile(double p) => p is 0.0 or 1.0 ? p : BetaDistribution.InvCDF(alpha, beta, p);
+    }
+
+    /// <summary>
+    /// A table of levels found for one number of steps, interpolated to any other: linearly in log(sigma / alpha), each interval cut into
+    /// equal parts.
+    /// </summary>
+    /// <param name="ratios">At least two sigma / alpha, finite, greater than 0 and falling; the zero at the end is not among them.</param>
+    /// <exception cref="ArgumentException">The table does not fall, or is too short.</exception>
+    /// <remarks>Source: Sabour et al. 2024, "Align Your Steps", section 4; see <see cref="AlignYourSteps"/> for its tables.</remarks>
+    public static RatioSpacing Tabulated(params ReadOnlySpan<double> ratios)
+    {
+        if (ratios.Length < 2)
+            throw new ArgumentException($"A table needs at least two levels, got {ratios.Length}.", nameof(ratios));
+        for (var i = 0; i < ratios.Length; i++)
+        {
+            Guard.Positive(ratios[i], nameof(ratios));
+            if (i > 0 && ratios[i] >= ratios[i - 1])
+                throw new ArgumentException($"The levels of a table must fall, got {ratios[i - 1]} before {ratios[i]}.", nameof(ratios));
+        }
+
+        var positions = Generate.LinearSpaced(ratios.Length, 0.0, 1.0);
+        var line = MathNet.Numerics.Interpolation.LinearSpline.InterpolateSorted(positions, Logarithms(ratios));
+        return new RatioSpacing(ratios[^1], ratios[0], (steps, _, _) => Fill(steps, share => Math.Exp(line.Interpolate(share))));
+    }
+
+    /// <inheritdoc/>
+    /// <exception cref="ArgumentException">
+    /// There are no steps, or the schedule begins without noise or ends without signal and no min or max was given in place of that.
+    /// </exception>
+    public TimeGrid CreateGrid(INoiseSchedule schedule, int steps)
+    {
+        ArgumentNullException.ThrowIfNull(schedule);
+        var least = _min ?? schedule.LevelAt(schedule.MinTime).Ratio;
+        var most = _max ?? schedule.LevelAt(schedule.MaxTime).Ratio;
+        if (!(least > 0.0 && double.IsFinite(most)))
+            throw new ArgumentException(
+                $"Sigma / alpha of this schedule goes from {least} to {most}: give a min above 0 and a finite max.", nameof(schedule));
+        return TimeGrid.FromRatios(schedule, Ratios(steps, least, most));
+    }
+
+    /// <summary>
+    /// The levels alone: N values of sigma / alpha from <paramref name="max"/> to <paramref name="min"/>; one step starts at max.
+    /// </summary>
+    /// <exception cref="ArgumentException">There are no steps, or the ends are not in order.</exception>
+    public double[] Ratios(int steps, double min, double max)
+    {
+        Guard.InRange(steps, 1, int.MaxValue);
+        RequireOrder(Guard.Positive(min), Guard.Positive(max));
+        return _ratios(steps, min, max);
+    }
+
+    private static double[] Logarithms(ReadOnlySpan<double> values)
+    {
+        var result = new double[values.Length];
+        for (var i = 0; i < result.Length; i++)
+            result[i] = Math.Log(values[i]);
+        return result;
+    }
+
+    /// <summary>The values at k / (N - 1); a single step starts at the first.</summary>
+    private static double[] Fill(int steps, Func<double, double> value)
+    {
+        var values = new double[steps];
+        for (var k = 0; k < steps; k++)
+            values[k] = value(steps == 1 ? 0.0 : (double)k / (steps - 1));
+        return values;
+    }
+
+    private static void RequireOrder(double min, double max)
+    {
+        if (!(min < max))
+            throw new ArgumentException($"The least sigma / alpha must be less than the greatest, got {min} and {max}.", nameof(min));
+    }
+}
+
+/// <summary>Ways from one sample to another, through the noise that they come from.</summary>
+public static class Interpolation
+{
+    /// <summary>
+    /// Spherical interpolation, sample by sample: <c>sin((1 - w) theta) / sin(theta) a + sin(w theta) / sin(theta) b</c>, with theta the
+    /// angle between the two. Between two draws of Gaussian noise it keeps their length, which a straight line does not.
+    /// </summary>
+    /// <param name="first">[B, ...] where w is 0.</param>
+    /// <param name="second">The shape and type of <paramref name="first"/>, where w is 1.</param>
+    /// <param name="weight">w, from 0 to 1.</param>
+    /// <returns>The shape of <paramref name="first"/>; the caller's. Where the two point the same way, a straight line.</returns>
+    /// <exception cref="ArgumentException">The shapes or types differ, or the weight lies outside [0, 1].</exception>
+    /// <remarks>Source: Shoemake 1985; Song, Meng and Ermon 2021, "Denoising Diffusion Implicit Models", appendix D.5.</remarks>
+    public static Tensor Spherical(Tensor first, Tensor second, double weight)
+    {
+        Guard.SameShape(first, second);
+        Guard.SameType(first, second);
+        Guard.Floating(first);
+        Guard.InRange(weight, 0.0, 1.0);
+        if (first.dim() == 0)
+            throw new ArgumentException("Samples must have a batch dimension, got a scalar.", nameof(first));
+        using var scope = NewDisposeScope();
+        var (a, b) = (first.reshape(first.shape[0], -1), second.reshape(second.shape[0], -1));
+        var lengths = a.mul(a).sum(1L).mul_(b.mul(b).sum(1L)).sqrt().ClampMin(1e-30);
+        var cosine = a.mul(b).sum(1L).div_(lengths).Clamp(-1.0, 1.0);
+
+        // Of a nearly straight way the sines lose their digits, and a straight line is as good.
+        var straight = cosine.abs().Gt(1.0 - 1e-6);
+        var angle = cosine.MaskedFill(straight, 0.5).acos();
+        var sine = angle.sin();
+        var weightOfFirst = where(straight, angle.FullLike(1.0 - weight), angle.Mul(1.0 - weight).sin().div_(sine));
+        var weightOfSecond = where(straight, angle.FullLike(weight), angle.Mul(weight).sin().div_(sine));
+        return a.mul(weightOfFirst.unsqueeze(1)).Add_(b.mul(weightOfSecond.unsqueeze(1))).reshape(first.shape).MoveToOuterDisposeScope();
+    }
+}
+
+/// <summary>
+/// The grid of iPNDM, which brings a process of its own: alpha and sigma are the cosine and the sine of <c>pi t / 2</c>, and the times are
+/// such that <c>sigma = sin^2(pi u / 2)</c> with u falling evenly from 1 to 0. It starts without signal and ends without noise.
+/// </summary>
+/// <remarks>The schedule and spacing of diffusers' IPNDMScheduler, after Crowson's k-diffusion and v-diffusion.</remarks>
+public static class IpndmGrid
+{
+    /// <summary>The process: t from 0, data, to 1, noise, both included.</summary>
+    public static INoiseSchedule Schedule { get; } = new QuarterCircle();
+
+    /// <summary>N steps from t = 1 to t = 0.</summary>
+    /// <param name="steps">N, at least 1.</param>
+    /// <exception cref="ArgumentOutOfRangeException">There are none.</exception>
+    public static TimeGrid Create(int steps)
+    {
+        Guard.InRange(steps, 1, int.MaxValue);
+        var times = new double[steps];
+        for (var k = 0; k < steps; k++)
+        {
+            var sine = Math.Sin(Math.PI / 2.0 * (1.0 - ((double)k / steps)));
+            times[k] = Math.Asin(sine * sine) * 2.0 / Math.PI;
+        }
+
+        return new TimeGrid(Schedule, times);
+    }
+
+    private sealed class QuarterCircle : INoiseSchedule
+    {
+        public double MinTime => 0.0;
+
+        public double MaxTime => 1.0;
+
+        // Both by the sine, which is exactly 0 at the ends.
+        public NoiseLevel LevelAt(double t)
+        {
+            Guard.InRange(t, MinTime, MaxTime);
+            return new NoiseLevel(Math.Sin(Math.PI / 2.0 * (1.0 - t)), Math.Sin(Math.PI / 2.0 * t));
+        }
+    }
+}

@@ -1,0 +1,175 @@
+using Diffusion.Core.Schedules;
+
+namespace Diffusion.Core.Samplers;
+
+/// <summary>How a sampler spreads its steps over a schedule.</summary>
+public interface ITimeSpacing
+{
+    /// <summary>A grid of exactly <paramref name="steps"/> times.</summary>
+    /// <exception cref="ArgumentException">The schedule does not have that many steps, or the spacing does not fit it.</exception>
+    TimeGrid CreateGrid(INoiseSchedule schedule, int steps);
+}
+
+/// <summary>
+/// The spacings of the literature over the T indices of a <see cref="DiscreteSchedule"/>, for any number of steps N from 1 to T. Each
+/// gives N different indices in falling order, and ends without noise.
+/// </summary>
+/// <remarks>
+/// Source: Lin et al. 2024, "Common Diffusion Noise Schedules and Sample Steps are Flawed", table 2. Ties are rounded to even, as
+/// numpy does, so that grids equal those of the reference implementation.
+/// </remarks>
+public static class TimeSpacing
+{
+    /// <summary>
+    /// <c>round(T - k T / N) - 1</c>: starts at the last index, where training ends in pure noise. The default of every sampler here.
+    /// </summary>
+    public static ITimeSpacing Trailing { get; } = new Spacing(TrailingIndices);
+
+    /// <summary>
+    /// N indices from T - 1 to 0, both included, rounded; a single step starts at T - 1.
+    /// </summary>
+    public static ITimeSpacing Linspace { get; } = new Spacing(LinspaceIndices);
+
+    /// <summary>
+    /// <c>(T div N) k + offset</c>, from the highest k to 0. Never visits the last index unless the offset leads there, so sampling starts
+    /// from noise at a level that still holds signal; use it where a model's own configuration says so.
+    /// </summary>
+    /// <param name="offset">Added to every index, at least 0. A grid that it pushes beyond T - 1 is refused.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The offset is negative.</exception>
+    public static ITimeSpacing Leading(int offset = 0)
+    {
+        Guard.InRange(offset, 0, int.MaxValue);
+        return new Spacing((total, steps) => LeadingIndices(total, steps, offset));
+    }
+
+    private static double[] TrailingIndices(int total, int steps)
+    {
+        // The increment as numpy's arange forms it, so that ties fall the same way.
+        var ratio = (double)total / steps;
+        var increment = total - ratio - total;
+        return Fill(steps, k => Math.Round(total + (k * increment), MidpointRounding.ToEven) - 1.0);
+    }
+
+    private static double[] LinspaceIndices(int total, int steps)
+    {
+        if (steps == 1)
+            return [total - 1.0];
+        var increment = (total - 1.0) / (steps - 1);
+        return Fill(steps, k => k == 0 ? total - 1.0 : Math.Round((steps - 1 - k) * increment, MidpointRounding.ToEven));
+    }
+
+    private static double[] LeadingIndices(int total, int steps, int offset)
+    {
+        var ratio = total / steps;
+        var first = ((long)ratio * (steps - 1)) + offset;
+        if (first > total - 1)
+            throw new ArgumentException(
+                $"Leading spacing with offset {offset} and {steps} steps starts at index {first}, but the last index of the schedule is "
+                + $"{total - 1}; use fewer steps or an offset of at most {total - 1 - (ratio * (steps - 1))}.",
+                nameof(offset));
+        return Fill(steps, k => ((double)ratio * (steps - 1 - k)) + offset);
+    }
+
+    private static double[] Fill(int steps, Func<int, double> time)
+    {
+        var times = new double[steps];
+        for (var k = 0; k < steps; k++)
+            times[k] = time(k);
+        return times;
+    }
+
+    private sealed class Spacing(Func<int, int, double[]> indices) : ITimeSpacing
+    {
+        public TimeGrid CreateGrid(INoiseSchedule schedule, int steps)
+        {
+            ArgumentNullException.ThrowIfNull(schedule);
+            if (schedule is not DiscreteSchedule discrete)
+                throw new ArgumentException(
+                    $"Leading, trailing and linspace spacings need the indices of a {nameof(DiscreteSchedule)}, got {schedule.GetType().Name}; "
+                    + $"use {nameof(DiscreteSchedule)}.{nameof(DiscreteSchedule.Discretise)} or a {nameof(TimeGrid)} of your own.",
+                    nameof(schedule));
+            if (steps < 1 || steps > discrete.Steps)
+                throw new ArgumentOutOfRangeException(
+                    nameof(steps), steps, $"The number of sampling steps must lie in [1, {discrete.Steps}], the steps of the schedule, got {steps}.");
+            return new TimeGrid(discrete, indices(discrete.Steps, steps));
+        }
+    }
+}
+
+/// <summary>
+/// Spacings over the time of any schedule, continuous or discrete, from its last time to its first; on a discrete schedule the times lie
+/// between indices. Each ends without noise.
+/// </summary>
+public static class ScheduleTimeSpacing
+{
+    /// <summary>
+    /// Equal steps of time. On a variance preserving schedule this is k-diffusion's "vp" grid (with its eps as <paramref name="first"/>);
+    /// on a straight line, that of flow matching.
+    /// </summary>
+    /// <param name="first">The time of the last step's start, above the schedule's first; without it, one whole step above that.</param>
+    /// <remarks>
+    /// Source: Song et al. 2021, "Score-Based Generative Modeling through Stochastic Differential Equations", appendix C.
+    /// </remarks>
+    public static ITimeSpacing Uniform(double? first = null) => new Spacing(first, share => share);
+
+    /// <summary>Equal steps of the square root of time: shorter ones near the data (DDIM's "quad").</summary>
+    /// <inheritdoc cref="Uniform" path="/param"/>
+    /// <remarks>Source: Song, Meng and Ermon 2021, "Denoising Diffusion Implicit Models", appendix D.2.</remarks>
+    public static ITimeSpacing Quadratic(double? first = null) => new Spacing(first, share => share * share);
+
+    /// <summary>
+    /// Equal steps of time on a straight line, moved towards noise: <c>t' = shift t / (1 + (shift - 1) t)</c>, t a share of time.
+    /// </summary>
+    /// <param name="shift">Finite and greater than 0; 1 changes nothing, 3 is usual for large images.</param>
+    /// <param name="first">The time of the last step's start; without it, one whole step above the schedule's first.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The shift is not finite and greater than 0.</exception>
+    /// <remarks>Source: Esser et al. 2024, "Scaling Rectified Flow Transformers", eq. 23.</remarks>
+    public static ITimeSpacing Shifted(double shift, double? first = null)
+    {
+        Guard.Positive(shift);
+        return new Spacing(first, share => shift * share / (1.0 + ((shift - 1.0) * share)));
+    }
+
+    /// <summary>Shares of time from 1 downwards, bent by a rising function of [0, 1] onto itself.</summary>
+    private sealed class Spacing(double? first, Func<double, double> bend) : ITimeSpacing
+    {
+        public TimeGrid CreateGrid(INoiseSchedule schedule, int steps)
+        {
+            ArgumentNullException.ThrowIfNull(schedule);
+            Guard.InRange(steps, 1, int.MaxValue);
+            var (start, span) = (schedule.MinTime, schedule.MaxTime - schedule.MinTime);
+            if (first is { } given)
+                Guard.InRange(given, schedule.MinTime, schedule.MaxTime, nameof(first));
+            var times = new double[steps];
+            for (var k = 0; k < steps; k++)
+            {
+                var share = first is null ? 1.0 - ((double)k / steps) : steps == 1 ? 1.0 : 1.0 - ((double)k / (steps - 1));
+                var bent = bend(share);
+                times[k] = first is { } last ? last + ((schedule.MaxTime - last) * bent) : start + (span * bent);
+            }
+
+            return new TimeGrid(schedule, times);
+        }
+    }
+}
+
+/// <summary>
+/// The tables of Align Your Steps: levels optimised for ten steps of a family of models, for any number of steps by interpolation.
+/// </summary>
+/// <remarks>
+/// Source: Sabour, Fidler and Kreis 2024, "Align Your Steps: Optimizing Sampling Schedules in Diffusion Models", appendix.
+/// </remarks>
+public static class AlignYourSteps
+{
+    /// <summary>For Stable Diffusion 1.5.</summary>
+    public static RatioSpacing StableDiffusion15 { get; } =
+        RatioSpacing.Tabulated(14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152);
+
+    /// <summary>For Stable Diffusion XL.</summary>
+    public static RatioSpacing StableDiffusionXL { get; } =
+        RatioSpacing.Tabulated(14.615, 6.315, 3.771, 2.181, 1.342, 0.862, 0.555, 0.380, 0.234, 0.113);
+
+    /// <summary>For Stable Video Diffusion, an EDM model.</summary>
+    public static RatioSpacing StableVideoDiffusion { get; } =
+        RatioSpacing.Tabulated(700.0, 54.5, 15.886, 7.977, 4.248, 1.789, 0.981, 0.403, 0.173, 0.034);
+}
