@@ -76,3 +76,31 @@ public static class DatasetLikelihood
         return Math.Sqrt(values.Sum(value => (value - mean) * (value - mean)) / (values.Count - 1.0) / values.Count);
     }
 }
+
+/// <summary>How a data set is evaluated.</summary>
+public sealed record DatasetLikelihoodOptions
+{
+    /// <summary>
+    /// Samples evaluated together: 64. With a network and a method that treat samples apart, it does not change the result.
+    /// </summary>
+    public int BatchSize { get; init; } = 64;
+
+    /// <summary>The first samples of the data set to evaluate; null for all.</summary>
+    public long? MaxSamples { get; init; }
+
+    /// <summary>The root of every random draw: 0. The draws of a sample depend on it and on its index.</summary>
+    public long Seed { get; init; }
+}
+
+/// <summary>How far an evaluation over a data set is.</summary>
+/// <param name="Samples">Samples done.</param>
+/// <param name="Total">Samples in all.</param>
+/// <param name="Mean">The mean bits/dim so far.</param>
+/// <param name="StandardError">The standard error of that mean; NaN for one sample.</param>
+public sealed record LikelihoodProgress(long Samples, long Total, double Mean, double StandardError);
+
+/// <summary>Bits/dim over a data set.</summary>
+/// <param name="Mean">The mean over the samples.</param>
+/// <param name="StandardError">Of that mean, from the spread of the samples; NaN for one sample.</param>
+/// <param name="PerSample">The bits/dim of each sample, in the order of the data set.</param>
+public sealed record LikelihoodSummary(double Mean, double StandardError, IReadOnlyList<double> PerSample);

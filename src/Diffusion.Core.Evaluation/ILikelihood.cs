@@ -15,3 +15,32 @@ public interface ILikelihood
     /// <exception cref="OperationCanceledException">The request was cancelled.</exception>
     Tensor BitsPerDim(IDenoiser denoiser, Tensor samples, LikelihoodRequest request);
 }
+
+/// <summary>What a likelihood is asked beside the samples.</summary>
+public sealed record LikelihoodRequest
+{
+    /// <summary>The root of every random draw: 0. A sample's draws depend on it and on the index of the sample alone.</summary>
+    public long Seed { get; init; }
+
+    /// <summary>The index of the first sample of the batch: 0.</summary>
+    public long FirstSample { get; init; }
+
+    /// <summary>What the network is told, of the same batch size, or null; the caller's.</summary>
+    public Condition? Condition { get; init; }
+
+    /// <summary>Ends the evaluation between two calls of the network.</summary>
+    public CancellationToken CancellationToken { get; init; }
+}
+
+/// <summary>What every likelihood checks before it touches native code.</summary>
+internal static class SampleGuard
+{
+    /// <summary>Requires floating point samples, [B, ...], at least one of at least one dimension.</summary>
+    public static void Check(Tensor samples)
+    {
+        Guard.Floating(samples);
+        if (samples.dim() < 1 || samples.numel() == 0)
+            throw new ArgumentException(
+                $"The samples must be [B, ...] with no size of 0, got {Guard.Format(samples.shape)}.", nameof(samples));
+    }
+}

@@ -1,6 +1,23 @@
+using Diffusion.Core.Schedules;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Evaluation;
+
+/// <summary>
+/// A way to take the trace of a Jacobian J that is only known by its products with vectors: <c>sum_k v_k^T J v_k</c>, where the sum of
+/// <c>v_k v_k^T</c> is the identity, or is so in expectation. Each vector costs one call of autograd.
+/// </summary>
+public interface ITraceEstimator
+{
+    /// <summary>The field's name of the estimator, such as <c>hutchinson-rademacher</c>.</summary>
+    string Name { get; }
+
+    /// <summary>The vectors v_k, the same along a whole trajectory.</summary>
+    /// <param name="like">[B, ...]; gives the shape, the type and the device.</param>
+    /// <param name="request">The seed and the index of the first sample.</param>
+    /// <returns>At least one tensor of the shape of <paramref name="like"/>; the caller's.</returns>
+    IReadOnlyList<Tensor> Vectors(Tensor like, LikelihoodRequest request);
+}
 
 /// <summary>The estimators of a trace of the literature.</summary>
 public static class TraceEstimator
@@ -62,5 +79,33 @@ public static class TraceEstimator
                 vectors[k] = draw(like, request, Word - k).Mul_(1.0 / Math.Sqrt(_count));
             return vectors;
         }
+    }
+}
+
+/// <summary>
+/// Draws that belong to a sample, by (seed, index of the sample, word), whichever batch it is in. They are made on the CPU in double
+/// precision, then cast and moved.
+/// </summary>
+internal static class SeededDraws
+{
+    /// <summary>A batch of N(0, I), of the shape, type and device of a tensor; the caller's.</summary>
+    public static Tensor Normal(Tensor like, LikelihoodRequest request, long word)
+        => Draw(like, request, word, (shape, generator) => randn(shape, dtype: ScalarType.Float64, device: CPU, generator: generator));
+
+    /// <summary>A batch of even draws from [0, 1), of the shape, type and device of a tensor; the caller's.</summary>
+    public static Tensor Uniform(Tensor like, LikelihoodRequest request, long word)
+        => Draw(like, request, word, (shape, generator) => rand(shape, dtype: ScalarType.Float64, device: CPU, generator: generator));
+
+    private static Tensor Draw(Tensor like, LikelihoodRequest request, long word, Func<long[], Generator, Tensor> draw)
+    {
+        using var scope = NewDisposeScope();
+        var rows = new Tensor[like.shape[0]];
+        for (var i = 0; i < rows.Length; i++)
+        {
+            using var generator = SeedSequence.Generator(CPU, request.Seed, request.FirstSample + i, word);
+            rows[i] = draw(like.shape[1..], generator);
+        }
+
+        return stack(rows).to(like.dtype, like.device).MoveToOuterDisposeScope();
     }
 }
