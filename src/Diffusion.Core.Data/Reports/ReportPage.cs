@@ -134,3 +134,82 @@ internal sealed class ReportPage(IReadOnlyList<RunRecord> records, string folder
             .Select(detail => (string[])[detail.Key.Replace('_', ' '), detail.Value]);
     }
 }
+
+/// <summary>Elements that reports are made of. Ends are written in full, as HTML asks for.</summary>
+internal static class ReportHtml
+{
+    /// <summary>Light or dark as the reader prefers; charts have colours that can be seen on both.</summary>
+    public const string Style = """
+        :root{color-scheme:light dark;--ground:#fff;--ink:#1f2328;--soft:#656d76;--card:#f6f8fa;--line:#d0d7de}
+        @media(prefers-color-scheme:dark){:root{--ground:#0d1117;--ink:#e6edf3;--soft:#8d96a0;--card:#161b22;--line:#30363d}}
+        body{margin:2rem auto;padding:0 1rem;max-width:62rem;background:var(--ground);color:var(--ink);font:15px/1.5 system-ui,sans-serif}
+        h1{margin:0;font-size:1.6rem}h2{margin:2rem 0 .5rem;font-size:1.1rem}header p,p{margin:.2rem 0;color:var(--soft)}
+        .tiles{display:flex;flex-wrap:wrap;gap:.6rem;margin:1rem 0}
+        .tiles div{padding:.5rem .9rem;background:var(--card);border:1px solid var(--line);border-radius:.5rem}
+        dt{font-size:.8rem;color:var(--soft)}dd{margin:0;font-size:1.2rem;font-variant-numeric:tabular-nums}
+        .chart label{margin-left:.4rem;font-size:.85rem;color:var(--soft)}.chart svg{display:block;max-width:100%;height:auto}
+        .chart input:checked~.linear,.chart input:not(:checked)~.log{display:none}
+        .frames input{width:100%;max-width:40rem}figure{margin:.5rem 0}figure[hidden]{display:none}
+        figure img{max-width:100%;min-width:16rem;image-rendering:pixelated}figcaption{font-size:.85rem;color:var(--soft)}
+        table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
+        th,td{padding:.25rem .8rem .25rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--line);overflow-wrap:anywhere}
+        th{color:var(--soft);font-weight:500}
+        """;
+
+    /// <summary>One picture of a series at a time. No character in it means anything in XML.</summary>
+    public const string Script = """
+        document.querySelectorAll('.frames').forEach(function(box){
+        var slider=box.querySelector('input'),frames=box.querySelectorAll('figure');
+        function show(){frames.forEach(function(frame,i){frame.hidden=i!=slider.value})}
+        slider.max=frames.length-1;slider.value=frames.length-1;slider.oninput=show;show()})
+        """;
+
+    /// <summary>An element with text.</summary>
+    public static void Element(this XmlWriter html, string name, string text)
+    {
+        html.WriteStartElement(name);
+        html.WriteString(Clean(text));
+        html.WriteFullEndElement();
+    }
+
+    /// <summary>An element that has attributes only.</summary>
+    public static void Void(this XmlWriter html, string name, params ReadOnlySpan<(string Name, string Value)> attributes)
+    {
+        html.WriteStartElement(name);
+        foreach (var (key, value) in attributes)
+            html.WriteAttributeString(key, value);
+        html.WriteEndElement();
+    }
+
+    /// <summary>A table of texts.</summary>
+    public static void Table(this XmlWriter html, string[] head, IEnumerable<string[]> rows)
+    {
+        html.WriteStartElement("table");
+        html.WriteStartElement("thead");
+        Row("th", head);
+        html.WriteFullEndElement();
+        html.WriteStartElement("tbody");
+        foreach (var row in rows)
+            Row("td", row);
+        html.WriteFullEndElement();
+        html.WriteFullEndElement();
+
+        void Row(string cell, string[] texts)
+        {
+            html.WriteStartElement("tr");
+            foreach (var text in texts)
+                html.Element(cell, text);
+            html.WriteFullEndElement();
+        }
+    }
+
+    /// <summary>A number to be read.</summary>
+    public static string Number(double value) => Math.Abs(value) is > 0.0 and < 1e-3
+        ? value.ToString("0.###e0", CultureInfo.InvariantCulture)
+        : value.ToString(Math.Abs(value) < 100.0 ? "0.####" : "#,0.#", CultureInfo.InvariantCulture);
+
+    /// <summary>The text, with what XML cannot hold replaced.</summary>
+    public static string Clean(string text)
+        => string.Concat(text.EnumerateRunes().Select(
+            rune => rune.Value > 0xFFFF || XmlConvert.IsXmlChar((char)rune.Value) ? rune.ToString() : "\uFFFD"));
+}

@@ -130,3 +130,58 @@ public sealed partial class Downloader : IDisposable
     [LoggerMessage(EventId = 2, Level = LogLevel.Warning, Message = "Download from {Address} failed: {Reason}.")]
     private static partial void LogFailed(ILogger logger, Uri address, string reason);
 }
+
+/// <summary>How data sets are downloaded.</summary>
+public sealed class DownloadOptions
+{
+    /// <summary>
+    /// Folders on the web to try in turn; the public mirrors of the data set where null. What they send is checked against the known
+    /// checksum in any case.
+    /// </summary>
+    public IReadOnlyList<Uri>? Mirrors { get; init; }
+
+    /// <summary>The longest time in which a server may send nothing, before the next mirror is tried.</summary>
+    public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>What sends the requests, as a proxy needs; not disposed. A plain one where null.</summary>
+    public HttpMessageHandler? Handler { get; init; }
+
+    /// <summary>Told after each block received.</summary>
+    public IProgress<DownloadProgress>? Progress { get; init; }
+
+    /// <summary>Told of mirrors that failed and of files that arrived.</summary>
+    public ILogger? Logger { get; init; }
+}
+
+/// <summary>How far a download is.</summary>
+/// <param name="File">The name of the file.</param>
+/// <param name="Received">Bytes received so far.</param>
+/// <param name="Total">Bytes of the whole file, or null where the server does not say.</param>
+public readonly record struct DownloadProgress(string File, long Received, long? Total);
+
+/// <summary>A file that mirrors offer compressed with gzip.</summary>
+/// <param name="Name">Its name on the mirrors and on disk.</param>
+/// <param name="Length">Bytes of what it holds, decompressed.</param>
+/// <param name="Sha256">
+/// SHA-256 of what it holds, decompressed, in hexadecimal: mirrors that compressed the same content differently are all as good.
+/// </param>
+public sealed record RemoteFile(string Name, long Length, string Sha256);
+
+/// <summary>Where data sets that are files are looked for when no folder is given.</summary>
+public static class DataFolder
+{
+    /// <summary>The environment variable that names a folder with one folder for each data set.</summary>
+    public const string Variable = "DIFFUSION_DATA_DIR";
+
+    /// <summary>
+    /// The folder of a data set: below the folder that the environment variable <see cref="Variable"/> names, or below <c>data</c> in the
+    /// current directory where it is not set.
+    /// </summary>
+    /// <param name="dataset">The name of the data set, as <c>mnist</c>.</param>
+    public static string For(string dataset)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(dataset);
+        var root = Environment.GetEnvironmentVariable(Variable);
+        return Path.Combine(string.IsNullOrWhiteSpace(root) ? "data" : root, dataset);
+    }
+}
