@@ -1,0 +1,193 @@
+using System.Buffers.Binary;
+using System.Numerics;
+using System.Text;
+
+namespace Diffusion.Core;
+
+/// <summary>Writes reports, measurements and pictures for TensorBoard: <c>tensorboard --logdir FOLDER</c>.</summary>
+/// <remarks>Each part of a run writes a file of its own; steps that a resumed run takes again replace the earlier ones.</remarks>
+/// <param name="folder">The folder of the run, made where it is missing.</param>
+public sealed class TensorBoardLog(string folder) : ITrainerCallback
+{
+    private EventFile? _file;
+
+    /// <inheritdoc/>
+    public void Started(TrainingRun run)
+    {
+        ArgumentNullException.ThrowIfNull(run);
+        _file = new EventFile(folder, run.Step == 0 ? null : run.Step + 1);
+    }
+
+    /// <inheritdoc/>
+    public void Reported(TrainingRun run, TrainingProgress progress)
+    {
+        ArgumentNullException.ThrowIfNull(progress);
+        var step = progress.Step;
+        _file?.AddScalar("train/loss", progress.Loss, step);
+        _file?.AddScalar("train/learning_rate", progress.LearningRate, step);
+        _file?.AddScalar("train/gradient_norm", progress.GradientNorm, step);
+        _file?.AddScalar("train/samples_per_second", progress.SamplesPerSecond, step);
+        _file?.AddScalar("train/data_wait", progress.DataWait.TotalSeconds, step);
+        _file?.AddScalar("train/skipped_steps", progress.SkippedSteps, step);
+        foreach (var (name, value) in progress.Metrics)
+            _file?.AddScalar($"train/{name}", value, step);
+    }
+
+    /// <inheritdoc/>
+    public void Measured(TrainingRun run, string name, double value)
+    {
+        ArgumentNullException.ThrowIfNull(run);
+        _file?.AddScalar(name, value, run.Step);
+    }
+
+    /// <inheritdoc/>
+    public void Pictured(TrainingRun run, string name, string path)
+    {
+        ArgumentNullException.ThrowIfNull(run);
+        _file?.AddPicture(name, File.ReadAllBytes(path), run.Step);
+    }
+}
+
+/// <summary>A file that TensorBoard reads: scalars and pictures over steps. Each is on disk when the call returns.</summary>
+/// <remarks>
+/// Sources: TensorFlow, "TFRecord and tf.train.Example" (records with masked CRC-32C), and the messages <c>Event</c> and <c>Summary</c> of
+/// event.proto and summary.proto, in the encoding of protocol buffers.
+/// </remarks>
+public sealed class EventFile
+{
+    // TorchSharp 0.107's SummaryWriter cannot replace this class. It has no purge_step and writes no SessionLog event, so TensorBoard would
+    // show twice the steps that a resumed run repeats; and its add_img decodes with SkiaSharp, whose native library the package lacks on
+    // Linux.
+
+    // A wire type: the number of a field is beside it.
+    private const int Varint = 0;
+    private const int Fixed64 = 1;
+    private const int Bytes = 2;
+    private const int Fixed32 = 5;
+
+    /// <summary>Begins a new file in a folder, which is made where it is missing.</summary>
+    /// <param name="folder">The folder that TensorBoard is told: <c>--logdir</c>, or one in it.</param>
+    /// <param name="firstStep">
+    /// Where the run goes on: TensorBoard forgets what earlier files of the folder say of this step and those after. Null for a run that
+    /// begins.
+    /// </param>
+    /// <exception cref="IOException">The file cannot be made.</exception>
+    public EventFile(string folder, long? firstStep = null)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(folder);
+        Directory.CreateDirectory(folder);
+        for (var seconds = DateTimeOffset.UtcNow.ToUnixTimeSeconds(); ; seconds++)
+        {
+            // TensorBoard reads files in the order of their names, and takes those with this word in them.
+            FilePath = Path.Combine(Path.GetFullPath(folder), $"events.out.tfevents.{seconds:D10}.diffusion-core");
+            if (!File.Exists(FilePath))
+                break;
+        }
+
+        Append(0, message => Field(message, 3, "brain.Event:2"u8));
+        if (firstStep is { } first)
+            Append(first, message => Field(message, 7, [(1 << 3) | Varint, 1]));
+    }
+
+    /// <summary>The file, as a full path.</summary>
+    public string FilePath { get; }
+
+    /// <summary>Adds a value.</summary>
+    /// <param name="tag">The name of its chart: <c>train/loss</c>.</param>
+    /// <param name="value">Rounded to float32.</param>
+    /// <param name="step">Where it lies on the horizontal axis.</param>
+    /// <exception cref="IOException">The file cannot be written to.</exception>
+    public void AddScalar(string tag, double value, long step)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(tag);
+        AddSummary(tag, step, message =>
+        {
+            Key(message, 2, Fixed32);
+            Span<byte> bytes = stackalloc byte[sizeof(float)];
+            BinaryPrimitives.WriteSingleLittleEndian(bytes, (float)value);
+            message.Write(bytes);
+        });
+    }
+
+    /// <summary>Adds a picture.</summary>
+    /// <param name="tag">The name of its series: <c>samples</c>.</param>
+    /// <param name="png">A PNG file.</param>
+    /// <param name="step">The step it belongs to.</param>
+    /// <exception cref="ArgumentException">It does not begin as a PNG file does.</exception>
+    /// <exception cref="IOException">The file cannot be written to.</exception>
+    public void AddPicture(string tag, ReadOnlySpan<byte> png, long step)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(tag);
+        if (png.Length < 26 || !png.StartsWith((ReadOnlySpan<byte>)[0x89, (byte)'P', (byte)'N', (byte)'G']))
+            throw new ArgumentException("The picture must be a PNG file.", nameof(png));
+        var image = new MemoryStream();
+        // The size and the kind of colour stand in the first chunk. TensorBoard's kinds are numbers of channels.
+        Number(image, 1, BinaryPrimitives.ReadInt32BigEndian(png[20..]));
+        Number(image, 2, BinaryPrimitives.ReadInt32BigEndian(png[16..]));
+        Number(image, 3, png[25] switch { 0 => 1, 4 => 2, 6 => 4, _ => 3 });
+        Field(image, 4, png);
+        AddSummary(tag, step, message => Field(message, 4, image.ToArray()));
+    }
+
+    /// <summary>The CRC-32C of bytes, turned and shifted as TFRecord asks for: a CRC of data that holds CRCs is weak.</summary>
+    internal static uint MaskedCrc(ReadOnlySpan<byte> bytes)
+    {
+        var crc = uint.MaxValue;
+        foreach (var value in bytes)
+            crc = BitOperations.Crc32C(crc, value);
+        return unchecked(BitOperations.RotateRight(~crc, 15) + 0xA282EAD8u);
+    }
+
+    private static void Key(Stream message, int field, int type) => message.WriteByte((byte)((field << 3) | type));
+
+    private static void Unsigned(Stream message, ulong value)
+    {
+        for (; value >= 0x80; value >>= 7)
+            message.WriteByte((byte)(value | 0x80));
+        message.WriteByte((byte)value);
+    }
+
+    private static void Number(Stream message, int field, long value)
+    {
+        Key(message, field, Varint);
+        Unsigned(message, unchecked((ulong)value));
+    }
+
+    private static void Field(Stream message, int field, ReadOnlySpan<byte> bytes)
+    {
+        Key(message, field, Bytes);
+        Unsigned(message, (ulong)bytes.Length);
+        message.Write(bytes);
+    }
+
+    private void AddSummary(string tag, long step, Action<Stream> write)
+    {
+        var value = new MemoryStream();
+        Field(value, 1, Encoding.UTF8.GetBytes(tag));
+        write(value);
+        var summary = new MemoryStream();
+        Field(summary, 1, value.ToArray());
+        Append(step, message => Field(message, 5, summary.ToArray()));
+    }
+
+    private void Append(long step, Action<Stream> write)
+    {
+        var message = new MemoryStream();
+        Key(message, 1, Fixed64);
+        Span<byte> time = stackalloc byte[sizeof(double)];
+        BinaryPrimitives.WriteDoubleLittleEndian(time, DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() / 1e3);
+        message.Write(time);
+        if (step != 0)
+            Number(message, 2, step);
+        write(message);
+
+        var data = message.ToArray();
+        var record = new byte[sizeof(ulong) + sizeof(uint) + data.Length + sizeof(uint)];
+        BinaryPrimitives.WriteUInt64LittleEndian(record, (ulong)data.Length);
+        BinaryPrimitives.WriteUInt32LittleEndian(record.AsSpan(sizeof(ulong)), MaskedCrc(record.AsSpan(0, sizeof(ulong))));
+        data.CopyTo(record, sizeof(ulong) + sizeof(uint));
+        BinaryPrimitives.WriteUInt32LittleEndian(record.AsSpan(record.Length - sizeof(uint)), MaskedCrc(data));
+        using var file = new FileStream(FilePath, FileMode.Append, FileAccess.Write, FileShare.Read, bufferSize: 0);
+        file.Write(record);
+    }
+}

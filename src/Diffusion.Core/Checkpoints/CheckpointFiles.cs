@@ -1,0 +1,149 @@
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using System.Text;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core;
+
+/// <summary>What checkpoints do to files and folders.</summary>
+internal static class CheckpointFiles
+{
+    /// <summary>The hidden name beside a folder under which it is made, replaced or removed.</summary>
+    public static string Beside(string folder, string kind)
+        => Path.Combine(Path.GetDirectoryName(folder) ?? folder, $".{Path.GetFileName(folder)}.{kind}");
+
+    /// <summary>Removes a folder with all it holds, if it is there.</summary>
+    public static void Remove(string folder)
+    {
+        if (Directory.Exists(folder))
+            Directory.Delete(folder, recursive: true);
+    }
+
+    /// <summary>As <see cref="Remove"/>, where another error is the one to report.</summary>
+    public static void TryRemove(string folder)
+    {
+        try
+        {
+            Remove(folder);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // The error that led here is the one to report.
+        }
+    }
+
+    /// <summary>Writes a new file, through to the disk.</summary>
+    public static void WriteFlushed(string path, byte[] contents)
+    {
+        if (File.Exists(path))
+            throw new IOException($"'{path}' is there already.");
+        AtomicFile.Write(path, stream => stream.Write(contents));
+    }
+
+    /// <summary>Reads a file.</summary>
+    /// <exception cref="CheckpointException">It cannot be read.</exception>
+    public static byte[] Read(string path) => Reading(path, () => File.ReadAllBytes(path));
+
+    /// <summary>What a manifest says of a file.</summary>
+    public static CheckpointFile Describe(string folder, string name)
+    {
+        using var stream = File.OpenRead(Path.Combine(folder, name));
+        return new CheckpointFile(name, stream.Length, Convert.ToHexStringLower(SHA256.HashData(stream)));
+    }
+
+    /// <summary>Proves a file whole.</summary>
+    /// <exception cref="CheckpointException">It is missing, truncated or damaged.</exception>
+    public static void Verify(string folder, CheckpointFile expected)
+    {
+        var path = Path.Combine(folder, expected.Name);
+        var actual = Reading(path, () => Describe(folder, expected.Name));
+        if (actual.Size != expected.Size)
+            throw new CheckpointException(path, $"must have {expected.Size} bytes, has {actual.Size}.", null);
+        if (actual.Sha256 != expected.Sha256)
+            throw new CheckpointException(path, $"is damaged: its SHA-256 must be {expected.Sha256}, is {actual.Sha256}.", null);
+    }
+
+    /// <summary>Runs what reads a file.</summary>
+    /// <exception cref="CheckpointException">It cannot be read.</exception>
+    public static T Reading<T>(string path, Func<T> read)
+    {
+        try
+        {
+            return read();
+        }
+        catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
+        {
+            throw new CheckpointException(path, $"cannot be read: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Bytes of tensors, which are nearly all of a checkpoint.</summary>
+    public static long SizeOf(IReadOnlyDictionary<string, Dictionary<string, Tensor>> tensors)
+        => tensors.Values.SelectMany(file => file.Values).Sum(tensor => tensor.numel() * tensor.element_size());
+
+    /// <summary>The error of a checkpoint that cannot be written, with the room it takes and the room there is.</summary>
+    public static CheckpointException CannotBeWritten(string folder, long bytes, Exception cause)
+    {
+        var free = FreeBytes(folder) is { } left ? $", and its disk has {left:N0} free" : "";
+        return new CheckpointException(folder, $"cannot be written: {cause.Message} It takes {bytes:N0} bytes{free}.", cause)
+        {
+            RequiredBytes = bytes,
+        };
+    }
+
+    private static long? FreeBytes(string folder)
+    {
+        try
+        {
+            while (!Directory.Exists(folder) && Path.GetDirectoryName(folder) is { } parent)
+                folder = parent;
+            return new DriveInfo(folder).AvailableFreeSpace;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            return null;
+        }
+    }
+}
+
+/// <summary>
+/// Makes renames last. On Unix the name of a file is content of its folder, which reaches the disk only when the folder is flushed;
+/// elsewhere the system sees to it.
+/// </summary>
+internal static class FolderEntries
+{
+    private const int ReadOnly = 0;
+    private const int InputOutputError = 5;
+
+    /// <summary>Flushes the entries of a folder to disk; nothing where the file system cannot.</summary>
+    /// <exception cref="IOException">The disk failed.</exception>
+    public static void Flush(string folder)
+    {
+        if (OperatingSystem.IsWindows())
+            return;
+        var descriptor = Open(Encoding.UTF8.GetBytes(folder + '\0'), ReadOnly);
+        if (descriptor < 0)
+            return;
+        try
+        {
+            if (FlushToDisk(descriptor) != 0 && Marshal.GetLastPInvokeError() == InputOutputError)
+                throw new IOException($"'{folder}' cannot be flushed to disk: {Marshal.GetPInvokeErrorMessage(InputOutputError)}.");
+        }
+        finally
+        {
+            _ = Close(descriptor);
+        }
+    }
+
+    [DllImport("libc", EntryPoint = "open", SetLastError = true)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static extern int Open(byte[] path, int flags);
+
+    [DllImport("libc", EntryPoint = "fsync", SetLastError = true)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static extern int FlushToDisk(int descriptor);
+
+    [DllImport("libc", EntryPoint = "close", SetLastError = true)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static extern int Close(int descriptor);
+}

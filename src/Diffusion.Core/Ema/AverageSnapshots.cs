@@ -1,0 +1,99 @@
+using System.Globalization;
+using System.Text.Json;
+using Diffusion.Core.Models;
+
+namespace Diffusion.Core;
+
+/// <summary>
+/// Stores every average with a <see cref="PowerFunctionDecay"/> now and then, for <see cref="PostHocAverage"/> to make averages of other
+/// widths of them after training.
+/// </summary>
+/// <remarks>
+/// <para>Source: Karras et al. 2024, section 3.2, who keep two, of widths 0.05 and 0.10, and store them some hundred times in a run.</para>
+/// <para>A snapshot is <c>step-00001000-NAME.safetensors</c>, with the step and the width in its header; it appears whole or not at
+/// all. A run that was resumed from before a snapshot writes the same bytes over it.</para>
+/// </remarks>
+/// <param name="folder">Where to; made where it is missing.</param>
+/// <param name="every">Steps between snapshots, counted from the start of the run.</param>
+public sealed class AverageSnapshots(string folder, long every) : ITrainerCallback
+{
+    private readonly string _folder = Guard.NotNull(folder);
+    private readonly long _every = Guard.InRange(every, 1, long.MaxValue);
+
+    /// <inheritdoc/>
+    /// <exception cref="InvalidOperationException">The run has no average of a power-function profile.</exception>
+    public void Started(TrainingRun run)
+    {
+        ArgumentNullException.ThrowIfNull(run);
+        if (!run.Trainer.Profiles().Any())
+            throw new InvalidOperationException(
+                $"There is nothing to store: neither {nameof(TrainerOptions.Ema)} nor any of {nameof(TrainerOptions.MoreAverages)} "
+                + $"is made by {nameof(EmaDecay)}.{nameof(EmaDecay.PowerFunction)}.");
+    }
+
+    /// <inheritdoc/>
+    /// <exception cref="IOException">A file cannot be written; nothing half-written stays behind.</exception>
+    public void AfterStep(TrainingRun run)
+    {
+        ArgumentNullException.ThrowIfNull(run);
+        if (run.Step % _every == 0)
+            run.Trainer.SaveProfiles(_folder);
+    }
+}
+
+/// <summary>
+/// A stored average: a safetensors file that says in its header which profile it has and after how many steps it was taken.
+/// </summary>
+/// <param name="Path">The file.</param>
+/// <param name="Decay">The profile.</param>
+/// <param name="Step">The steps.</param>
+internal sealed record AverageSnapshot(string Path, PowerFunctionDecay Decay, long Step)
+{
+    private const string DeviationKey = "relative_standard_deviation";
+    private const string GammaKey = "gamma";
+    private const string StepKey = "step";
+    private const string KeptKey = "not_averaged";
+
+    /// <summary>The snapshot of an average of some name.</summary>
+    public static AverageSnapshot Of(string folder, string name, PowerFunctionDecay decay, long step)
+        => new(
+            System.IO.Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"step-{step:D8}-{name}.safetensors")), decay, step);
+
+    /// <summary>All snapshots of a folder, by step and width.</summary>
+    /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
+    /// <exception cref="InvalidDataException">A file is damaged or not a snapshot.</exception>
+    public static IReadOnlyList<AverageSnapshot> List(string folder)
+        => [.. Directory.EnumerateFiles(folder, "step-*.safetensors").Select(Read)
+            .OrderBy(snapshot => snapshot.Step).ThenBy(snapshot => snapshot.Decay.RelativeStandardDeviation)];
+
+    /// <summary>The tensors of an open snapshot that are not averages: buffers and frozen parameters.</summary>
+    public static IReadOnlySet<string> NotAveraged(SafetensorsFile file)
+        => JsonSerializer.Deserialize<HashSet<string>>(file.Metadata[KeptKey]) ?? [];
+
+    /// <summary>What the header of the file says.</summary>
+    /// <param name="kept">The tensors that are not averages.</param>
+    public IReadOnlyDictionary<string, string> Metadata(IEnumerable<string> kept)
+        => new SortedDictionary<string, string>(StringComparer.Ordinal)
+        {
+            ["format"] = "pt",
+            [DeviationKey] = Decay.RelativeStandardDeviation.ToString("R", CultureInfo.InvariantCulture),
+            [GammaKey] = Decay.Gamma.ToString("R", CultureInfo.InvariantCulture),
+            [KeptKey] = JsonSerializer.Serialize(kept.Order(StringComparer.Ordinal)),
+            [StepKey] = Step.ToString(CultureInfo.InvariantCulture),
+        };
+
+    private static AverageSnapshot Read(string path)
+    {
+        using var file = SafetensorsFile.Open(path);
+        return file.Metadata.TryGetValue(DeviationKey, out var text)
+            && double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var deviation)
+            && deviation is > 0.0 and < 0.289
+            && file.Metadata.TryGetValue(StepKey, out var number)
+            && long.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out var step)
+            && step > 0
+            && file.Metadata.ContainsKey(KeptKey)
+            ? new(path, new PowerFunctionDecay(deviation), step)
+            : throw new InvalidDataException(
+                $"{path} must tell {DeviationKey}, {StepKey} and {KeptKey} in its header, as snapshots of averages do.");
+    }
+}

@@ -1,0 +1,209 @@
+using Diffusion.Core.Models;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core;
+
+/// <summary>
+/// The averaged weights of a network. Within <see cref="BeginInference"/> one average is in the module and the module is in evaluation
+/// mode; after it, both are as before. Buffers are not averaged.
+/// </summary>
+/// <remarks>One module holds one set of weights: no step can be taken within the scope, and no scope begun within a step.</remarks>
+internal sealed class AveragedWeights(nn.Module module, UpdateEngine engine, Func<IDisposable?> beginInference) : IDisposable
+{
+    private readonly Lock _lock = new();
+    private Tensor? _trainedWeights;
+    private EvaluationMode? _evaluation;
+    private int _inUse;
+    private int _scopes;
+    private bool _stepping;
+    private bool _disposed;
+
+    /// <summary>Where the weights are.</summary>
+    public Device Device => engine.Parameters.Device;
+
+    /// <summary>The place of an average among those of the run.</summary>
+    /// <exception cref="ArgumentException">There is no such average.</exception>
+    public int IndexOf(string name)
+    {
+        var names = engine.Averages.Select(average => average.Name).ToArray();
+        var index = Array.IndexOf(names, name);
+        return index >= 0
+            ? index
+            : throw new ArgumentException($"There is no average '{name}'; there are: {string.Join(", ", names)}.", nameof(name));
+    }
+
+    /// <summary>What a function of the network answers with averaged weights, without gradients.</summary>
+    public T Use<T>(int average, Func<T> answer)
+    {
+        using var averaged = BeginInference(average);
+        using var gradientsOff = no_grad();
+        return answer();
+    }
+
+    /// <summary>Puts an average in the module, and the module in evaluation mode, until the result is disposed.</summary>
+    /// <exception cref="InvalidOperationException">
+    /// A training step is running, another average is in use, or the module's parameters were replaced.
+    /// </exception>
+    public IDisposable BeginInference(int average)
+    {
+        lock (_lock)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, typeof(Trainer));
+            if (_stepping)
+                throw new InvalidOperationException(
+                    "The averaged weights cannot be used while a training step runs. "
+                    + "Progress<T> reports on other threads; sample between steps.");
+            if (_scopes > 0 && average != _inUse)
+                throw new InvalidOperationException(
+                    $"The average '{engine.Averages[average].Name}' cannot be used while '{engine.Averages[_inUse].Name}' is.");
+            if (_scopes == 0)
+                SwapIn(average);
+            _scopes++;
+            try
+            {
+                return new Scope(this, beginInference());
+            }
+            catch
+            {
+                End();
+                throw;
+            }
+        }
+    }
+
+    /// <summary>Claims the weights for training, or for reading or writing them, until the result is disposed.</summary>
+    /// <exception cref="InvalidOperationException">The averaged weights are in the module, or the weights are claimed already.</exception>
+    /// <param name="purpose">What for, as in "save".</param>
+    /// <param name="isStep">Whether for a step: then only what is cheap to see of the module is looked at.</param>
+    public IDisposable Claim(string purpose, bool isStep = false)
+    {
+        lock (_lock)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, typeof(Trainer));
+            if (_scopes > 0)
+                throw new InvalidOperationException(
+                    $"The trainer cannot {purpose} while its averaged weights are in use; dispose the scope of Ema.BeginInference first.");
+            if (_stepping)
+                throw new InvalidOperationException($"The trainer cannot {purpose} within a training step or a save.");
+            if (isStep)
+                engine.Parameters.EnsureUnmoved();
+            else
+                engine.Parameters.EnsureAttached();
+            _stepping = true;
+            return new Claimed(this);
+        }
+    }
+
+    /// <summary>Puts the trained weights back, whatever scopes are open.</summary>
+    public void Dispose()
+    {
+        lock (_lock)
+        {
+            if (_disposed)
+                return;
+            SwapOut();
+            _disposed = true;
+        }
+    }
+
+    private void SwapIn(int average)
+    {
+        engine.Parameters.EnsureAttached();
+        using var gradientsOff = no_grad();
+        _trainedWeights = engine.Parameters.Values.clone().DetachFromDisposeScope();
+        Publish(engine.Averages[average].Values);
+        _evaluation = new EvaluationMode(module);
+        _inUse = average;
+    }
+
+    private void SwapOut()
+    {
+        if (_trainedWeights is null)
+            return;
+        using var gradientsOff = no_grad();
+        Publish(_trainedWeights);
+        _trainedWeights.Dispose();
+        _trainedWeights = null;
+        _evaluation?.Dispose();
+        _evaluation = null;
+    }
+
+    private void Publish(Tensor weights)
+    {
+        engine.Parameters.Values.copy_(weights);
+        engine.Parameters.Publish();
+    }
+
+    private void End()
+    {
+        lock (_lock)
+        {
+            if (!_disposed && --_scopes == 0)
+                SwapOut();
+        }
+    }
+
+    private void Release()
+    {
+        lock (_lock)
+            _stepping = false;
+    }
+
+    private sealed class Scope(AveragedWeights owner, IDisposable? inner) : IDisposable
+    {
+        private AveragedWeights? _owner = owner;
+
+        public void Dispose()
+        {
+            if (_owner is null)
+                return;
+            inner?.Dispose();
+            _owner.End();
+            _owner = null;
+        }
+    }
+
+    private sealed class Claimed(AveragedWeights owner) : IDisposable
+    {
+        public void Dispose() => owner.Release();
+    }
+}
+
+/// <summary>A denoiser with averaged weights, for samplers.</summary>
+internal sealed class AveragedDenoiser(IDenoiser model, AveragedWeights weights, int average) : IDenoiser
+{
+    /// <inheritdoc/>
+    public Device? Device => weights.Device;
+
+    /// <inheritdoc/>
+    public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
+        => weights.Use(average, () => model.Predict(xt, t, condition));
+
+    /// <inheritdoc cref="AveragedWeights.BeginInference"/>
+    public IDisposable BeginInference() => weights.BeginInference(average);
+}
+
+/// <summary>An autoencoder with averaged weights.</summary>
+internal sealed class AveragedAutoencoder(ITrainableAutoencoder model, AveragedWeights weights, int average) : IAutoencoder
+{
+    /// <inheritdoc/>
+    public LatentScaling? Scaling => model.Scaling;
+
+    /// <inheritdoc/>
+    public Device? Device => weights.Device;
+
+    /// <inheritdoc/>
+    public ILatentDistribution Encode(Tensor x) => weights.Use(average, () => model.Encode(x));
+
+    /// <inheritdoc/>
+    public Tensor Decode(Tensor z) => weights.Use(average, () => model.Decode(z));
+
+    /// <inheritdoc cref="AveragedWeights.BeginInference"/>
+    public IDisposable BeginInference() => weights.BeginInference(average);
+}
+
+/// <summary>One moving average of the weights.</summary>
+/// <param name="Name">Its name among those of a run.</param>
+/// <param name="Values">[N].</param>
+/// <param name="Decay">How fast it forgets.</param>
+internal sealed record NamedAverage(string Name, Tensor Values, IEmaDecay Decay);

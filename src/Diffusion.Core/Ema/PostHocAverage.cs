@@ -1,0 +1,158 @@
+using Diffusion.Core.Models;
+using MathNet.Numerics.LinearAlgebra;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core;
+
+/// <summary>Averages of any width, made after training of those that <see cref="AverageSnapshots"/> stored.</summary>
+/// <remarks>
+/// Source: Karras et al. 2024, section 3.2 and algorithm 3. The profile that is wanted is fitted by those that are stored, in the
+/// least-squares sense. A width between two that were kept comes out well; one far below the least has less to be made of.
+/// </remarks>
+public static class PostHocAverage
+{
+    /// <summary>Makes an average. Snapshots are read a tensor at a time, and sums kept in double.</summary>
+    /// <param name="folder">The snapshots.</param>
+    /// <param name="relativeStandardDeviation">The width that is wanted.</param>
+    /// <param name="step">Where the average is to end; the newest snapshot's step where null. Later snapshots are not looked at.</param>
+    /// <returns>The weights under the module's names, on the CPU; the caller's.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The width is not in (0, 0.288].</exception>
+    /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
+    /// <exception cref="InvalidDataException">There are no snapshots up to the step, or they are damaged or of several models.</exception>
+    public static Dictionary<string, Tensor> Reconstruct(string folder, double relativeStandardDeviation, long? step = null)
+    {
+        using var sum = new WeightedFiles(Parts(folder, relativeStandardDeviation, step));
+        return sum.Names.ToDictionary(name => name, sum.Read, StringComparer.Ordinal);
+    }
+
+    /// <summary>Makes an average and writes it as a safetensors file, without ever holding more than one of its tensors.</summary>
+    /// <param name="path">The file; it appears whole or not at all.</param>
+    /// <param name="folder">The snapshots.</param>
+    /// <param name="relativeStandardDeviation">The width that is wanted.</param>
+    /// <param name="step">As for <see cref="Reconstruct"/>.</param>
+    /// <inheritdoc cref="Reconstruct" path="/exception"/>
+    public static void Save(string path, string folder, double relativeStandardDeviation, long? step = null)
+    {
+        using var sum = new WeightedFiles(Parts(folder, relativeStandardDeviation, step));
+        Safetensors.Write(
+            path,
+            sum.Names.Select(name => SafetensorsSource.Of(name, sum[name].Dtype, sum[name].Shape, () => sum.Read(name))),
+            new Dictionary<string, string> { ["format"] = "pt" });
+    }
+
+    /// <summary>Makes an average and puts it into a network.</summary>
+    /// <param name="module">The network; not one that a trainer holds.</param>
+    /// <param name="folder">The snapshots.</param>
+    /// <param name="relativeStandardDeviation">The width that is wanted.</param>
+    /// <param name="step">As for <see cref="Reconstruct"/>.</param>
+    /// <inheritdoc cref="Reconstruct" path="/exception"/>
+    public static void Load(nn.Module module, string folder, double relativeStandardDeviation, long? step = null)
+    {
+        ArgumentNullException.ThrowIfNull(module);
+        using var scope = NewDisposeScope();
+        using var gradientsOff = no_grad();
+        var weights = Reconstruct(folder, relativeStandardDeviation, step);
+        var state = module.state_dict();
+        if (!state.Keys.ToHashSet(StringComparer.Ordinal).SetEquals(weights.Keys)
+            || state.FirstOrDefault(entry => !entry.Value.shape.SequenceEqual(weights[entry.Key].shape)).Key is not null)
+            throw new InvalidDataException($"The names or shapes of the snapshots in {folder} are not those of the network.");
+        foreach (var (name, target) in state)
+            target.copy_(weights[name]);
+    }
+
+    /// <summary>By how much each snapshot enters, in the order of the snapshots.</summary>
+    internal static IReadOnlyList<double> Solve(
+        IReadOnlyList<(PowerFunctionDecay Decay, long Step)> stored, (PowerFunctionDecay Decay, long Step) wanted)
+    {
+        var matrix = Matrix<double>.Build.Dense(
+            stored.Count, stored.Count, (i, j) => stored[i].Decay.Overlap(stored[i].Step, stored[j].Decay, stored[j].Step));
+        var right = Vector<double>.Build.Dense(
+            stored.Count, i => stored[i].Decay.Overlap(stored[i].Step, wanted.Decay, wanted.Step));
+        return [.. matrix.Solve(right)];
+    }
+
+    private static IReadOnlyList<(AverageSnapshot Snapshot, double Share)> Parts(string folder, double deviation, long? step)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(folder);
+        var wanted = new PowerFunctionDecay(deviation);
+
+        // Averages of one width are one: with both, the fit has no single answer.
+        var all = AverageSnapshot.List(folder).Where(snapshot => step is not { } last || snapshot.Step <= last)
+            .DistinctBy(snapshot => (snapshot.Step, snapshot.Decay.RelativeStandardDeviation)).ToArray();
+        if (all.Length == 0)
+            throw new InvalidDataException(
+                $"{folder} must hold snapshots of averages{(step is { } s ? $" up to step {s}" : "")}, it has none.");
+        var shares = Solve([.. all.Select(snapshot => (snapshot.Decay, snapshot.Step))], (wanted, step ?? all[^1].Step));
+        return [.. all.Zip(shares)];
+    }
+}
+
+/// <summary>The weighted sum of snapshots of one model, tensor by tensor. What is not an average is as in the last.</summary>
+internal sealed class WeightedFiles : IDisposable
+{
+    private readonly List<(SafetensorsFile File, double Share)> _files = [];
+    private readonly IReadOnlySet<string> _kept;
+
+    /// <summary>Opens the files.</summary>
+    /// <exception cref="InvalidDataException">One is damaged, or has other tensors than the last.</exception>
+    public WeightedFiles(IReadOnlyList<(AverageSnapshot Snapshot, double Share)> parts)
+    {
+        try
+        {
+            foreach (var (snapshot, share) in parts)
+                _files.Add((SafetensorsFile.Open(snapshot.Path), share));
+            foreach (var (file, _) in _files)
+                RequireSame(file);
+            _kept = AverageSnapshot.NotAveraged(Last);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The names of the tensors.</summary>
+    public IReadOnlyList<string> Names => Last.Names;
+
+    private SafetensorsFile Last => _files[^1].File;
+
+    /// <summary>The type and shape of a tensor.</summary>
+    public SafetensorsEntry this[string name] => Last[name];
+
+    /// <summary>A tensor of the sum, in the type of the files; the caller's.</summary>
+    public Tensor Read(string name)
+    {
+        if (_kept.Contains(name))
+            return Last.Read(name);
+        using var scope = NewDisposeScope();
+        var entry = Last[name];
+        var sum = zeros([.. entry.Shape], dtype: ScalarType.Float64);
+        foreach (var (file, share) in _files)
+        {
+            using var part = file.Read(name);
+            using var wide = part.to(ScalarType.Float64);
+            sum.Add_(wide, share);
+        }
+
+        return sum.to(entry.Dtype).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (var (file, _) in _files)
+            file.Dispose();
+    }
+
+    private void RequireSame(SafetensorsFile file)
+    {
+        foreach (var entry in Last.Entries)
+        {
+            if (!file.Contains(entry.Name) || !file[entry.Name].Shape.SequenceEqual(entry.Shape) || file[entry.Name].Dtype != entry.Dtype)
+                throw new InvalidDataException(
+                    $"All snapshots must be of one model: {Last.Path} has '{entry.Name}' as {entry.Dtype} "
+                    + $"[{string.Join(", ", entry.Shape)}], {file.Path} has not.");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core;
+
+/// <summary>
+/// How the trained parameters of a module lie in buffers of one dimension, for an optimizer to work on all of them at once.
+/// </summary>
+/// <remarks>
+/// Parameters are aligned; the gaps hold zeros, in weights as in gradients, and must stay zero. An optimizer whose moments start at zero
+/// and that moves each element by its own moments keeps them so.
+/// </remarks>
+public sealed class FlatLayout
+{
+    internal FlatLayout(
+        long length, IReadOnlyList<ParameterSlice> slices, IReadOnlyList<ParameterRange> ranges, ScalarType dtype, Device device)
+        => (Length, Slices, Ranges, Dtype, Device) = (length, slices, ranges, dtype, device);
+
+    /// <summary>N, the elements of a buffer.</summary>
+    public long Length { get; }
+
+    /// <summary>Where each parameter lies, in the order of the buffer.</summary>
+    public IReadOnlyList<ParameterSlice> Slices { get; }
+
+    /// <summary>The groups, which together cover the buffer, in its order.</summary>
+    public IReadOnlyList<ParameterRange> Ranges { get; }
+
+    /// <summary>The type of weights and gradients.</summary>
+    public ScalarType Dtype { get; }
+
+    /// <summary>Where they are.</summary>
+    public Device Device { get; }
+
+    /// <summary>A buffer [N] of zeros, outside any dispose scope; the caller's.</summary>
+    public Tensor NewBuffer() => zeros([Length], dtype: Dtype, device: Device).DetachFromDisposeScope();
+
+    /// <summary>A number [] in double, outside any dispose scope; the caller's.</summary>
+    public Tensor NewNumber(double value)
+        => Scalars.Full([], value, ScalarType.Float64, Device).DetachFromDisposeScope();
+
+    /// <summary>The part of a buffer that belongs to one parameter, in its shape; the caller's.</summary>
+    public static Tensor View(Tensor buffer, ParameterSlice slice)
+    {
+        ArgumentNullException.ThrowIfNull(buffer);
+        ArgumentNullException.ThrowIfNull(slice);
+        using var part = buffer.narrow(0, slice.Offset, slice.Count);
+        if (!slice.ChannelsLast)
+            return part.view([.. slice.Shape]);
+        using var stored = part.view(slice.Shape[0], slice.Shape[2], slice.Shape[3], slice.Shape[1]);
+        return stored.permute(0, 3, 1, 2);
+    }
+
+    /// <summary>A running average: <c>average = (1 - share) average + share values</c>.</summary>
+    /// <remarks>
+    /// A share of 0 leaves the average unchanged, bit for bit.
+    /// </remarks>
+    /// <param name="average">Of any shape, changed in place.</param>
+    /// <param name="values">Of the same shape, finite.</param>
+    /// <param name="share">[] float64.</param>
+    public static void Blend(Tensor average, Tensor values, Tensor share)
+    {
+        ArgumentNullException.ThrowIfNull(average);
+        ArgumentNullException.ThrowIfNull(values);
+        ArgumentNullException.ThrowIfNull(share);
+        if (HostSweep.Takes(average) && HostSweep.Takes(values) && HostSweep.IsFlat(average) && HostSweep.IsFlat(values))
+        {
+            BlendOnHost(average, values, share.item<double>());
+            return;
+        }
+
+        using var scope = NewDisposeScope();
+        average.mul_(share.neg().Add_(1.0)).Addcmul_(values, share.to(average.dtype), 1.0);
+    }
+
+    /// <summary>Decoupled weight decay: <c>weights *= 1 - amount * WeightDecayScale * LearningRateScale</c> in each group.</summary>
+    /// <param name="weights">[N], changed in place.</param>
+    /// <param name="amount">[] float64: the learning rate times the decay, 0 where no step is taken.</param>
+    public void Decay(Tensor weights, Tensor amount)
+    {
+        ArgumentNullException.ThrowIfNull(weights);
+        ArgumentNullException.ThrowIfNull(amount);
+        using var scope = NewDisposeScope();
+        foreach (var (scale, offset, count) in Runs(range => range.WeightDecayScale * range.LearningRateScale))
+            Part(weights, offset, count).mul_(amount.Mul(-scale).Add_(1.0));
+    }
+
+    /// <summary>
+    /// The gradient of half the squared norm of the weights: <c>gradients += amount * WeightDecayScale * weights</c> in each group.
+    /// </summary>
+    /// <param name="gradients">[N], changed in place.</param>
+    /// <param name="weights">[N].</param>
+    /// <param name="amount">[] float64: the decay, 0 where no step is taken.</param>
+    public void AddDecay(Tensor gradients, Tensor weights, Tensor amount)
+    {
+        ArgumentNullException.ThrowIfNull(gradients);
+        ArgumentNullException.ThrowIfNull(weights);
+        ArgumentNullException.ThrowIfNull(amount);
+        using var scope = NewDisposeScope();
+        foreach (var (scale, offset, count) in Runs(range => range.WeightDecayScale))
+            Part(gradients, offset, count).Addcmul_(Part(weights, offset, count), amount.to(Dtype), scale);
+    }
+
+    /// <summary>A step: <c>weights += size * LearningRateScale * direction</c> in each group.</summary>
+    /// <param name="weights">[N], changed in place.</param>
+    /// <param name="direction">[N] where to; finite.</param>
+    /// <param name="size">[] float64: how far, 0 where no step is taken.</param>
+    public void Move(Tensor weights, Tensor direction, Tensor size)
+    {
+        ArgumentNullException.ThrowIfNull(weights);
+        ArgumentNullException.ThrowIfNull(direction);
+        ArgumentNullException.ThrowIfNull(size);
+        using var scope = NewDisposeScope();
+        foreach (var (scale, offset, count) in Runs(range => range.LearningRateScale))
+            Part(weights, offset, count).Addcmul_(Part(direction, offset, count), size.to(Dtype), scale);
+    }
+
+    /// <summary>A step: <c>weights += size * LearningRateScale * numerator / denominator</c> in each group.</summary>
+    /// <param name="weights">[N], changed in place.</param>
+    /// <param name="numerator">[N].</param>
+    /// <param name="denominator">[N] above zero, and infinite where no step is taken.</param>
+    /// <param name="size">How far.</param>
+    public void Move(Tensor weights, Tensor numerator, Tensor denominator, double size)
+    {
+        ArgumentNullException.ThrowIfNull(weights);
+        ArgumentNullException.ThrowIfNull(numerator);
+        ArgumentNullException.ThrowIfNull(denominator);
+        using var scope = NewDisposeScope();
+        foreach (var (scale, offset, count) in Runs(range => range.LearningRateScale))
+            Part(weights, offset, count).Addcdiv_(Part(numerator, offset, count), Part(denominator, offset, count), size * scale);
+    }
+
+    /// <summary>The group of a parameter.</summary>
+    internal ParameterRange RangeOf(ParameterSlice slice) => Ranges.First(range => slice.Offset < range.Offset + range.Count);
+
+    private static void BlendOnHost(Tensor average, Tensor values, double share)
+    {
+        if (share == 0.0)
+            return;
+        var (kept, added) = (new Vector<float>((float)(1.0 - share)), new Vector<float>((float)share));
+        HostSweep.Run(0, average.shape[0], Pass, average, values);
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        void Pass(Span<Vector<float>> target, Span<Vector<float>> source, Span<Vector<float>> third, Span<Vector<float>> fourth)
+        {
+            source = source[..target.Length];
+            for (var i = 0; i < target.Length; i++)
+                target[i] = (target[i] * kept) + (source[i] * added);
+        }
+    }
+
+    private static Tensor Part(Tensor buffer, long offset, long count)
+        => buffer.shape[0] == count ? buffer : buffer.narrow(0, offset, count);
+
+    /// <summary>Neighbouring groups of one scale as one; none for those of scale 0.</summary>
+    private IEnumerable<(double Scale, long Offset, long Count)> Runs(Func<ParameterRange, double> scaleOf)
+    {
+        for (var first = 0; first < Ranges.Count;)
+        {
+            var (scale, next) = (scaleOf(Ranges[first]), first + 1);
+            while (next < Ranges.Count && scaleOf(Ranges[next]) == scale)
+                next++;
+            var (begin, last) = (Ranges[first].Offset, Ranges[next - 1]);
+            if (scale != 0.0)
+                yield return (scale, begin, last.Offset + last.Count - begin);
+            first = next;
+        }
+    }
+}
+
+/// <summary>Where one parameter lies in the flat buffers of a trainer.</summary>
+/// <param name="Name">Its name in the module's state.</param>
+/// <param name="Offset">Its first element.</param>
+/// <param name="Count">Its number of elements.</param>
+/// <param name="Shape">Its sizes.</param>
+/// <param name="ChannelsLast">Whether its four dimensions lie in the order 0, 2, 3, 1.</param>
+public sealed record ParameterSlice(string Name, long Offset, long Count, IReadOnlyList<long> Shape, bool ChannelsLast = false);

@@ -1,0 +1,120 @@
+using Diffusion.Core.Models;
+using Diffusion.Core.Schedules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core;
+
+/// <summary>
+/// The random draws of one step. They are made for the whole batch, as a function of (seed, step, stream), and handed out for the part of
+/// it at hand: the results do not depend on how a batch is split.
+/// </summary>
+public sealed class StepDraws : IDisposable
+{
+    private readonly long _seed;
+    private readonly long _rank;
+    private readonly Dictionary<long, Tensor> _drawn = [];
+
+    internal StepDraws(long seed, long step, long rank, long batchSize)
+        => (_seed, Step, _rank, BatchSize, Count) = (seed, step, rank, batchSize, batchSize);
+
+    /// <summary>Steps before this one: 0 for the first.</summary>
+    public long Step { get; }
+
+    /// <summary>B, the samples of the whole batch.</summary>
+    public long BatchSize { get; }
+
+    /// <summary>The first sample of the part at hand.</summary>
+    public long First { get; private set; }
+
+    /// <summary>The number of samples of the part at hand.</summary>
+    public long Count { get; private set; }
+
+    /// <summary>Standard normal noise for the part at hand.</summary>
+    /// <param name="stream">Tells draws apart; a trainer of your own may use 100 and up.</param>
+    /// <param name="shape">Of the part: [<see cref="Count"/>, ...].</param>
+    /// <param name="dtype">The type of the noise.</param>
+    /// <param name="device">Where it is drawn, and lies.</param>
+    /// <returns>A view that lives as long as this object and the current dispose scope.</returns>
+    public Tensor Normal(long stream, ReadOnlySpan<long> shape, ScalarType dtype, Device device)
+    {
+        long[] whole = [BatchSize, .. shape[1..]];
+        return Draw(stream, device, generator => randn(whole, dtype: dtype, device: device, generator: generator));
+    }
+
+    /// <summary>Draws of any kind for the part at hand.</summary>
+    /// <param name="stream">Tells draws apart; a trainer of your own may use 100 and up.</param>
+    /// <param name="device">Of the generator; null for the CPU.</param>
+    /// <param name="draw">From the generator to [B, ...] for the whole batch; called once in a step.</param>
+    /// <returns>[<see cref="Count"/>, ...] a view that lives as long as this object and the current dispose scope.</returns>
+    public Tensor Draw(long stream, Device? device, Func<Generator, Tensor> draw)
+    {
+        ArgumentNullException.ThrowIfNull(draw);
+        if (!_drawn.TryGetValue(stream, out var all))
+        {
+            using var generator = SeedSequence.Generator(device, _seed, stream, Step, _rank);
+            all = draw(generator).DetachFromDisposeScope();
+            _drawn.Add(stream, all);
+        }
+
+        return Count == BatchSize ? all.alias() : all.narrow(0, First, Count);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (var tensor in _drawn.Values)
+            tensor.Dispose();
+        _drawn.Clear();
+    }
+
+    /// <summary>Goes to another part of the batch.</summary>
+    internal void MoveTo(long first, long count) => (First, Count) = (first, count);
+}
+
+/// <summary>
+/// The words that tell the random draws of a training run apart; with the seed, the step and the rank they are all its state.
+/// </summary>
+internal static class RandomStream
+{
+    /// <summary>The order of the data: (seed, epoch).</summary>
+    public const long Order = 1;
+
+    /// <summary>The times of a batch: (seed, step, rank).</summary>
+    public const long Timesteps = 2;
+
+    /// <summary>The noise of a batch: (seed, step, rank).</summary>
+    public const long Noise = 3;
+
+    /// <summary>What the network draws in training, as for dropout: (seed, step, rank).</summary>
+    public const long Network = 4;
+
+    /// <summary>The augmentation of a sample: (seed, epoch, index of the sample).</summary>
+    public const long Augmentation = 5;
+}
+
+/// <summary>A network that computes in another type, or order of memory, than the loss around it.</summary>
+internal sealed class NetworkInput(ITrainableDenoiser model, TrainerOptions options) : IDenoiser
+{
+    private readonly ScalarType? _narrow = options.Precision.Narrow;
+    private readonly bool _channelsLast = options.ChannelsLast;
+
+    /// <inheritdoc/>
+    public Device? Device => model.Device;
+
+    /// <summary>Whether anything is to be changed.</summary>
+    public static bool Needed(TrainerOptions options) => options.ChannelsLast || options.Precision.Narrow is not null;
+
+    /// <inheritdoc/>
+    public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
+    {
+        using var scope = NewDisposeScope();
+        var input = _narrow is { } type ? xt.to(type) : xt;
+        if (_channelsLast && input.dim() == 4)
+            input = ChannelsLast.Of(input);
+        using var told = _narrow is { } dtype ? condition?.To(dtype) : null;
+        return model.Predict(input, t, told ?? condition).to(xt.dtype).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public IDisposable? BeginInference() => model.BeginInference();
+}
