@@ -4,14 +4,27 @@ using Diffusion.Core.Schedules;
 namespace Diffusion.Core.Interop;
 
 /// <summary>
-/// The times of diffusers' flow-matching schedulers, where alpha is 1 - s, sigma is s, and the network is told s times the number of
+/// diffusers' flow-matching schedulers, where alpha is 1 - s, sigma is s, and the network is told s times the number of
 /// training steps. A static shift is applied to the least s twice: once when the scheduler is made, once with all the others.
 /// </summary>
-internal static class FlowGrid
+internal static class FlowSchedulers
 {
-    public static SamplerOptions Options { get; } = new() { Prediction = Prediction.FlowVelocity, Threshold = null, InitialScale = 1.0 };
+    private static readonly SamplerOptions _options = new() { Prediction = Prediction.FlowVelocity, Threshold = null, InitialScale = 1.0 };
 
-    public static TimeGrid Of(SchedulerConfig config, SchedulerCall call)
+    /// <summary>FlowMatchEulerDiscreteScheduler: Euler's method, or fresh noise at each level; inverted, from sigma 0 to 1.</summary>
+    public static DiffusersSampler Euler(SchedulerConfig config, SchedulerCall call)
+    {
+        ISolver solver = config.Flag("stochastic_sampling", false) ? new ConsistencySolver() : new DdimSolver();
+        return new DiffusersSampler(new DiffusionSampler(Grid(config, call), solver, _options));
+    }
+
+    /// <summary>FlowMatchHeunDiscreteScheduler.</summary>
+    public static DiffusersSampler Heun(SchedulerConfig config, SchedulerCall call)
+        => call.SChurn > 0.0
+            ? throw new NotSupportedException($"{config.ClassName} with s_churn is not supported.")
+            : new(new DiffusionSampler(Grid(config, call), new FlowHeunSolver(), _options));
+
+    private static TimeGrid Grid(SchedulerConfig config, SchedulerCall call)
     {
         // Times beside sigmas are not used by diffusers either.
         if (call.Sigmas is not null)

@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
@@ -119,4 +120,11 @@ public abstract class DiffusersConfig
         => Find(name) is not { } list ? null
             : list is JsonArray items ? [.. items.Select(item => (item is null ? null : convert(item)) ?? throw Unexpected(name, expected, list))]
             : throw Unexpected(name, expected, list);
+}
+
+/// <summary>Small files of text.</summary>
+internal static class TextFile
+{
+    /// <summary>Writes UTF-8 without a mark, whole or not at all.</summary>
+    public static void Write(string path, string text) => AtomicFile.Write(path, stream => stream.Write(Encoding.UTF8.GetBytes(text)));
 }

@@ -3,13 +3,21 @@ using Diffusion.Core.Schedules;
 
 namespace Diffusion.Core.Interop;
 
-/// <summary>The grids and the preconditioned prediction of diffusers' EDM schedulers.</summary>
-internal static class EdmGrid
+/// <summary>The schedulers over EDM's process and grid, for networks with EDM's preconditioning.</summary>
+internal static class EdmSchedulers
 {
+    /// <summary>EDMEulerScheduler.</summary>
+    public static DiffusersSampler Euler(SchedulerConfig config, SchedulerCall call)
+        => new(new DiffusionSampler(Grid(config, call), new EulerSolver(SigmaSchedulers.ChurnOf(call)), Options(config)));
+
+    /// <summary>EDMDPMSolverMultistepScheduler: DPM-Solver++.</summary>
+    public static DiffusersSampler DpmMultistep(SchedulerConfig config, SchedulerCall call)
+        => new(new DiffusionSampler(Grid(config, call, endsAtLeast: true), DpmFamily.Multistep(config), Options(config)));
+
     /// <param name="config">The configuration.</param>
     /// <param name="call">N.</param>
     /// <param name="endsAtLeast">Whether "sigma_min" is the least sigma, and not the last one, which is the greatest where N is 1.</param>
-    public static TimeGrid Of(SchedulerConfig config, SchedulerCall call, bool endsAtLeast = false)
+    private static TimeGrid Grid(SchedulerConfig config, SchedulerCall call, bool endsAtLeast = false)
     {
         if (call.Timesteps is not null || call.Sigmas is not null)
             throw new NotSupportedException($"{config.ClassName} with times or sigmas of one's own is not supported.");
@@ -33,7 +41,7 @@ internal static class EdmGrid
         });
     }
 
-    public static SamplerOptions Options(SchedulerConfig config)
+    private static SamplerOptions Options(SchedulerConfig config)
     {
         var (kind, deviation) = (config.Text("prediction_type", "epsilon"), config.Number("sigma_data", 0.5));
         return MappedOptions.Of(config) with

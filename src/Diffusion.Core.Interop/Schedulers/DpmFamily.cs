@@ -122,7 +122,7 @@ internal static class DpmFamily
 
     /// <summary>How the levels of the straight line are moved: by mu where shifts are dynamic, otherwise by <c>flow_shift</c>.</summary>
     public static FlowShift Shift(SchedulerConfig config, SchedulerCall call)
-        => config.Flag("use_dynamic_shifting", false) ? FlowGrid.Dynamic(config, call) : FlowShift.Static(config.Number("flow_shift", 1.0));
+        => config.Flag("use_dynamic_shifting", false) ? FlowSchedulers.Dynamic(config, call) : FlowShift.Static(config.Number("flow_shift", 1.0));
 
     /// <summary>The grid of sigmas on the straight line.</summary>
     public static TimeGrid Line(int total, double[] sigmas, double last)

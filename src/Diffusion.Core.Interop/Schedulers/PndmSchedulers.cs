@@ -3,17 +3,16 @@ using Diffusion.Core.Schedules;
 
 namespace Diffusion.Core.Interop;
 
-/// <summary>PNDM, with Runge and Kutta's start or the second call of PLMS. It extrapolates what the network predicts, eps or v.</summary>
-internal sealed class PndmMapping : ISchedulerMapping
+/// <summary>PNDM and iPNDM.</summary>
+internal static class PndmSchedulers
 {
-    public string ClassName => "PNDMScheduler";
-
-    public DiffusersSampler Create(SchedulerConfig config, SchedulerCall call)
+    /// <summary>PNDMScheduler, with Runge and Kutta's start or the second call of PLMS. It extrapolates what the network predicts, eps or v.</summary>
+    public static DiffusersSampler Pndm(SchedulerConfig config, SchedulerCall call)
     {
         var schedule = TrainedSchedule.Of(config);
         var skipsRungeKutta = config.Flag("skip_prk_steps", false);
         var options = MappedOptions.Of(config);
-        var grid = DdpmMapping.IndexGrid(config, call, schedule);
+        var grid = IndexSchedulers.IndexGrid(config, call, schedule);
         RequireEvenSteps(config, grid, schedule.Steps / grid.Count);
         if (!config.Flag("set_alpha_to_one", false))
             grid = grid.WithFinalLevel(schedule.LevelAt(0));
@@ -22,6 +21,15 @@ internal sealed class PndmMapping : ISchedulerMapping
             new PndmSolver(rungeKuttaStart: !skipsRungeKutta, options.Prediction),
             options));
     }
+
+    /// <summary>IPNDMScheduler, which has a process of its own and takes the network to predict v.</summary>
+    public static DiffusersSampler Ipndm(SchedulerConfig config, SchedulerCall call)
+        => config.Numbers("trained_betas") is not null
+            ? throw new NotSupportedException($"{config.ClassName} with trained_betas is not supported.")
+            : new(new DiffusionSampler(
+                IpndmGrid.Create(call.Count()),
+                new PndmSolver(),
+                new SamplerOptions { Prediction = new FromNoise(), Threshold = null }));
 
     /// <summary>
     /// diffusers steps down by T div N, wherever the next time lies, so that on other grids its steps do not lead to where the next one is
@@ -55,5 +63,21 @@ internal sealed class PndmMapping : ISchedulerMapping
         }
 
         return new TimeGrid(schedule, times, levels);
+    }
+
+    /// <summary>
+    /// v, whose x_0 is had from eps by a division by alpha. Without signal, at the start of the grid, diffusers' guard against a division
+    /// by zero makes it zero, where v itself says what it is.
+    /// </summary>
+    private sealed class FromNoise : IPrediction
+    {
+        public string Name => "velocity-by-noise";
+
+        public LinearPair Target(NoiseLevel level, NoiseLevel previous) => Prediction.Velocity.Target(level, previous);
+
+        public LinearPair ToData(NoiseLevel level, NoiseLevel previous)
+            => level.Alpha == 0.0 ? new LinearPair(0.0, 0.0) : Prediction.Velocity.ToData(level, previous);
+
+        public LinearPair ToNoise(NoiseLevel level, NoiseLevel previous) => Prediction.Velocity.ToNoise(level, previous);
     }
 }

@@ -3,16 +3,15 @@ using Diffusion.Core.Schedules;
 
 namespace Diffusion.Core.Interop;
 
-/// <summary>Euler's method over sigma / alpha, with churn.</summary>
-internal sealed class EulerMapping : ISchedulerMapping
+/// <summary>The schedulers whose samples are x / alpha, over levels sigma / alpha: Euler, Heun, DPM2 and LMS.</summary>
+internal static class SigmaSchedulers
 {
-    public string ClassName => "EulerDiscreteScheduler";
-
-    public DiffusersSampler Create(SchedulerConfig config, SchedulerCall call)
+    /// <summary>EulerDiscreteScheduler: Euler's method, with churn.</summary>
+    public static DiffusersSampler Euler(SchedulerConfig config, SchedulerCall call)
     {
         // diffusers reads v at the level before the noise is added, and the sample after it.
         if (call.SChurn > 0.0 && config.Text("prediction_type", "epsilon") == "v_prediction")
-            throw new NotSupportedException($"{ClassName} with prediction_type 'v_prediction' and s_churn is not supported.");
+            throw new NotSupportedException($"{config.ClassName} with prediction_type 'v_prediction' and s_churn is not supported.");
         var grid = Grid(config, call, new TrainedGrid(config));
         var solver = new EulerSolver(ChurnOf(call));
         if (!IsContinuous(config))
@@ -21,8 +20,28 @@ internal sealed class EulerMapping : ISchedulerMapping
         return new(new DiffusionSampler(grid, solver, Options(config, grid) with { Prediction = Prediction.EdmVelocity(1.0) }));
     }
 
+    /// <summary>EulerAncestralDiscreteScheduler: Euler's method with ancestral noise, which is DDIM with eta 1.</summary>
+    public static DiffusersSampler EulerAncestral(SchedulerConfig config, SchedulerCall call)
+        => Sampler(config, new TrainedGrid(config).Fractional(call), new DdimSolver(eta: 1.0));
+
+    /// <summary>HeunDiscreteScheduler.</summary>
+    public static DiffusersSampler Heun(SchedulerConfig config, SchedulerCall call)
+        => Sampler(config, new TrainedGrid(config).Fractional(call), new HeunSolver(), clips: false);
+
+    /// <summary>KDPM2DiscreteScheduler.</summary>
+    public static DiffusersSampler Dpm2(SchedulerConfig config, SchedulerCall call)
+        => Sampler(config, new TrainedGrid(config).Fractional(call, roundKarras: true), new Dpm2Solver());
+
+    /// <summary>KDPM2AncestralDiscreteScheduler.</summary>
+    public static DiffusersSampler Dpm2Ancestral(SchedulerConfig config, SchedulerCall call)
+        => Sampler(config, new TrainedGrid(config).Fractional(call, roundKarras: true), new Dpm2Solver(eta: 1.0));
+
+    /// <summary>LMSDiscreteScheduler, whose formula is used for the step to the data too.</summary>
+    public static DiffusersSampler Lms(SchedulerConfig config, SchedulerCall call)
+        => Sampler(config, new TrainedGrid(config).Fractional(call), new LmsSolver(call.Order ?? 4, eulerAtEnd: false));
+
     /// <summary>A sampler of the schedulers that keep x / alpha.</summary>
-    public static DiffusersSampler Sampler(SchedulerConfig config, TimeGrid grid, ISolver solver, bool? clips = null)
+    private static DiffusersSampler Sampler(SchedulerConfig config, TimeGrid grid, ISolver solver, bool? clips = null)
         => new(new DiffusionSampler(grid, solver, Options(config, grid, clips)), IsExploding: true);
 
     /// <summary>
