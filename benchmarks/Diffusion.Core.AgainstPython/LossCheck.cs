@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
-using Diffusion.Core.Interop;
+using Diffusion.Core.Diffusers;
 using Diffusion.Core.Losses;
 using Diffusion.Core.Models;
 using Diffusion.Core.Schedules;

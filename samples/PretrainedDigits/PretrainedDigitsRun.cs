@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using Diffusion.Core.Data;
-using Diffusion.Core.Interop;
+using Diffusion.Core.Diffusers;
 using Diffusion.Core.Samplers;
 using Spectre.Console;
 using TorchSharp;

@@ -1,5 +1,5 @@
 using System.Text.Json;
-using Diffusion.Core.Interop;
+using Diffusion.Core.Diffusers;
 using Diffusion.Core.Testing;
 using static TorchSharp.torch;
 

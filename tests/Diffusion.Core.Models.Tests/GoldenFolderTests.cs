@@ -18,7 +18,7 @@ public class GoldenFolderTests
             AutoencoderGoldenTests.KlFolders.Select(row => row.Data), AutoencoderGoldenTests.VqFolders.Select(row => row.Data),
         ];
 
-        // Text encoders are checked beside their tokenizers, by Diffusion.Core.Interop.Tests.
+        // Text encoders are checked beside their tokenizers, by Diffusion.Core.Diffusers.Tests.
         var isText = GoldenCase.ClassOf(folder) is "CLIPTextModel" or "CLIPTextModelWithProjection";
 
         (isText ? 1 : sets.Count(set => set.Contains(folder))).Should().Be(1, "'{0}' must be a class that is known", GoldenCase.ClassOf(folder));

@@ -92,7 +92,7 @@ public sealed class DocumentedExampleTests : IDisposable
     [Fact]
     public void The_examples_are_these()
     {
-        string[] tests = ["Diffusion.Core.Samplers.Tests", "Diffusion.Core.Interop.Tests"];
+        string[] tests = ["Diffusion.Core.Samplers.Tests", "Diffusion.Core.Diffusers.Tests"];
         var sources = tests
             .SelectMany(project => File.ReadLines(Path.Combine(TestData.Root, "tests", project, $"{nameof(DocumentedExampleTests)}.cs")))
             .Select(line => line.Trim())

@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
-using Diffusion.Core.Interop;
+using Diffusion.Core.Diffusers;
 using Diffusion.Core.Losses;
 using Diffusion.Core.Models;
 using Diffusion.Core.Schedules;

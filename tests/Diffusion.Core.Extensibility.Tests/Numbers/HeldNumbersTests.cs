@@ -13,7 +13,7 @@ public class HeldNumbersTests
         "Diffusion.Core",
         "Diffusion.Core.Data",
         "Diffusion.Core.Evaluation",
-        "Diffusion.Core.Interop",
+        "Diffusion.Core.Diffusers",
         "Diffusion.Core.Losses",
         "Diffusion.Core.Models",
         "Diffusion.Core.Samplers",

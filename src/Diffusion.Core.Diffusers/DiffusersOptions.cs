@@ -1,0 +1,45 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Diffusers;
+
+/// <summary>How folders of diffusers are read.</summary>
+public sealed record DiffusersOptions
+{
+    /// <summary>The classes that are known; those of this library by default.</summary>
+    public DiffusersTable Table { get; init; } = DiffusersTable.Default;
+
+    /// <summary>
+    /// The variant of the weights, such as <c>fp16</c>: files named <c>diffusion_pytorch_model.fp16.safetensors</c>. Null, the default, for
+    /// those without one.
+    /// </summary>
+    public string? Variant { get; init; }
+
+    /// <summary>
+    /// The type of the weights in memory. Float32 by default, whatever the files hold; null for what they hold, where that is one type.
+    /// </summary>
+    public ScalarType? Dtype { get; init; } = ScalarType.Float32;
+
+    /// <summary>Where the networks go; the CPU by default.</summary>
+    public Device? Device { get; init; }
+
+    /// <summary>Told of settings that are not known, of components that are left out, and of weights that are converted.</summary>
+    public ILogger Logger { get; init; } = NullLogger.Instance;
+}
+
+/// <summary>What reading says to a logger.</summary>
+internal static partial class DiffusersLog
+{
+    [LoggerMessage(1, LogLevel.Warning, "{Folder}: {ClassName} has settings that are not known, kept for saving and otherwise left aside: {Names}")]
+    public static partial void UnknownSettings(this ILogger logger, string folder, string className, string names);
+
+    [LoggerMessage(2, LogLevel.Information, "{Folder}: {Count} tensors were converted, such as {Example}")]
+    public static partial void Converted(this ILogger logger, string folder, int count, string example);
+
+    [LoggerMessage(3, LogLevel.Information, "{Folder}: {Count} tensors have older names, such as {Example}")]
+    public static partial void Renamed(this ILogger logger, string folder, int count, string example);
+
+    [LoggerMessage(4, LogLevel.Warning, "{Folder}: the component {Name} ({ClassName}) is not known, copied when saved and otherwise left aside")]
+    public static partial void UnknownComponent(this ILogger logger, string folder, string name, string className);
+}

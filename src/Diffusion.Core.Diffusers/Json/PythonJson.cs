@@ -1,0 +1,173 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+
+namespace Diffusion.Core.Diffusers;
+
+/// <summary>
+/// JSON as Python reads and writes it, and diffusers with it: <c>json.dumps(value, indent=2, sort_keys=True)</c> and a line feed. Bare
+/// <c>Infinity</c> and <c>NaN</c>, which are no JSON, are strings that begin with U+0000 here.
+/// </summary>
+internal static partial class PythonJson
+{
+    private const char Bare = '\0';
+
+    /// <summary>Parses an object.</summary>
+    /// <param name="json">The text.</param>
+    /// <param name="what">What it is, for messages, such as "A scheduler configuration".</param>
+    /// <exception cref="InvalidDataException">It is not JSON, not an object, or has a key twice.</exception>
+    public static JsonObject Parse(string json, string what)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        try
+        {
+            var text = StringOrBareNumber().Replace(json, match => match.Value[0] == '"' ? match.Value : $"\"\\u0000{match.Value}\"");
+            var node = JsonNode.Parse(text, null, new JsonDocumentOptions { AllowDuplicateProperties = false });
+            return node as JsonObject ?? throw new InvalidDataException($"{what} must be a JSON object, got {node?.GetValueKind() ?? JsonValueKind.Null}.");
+        }
+        catch (JsonException error)
+        {
+            throw new InvalidDataException($"{what} must be JSON: {error.Message}", error);
+        }
+    }
+
+    /// <summary>A number, where the value is one.</summary>
+    public static double? NumberOf(JsonNode value) => value.GetValueKind() switch
+    {
+        JsonValueKind.Number => double.Parse(value.ToJsonString(), CultureInfo.InvariantCulture),
+        JsonValueKind.String => value.GetValue<string>().TrimStart(Bare) switch
+        {
+            "Infinity" => double.PositiveInfinity,
+            "-Infinity" => double.NegativeInfinity,
+            "NaN" => double.NaN,
+            _ => null,
+        },
+        _ => null,
+    };
+
+    /// <summary>The text of a value.</summary>
+    public static string Write(JsonObject value)
+    {
+        var text = new StringBuilder();
+        Write(text, value, 0);
+        return text.Append('\n').ToString();
+    }
+
+    /// <summary>A floating point number as Python's repr: the fewest digits that give it back, always with a point or an exponent.</summary>
+    public static string Repr(double value)
+    {
+        if (!double.IsFinite(value))
+            return double.IsNaN(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity";
+        var shortest = value.ToString("R", CultureInfo.InvariantCulture);
+        var sign = shortest[0] == '-' ? "-" : "";
+        var parts = shortest.TrimStart('-').Split('E');
+        var (whole, fraction) = parts[0].Split('.') is [var left, var right] ? (left, right) : (parts[0], "");
+        var digits = (whole + fraction).TrimStart('0');
+        if (digits.Length == 0)
+            return sign + "0.0";
+
+        // That of the first digit, which zeros may come before.
+        var exponent = digits.Length - fraction.Length - 1 + (parts.Length > 1 ? int.Parse(parts[1], CultureInfo.InvariantCulture) : 0);
+        digits = digits.TrimEnd('0');
+        return sign + exponent switch
+        {
+            < -4 or >= 16 => $"{digits[0]}{(digits.Length > 1 ? "." + digits[1..] : "")}e{(exponent < 0 ? '-' : '+')}{Math.Abs(exponent):D2}",
+            < 0 => $"0.{new string('0', -exponent - 1)}{digits}",
+            _ when digits.Length <= exponent + 1 => $"{digits.PadRight(exponent + 1, '0')}.0",
+            _ => $"{digits[..(exponent + 1)]}.{digits[(exponent + 1)..]}",
+        };
+    }
+
+    private static void Write(StringBuilder text, JsonNode? value, int depth)
+    {
+        switch (value)
+        {
+            case null:
+                text.Append("null");
+                break;
+            case JsonObject members:
+                // Python orders by code point, as UTF-8 does.
+                WriteItems(text, '{', '}', depth, members.OrderBy(pair => pair.Key, _byCodePoint), pair =>
+                {
+                    WriteString(text, pair.Key);
+                    text.Append(": ");
+                    Write(text, pair.Value, depth + 1);
+                });
+                break;
+            case JsonArray items:
+                WriteItems(text, '[', ']', depth, items, item => Write(text, item, depth + 1));
+                break;
+            default:
+                WriteScalar(text, value);
+                break;
+        }
+    }
+
+    private static readonly Comparer<string> _byCodePoint = Comparer<string>.Create(
+        (a, b) => Encoding.UTF8.GetBytes(a).AsSpan().SequenceCompareTo(Encoding.UTF8.GetBytes(b)));
+
+    private static void WriteItems<T>(StringBuilder text, char open, char close, int depth, IEnumerable<T> items, Action<T> write)
+    {
+        text.Append(open);
+        var isFirst = true;
+        foreach (var item in items)
+        {
+            text.Append(isFirst ? "\n" : ",\n").Append(' ', 2 * (depth + 1));
+            write(item);
+            isFirst = false;
+        }
+
+        if (!isFirst)
+            text.Append('\n').Append(' ', 2 * depth);
+        text.Append(close);
+    }
+
+    private static void WriteScalar(StringBuilder text, JsonNode value)
+    {
+        switch (value.GetValueKind())
+        {
+            case JsonValueKind.String when value.GetValue<string>() is var content:
+                if (content.StartsWith(Bare))
+                    text.Append(content.AsSpan(1));
+                else
+                    WriteString(text, content);
+                break;
+            case JsonValueKind.Number:
+                var raw = value.ToJsonString();
+                var isFloating = raw.AsSpan().IndexOfAny('.', 'e', 'E') >= 0 || (value is JsonValue number && number.TryGetValue(out JsonElement _) == false
+                    && number.GetValue<object>() is double or float);
+                text.Append(isFloating ? Repr(double.Parse(raw, CultureInfo.InvariantCulture)) : raw);
+                break;
+            default:
+                text.Append(value.ToJsonString());
+                break;
+        }
+    }
+
+    private static void WriteString(StringBuilder text, string value)
+    {
+        text.Append('"');
+        foreach (var c in value)
+        {
+            _ = c switch
+            {
+                '"' => text.Append("\\\""),
+                '\\' => text.Append("\\\\"),
+                '\n' => text.Append("\\n"),
+                '\r' => text.Append("\\r"),
+                '\t' => text.Append("\\t"),
+                '\f' => text.Append("\\f"),
+                '\b' => text.Append("\\b"),
+                < ' ' or > '~' and not '\u007f' => text.Append(CultureInfo.InvariantCulture, $"\\u{(int)c:x4}"),
+                _ => text.Append(c),
+            };
+        }
+
+        text.Append('"');
+    }
+
+    [GeneratedRegex("\"(?:[^\"\\\\]|\\\\.)*\"|-?\\bInfinity\\b|\\bNaN\\b", RegexOptions.Singleline)]
+    private static partial Regex StringOrBareNumber();
+}

@@ -1,0 +1,158 @@
+using Diffusion.Core.Models;
+using Microsoft.Extensions.Logging;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Diffusers;
+
+/// <summary>
+/// A network with its configuration: a folder of diffusers, or of transformers, with a <c>config.json</c> and weights.
+/// <c>using var model = DiffusersModel.Load("unet"); var unet = (UNet)model.Network;</c>
+/// </summary>
+public sealed class DiffusersModel : IDisposable
+{
+    /// <summary>The most bytes of a file of weights unless said otherwise: that of diffusers, 10 GB.</summary>
+    public const long DefaultMaxShardBytes = 10_000_000_000;
+
+    private readonly IModelMapping _mapping;
+
+    private DiffusersModel(IModelMapping mapping, ModelConfig config, nn.Module network, WeightReport? weights)
+    {
+        (_mapping, Config, Network, Weights) = (mapping, config, network, weights);
+        UnknownSettings = weights is null ? [] : config.Unread;
+    }
+
+    /// <summary>The network. Disposed with this object.</summary>
+    public nn.Module Network { get; }
+
+    /// <summary>Its configuration, as it was read or as diffusers would write it; saved as it is.</summary>
+    public ModelConfig Config { get; }
+
+    /// <summary>The settings of the folder that nothing here knows.</summary>
+    public IReadOnlyList<string> UnknownSettings { get; }
+
+    /// <summary>What was done to the weights on their way here, beside copying; null for a network that was not read from a folder.</summary>
+    public WeightReport? Weights { get; }
+
+    /// <summary>The library of the class, as pipelines name it.</summary>
+    internal string Library => _mapping.Library;
+
+    /// <summary>Reads a folder: the network it describes, with its weights, in evaluation mode.</summary>
+    /// <param name="folder">With <c>config.json</c> and weights in one safetensors file or several with an index.</param>
+    /// <param name="options">What is known, and where the network goes; null for the defaults.</param>
+    /// <param name="className">The class, in place of what the configuration says.</param>
+    /// <exception cref="FileNotFoundException">A file is missing.</exception>
+    /// <exception cref="InvalidDataException">A file is damaged, a setting has the wrong type, or the weights are of another network.</exception>
+    /// <exception cref="NotSupportedException">
+    /// The class is not known, or a setting asks for something that is not supported; the message names it and its value.
+    /// </exception>
+    public static DiffusersModel Load(string folder, DiffusersOptions? options = null, string? className = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        options ??= new DiffusersOptions();
+        var config = ModelConfig.Read(Path.Combine(folder, ModelConfig.FileName), className);
+        var mapping = options.Table.Model(config.ClassName);
+        var network = Create(mapping, config, folder);
+        try
+        {
+            var weights = WeightsIn(folder, mapping, options.Variant);
+            if ((options.Dtype ?? ModuleWeights.TypeOf(weights)) is { } dtype && dtype != ScalarType.Float32)
+                network = network.to(dtype);
+            var report = ModuleWeights.Load(
+                network, weights, new WeightOptions { Rename = mapping.Rename, IgnoreTrailingOnes = true });
+            if (options.Device is { } device && device.type != DeviceType.CPU)
+                network = network.to(device);
+            network.eval();
+            var model = new DiffusersModel(mapping, config, network, report);
+            model.Log(options.Logger, folder);
+            return model;
+        }
+        catch
+        {
+            network.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>A network made here, with the configuration that diffusers has for it.</summary>
+    /// <param name="network">Disposed with the result.</param>
+    /// <param name="table">The classes that are known; those of this library unless said otherwise.</param>
+    /// <exception cref="NotSupportedException">diffusers has no such network, or not with these options.</exception>
+    public static DiffusersModel Of(nn.Module network, DiffusersTable? table = null)
+    {
+        ArgumentNullException.ThrowIfNull(network);
+        var (mapping, config) = (table ?? DiffusersTable.Default).Describe(network);
+        return new DiffusersModel(mapping, config, network, weights: null);
+    }
+
+    /// <summary>
+    /// Writes a folder that diffusers reads, with the weights as they are now. All files take their places together or none does.
+    /// </summary>
+    /// <param name="folder">Made where it is missing.</param>
+    /// <param name="maxShardBytes">The most bytes of a file of weights; more than that become several files with an index.</param>
+    /// <exception cref="IOException">It cannot be written; the folder is as it was.</exception>
+    public void Save(string folder, long maxShardBytes = DefaultMaxShardBytes)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        using var staged = new StagedFolder(folder);
+        WriteTo(staged.Path, maxShardBytes);
+        staged.Commit(file => Safetensors.IsFileOf(_mapping.WeightsName, file));
+    }
+
+    /// <summary>Frees the network.</summary>
+    public void Dispose() => Network.Dispose();
+
+    /// <summary>True for a file that an earlier save may have left.</summary>
+    internal bool IsObsolete(string file) => Safetensors.IsFileOf(_mapping.WeightsName, file);
+
+    /// <summary>Writes the files into a new folder.</summary>
+    internal void WriteTo(string folder, long maxShardBytes)
+    {
+        Config.Save(Path.Combine(folder, ModelConfig.FileName));
+        Safetensors.WriteSharded(
+            folder,
+            _mapping.WeightsName,
+            Network.state_dict().Select(pair => SafetensorsSource.Of(pair.Key, pair.Value)),
+            maxShardBytes,
+            new Dictionary<string, string> { ["format"] = "pt" });
+    }
+
+    private static nn.Module Create(IModelMapping mapping, ModelConfig config, string folder)
+    {
+        try
+        {
+            return mapping.Create(config);
+        }
+        catch (ArgumentException e)
+        {
+            throw new InvalidDataException($"{folder}: the settings of {config.ClassName} do not fit together: {e.Message}", e);
+        }
+    }
+
+    /// <summary>The index, where there is one, or the file.</summary>
+    private static string WeightsIn(string folder, IModelMapping mapping, string? variant)
+    {
+        var name = mapping.WeightsName + (variant is null ? "" : "." + variant);
+        var index = variant is null ? $"{name}.safetensors.index.json" : $"{mapping.WeightsName}.safetensors.index.{variant}.json";
+        foreach (var file in new[] { index, $"{name}.safetensors" })
+        {
+            var path = Path.Combine(folder, file);
+            if (File.Exists(path))
+                return path;
+        }
+
+        var present = Directory.GetFiles(folder).Select(Path.GetFileName).Order(StringComparer.Ordinal);
+        throw new FileNotFoundException(
+            $"{folder} has no {name}.safetensors; it has: {string.Join(", ", present)}. Weights in other formats (.bin, .ckpt) can run code when read, and are not.");
+    }
+
+    private void Log(ILogger logger, string folder)
+    {
+        if (UnknownSettings.Count > 0)
+            logger.UnknownSettings(folder, Config.ClassName, string.Join(", ", UnknownSettings));
+        if (Weights!.Converted is { Count: > 0 } converted)
+            logger.Converted(folder, converted.Count, converted[0]);
+        if (Weights.Renamed is { Count: > 0 } renamed)
+            logger.Renamed(folder, renamed.Count, renamed[0]);
+    }
+}

@@ -1,0 +1,238 @@
+using Diffusion.Core.Models;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Diffusers;
+
+/// <summary>
+/// A pipeline of diffusers, with all its components: <c>using var pipeline = DiffusersPipeline.Load(folder);</c>
+/// <c>using var images = pipeline.Sample(new PipelineRequest { Count = 4 });</c>
+/// </summary>
+public sealed class DiffusersPipeline : IDisposable
+{
+    private const string SchedulerName = "scheduler";
+
+    private static readonly string[] _tokenizers = ["CLIPTokenizer", "CLIPTokenizerFast"];
+
+    private readonly PipelineIndex _index;
+    private readonly Dictionary<string, DiffusersModel> _models;
+    private readonly Dictionary<string, string> _copied;
+
+    private DiffusersPipeline(
+        PipelineIndex index,
+        PipelineLayout layout,
+        SchedulerConfig scheduler,
+        Dictionary<string, DiffusersModel> models,
+        Dictionary<string, string> copied,
+        ClipTokenizer? tokenizer)
+    {
+        (_index, Layout, Scheduler, _models, _copied, Tokenizer) = (index, layout, scheduler, models, copied, tokenizer);
+        Denoiser = Required(layout.Denoiser).Network as IDenoiser
+            ?? throw new NotSupportedException($"{ClassName} needs a denoiser as its {layout.Denoiser}, got {models[layout.Denoiser].Config.ClassName}.");
+        if (layout.Autoencoder is { } name)
+            Autoencoder = Required(name).Network as IAutoencoder
+                ?? throw new NotSupportedException($"{ClassName} needs an autoencoder as its {name}, got {models[name].Config.ClassName}.");
+    }
+
+    /// <summary>The class in diffusers, such as <c>DDPMPipeline</c>.</summary>
+    public string ClassName => _index.ClassName;
+
+    /// <summary>Which component does what.</summary>
+    public PipelineLayout Layout { get; }
+
+    /// <summary>The networks, by the names of their folders.</summary>
+    public IReadOnlyDictionary<string, DiffusersModel> Models => _models;
+
+    /// <summary>The network that predicts.</summary>
+    public IDenoiser Denoiser { get; }
+
+    /// <summary>The autoencoder in whose latent space it does; null for pixels.</summary>
+    public IAutoencoder? Autoencoder { get; }
+
+    /// <summary>What splits prompts into tokens; null where the pipeline has none, or one of a class that is not known.</summary>
+    public ClipTokenizer? Tokenizer { get; }
+
+    /// <summary>What makes a condition of them; null where the pipeline has none, or one of a class that is not known.</summary>
+    public ClipTextEncoder? TextEncoder => TextModel?.Network as ClipTextEncoder;
+
+    /// <summary>The scheduler that it samples with unless told otherwise.</summary>
+    public SchedulerConfig Scheduler { get; }
+
+    /// <summary>Components that are copied as they are when the pipeline is saved: their names.</summary>
+    public IReadOnlyCollection<string> CopiedComponents => _copied.Keys;
+
+    /// <summary>Where the networks are.</summary>
+    internal Device Device => Weight.device;
+
+    /// <summary>The type of the weights of the denoiser.</summary>
+    internal ScalarType Dtype => Weight.dtype;
+
+    /// <summary>The label for no class, where the denoiser has one of its own.</summary>
+    internal long? NullLabel => (Denoiser as DiT)?.Options.NullLabel;
+
+    private DiffusersModel? TextModel => Layout.TextEncoder is { } name ? _models.GetValueOrDefault(name) : null;
+
+    private Tensor Weight => _models[Layout.Denoiser].Network.parameters().First();
+
+    /// <summary>Reads a folder with a <c>model_index.json</c> and a folder for each component.</summary>
+    /// <remarks>A component that is not needed for sampling and not known here, such as a safety checker, is left aside and copied by <see cref="Save"/>; so is the tokenizer.</remarks>
+    /// <param name="folder">The folder. Components that are copied when saved must still be there then.</param>
+    /// <param name="options">What is known, and where the networks go; null for the defaults.</param>
+    /// <exception cref="FileNotFoundException">A file is missing.</exception>
+    /// <exception cref="InvalidDataException">A file is damaged.</exception>
+    /// <exception cref="NotSupportedException">The class of the pipeline, of a component it needs, or a setting is not known.</exception>
+    public static DiffusersPipeline Load(string folder, DiffusersOptions? options = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        options ??= new DiffusersOptions();
+        var index = PipelineIndex.Read(Path.Combine(folder, PipelineIndex.FileName));
+        var layout = options.Table.Pipeline(index.ClassName);
+        var models = new Dictionary<string, DiffusersModel>(StringComparer.Ordinal);
+        var copied = new Dictionary<string, string>(StringComparer.Ordinal);
+        try
+        {
+            foreach (var (name, component) in index.Components)
+            {
+                var path = Path.Combine(folder, name);
+                if (component.ClassName is not { } className || name == SchedulerName)
+                    continue;
+                if (options.Table.Knows(className) || layout.Networks.Contains(name))
+                    models.Add(name, DiffusersModel.Load(path, options, className));
+                else
+                    copied.Add(name, path);
+                if (!layout.Names.Contains(name))
+                    options.Logger.UnknownComponent(folder, name, className);
+            }
+
+            var scheduler = SchedulerConfig.Read(Path.Combine(folder, SchedulerName, SchedulerConfig.FileName));
+            return new DiffusersPipeline(index, layout, scheduler, models, copied, TokenizerOf(index, layout, copied));
+        }
+        catch
+        {
+            foreach (var model in models.Values)
+                model.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>A pipeline of networks made here, to be saved for diffusers.</summary>
+    /// <param name="className">The class in diffusers, such as <c>DDPMPipeline</c>.</param>
+    /// <param name="networks">Its networks by name, such as <c>unet</c>; disposed with the result.</param>
+    /// <param name="scheduler">Its scheduler.</param>
+    /// <param name="folders">Components that are folders to copy, such as a <c>tokenizer</c>: path and class by name.</param>
+    /// <param name="table">The classes that are known; those of this library unless said otherwise.</param>
+    /// <exception cref="NotSupportedException">diffusers has no such pipeline or network, or the pipeline lacks one.</exception>
+    public static DiffusersPipeline Of(
+        string className,
+        IReadOnlyDictionary<string, nn.Module> networks,
+        SchedulerConfig scheduler,
+        IReadOnlyDictionary<string, (string Path, string ClassName)>? folders = null,
+        DiffusersTable? table = null)
+    {
+        ArgumentNullException.ThrowIfNull(networks);
+        ArgumentNullException.ThrowIfNull(scheduler);
+        table ??= DiffusersTable.Default;
+        folders ??= new Dictionary<string, (string, string)>();
+        var layout = table.Pipeline(className);
+        var models = networks.ToDictionary(pair => pair.Key, pair => DiffusersModel.Of(pair.Value, table), StringComparer.Ordinal);
+        var index = PipelineIndex.Of(
+            className,
+            [
+                (SchedulerName, "diffusers", scheduler.ClassName),
+                .. models.Select(pair => (pair.Key, pair.Value.Library, pair.Value.Config.ClassName)),
+                .. folders.Select(pair => (pair.Key, "transformers", pair.Value.ClassName)),
+            ]);
+        var copied = folders.ToDictionary(pair => pair.Key, pair => pair.Value.Path, StringComparer.Ordinal);
+        return new DiffusersPipeline(index, layout, scheduler, models, copied, TokenizerOf(index, layout, copied));
+    }
+
+    /// <summary>The same pipeline with another scheduler; it shares the networks, and only one of the two is to be disposed.</summary>
+    public DiffusersPipeline With(SchedulerConfig scheduler)
+    {
+        ArgumentNullException.ThrowIfNull(scheduler);
+        return new DiffusersPipeline(_index.With(SchedulerName, "diffusers", scheduler.ClassName), Layout, scheduler, _models, _copied, Tokenizer);
+    }
+
+    /// <summary>
+    /// What the denoiser is told of prompts, diffusers' <c>prompt_embeds</c>: the last states of the text encoder for every token, those
+    /// that fill the text up among them. <see cref="Sample"/> does this for <see cref="PipelineRequest.Prompts"/>.
+    /// </summary>
+    /// <param name="prompts">At least one; what is longer than the text encoder takes is cut.</param>
+    /// <returns>A <see cref="Condition.Sequence"/> of [B, tokens, width]; the caller's.</returns>
+    /// <exception cref="ArgumentException">
+    /// The pipeline has no tokenizer or text encoder that is known, its network also takes the scale of guidance, or a prompt is not Unicode.
+    /// </exception>
+    public Condition EncodePrompts(IReadOnlyList<string> prompts)
+    {
+        ArgumentNullException.ThrowIfNull(prompts);
+        if (Tokenizer is null || TextEncoder is null)
+            throw new ArgumentException(
+                $"Prompts need a tokenizer of class {string.Join(" or ", _tokenizers)} and a CLIPTextModel; this {ClassName} has {Found(Layout.Tokenizer)} "
+                + $"and {Found(Layout.TextEncoder)}. Give a Condition.",
+                nameof(prompts));
+        if (Denoiser is UNet { Options.TimeVectorWidth: { } width })
+            throw new ArgumentException(
+                $"A U-Net whose time_cond_proj_dim is {width} also takes the scale of guidance, which prompts do not say; "
+                + "give a Condition with a TimeVector.",
+                nameof(prompts));
+        return new PromptEncoder(Tokenizer, TextEncoder, TextModel!.Config).Encode(prompts, Dtype);
+    }
+
+    /// <summary>Samples images.</summary>
+    /// <param name="request">How many, of what; null for one image by the defaults of the pipeline.</param>
+    /// <param name="cancellationToken">Looked at before each step.</param>
+    /// <returns>
+    /// [B, C, H, W] float32 on the device of the networks, -1 black and 1 white as everywhere in this library, not clipped; the caller's.
+    /// diffusers' own images are <c>x / 2 + 0.5</c> of these, clipped to [0, 1].
+    /// </returns>
+    /// <exception cref="ArgumentException">The request does not fit together, or not the pipeline.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    public Tensor Sample(PipelineRequest? request = null, CancellationToken cancellationToken = default)
+        => new PipelineSampling(this, request ?? new PipelineRequest()).Run(cancellationToken);
+
+    /// <summary>Writes a folder that diffusers reads. All files take their places together or none does.</summary>
+    /// <param name="folder">Made where it is missing.</param>
+    /// <param name="maxShardBytes">The most bytes of a file of weights.</param>
+    /// <exception cref="IOException">It cannot be written; the folder is as it was.</exception>
+    public void Save(string folder, long maxShardBytes = DiffusersModel.DefaultMaxShardBytes)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        using var staged = new StagedFolder(folder);
+        TextFile.Write(Path.Combine(staged.Path, PipelineIndex.FileName), _index.ToJson());
+        Scheduler.Save(Path.Combine(staged.Path, SchedulerName, SchedulerConfig.FileName));
+        foreach (var (name, model) in _models)
+            model.WriteTo(Path.Combine(staged.Path, name), maxShardBytes);
+        foreach (var (name, path) in _copied)
+            Copy(path, Path.Combine(staged.Path, name));
+        staged.Commit(file => _models.TryGetValue(Path.GetDirectoryName(file) ?? "", out var model) && model.IsObsolete(Path.GetFileName(file)));
+    }
+
+    /// <summary>Frees the networks.</summary>
+    public void Dispose()
+    {
+        foreach (var model in _models.Values)
+            model.Dispose();
+    }
+
+    private static void Copy(string from, string to)
+    {
+        Directory.CreateDirectory(to);
+        foreach (var file in Directory.EnumerateFiles(from, "*", SearchOption.AllDirectories))
+        {
+            var target = Path.Combine(to, Path.GetRelativePath(from, file));
+            Directory.CreateDirectory(Path.GetDirectoryName(target)!);
+            File.Copy(file, target);
+        }
+    }
+
+    private static ClipTokenizer? TokenizerOf(PipelineIndex index, PipelineLayout layout, Dictionary<string, string> folders)
+        => layout.Tokenizer is { } name && folders.TryGetValue(name, out var path) && _tokenizers.Contains(index.Components[name].ClassName)
+            ? ClipText.LoadTokenizer(path)
+            : null;
+
+    private string Found(string? component)
+        => component is not null && _index.Components.TryGetValue(component, out var found) ? found.ClassName ?? "none" : "none";
+
+    private DiffusersModel Required(string name) => _models.TryGetValue(name, out var model)
+        ? model
+        : throw new NotSupportedException($"{ClassName} needs the component '{name}', it has: {string.Join(", ", _models.Keys.Order(StringComparer.Ordinal))}.");
+}

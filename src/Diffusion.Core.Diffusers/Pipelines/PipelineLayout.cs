@@ -1,0 +1,55 @@
+namespace Diffusion.Core.Diffusers;
+
+/// <summary>
+/// Which component of a class of pipelines does what, and with what it samples unless it is told otherwise. Add yours to a
+/// <see cref="DiffusersTable"/>.
+/// </summary>
+/// <param name="ClassName">The class in diffusers, such as <c>DDPMPipeline</c>.</param>
+public sealed record PipelineLayout(string ClassName)
+{
+    /// <summary>The component that predicts. <c>unet</c> by default.</summary>
+    public string Denoiser { get; init; } = "unet";
+
+    /// <summary>The autoencoder in whose latent space it does; null, the default, for pixels.</summary>
+    public string? Autoencoder { get; init; }
+
+    /// <summary>
+    /// The component that splits prompts into tokens; null, the default, for none. A pipeline samples without it, given a condition: one
+    /// of a class that is not known, or that was left out, is no reason to refuse the pipeline.
+    /// </summary>
+    public string? Tokenizer { get; init; }
+
+    /// <summary>The component that makes the condition from tokens, or null, as <see cref="Tokenizer"/>.</summary>
+    public string? TextEncoder { get; init; }
+
+    /// <summary>N, the number of inference steps. 50 by default.</summary>
+    public int Steps { get; init; } = 50;
+
+    /// <summary>The scale of classifier-free guidance. 1, the default, is none.</summary>
+    public double GuidanceScale { get; init; } = 1.0;
+
+    /// <summary>The class of scheduler that the pipeline makes of whatever scheduler it has; null, the default, for the scheduler as it is.</summary>
+    public string? SchedulerClass { get; init; }
+
+    /// <summary>The networks that sampling needs.</summary>
+    internal IEnumerable<string> Networks => new[] { Denoiser, Autoencoder }.OfType<string>();
+
+    /// <summary>Every component that the pipeline is made for.</summary>
+    internal IEnumerable<string> Names => Networks.Concat(new[] { Tokenizer, TextEncoder }.OfType<string>());
+
+    /// <summary>The pipelines of diffusers that this library knows, with the defaults that they have there.</summary>
+    internal static IReadOnlyList<PipelineLayout> All { get; } =
+    [
+        new("DDPMPipeline") { Steps = 1000 },
+        new("DDIMPipeline") { SchedulerClass = "DDIMScheduler" },
+        new("LDMPipeline") { Autoencoder = "vqvae" },
+        new("DiTPipeline") { Denoiser = "transformer", Autoencoder = "vae", GuidanceScale = 4.0 },
+        new("StableDiffusionPipeline")
+        {
+            Autoencoder = "vae",
+            Tokenizer = "tokenizer",
+            TextEncoder = "text_encoder",
+            GuidanceScale = 7.5,
+        },
+    ];
+}

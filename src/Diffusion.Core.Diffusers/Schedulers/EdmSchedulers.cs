@@ -1,0 +1,58 @@
+using Diffusion.Core.Samplers;
+using Diffusion.Core.Schedules;
+
+namespace Diffusion.Core.Diffusers;
+
+/// <summary>The schedulers over EDM's process and grid, for networks with EDM's preconditioning.</summary>
+internal static class EdmSchedulers
+{
+    /// <summary>EDMEulerScheduler.</summary>
+    public static DiffusersSampler Euler(SchedulerConfig config, SchedulerCall call)
+        => new(new DiffusionSampler(Grid(config, call), new EulerSolver(SigmaSchedulers.ChurnOf(call)), Options(config)));
+
+    /// <summary>EDMDPMSolverMultistepScheduler: DPM-Solver++.</summary>
+    public static DiffusersSampler DpmMultistep(SchedulerConfig config, SchedulerCall call)
+        => new(new DiffusionSampler(Grid(config, call, endsAtLeast: true), DpmFamily.Multistep(config), Options(config)));
+
+    /// <param name="config">The configuration.</param>
+    /// <param name="call">N.</param>
+    /// <param name="endsAtLeast">Whether "sigma_min" is the least sigma, and not the last one, which is the greatest where N is 1.</param>
+    private static TimeGrid Grid(SchedulerConfig config, SchedulerCall call, bool endsAtLeast = false)
+    {
+        if (call.Timesteps is not null || call.Sigmas is not null)
+            throw new NotSupportedException($"{config.ClassName} with times or sigmas of one's own is not supported.");
+        var (min, max) = (config.Number("sigma_min", 0.002), config.Number("sigma_max", 80.0));
+        var kind = config.Text("sigma_schedule", "karras");
+        var spacing = kind switch
+        {
+            "karras" => RatioSpacing.Karras(config.Number("rho", 7.0)),
+            "exponential" => RatioSpacing.Exponential(),
+            _ => throw config.Unknown("sigma_schedule", kind),
+        };
+        var ratios = spacing.Ratios(call.Count(), min, max);
+        if (kind == "exponential" && ratios.Length == 1)
+            ratios[0] = min; // A single exponential step starts at the least sigma there.
+        var end = config.Text("final_sigmas_type", "zero");
+        return TimeGrid.FromRatios(new EdmSchedule(min, max), ratios, end switch
+        {
+            "zero" => NoiseLevel.Clean,
+            "sigma_min" => new NoiseLevel(1.0, endsAtLeast ? Math.Min(min, ratios[^1]) : ratios[^1]),
+            _ => throw config.Unknown("final_sigmas_type", end),
+        });
+    }
+
+    private static SamplerOptions Options(SchedulerConfig config)
+    {
+        var (kind, deviation) = (config.Text("prediction_type", "epsilon"), config.Number("sigma_data", 0.5));
+        return MappedOptions.Of(config) with
+        {
+            InitialScale = Math.Sqrt(Math.Pow(config.Number("sigma_max", 80.0), 2) + 1.0),
+            Prediction = kind switch
+            {
+                "epsilon" => Prediction.Edm(deviation),
+                "v_prediction" => Prediction.EdmVelocity(deviation),
+                _ => throw config.Unknown("prediction_type", kind),
+            },
+        };
+    }
+}

@@ -1,0 +1,136 @@
+using Diffusion.Core.Samplers;
+using Diffusion.Core.Schedules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Diffusers;
+
+/// <summary>
+/// The schedulers that walk the indices of the trained schedule: DDPM, DDIM in both directions, and unCLIP's. A step of DDIM goes down by
+/// T div N indices, wherever the next time of the grid is.
+/// </summary>
+internal static class IndexSchedulers
+{
+    /// <summary>DDPMScheduler: ancestral sampling.</summary>
+    public static DiffusersSampler Ddpm(SchedulerConfig config, SchedulerCall call)
+    {
+        var grid = IndexGrid(config, call, TrainedSchedule.Of(config));
+
+        // diffusers leaves the noise out at index 0 only: on a grid that ends above it, the last step has a variance of 1e-20.
+        if (grid.Times[^1] > 0.0)
+            grid = grid.WithFinalLevel(new NoiseLevel(1.0, 1e-10));
+        return new DiffusersSampler(new DiffusionSampler(grid, new AncestralSolver(Variance(config)), MappedOptions.Of(config, clips: true)));
+    }
+
+    /// <summary>DDIMScheduler.</summary>
+    public static DiffusersSampler Ddim(SchedulerConfig config, SchedulerCall call)
+    {
+        var schedule = TrainedSchedule.Of(config);
+        var grid = IndexGrid(config, call, schedule);
+        var final = config.Flag("set_alpha_to_one", true) ? NoiseLevel.Clean : schedule.LevelAt(0);
+        var stride = schedule.Steps / grid.Count;
+        var targets = new NoiseLevel[grid.Count];
+        for (var k = 0; k < targets.Length; k++)
+        {
+            var target = grid.Times[k] - stride;
+            targets[k] = target < 0 ? final : schedule.LevelAt(target);
+        }
+
+        return new DiffusersSampler(new DiffusionSampler(
+            grid.WithFinalLevel(targets[^1]),
+            TargetedSolver.Over(grid, new DdimSolver(call.Eta ?? 0.0), targets),
+            MappedOptions.Of(config, clips: true, rederiveNoise: call.UseClippedModelOutput)));
+    }
+
+    /// <summary>DDIMInverseScheduler: from data to noise, at the time that each step leads to.</summary>
+    public static DiffusersSampler DdimInverse(SchedulerConfig config, SchedulerCall call)
+    {
+        var schedule = TrainedSchedule.Of(config);
+        var first = config.Flag("set_alpha_to_one", true) ? NoiseLevel.Clean : schedule.LevelAt(0);
+        var times = IndexGrid(config, call, schedule).Times.ToArray();
+        Array.Reverse(times);
+        var stride = schedule.Steps / times.Length;
+        var targets = Array.ConvertAll(times, schedule.LevelAt);
+        NoiseLevel[] levels = [.. times.Select(time => time < stride ? first : schedule.LevelAt(time - stride)), targets[^1]];
+        var grid = new TimeGrid(schedule, times, levels);
+        return new(new DiffusionSampler(
+            grid, TargetedSolver.Over(grid, new DdimSolver(), targets), MappedOptions.Of(config, clips: true, rederiveNoise: false)));
+    }
+
+    /// <summary>UnCLIPScheduler: DDPM over N times from T-1 to 0. Each step goes down by one index.</summary>
+    public static DiffusersSampler UnClip(SchedulerConfig config, SchedulerCall call)
+    {
+        var schedule = TrainedSchedule.Rounded(DiscreteSchedule.Cosine(TrainedSchedule.Steps(config)));
+        var grid = TimeSpacing.Linspace.CreateGrid(schedule, call.Count());
+        var targets = new NoiseLevel[grid.Count];
+        for (var k = 0; k < targets.Length; k++)
+            targets[k] = schedule.PreviousLevel((int)grid.Times[k]);
+        return new DiffusersSampler(new DiffusionSampler(
+            grid,
+            TargetedSolver.Over(grid, new AncestralSolver(Variance(config, "fixed_small_log")), targets),
+            MappedOptions.Of(config, clips: true)));
+    }
+
+    /// <summary>The grid of the schedulers that walk indices as they are: DDPM and DDIM.</summary>
+    public static TimeGrid IndexGrid(SchedulerConfig config, SchedulerCall call, DiscreteSchedule schedule)
+    {
+        var count = call.Count();
+        if (call.Timesteps is { } times)
+            return new TimeGrid(schedule, [.. times]);
+        if (call.Sigmas is not null)
+            throw new NotSupportedException($"{config.ClassName} takes times, not sigmas.");
+        var spacing = config.Text("timestep_spacing", "leading");
+        if (spacing == "linspace" && count == 1)
+            return new TimeGrid(schedule, [0.0]); // numpy's linspace of one point is its start.
+        ITimeSpacing chosen = spacing switch
+        {
+            "leading" => TimeSpacing.Leading(config.Whole("steps_offset", 0)),
+            "trailing" => TimeSpacing.Trailing,
+            "linspace" => TimeSpacing.Linspace,
+            _ => throw config.Unknown("timestep_spacing", spacing),
+        };
+        return chosen.CreateGrid(schedule, count);
+    }
+
+    /// <summary>The variance of a step.</summary>
+    public static IReverseVariance Variance(SchedulerConfig config, string missing = "fixed_small")
+    {
+        var kind = config.Text("variance_type", missing);
+        return kind switch
+        {
+            "fixed_small" or "fixed_small_log" => ReverseVariance.FixedSmall,
+            "fixed_large" or "fixed_large_log" => ReverseVariance.FixedLarge,
+            "learned_range" => ReverseVariance.LearnedRange,
+            _ => throw config.Unknown("variance_type", kind),
+        };
+    }
+}
+
+/// <summary>
+/// A one-step method whose steps lead to levels of their own, and not to where the next step is taken to start: some schedulers do so,
+/// and what their networks give can only be had again by doing the same.
+/// </summary>
+internal sealed class TargetedSolver : ISolver
+{
+    private readonly ISolver _solver;
+    private readonly NoiseLevel[] _targets;
+
+    private TargetedSolver(ISolver solver, NoiseLevel[] targets) => (_solver, _targets) = (solver, targets);
+
+    /// <summary>The method itself, where each target but the last is the next level of the grid.</summary>
+    public static ISolver Over(TimeGrid grid, ISolver solver, NoiseLevel[] targets)
+    {
+        for (var k = 0; k + 1 < targets.Length; k++)
+        {
+            if (targets[k] != grid.Levels[k + 1])
+                return new TargetedSolver(solver, targets);
+        }
+
+        return solver;
+    }
+
+    public Tensor Step(SolverStep step)
+    {
+        using var targeted = step.Towards(_targets[step.Index]);
+        return _solver.Step(targeted);
+    }
+}
