@@ -24,8 +24,9 @@ internal static class Cases
     {
         using var network = Networks.UNet();
         network.to(device);
-        Sample(network, 2);
-        Print(Timed(() => Sample(network, 50), warmUps: 0, seconds, device));
+        using var model = new DiffusionModel(network, DiscreteSchedule.Linear());
+        Sample(model, 2);
+        Print(Timed(() => Sample(model, 50), warmUps: 0, seconds, device));
     }
 
     /// <summary>A number of training steps and nothing else: for the memory they take, and the time until they are done.</summary>
@@ -39,8 +40,8 @@ internal static class Cases
         Print([]);
     }
 
-    private static void Sample(IDenoiser network, int steps)
-        => new DdimSampler(DiscreteSchedule.Linear(), steps).Sample(network, Networks.Images, seed: 0).Dispose();
+    private static void Sample(DiffusionModel model, int steps)
+        => new DdimSampler(steps).Sample(model, Networks.Images, seed: 0).Dispose();
 
     private static List<double> Timed(Action action, int warmUps, double seconds, Device device)
     {

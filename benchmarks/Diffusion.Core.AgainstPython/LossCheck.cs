@@ -4,7 +4,6 @@ using System.Text.Json;
 using Diffusion.Core.Diffusers;
 using Diffusion.Core.Losses;
 using Diffusion.Core.Models;
-using Diffusion.Core.Schedules;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -54,9 +53,8 @@ internal static class LossCheck
             losses[step] = trainer.LastLoss;
         }
 
-        using var process = new ForwardProcess(DiscreteSchedule.Linear());
         using var terms = new SimpleLoss().Evaluate(
-            trainer.Ema, process, batches[$"x0.{Steps}"], batches[$"t.{Steps}"], batches[$"noise.{Steps}"]);
+            new LossContext(trainer.Ema, batches[$"x0.{Steps}"], batches[$"t.{Steps}"], batches[$"noise.{Steps}"]));
         using var mean = terms.Loss.mean();
         losses[Steps] = mean.item<float>();
         var numbers = losses.Select(loss => loss.ToString("R", CultureInfo.InvariantCulture));

@@ -1,6 +1,4 @@
 using Diffusion.Core.Losses;
-using Diffusion.Core.Models;
-using Diffusion.Core.Schedules;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.AgainstPython;
@@ -14,7 +12,5 @@ internal sealed class RecordedDraws(IDiffusionLoss loss) : IDiffusionLoss
     /// <summary>[B, ...] the noise of the next step.</summary>
     public Tensor? Noise { get; set; }
 
-    public LossTerms Evaluate(
-        IDenoiser denoiser, ForwardProcess process, Tensor x0, Tensor t, Tensor noise, Condition? condition = null)
-        => loss.Evaluate(denoiser, process, x0, Times!, Noise!, condition);
+    public LossTerms Evaluate(LossContext context) => loss.Evaluate(context with { T = Times!, Noise = Noise! });
 }

@@ -16,18 +16,17 @@ public class SolverSteps : IDisposable
     /// <summary>N.</summary>
     public const int Steps = 50;
 
-    private static readonly DiscreteSchedule _schedule = DiscreteSchedule.Linear();
-    private static readonly SamplerOptions _options = new() { Threshold = null };
+    private static readonly SamplerOptions _options = new() { Threshold = Thresholding.None };
 
     private readonly Tensor _sample = randn([4L, 3L, 64L, 64L]);
     private readonly Tensor _answer = randn([4L, 3L, 64L, 64L]);
-    private readonly IDenoiser _network;
-    private readonly DiffusionSampler _ddim = new(TimeSpacing.Trailing.CreateGrid(_schedule, Steps), new DdimSolver(), _options);
-    private readonly DiffusionSampler _dpm = new(TimeSpacing.Trailing.CreateGrid(_schedule, Steps), new DpmMultistepSolver(), _options);
-    private readonly DiffusionSampler _uniPc = new(TimeSpacing.Trailing.CreateGrid(_schedule, Steps), new UniPcSolver(2), _options);
-    private readonly DiffusionSampler _heun = new(TimeSpacing.Trailing.CreateGrid(_schedule, Steps), new HeunSolver(), _options);
+    private readonly DiffusionModel _model;
+    private readonly DiffusionSampler _ddim = new(new DdimSolver(), Steps, options: _options);
+    private readonly DiffusionSampler _dpm = new(new DpmMultistepSolver(), Steps, options: _options);
+    private readonly DiffusionSampler _uniPc = new(new UniPcSolver(2), Steps, options: _options);
+    private readonly DiffusionSampler _heun = new(new HeunSolver(), Steps, options: _options);
 
-    public SolverSteps() => _network = new DelegateDenoiser((_, _) => _answer.alias());
+    public SolverSteps() => _model = new DiffusionModel(new DelegateDenoiser((_, _) => _answer.alias()), DiscreteSchedule.Linear());
 
     [Benchmark(Description = "DDIM", OperationsPerInvoke = Steps)]
     public void Ddim() => Walk(_ddim);
@@ -44,11 +43,12 @@ public class SolverSteps : IDisposable
     [GlobalCleanup]
     public void Dispose()
     {
+        _model.Dispose();
         _sample.Dispose();
         _answer.Dispose();
         GC.SuppressFinalize(this);
     }
 
     private void Walk(DiffusionSampler sampler)
-        => sampler.Sample(_network, new SamplingRequest { Shape = [4, 3, 64, 64], InitialSample = _sample }).Dispose();
+        => sampler.Sample(_model, new SamplingRequest { Shape = [4, 3, 64, 64], InitialSample = _sample }).Dispose();
 }

@@ -77,7 +77,7 @@ internal static class LatentDigitsRun
 
         // Sample in the latent space, then decode, in one call.
         var latentDiffusion = new LatentDiffusion(vae, trainer.Ema);
-        var sampler = new DdimSampler(schedule, options.SamplingSteps, eta: 1.0, options: new SamplerOptions { Threshold = null });
+        var sampler = new DdimSampler(options.SamplingSteps, eta: 1.0);
         var labels = new long[Mnist.Classes * options.Columns];
         for (var i = 0; i < labels.Length; i++)
             labels[i] = i / options.Columns;

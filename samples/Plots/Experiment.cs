@@ -1,3 +1,4 @@
+using Diffusion.Core.Models;
 using Diffusion.Core.Samplers;
 using Diffusion.Core.Schedules;
 using static TorchSharp.torch;
@@ -49,9 +50,10 @@ internal sealed class Experiment : IDisposable
 
     private (int Calls, double Error) Walk(ISolver solver, TimeGrid grid, Tensor exact)
     {
-        var sampler = new DiffusionSampler(grid, solver, new SamplerOptions { Prediction = Prediction.Data, Threshold = null });
+        var sampler = new DiffusionSampler(grid, solver, new SamplerOptions { Threshold = Thresholding.None });
         var before = _mixture.Calls;
-        using var result = sampler.Sample(_mixture.Denoiser, new SamplingRequest { Shape = _start.shape, InitialSample = _start });
+        using var model = new DiffusionModel(_mixture.Denoiser, grid.Schedule, Prediction.Data);
+        using var result = sampler.Sample(model, new SamplingRequest { Shape = _start.shape, InitialSample = _start });
         using var difference = result - exact;
         using var error = difference.mul(difference).mean().sqrt();
         return (_mixture.Calls - before, error.item<double>());

@@ -11,26 +11,26 @@ internal static class Pictures
     private const int Digits = 10;
     private const int Frames = 10;
 
-    public static void Draw(IDenoiser denoiser, DdimSampler sampler, QuickstartOptions options)
+    public static void Draw(DiffusionModel model, DdimSampler sampler, QuickstartOptions options)
     {
-        DrawDigits(denoiser, sampler, options);
-        DrawDenoising(denoiser, sampler, options);
+        DrawDigits(model, sampler, options);
+        DrawDenoising(model, sampler, options);
     }
 
     public static int Scale(QuickstartOptions options) => Math.Max(1, 64 / options.ImageSize);
 
-    private static void DrawDigits(IDenoiser denoiser, DdimSampler sampler, QuickstartOptions options)
+    private static void DrawDigits(DiffusionModel model, DdimSampler sampler, QuickstartOptions options)
     {
         var labels = new long[Digits * options.Columns];
         for (var i = 0; i < labels.Length; i++)
             labels[i] = i / options.Columns;
         using var condition = Condition.OfLabels(labels);
-        using var images = sampler.Sample(denoiser, [labels.Length, 1, options.ImageSize, options.ImageSize], options.Seed, condition);
+        using var images = sampler.Sample(model, [labels.Length, 1, options.ImageSize, options.ImageSize], options.Seed, condition);
         ImageGrid.SavePng(images, options.File("samples.png"), columns: options.Columns, scale: Scale(options));
     }
 
     /// <summary>Above, the sample on its way from noise; below, what the network takes it for at that moment.</summary>
-    private static void DrawDenoising(IDenoiser denoiser, DdimSampler sampler, QuickstartOptions options)
+    private static void DrawDenoising(DiffusionModel model, DdimSampler sampler, QuickstartOptions options)
     {
         using var scope = torch.NewDisposeScope();
         using var condition = Condition.OfLabels([3]);
@@ -38,8 +38,9 @@ internal static class Pictures
         var every = Math.Max(1, options.SamplingSteps / Frames);
         var noisy = new List<torch.Tensor>();
         var denoised = new List<torch.Tensor>();
-        foreach (var state in sampler.Steps(denoiser, request))
+        foreach (var step in sampler.Steps(model, request))
         {
+            using var state = step;
             if (state.Denoised is null || (state.Step % every != 0 && state.Step != state.Steps))
                 continue;
             noisy.Add(state.Sample.clone());

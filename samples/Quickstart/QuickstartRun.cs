@@ -52,8 +52,8 @@ internal static class QuickstartRun
             HeadWidth = options.Width,
             Classes = Digits,
         });
-        var schedule = DiscreteSchedule.Linear(steps: 1000);
-        var sampler = new DdimSampler(schedule, options.SamplingSteps);
+        using var model = new DiffusionModel(unet, DiscreteSchedule.Linear(steps: 1000));
+        var sampler = new DdimSampler(options.SamplingSteps);
         using var digits = Condition.OfLabels([.. Enumerable.Range(0, Digits).Select(digit => (long)digit)]);
         var samples = new SampleGrid(sampler, [Digits, 1, options.ImageSize, options.ImageSize], options.File("progress"))
         {
@@ -63,7 +63,7 @@ internal static class QuickstartRun
             Scale = Pictures.Scale(options),
         };
         var clock = new TrainingClock(options.Minutes);
-        using var trainer = new DdpmTrainer(unet, schedule, new SimpleLoss(), new TrainerOptions
+        using var trainer = new DdpmTrainer(model, new SimpleLoss(), new TrainerOptions
         {
             BatchSize = options.BatchSize,
             Steps = options.Steps,

@@ -8,7 +8,7 @@ public static class DatasetLikelihood
 {
     /// <summary>The bits/dim of a data set.</summary>
     /// <param name="likelihood">How to tell that of a batch.</param>
-    /// <param name="denoiser">The network, such as the averaged one of a trainer; batches are moved to its device.</param>
+    /// <param name="model">The network, such as the averaged one of a trainer; batches are moved to its device.</param>
     /// <param name="dataset">The data.</param>
     /// <param name="options">How; the defaults where null.</param>
     /// <param name="progress">Told after each batch.</param>
@@ -20,14 +20,14 @@ public static class DatasetLikelihood
     /// <exception cref="OperationCanceledException">The evaluation was cancelled.</exception>
     public static LikelihoodSummary Over(
         this ILikelihood likelihood,
-        IDenoiser denoiser,
+        DiffusionModel model,
         IDataset dataset,
         DatasetLikelihoodOptions? options = null,
         IProgress<LikelihoodProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(likelihood);
-        ArgumentNullException.ThrowIfNull(denoiser);
+        ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(dataset);
         options ??= new DatasetLikelihoodOptions();
         Guard.InRange(options.BatchSize, 1, int.MaxValue);
@@ -43,7 +43,7 @@ public static class DatasetLikelihood
             var indices = new long[Math.Min(options.BatchSize, total - first)];
             for (var i = 0; i < indices.Length; i++)
                 indices[i] = first + i;
-            bits.AddRange(OfBatch(likelihood, denoiser, dataset, indices, options.Seed, cancellationToken));
+            bits.AddRange(OfBatch(likelihood, model, dataset, indices, options.Seed, cancellationToken));
             if (progress is not null)
                 progress.Report(new LikelihoodProgress(bits.Count, total, bits.Average(), StandardError(bits)));
         }
@@ -52,11 +52,11 @@ public static class DatasetLikelihood
     }
 
     private static double[] OfBatch(
-        ILikelihood likelihood, IDenoiser denoiser, IDataset dataset, long[] indices, long seed, CancellationToken cancellationToken)
+        ILikelihood likelihood, DiffusionModel model, IDataset dataset, long[] indices, long seed, CancellationToken cancellationToken)
     {
         using var scope = NewDisposeScope();
         using var batch = dataset.Load(indices);
-        var device = denoiser.Device ?? CPU;
+        var device = model.Device ?? CPU;
         using var condition = batch.Condition?.To(device);
         var request = new LikelihoodRequest
         {
@@ -65,7 +65,7 @@ public static class DatasetLikelihood
             Condition = condition,
             CancellationToken = cancellationToken,
         };
-        using var result = likelihood.BitsPerDim(denoiser, batch.Samples.to(device), request);
+        using var result = likelihood.BitsPerDim(model, batch.Samples.to(device), request);
         Guard.Shape(result, [indices.Length]);
         return result.data<double>().ToArray();
     }

@@ -7,13 +7,13 @@ namespace Diffusion.Core.Evaluation;
 public interface ILikelihood
 {
     /// <summary>-log2 p(x) / D of each sample, with D its number of dimensions, or a bound on it.</summary>
-    /// <param name="denoiser">The network; in evaluation mode while it is used.</param>
+    /// <param name="model">The model, in an inference scope while it is used.</param>
     /// <param name="samples">[B, ...] data, floating point, on the device of the network; not changed.</param>
     /// <param name="request">Seeds, condition and cancellation.</param>
     /// <returns>[B] bits/dim, float64 on the CPU; the caller's.</returns>
     /// <exception cref="ArgumentException">The samples do not fit the network or the request.</exception>
     /// <exception cref="OperationCanceledException">The request was cancelled.</exception>
-    Tensor BitsPerDim(IDenoiser denoiser, Tensor samples, LikelihoodRequest request);
+    Tensor BitsPerDim(DiffusionModel model, Tensor samples, LikelihoodRequest request);
 }
 
 /// <summary>What a likelihood is asked beside the samples.</summary>

@@ -18,41 +18,22 @@ namespace Diffusion.Core.Evaluation;
 /// </remarks>
 public sealed class ProbabilityFlowLikelihood : ILikelihood
 {
-    private readonly double _from;
-    private readonly double _to;
-    private readonly NoiseLevel _last;
-
-    /// <summary>The likelihood of a network.</summary>
-    /// <param name="schedule">The schedule that the network was trained with.</param>
-    /// <param name="options">What it predicts, and how the flow is followed; the defaults where null.</param>
-    /// <exception cref="ArgumentException">The flow would start without noise or end without signal.</exception>
-    public ProbabilityFlowLikelihood(INoiseSchedule schedule, ProbabilityFlowOptions? options = null)
+    /// <summary>The likelihood of models.</summary>
+    /// <param name="options">How the flow is followed. The default is <see cref="ProbabilityFlowOptions"/> as constructed.</param>
+    public ProbabilityFlowLikelihood(ProbabilityFlowOptions? options = null)
     {
-        ArgumentNullException.ThrowIfNull(schedule);
-        (Schedule, Options) = (schedule, options ?? new ProbabilityFlowOptions());
-        ArgumentNullException.ThrowIfNull(Options.Network, nameof(options));
+        Options = options ?? new ProbabilityFlowOptions();
         ArgumentNullException.ThrowIfNull(Options.Solver, nameof(options));
         ArgumentNullException.ThrowIfNull(Options.Trace, nameof(options));
-        var first = schedule.LevelAt(Options.MinTime ?? schedule.MinTime);
-        _last = schedule.LevelAt(Options.MaxTime ?? schedule.MaxTime);
-        (_from, _to) = (Math.Log(first.Ratio), Math.Log(_last.Ratio));
-        if (!double.IsFinite(_from) || !double.IsFinite(_to) || _from >= _to)
-            throw new ArgumentException(
-                "The flow leads from little noise to much: sigma / alpha must be above 0, finite and grow, "
-                + $"got {first.Ratio} and {_last.Ratio}; choose MinTime and MaxTime.",
-                nameof(options));
     }
 
-    /// <summary>The schedule that the network was trained with.</summary>
-    public INoiseSchedule Schedule { get; }
-
-    /// <summary>What the network predicts, and how the flow is followed.</summary>
+    /// <summary>How the flow is followed.</summary>
     public ProbabilityFlowOptions Options { get; }
 
     /// <inheritdoc/>
-    public Tensor BitsPerDim(IDenoiser denoiser, Tensor samples, LikelihoodRequest request)
+    public Tensor BitsPerDim(DiffusionModel model, Tensor samples, LikelihoodRequest request)
     {
-        using var logDensity = LogDensity(denoiser, samples, request);
+        using var logDensity = LogDensity(model, samples, request);
         return logDensity.Mul(-1.0 / (Math.Log(2.0) * (samples.numel() / samples.shape[0])));
     }
 
@@ -60,45 +41,46 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
     /// <returns>[B] float64 on the CPU; the caller's.</returns>
     /// <inheritdoc cref="ILikelihood.BitsPerDim" path="/param"/>
     /// <inheritdoc cref="ILikelihood.BitsPerDim" path="/exception"/>
-    public Tensor LogDensity(IDenoiser denoiser, Tensor samples, LikelihoodRequest request)
+    public Tensor LogDensity(DiffusionModel model, Tensor samples, LikelihoodRequest request)
     {
-        ArgumentNullException.ThrowIfNull(denoiser);
+        ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(request);
         SampleGuard.Check(samples);
+        var span = Span.Of(model.Schedule, Options);
         var (batch, size) = (samples.shape[0], samples.numel() / samples.shape[0]);
-        using var inference = denoiser.BeginInference();
+        using var inference = model.BeginInference();
         using var gradientsOff = no_grad();
         using var scope = NewDisposeScope();
-        var flow = new Flow(this, denoiser, samples, request);
+        var flow = new Flow(model, Options, samples, request);
         var start = samples.to(ScalarType.Float64).reshape(batch, size);
         var state = cat([start, zeros([batch, 1], dtype: ScalarType.Float64, device: samples.device)], 1);
-        var end = Options.Solver.Integrate(flow.Slope, state, _from, _to, request.CancellationToken);
-        var latent = end.narrow(1, 0, size).Mul(_last.Alpha).reshape(samples.shape);
+        var end = Options.Solver.Integrate(flow.Slope, state, span.From, span.To, request.CancellationToken);
+        var latent = end.narrow(1, 0, size).Mul(span.Last.Alpha).reshape(samples.shape);
         var divergence = end.narrow(1, size, 1).reshape(batch);
-        var prior = Options.LogPrior is { } given ? given(latent) : LogNormal(latent);
+        var prior = Options.LogPrior is { } given ? given(latent) : LogNormal(latent, span.Last);
         Guard.Shape(prior, [batch]);
-        return prior.Add(divergence).Add(size * Math.Log(_last.Alpha)).cpu().MoveToOuterDisposeScope();
+        return prior.Add(divergence).Add(size * Math.Log(span.Last.Alpha)).cpu().MoveToOuterDisposeScope();
     }
 
-    private Tensor LogNormal(Tensor latent)
+    private static Tensor LogNormal(Tensor latent, NoiseLevel last)
     {
-        var variance = (_last.Alpha * _last.Alpha) + (_last.Sigma * _last.Sigma);
+        var variance = (last.Alpha * last.Alpha) + (last.Sigma * last.Sigma);
         var rows = latent.reshape(latent.shape[0], -1);
         return rows.Square().sum(1L).Mul(-0.5 / variance).Sub(0.5 * rows.shape[1] * Math.Log(2.0 * Math.PI * variance));
     }
 
     /// <summary>The right-hand side over [B, D + 1]: y, and the integral of its divergence.</summary>
-    private sealed class Flow(ProbabilityFlowLikelihood owner, IDenoiser denoiser, Tensor samples, LikelihoodRequest request)
+    private sealed class Flow(DiffusionModel model, ProbabilityFlowOptions options, Tensor samples, LikelihoodRequest request)
     {
-        private readonly DenoiserEvaluator _evaluator = new(owner.Schedule, owner.Options.Network, denoiser, request.Condition);
-        private readonly IReadOnlyList<Tensor> _vectors = owner.Options.Trace.Vectors(samples, request);
+        private readonly ModelEvaluator _evaluator = new(model, request.Condition, options.Threshold);
+        private readonly IReadOnlyList<Tensor> _vectors = options.Trace.Vectors(samples, request);
 
         public Tensor Slope(double s, Tensor state)
         {
             request.CancellationToken.ThrowIfCancellationRequested();
             var (batch, size) = (samples.shape[0], state.shape[1] - 1);
-            var time = owner.TimeAt(s);
-            var level = owner.Schedule.LevelAt(time);
+            var time = TimeAt(model.Schedule, s);
+            var level = model.Schedule.LevelAt(time);
             using var scope = NewDisposeScope();
             var y = state.narrow(1, 0, size);
             var x = y.Mul(level.Alpha).to(samples.dtype).reshape(samples.shape).clone().requires_grad_();
@@ -106,7 +88,7 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
             using var evaluation = _evaluator.Evaluate(x, time, level);
 
             // A zero times x, so that there is a path to x whatever the network looks at.
-            var data = evaluation.Data.Add(x.Mul(0.0));
+            var data = evaluation.X0.Add(x.Mul(0.0));
             var trace = Trace(data, x).reshape(batch, 1);
             using var gradientsOff = no_grad();
             var slope = y.sub(data.detach().reshape(batch, size).to(ScalarType.Float64));
@@ -130,11 +112,27 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
         }
     }
 
-    /// <summary>The time of s = log(sigma / alpha), within the ends in spite of rounding.</summary>
-    private double TimeAt(double s)
+    /// <summary>The part of a schedule that the flow leads over, as log(sigma / alpha), and the level that it ends at.</summary>
+    private readonly record struct Span(double From, double To, NoiseLevel Last)
     {
-        var (first, last) = (Schedule.LogSnr(Schedule.MinTime), Schedule.LogSnr(Schedule.MaxTime));
-        return Schedule.TimeOf(Math.Clamp(-2.0 * s, Math.Max(last, double.MinValue), Math.Min(first, double.MaxValue)));
+        public static Span Of(INoiseSchedule schedule, ProbabilityFlowOptions options)
+        {
+            var first = schedule.LevelAt(options.MinTime ?? schedule.MinTime);
+            var last = schedule.LevelAt(options.MaxTime ?? schedule.MaxTime);
+            var (from, to) = (Math.Log(first.Ratio), Math.Log(last.Ratio));
+            return double.IsFinite(from) && double.IsFinite(to) && from < to
+                ? new Span(from, to, last)
+                : throw new ArgumentException(
+                    "The flow leads from little noise to much: sigma / alpha must be above 0, finite and grow, "
+                    + $"got {first.Ratio} and {last.Ratio}; choose MinTime and MaxTime.");
+        }
+    }
+
+    /// <summary>The time of s = log(sigma / alpha), within the ends in spite of rounding.</summary>
+    private static double TimeAt(INoiseSchedule schedule, double s)
+    {
+        var (first, last) = (schedule.LogSnr(schedule.MinTime), schedule.LogSnr(schedule.MaxTime));
+        return schedule.TimeOf(Math.Clamp(-2.0 * s, Math.Max(last, double.MinValue), Math.Min(first, double.MaxValue)));
     }
 }
 
@@ -142,10 +140,10 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
 public sealed record ProbabilityFlowOptions
 {
     /// <summary>
-    /// What the network predicts, and whether it has variance channels. Nothing is thresholded unless it says so: eps, one set of channels
-    /// and no threshold by default.
+    /// Keeps the predicted x_0 in range. The default is <see cref="Thresholding.None"/>; <see langword="null"/> clips to the range of the
+    /// model's data.
     /// </summary>
-    public SamplerOptions Network { get; init; } = new() { Threshold = null };
+    public IThresholding? Threshold { get; init; } = Thresholding.None;
 
     /// <summary>The method: Dormand and Prince's with tolerances of 1e-5.</summary>
     public IOdeSolver Solver { get; init; } = new DormandPrince();

@@ -7,35 +7,27 @@ namespace Diffusion.Core.Evaluation;
 
 /// <summary>
 /// The variational bound in bits/dim, with one draw of x_t at each t: T calls of the network, from the noisiest index to the cleanest.
-/// Owns the tables of its bound.
 /// </summary>
 /// <remarks>Source: Ho et al. 2020, eq. 5; Nichol and Dhariwal 2021, section 3 (calc_bpd_loop of their code).</remarks>
-/// <param name="schedule">The schedule that the network was trained with.</param>
-/// <param name="prediction">What the network predicts; eps unless said otherwise.</param>
-/// <param name="variance">The variance of a reverse step; <see cref="ReverseVariance.FixedSmall"/> unless said otherwise.</param>
-/// <param name="likelihood">p(x_0 | x_1); <see cref="DataLikelihood.Bytes"/> unless said otherwise.</param>
-/// <param name="clip">Whether the predicted x_0 is clipped to [-1, 1].</param>
-public sealed class VariationalLikelihood(
-    DiscreteSchedule schedule,
-    IPrediction? prediction = null,
-    IReverseVariance? variance = null,
-    IDataLikelihood? likelihood = null,
-    bool clip = true) : ILikelihood, IDisposable
+/// <param name="variance">
+/// The variance of a reverse step. The default is <see cref="ReverseVariance.LearnedRange"/> for a model that learns its variance, and
+/// <see cref="ReverseVariance.FixedSmall"/> for others.
+/// </param>
+/// <param name="likelihood">p(x_0 | x_1). The default is <see cref="DataLikelihood.Bytes"/>.</param>
+/// <param name="clip">
+/// Whether the predicted x_0 is clipped to [-1, 1]. The default, <see langword="null"/>, is true where that is the range of the model's data.
+/// </param>
+public sealed class VariationalLikelihood(IReverseVariance? variance = null, IDataLikelihood? likelihood = null, bool? clip = null) : ILikelihood
 {
-    private readonly ScheduledPair _noise = new(schedule, (level, _) => Prediction.NoiseGivenData(level));
-
-    /// <summary>The bound.</summary>
-    public VariationalBound Bound { get; } = new(schedule, prediction, variance, likelihood, clip);
-
     /// <inheritdoc/>
-    public Tensor BitsPerDim(IDenoiser denoiser, Tensor samples, LikelihoodRequest request)
+    public Tensor BitsPerDim(DiffusionModel model, Tensor samples, LikelihoodRequest request)
     {
-        using var bits = Evaluate(denoiser, samples, request);
+        using var bits = Evaluate(model, samples, request);
         return bits.Total.clone();
     }
 
     /// <summary>Every term of the bound.</summary>
-    /// <param name="denoiser">The network; in evaluation mode while it is used.</param>
+    /// <param name="model">The model, in an inference scope while it is used.</param>
     /// <param name="samples">[B, ...] data, floating point, on the device of the network; not changed.</param>
     /// <param name="request">Seeds, condition and cancellation.</param>
     /// <param name="noise">
@@ -46,23 +38,24 @@ public sealed class VariationalLikelihood(
     /// <exception cref="ArgumentException">The samples or the noise do not fit the network or the request.</exception>
     /// <exception cref="OperationCanceledException">The request was cancelled.</exception>
     public VariationalBits Evaluate(
-        IDenoiser denoiser, Tensor samples, LikelihoodRequest request, Func<int, Tensor, Tensor>? noise = null)
+        DiffusionModel model, Tensor samples, LikelihoodRequest request, Func<int, Tensor, Tensor>? noise = null)
     {
-        ArgumentNullException.ThrowIfNull(denoiser);
+        ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(request);
         SampleGuard.Check(samples);
-        using var inference = denoiser.BeginInference();
+        var bound = BoundOf(model, samples.shape);
+        using var inference = model.BeginInference();
         using var gradientsOff = no_grad();
         using var scope = NewDisposeScope();
-        var steps = schedule.Steps;
+        var steps = bound.Reverse.Schedule.Steps;
         var columns = new Tensor[steps][];
         for (var t = steps - 1; t >= 0; t--)
         {
             request.CancellationToken.ThrowIfCancellationRequested();
-            columns[t] = At(t, denoiser, samples, request, noise);
+            columns[t] = At(t, model, bound, samples, request, noise);
         }
 
-        var prior = Bound.Prior(samples).to(ScalarType.Float64);
+        var prior = bound.Prior(samples).to(ScalarType.Float64);
         var terms = Gather(columns, 0);
         return new VariationalBits(
             terms.sum(1L).Add(prior).cpu().MoveToOuterDisposeScope(),
@@ -72,34 +65,39 @@ public sealed class VariationalLikelihood(
             Gather(columns, 2).cpu().MoveToOuterDisposeScope());
     }
 
-    /// <inheritdoc/>
-    public void Dispose()
+    /// <summary>The bound of a model, for samples of a shape.</summary>
+    /// <param name="model">The model, which owns the bound.</param>
+    /// <param name="shape">[B, ...] the shape of the samples.</param>
+    /// <exception cref="ArgumentException">The schedule has no steps, or the variance does not fit the model.</exception>
+    public VariationalBound BoundOf(DiffusionModel model, ReadOnlySpan<long> shape)
     {
-        Bound.Dispose();
-        _noise.Dispose();
+        ArgumentNullException.ThrowIfNull(model);
+        return VariationalBound.Of(model, variance, likelihood, clip ?? model.RangeOf(shape) == DataRange.Images);
     }
 
     private static Tensor Gather(Tensor[][] columns, int which)
         => stack(columns.Select(column => column[which]), 1).to(ScalarType.Float64);
 
+    private static ScheduledPair EpsilonOf(DiffusionModel model) => model.Process.Tables(
+        nameof(VariationalLikelihood), schedule => new ScheduledPair(schedule, (level, _) => Prediction.NoiseGivenData(level)));
+
     private static Tensor MeanSquare(Tensor difference) => difference.Square().reshape(difference.shape[0], -1).mean([1L]);
 
     /// <summary>[B] the term, the error in x_0 and the error in eps at one index.</summary>
-    private Tensor[] At(int index, IDenoiser denoiser, Tensor x0, LikelihoodRequest request, Func<int, Tensor, Tensor>? noise)
+    private static Tensor[] At(
+        int index, DiffusionModel model, VariationalBound bound, Tensor x0, LikelihoodRequest request, Func<int, Tensor, Tensor>? noise)
     {
         using var scope = NewDisposeScope();
         var t = Scalars.Full([x0.shape[0]], (long)index, ScalarType.Int64, x0.device);
         var eps = noise?.Invoke(index, x0) ?? SeededDraws.Normal(x0, request, index);
-        var xt = Bound.Process.Sample(x0, t, eps);
-        using var input = Bound.Process.NetworkInput(Bound.Reverse.Prediction, xt, t);
-        using var time = Bound.Process.NetworkTimes(t);
-        using var output = denoiser.Predict(input, time, request.Condition);
-        using var transition = Bound.Reverse.Transition(xt, t, output);
+        var xt = bound.Process.Sample(x0, t, eps);
+        using var output = model.Predict(xt, t, request.Condition);
+        using var transition = bound.Reverse.Transition(xt, t, output);
         Tensor[] result =
         [
-            Bound.Term(x0, xt, t, transition),
+            bound.Term(x0, xt, t, transition),
             MeanSquare(transition.Data.sub(x0)),
-            MeanSquare(_noise.Apply(t, xt, transition.Data).sub(eps)),
+            MeanSquare(EpsilonOf(model).Apply(t, xt, transition.Data).sub(eps)),
         ];
         return [.. result.Select(column => column.MoveToOuterDisposeScope())];
     }

@@ -1,6 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
 using Diffusion.Core.Models;
-using Diffusion.Core.Schedules;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Losses;
@@ -8,19 +7,23 @@ namespace Diffusion.Core.Losses;
 /// <summary>A training loss, evaluated for each sample of a batch.</summary>
 public interface IDiffusionLoss
 {
-    /// <summary>The loss of a denoiser on one noised batch.</summary>
-    /// <param name="denoiser">The network; called once.</param>
-    /// <param name="process">The forward process that noises the data.</param>
-    /// <param name="x0">[B, ...] data.</param>
-    /// <param name="t">
-    /// [B] times of the schedule: int64 indices of a discrete one on the device of <paramref name="x0"/>; of a continuous one floating
-    /// point on the CPU, where its levels are computed, so that no step waits for a GPU to hand them back.
-    /// </param>
-    /// <param name="noise">The shape of <paramref name="x0"/>, drawn from N(0, I).</param>
-    /// <param name="condition">Of the same batch size, or null.</param>
-    /// <returns>Named values, [B] each; the caller's.</returns>
-    LossTerms Evaluate(IDenoiser denoiser, ForwardProcess process, Tensor x0, Tensor t, Tensor noise, Condition? condition = null);
+    /// <summary>The loss of a model on one noised batch. Calls the network once.</summary>
+    /// <param name="context">The model, the batch, its times and its noise. Owned by the caller.</param>
+    /// <returns>Named values, [B] each. The caller must dispose them.</returns>
+    /// <exception cref="ArgumentException">A shape does not fit, or the loss does not fit the model.</exception>
+    LossTerms Evaluate(LossContext context);
 }
+
+/// <summary>What a loss is evaluated on. Owns none of its tensors.</summary>
+/// <param name="Model">The model: network, schedule and prediction.</param>
+/// <param name="X0">[B, ...] data.</param>
+/// <param name="T">
+/// [B] times of the schedule: int64 indices of a discrete one on the device of <paramref name="X0"/>; of a continuous one floating point on
+/// the CPU, where its levels are computed, so that no step waits for a GPU.
+/// </param>
+/// <param name="Noise">The shape of <paramref name="X0"/>, drawn from N(0, I).</param>
+/// <param name="Condition">Of the same batch size, or <see langword="null"/>.</param>
+public sealed record LossContext(DiffusionModel Model, Tensor X0, Tensor T, Tensor Noise, Condition? Condition = null);
 
 /// <summary>The values of a loss for each sample of a batch, by name. Owns its tensors.</summary>
 public sealed class LossTerms : IDisposable

@@ -74,6 +74,17 @@ public static class NoiseScheduleExtensions
         return logSnr == last ? schedule.MaxTime : Math.Clamp(schedule.InvertLogSnr(logSnr), schedule.MinTime, schedule.MaxTime);
     }
 
+    /// <summary>
+    /// The level one step before a time: that of the index before on a <see cref="DiscreteSchedule"/>. A continuous schedule has no step
+    /// before a time, and <paramref name="level"/> is returned.
+    /// </summary>
+    /// <param name="schedule">Any schedule.</param>
+    /// <param name="time">A time of the schedule; rounded to an index of a discrete one.</param>
+    /// <param name="level">alpha and sigma at that time.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The time lies outside the schedule.</exception>
+    public static NoiseLevel PreviousLevel(this INoiseSchedule schedule, double time, NoiseLevel level)
+        => schedule is DiscreteSchedule discrete ? discrete.PreviousLevel((int)Math.Round(time)) : level;
+
     private static NoiseLevel LevelAt(INoiseSchedule schedule, double t)
     {
         ArgumentNullException.ThrowIfNull(schedule);

@@ -125,7 +125,7 @@ public class DiffusersPipelineTests
         var images = Sample(pipeline, new PipelineRequest { Noise = noise, Labels = [0], Steps = 1, GuidanceScale = 1.0 });
 
         // A fresh DiT predicts zero, so that one step to no noise is a division by alpha.
-        var alpha = DiffusersScheduler.CreateSampler(pipeline.Scheduler, 1).Grid.Levels[0].Alpha;
+        var alpha = DiffusersScheduler.CreateSampler(pipeline.Scheduler, 1).Grid!.Levels[0].Alpha;
         var latents = noise.div(alpha * 0.5);
         var expected = pipeline.Autoencoder!.Decode(latents);
         images.ShouldBeClose(expected, 1e-5, "images");
@@ -153,9 +153,9 @@ public class DiffusersPipelineTests
         var guided = Sample(pipeline, request);
 
         // The same by hand: one network led away from another, in the latent space of the autoencoder.
-        var denoiser = Guidance.ClassifierFree(pipeline.Denoiser, 3.0, _ => nothing.Slice(0, 2));
+        var model = Guidance.ClassifierFree(pipeline.Model, 3.0, _ => nothing.Slice(0, 2));
         var latents = DiffusersScheduler.CreateSampler(pipeline.Scheduler, 4).Sample(
-            denoiser, [2, 4, 8, 8], 0, text, cancellationToken: TestContext.Current.CancellationToken);
+            model, [2, 4, 8, 8], 0, text, cancellationToken: TestContext.Current.CancellationToken);
         guided.shape.Should().Equal(2, 3, 16, 16);
         guided.ShouldBeClose(pipeline.Autoencoder!.Decode(latents.div(0.18215)), 1e-5, "images");
         Sample(pipeline, request with { GuidanceScale = 1.0 }).Values().Should().NotEqual(guided.Values());

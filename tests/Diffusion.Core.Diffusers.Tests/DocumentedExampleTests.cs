@@ -17,11 +17,12 @@ public sealed class DocumentedExampleTests
         var path = folder.File("scheduler_config.json");
         File.WriteAllText(
             path, """{"_class_name": "DPMSolverMultistepScheduler", "beta_schedule": "scaled_linear", "use_karras_sigmas": true}""");
-        var denoiser = new ExactDenoiser(DiscreteSchedule.Linear(), ExactDenoiser.Gaussian(0.3, 0.5), Prediction.Epsilon);
+        var network = new ExactDenoiser(DiscreteSchedule.Linear(), ExactDenoiser.Gaussian(0.3, 0.5), Prediction.Epsilon);
 
         var config = SchedulerConfig.Read(path);
         var sampler = DiffusersScheduler.CreateSampler(config, steps: 30);
-        using var images = sampler.Sample(denoiser, shape: [4, 3, 8, 8], seed: 0);
+        using var model = DiffusersScheduler.CreateModel(config, network);
+        using var images = sampler.Sample(model, shape: [4, 3, 8, 8], seed: 0);
 
         sampler.Solver.Should().BeOfType<DpmMultistepSolver>();
         images.shape.Should().Equal(4, 3, 8, 8);

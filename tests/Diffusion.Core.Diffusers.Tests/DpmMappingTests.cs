@@ -14,7 +14,7 @@ public class DpmMappingTests
     [InlineData("{\"use_karras_sigmas\": true}", new double[] { 0, 593, 999 }, 999.0)]
     public void Inversion_rises_from_little_noise_to_the_end_of_the_schedule(string settings, double[] times, double last)
     {
-        var grid = Create("DPMSolverMultistepInverseScheduler", settings, 3).Grid;
+        var grid = Create("DPMSolverMultistepInverseScheduler", settings, 3).Sampler.Grid!;
 
         grid.Times.ToArray().Should().Equal(times);
         grid.Levels.ToArray().Select(level => level.Lambda).Should().BeInDescendingOrder();
@@ -26,19 +26,20 @@ public class DpmMappingTests
     {
         var settings = """{"use_flow_sigmas": true, "prediction_type": "flow_prediction", "flow_shift": 2.0}""";
 
-        var sampler = Create("UniPCMultistepScheduler", settings, 4);
+        var mapped = Create("UniPCMultistepScheduler", settings, 4);
 
-        var sigmas = sampler.Grid.Levels.ToArray().Select(level => level.Sigma).ToArray();
+        var grid = mapped.Sampler.Grid!;
+        var sigmas = grid.Levels.ToArray().Select(level => level.Sigma).ToArray();
         sigmas[0].Should().BeApproximately(1.0 - 1e-6, 1e-12);
         for (var k = 1; k < 4; k++)
         {
             var even = 1.0 - (k * 0.999 / 4.0);
             sigmas[k].Should().BeApproximately(2.0 * even / (1.0 + even), 1e-12);
-            sampler.Grid.Times[k].Should().Be(Math.Floor(1000.0 * sigmas[k]));
+            grid.Times[k].Should().Be(Math.Floor(1000.0 * sigmas[k]));
         }
 
         sigmas[4].Should().Be(0.0);
-        sampler.Options.Prediction.Should().BeSameAs(Prediction.FlowVelocity);
+        mapped.Prediction.Should().BeSameAs(Prediction.FlowVelocity);
     }
 
     [Theory]
@@ -47,7 +48,7 @@ public class DpmMappingTests
     [InlineData("UniPCMultistepScheduler", false)]
     public void A_Karras_grid_ends_at_its_last_level_again_where_the_scheduler_has_no_end_without_noise(string scheduler, bool repeats)
     {
-        var levels = Create(scheduler, """{"use_karras_sigmas": true}""", 5).Grid.Levels;
+        var levels = Create(scheduler, """{"use_karras_sigmas": true}""", 5).Sampler.Grid!.Levels;
 
         levels[^1].Should().Be(repeats ? levels[^2] : NoiseLevel.Clean);
     }
@@ -57,7 +58,7 @@ public class DpmMappingTests
     [InlineData("use_exponential_sigmas", 998.0)]
     public void The_noisiest_level_of_a_cosine_grid_has_the_time_that_rounding_gives_it(string setting, double expected)
         => Create("DPMSolverMultistepScheduler", $$"""{"beta_schedule": "squaredcos_cap_v2", "{{setting}}": true}""", 7)
-            .Grid.Times[0].Should().Be(expected);
+            .Sampler.Grid!.Times[0].Should().Be(expected);
 
     [Theory]
     [InlineData("sde-dpmsolver")]
@@ -66,7 +67,7 @@ public class DpmMappingTests
     {
         var settings = $$"""{"algorithm_type": "{{algorithm}}", "use_exponential_sigmas": true, "final_sigmas_type": "sigma_min"}""";
 
-        var levels = Create("DPMSolverMultistepScheduler", settings, 5).Grid.Levels;
+        var levels = Create("DPMSolverMultistepScheduler", settings, 5).Sampler.Grid!.Levels;
 
         levels[^1].Should().Be(levels[^2]);
     }
@@ -74,7 +75,7 @@ public class DpmMappingTests
     [Fact]
     public void The_middle_of_an_odd_stride_is_another_index_from_above_than_from_below()
     {
-        var grid = Create("PNDMScheduler", "{}", 12).Grid;
+        var grid = Create("PNDMScheduler", "{}", 12).Sampler.Grid!;
 
         grid.Times[..9].ToArray().Should().Equal(913, 871, 871, 830, 830, 788, 788, 747, 747);
         grid.Levels[1].Should().Be(grid.Schedule.LevelAt(913 - 41));
@@ -121,8 +122,8 @@ public class DpmMappingTests
 
     private static T Solver<T>(string scheduler, string settings)
         where T : ISolver
-        => Create(scheduler, settings, 10).Solver.Should().BeOfType<T>().Subject;
+        => Create(scheduler, settings, 10).Sampler.Solver.Should().BeOfType<T>().Subject;
 
-    private static DiffusionSampler Create(string scheduler, string settings, int steps)
-        => DiffusersScheduler.CreateSampler(SchedulerConfig.Parse(settings, scheduler), steps);
+    private static DiffusersSampler Create(string scheduler, string settings, int steps)
+        => DiffusersScheduler.Create(SchedulerConfig.Parse(settings, scheduler), new SchedulerCall { Steps = steps });
 }

@@ -50,19 +50,21 @@ public class FullLoopTests
     [Fact]
     public void The_sum_of_image_to_image_is_that_of_diffusers()
     {
-        var whole = DiffusersScheduler.CreateSampler(SchedulerConfig.Parse("{}", "DDIMScheduler"), 10);
-        var sampler = new DiffusionSampler(whole.Grid.StartingAt(0.2), whole.Solver, whole.Options);
+        var mapped = DiffusersScheduler.Create(SchedulerConfig.Parse("{}", "DDIMScheduler"), new SchedulerCall { Steps = 10 });
+        var whole = mapped.Sampler;
+        var sampler = new DiffusionSampler(whole.Grid!.StartingAt(0.2), whole.Solver, whole.Options);
+        using var model = mapped.CreateModel(Network());
         using var data = Ramp(mirrored: false);
         using var noise = new ReplayNoise((_, _) => Ramp(mirrored: true));
         using var result = sampler.Sample(
-            Model(),
+            model,
             new SamplingRequest { Shape = data.shape, InitialData = data, Noise = noise },
             cancellationToken: TestContext.Current.CancellationToken);
 
         result.Values().Sum(Math.Abs).Should().BeApproximately(354.5418, 1e-2);
     }
 
-    private static FunctionDenoiser Model() => new((x, t, _) =>
+    private static FunctionDenoiser Network() => new((x, t, _) =>
     {
         var time = t.Values()[0];
         return x.mul(time / (time + 1.0));
@@ -79,8 +81,10 @@ public class FullLoopTests
     {
         var config = SchedulerConfig.Parse($$"""{{{settings.Replace('\'', '"')}}}""", scheduler);
         using var start = Ramp(mirrored: false);
-        using var result = DiffusersScheduler.CreateSampler(config, 10).Sample(
-            Model(),
+        var mapped = DiffusersScheduler.Create(config, new SchedulerCall { Steps = 10 });
+        using var model = mapped.CreateModel(Network());
+        using var result = mapped.Sampler.Sample(
+            model,
             new SamplingRequest { Shape = start.shape, InitialSample = start },
             cancellationToken: TestContext.Current.CancellationToken);
         return result.Values().Average(Math.Abs);

@@ -35,7 +35,7 @@ public class PromptTests
         var byHand = Sample(
             pipeline, new PipelineRequest { Condition = text, Unconditional = nothing, Steps = 3, Seed = 4, GuidanceScale = 3.0 });
         var latents = DiffusersScheduler.CreateSampler(pipeline.Scheduler, 3).Sample(
-            Guidance.ClassifierFree(pipeline.Denoiser, 3.0, _ => nothing.Slice(0, 2)),
+            Guidance.ClassifierFree(pipeline.Model, 3.0, _ => nothing.Slice(0, 2)),
             [2, 4, 8, 8], 4, text, cancellationToken: TestContext.Current.CancellationToken);
         images.shape.Should().Equal(2, 3, 16, 16);
         images.ShouldBeClose(byHand, 1e-6, "of the request's conditions");

@@ -69,13 +69,15 @@ internal sealed class RecordedRun : IDisposable
     /// <returns>The largest error met.</returns>
     public double Replay(double tolerance)
     {
-        var (sampler, exploding) = DiffusersScheduler.Create(Config, Call);
-        var scale = _file.Values("init_noise_sigma")[0] * (exploding ? sampler.Grid.Levels[0].Alpha : 1.0);
-        sampler.InitialScale.Should().BeApproximately(scale, 1e-5 * scale, "the noise that sampling starts from is as strong as diffusers'");
-        var shown = Walk(sampler, exploding);
-        var isHigherOrder = sampler.Solver.HistoryLength > 0 || Times.Length > sampler.Grid.Count;
+        var mapped = DiffusersScheduler.Create(Config, Call);
+        var (sampler, grid) = (mapped.Sampler, mapped.Sampler.Grid!);
+        var scale = _file.Values("init_noise_sigma")[0] * (mapped.IsExploding ? grid.Levels[0].Alpha : 1.0);
+        sampler.InitialScaleFor(grid.Schedule)
+            .Should().BeApproximately(scale, 1e-5 * scale, "the noise that sampling starts from is as strong as diffusers'");
+        var shown = Walk(mapped);
+        var isHigherOrder = sampler.Solver.HistoryLength > 0 || Times.Length > grid.Count;
         var probes = isHigherOrder ? Enumerable.Range(1, Probes) : [];
-        var moved = probes.Select(seed => Walk(Moved(sampler, seed), exploding, isMoved: true)).ToArray();
+        var moved = probes.Select(seed => Walk(mapped with { Sampler = Moved(sampler, grid, seed) }, isMoved: true)).ToArray();
         var worst = 0.0;
         for (var k = 0; k < shown.Count; k++)
         {
@@ -94,8 +96,9 @@ internal sealed class RecordedRun : IDisposable
     }
 
     /// <summary>Everything a sampler shows on its way, in order.</summary>
-    private List<Shown> Walk(DiffusionSampler sampler, bool exploding, bool isMoved = false)
+    private List<Shown> Walk(DiffusersSampler mapped, bool isMoved = false)
     {
+        var (sampler, grid, exploding) = (mapped.Sampler, mapped.Sampler.Grid!, mapped.IsExploding);
         var shown = new List<Shown>();
         var calls = 0;
         var rounding = 0.0;
@@ -108,15 +111,17 @@ internal sealed class RecordedRun : IDisposable
             shown.Add(new Shown("model_in", k, x.Values(), rounding));
             return Recorded("model_out", k).clone();
         });
+        using var model = mapped.CreateModel(denoiser);
         var draws = _file.Contains("noise") ? (int)this["noise"].shape[0] : 0;
         using var noise = new ReplayNoise((m, x) => m < draws ? Recorded("noise", m).clone() : x.mul(0.0));
-        using var start = this["x_init"].mul(exploding ? sampler.Grid.Levels[0].Alpha : 1.0);
+        using var start = this["x_init"].mul(exploding ? grid.Levels[0].Alpha : 1.0);
         var request = new SamplingRequest { Shape = start.shape, InitialSample = start, Noise = noise };
-        foreach (var state in sampler.Steps(denoiser, request, TestContext.Current.CancellationToken))
+        foreach (var step in sampler.Steps(model, request, TestContext.Current.CancellationToken))
         {
+            using var state = step;
             if (state.Step == 0)
                 continue;
-            rounding = Rounding(sampler.Grid.Levels[state.Step - 1]);
+            rounding = Rounding(grid.Levels[state.Step - 1]);
             using var sample = state.Sample.mul(exploding ? 1.0 / state.Level.Alpha : 1.0);
             shown.Add(new Shown("x", calls - 1, sample.Values(), rounding));
             if (_file.Contains("pred_x0") && state.Denoised is { } denoised && calls == state.Step)
@@ -131,18 +136,18 @@ internal sealed class RecordedRun : IDisposable
     }
 
     /// <summary>The same sampler, with every level off by some units in the last place of a float32; equal levels stay equal.</summary>
-    private static DiffusionSampler Moved(DiffusionSampler sampler, int seed)
+    private static DiffusionSampler Moved(DiffusionSampler sampler, TimeGrid grid, int seed)
     {
         var random = new Random(seed);
         var factors = new Dictionary<double, (double OfAlpha, double OfSigma)>();
-        var levels = Array.ConvertAll(sampler.Grid.Levels.ToArray(), level =>
+        var levels = Array.ConvertAll(grid.Levels.ToArray(), level =>
         {
             var key = Math.Round(Math.Log(level.Ratio), 4);
             if (!factors.TryGetValue(key, out var factor))
                 factors[key] = factor = (Factor(), Factor());
             return new NoiseLevel(level.Alpha * factor.OfAlpha, level.Sigma * factor.OfSigma);
         });
-        return new DiffusionSampler(new TimeGrid(sampler.Grid.Schedule, sampler.Grid.Times, levels), sampler.Solver, sampler.Options);
+        return new DiffusionSampler(new TimeGrid(grid.Schedule, grid.Times, levels), sampler.Solver, sampler.Options);
 
         double Factor() => 1.0 + (Math.Pow(2.0, -22) * ((2.0 * random.NextDouble()) - 1.0));
     }

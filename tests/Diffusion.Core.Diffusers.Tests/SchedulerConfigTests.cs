@@ -1,3 +1,4 @@
+using Diffusion.Core.Samplers;
 using Diffusion.Core.Testing;
 
 namespace Diffusion.Core.Diffusers.Tests;
@@ -30,7 +31,7 @@ public class SchedulerConfigTests
         config.Number("lambda_min_clipped", 0.0).Should().Be(double.NegativeInfinity);
         config.Numbers("trained_betas").Should().BeNull("null is as good as missing");
         config.Number("beta_end", 0.02).Should().Be(0.02, "what is missing has the value of the caller");
-        DiffusersScheduler.CreateSampler(config, 25).Grid.Count.Should().Be(25);
+        DiffusersScheduler.CreateSampler(config, 25).Grid!.Count.Should().Be(25);
     }
 
     [Theory]
@@ -74,11 +75,14 @@ public class SchedulerConfigTests
     public void A_schedule_without_terminal_signal_is_refused_to_a_network_that_predicts_eps()
     {
         const string Settings = "\"rescale_betas_zero_snr\": true, \"timestep_spacing\": \"trailing\"";
-        var eps = () => DiffusersScheduler.CreateSampler(SchedulerConfig.Parse($"{{{Settings}}}", "DDIMScheduler"), 10);
+        var network = new FunctionDenoiser(x => x.clone());
+        var mapped = DiffusersScheduler.Create(SchedulerConfig.Parse($"{{{Settings}}}", "DDIMScheduler"), new SchedulerCall { Steps = 10 });
+        using var model = mapped.CreateModel(network);
+        var eps = () => mapped.Sampler.Steps(model, new SamplingRequest { Shape = [1, 2] });
         eps.Should().Throw<ArgumentException>().WithMessage("*epsilon*does not determine x_0*");
 
         var v = SchedulerConfig.Parse($"{{{Settings}, \"prediction_type\": \"v_prediction\"}}", "DDIMScheduler");
-        DiffusersScheduler.CreateSampler(v, 10).Grid.Levels[0].Alpha.Should().Be(0.0);
+        DiffusersScheduler.CreateSampler(v, 10).Grid!.Levels[0].Alpha.Should().Be(0.0);
     }
 
     [Fact]

@@ -21,24 +21,26 @@ public class SigmaMappingTests
     [InlineData("KDPM2DiscreteScheduler", Linear, 20.4125)]
     public void Ten_steps_have_the_sum_of_diffusers_own_tests(string name, string settings, double expected)
     {
-        var (sampler, _) = DiffusersScheduler.Create(SchedulerConfig.Parse($"{{{settings}}}", name), new SchedulerCall { Steps = 10 });
+        var mapped = DiffusersScheduler.Create(SchedulerConfig.Parse($"{{{settings}}}", name), new SchedulerCall { Steps = 10 });
+        var grid = mapped.Sampler.Grid!;
         var isTwoStage = name.StartsWith("KDPM2", StringComparison.Ordinal);
         var (calls, index) = (0, 0);
         var denoiser = new FunctionDenoiser((x, t, _) =>
         {
             var isStage = isTwoStage && calls++ % 2 == 1;
             var time = t.Values()[0];
-            return x.mul(time / (time + 1.0) / (isStage ? 1.0 : sampler.Grid.Levels[index].Alpha));
+            return x.mul(time / (time + 1.0) / (isStage ? 1.0 : grid.Levels[index].Alpha));
         });
-        var start = sampler.Grid.Levels[0];
+        using var model = mapped.CreateModel(denoiser);
+        var start = grid.Levels[0];
         using var first = Ramp(start.Ratio * start.Alpha * start.Alpha);
         var request = new SamplingRequest
         {
             Shape = [768],
             InitialSample = first,
-            OnStep = state => state.Sample.mul(sampler.Grid.Levels[index = state.Step].Alpha),
+            OnStep = state => state.Sample.mul(grid.Levels[index = state.Step].Alpha),
         };
-        using var result = sampler.Sample(denoiser, request, cancellationToken: TestContext.Current.CancellationToken);
+        using var result = mapped.Sampler.Sample(model, request, cancellationToken: TestContext.Current.CancellationToken);
 
         result.Values().Sum(Math.Abs).Should().BeApproximately(expected, 1e-3 * expected);
     }
@@ -48,8 +50,10 @@ public class SigmaMappingTests
     {
         var config = SchedulerConfig.Parse("{\"num_train_timesteps\": 256, \"sigma_min\": 0.002, \"sigma_max\": 80.0}", "EDMEulerScheduler");
         using var first = Ramp(Math.Sqrt((80.0 * 80.0) + 1.0));
-        using var result = DiffusersScheduler.CreateSampler(config, 10).Sample(
-            new FunctionDenoiser((x, t, _) => x.mul(t.Values()[0] / (t.Values()[0] + 1.0))),
+        var mapped = DiffusersScheduler.Create(config, new SchedulerCall { Steps = 10 });
+        using var model = mapped.CreateModel(new FunctionDenoiser((x, t, _) => x.mul(t.Values()[0] / (t.Values()[0] + 1.0))));
+        using var result = mapped.Sampler.Sample(
+            model,
             new SamplingRequest { Shape = [768], InitialSample = first },
             cancellationToken: TestContext.Current.CancellationToken);
 
@@ -60,7 +64,7 @@ public class SigmaMappingTests
     public void Sigmas_of_a_call_end_with_the_last_level()
     {
         var config = SchedulerConfig.Parse("{\"beta_schedule\": \"scaled_linear\", \"beta_start\": 0.00085, \"beta_end\": 0.012}", "EulerDiscreteScheduler");
-        var grid = DiffusersScheduler.Create(config, new SchedulerCall { Sigmas = [14.0, 3.0, 0.5, 0.0] }).Sampler.Grid;
+        var grid = DiffusersScheduler.Create(config, new SchedulerCall { Sigmas = [14.0, 3.0, 0.5, 0.0] }).Sampler.Grid!;
 
         grid.Count.Should().Be(3);
         grid.Levels.ToArray().Select(level => Math.Round(level.Ratio, 9)).Should().Equal(14.0, 3.0, 0.5, 0.0);
@@ -71,15 +75,15 @@ public class SigmaMappingTests
     public void Continuous_times_are_a_quarter_of_log_sigma_for_networks_that_predict_v()
     {
         const string Settings = "\"use_karras_sigmas\": true, \"sigma_min\": 0.002, \"sigma_max\": 700.0, \"timestep_type\": \"continuous\"";
-        SamplerOptions Options(string prediction, out TimeGrid grid)
+        IPrediction Predicted(string prediction, out TimeGrid grid)
         {
             var config = SchedulerConfig.Parse($"{{{Settings}, \"prediction_type\": \"{prediction}\"}}", "EulerDiscreteScheduler");
-            var sampler = DiffusersScheduler.CreateSampler(config, 25);
-            grid = sampler.Grid;
-            return sampler.Options;
+            var mapped = DiffusersScheduler.Create(config, new SchedulerCall { Steps = 25 });
+            grid = mapped.Sampler.Grid!;
+            return mapped.Prediction;
         }
 
-        var velocity = Options("v_prediction", out var told);
+        var velocity = Predicted("v_prediction", out var told);
         told.Levels[0].Should().Be(new NoiseLevel(1.0, told.Levels[0].Sigma));
         told.Levels[0].Sigma.Should().BeApproximately(700.0, 1e-4);
         told.Levels[24].Sigma.Should().BeApproximately(0.002, 1e-9);
@@ -87,19 +91,20 @@ public class SigmaMappingTests
         told.Levels[^1].Should().Be(NoiseLevel.Clean);
 
         // x_0 = x / (s^2 + 1) - F s / sqrt(s^2 + 1), of an input x / sqrt(s^2 + 1).
-        var pair = velocity.Prediction.ToData(new NoiseLevel(1.0, 3.0), new NoiseLevel(1.0, 3.0));
+        var pair = velocity.ToData(new NoiseLevel(1.0, 3.0), new NoiseLevel(1.0, 3.0));
         pair.First.Should().BeApproximately(0.1, 1e-15);
         pair.Second.Should().BeApproximately(-3.0 / Math.Sqrt(10.0), 1e-15);
-        velocity.Prediction.InputScale!(new NoiseLevel(1.0, 3.0)).Should().BeApproximately(1.0 / Math.Sqrt(10.0), 1e-15);
+        velocity.InputScale!(new NoiseLevel(1.0, 3.0)).Should().BeApproximately(1.0 / Math.Sqrt(10.0), 1e-15);
 
-        Options("epsilon", out var discrete).Prediction.Should().BeSameAs(Prediction.Epsilon);
+        Predicted("epsilon", out var discrete).Should().BeSameAs(Prediction.Epsilon);
         discrete.Times[0].Should().Be(999.0);
     }
 
     [Fact]
     public void A_log_linear_grid_has_equal_steps_of_the_whole_schedule()
     {
-        var grid = DiffusersScheduler.CreateSampler(SchedulerConfig.Parse("{\"interpolation_type\": \"log_linear\"}", "EulerDiscreteScheduler"), 5).Grid;
+        var config = SchedulerConfig.Parse("{\"interpolation_type\": \"log_linear\"}", "EulerDiscreteScheduler");
+        var grid = DiffusersScheduler.CreateSampler(config, 5).Grid!;
         var schedule = DiffusersScheduler.CreateSchedule(SchedulerConfig.Parse("{}", "EulerDiscreteScheduler"));
         var (most, least) = (Math.Log(schedule.LevelAt(999).Ratio), Math.Log(schedule.LevelAt(0).Ratio));
         for (var k = 0; k <= 5; k++)
@@ -113,7 +118,8 @@ public class SigmaMappingTests
     public void Times_of_flow_matching_are_shifted(string settings, double expected)
     {
         var config = SchedulerConfig.Parse($"{{{settings}}}", "FlowMatchEulerDiscreteScheduler");
-        var grid = DiffusersScheduler.Create(config, new SchedulerCall { Sigmas = [1.0, 2.0 / 3.0, 1.0 / 3.0 * 0.3], Mu = 2.0 }).Sampler.Grid;
+        var call = new SchedulerCall { Sigmas = [1.0, 2.0 / 3.0, 1.0 / 3.0 * 0.3], Mu = 2.0 };
+        var grid = DiffusersScheduler.Create(config, call).Sampler.Grid!;
 
         grid.Times[0].Should().Be(1000.0);
         grid.Levels[1].Sigma.Should().BeApproximately(grid.Times[1] / 1000.0, 1e-12);
@@ -156,7 +162,7 @@ public class SigmaMappingTests
     public void Straight_lines_are_those_of_diffusers(string name, string settings, int steps, double[] sigmas)
     {
         var config = SchedulerConfig.Parse($"{{{settings}}}", name);
-        var grid = DiffusersScheduler.Create(config, new SchedulerCall { Steps = steps, Mu = 2.0 }).Sampler.Grid;
+        var grid = DiffusersScheduler.Create(config, new SchedulerCall { Steps = steps, Mu = 2.0 }).Sampler.Grid!;
 
         grid.Levels.Length.Should().Be(steps + 1);
         for (var k = 0; k <= steps; k++)
@@ -171,7 +177,7 @@ public class SigmaMappingTests
     {
         var config = SchedulerConfig.Parse("{\"use_flow_sigmas\": true}", "UniPCMultistepScheduler");
 
-        DiffusersScheduler.CreateSampler(config, 9).Grid.Times[6].Should().Be(333.0, "1 - 6 * 0.999 / 9 comes out just below 0.334");
+        DiffusersScheduler.CreateSampler(config, 9).Grid!.Times[6].Should().Be(333.0, "1 - 6 * 0.999 / 9 comes out just below 0.334");
     }
 
     [Theory]
@@ -182,7 +188,7 @@ public class SigmaMappingTests
     {
         var call = new SchedulerCall { Steps = steps, OriginalInferenceSteps = original, Strength = strength };
 
-        DiffusersScheduler.Create(SchedulerConfig.Parse("{}", name), call).Sampler.Grid.Times.ToArray().Should().Equal(times);
+        DiffusersScheduler.Create(SchedulerConfig.Parse("{}", name), call).Sampler.Grid!.Times.ToArray().Should().Equal(times);
     }
 
     [Theory]
@@ -190,7 +196,7 @@ public class SigmaMappingTests
     [InlineData("EDMEulerScheduler", 80.0)]
     public void A_single_Karras_step_of_EDM_ends_where_its_scheduler_says(string name, double end)
     {
-        var grid = DiffusersScheduler.CreateSampler(SchedulerConfig.Parse("{\"final_sigmas_type\": \"sigma_min\"}", name), 1).Grid;
+        var grid = DiffusersScheduler.CreateSampler(SchedulerConfig.Parse("{\"final_sigmas_type\": \"sigma_min\"}", name), 1).Grid!;
 
         grid.Levels[0].Sigma.Should().BeApproximately(80.0, 1e-9);
         grid.Levels[1].Sigma.Should().BeApproximately(end, 1e-9);

@@ -16,7 +16,7 @@ public sealed class DatasetLikelihoodTests
     [InlineData(100)]
     public void The_size_of_a_batch_does_not_matter(int batchSize)
     {
-        using var likelihood = new VariationalLikelihood(Schedule);
+        var likelihood = new VariationalLikelihood(clip: true);
 
         var summary = Over(likelihood, new DatasetLikelihoodOptions { BatchSize = batchSize, Seed = 3 });
         var other = Over(likelihood, new DatasetLikelihoodOptions { BatchSize = 3, Seed = 3 });
@@ -47,7 +47,7 @@ public sealed class DatasetLikelihoodTests
         var reports = new List<LikelihoodProgress>();
 
         var summary = new Known().Over(
-            new FunctionDenoiser(x => x.clone()),
+            new FunctionDenoiser(x => x.clone()).On(Schedule),
             Data(),
             new DatasetLikelihoodOptions { BatchSize = 2, MaxSamples = 5 },
             new Direct(reports.Add),
@@ -68,10 +68,11 @@ public sealed class DatasetLikelihoodTests
             labels.AddRange(condition!.Labels!.data<long>().ToArray());
             return x.clone();
         });
-        using var likelihood = new VariationalLikelihood(DiscreteSchedule.FromBetas([0.5]));
+        using var model = denoiser.On(DiscreteSchedule.FromBetas([0.5]));
+        var likelihood = new VariationalLikelihood(clip: true);
 
         var options = new DatasetLikelihoodOptions { BatchSize = 4 };
-        likelihood.Over(denoiser, Data(labelled: true), options, null, TestContext.Current.CancellationToken);
+        likelihood.Over(model, Data(labelled: true), options, null, TestContext.Current.CancellationToken);
 
         denoiser.Misused.Should().BeFalse();
         denoiser.Ended.Should().Be(denoiser.Begun);
@@ -88,13 +89,13 @@ public sealed class DatasetLikelihoodTests
         // Gaussian bytes: their entropy is that of the density, log2 of the bin's width apart.
         var data = randn([300, 1], dtype: ScalarType.Float64, generator: generator).mul(0.2);
         var bytes = data.add(1.0).mul(127.5).round().div(127.5).sub(1.0);
-        var denoiser = MixtureDenoiser.Gaussian(schedule, Prediction.Epsilon, 0.0, 0.2);
+        using var model = MixtureDenoiser.Gaussian(schedule, Prediction.Epsilon, 0.0, 0.2).Model;
         var options = new ProbabilityFlowOptions { Trace = TraceEstimator.Exact };
-        using var bound = new VariationalLikelihood(schedule, variance: ReverseVariance.FixedLarge);
+        var bound = new VariationalLikelihood(ReverseVariance.FixedLarge, clip: true);
 
-        var byFlow = new DequantisedLikelihood(new ProbabilityFlowLikelihood(schedule, options))
-            .BitsPerDim(denoiser, bytes, new LikelihoodRequest());
-        var byBound = bound.BitsPerDim(denoiser, bytes, new LikelihoodRequest()).mean().item<double>();
+        var byFlow = new DequantisedLikelihood(new ProbabilityFlowLikelihood(options))
+            .BitsPerDim(model, bytes, new LikelihoodRequest());
+        var byBound = bound.BitsPerDim(model, bytes, new LikelihoodRequest()).mean().item<double>();
 
         var entropy = (0.5 * Math.Log2(2.0 * Math.PI * Math.E * 0.04)) + 7.0;
         var deviation = byFlow.std().item<double>() / Math.Sqrt(300.0);
@@ -109,36 +110,38 @@ public sealed class DatasetLikelihoodTests
         using var scope = NewDisposeScope();
         using var cancelled = new CancellationTokenSource();
         cancelled.Cancel();
-        using var likelihood = new VariationalLikelihood(Schedule);
-        var denoiser = new FunctionDenoiser(x => x.clone());
-        FluentActions.Invoking(() => likelihood.Over(denoiser, Data(), cancellationToken: cancelled.Token))
+        var likelihood = new VariationalLikelihood(clip: true);
+        using var model = new FunctionDenoiser(x => x.clone()).On(Schedule);
+        FluentActions.Invoking(() => likelihood.Over(model, Data(), cancellationToken: cancelled.Token))
             .Should().Throw<OperationCanceledException>();
         var request = new LikelihoodRequest { CancellationToken = cancelled.Token };
-        FluentActions.Invoking(() => likelihood.Evaluate(denoiser, zeros([1, 2]), request))
+        FluentActions.Invoking(() => likelihood.Evaluate(model, zeros([1, 2]), request))
             .Should().Throw<OperationCanceledException>();
         FluentActions.Invoking(() => Over(likelihood, new DatasetLikelihoodOptions { BatchSize = 0 }))
             .Should().Throw<ArgumentOutOfRangeException>();
         FluentActions.Invoking(() => Over(likelihood, new DatasetLikelihoodOptions { MaxSamples = 0 })).Should().Throw<ArgumentException>();
-        FluentActions.Invoking(() => likelihood.BitsPerDim(denoiser, zeros([], dtype: ScalarType.Float32), new LikelihoodRequest()))
+        FluentActions.Invoking(() => likelihood.BitsPerDim(model, zeros([], dtype: ScalarType.Float32), new LikelihoodRequest()))
             .Should().Throw<ArgumentException>();
-        FluentActions.Invoking(() => new VariationalLikelihood(null!)).Should().Throw<ArgumentNullException>();
+        FluentActions.Invoking(() => likelihood.BitsPerDim(null!, zeros([1, 2]), new LikelihoodRequest()))
+            .Should().Throw<ArgumentNullException>();
     }
 
     [Fact]
     public void Nothing_is_left_behind()
     {
-        using var likelihood = new VariationalLikelihood(Schedule, variance: ReverseVariance.LearnedRange);
+        var likelihood = new VariationalLikelihood(ReverseVariance.LearnedRange, clip: true);
         using var samples = zeros([2, 3, 4]);
-        var denoiser = new DelegateDenoiser((x, _) => cat([x, x], 1));
-        likelihood.BitsPerDim(denoiser, samples, new LikelihoodRequest()).Dispose();
+        using var model = new DelegateDenoiser((x, _) => cat([x, x], 1)).On(Schedule, learnsVariance: true);
+        likelihood.BitsPerDim(model, samples, new LikelihoodRequest()).Dispose();
 
-        LiveTensors.Change(() => likelihood.BitsPerDim(denoiser, samples, new LikelihoodRequest()).Dispose()).Should().Be(0);
+        LiveTensors.Change(() => likelihood.BitsPerDim(model, samples, new LikelihoodRequest()).Dispose()).Should().Be(0);
     }
 
     private static LikelihoodSummary Over(ILikelihood likelihood, DatasetLikelihoodOptions options)
     {
         using var scope = NewDisposeScope();
-        return likelihood.Over(new FunctionDenoiser(x => x.mul(0.9)), Data(), options, null, TestContext.Current.CancellationToken);
+        using var model = new FunctionDenoiser(x => x.mul(0.9)).On(Schedule);
+        return likelihood.Over(model, Data(), options, null, TestContext.Current.CancellationToken);
     }
 
     /// <summary>Seven samples of two elements, the first of which is the index of the sample.</summary>
@@ -152,7 +155,7 @@ public sealed class DatasetLikelihoodTests
     /// <summary>Bits/dim that are the first element of a sample.</summary>
     private sealed class Known : ILikelihood
     {
-        public Tensor BitsPerDim(IDenoiser denoiser, Tensor samples, LikelihoodRequest request)
+        public Tensor BitsPerDim(DiffusionModel model, Tensor samples, LikelihoodRequest request)
         {
             var bits = samples.narrow(1, 0, 1).reshape(-1).to(ScalarType.Float64);
             bits.Values()[0].Should().Be(request.FirstSample);

@@ -1,4 +1,5 @@
 using Diffusion.Core.Models;
+using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
 using static TorchSharp.torch;
 
@@ -6,7 +7,7 @@ namespace Diffusion.Core.Evaluation.Tests;
 
 public sealed class DequantisedLikelihoodTests
 {
-    private static readonly FunctionDenoiser Unused = new(x => x.clone());
+    private static readonly DiffusionModel Unused = new FunctionDenoiser(x => x.clone()).On(DiscreteSchedule.Linear());
 
     [Theory]
     [InlineData(256, 7.0)]
@@ -72,7 +73,7 @@ public sealed class DequantisedLikelihoodTests
     /// <summary>A density of 1/2 everywhere on [-1, 1]: 1 bit/dim.</summary>
     private sealed class EvenDensity : ILikelihood
     {
-        public Tensor BitsPerDim(IDenoiser denoiser, Tensor samples, LikelihoodRequest request)
+        public Tensor BitsPerDim(DiffusionModel model, Tensor samples, LikelihoodRequest request)
             => ones([samples.shape[0]], dtype: ScalarType.Float64);
     }
 }

@@ -21,6 +21,9 @@ internal sealed class MixtureDenoiser(
 
     public int Calls { get; private set; }
 
+    /// <summary>The denoiser on its schedule, with its prediction.</summary>
+    public DiffusionModel Model => new(this, schedule, prediction);
+
     public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
     {
         Calls++;

@@ -74,9 +74,9 @@ public sealed class ProbabilityFlowLikelihoodTests
         var (schedule, prediction) = (Schedules[scheduleName], Predictions[predictionName]);
         var (first, last) = (schedule.TimeOf(2.0 * Math.Log(1.0 / 0.05)), schedule.TimeOf(2.0 * Math.Log(1.0 / 9.9)));
         var denoiser = MixtureDenoiser.Gaussian(schedule, prediction, 0.3, 0.5);
+        using var model = denoiser.Model;
         var options = new ProbabilityFlowOptions
         {
-            Network = new SamplerOptions { Prediction = prediction, Threshold = null },
             Solver = new DormandPrince(1e-9, 1e-9),
             Trace = TraceEstimator.Exact,
             MinTime = first,
@@ -85,7 +85,7 @@ public sealed class ProbabilityFlowLikelihoodTests
         };
         var samples = tensor(new[] { -0.9, 0.2, 0.7, 1.4, 0.3, 0.3 }).reshape(2, 3);
 
-        var bits = new ProbabilityFlowLikelihood(schedule, options).BitsPerDim(denoiser, samples, new LikelihoodRequest());
+        var bits = new ProbabilityFlowLikelihood(options).BitsPerDim(model, samples, new LikelihoodRequest());
 
         // In x / alpha the data is N(.3, .5^2 + .05^2).
         var variance = 0.25 + Math.Pow(schedule.LevelAt(first).Ratio, 2.0);
@@ -99,11 +99,11 @@ public sealed class ProbabilityFlowLikelihoodTests
     {
         using var scope = NewDisposeScope();
         var schedule = DiscreteSchedule.Linear();
-        var denoiser = MixtureDenoiser.Gaussian(schedule, Prediction.Epsilon, 0.3, 0.5);
+        using var model = MixtureDenoiser.Gaussian(schedule, Prediction.Epsilon, 0.3, 0.5).Model;
         var options = new ProbabilityFlowOptions { Solver = new DormandPrince(1e-9, 1e-9), Trace = TraceEstimator.Exact };
         var samples = tensor(new[] { -0.9, 0.2, 0.7 }).reshape(3, 1);
 
-        var density = new ProbabilityFlowLikelihood(schedule, options).LogDensity(denoiser, samples, new LikelihoodRequest());
+        var density = new ProbabilityFlowLikelihood(options).LogDensity(model, samples, new LikelihoodRequest());
 
         // The flow of a Gaussian is affine: x at the end, in units of its spread, is that of the data; the prior is N(0, 1) instead.
         var (first, last) = (schedule.LevelAt(0), schedule.LevelAt(999));
@@ -123,13 +123,10 @@ public sealed class ProbabilityFlowLikelihoodTests
         using var scope = NewDisposeScope();
         var grid = Enumerable.Range(0, 601).Select(i => -3.0 + (0.01 * i)).ToArray();
         var denoiser = MixtureDenoiser.OfTable(Exploding, Prediction.Data);
-        var options = Options(denoiser, new DormandPrince(1e-6, 1e-6)) with
-        {
-            Network = new SamplerOptions { Prediction = Prediction.Data, Threshold = null },
-        };
+        using var model = denoiser.Model;
 
-        var density = new ProbabilityFlowLikelihood(Exploding, options)
-            .LogDensity(denoiser, tensor(grid).reshape(-1, 1), new LikelihoodRequest()).exp().Values();
+        var density = new ProbabilityFlowLikelihood(Options(denoiser, new DormandPrince(1e-6, 1e-6)))
+            .LogDensity(model, tensor(grid).reshape(-1, 1), new LikelihoodRequest()).exp().Values();
 
         (density.Sum() * 0.01).Should().BeApproximately(1.0, 2e-5);
     }
@@ -139,9 +136,10 @@ public sealed class ProbabilityFlowLikelihoodTests
     {
         using var scope = NewDisposeScope();
         var denoiser = MixtureDenoiser.OfTable(Exploding, Prediction.Epsilon);
-        var likelihood = new ProbabilityFlowLikelihood(Exploding, Options(denoiser, new DormandPrince(1e-5, 1e-5)));
+        using var model = denoiser.Model;
+        var likelihood = new ProbabilityFlowLikelihood(Options(denoiser, new DormandPrince(1e-5, 1e-5)));
 
-        var density = likelihood.LogDensity(denoiser, tensor(new[] { -1.3f }).reshape(1, 1), new LikelihoodRequest());
+        var density = likelihood.LogDensity(model, tensor(new[] { -1.3f }).reshape(1, 1), new LikelihoodRequest());
 
         density.dtype.Should().Be(ScalarType.Float64);
         density.item<double>().Should().BeApproximately(-1.102009, 1e-4);
@@ -153,16 +151,15 @@ public sealed class ProbabilityFlowLikelihoodTests
         using var scope = NewDisposeScope();
         var options = new ProbabilityFlowOptions
         {
-            Network = new SamplerOptions { Prediction = Prediction.Data, Threshold = null },
             Trace = TraceEstimator.Exact,
             MinTime = Start,
             MaxTime = End,
             Solver = new DormandPrince(1e-9, 1e-9),
         };
+        using var model = new FunctionDenoiser(x => zeros_like(x)).On(Exploding, Prediction.Data);
         var samples = tensor(new[] { 0.01, -0.02 }).reshape(2, 1);
 
-        var density = new ProbabilityFlowLikelihood(Exploding, options)
-            .LogDensity(new FunctionDenoiser(x => zeros_like(x)), samples, new LikelihoodRequest());
+        var density = new ProbabilityFlowLikelihood(options).LogDensity(model, samples, new LikelihoodRequest());
 
         // y grows by 200 from one end to the other, into N(0, 101).
         var expected = samples.Values()
@@ -174,15 +171,22 @@ public sealed class ProbabilityFlowLikelihoodTests
     [Trait(Category.Name, Category.Fault)]
     public void A_flow_without_noise_at_its_start_or_signal_at_its_end_is_refused()
     {
-        FluentActions.Invoking(() => new ProbabilityFlowLikelihood(new LinearVpSchedule()))
-            .Should().Throw<ArgumentException>().WithMessage("*got 0 and*MinTime*");
+        using var samples = zeros([1, 1], dtype: ScalarType.Float64);
+        var denoiser = new FunctionDenoiser(x => x.clone());
+        Action Evaluation(INoiseSchedule schedule, ProbabilityFlowOptions? options = null) => () =>
+        {
+            using var model = denoiser.On(schedule);
+            new ProbabilityFlowLikelihood(options).LogDensity(model, samples, new LikelihoodRequest()).Dispose();
+        };
+
+        Evaluation(new LinearVpSchedule()).Should().Throw<ArgumentException>().WithMessage("*got 0 and*MinTime*");
         var fromLittle = new ProbabilityFlowOptions { MinTime = 0.01 };
-        FluentActions.Invoking(() => new ProbabilityFlowLikelihood(new StraightLineSchedule(), fromLittle))
-            .Should().Throw<ArgumentException>();
+        Evaluation(new StraightLineSchedule(), fromLittle).Should().Throw<ArgumentException>();
         var backwards = new ProbabilityFlowOptions { MinTime = End, MaxTime = Start };
-        FluentActions.Invoking(() => new ProbabilityFlowLikelihood(Exploding, backwards))
-            .Should().Throw<ArgumentException>();
-        FluentActions.Invoking(() => new ProbabilityFlowLikelihood(null!)).Should().Throw<ArgumentNullException>();
+        Evaluation(Exploding, backwards).Should().Throw<ArgumentException>();
+        denoiser.Calls.Should().Be(0);
+        FluentActions.Invoking(() => new ProbabilityFlowLikelihood().LogDensity(null!, samples, new LikelihoodRequest()))
+            .Should().Throw<ArgumentNullException>();
     }
 
     [Fact]
@@ -192,10 +196,11 @@ public sealed class ProbabilityFlowLikelihoodTests
         using var cancelled = new CancellationTokenSource();
         cancelled.Cancel();
         var denoiser = MixtureDenoiser.OfTable(Exploding, Prediction.Epsilon);
+        using var model = new Scoped(denoiser).On(Exploding);
         void Evaluate(CancellationToken token)
         {
-            using var density = new ProbabilityFlowLikelihood(Exploding, Options(denoiser, new DormandPrince()) with { LogPrior = null })
-                .LogDensity(new Scoped(denoiser), samples, new LikelihoodRequest { CancellationToken = token });
+            using var density = new ProbabilityFlowLikelihood(Options(denoiser, new DormandPrince()) with { LogPrior = null })
+                .LogDensity(model, samples, new LikelihoodRequest { CancellationToken = token });
         }
 
         Evaluate(CancellationToken.None);
@@ -224,8 +229,9 @@ public sealed class ProbabilityFlowLikelihoodTests
     {
         using var scope = NewDisposeScope();
         var denoiser = MixtureDenoiser.OfTable(Exploding, Prediction.Epsilon);
-        return new ProbabilityFlowLikelihood(Exploding, Options(denoiser, solver))
-            .LogDensity(denoiser, tensor(new[] { x }).reshape(1, 1), new LikelihoodRequest()).item<double>();
+        using var model = denoiser.Model;
+        return new ProbabilityFlowLikelihood(Options(denoiser, solver))
+            .LogDensity(model, tensor(new[] { x }).reshape(1, 1), new LikelihoodRequest()).item<double>();
     }
 
     /// <summary>A denoiser whose temporary tensors are gone when it returns, as a denoiser's should be.</summary>

@@ -101,13 +101,12 @@ public sealed class TraceEstimatorTests
         var matrix = tensor(Jacobian.Cast<double>().ToArray()).reshape(3, 3);
         var options = new ProbabilityFlowOptions
         {
-            Network = new SamplerOptions { Prediction = Prediction.Data, Threshold = null },
             Solver = new RungeKutta(ButcherTableau.RungeKutta4, 8),
             Trace = trace,
             MinTime = Math.Log(0.5),
             MaxTime = Math.Log(2.0),
         };
-        return new ProbabilityFlowLikelihood(Exploding, options)
-            .LogDensity(new DelegateDenoiser((x, _) => x.mm(matrix)), samples, new LikelihoodRequest { Seed = 3 }).Values();
+        using var model = new DelegateDenoiser((x, _) => x.mm(matrix)).On(Exploding, Prediction.Data);
+        return new ProbabilityFlowLikelihood(options).LogDensity(model, samples, new LikelihoodRequest { Seed = 3 }).Values();
     }
 }

@@ -18,11 +18,11 @@ public sealed class VariationalLikelihoodTests
         using var golden = new GoldenFile(path);
         var schedule = OpenAiCase.Schedule(golden.Case);
         var noise = golden.Read("noise");
-        var denoiser = new DelegateDenoiser((xt, t) => xt.mul(schedule.Sigma(t.Values()[0])));
-        using var likelihood = new VariationalLikelihood(schedule, variance: ReverseVariance.FixedLarge);
+        using var model = new DelegateDenoiser((xt, t) => xt.mul(schedule.Sigma(t.Values()[0]))).On(schedule);
+        var likelihood = new VariationalLikelihood(ReverseVariance.FixedLarge, clip: true);
 
         using var bits = likelihood.Evaluate(
-            denoiser, golden.Read("x0"), new LikelihoodRequest(), (t, _) => noise[schedule.Steps - 1 - t].clone());
+            model, golden.Read("x0"), new LikelihoodRequest(), (t, _) => noise[schedule.Steps - 1 - t].clone());
 
         // The reference lists its terms as its loop meets them, from the last index to the first.
         bits.Terms.ShouldBeClose(golden.ReadDouble("vb").flip(1), 1e-6, "vb");

@@ -15,12 +15,11 @@ public class ExtensionTests
     public void Strategies_of_ones_own_train_and_sample_together()
     {
         var cancellationToken = TestContext.Current.CancellationToken;
-        var prediction = new BlendPrediction();
         using var network = new MlpDenoiser(new MlpDenoiserOptions { Width = 32, Layers = 2 });
+        using var model = new DiffusionModel(network, _schedule, new BlendPrediction());
         using var trainer = new DdpmTrainer(
-            network,
-            _schedule,
-            new SimpleLoss(prediction, weighting: new BellWeighting()),
+            model,
+            new SimpleLoss(weighting: new BellWeighting()),
             new TrainerOptions
             {
                 BatchSize = 64,
@@ -36,10 +35,9 @@ public class ExtensionTests
 
         losses.TakeLast(5).Average().Should().BeLessThan(losses[0], "averages over ten steps fall");
 
-        var sampler = new DiffusionSampler(
-            new GeometricSpacing(_schedule.MaxTime).CreateGrid(_schedule, 24), new MidpointSolver(), new SamplerOptions { Prediction = prediction, Threshold = null });
+        var sampler = new DiffusionSampler(new MidpointSolver(), steps: 24, new GeometricSpacing(_schedule.MaxTime));
         using var inference = trainer.Ema.BeginInference();
-        var guided = new MeanGuidance(trainer.Ema, network);
+        var guided = trainer.Ema.With(new MeanGuidance(trainer.Ema.Network, network));
         using var points = sampler.Sample(guided, [128, 2], seed: 3, cancellationToken: cancellationToken);
 
         // A network of a few hundred weights finds the ring, not its sharp edge: the mean radius is 1 within a quarter.
@@ -63,17 +61,17 @@ public class ExtensionTests
         {
             var prediction = new BlendPrediction();
             var grid = new GeometricSpacing(0.7).CreateGrid(_schedule, steps);
-            var sampler = new DiffusionSampler(grid, new MidpointSolver(), new SamplerOptions { Prediction = prediction, Threshold = null });
+            var sampler = new DiffusionSampler(grid, new MidpointSolver(), new SamplerOptions { Threshold = Thresholding.None });
             using var start = tensor(new[] { 0.4 }).reshape(1, 1);
-            using var end = sampler.Sample(
-                new DelegateDenoiser((x, t, _) =>
-                {
-                    var level = _schedule.LevelAt(Math.Clamp(t[0].item<double>(), _schedule.MinTime, _schedule.MaxTime));
-                    using var data = Mean(x, level);
-                    using var noise = Prediction.NoiseGivenData(level).Apply(x, data);
-                    return prediction.Target(level, level).Apply(data, noise);
-                }),
-                new SamplingRequest { Shape = [1, 1], InitialSample = start });
+            var denoiser = new DelegateDenoiser((x, t, _) =>
+            {
+                var level = _schedule.LevelAt(Math.Clamp(t[0].item<double>(), _schedule.MinTime, _schedule.MaxTime));
+                using var data = Mean(x, level);
+                using var noise = Prediction.NoiseGivenData(level).Apply(x, data);
+                return prediction.Target(level, level).Apply(data, noise);
+            });
+            using var model = new DiffusionModel(denoiser, _schedule, prediction);
+            using var end = sampler.Sample(model, new SamplingRequest { Shape = [1, 1], InitialSample = start });
             return end.item<double>();
         }
 

@@ -13,9 +13,9 @@ internal sealed class MidpointSolver : ISolver
         if (to.Sigma == 0.0)
             return step.Current.Mix(to.Alpha, 0.0);
         var (time, middle) = step.At(-Math.Log(0.5 * (from.Ratio + to.Ratio)));
-        using var half = Move(step.Sample, step.Current.Noise, from, middle);
-        using var evaluation = step.Evaluate(half, time, middle);
-        return Move(step.Sample, evaluation.Noise, from, to);
+        using var half = Move(step.Sample, step.Current.Epsilon, from, middle);
+        using var prediction = step.Evaluate(half, time, middle);
+        return Move(step.Sample, prediction.Epsilon, from, to);
     }
 
     private static Tensor Move(Tensor x, Tensor slope, NoiseLevel from, NoiseLevel to)

@@ -108,7 +108,7 @@ internal sealed class CollectionRun : ILogger, IDisposable
         DdpmTrainer? trainer = null;
         var options = Options(steps, batchSize: 32, workers: situation == "no-workers" ? 0 : null) with
         {
-            Callbacks = [Every.Steps(CallbackEvery, _ => Draw(trainer!.Ema, new DdimSampler(_schedule, 10), 10))],
+            Callbacks = [Every.Steps(CallbackEvery, _ => Draw(trainer!.Ema, new DdimSampler(10), 10))],
         };
         using (trainer = new DdpmTrainer(network, _schedule, new SimpleLoss(), options, this))
         {
@@ -116,13 +116,14 @@ internal sealed class CollectionRun : ILogger, IDisposable
         }
 
         // The remaining sampler steps on several threads, which share the network.
+        using var model = new DiffusionModel(network, _schedule);
         var failures = new List<Exception>();
         var threads = Enumerable.Range(0, Samplers).Select(number => new Thread(() =>
         {
             try
             {
                 while (Interlocked.Read(ref _sampled) < samplerSteps)
-                    DrawWithAll(network, number);
+                    DrawWithAll(model, number);
             }
             catch (Exception e) when (e is not OutOfMemoryException)
             {
@@ -146,20 +147,20 @@ internal sealed class CollectionRun : ILogger, IDisposable
         Loader = workers is { } count ? new LoaderOptions { Workers = count } : new LoaderOptions(),
     };
 
-    private void DrawWithAll(IDenoiser denoiser, int number)
+    private void DrawWithAll(DiffusionModel model, int number)
     {
         var grid = TimeSpacing.Trailing.CreateGrid(_schedule, SamplerSteps);
         ISolver[] solvers = [new DpmMultistepSolver(), new UniPcSolver(2), new HeunSolver(), new AncestralSolver()];
-        Draw(denoiser, new DiffusionSampler(grid, solvers[number % solvers.Length]), SamplerSteps);
-        Draw(denoiser, new DiffusionSampler(grid, solvers[(number + Samplers) % solvers.Length]), SamplerSteps);
+        Draw(model, new DiffusionSampler(grid, solvers[number % solvers.Length]), SamplerSteps);
+        Draw(model, new DiffusionSampler(grid, solvers[(number + Samplers) % solvers.Length]), SamplerSteps);
         using var points = zeros(4, 2);
-        using var bits = new ProbabilityFlowLikelihood(_schedule).LogDensity(denoiser, points, new LikelihoodRequest { Seed = number });
+        using var bits = new ProbabilityFlowLikelihood().LogDensity(model, points, new LikelihoodRequest { Seed = number });
         Require(bits);
     }
 
-    private void Draw(IDenoiser denoiser, ISampler sampler, int steps)
+    private void Draw(DiffusionModel model, ISampler sampler, int steps)
     {
-        using var samples = sampler.Sample(denoiser, new SamplingRequest { Shape = [16, 2], Seed = 3 });
+        using var samples = sampler.Sample(model, new SamplingRequest { Shape = [16, 2], Seed = 3 });
         Require(samples);
         Interlocked.Add(ref _sampled, steps);
     }

@@ -2,13 +2,19 @@ using System.Globalization;
 using Diffusion.Core;
 using Diffusion.Core.FaultHost;
 
-// collect SITUATION STEPS SAMPLERSTEPS: CollectionRun. pages: PageFaults. spin: SpinSetting. Otherwise:
+// load FOLDER SHAPE: SecondProgram. collect SITUATION STEPS SAMPLERSTEPS: CollectionRun. pages: PageFaults. spin: SpinSetting. Otherwise:
 // FOLDER STEPS [kill N | full STEP BYTES | stuck]: trains, resuming from FOLDER; prints each step. "kill" ends the process before the N-th
 // operation on files; "full" lets no file grow beyond BYTES from STEP on, until a save has failed; "stuck" never ends its first step.
 if (args is ["collect", var situation, ..])
 {
     using var collection = new CollectionRun();
     collection.Run(situation, Number(2), Number(3));
+    return 0;
+}
+
+if (args is ["load", var saved, ..])
+{
+    SecondProgram.Run(saved, [.. args.Skip(2).Select(size => long.Parse(size, CultureInfo.InvariantCulture))]);
     return 0;
 }
 

@@ -1,4 +1,5 @@
 using Diffusion.Core.Schedules;
+using Diffusion.Core.Testing;
 using TorchSharp;
 
 namespace Diffusion.Core.Losses.Tests;
@@ -16,7 +17,6 @@ public sealed class DeviceTests
     public void Times_of_a_continuous_schedule_stay_on_the_CPU_and_the_network_is_told_on_its_own_device(double shift)
     {
         using var scope = torch.NewDisposeScope();
-        using var process = new ForwardProcess(new StraightLineSchedule(shift: FlowShift.Static(shift)));
         var (x0, noise) = (torch.zeros([4, 3], device: _meta), torch.zeros([4, 3], device: _meta));
         var t = torch.tensor(new[] { 0.1, 0.4, 0.5, 0.9 });
         var devices = new List<DeviceType>();
@@ -25,9 +25,10 @@ public sealed class DeviceTests
             devices.AddRange([x.device_type, told.device_type]);
             return x.mul(told.to(x.dtype).unsqueeze(1));
         });
+        using var model = denoiser.On(new StraightLineSchedule(shift: FlowShift.Static(shift)), Prediction.Edm());
 
-        using var terms = new InputPerturbation(new SimpleLoss(Prediction.Edm(), weighting: LossWeighting.MinSnr())).Evaluate(
-            denoiser, process, x0, t, noise);
+        using var terms = new InputPerturbation(new SimpleLoss(weighting: LossWeighting.MinSnr())).Evaluate(
+            new LossContext(model, x0, t, noise));
 
         devices.Should().Equal(DeviceType.META, DeviceType.META);
         terms.Loss.device_type.Should().Be(DeviceType.META);

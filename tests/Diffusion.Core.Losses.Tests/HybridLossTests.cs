@@ -12,21 +12,22 @@ public sealed class HybridLossTests
     public void The_bound_guides_the_variance_and_the_squared_error_the_mean()
     {
         using var scope = torch.NewDisposeScope();
-        using var process = new ForwardProcess(Schedule);
         var (x0, noise, t) = Batch();
         torch.Tensor[] GradientsOf(IDiffusionLoss loss)
         {
             var mean = torch.full([1], 0.6, dtype: torch.ScalarType.Float64).requires_grad_();
             var variance = torch.full([1], 0.2, dtype: torch.ScalarType.Float64).requires_grad_();
-            using var terms = loss.Evaluate(
-                new FunctionDenoiser((xt, _) => torch.cat([xt.mul(mean), xt.mul(0.0).add(variance)], 1)), process, x0, t, noise);
+            using var model = new FunctionDenoiser((xt, _) => torch.cat([xt.mul(mean), xt.mul(0.0).add(variance)], 1))
+                .On(Schedule, learnsVariance: true);
+            using var terms = loss.Evaluate(new LossContext(model, x0, t, noise));
             return [.. torch.autograd.grad([terms.Loss.mean()], [mean, variance], allow_unused: true)];
         }
 
         torch.Tensor SimpleGradient()
         {
             var mean = torch.full([1], 0.6, dtype: torch.ScalarType.Float64).requires_grad_();
-            using var terms = new SimpleLoss().Evaluate(new FunctionDenoiser((xt, _) => xt.mul(mean)), process, x0, t, noise);
+            using var model = new FunctionDenoiser((xt, _) => xt.mul(mean)).On(Schedule);
+            using var terms = new SimpleLoss().Evaluate(new LossContext(model, x0, t, noise));
             return torch.autograd.grad([terms.Loss.mean()], [mean])[0];
         }
 
@@ -42,10 +43,14 @@ public sealed class HybridLossTests
     public void The_gradient_of_the_bound_is_that_of_finite_differences()
     {
         using var scope = torch.NewDisposeScope();
-        using var process = new ForwardProcess(Schedule);
         var (x0, noise, t) = Batch();
-        LossTerms Terms(torch.Tensor mean, torch.Tensor variance) => new VlbLoss(variance: ReverseVariance.LearnedRange).Evaluate(
-            new FunctionDenoiser((xt, _) => torch.cat([xt.mul(mean), xt.mul(0.0).add(variance)], 1)), process, x0, t, noise);
+        LossTerms Terms(torch.Tensor mean, torch.Tensor variance)
+        {
+            using var model = new FunctionDenoiser((xt, _) => torch.cat([xt.mul(mean), xt.mul(0.0).add(variance)], 1))
+                .On(Schedule, learnsVariance: true);
+            return new VlbLoss(variance: ReverseVariance.LearnedRange).Evaluate(new LossContext(model, x0, t, noise));
+        }
+
         double Value(double mean, double variance)
         {
             using var terms = Terms(Scalar(mean), Scalar(variance));
@@ -67,12 +72,11 @@ public sealed class HybridLossTests
     public void The_share_of_one_term_is_T_over_1000_and_may_be_chosen()
     {
         using var scope = torch.NewDisposeScope();
-        using var process = new ForwardProcess(Schedule);
         var (x0, noise, t) = Batch();
-        var denoiser = new FunctionDenoiser((xt, _) => torch.cat([xt, xt], 1));
+        using var model = new FunctionDenoiser((xt, _) => torch.cat([xt, xt], 1)).On(Schedule, learnsVariance: true);
         foreach (var (weight, share) in new[] { ((double?)null, 0.2), (2.0, 2.0), (0.0, 0.0) })
         {
-            using var terms = new HybridLoss(vlbWeight: weight).Evaluate(denoiser, process, x0, t, noise);
+            using var terms = new HybridLoss(vlbWeight: weight).Evaluate(new LossContext(model, x0, t, noise));
 
             terms.Names.Should().Equal("loss", "mse", "vlb");
             terms["vlb"].requires_grad.Should().BeFalse();
@@ -84,13 +88,14 @@ public sealed class HybridLossTests
     public void Weighting_and_distance_are_those_of_the_simple_loss()
     {
         using var scope = torch.NewDisposeScope();
-        using var process = new ForwardProcess(Schedule);
         var (x0, noise, t) = Batch();
-        var simple = new SimpleLoss(Prediction.Velocity, Distance.L1, LossWeighting.MinSnr());
-        using var alone = simple.Evaluate(new FunctionDenoiser((xt, _) => xt.clone()), process, x0, t, noise);
+        var simple = new SimpleLoss(Distance.L1, LossWeighting.MinSnr());
+        using var fixedVariance = new FunctionDenoiser((xt, _) => xt.clone()).On(Schedule, Prediction.Velocity);
+        using var learnedVariance = new FunctionDenoiser((xt, _) => torch.cat([xt, xt], 1))
+            .On(Schedule, Prediction.Velocity, learnsVariance: true);
+        using var alone = simple.Evaluate(new LossContext(fixedVariance, x0, t, noise));
 
-        using var hybrid = new HybridLoss(simple, vlbWeight: 0.0)
-            .Evaluate(new FunctionDenoiser((xt, _) => torch.cat([xt, xt], 1)), process, x0, t, noise);
+        using var hybrid = new HybridLoss(simple, vlbWeight: 0.0).Evaluate(new LossContext(learnedVariance, x0, t, noise));
 
         hybrid.Loss.ShouldBeIdentical(alone.Loss, "loss");
         hybrid["mse"].ShouldBeIdentical(alone["mse"], "mse");
@@ -99,16 +104,16 @@ public sealed class HybridLossTests
     [Fact]
     public void Live_tensors_stay_constant_over_many_steps()
     {
-        using var process = new ForwardProcess(Schedule);
         using var weight = torch.ones([1]).requires_grad_();
         using var x = torch.ones([2, 3]);
         using var t = torch.tensor(new long[] { 0, 150 }, dtype: torch.ScalarType.Int64);
+        using var model = new FunctionDenoiser(Doubled).On(Schedule, learnsVariance: true);
         IDiffusionLoss[] losses = [new HybridLoss(), new VlbLoss(variance: ReverseVariance.Learned, rescale: true)];
         void Step()
         {
             foreach (var loss in losses)
             {
-                using var terms = loss.Evaluate(new FunctionDenoiser(Doubled), process, x, t, x);
+                using var terms = loss.Evaluate(new LossContext(model, x, t, x));
                 using var mean = terms.Loss.mean();
                 mean.backward();
             }
@@ -136,16 +141,16 @@ public sealed class HybridLossTests
             .Should().Throw<ArgumentException>().WithMessage("*fixed-small*");
         FluentActions.Invoking(() => new HybridLoss(vlbWeight: -1.0)).Should().Throw<ArgumentOutOfRangeException>();
         using var scope = torch.NewDisposeScope();
-        using var process = new ForwardProcess(Schedule);
-        using var continuous = new ForwardProcess(new LinearVpSchedule());
         var (x0, noise, t) = Batch();
         var half = new FunctionDenoiser((xt, _) => xt.clone());
-        FluentActions.Invoking(() => new HybridLoss().Evaluate(half, process, x0, t, noise))
-            .Should().Throw<ArgumentException>().WithMessage("*[3, 4, 2], got [3, 2, 2]*");
-        FluentActions.Invoking(() => new HybridLoss().Evaluate(half, continuous, x0, t, noise))
+        using var model = half.On(Schedule, learnsVariance: true);
+        using var continuous = half.On(new LinearVpSchedule(), learnsVariance: true);
+        FluentActions.Invoking(() => new HybridLoss().Evaluate(new LossContext(model, x0, t, noise)))
+            .Should().Throw<ArgumentException>().WithMessage("*[3, 4, 2] for an input of [3, 2, 2], got [3, 2, 2]*");
+        FluentActions.Invoking(() => new HybridLoss().Evaluate(new LossContext(continuous, x0, t, noise)))
             .Should().Throw<ArgumentException>().WithMessage("*DiscreteSchedule*LinearVpSchedule*");
         var (flat, times) = (x0.reshape(12), torch.zeros([12], dtype: torch.ScalarType.Int64));
-        FluentActions.Invoking(() => new VlbLoss(variance: ReverseVariance.Learned).Evaluate(half, process, flat, times, flat))
+        FluentActions.Invoking(() => new VlbLoss(variance: ReverseVariance.Learned).Evaluate(new LossContext(model, flat, times, flat)))
             .Should().Throw<ArgumentException>().WithMessage("*[B, C, ...]*");
     }
 

@@ -202,15 +202,15 @@ public sealed class LossWeightingTests
         Array.Fill(betas, 0.3);
         betas[^1] = 1.0;
         var schedule = DiscreteSchedule.FromBetas(betas);
-        using var process = new ForwardProcess(schedule);
         var weighting = name == "none" ? LossWeighting.None : All[name].Weighting;
         var x = torch.ones([3, 4], dtype: torch.ScalarType.Float32).mul(0.3);
         var t = torch.tensor(new long[] { 0, 5, 9 }, dtype: torch.ScalarType.Int64);
-        var denoiser = new FunctionDenoiser((xt, _) => xt.mul(0.0));
+        using var model = new FunctionDenoiser((xt, _) => xt.mul(0.0)).On(schedule, Prediction.Velocity);
+        var context = new LossContext(model, x, t, x);
 
-        using var plain = new SimpleLoss(Prediction.Velocity, Distance.L1).Evaluate(denoiser, process, x, t, x);
-        using var weighed = new SimpleLoss(Prediction.Velocity, Distance.L1, weighting).Evaluate(denoiser, process, x, t, x);
-        using var squared = new SimpleLoss(Prediction.Velocity).Evaluate(denoiser, process, x, t, x);
+        using var plain = new SimpleLoss(Distance.L1).Evaluate(context);
+        using var weighed = new SimpleLoss(Distance.L1, weighting).Evaluate(context);
+        using var squared = new SimpleLoss().Evaluate(context);
 
         for (var i = 0; i < 3; i++)
         {
@@ -234,11 +234,11 @@ public sealed class LossWeightingTests
         FluentActions.Invoking(() => LossWeighting.Sigmoid(100.0)).Should().Throw<ArgumentOutOfRangeException>();
         FluentActions.Invoking(() => FlowWeighting.Mode(1.76)).Should().Throw<ArgumentOutOfRangeException>();
         FluentActions.Invoking(() => FlowWeighting.LogitNormal(0.0, 0.0)).Should().Throw<ArgumentOutOfRangeException>();
-        using var process = new ForwardProcess(Linear);
+        using var model = new FunctionDenoiser((xt, _) => xt.mul(1.0)).On(Linear);
         using var x = torch.ones([1, 2]);
         using var t = torch.tensor(new long[] { 5 }, dtype: torch.ScalarType.Int64);
         var negative = new SimpleLoss(weighting: LossWeighting.OfData("negative", _ => -1.0));
-        FluentActions.Invoking(() => negative.Evaluate(new FunctionDenoiser((xt, _) => xt.mul(1.0)), process, x, t, x))
+        FluentActions.Invoking(() => negative.Evaluate(new LossContext(model, x, t, x)))
             .Should().Throw<ArgumentException>().WithMessage("*'negative'*not negative*");
     }
 

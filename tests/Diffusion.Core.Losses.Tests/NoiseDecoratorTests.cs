@@ -13,7 +13,6 @@ public sealed class NoiseDecoratorTests
     public void Offset_noise_shifts_each_channel_of_each_sample_by_one_draw_in_x_t_and_in_the_target()
     {
         using var scope = torch.NewDisposeScope();
-        using var process = new ForwardProcess(Schedule);
         var x0 = torch.zeros([200, 3, 4, 4], dtype: torch.ScalarType.Float64);
         var noise = torch.zeros_like(x0);
         var t = torch.full([200], 700L, dtype: torch.ScalarType.Int64);
@@ -23,8 +22,9 @@ public sealed class NoiseDecoratorTests
             seen = xt.clone().DetachFromDisposeScope();
             return xt.mul(1.0 / Schedule.Sigma(700));
         });
+        using var model = denoiser.On(Schedule);
 
-        using var terms = Seeded(3, () => new OffsetNoise(new SimpleLoss(), 0.1).Evaluate(denoiser, process, x0, t, noise));
+        using var terms = Seeded(3, () => new OffsetNoise(new SimpleLoss(), 0.1).Evaluate(new LossContext(model, x0, t, noise)));
 
         // Without data x_t is sigma times the noise, so this network is perfect: the target was shifted as x_t was.
         terms.Loss.data<double>().ToArray().Should().OnlyContain(loss => loss < 1e-30);
@@ -42,20 +42,20 @@ public sealed class NoiseDecoratorTests
     public void Input_perturbation_changes_what_the_network_sees_and_not_its_target()
     {
         using var scope = torch.NewDisposeScope();
-        using var process = new ForwardProcess(Schedule);
         using var generator = new torch.Generator(5);
         var x0 = torch.randn([100, 2, 8], dtype: torch.ScalarType.Float64, generator: generator);
         var noise = torch.randn([100, 2, 8], dtype: torch.ScalarType.Float64, generator: generator);
         var t = torch.full([100], 300L, dtype: torch.ScalarType.Int64);
-        var clean = process.Sample(x0, t, noise);
         torch.Tensor? seen = null;
         var denoiser = new FunctionDenoiser((xt, _) =>
         {
             seen = xt.clone().DetachFromDisposeScope();
             return noise.clone();
         });
+        using var model = denoiser.On(Schedule);
+        var clean = model.Process.Sample(x0, t, noise);
 
-        using var terms = Seeded(3, () => new InputPerturbation(new SimpleLoss(), 0.2).Evaluate(denoiser, process, x0, t, noise));
+        using var terms = Seeded(3, () => new InputPerturbation(new SimpleLoss(), 0.2).Evaluate(new LossContext(model, x0, t, noise)));
 
         terms.Loss.data<double>().ToArray().Should().OnlyContain(loss => loss == 0.0);
         using var shown = seen!;
@@ -68,7 +68,6 @@ public sealed class NoiseDecoratorTests
     {
         using var scope = torch.NewDisposeScope();
         var prediction = Prediction.Edm();
-        using var process = new ForwardProcess(Schedule);
         var x0 = torch.zeros([400, 16], dtype: torch.ScalarType.Float64);
         var t = torch.full([400], 300L, dtype: torch.ScalarType.Int64);
         torch.Tensor? seen = null;
@@ -77,9 +76,10 @@ public sealed class NoiseDecoratorTests
             seen = xt.clone().DetachFromDisposeScope();
             return xt.clone();
         });
+        using var model = denoiser.On(Schedule, prediction);
 
-        var loss = new InputPerturbation(new SimpleLoss(prediction), 0.2, prediction);
-        using var terms = Seeded(3, () => loss.Evaluate(denoiser, process, x0, t, x0));
+        var loss = new InputPerturbation(new SimpleLoss(), 0.2);
+        using var terms = Seeded(3, () => loss.Evaluate(new LossContext(model, x0, t, x0)));
 
         var expected = 0.2 * Schedule.Sigma(300) * prediction.InputScale!(Schedule.LevelAt(300));
         using var shown = seen!;
@@ -93,13 +93,13 @@ public sealed class NoiseDecoratorTests
     [InlineData(false)]
     public void The_generator_of_the_step_decides_and_nothing_is_left_behind(bool offset)
     {
-        using var process = new ForwardProcess(Schedule);
         using var x = torch.ones([2, 3, 4]);
         using var t = torch.tensor(new long[] { 10, 900 }, dtype: torch.ScalarType.Int64);
+        using var model = new FunctionDenoiser((xt, _) => xt.mul(0.5)).On(Schedule);
         IDiffusionLoss loss = offset ? new OffsetNoise(new SimpleLoss()) : new InputPerturbation(new SimpleLoss());
         float[] Losses(ulong seed)
         {
-            using var terms = Seeded(seed, () => loss.Evaluate(new FunctionDenoiser((xt, _) => xt.mul(0.5)), process, x, t, x));
+            using var terms = Seeded(seed, () => loss.Evaluate(new LossContext(model, x, t, x)));
             return terms.Loss.data<float>().ToArray();
         }
 
@@ -111,12 +111,12 @@ public sealed class NoiseDecoratorTests
     public void They_go_around_each_other_and_around_any_loss()
     {
         using var scope = torch.NewDisposeScope();
-        using var process = new ForwardProcess(Schedule);
         var x = torch.ones([2, 3, 4]);
         var t = torch.tensor(new long[] { 10, 900 }, dtype: torch.ScalarType.Int64);
+        using var model = new FunctionDenoiser((xt, _) => torch.cat([xt, xt], 1)).On(Schedule, learnsVariance: true);
         var loss = new OffsetNoise(new InputPerturbation(new HybridLoss()));
 
-        using var terms = Seeded(1, () => loss.Evaluate(new FunctionDenoiser((xt, _) => torch.cat([xt, xt], 1)), process, x, t, x));
+        using var terms = Seeded(1, () => loss.Evaluate(new LossContext(model, x, t, x)));
 
         terms.Names.Should().Equal("loss", "mse", "vlb");
     }

@@ -1,4 +1,3 @@
-using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
 using TorchSharp;
 
@@ -17,7 +16,6 @@ public sealed class SimpleLossGoldenTests
     {
         using var scope = torch.NewDisposeScope();
         using var golden = new GoldenFile(path);
-        using var process = new ForwardProcess(OpenAiCase.Schedule(golden.Case));
         var x0 = golden.Read("x0");
         var t = golden.Read("t");
         var noise = golden.Read("noise");
@@ -32,12 +30,13 @@ public sealed class SimpleLossGoldenTests
         });
 
         var prediction = OpenAiCase.Mean(golden.Case);
+        using var model = denoiser.On(OpenAiCase.Schedule(golden.Case), prediction);
 
-        using var terms = new SimpleLoss(prediction).Evaluate(denoiser, process, x0, t, noise);
+        using var terms = new SimpleLoss().Evaluate(new LossContext(model, x0, t, noise));
 
         // The previous mean as a target is made with coefficients that the reference casts to single precision, and the loss is the
         // square of a small difference with it: its error is relative to (target x difference) and not to its own square.
-        var target = process.Target(prediction, x0, t, noise);
+        var target = model.Process.Target(prediction, x0, t, noise);
         var targetSquared = target.mul(target).reshape(x0.shape[0], -1).mean([1L]);
         var scale = prediction.IsPosteriorMean ? targetSquared.mul(expected).sqrt() : expected;
         denoiser.Calls.Should().Be(1);

@@ -21,15 +21,15 @@ public sealed class SimpleLossTests
     public void A_silent_network_has_the_mean_square_of_its_target(string name)
     {
         using var scope = torch.NewDisposeScope();
-        using var process = new ForwardProcess(Schedule);
         var prediction = Predictions.Single(candidate => candidate.Name == name);
         using var generator = new torch.Generator(1);
         var x0 = torch.randn([2, 3, 4], dtype: torch.ScalarType.Float64, generator: generator);
         var noise = torch.randn([2, 3, 4], dtype: torch.ScalarType.Float64, generator: generator);
         var (data, eps) = (x0.reshape(-1).data<double>().ToArray(), noise.reshape(-1).data<double>().ToArray());
         long[] times = [3, 700];
+        using var model = Silent.On(Schedule, prediction);
 
-        using var terms = new SimpleLoss(prediction).Evaluate(Silent, process, x0, Times(times), noise);
+        using var terms = new SimpleLoss().Evaluate(new LossContext(model, x0, Times(times), noise));
 
         var losses = terms.Loss.data<double>().ToArray();
         for (var sample = 0; sample < 2; sample++)
@@ -46,15 +46,14 @@ public sealed class SimpleLossTests
     [Fact]
     public void Eps_is_the_prediction_unless_said_otherwise()
     {
-        new SimpleLoss().Prediction.Should().BeSameAs(Prediction.Epsilon);
-        new SimpleLoss(Prediction.Velocity).Prediction.Should().BeSameAs(Prediction.Velocity);
+        Silent.On(Schedule).Prediction.Should().BeSameAs(Prediction.Epsilon);
+        Silent.On(Schedule, Prediction.Velocity).Prediction.Should().BeSameAs(Prediction.Velocity);
     }
 
     [Fact]
     public void The_network_is_told_the_times_it_knows_and_shown_the_input_it_wants()
     {
         using var scope = torch.NewDisposeScope();
-        using var process = new ForwardProcess(Schedule.Respaced("ddim50"));
         var (x0, noise) = (torch.ones([2, 3], dtype: torch.ScalarType.Float64), torch.zeros([2, 3], dtype: torch.ScalarType.Float64));
         long[] told = [];
         double[] shown = [];
@@ -63,8 +62,9 @@ public sealed class SimpleLossTests
             (told, shown) = (t.data<long>().ToArray(), input.select(1, 0).contiguous().data<double>().ToArray());
             return input.mul(0.0);
         });
+        using var model = denoiser.On(Schedule.Respaced("ddim50"), Prediction.Edm(1.0));
 
-        using var terms = new SimpleLoss(Prediction.Edm(1.0)).Evaluate(denoiser, process, x0, Times(7, 49), noise);
+        using var terms = new SimpleLoss().Evaluate(new LossContext(model, x0, Times(7, 49), noise));
 
         told.Should().Equal(140, 980);
         shown[0].Should().BeApproximately(Schedule.Alpha(140), 1e-12, "a preserved variance needs no scale");
@@ -75,13 +75,12 @@ public sealed class SimpleLossTests
     public void One_sample_of_a_batch_has_the_loss_it_has_alone()
     {
         using var scope = torch.NewDisposeScope();
-        using var process = new ForwardProcess(Schedule);
         using var generator = new torch.Generator(1);
         var (x0, noise) = (torch.randn([3, 2, 5], generator: generator), torch.randn([3, 2, 5], generator: generator));
-        var denoiser = new FunctionDenoiser((xt, _) => xt.mul(0.5));
+        using var model = new FunctionDenoiser((xt, _) => xt.mul(0.5)).On(Schedule);
 
-        using var batch = new SimpleLoss().Evaluate(denoiser, process, x0, Times(1, 500, 999), noise);
-        using var alone = new SimpleLoss().Evaluate(denoiser, process, x0.narrow(0, 1, 1), Times(500), noise.narrow(0, 1, 1));
+        using var batch = new SimpleLoss().Evaluate(new LossContext(model, x0, Times(1, 500, 999), noise));
+        using var alone = new SimpleLoss().Evaluate(new LossContext(model, x0.narrow(0, 1, 1), Times(500), noise.narrow(0, 1, 1)));
 
         batch.Loss.shape.Should().Equal(3);
         alone.Loss.item<float>().Should().Be(batch.Loss.data<float>().ToArray()[1]);
@@ -91,11 +90,11 @@ public sealed class SimpleLossTests
     public void The_terms_are_the_loss_with_gradients_and_mse_without()
     {
         using var scope = torch.NewDisposeScope();
-        using var process = new ForwardProcess(Schedule);
         var weight = torch.ones([1], dtype: torch.ScalarType.Float64).requires_grad_();
         var x = torch.ones([2, 3], dtype: torch.ScalarType.Float64);
+        using var model = new FunctionDenoiser((xt, _) => xt.mul(weight)).On(Schedule);
 
-        using var terms = new SimpleLoss().Evaluate(new FunctionDenoiser((xt, _) => xt.mul(weight)), process, x, Times(0, 999), x);
+        using var terms = new SimpleLoss().Evaluate(new LossContext(model, x, Times(0, 999), x));
 
         terms.Names.Should().Equal("loss", "mse");
         terms.Loss.requires_grad.Should().BeTrue();
@@ -107,12 +106,12 @@ public sealed class SimpleLossTests
     public void The_gradient_is_that_of_the_closed_form()
     {
         using var scope = torch.NewDisposeScope();
-        using var process = new ForwardProcess(Schedule);
         var weight = torch.ones([1], dtype: torch.ScalarType.Float64).mul(0.3).detach().requires_grad_();
         var x0 = torch.ones([2, 3], dtype: torch.ScalarType.Float64).mul(0.7);
         var noise = torch.ones([2, 3], dtype: torch.ScalarType.Float64).mul(-1.3);
+        using var model = new FunctionDenoiser((xt, _) => xt.mul(weight)).On(Schedule);
 
-        using var terms = new SimpleLoss().Evaluate(new FunctionDenoiser((xt, _) => xt.mul(weight)), process, x0, Times(10, 600), noise);
+        using var terms = new SimpleLoss().Evaluate(new LossContext(model, x0, Times(10, 600), noise));
         terms.Loss.mean().backward();
 
         double Gradient(int t)
@@ -128,12 +127,12 @@ public sealed class SimpleLossTests
     public void A_perfect_network_has_no_loss_and_a_condition_is_passed_on()
     {
         using var scope = torch.NewDisposeScope();
-        using var process = new ForwardProcess(Schedule);
         using var condition = Condition.OfLabels([1, 2]);
         var (x0, noise) = (torch.ones([2, 1, 4, 4]), torch.ones([2, 1, 4, 4]).mul(-0.5));
         var denoiser = new FunctionDenoiser((_, _) => noise.clone());
+        using var model = denoiser.On(Schedule);
 
-        using var terms = new SimpleLoss().Evaluate(denoiser, process, x0, Times(5, 900), noise, condition);
+        using var terms = new SimpleLoss().Evaluate(new LossContext(model, x0, Times(5, 900), noise, condition));
 
         terms.Loss.data<float>().ToArray().Should().Equal(0f, 0f);
         denoiser.LastCondition.Should().BeSameAs(condition);
@@ -143,13 +142,13 @@ public sealed class SimpleLossTests
     public void The_layout_of_the_answer_does_not_matter()
     {
         using var scope = torch.NewDisposeScope();
-        using var process = new ForwardProcess(Schedule);
         using var generator = new torch.Generator(1);
         var (x0, noise) = (torch.randn([2, 3, 4, 4], generator: generator), torch.randn([2, 3, 4, 4], generator: generator));
-        var permuted = new FunctionDenoiser((xt, _) => xt.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2));
+        using var model = new FunctionDenoiser((xt, _) => xt.clone()).On(Schedule);
+        var permuted = model.With(new FunctionDenoiser((xt, _) => xt.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)));
 
-        using var terms = new SimpleLoss().Evaluate(permuted, process, x0, Times(5, 900), noise);
-        using var plain = new SimpleLoss().Evaluate(new FunctionDenoiser((xt, _) => xt.clone()), process, x0, Times(5, 900), noise);
+        using var terms = new SimpleLoss().Evaluate(new LossContext(permuted, x0, Times(5, 900), noise));
+        using var plain = new SimpleLoss().Evaluate(new LossContext(model, x0, Times(5, 900), noise));
 
         RelativeError.OfSamples(terms.Loss, plain.Loss).Should().BeLessThan(1e-6);
     }
@@ -159,23 +158,24 @@ public sealed class SimpleLossTests
     {
         using var x = torch.ones([1, 2], dtype: torch.ScalarType.Float64);
         using var t = Times(50);
-        var loss = new SimpleLoss(Prediction.Velocity);
+        var loss = new SimpleLoss();
         DiscreteSchedule[] schedules = [DiscreteSchedule.Linear(100), DiscreteSchedule.Cosine(100), DiscreteSchedule.ScaledLinear(100)];
-        var processes = schedules.Select(schedule => new ForwardProcess(schedule)).ToArray();
+        var models = schedules.Select(schedule => Silent.On(schedule, Prediction.Velocity)).ToArray();
         var wrong = 0;
 
         Parallel.For(0, 60, i =>
         {
             using var scope = torch.NewDisposeScope();
-            using var terms = loss.Evaluate(new FunctionDenoiser((xt, _) => xt.mul(0.0)), processes[i % 3], x, t, x);
+            var model = models[i % 3].With(new FunctionDenoiser((xt, _) => xt.mul(0.0)));
+            using var terms = loss.Evaluate(new LossContext(model, x, t, x));
             var expected = Math.Pow(schedules[i % 3].Alpha(50) - schedules[i % 3].Sigma(50), 2.0);
             if (Math.Abs(terms.Loss.item<double>() - expected) > 1e-14)
                 Interlocked.Increment(ref wrong);
         });
 
         wrong.Should().Be(0);
-        foreach (var process in processes)
-            process.Dispose();
+        foreach (var model in models)
+            model.Dispose();
     }
 
     [Fact]
@@ -183,11 +183,11 @@ public sealed class SimpleLossTests
     {
         using var scope = torch.NewDisposeScope();
         var schedule = new LinearVpSchedule();
-        using var process = new ForwardProcess(schedule);
+        using var model = Silent.On(schedule, Prediction.Velocity);
         var x = torch.ones([2, 2], dtype: torch.ScalarType.Float64);
 
-        using var terms = new SimpleLoss(Prediction.Velocity).Evaluate(
-            Silent, process, x, torch.tensor(new[] { 0.2, 0.8 }, dtype: torch.ScalarType.Float64), x);
+        using var terms = new SimpleLoss().Evaluate(
+            new LossContext(model, x, torch.tensor(new[] { 0.2, 0.8 }, dtype: torch.ScalarType.Float64), x));
 
         terms.Loss.data<double>().ToArray()[1].Should().BeApproximately(Math.Pow(schedule.Alpha(0.8) - schedule.Sigma(0.8), 2.0), 1e-14);
     }
@@ -195,37 +195,37 @@ public sealed class SimpleLossTests
     [Fact]
     public void Tensors_that_do_not_fit_each_other_are_refused_with_nothing_left_behind()
     {
-        using var process = new ForwardProcess(Schedule);
         using var x = torch.ones([2, 3]);
         using var other = torch.ones([2, 4]);
         using var t = Times(0, 999);
         using var one = Times(0);
-        var doubling = new FunctionDenoiser((xt, _) => torch.cat([xt, xt], 1));
-        new SimpleLoss().Evaluate(Silent, process, x, t, x).Dispose();
+        using var silent = Silent.On(Schedule);
+        var doubling = silent.With(new FunctionDenoiser((xt, _) => torch.cat([xt, xt], 1)));
+        new SimpleLoss().Evaluate(new LossContext(silent, x, t, x)).Dispose();
 
-        void Refuses(IDenoiser denoiser, torch.Tensor time, torch.Tensor noise, string message)
-            => LiveTensors.Change(() => FluentActions.Invoking(() => new SimpleLoss().Evaluate(denoiser, process, x, time, noise))
+        void Refuses(DiffusionModel model, torch.Tensor time, torch.Tensor noise, string message)
+            => LiveTensors.Change(() => FluentActions.Invoking(() => new SimpleLoss().Evaluate(new LossContext(model, x, time, noise)))
                 .Should().Throw<ArgumentException>().WithMessage(message)).Should().Be(0);
 
-        Refuses(Silent, t, other, "*[2, 3]*[2, 4]*");
-        Refuses(Silent, one, x, "*t must have shape [2], got [1]*");
-        Refuses(doubling, t, x, "*output must have shape [2, 3], got [2, 6]*");
-        FluentActions.Invoking(() => new SimpleLoss().Evaluate(null!, process, x, t, x)).Should().Throw<ArgumentNullException>();
-        FluentActions.Invoking(() => new SimpleLoss().Evaluate(Silent, null!, x, t, x)).Should().Throw<ArgumentNullException>();
+        Refuses(silent, t, other, "*[2, 3]*[2, 4]*");
+        Refuses(silent, one, x, "*t must have shape [2], got [1]*");
+        Refuses(doubling, t, x, "*must return shape [2, 3] for an input of [2, 3], got [2, 6]*");
+        FluentActions.Invoking(() => new SimpleLoss().Evaluate(null!)).Should().Throw<ArgumentNullException>();
+        FluentActions.Invoking(() => new SimpleLoss().Evaluate(new LossContext(null!, x, t, x))).Should().Throw<ArgumentNullException>();
+        FluentActions.Invoking(() => Silent.On(null!)).Should().Throw<ArgumentNullException>();
     }
 
     [Fact]
     public void Live_tensors_stay_constant_over_many_steps()
     {
-        using var process = new ForwardProcess(Schedule);
         using var weight = torch.ones([1]).requires_grad_();
         using var x = torch.ones([2, 3]);
         using var t = Times(0, 999);
-        var loss = new SimpleLoss(Prediction.Velocity);
-        var denoiser = new FunctionDenoiser((xt, _) => xt.mul(weight));
+        var loss = new SimpleLoss();
+        using var model = new FunctionDenoiser((xt, _) => xt.mul(weight)).On(Schedule, Prediction.Velocity);
         void Step()
         {
-            using var terms = loss.Evaluate(denoiser, process, x, t, x);
+            using var terms = loss.Evaluate(new LossContext(model, x, t, x));
             using var mean = terms.Loss.mean();
             mean.backward();
         }
@@ -238,7 +238,7 @@ public sealed class SimpleLossTests
                 Step();
         }).Should().Be(0);
         LossTerms? kept = null;
-        LiveTensors.Change(() => kept = loss.Evaluate(denoiser, process, x, t, x)).Should().Be(2);
+        LiveTensors.Change(() => kept = loss.Evaluate(new LossContext(model, x, t, x))).Should().Be(2);
         kept!.Dispose();
     }
 

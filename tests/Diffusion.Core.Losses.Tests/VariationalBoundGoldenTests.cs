@@ -1,4 +1,4 @@
-using Diffusion.Core.Schedules;
+using Diffusion.Core.Models;
 using Diffusion.Core.Testing;
 using TorchSharp;
 
@@ -39,13 +39,12 @@ public sealed class VariationalBoundGoldenTests
     {
         using var scope = torch.NewDisposeScope();
         using var golden = new GoldenFile(path);
-        using var process = new ForwardProcess(OpenAiCase.Schedule(golden.Case));
         using var bound = Bound(golden, clip: false);
         foreach (var (name, rescale) in new[] { ("loss_kl", false), ("loss_rescaled_kl", true) })
         {
-            var loss = new VlbLoss(OpenAiCase.Mean(golden.Case), OpenAiCase.Variance(golden.Case), rescale: rescale);
+            var loss = new VlbLoss(OpenAiCase.Variance(golden.Case), rescale: rescale);
 
-            using var terms = Evaluate(loss, process, golden);
+            using var terms = Evaluate(loss, golden);
 
             var factor = rescale ? bound.Reverse.Schedule.Steps : 1.0;
             var expected = golden.ReadDouble(name);
@@ -61,27 +60,29 @@ public sealed class VariationalBoundGoldenTests
     {
         using var scope = torch.NewDisposeScope();
         using var golden = new GoldenFile(path);
-        using var process = new ForwardProcess(OpenAiCase.Schedule(golden.Case));
         using var bound = Bound(golden, clip: false);
-        var simple = new SimpleLoss(OpenAiCase.Mean(golden.Case));
         foreach (var (name, weight) in new[] { ("loss_mse", (double?)1.0), ("loss_rescaled_mse", null) })
         {
-            using var terms = Evaluate(new HybridLoss(simple, OpenAiCase.Variance(golden.Case), vlbWeight: weight), process, golden);
+            using var terms = Evaluate(new HybridLoss(new SimpleLoss(), OpenAiCase.Variance(golden.Case), vlbWeight: weight), golden);
 
             var expected = golden.ReadDouble(name);
             RelativeError.OfSamples(terms.Loss, expected, Scale(bound, golden, expected)).Should().BeLessThan(1e-6, name);
         }
     }
 
-    private static VariationalBound Bound(GoldenFile golden, bool clip) => new(
-        OpenAiCase.Schedule(golden.Case), OpenAiCase.Mean(golden.Case), OpenAiCase.Variance(golden.Case), clip: clip);
+    private static VariationalBound Bound(GoldenFile golden, bool clip)
+        => new(Model(golden, (xt, _) => xt.clone()), OpenAiCase.Variance(golden.Case), clip: clip);
 
-    private static LossTerms Evaluate(IDiffusionLoss loss, ForwardProcess process, GoldenFile golden)
+    private static LossTerms Evaluate(IDiffusionLoss loss, GoldenFile golden)
     {
         var output = golden.Read("model_out");
-        return loss.Evaluate(
-            new FunctionDenoiser((_, _) => output.clone()), process, golden.Read("x0"), golden.Read("t"), golden.Read("noise"));
+        using var model = Model(golden, (_, _) => output.clone());
+        return loss.Evaluate(new LossContext(model, golden.Read("x0"), golden.Read("t"), golden.Read("noise")));
     }
+
+    private static DiffusionModel Model(GoldenFile golden, Func<torch.Tensor, torch.Tensor, torch.Tensor> network)
+        => new FunctionDenoiser(network).On(
+            OpenAiCase.Schedule(golden.Case), OpenAiCase.Mean(golden.Case), OpenAiCase.Variance(golden.Case).IsLearned);
 
     /// <summary>
     /// What a rounding of the coefficients acts on: the result itself, the means times their difference over the variance, and the parts of

@@ -1,3 +1,4 @@
+using Diffusion.Core.Models;
 using Diffusion.Core.Samplers.Tests.Support;
 using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
@@ -29,11 +30,11 @@ public class AdaptiveSamplerTests(ITestOutputHelper output)
         foreach (var preservesVariance in new[] { true, false })
         {
             var schedule = new LogSigmaSchedule(preservesVariance);
-            var sampler = Create(name, schedule, tolerance, endsClean: false);
+            var sampler = Create(name, tolerance, endsClean: false);
             var (start, end) = (schedule.LevelAt(schedule.MaxTime), schedule.LevelAt(schedule.MinTime));
             using var first = tensor(Array.ConvertAll(_starts, x => x * start.Alpha));
-            var denoiser = Exact(schedule, out var calls);
-            using var result = sampler.Sample(denoiser, new SamplingRequest { Shape = [7], InitialSample = first }, cancellationToken: Token);
+            var model = Exact(schedule, out var calls);
+            using var result = sampler.Sample(model, new SamplingRequest { Shape = [7], InitialSample = first }, cancellationToken: Token);
             var error = result.Values().Zip(_starts, (x, x0) => Math.Abs((x / end.Alpha) - ProbabilityFlow.Solve(x0, start.Ratio, end.Ratio))).Max();
 
             output.WriteLine($"{name}, tolerance {tolerance:E0}, VP {preservesVariance}: error {error:E2}, {calls()} calls");
@@ -53,7 +54,7 @@ public class AdaptiveSamplerTests(ITestOutputHelper output)
             var request = new SamplingRequest { Shape = [7], InitialSample = first };
             return
             [
-                .. Create("dpm-23", schedule, 1e-3).Steps(Exact(schedule, out _), request, Token)
+                .. Create("dpm-23", 1e-3).Steps(Exact(schedule, out _), request, Token)
                     .Select(state => (state.Level.Ratio, Array.ConvertAll(state.Sample.Values(), x => x / state.Level.Alpha))),
             ];
         }
@@ -77,11 +78,10 @@ public class AdaptiveSamplerTests(ITestOutputHelper output)
         schedule.LevelAt(schedule.MaxTime).Alpha.Should().Be(0.0);
         using var first = tensor(new[] { -1.7, 0.0, 0.4, 2.2 });
         var sampler = new ProbabilityFlowSampler(
-            schedule,
             new StepSizeControl { RelativeTolerance = 1e-7, AbsoluteTolerance = 1e-7 },
-            new SamplerOptions { Threshold = null, Prediction = Prediction.Velocity });
+            new SamplerOptions { Threshold = Thresholding.None });
         using var result = sampler.Sample(
-            new ExactDenoiser(schedule, ExactDenoiser.Gaussian(0.3, 0.5), Prediction.Velocity),
+            new ExactDenoiser(schedule, ExactDenoiser.Gaussian(0.3, 0.5), Prediction.Velocity).Model,
             new SamplingRequest { Shape = [4], InitialSample = first },
             cancellationToken: Token);
 
@@ -97,7 +97,7 @@ public class AdaptiveSamplerTests(ITestOutputHelper output)
         {
             var schedule = new LogSigmaSchedule(preservesVariance: true);
             var steps = new List<(int Step, int Steps, NoiseLevel Level)>();
-            foreach (var state in Create(name, schedule, 1e-2, endsClean).Steps(Exact(schedule, out _), Request(), Token))
+            foreach (var state in Create(name, 1e-2, endsClean).Steps(Exact(schedule, out _), Request(), Token))
                 steps.Add((state.Step, state.Steps, state.Level));
 
             for (var k = 0; k < steps.Count; k++)
@@ -117,7 +117,7 @@ public class AdaptiveSamplerTests(ITestOutputHelper output)
     public void The_same_call_gives_the_same_bits_and_leaves_nothing_behind(string name)
     {
         var schedule = new LogSigmaSchedule(preservesVariance: true);
-        var sampler = Create(name, schedule, 1e-2);
+        var sampler = Create(name, 1e-2);
         double[] Result()
         {
             using var result = sampler.Sample(Exact(schedule, out _), Request(), cancellationToken: Token);
@@ -128,8 +128,9 @@ public class AdaptiveSamplerTests(ITestOutputHelper output)
         LiveTensors.Change(() => Result().Should().Equal(first)).Should().Be(0);
         LiveTensors.Change(() =>
         {
-            foreach (var state in sampler.Steps(Exact(schedule, out _), Request(), Token))
+            foreach (var step in sampler.Steps(Exact(schedule, out _), Request(), Token))
             {
+                using var state = step;
                 if (state.Step == 2)
                     break;
             }
@@ -143,14 +144,13 @@ public class AdaptiveSamplerTests(ITestOutputHelper output)
     {
         var schedule = new EdmSchedule(0.01, 40.0);
         var sampler = new DpmAdaptiveSampler(
-            schedule,
             name == "dpm-12" ? 2 : 3,
             eta: 1.0,
             control: new StepSizeControl { RelativeTolerance = 0.01, AbsoluteTolerance = 0.001 },
-            options: new SamplerOptions { Threshold = null });
+            options: new SamplerOptions { Threshold = Thresholding.None });
         using var noise = new BrownianTreeNoise(seed: 8, count: 1);
         using var result = sampler.Sample(
-            new ExactDenoiser(schedule, ExactDenoiser.Gaussian(0.3, 0.5), Prediction.Epsilon),
+            new ExactDenoiser(schedule, ExactDenoiser.Gaussian(0.3, 0.5), Prediction.Epsilon).Model,
             new SamplingRequest { Shape = [1, 4_000], Noise = noise, Dtype = ScalarType.Float64 },
             cancellationToken: Token);
 
@@ -168,7 +168,7 @@ public class AdaptiveSamplerTests(ITestOutputHelper output)
             var seen = 0;
             LiveTensors.Change(() =>
             {
-                using var result = Create(name, schedule, 1e-2, endsClean: false).Sample(
+                using var result = Create(name, 1e-2, endsClean: false).Sample(
                     Exact(schedule, out _),
                     Request() with { OnStep = state => state.Step == state.Steps ? state.Sample.mul(0.0) : ++seen % 2 == 0 ? state.Sample.mul(0.9) : null },
                     cancellationToken: Token);
@@ -182,20 +182,20 @@ public class AdaptiveSamplerTests(ITestOutputHelper output)
     [Trait(Category.Name, Category.Fault)]
     public void Bad_settings_are_refused()
     {
-        var schedule = new LogSigmaSchedule(preservesVariance: true);
+        var network = new FunctionDenoiser(x => x.mul(0.5));
+        var model = network.On(new LogSigmaSchedule(preservesVariance: true));
         foreach (var create in new Func<object>[]
         {
-            () => new DpmAdaptiveSampler(schedule, order: 1),
-            () => new DpmAdaptiveSampler(schedule, order: 4),
-            () => new DpmAdaptiveSampler(schedule, eta: 1.1),
-            () => new DpmAdaptiveSampler(schedule, noiseScale: 0.0),
-            () => new DpmAdaptiveSampler(schedule, startTime: 9.0),
-            () => new DpmAdaptiveSampler(schedule, startTime: 0.0, endTime: 0.0),
-            () => new DpmAdaptiveSampler(new StraightLineSchedule(), options: new SamplerOptions { Prediction = Prediction.Velocity }),
-            () => new DpmAdaptiveSampler(WithoutTerminalSignal()),
-            () => new ProbabilityFlowSampler(WithoutTerminalSignal()),
-            () => new ProbabilityFlowSampler(null!),
-            () => new ProbabilityFlowSampler(schedule, options: new SamplerOptions { Prediction = null! }),
+            () => new DpmAdaptiveSampler(order: 1),
+            () => new DpmAdaptiveSampler(order: 4),
+            () => new DpmAdaptiveSampler(eta: 1.1),
+            () => new DpmAdaptiveSampler(noiseScale: 0.0),
+            () => new DpmAdaptiveSampler(startTime: 9.0).Steps(model, Request()),
+            () => new DpmAdaptiveSampler(startTime: 0.0, endTime: 0.0),
+            () => new DpmAdaptiveSampler().Steps(network.On(new StraightLineSchedule(), Prediction.Velocity), Request()),
+            () => new DpmAdaptiveSampler().Steps(network.On(WithoutTerminalSignal()), Request()),
+            () => new ProbabilityFlowSampler().Steps(network.On(WithoutTerminalSignal()), Request()),
+            () => new ProbabilityFlowSampler().Steps(null!, Request()),
             () => new StepSizeControl { RelativeTolerance = 0.0 },
             () => new StepSizeControl { AbsoluteTolerance = -1.0 },
             () => new StepSizeControl { InitialStep = double.NaN },
@@ -211,9 +211,10 @@ public class AdaptiveSamplerTests(ITestOutputHelper output)
     public void A_run_that_cannot_succeed_ends_with_an_error()
     {
         var schedule = new LogSigmaSchedule(preservesVariance: true);
-        var impatient = new ProbabilityFlowSampler(schedule, new StepSizeControl { MaxSteps = 3 });
+        var impatient = new ProbabilityFlowSampler(
+            new StepSizeControl { MaxSteps = 3 }, new SamplerOptions { Threshold = Thresholding.Static(1.0) });
         var few = () => impatient.Sample(Exact(schedule, out _), Request());
-        var broken = () => Create("dpm-23", schedule, 1e-2).Sample(new FunctionDenoiser(x => x.mul(double.NaN)), Request());
+        var broken = () => Create("dpm-23", 1e-2).Sample(new FunctionDenoiser(x => x.mul(double.NaN)).On(schedule), Request());
         var missing = () => impatient.Steps(null!, Request());
         var shapeless = () => impatient.Steps(Exact(schedule, out _), new SamplingRequest { Shape = [] });
         using var source = new CancellationTokenSource();
@@ -227,23 +228,23 @@ public class AdaptiveSamplerTests(ITestOutputHelper output)
         cancelled.Should().Throw<OperationCanceledException>();
     }
 
-    private static AdaptiveSampler Create(string name, INoiseSchedule schedule, double tolerance, bool endsClean = true)
+    private static AdaptiveSampler Create(string name, double tolerance, bool endsClean = true)
     {
         var control = new StepSizeControl { RelativeTolerance = tolerance, AbsoluteTolerance = tolerance };
-        var options = new SamplerOptions { Threshold = null };
+        var options = new SamplerOptions { Threshold = Thresholding.None };
         return name == "rk45"
-            ? new ProbabilityFlowSampler(schedule, control, options, endsClean: endsClean)
-            : new DpmAdaptiveSampler(schedule, name == "dpm-12" ? 2 : 3, control: control, options: options, endsClean: endsClean);
+            ? new ProbabilityFlowSampler(control, options, endsClean: endsClean)
+            : new DpmAdaptiveSampler(name == "dpm-12" ? 2 : 3, control: control, options: options, endsClean: endsClean);
     }
 
     private static SamplingRequest Request() => new() { Shape = [3, 2], Seed = 2, Dtype = ScalarType.Float64 };
 
-    private static FunctionDenoiser Exact(INoiseSchedule schedule, out Func<int> calls)
+    private static DiffusionModel Exact(INoiseSchedule schedule, out Func<int> calls)
     {
         var exact = new ExactDenoiser(schedule, ExactDenoiser.Mixture, Prediction.Epsilon);
         var counting = new FunctionDenoiser((x, t, condition) => exact.Predict(x, t, condition));
         calls = () => counting.Calls;
-        return counting;
+        return counting.On(schedule);
     }
 
     private static DiscreteSchedule WithoutTerminalSignal()

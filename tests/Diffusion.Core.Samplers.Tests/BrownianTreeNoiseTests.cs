@@ -112,8 +112,10 @@ public class BrownianTreeNoiseTests
         {
             using INoiseSource noise = onePath ? new BrownianTreeNoise(seed: 6, count: 8) : new PerSampleNoise(seed: 6, count: 8);
             using var result = new DiffusionSampler(
-                RatioSpacing.Exponential().CreateGrid(schedule, steps), new DpmPlusPlusSdeSolver(), new SamplerOptions { Threshold = null }).Sample(
-                new ExactDenoiser(schedule, ExactDenoiser.Mixture, Prediction.Epsilon),
+                RatioSpacing.Exponential().CreateGrid(schedule, steps),
+                new DpmPlusPlusSdeSolver(),
+                new SamplerOptions { Threshold = Thresholding.None }).Sample(
+                new ExactDenoiser(schedule, ExactDenoiser.Mixture, Prediction.Epsilon).Model,
                 new SamplingRequest { Shape = [8, 4], Noise = noise, Dtype = ScalarType.Float64 },
                 cancellationToken: TestContext.Current.CancellationToken);
             return result.Values();

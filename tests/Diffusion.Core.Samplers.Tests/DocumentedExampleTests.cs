@@ -12,19 +12,20 @@ namespace Diffusion.Core.Samplers.Tests;
 public sealed class DocumentedExampleTests : IDisposable
 {
     private readonly DiscreteSchedule schedule = DiscreteSchedule.ScaledLinear();
-    private readonly IDenoiser denoiser;
+    private readonly DiffusionModel model;
     private readonly Tensor image = full([1, 3, 8, 8], 0.5f);
     private readonly Tensor mask = zeros([1, 3, 8, 8]);
 
     public DocumentedExampleTests()
     {
-        denoiser = new ExactDenoiser(schedule, ExactDenoiser.Gaussian(0.3, 0.5), Prediction.Epsilon);
+        model = new ExactDenoiser(schedule, ExactDenoiser.Gaussian(0.3, 0.5), Prediction.Epsilon).Model;
         using var half = mask.narrow(3, 0, 4);
         half.fill_(1.0);
     }
 
     public void Dispose()
     {
+        model.Dispose();
         image.Dispose();
         mask.Dispose();
     }
@@ -34,7 +35,7 @@ public sealed class DocumentedExampleTests : IDisposable
     {
         var grid = RatioSpacing.Karras().CreateGrid(schedule, steps: 20);
         var sampler = new DiffusionSampler(grid, new DpmMultistepSolver());
-        using var images = sampler.Sample(denoiser, shape: [4, 3, 8, 8], seed: 0);
+        using var images = sampler.Sample(model, shape: [4, 3, 8, 8], seed: 0);
 
         images.Values().Average().Should().BeApproximately(0.3, 0.1);
     }
@@ -44,16 +45,16 @@ public sealed class DocumentedExampleTests : IDisposable
     {
         // 10 stands for no class, whose data is wider.
         var wide = new ExactDenoiser(schedule, ExactDenoiser.Gaussian(0.0, 0.5), Prediction.Epsilon);
-        var narrow = this.denoiser;
-        var denoiser = new DelegateDenoiser((x, t, told) =>
+        var narrow = this.model.Network;
+        using var model = new DelegateDenoiser((x, t, told) =>
         {
             using var label = told!.Labels!.max();
             return (label.item<long>() == 10 ? wide : narrow).Predict(x, t);
-        });
+        }).On(schedule);
 
-        var guided = Guidance.ClassifierFree(denoiser, scale: 4.0, nullLabel: 10, new GuidanceOptions { Rescale = 0.7, MaxTime = 800.0 });
+        var guided = Guidance.ClassifierFree(model, scale: 4.0, nullLabel: 10, new GuidanceOptions { Rescale = 0.7, MaxTime = 800.0 });
         using var labels = Condition.OfLabels([3, 3, 7, 7]);
-        using var digits = new DdimSampler(schedule, steps: 50).Sample(guided, [4, 3, 8, 8], seed: 0, labels);
+        using var digits = new DdimSampler(steps: 50).Sample(guided, [4, 3, 8, 8], seed: 0, labels);
 
         digits.Values().Average().Should().BeGreaterThan(0.4, "guidance leads away from the mean of no class");
     }
@@ -63,7 +64,7 @@ public sealed class DocumentedExampleTests : IDisposable
     {
         var rest = TimeSpacing.Trailing.CreateGrid(schedule, steps: 50).StartingAt(strength: 0.6);
         var request = new SamplingRequest { Shape = image.shape, InitialData = image, Seed = 0 };
-        using var changed = new DiffusionSampler(rest, new DpmMultistepSolver()).Sample(denoiser, request);
+        using var changed = new DiffusionSampler(rest, new DpmMultistepSolver()).Sample(model, request);
 
         changed.Values().Should().OnlyContain(x => Math.Abs(x) <= 1.0);
         rest.Count.Should().Be(30);
@@ -74,7 +75,7 @@ public sealed class DocumentedExampleTests : IDisposable
     {
         var toAndFro = RePaintSolver.Resampled(TimeSpacing.Trailing.CreateGrid(schedule, steps: 25), jump: 5, repeats: 3);
         var inpainting = new DiffusionSampler(toAndFro, new RePaintSolver(new AncestralSolver(), image, mask));
-        using var filled = inpainting.Sample(denoiser, image.shape, seed: 0);
+        using var filled = inpainting.Sample(model, image.shape, seed: 0);
 
         using var known = filled.narrow(3, 0, 4);
         known.Values().Should().OnlyContain(x => x == 0.5);
@@ -118,9 +119,9 @@ public sealed class DocumentedExampleTests : IDisposable
             if (to.Sigma == 0.0)
                 return step.Current.Mix(to.Alpha, 0.0);
             var (time, level) = step.At(0.5 * (from.Lambda + to.Lambda));
-            using var x = new LinearPair(level.Alpha, level.Sigma).Apply(step.Current.Data, step.Current.Noise);
+            using var x = new LinearPair(level.Alpha, level.Sigma).Apply(step.Current.X0, step.Current.Epsilon);
             using var middle = step.Evaluate(x, time, level);
-            return new LinearPair(to.Alpha / from.Alpha, to.Alpha * (to.Ratio - from.Ratio)).Apply(step.Sample, middle.Noise);
+            return new LinearPair(to.Alpha / from.Alpha, to.Alpha * (to.Ratio - from.Ratio)).Apply(step.Sample, middle.Epsilon);
         }
     }
 }

@@ -173,7 +173,7 @@ public sealed class DocumentedSamplerTests
     {
         var denoiser = new FunctionDenoiser(x => x.mul(0.1));
         using var sample = new DiffusionSampler(grid, solver)
-            .Sample(denoiser, [1], 0, cancellationToken: TestContext.Current.CancellationToken);
+            .Sample(denoiser.On(grid.Schedule), [1], 0, cancellationToken: TestContext.Current.CancellationToken);
         return denoiser.Calls;
     }
 

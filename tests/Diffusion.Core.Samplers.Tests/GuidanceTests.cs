@@ -10,6 +10,7 @@ namespace Diffusion.Core.Samplers.Tests;
 public class GuidanceTests
 {
     private const long None = 9;
+    private static readonly DiscreteSchedule _schedule = DiscreteSchedule.Linear();
     private static readonly double[] _x = [0.3, -1.2, 0.7, 2.0, -0.4, 0.9];
 
     [Fact]
@@ -21,7 +22,7 @@ public class GuidanceTests
         foreach (var (scale, label) in new[] { (1.0, 1L), (0.0, None) })
         {
             var network = Labelled();
-            using var answer = Guidance.ClassifierFree(network, scale, None).Predict(x, t, condition);
+            using var answer = ClassifierFree(network, scale).Predict(x, t, condition);
             using var told = label == None ? Condition.OfLabels([None, None]) : Condition.OfLabels([1, 2]);
             using var expected = Labelled().Predict(x, t, told);
 
@@ -44,7 +45,7 @@ public class GuidanceTests
         using var strong = Labelled().Predict(x, t, condition);
         using var weak = Labelled().Predict(x, t, none);
 
-        using var answer = Guidance.ClassifierFree(Labelled(), scale, None).Predict(x, t, condition);
+        using var answer = ClassifierFree(Labelled(), scale).Predict(x, t, condition);
 
         var (a, s, w) = (answer.Values(), strong.Values(), weak.Values());
         for (var i = 0; i < a.Length; i++)
@@ -58,9 +59,9 @@ public class GuidanceTests
         using var t = tensor(new long[] { 5, 5 });
         using var condition = Condition.OfLabels([1, 2]);
         using var strong = Labelled().Predict(x, t, condition);
-        using var plain = Guidance.ClassifierFree(Labelled(), 4.0, None).Predict(x, t, condition);
-        using var whole = Guidance.ClassifierFree(Labelled(), 4.0, None, new() { Rescale = 1.0 }).Predict(x, t, condition);
-        using var half = Guidance.ClassifierFree(Labelled(), 4.0, None, new() { Rescale = 0.5 }).Predict(x, t, condition);
+        using var plain = ClassifierFree(Labelled(), 4.0).Predict(x, t, condition);
+        using var whole = ClassifierFree(Labelled(), 4.0, new() { Rescale = 1.0 }).Predict(x, t, condition);
+        using var half = ClassifierFree(Labelled(), 4.0, new() { Rescale = 0.5 }).Predict(x, t, condition);
 
         for (var row = 0; row < 2; row++)
         {
@@ -83,17 +84,17 @@ public class GuidanceTests
         {
             var network = Labelled();
             using var t = tensor(new[] { time, time });
-            using var answer = Guidance.ClassifierFree(network, 4.0, None, options).Predict(x, t, condition);
+            using var answer = ClassifierFree(network, 4.0, options).Predict(x, t, condition);
             using var expected = time is 3 or 6
-                ? Guidance.ClassifierFree(Labelled(), 4.0, None).Predict(x, t, condition)
+                ? ClassifierFree(Labelled(), 4.0).Predict(x, t, condition)
                 : Labelled().Predict(x, t, condition);
             answer.ShouldBeIdentical(expected, $"time {time}");
             network.Calls.Should().Be(time is 3 or 6 ? 2 : 1);
         }
 
         using var mixed = tensor(new long[] { 2, 5 });
-        using var both = Guidance.ClassifierFree(Labelled(), 4.0, None, options).Predict(x, mixed, condition);
-        using var guided = Guidance.ClassifierFree(Labelled(), 4.0, None).Predict(x, mixed, condition);
+        using var both = ClassifierFree(Labelled(), 4.0, options).Predict(x, mixed, condition);
+        using var guided = ClassifierFree(Labelled(), 4.0).Predict(x, mixed, condition);
         using var alone = Labelled().Predict(x, mixed, condition);
         both.Values()[..3].Should().Equal(alone.Values()[..3]);
         both.Values()[3..].Should().Equal(guided.Values()[3..]);
@@ -110,8 +111,8 @@ public class GuidanceTests
         using var weak = Labelled().Predict(x, t, none);
         var (s, w) = (strong.Values(), weak.Values());
 
-        using var answer = Guidance.ClassifierFree(Labelled(), 3.0, None, new() { ZeroStar = true }).Predict(x, t, condition);
-        using var zero = Guidance.ClassifierFree(Labelled(), 3.0, None, new() { ZeroStar = true, ZeroAbove = 4 }).Predict(x, t, condition);
+        using var answer = ClassifierFree(Labelled(), 3.0, new() { ZeroStar = true }).Predict(x, t, condition);
+        using var zero = ClassifierFree(Labelled(), 3.0, new() { ZeroStar = true, ZeroAbove = 4 }).Predict(x, t, condition);
 
         zero.Values().Should().AllBeEquivalentTo(0.0);
         var a = answer.Values();
@@ -169,11 +170,11 @@ public class GuidanceTests
         var schedule = DiscreteSchedule.Linear();
         using var x = Samples();
         using var t = tensor(new long[] { 5, 900 });
-        using var plain = Guidance.Classifier(new FunctionDenoiser(v => v.sin()), schedule, LogProbability);
-        using var both = Guidance.Classifier(new FunctionDenoiser(v => Both(v.sin(), v.mul(2.0))), schedule, LogProbability);
-        using var expected = plain.Predict(x, t);
+        using var plain = new FunctionDenoiser(v => v.sin()).On(schedule);
+        using var both = new FunctionDenoiser(v => Both(v.sin(), v.mul(2.0))).On(schedule, learnsVariance: true);
+        using var expected = Guidance.Classifier(plain, LogProbability).Network.Predict(x, t);
 
-        using var answer = both.Predict(x, t);
+        using var answer = Guidance.Classifier(both, LogProbability).Network.Predict(x, t);
 
         using var prediction = answer.narrow(1, 0, 3);
         using var variance = answer.narrow(1, 3, 3);
@@ -201,7 +202,8 @@ public class GuidanceTests
         const double Spread = 0.4;
         var mixture = new ExactDenoiser(schedule, Mixed, prediction);
         var conditional = new ExactDenoiser(schedule, ExactDenoiser.Gaussian(means[1], Spread), prediction);
-        using var guided = Guidance.Classifier(mixture, schedule, LogProbability, 1.0, prediction);
+        using var model = mixture.Model;
+        var guided = Guidance.Classifier(model, LogProbability, 1.0).Network;
         foreach (var time in new long[] { 0, 7, 30, 49 })
         {
             using var x = tensor(_x).reshape(6, 1);
@@ -211,7 +213,7 @@ public class GuidanceTests
             answer.ShouldBeClose(expected, 1e-9, $"t = {time}");
         }
 
-        using var off = Guidance.Classifier(mixture, schedule, LogProbability, 0.0, prediction);
+        var off = Guidance.Classifier(model, LogProbability, 0.0).Network;
         using var given = tensor(_x).reshape(6, 1);
         using var five = full([6], 5L, dtype: ScalarType.Int64);
         using var unguided = off.Predict(given, five);
@@ -241,7 +243,8 @@ public class GuidanceTests
     {
         using var x = Samples();
         using var t = tensor(new long[] { 5, 5 });
-        using var answer = Guidance.Auto(new FunctionDenoiser(v => v.mul(2.0)), new FunctionDenoiser(v => v.mul(1.5)), 3.0).Predict(x, t);
+        using var model = new FunctionDenoiser(v => v.mul(2.0)).On(_schedule);
+        using var answer = Guidance.Auto(model, new FunctionDenoiser(v => v.mul(1.5)), 3.0).Network.Predict(x, t);
         using var expected = x.mul(1.5 + (3.0 * 0.5));
         answer.ShouldBeClose(expected, 1e-12, "2x led away from 1.5x");
     }
@@ -251,11 +254,12 @@ public class GuidanceTests
     {
         var (strong, weak) = (Labelled(), Labelled());
         var guided = new GuidedDenoiser(strong, weak, 3.0, new() { Rescale = 0.7, ZeroStar = true, MinTime = 2, ZeroAbove = 900 });
+        using var model = new DiffusionModel(guided, _schedule) { DataRange = DataRange.Images };
         using var condition = Condition.OfLabels([1, 2]);
-        var sampler = new DdimSampler(DiscreteSchedule.Linear(), 5);
+        var sampler = new DdimSampler(5);
         LiveTensors.Change(() =>
         {
-            using var sample = sampler.Sample(guided, [2, 3], 0, condition, cancellationToken: TestContext.Current.CancellationToken);
+            using var sample = sampler.Sample(model, [2, 3], 0, condition, cancellationToken: TestContext.Current.CancellationToken);
         }).Should().Be(0);
         (strong.Begun, strong.Ended, weak.Begun, weak.Ended).Should().Be((1, 1, 1, 1));
         strong.Misused.Should().BeFalse();
@@ -267,15 +271,21 @@ public class GuidanceTests
         var network = new FunctionDenoiser(v => v.mul(0.5));
         using var x = Samples();
         using var t = tensor(new long[] { 5, 5 });
-        ((Action)(() => Guidance.ClassifierFree(network, double.NaN, None))).Should().Throw<ArgumentOutOfRangeException>();
-        ((Action)(() => Guidance.ClassifierFree(network, 2.0, None, new() { Rescale = 1.5 }))).Should().Throw<ArgumentOutOfRangeException>();
-        ((Action)(() => Guidance.ClassifierFree(network, 2.0, None, new() { MinTime = 5, MaxTime = 4 }))).Should().Throw<ArgumentException>();
-        ((Action)(() => Guidance.ClassifierFree(network, 2.0, None).Predict(x, t))).Should().Throw<ArgumentException>().WithMessage("*labels*");
-        ((Action)(() => Guidance.Classifier(network, DiscreteSchedule.Linear(), (v, _, _) => v, 1.0, Prediction.Edm()))).Should().Throw<ArgumentException>();
-        using var guided = Guidance.Classifier(network, DiscreteSchedule.Linear(), (v, _, _) => v.sum());
+        ((Action)(() => ClassifierFree(network, double.NaN))).Should().Throw<ArgumentOutOfRangeException>();
+        ((Action)(() => ClassifierFree(network, 2.0, new() { Rescale = 1.5 }))).Should().Throw<ArgumentOutOfRangeException>();
+        ((Action)(() => ClassifierFree(network, 2.0, new() { MinTime = 5, MaxTime = 4 }))).Should().Throw<ArgumentException>();
+        ((Action)(() => ClassifierFree(network, 2.0).Predict(x, t))).Should().Throw<ArgumentException>().WithMessage("*labels*");
+        using var scaled = network.On(_schedule, Prediction.Edm());
+        ((Action)(() => Guidance.Classifier(scaled, (v, _, _) => v, 1.0))).Should().Throw<ArgumentException>();
+        using var model = network.On(_schedule);
+        var guided = Guidance.Classifier(model, (v, _, _) => v.sum()).Network;
         using var condition = Condition.OfLabels([1, 2]);
         ((Action)(() => guided.Predict(x, t, condition))).Should().Throw<ArgumentException>().WithMessage("*log-probabilities*[2]*");
     }
+
+    /// <summary>The network of the guided model.</summary>
+    private static IDenoiser ClassifierFree(FunctionDenoiser network, double scale, GuidanceOptions? options = null)
+        => Guidance.ClassifierFree(network.On(_schedule), scale, None, options).Network;
 
     private static Tensor Samples() => tensor(_x).reshape(2, 3).clone();
 

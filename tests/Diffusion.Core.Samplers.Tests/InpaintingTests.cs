@@ -16,11 +16,14 @@ public class InpaintingTests
         using var known = tensor(new[] { 0.5, -0.25, 0.1, -0.9 }).reshape(2, 2);
         using var mask = tensor(new[] { 1.0, 0.0, 0.0, 1.0 }).reshape(2, 2);
         var grid = RePaintSolver.Resampled(TimeSpacing.Trailing.CreateGrid(_schedule, 20), jump: 4, repeats);
-        var sampler = new DiffusionSampler(grid, new RePaintSolver(new AncestralSolver(), known, mask), new SamplerOptions { Threshold = null });
+        var sampler = new DiffusionSampler(
+            grid, new RePaintSolver(new AncestralSolver(), known, mask), new SamplerOptions { Threshold = Thresholding.None });
         var denoiser = new ExactDenoiser(_schedule, ExactDenoiser.Mixture, Prediction.Epsilon);
 
         using var result = sampler.Sample(
-            denoiser, new SamplingRequest { Shape = [2, 2], Dtype = ScalarType.Float64 }, cancellationToken: TestContext.Current.CancellationToken);
+            denoiser.Model,
+            new SamplingRequest { Shape = [2, 2], Dtype = ScalarType.Float64 },
+            cancellationToken: TestContext.Current.CancellationToken);
 
         var values = result.Values();
         (values[0], values[3]).Should().Be((0.5, -0.9));
@@ -54,7 +57,7 @@ public class InpaintingTests
         var sampler = new DiffusionSampler(grid, new RePaintSolver(new AncestralSolver(), known, known));
 
         using var result = sampler.Sample(
-            new FunctionDenoiser(x => x.mul(0.5)),
+            new FunctionDenoiser(x => x.mul(0.5)).On(_schedule),
             new SamplingRequest { Shape = [1, Elements], Noise = noise, Dtype = ScalarType.Float64 },
             cancellationToken: TestContext.Current.CancellationToken);
 
@@ -84,12 +87,13 @@ public class InpaintingTests
             using var known = tensor(new[] { 0.8, 0.0 }).reshape(1, 2);
             using var mask = tensor(new[] { 1.0, 0.0 }).reshape(1, 2);
             var grid = RePaintSolver.Resampled(TimeSpacing.Trailing.CreateGrid(_schedule, 50), jump: 5, repeats);
-            var sampler = new DiffusionSampler(grid, new RePaintSolver(new AncestralSolver(), known, mask), new SamplerOptions { Threshold = null });
+            var sampler = new DiffusionSampler(
+                grid, new RePaintSolver(new AncestralSolver(), known, mask), new SamplerOptions { Threshold = Thresholding.None });
 
             // All draws zero: the mean of the trajectory.
             using var silence = new ReplayNoise((_, like) => zeros_like(like));
             using var result = sampler.Sample(
-                new FunctionDenoiser(Correlated),
+                new FunctionDenoiser(Correlated).On(_schedule),
                 new SamplingRequest { Shape = [1, 2], Noise = silence, Dtype = ScalarType.Float64 },
                 cancellationToken: TestContext.Current.CancellationToken);
             return Math.Abs(result.Values()[1] - (0.9 * 0.8));
@@ -116,7 +120,7 @@ public class InpaintingTests
         ((Action)(() => _ = new RePaintSolver(new AncestralSolver(), known, mask))).Should().Throw<ArgumentException>().WithMessage("*[1, 2]*[1, 3]*");
         ((Action)(() => RePaintSolver.Resampled(TimeSpacing.Trailing.CreateGrid(_schedule, 5), 0))).Should().Throw<ArgumentOutOfRangeException>();
         var sampler = new DiffusionSampler(TimeSpacing.Trailing.CreateGrid(_schedule, 3), new RePaintSolver(new DdimSolver(), known, known));
-        var other = () => sampler.Sample(new FunctionDenoiser(x => x.mul(0.5)), [2, 2], 0);
+        var other = () => sampler.Sample(new FunctionDenoiser(x => x.mul(0.5)).On(_schedule), [2, 2], 0);
         other.Should().Throw<ArgumentException>().WithMessage("*[1, 2]*[2, 2]*");
     }
 

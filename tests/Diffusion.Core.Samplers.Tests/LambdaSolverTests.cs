@@ -1,3 +1,4 @@
+using Diffusion.Core.Models;
 using Diffusion.Core.Samplers.Tests.Support;
 using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
@@ -40,9 +41,9 @@ public class LambdaSolverTests
         {
             double[] Result(IPrediction prediction)
             {
-                var options = new SamplerOptions { Prediction = prediction, Threshold = threshold };
+                var options = new SamplerOptions { Threshold = threshold };
                 using var result = new DiffusionSampler(grid, LambdaSolvers.All[name], options)
-                    .Sample(Denoiser(_schedule, prediction), Request(), cancellationToken: TestContext.Current.CancellationToken);
+                    .Sample(Model(_schedule, prediction), Request(), cancellationToken: TestContext.Current.CancellationToken);
                 return result.Values();
             }
 
@@ -77,8 +78,9 @@ public class LambdaSolverTests
         foreach (var (name, solver) in LambdaSolvers.Data.Concat(LambdaSolvers.Stochastic))
         {
             var sampler = Sampler(solver, TimeSpacing.Trailing.CreateGrid(_schedule, steps));
-            foreach (var state in sampler.Steps(Denoiser(_schedule), Request(), TestContext.Current.CancellationToken))
+            foreach (var step in sampler.Steps(Model(_schedule), Request(), TestContext.Current.CancellationToken))
             {
+                using var state = step;
                 if (state.Step == steps)
                     state.Sample.ShouldBeIdentical(state.Denoised!, name);
             }
@@ -151,11 +153,12 @@ public class LambdaSolverTests
     [MemberData(nameof(All))]
     public void Each_step_is_one_call_of_the_network(string name)
     {
-        var denoiser = Denoiser(_schedule);
+        var denoiser = Model(_schedule).Network;
         var counted = new FunctionDenoiser((x, t, condition) => denoiser.Predict(x, t, condition));
         var grid = TimeSpacing.Trailing.CreateGrid(_schedule, 9).WithFinalLevel(_schedule.LevelAt(0));
 
-        using var result = Sampler(LambdaSolvers.All[name], grid).Sample(counted, Request(), cancellationToken: TestContext.Current.CancellationToken);
+        using var result = Sampler(LambdaSolvers.All[name], grid)
+            .Sample(counted.On(_schedule), Request(), cancellationToken: TestContext.Current.CancellationToken);
 
         counted.Calls.Should().Be(9);
     }
@@ -243,8 +246,10 @@ public class LambdaSolverTests
             return;
         }
 
-        using var noise = Sampler(solver, grid.Inverted()).Sample(Denoiser(grid.Schedule), Request(data), cancellationToken: TestContext.Current.CancellationToken);
-        using var back = Sampler(solver, grid).Sample(Denoiser(grid.Schedule), Request(noise), cancellationToken: TestContext.Current.CancellationToken);
+        var model = Model(grid.Schedule);
+        using var noise = Sampler(solver, grid.Inverted())
+            .Sample(model, Request(data), cancellationToken: TestContext.Current.CancellationToken);
+        using var back = Sampler(solver, grid).Sample(model, Request(noise), cancellationToken: TestContext.Current.CancellationToken);
 
         Difference(back.Values(), data.Values()).Should().BeLessThan(name is "dpm++(1)" or "dpm-1" or "deis-1" or "plms of v" ? 0.1 : 5e-3);
     }
@@ -267,8 +272,7 @@ public class LambdaSolverTests
         }
 
         var mute = new TimeGrid(_schedule, [999.0], [new NoiseLevel(0.0, 1.0), _schedule.LevelAt(500)]);
-        var noisy = () => new DiffusionSampler(
-            mute, new DpmMultistepSolver(1, SolverForm.Noise, tau: 1.0), new SamplerOptions { Prediction = Prediction.Velocity });
+        var noisy = () => new DiffusionSampler(mute, new DpmMultistepSolver(1, SolverForm.Noise, tau: 1.0));
         noisy.Should().Throw<ArgumentException>().WithMessage("*without signal*");
 
         foreach (var create in new Func<ISolver>[]
@@ -290,19 +294,19 @@ public class LambdaSolverTests
         }
     }
 
-    private static ExactDenoiser Denoiser(INoiseSchedule schedule, IPrediction? prediction = null)
-        => new(schedule, ExactDenoiser.Mixture, prediction ?? Prediction.Epsilon);
+    private static DiffusionModel Model(INoiseSchedule schedule, IPrediction? prediction = null)
+        => new ExactDenoiser(schedule, ExactDenoiser.Mixture, prediction ?? Prediction.Epsilon).Model;
 
-    private static DiffusionSampler Sampler(ISolver solver, TimeGrid grid, IPrediction? prediction = null)
-        => new(grid, solver, new SamplerOptions { Threshold = null, Prediction = prediction ?? Prediction.Epsilon });
+    private static DiffusionSampler Sampler(ISolver solver, TimeGrid grid)
+        => new(grid, solver, new SamplerOptions { Threshold = Thresholding.None });
 
     private static SamplingRequest Request(Tensor? initial = null, INoiseSource? noise = null)
         => new() { Shape = initial?.shape ?? [3, 2], Seed = 5, InitialSample = initial, Noise = noise, Dtype = ScalarType.Float64 };
 
     private static double[] Run(ISolver solver, TimeGrid grid, IPrediction? prediction = null, INoiseSource? noise = null)
     {
-        using var result = Sampler(solver, grid, prediction)
-            .Sample(Denoiser(grid.Schedule, prediction), Request(noise: noise), cancellationToken: TestContext.Current.CancellationToken);
+        using var result = Sampler(solver, grid)
+            .Sample(Model(grid.Schedule, prediction), Request(noise: noise), cancellationToken: TestContext.Current.CancellationToken);
         return result.Values();
     }
 
@@ -312,7 +316,7 @@ public class LambdaSolverTests
         using var initial = tensor(new[] { -19.0, -3.0, 4.0, 12.0 }).mul_(grid.Levels[0].Alpha);
         return
         [
-            .. Sampler(solver, grid).Steps(Denoiser(grid.Schedule), Request(initial))
+            .. Sampler(solver, grid).Steps(Model(grid.Schedule), Request(initial))
                 .Select(state => state.Sample.Values().Select(x => x / state.Level.Alpha).ToArray()),
         ];
     }

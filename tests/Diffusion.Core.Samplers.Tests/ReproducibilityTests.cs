@@ -162,11 +162,11 @@ public class ReproducibilityTests
     private static DiffusionSampler Sampler(string solver, string threshold) => new(
         TimeSpacing.Trailing.CreateGrid(DiscreteSchedule.Linear(), 6),
         Combinations.Solvers[solver],
-        new SamplerOptions { Threshold = Combinations.Thresholds[threshold], Prediction = Prediction.Data });
+        new SamplerOptions { Threshold = Combinations.Thresholds[threshold] });
 
     private static Tensor Sample(DiffusionSampler sampler, long count, long first, long seed = 11, ScalarType dtype = ScalarType.Float32, Device? device = null)
         => sampler.Sample(
-            new FunctionDenoiser(x => x.mul(0.7).add_(0.1)),
+            new FunctionDenoiser(x => x.mul(0.7).add_(0.1)).On(sampler.Grid!.Schedule, Prediction.Data),
             new SamplingRequest { Shape = [count, .. _size], Seed = seed, FirstSample = first, Dtype = dtype, Device = device },
             cancellationToken: TestContext.Current.CancellationToken);
 }

@@ -1,3 +1,4 @@
+using Diffusion.Core.Models;
 using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
 using static TorchSharp.torch;
@@ -17,15 +18,15 @@ public sealed class RespacedSamplingTests
         Array.Reverse(times);
         var few = schedule.Respaced(text);
 
-        var (expected, askedOriginal) = Sample(new AncestralSampler(new TimeGrid(schedule, times)));
-        var (actual, asked) = Sample(new AncestralSampler(few, few.Steps));
+        var (expected, askedOriginal) = Sample(new AncestralSampler(new TimeGrid(schedule, times)), schedule);
+        var (actual, asked) = Sample(new AncestralSampler(few.Steps), few);
 
         asked.Should().Equal(times.Select(t => (long)t)).And.Equal(askedOriginal);
         RelativeError.OfEach(actual, expected).Should().BeLessThan(1e-9, "the abar of both is the same, by different products");
     }
 
     /// <summary>A sample, and the times that the network was told on the way.</summary>
-    private static (double[] Sample, IReadOnlyList<long> Asked) Sample(ISampler sampler)
+    private static (double[] Sample, IReadOnlyList<long> Asked) Sample(ISampler sampler, DiscreteSchedule schedule)
     {
         var asked = new List<long>();
         var denoiser = new FunctionDenoiser((x, t, _) =>
@@ -33,7 +34,7 @@ public sealed class RespacedSamplingTests
             asked.Add(t.data<long>().ToArray()[0]);
             return x.mul(0.3);
         });
-        using var sample = sampler.Sample(denoiser, [1, 4], seed: 1);
+        using var sample = sampler.Sample(denoiser.On(schedule).With(DataRange.Images), [1, 4], seed: 1);
         using var precise = sample.to(ScalarType.Float64);
         return (precise.data<double>().ToArray(), asked);
     }

@@ -10,27 +10,28 @@ namespace Diffusion.Core.Samplers.Tests;
 [Trait(Category.Name, Category.Fault)]
 public class SamplerFaultTests
 {
-    private static readonly DiffusionSampler _sampler = new DdimSampler(DiscreteSchedule.Linear(), 4);
+    private static readonly DiscreteSchedule _schedule = DiscreteSchedule.Linear();
+    private static readonly DiffusionSampler _sampler = new DdimSampler(4);
 
     [Fact]
     public void An_answer_of_another_shape_is_refused()
-        => Refused(x => x.narrow(0, 0, 1).clone(), "The denoiser must answer with shape [2, 3] to an input of [2, 3], got [1, 3].");
+        => Refused(x => x.narrow(0, 0, 1).clone(), "The network must return shape [2, 3] for an input of [2, 3], got [1, 3].");
 
     [Fact]
     public void An_answer_with_a_learned_variance_is_refused()
-        => Refused(x => cat([x, x], 1), "The denoiser must answer with shape [2, 3] to an input of [2, 3], got [2, 6].");
+        => Refused(x => cat([x, x], 1), "The network must return shape [2, 3] for an input of [2, 3], got [2, 6].");
 
     [Fact]
     public void An_answer_in_integers_is_refused()
-        => Refused(x => x.to(ScalarType.Int64), "The denoiser must answer in floating point on CPU, got Int64 on CPU.");
+        => Refused(x => x.to(ScalarType.Int64), "The network must return floating point on CPU, got Int64 on CPU.");
 
     [Fact]
     public void No_answer_is_refused()
-        => Refused(_ => null!, "The denoiser must answer with a tensor, got null.");
+        => Refused(_ => null!, "The network must return a tensor, got null.");
 
     [Fact]
     public void The_input_is_no_answer()
-        => Refused(x => x, "The denoiser must answer with a new tensor, got its own input.");
+        => Refused(x => x, "The network must return a new tensor, got its own input.");
 
     [Fact]
     public void Shapes_that_are_no_batch_are_refused()
@@ -64,7 +65,7 @@ public class SamplerFaultTests
     public void Noise_of_another_shape_is_refused()
     {
         using var noise = new ReplayNoise((_, _) => zeros(2, 2));
-        var sample = () => _sampler.Sample(new FunctionDenoiser(x => x.mul(0.5)), new SamplingRequest { Shape = [2, 3], Noise = noise });
+        var sample = () => _sampler.Sample(Model(), new SamplingRequest { Shape = [2, 3], Noise = noise });
 
         sample.Should().Throw<ArgumentException>().WithMessage("the noise must have the shape of the samples, [2, 3], got [2, 2]*");
     }
@@ -78,19 +79,19 @@ public class SamplerFaultTests
             (_ => null!, "*must answer with a new tensor*"),
         })
         {
-            var sample = () => Broken(step).Sample(new FunctionDenoiser(x => x.mul(0.5)), [2, 3], 0);
+            var sample = () => Broken(step).Sample(Model(), [2, 3], 0);
             sample.Should().Throw<InvalidOperationException>().WithMessage(message);
         }
 
-        var reshaped = () => Broken(x => x.reshape(3, 2).clone()).Sample(new FunctionDenoiser(x => x.mul(0.5)), [2, 3], 0);
+        var reshaped = () => Broken(x => x.reshape(3, 2).clone()).Sample(Model(), [2, 3], 0);
         reshaped.Should().Throw<ArgumentException>().WithMessage("the answer of BrokenSolver must have the shape of the sample, [2, 3], got [3, 2]*");
     }
 
     [Fact]
     public void Thresholdings_that_break_their_contract_are_refused()
     {
-        var sampler = new DdimSampler(DiscreteSchedule.Linear(), 4, options: new SamplerOptions { Threshold = new BrokenThresholding() });
-        var sample = () => sampler.Sample(new FunctionDenoiser(x => x.mul(0.5)), [2, 3], 0);
+        var sampler = new DdimSampler(4, options: new SamplerOptions { Threshold = new BrokenThresholding() });
+        var sample = () => sampler.Sample(Model(), [2, 3], 0);
 
         LiveTensors.Change(() => sample.Should().Throw<ArgumentException>().WithMessage("the thresholded x_0 must have the shape of x, [2, 3], got [6]*"))
             .Should().Be(0);
@@ -99,19 +100,20 @@ public class SamplerFaultTests
     [Fact]
     public void Missing_arguments_are_refused_at_once()
     {
-        var denoiser = new FunctionDenoiser(x => x.mul(0.5));
+        var model = Model();
         var request = new SamplingRequest { Shape = [1] };
-        var grid = _sampler.Grid;
+        var grid = _sampler.GridFor(_schedule);
         foreach (var missing in new Action[]
         {
             () => _sampler.Steps(null!, request),
-            () => _sampler.Steps(denoiser, null!),
-            () => ((ISampler)null!).Sample(denoiser, request),
+            () => _sampler.Steps(model, null!),
+            () => ((ISampler)null!).Sample(model, request),
             () => _ = new DiffusionSampler(null!, new DdimSolver()),
             () => _ = new DiffusionSampler(grid, null!),
-            () => _ = new DdimSampler(null!, 10),
+            () => _ = new DiffusionSampler(null!, 10),
+            () => _sampler.GridFor(null!),
+            () => _sampler.InitialScaleFor(null!),
             () => _ = new DdimSampler((TimeGrid)null!),
-            () => _ = new DiffusionSampler(grid, new DdimSolver(), new SamplerOptions { Prediction = null! }),
         })
         {
             missing.Should().Throw<ArgumentNullException>();
@@ -121,23 +123,37 @@ public class SamplerFaultTests
     [Fact]
     public void Bad_settings_are_refused_at_construction()
     {
-        var schedule = DiscreteSchedule.Linear();
+        var grid = _sampler.GridFor(_schedule);
         foreach (var scale in new[] { 0.0, -1.0, double.NaN, double.PositiveInfinity })
         {
-            var create = () => new DiffusionSampler(_sampler.Grid, new DdimSolver(), new SamplerOptions { InitialScale = scale });
+            var create = () => new DiffusionSampler(grid, new DdimSolver(), new SamplerOptions { InitialScale = scale });
             create.Should().Throw<ArgumentOutOfRangeException>().WithMessage("*InitialScale*");
         }
 
         foreach (var create in new Action[]
         {
-            () => _ = new DdimSampler(schedule, 0),
-            () => _ = new DdimSampler(schedule, 1001),
-            () => _ = new AncestralSampler(schedule, 1001),
-            () => _ = new DdimSampler(schedule, 10, eta: 2.0),
-            () => _ = new AncestralSampler(schedule, 1000, spacing: TimeSpacing.Leading(1)),
+            () => _ = new DdimSampler(0),
+            () => _ = new AncestralSampler(0),
+            () => _ = new DdimSampler(10, eta: 2.0),
         })
         {
             create.Should().Throw<ArgumentException>();
+        }
+    }
+
+    [Fact]
+    public void Steps_that_the_schedule_does_not_have_are_refused_at_once()
+    {
+        var request = new SamplingRequest { Shape = [1] };
+        foreach (var sampler in new DiffusionSampler[]
+        {
+            new DdimSampler(1001),
+            new AncestralSampler(1001),
+            new AncestralSampler(1000, spacing: TimeSpacing.Leading(1)),
+        })
+        {
+            var steps = () => sampler.Steps(Model(), request);
+            steps.Should().Throw<ArgumentException>();
         }
     }
 
@@ -146,7 +162,7 @@ public class SamplerFaultTests
         var denoiser = new FunctionDenoiser(answer);
         LiveTensors.Change(() =>
         {
-            var sample = () => _sampler.Sample(denoiser, [2, 3], 0);
+            var sample = () => _sampler.Sample(Model(denoiser), [2, 3], 0);
             sample.Should().Throw<ArgumentException>().WithMessage(message);
         }).Should().Be(0);
         denoiser.Ended.Should().Be(1);
@@ -155,13 +171,16 @@ public class SamplerFaultTests
     private static void Refused(SamplingRequest request, string message)
     {
         var denoiser = new FunctionDenoiser(x => x.mul(0.5));
-        var steps = () => _sampler.Steps(denoiser, request);
+        var steps = () => _sampler.Steps(Model(denoiser), request);
 
         steps.Should().Throw<ArgumentException>().WithMessage(message);
         denoiser.Begun.Should().Be(0);
     }
 
-    private static DiffusionSampler Broken(Func<Tensor, Tensor> step) => new(_sampler.Grid, new BrokenSolver(step));
+    private static DiffusionSampler Broken(Func<Tensor, Tensor> step) => new(_sampler.GridFor(_schedule), new BrokenSolver(step));
+
+    private static DiffusionModel Model(FunctionDenoiser? denoiser = null)
+        => (denoiser ?? new FunctionDenoiser(x => x.mul(0.5))).On(_schedule).With(DataRange.Images);
 
     private sealed class BrokenSolver(Func<Tensor, Tensor> step) : ISolver
     {

@@ -16,8 +16,8 @@ public class SamplerLoopTests
     {
         var denoiser = new FunctionDenoiser(x => x.mul(0.5));
 
-        var sampler = new DdimSampler(_schedule, steps: 50);
-        using var images = sampler.Sample(denoiser, shape: [4, 1, 8, 8], seed: 0, cancellationToken: Token);
+        using var model = new DiffusionModel(denoiser, _schedule);
+        using var images = new DdimSampler(steps: 50).Sample(model, shape: [4, 1, 8, 8], seed: 0, cancellationToken: Token);
 
         images.shape.Should().Equal(4, 1, 8, 8);
         images.dtype.Should().Be(ScalarType.Float32);
@@ -25,49 +25,54 @@ public class SamplerLoopTests
         images.Values().Should().OnlyContain(x => Math.Abs(x) <= 1.0);
         denoiser.Calls.Should().Be(50);
 
-        using var ancestral = new AncestralSampler(_schedule, steps: 10).Sample(denoiser, shape: [2, 1, 8, 8], seed: 0, cancellationToken: Token);
+        using var ancestral = new AncestralSampler(steps: 10).Sample(model, shape: [2, 1, 8, 8], seed: 0, cancellationToken: Token);
         ancestral.shape.Should().Equal(2, 1, 8, 8);
     }
 
     [Fact]
     public void The_entry_points_choose_trailing_times_eps_and_a_clip_to_one()
     {
-        var ddim = new DdimSampler(_schedule, 20);
-        var ancestral = new AncestralSampler(_schedule, 20);
+        var ddim = new DdimSampler(20);
+        var ancestral = new AncestralSampler(20);
+        using var model = new DiffusionModel(new FunctionDenoiser(x => x.mul(0.5)), _schedule);
+        model.Prediction.Should().BeSameAs(Prediction.Epsilon);
 
         foreach (var sampler in new DiffusionSampler[] { ddim, ancestral })
         {
-            sampler.Grid.Times.ToArray().Should().Equal(TimeSpacing.Trailing.CreateGrid(_schedule, 20).Times.ToArray());
-            sampler.Options.Should().Be(new SamplerOptions { Threshold = sampler.Options.Threshold });
-            sampler.Options.Prediction.Should().BeSameAs(Prediction.Epsilon);
+            sampler.GridFor(_schedule).Times.ToArray().Should().Equal(TimeSpacing.Trailing.CreateGrid(_schedule, 20).Times.ToArray());
+            sampler.Options.Should().Be(new SamplerOptions());
+            sampler.Options.Threshold.Should().BeNull("the range of the data is that of the model");
             using var far = tensor(new[] { -5.0, 5.0 });
-            using var clipped = sampler.Options.Threshold!.Apply(far);
+            using var clipped = Thresholding.To(model.RangeOf([2, 1, 8, 8])).Apply(far);
             clipped.Values().Should().Equal(-1.0, 1.0);
         }
 
         ((DdimSolver)ddim.Solver).Eta.Should().Be(0.0);
-        ((AncestralSolver)ancestral.Solver).Variance.Should().BeSameAs(ReverseVariance.FixedSmall);
-        ((DdimSolver)new DdimSampler(_schedule, 20, 0.5, TimeSpacing.Linspace).Solver).Eta.Should().Be(0.5);
-        new DdimSampler(_schedule, 20, spacing: TimeSpacing.Linspace).Grid.Times[^1].Should().Be(0.0);
+        using var sample = ancestral.Sample(model, [2, 1, 2, 2], 0, cancellationToken: Token);
+        using var small = new AncestralSampler(20, ReverseVariance.FixedSmall).Sample(model, [2, 1, 2, 2], 0, cancellationToken: Token);
+        sample.ShouldBeIdentical(small, "the variance is the small one");
+        ((DdimSolver)new DdimSampler(20, 0.5, TimeSpacing.Linspace).Solver).Eta.Should().Be(0.5);
+        new DdimSampler(20, spacing: TimeSpacing.Linspace).GridFor(_schedule).Times[^1].Should().Be(0.0);
     }
 
     [Fact]
     public void The_trajectory_starts_with_the_noise_and_ends_with_the_sample()
     {
-        var sampler = new AncestralSampler(_schedule, 5);
+        var sampler = new AncestralSampler(5);
         var request = new SamplingRequest { Shape = [2, 3], Seed = 9 };
-        var denoiser = new FunctionDenoiser(x => x.mul(0.5));
+        var model = Model(new FunctionDenoiser(x => x.mul(0.5)));
         using var source = new PerSampleNoise(9, 2);
         using var like = empty(2, 3);
         using var noise = source.Draw(like);
-        using var expected = sampler.Sample(denoiser, request, cancellationToken: Token);
+        using var expected = sampler.Sample(model, request, cancellationToken: Token);
 
         var index = 0;
-        foreach (var state in sampler.Steps(denoiser, request, Token))
+        foreach (var step in sampler.Steps(model, request, Token))
         {
+            using var state = step;
             state.Step.Should().Be(index);
             state.Steps.Should().Be(5);
-            state.Level.Should().Be(sampler.Grid.Levels[index]);
+            state.Level.Should().Be(sampler.GridFor(_schedule).Levels[index]);
             state.Sample.shape.Should().Equal(2, 3);
             if (index == 0)
             {
@@ -90,10 +95,10 @@ public class SamplerLoopTests
     [Fact]
     public void A_trajectory_may_be_walked_again_and_beside_another()
     {
-        var sampler = new AncestralSampler(_schedule, 4);
+        var sampler = new AncestralSampler(4);
         var denoiser = new FunctionDenoiser(x => x.mul(0.5));
-        var first = sampler.Steps(denoiser, new SamplingRequest { Shape = [2], Seed = 1 }, Token);
-        var second = sampler.Steps(denoiser, new SamplingRequest { Shape = [2], Seed = 2 }, Token);
+        var first = sampler.Steps(Model(denoiser), new SamplingRequest { Shape = [2], Seed = 1 }, Token);
+        var second = sampler.Steps(Model(denoiser), new SamplingRequest { Shape = [2], Seed = 2 }, Token);
 
         var alone = first.Select(state => state.Sample.Values()).ToArray();
         var together = first.Zip(second, (a, b) => (A: a.Sample.Values(), B: b.Sample.Values())).ToArray();
@@ -108,8 +113,8 @@ public class SamplerLoopTests
     public void Progress_is_reported_after_each_step()
     {
         var reports = new List<SamplingProgress>();
-        using var sample = new DdimSampler(_schedule, 4).Sample(
-            new FunctionDenoiser(x => x.mul(0.5)), [1, 2], 0, progress: new Reports(reports.Add), cancellationToken: Token);
+        using var sample = new DdimSampler(4).Sample(
+            Model(new FunctionDenoiser(x => x.mul(0.5))), [1, 2], 0, progress: new Reports(reports.Add), cancellationToken: Token);
 
         reports.Should().Equal(new SamplingProgress(1, 4), new SamplingProgress(2, 4), new SamplingProgress(3, 4), new SamplingProgress(4, 4));
     }
@@ -119,8 +124,9 @@ public class SamplerLoopTests
     {
         using var weight = ones(1, requires_grad: true);
         var denoiser = new FunctionDenoiser(x => x.mul(weight));
-        foreach (var state in new DdimSampler(_schedule, 3).Steps(denoiser, new SamplingRequest { Shape = [2] }, Token))
+        foreach (var step in new DdimSampler(3).Steps(Model(denoiser), new SamplingRequest { Shape = [2] }, Token))
         {
+            using var state = step;
             is_grad_enabled().Should().BeTrue();
             state.Sample.requires_grad.Should().BeFalse();
             denoiser.Begun.Should().Be(1);
@@ -152,7 +158,9 @@ public class SamplerLoopTests
         {
             seen.Clear();
             using var sample = new DdimSampler(new TimeGrid(schedule, times)).Sample(
-                denoiser, new SamplingRequest { Shape = [2, 3], Condition = condition, Dtype = type }, cancellationToken: Token);
+                Model(denoiser, schedule),
+                new SamplingRequest { Shape = [2, 3], Condition = condition, Dtype = type },
+                cancellationToken: Token);
 
             seen.Select(call => call.Times).Should().BeEquivalentTo(times.Select(time => new[] { time, time }), options => options.WithStrictOrdering());
             seen.Select(call => call.Type).Should().Equal(discrete ? [ScalarType.Int64, type, ScalarType.Int64] : [type, type, type]);
@@ -163,9 +171,11 @@ public class SamplerLoopTests
     public void An_initial_sample_is_used_as_it_is_and_left_alone()
     {
         using var initial = tensor(new[,] { { 3.0 }, { -0.5 } });
-        var sampler = new DdimSampler(_schedule, 3);
-        foreach (var state in sampler.Steps(new FunctionDenoiser(x => x.mul(0.5)), new SamplingRequest { Shape = [2, 1], InitialSample = initial }, Token))
+        var sampler = new DdimSampler(3);
+        var model = Model(new FunctionDenoiser(x => x.mul(0.5)));
+        foreach (var step in sampler.Steps(model, new SamplingRequest { Shape = [2, 1], InitialSample = initial }, Token))
         {
+            using var state = step;
             state.Sample.dtype.Should().Be(ScalarType.Float64);
             if (state.Step == 0)
                 state.Sample.ShouldBeIdentical(initial, "the start");
@@ -183,7 +193,8 @@ public class SamplerLoopTests
         var grid = new LogSigmaSchedule(preservesVariance).Grid(3);
         var sampler = new DiffusionSampler(grid, new DdimSolver(), new SamplerOptions { InitialScale = chosen });
         using var noise = new ReplayNoise((_, like) => ones_like(like));
-        var first = sampler.Steps(new FunctionDenoiser(x => x.mul(0.5)), new SamplingRequest { Shape = [1], Noise = noise, Dtype = ScalarType.Float64 }, Token)
+        var model = Model(new FunctionDenoiser(x => x.mul(0.5)), grid.Schedule);
+        var first = sampler.Steps(model, new SamplingRequest { Shape = [1], Noise = noise, Dtype = ScalarType.Float64 }, Token)
             .Select(state => state.Sample.Values()[0]).First();
 
         first.Should().BeApproximately(preservesVariance ? expected : Math.Sqrt(1.0 + (expected * expected)), 1e-12);
@@ -193,13 +204,14 @@ public class SamplerLoopTests
     [Fact]
     public void A_network_may_answer_in_another_precision()
     {
-        var sampler = new DdimSampler(_schedule, 3);
+        var sampler = new DdimSampler(3);
         var denoiser = new FunctionDenoiser(x =>
         {
             using var half = x.to(ScalarType.BFloat16);
             return half.mul(0.5);
         });
-        using var sample = sampler.Sample(denoiser, new SamplingRequest { Shape = [2], Dtype = ScalarType.Float64 }, cancellationToken: Token);
+        var request = new SamplingRequest { Shape = [2], Dtype = ScalarType.Float64 };
+        using var sample = sampler.Sample(Model(denoiser), request, cancellationToken: Token);
 
         sample.dtype.Should().Be(ScalarType.Float64);
     }
@@ -211,6 +223,9 @@ public class SamplerLoopTests
         ((IDenoiser)model).Device!.type.Should().Be(TorchSharp.DeviceType.CPU);
         ((IDenoiser)new FunctionDenoiser(x => x.mul(0.5))).Device.Should().BeNull();
     }
+
+    private static DiffusionModel Model(FunctionDenoiser denoiser, INoiseSchedule? schedule = null)
+        => denoiser.On(schedule ?? _schedule).With(DataRange.Images);
 
     private sealed class Reports(Action<SamplingProgress> report) : IProgress<SamplingProgress>
     {

@@ -1,3 +1,4 @@
+using Diffusion.Core.Models;
 using Diffusion.Core.Samplers.Tests.Support;
 using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
@@ -10,6 +11,8 @@ public class SamplerOwnershipTests
 {
     private static readonly DiscreteSchedule _schedule = DiscreteSchedule.Linear();
 
+    private static CancellationToken Token => TestContext.Current.CancellationToken;
+
     public static TheoryData<string> Solvers => [.. Combinations.Solvers.Keys];
 
     [Theory]
@@ -20,8 +23,9 @@ public class SamplerOwnershipTests
         var counts = new List<long>();
         LiveTensors.Change(() =>
         {
-            foreach (var state in sampler.Steps(Denoiser(), new SamplingRequest { Shape = [2, 3] }, TestContext.Current.CancellationToken))
+            foreach (var step in sampler.Steps(Model(Denoiser()), new SamplingRequest { Shape = [2, 3] }, Token))
             {
+                using var state = step;
                 if (state.Step is > 0 and < 1000)
                     counts.Add(Tensor.TotalCount);
             }
@@ -35,7 +39,7 @@ public class SamplerOwnershipTests
     public void Sampling_leaves_its_answer_and_nothing_else()
         => LiveTensors.Change(() =>
         {
-            var sample = new AncestralSampler(_schedule, 5).Sample(Denoiser(), [2, 3], 0);
+            var sample = new AncestralSampler(5).Sample(Model(Denoiser()), [2, 3], 0);
             LiveTensors.Change(sample.Dispose).Should().Be(-1);
         }).Should().Be(0);
 
@@ -45,8 +49,9 @@ public class SamplerOwnershipTests
         var denoiser = Denoiser();
         LiveTensors.Change(() =>
         {
-            foreach (var state in new AncestralSampler(_schedule, 5).Steps(denoiser, new SamplingRequest { Shape = [2, 3] }, TestContext.Current.CancellationToken))
+            foreach (var step in new AncestralSampler(5).Steps(Model(denoiser), new SamplingRequest { Shape = [2, 3] }, Token))
             {
+                using var state = step;
                 if (state.Step == 2)
                     break;
             }
@@ -64,7 +69,7 @@ public class SamplerOwnershipTests
         var denoiser = new FunctionDenoiser(x => calls++ == call ? throw new IOException("lost") : x.mul(0.5));
         LiveTensors.Change(() =>
         {
-            var sample = () => new AncestralSampler(_schedule, 5).Sample(denoiser, [2, 3], 0);
+            var sample = () => new AncestralSampler(5).Sample(Model(denoiser), [2, 3], 0);
             sample.Should().Throw<IOException>().WithMessage("lost");
         }).Should().Be(0);
         denoiser.Begun.Should().Be(1);
@@ -81,7 +86,7 @@ public class SamplerOwnershipTests
             LiveTensors.Change(() =>
             {
                 using var noise = new ReplayNoise((m, like) => m == draw ? throw new IOException("lost") : ones_like(like));
-                var sample = () => new AncestralSampler(_schedule, 5).Sample(denoiser, new SamplingRequest { Shape = [2, 3], Noise = noise });
+                var sample = () => new AncestralSampler(5).Sample(Model(denoiser), new SamplingRequest { Shape = [2, 3], Noise = noise });
                 sample.Should().Throw<IOException>();
             }).Should().Be(0);
             denoiser.Ended.Should().Be(denoiser.Begun);
@@ -102,7 +107,7 @@ public class SamplerOwnershipTests
         });
         LiveTensors.Change(() =>
         {
-            var sample = () => new DdimSampler(_schedule, 10).Sample(denoiser, [2, 3], 0, cancellationToken: source.Token);
+            var sample = () => new DdimSampler(10).Sample(Model(denoiser), [2, 3], 0, cancellationToken: source.Token);
             sample.Should().Throw<OperationCanceledException>().Which.CancellationToken.Should().Be(source.Token);
         }).Should().Be(0);
         denoiser.Calls.Should().Be(3);
@@ -114,7 +119,7 @@ public class SamplerOwnershipTests
     public void A_cancelled_run_does_not_begin()
     {
         var denoiser = Denoiser();
-        var sample = () => new DdimSampler(_schedule, 10).Sample(denoiser, [2, 3], 0, cancellationToken: new CancellationToken(true));
+        var sample = () => new DdimSampler(10).Sample(Model(denoiser), [2, 3], 0, cancellationToken: new CancellationToken(true));
 
         sample.Should().Throw<OperationCanceledException>();
         denoiser.Begun.Should().Be(0);
@@ -123,24 +128,56 @@ public class SamplerOwnershipTests
     [Fact]
     public void The_callers_dispose_scopes_do_not_reach_the_trajectory_but_own_the_answer()
     {
-        var sampler = new DdimSampler(_schedule, 4);
+        var sampler = new DdimSampler(4);
         LiveTensors.Change(() =>
         {
-            using var steps = sampler.Steps(Denoiser(), new SamplingRequest { Shape = [2] }, TestContext.Current.CancellationToken).GetEnumerator();
+            using var steps = sampler.Steps(Model(Denoiser()), new SamplingRequest { Shape = [2] }, Token).GetEnumerator();
             for (var more = true; more;)
             {
                 // The scope closes between two steps, as it does where each frame is handled in a method of its own.
                 using var scope = NewDisposeScope();
                 more = steps.MoveNext();
-                if (more)
-                    steps.Current.Sample.add(1.0).Values().Should().OnlyContain(x => double.IsFinite(x));
+                if (!more)
+                    break;
+                using var state = steps.Current;
+                state.Sample.add(1.0).Values().Should().OnlyContain(x => double.IsFinite(x));
             }
         }).Should().Be(0);
 
         LiveTensors.Change(() =>
         {
             using var scope = NewDisposeScope();
-            sampler.Sample(Denoiser(), [2], 0).Values().Should().HaveCount(2);
+            sampler.Sample(Model(Denoiser()), [2], 0).Values().Should().HaveCount(2);
+        }).Should().Be(0);
+    }
+
+    [Theory]
+    [InlineData("ddim")]
+    [InlineData("dpm++(3M)")]
+    [InlineData("adaptive")]
+    public void States_can_be_kept_after_the_enumeration(string name)
+    {
+        LiveTensors.Change(() =>
+        {
+            ISampler sampler = name switch
+            {
+                "ddim" => new DdimSampler(6),
+                "adaptive" => new ProbabilityFlowSampler(endTime: 1),
+                _ => new DiffusionSampler(new DpmMultistepSolver(3), 6),
+            };
+            var request = new SamplingRequest { Shape = [2, 3] };
+            var seen = new List<(double[] Sample, double[]? Denoised)>();
+            foreach (var step in sampler.Steps(Model(Denoiser()), request, Token))
+            {
+                using var state = step;
+                seen.Add((state.Sample.Values(), state.Denoised?.Values()));
+            }
+
+            var kept = sampler.Steps(Model(Denoiser()), request, Token).ToList();
+            kept.Select(state => state.Sample.Values()).Should().BeEquivalentTo(seen.Select(state => state.Sample), options => options.WithStrictOrdering());
+            kept.Select(state => state.Denoised?.Values()).Should().BeEquivalentTo(seen.Select(state => state.Denoised), options => options.WithStrictOrdering());
+            kept.ForEach(state => state.Dispose());
+            kept.ForEach(state => state.Dispose());
         }).Should().Be(0);
     }
 
@@ -148,9 +185,11 @@ public class SamplerOwnershipTests
     public void Nothing_is_made_before_the_first_state_is_asked_for()
     {
         var denoiser = Denoiser();
-        LiveTensors.Change(() => new DdimSampler(_schedule, 4).Steps(denoiser, new SamplingRequest { Shape = [2] })).Should().Be(0);
+        LiveTensors.Change(() => new DdimSampler(4).Steps(Model(denoiser), new SamplingRequest { Shape = [2] })).Should().Be(0);
         denoiser.Begun.Should().Be(0);
     }
+
+    private static DiffusionModel Model(FunctionDenoiser denoiser) => denoiser.On(_schedule).With(DataRange.Images);
 
     private static FunctionDenoiser Denoiser() => new(x => x.mul(0.5));
 }

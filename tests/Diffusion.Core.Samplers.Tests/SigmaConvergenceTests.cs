@@ -83,7 +83,7 @@ public class SigmaConvergenceTests(ITestOutputHelper output)
         var error = ProbabilityFlow.Error(SigmaSolvers.Deterministic[solver], grid);
         var denoiser = new FunctionDenoiser(x => x.mul(0.1));
         using var sample = new DiffusionSampler(grid, SigmaSolvers.Deterministic[solver]).Sample(
-            denoiser, [2], 0, cancellationToken: TestContext.Current.CancellationToken);
+            denoiser.On(grid.Schedule), [2], 0, cancellationToken: TestContext.Current.CancellationToken);
 
         output.WriteLine($"{solver}: {error:E3}");
         error.Should().BeApproximately(expected, 1e-2 * expected);

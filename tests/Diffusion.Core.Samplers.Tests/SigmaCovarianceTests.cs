@@ -89,8 +89,8 @@ public class SigmaCovarianceTests
     }
 
     private static IEnumerable<SamplerState> Steps(ISolver solver, TimeGrid grid, Tensor first)
-        => new DiffusionSampler(grid, solver, new SamplerOptions { Threshold = null, Prediction = Prediction.Data }).Steps(
-            new ExactDenoiser(grid.Schedule, ExactDenoiser.Mixture, Prediction.Data),
+        => new DiffusionSampler(grid, solver, new SamplerOptions { Threshold = Thresholding.None }).Steps(
+            new ExactDenoiser(grid.Schedule, ExactDenoiser.Mixture, Prediction.Data).Model,
             new SamplingRequest { Shape = first.shape, InitialSample = first, Seed = 5 },
             TestContext.Current.CancellationToken);
 }

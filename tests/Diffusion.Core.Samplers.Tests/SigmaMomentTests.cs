@@ -49,8 +49,9 @@ public class SigmaMomentTests(ITestOutputHelper output)
         var schedule = new EdmSchedule(0.002, 80.0);
         var grid = RatioSpacing.Exponential().CreateGrid(schedule, steps);
         using var noise = new Probes(onePath);
-        using var result = new DiffusionSampler(grid, solver, new SamplerOptions { Threshold = null, InitialScale = 80.0, Prediction = Prediction.Data }).Sample(
-            new ExactDenoiser(schedule, ExactDenoiser.Gaussian(Mean, Deviation), Prediction.Data),
+        var options = new SamplerOptions { Threshold = Thresholding.None, InitialScale = 80.0 };
+        using var result = new DiffusionSampler(grid, solver, options).Sample(
+            new ExactDenoiser(schedule, ExactDenoiser.Gaussian(Mean, Deviation), Prediction.Data).Model,
             new SamplingRequest { Shape = [(2 * steps) + 2, 1], Noise = noise, Dtype = ScalarType.Float64 },
             cancellationToken: TestContext.Current.CancellationToken);
 

@@ -1,3 +1,4 @@
+using Diffusion.Core.Models;
 using Diffusion.Core.Samplers.Tests.Support;
 using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
@@ -32,7 +33,7 @@ public class SigmaSolverTests
         {
             using var first = tensor(_x);
             using var result = new DiffusionSampler(new TimeGrid(_schedule, times), SigmaSolvers.Deterministic[solver]).Sample(
-                new ExactDenoiser(_schedule, ExactDenoiser.Mixture, Prediction.Epsilon),
+                Mixture().With(DataRange.Images),
                 new SamplingRequest { Shape = [3], InitialSample = first },
                 cancellationToken: TestContext.Current.CancellationToken);
             return result.Values();
@@ -51,7 +52,7 @@ public class SigmaSolverTests
         {
             using var noise = new PerSampleNoise(1, 3);
             using var result = new DiffusionSampler(new TimeGrid(_schedule, [999, 999, 400, 400, 0, 0]), solver).Sample(
-                new ExactDenoiser(_schedule, ExactDenoiser.Mixture, Prediction.Epsilon),
+                Mixture().With(DataRange.Images),
                 new SamplingRequest { Shape = [3, 2], Noise = noise },
                 cancellationToken: TestContext.Current.CancellationToken);
             result.Values().Should().OnlyContain(x => double.IsFinite(x), name);
@@ -118,7 +119,7 @@ public class SigmaSolverTests
             var sampler = new DiffusionSampler(
                 RatioSpacing.Exponential().CreateGrid(schedule, steps),
                 new ConsistencySolver(),
-                new SamplerOptions { Prediction = Prediction.Data, Threshold = null });
+                new SamplerOptions { Threshold = Thresholding.None });
             using var noise = new ReplayNoise((m, like) =>
             {
                 var unit = zeros_like(like);
@@ -126,8 +127,10 @@ public class SigmaSolverTests
                 probe.fill_(1.0);
                 return unit;
             });
+            var function = new ExactDenoiser(
+                schedule, (x, level) => 0.3 + (0.5 * (x - 0.3) / Math.Sqrt(0.25 + (level.Sigma * level.Sigma))), Prediction.Data);
             using var result = sampler.Sample(
-                new ExactDenoiser(schedule, (x, level) => 0.3 + (0.5 * (x - 0.3) / Math.Sqrt(0.25 + (level.Sigma * level.Sigma))), Prediction.Data),
+                function.Model,
                 new SamplingRequest { Shape = [steps + 1, 1], Noise = noise, Dtype = ScalarType.Float64 },
                 cancellationToken: TestContext.Current.CancellationToken);
             var values = result.Values();
@@ -194,9 +197,9 @@ public class SigmaSolverTests
         var sampler = new DiffusionSampler(
             new TimeGrid(schedule, Enumerable.Repeat(time, 200).ToArray(), schedule.LevelAt(time)),
             new LangevinCorrectedSolver(new DdimSolver(), snr: 0.1),
-            new SamplerOptions { Threshold = null });
+            new SamplerOptions { Threshold = Thresholding.None });
         using var result = sampler.Sample(
-            new ExactDenoiser(schedule, ExactDenoiser.Gaussian(0.3, 0.5), Prediction.Epsilon),
+            new ExactDenoiser(schedule, ExactDenoiser.Gaussian(0.3, 0.5), Prediction.Epsilon).Model,
             new SamplingRequest { Shape = [1, 20_000], Dtype = ScalarType.Float64 },
             cancellationToken: TestContext.Current.CancellationToken);
 
@@ -241,6 +244,8 @@ public class SigmaSolverTests
     private static double Eps(double y, double time)
         => (y - ExactDenoiser.Mixture(y * _schedule.Alpha(time), _schedule.LevelAt(time))) / _schedule.LevelAt(time).Ratio;
 
+    private static DiffusionModel Mixture() => new ExactDenoiser(_schedule, ExactDenoiser.Mixture, Prediction.Epsilon).Model;
+
     /// <summary>One step of a grid, on the exact denoiser of the mixture and a fixed draw.</summary>
     private static double[] Step(ISolver solver, TimeGrid grid, int index = 0, long batch = 3)
     {
@@ -258,12 +263,12 @@ public class SigmaSolverTests
 
     private sealed class Exact(INoiseSchedule schedule) : IEvaluator
     {
-        public Evaluation Evaluate(Tensor x, double time, NoiseLevel level)
+        public ModelPrediction Evaluate(Tensor x, double time, NoiseLevel level)
         {
             schedule.LevelAt(time).Ratio.Should().BeApproximately(level.Ratio, 1e-9 * level.Ratio);
             using var flat = tensor(Array.ConvertAll(x.Values(), value => ExactDenoiser.Mixture(value, level)));
             var data = flat.reshape(x.shape).clone();
-            return new Evaluation(time, level, data, Prediction.NoiseGivenData(level).Apply(x, data));
+            return new ModelPrediction(time, level, data, Prediction.NoiseGivenData(level).Apply(x, data));
         }
     }
 }

@@ -1,3 +1,4 @@
+using Diffusion.Core.Models;
 using Diffusion.Core.Samplers.Tests.Support;
 using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
@@ -34,13 +35,15 @@ public class SolverContractTests
         var schedule = DiscreteSchedule.Linear();
         var grid = TimeSpacing.Trailing.CreateGrid(schedule, 6);
         var solver = new Recorder(length);
-        var denoiser = new ExactDenoiser(schedule, ExactDenoiser.Mixture, Prediction.Epsilon);
+        using var model = new ExactDenoiser(schedule, ExactDenoiser.Mixture, Prediction.Epsilon).Model.With(DataRange.Images);
         var (samples, denoised) = (new List<double[]>(), new List<double[]>());
 
         LiveTensors.Change(() =>
         {
-            foreach (var state in new DiffusionSampler(grid, solver).Steps(denoiser, new SamplingRequest { Shape = [2, 3] }, TestContext.Current.CancellationToken))
+            var request = new SamplingRequest { Shape = [2, 3] };
+            foreach (var step in new DiffusionSampler(grid, solver).Steps(model, request, TestContext.Current.CancellationToken))
             {
+                using var state = step;
                 samples.Add(state.Sample.Values());
                 if (state.Denoised is not null)
                     denoised.Add(state.Denoised.Values());
@@ -72,7 +75,8 @@ public class SolverContractTests
         });
         var grid = new TimeGrid(schedule, [0.0, -1.0, -2.0]);
         var states = new List<bool>();
-        foreach (var state in new DiffusionSampler(grid, new Churn()).Steps(denoiser, new SamplingRequest { Shape = [2] }, TestContext.Current.CancellationToken))
+        var (sampler, request) = (new DiffusionSampler(grid, new Churn()), new SamplingRequest { Shape = [2] });
+        foreach (var state in sampler.Steps(denoiser.On(schedule), request, TestContext.Current.CancellationToken))
             states.Add(state.Denoised is null);
 
         times.Should().HaveCount(3);
@@ -93,9 +97,9 @@ public class SolverContractTests
         {
             var (from, to) = (step.From, step.To);
             var h = Ratio(to) - Ratio(from);
-            var weight = step.History.Count == 0 ? 0.0 : h / (2.0 * (Ratio(from) - Ratio(step.History[0].Evaluation.Level)));
-            var next = new LinearPair(to.Alpha / from.Alpha, to.Alpha * h * (1.0 + weight)).Apply(step.Sample, step.Current.Noise);
-            return weight == 0.0 ? next : next.add_(step.History[0].Evaluation.Noise, alpha: -to.Alpha * h * weight);
+            var weight = step.History.Count == 0 ? 0.0 : h / (2.0 * (Ratio(from) - Ratio(step.History[0].Prediction.Level)));
+            var next = new LinearPair(to.Alpha / from.Alpha, to.Alpha * h * (1.0 + weight)).Apply(step.Sample, step.Current.Epsilon);
+            return weight == 0.0 ? next : next.add_(step.History[0].Prediction.Epsilon, alpha: -to.Alpha * h * weight);
         }
     }
 
@@ -107,9 +111,9 @@ public class SolverContractTests
             var (from, to) = (step.From, step.To);
             var time = step.Grid.Schedule.TimeOf((from.LogSnr + to.LogSnr) / 2.0);
             var middle = step.Grid.Schedule.LevelAt(time);
-            using var x = Move(step.Sample, step.Current.Noise, from, middle);
+            using var x = Move(step.Sample, step.Current.Epsilon, from, middle);
             using var evaluation = step.Evaluate(x, time);
-            return Move(step.Sample, evaluation.Noise, from, to);
+            return Move(step.Sample, evaluation.Epsilon, from, to);
         }
 
         private static Tensor Move(Tensor x, Tensor slope, NoiseLevel from, NoiseLevel to)
@@ -128,7 +132,7 @@ public class SolverContractTests
             using var x = step.Sample.clone();
             x.add_(noise, alpha: Math.Sqrt((level.Sigma * level.Sigma) - (step.From.Sigma * step.From.Sigma)));
             using var evaluation = step.Evaluate(x, time, level);
-            return new LinearPair(step.To.Alpha, step.To.Sigma).Apply(evaluation.Data, evaluation.Noise);
+            return new LinearPair(step.To.Alpha, step.To.Sigma).Apply(evaluation.X0, evaluation.Epsilon);
         }
     }
 
@@ -142,7 +146,7 @@ public class SolverContractTests
 
         public Tensor Step(SolverStep step)
         {
-            Seen.Add([.. step.History.Select(past => (past.Evaluation.Time, past.Sample.Values(), past.Evaluation.Data.Values()))]);
+            Seen.Add([.. step.History.Select(past => (past.Prediction.Time, past.Sample.Values(), past.Prediction.X0.Values()))]);
             return _solver.Step(step);
         }
     }

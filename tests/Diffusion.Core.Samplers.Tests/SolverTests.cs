@@ -1,3 +1,4 @@
+using Diffusion.Core.Models;
 using Diffusion.Core.Samplers.Tests.Support;
 using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
@@ -74,10 +75,12 @@ public class SolverTests
             draws++;
             return source.Draw(like);
         });
-        var denoiser = new ExactDenoiser(schedule, ExactDenoiser.Mixture, Prediction.Epsilon);
+        using var model = new ExactDenoiser(schedule, ExactDenoiser.Mixture, Prediction.Epsilon).Model;
 
-        foreach (var state in sampler.Steps(denoiser, new SamplingRequest { Shape = [4, 3], Noise = noise }, TestContext.Current.CancellationToken))
+        var request = new SamplingRequest { Shape = [4, 3], Noise = noise };
+        foreach (var step in sampler.Steps(model, request, TestContext.Current.CancellationToken))
         {
+            using var state = step;
             if (state.Step == 4)
                 draws = 0;
             if (state.Step < 5)
@@ -93,16 +96,13 @@ public class SolverTests
     public void A_mixture_without_eps_is_x_0_itself_also_where_eps_is_not_finite()
     {
         using var x = tensor(_x);
-        var evaluator = new DenoiserEvaluator(
-            new LogSigmaSchedule(preservesVariance: true),
-            new SamplerOptions { Prediction = new UnguardedData(), Threshold = null },
-            new FunctionDenoiser(v => v.mul(0.5)),
-            condition: null);
+        using var model = new FunctionDenoiser(v => v.mul(0.5)).On(new LogSigmaSchedule(preservesVariance: true), new UnguardedData());
+        var evaluator = new ModelEvaluator(model, threshold: Thresholding.None);
         using var evaluation = evaluator.Evaluate(x, 0.0, NoiseLevel.Clean);
 
         using var mixture = evaluation.Mix(1.0, 0.0);
 
-        mixture.ShouldBeIdentical(evaluation.Data, "the mixture");
+        mixture.ShouldBeIdentical(evaluation.X0, "the mixture");
     }
 
     [Theory]
@@ -130,7 +130,7 @@ public class SolverTests
         {
             using var noise = new ReplayNoise((m, like) => full_like(like, Math.Sin(m - skipped.Count(s => s < m))));
             using var result = new DiffusionSampler(new TimeGrid(schedule, times), Combinations.Solvers[solver]).Sample(
-                new ExactDenoiser(schedule, ExactDenoiser.Mixture, Prediction.Epsilon),
+                new ExactDenoiser(schedule, ExactDenoiser.Mixture, Prediction.Epsilon).Model.With(DataRange.Images),
                 new SamplingRequest { Shape = [4, 1], Noise = noise, Dtype = ScalarType.Float64 },
                 cancellationToken: TestContext.Current.CancellationToken);
             return result.Values();
@@ -195,7 +195,7 @@ public class SolverTests
         var grid = new TimeGrid(DiscreteSchedule.Linear(), [800.0, 500.0]);
         using var step = new SolverStep(grid, 0, x, Fixed(), Replayed());
         var learned = () => new AncestralSolver(ReverseVariance.Learned).Step(step);
-        learned.Should().Throw<ArgumentException>().WithMessage("*'learned'*HasVarianceChannels*");
+        learned.Should().Throw<ArgumentException>().WithMessage("*'learned'*LearnsVariance*");
 
         foreach (var index in new[] { -1, 2 })
         {
@@ -231,10 +231,10 @@ public class SolverTests
 
     private sealed class FixedEvaluator : IEvaluator
     {
-        public Evaluation Evaluate(Tensor x, double time, NoiseLevel level)
+        public ModelPrediction Evaluate(Tensor x, double time, NoiseLevel level)
         {
             var eps = tensor(_eps);
-            return new Evaluation(time, level, Prediction.Epsilon.ToData(level, level).Apply(x, eps), eps);
+            return new ModelPrediction(time, level, Prediction.Epsilon.ToData(level, level).Apply(x, eps), eps);
         }
     }
 }

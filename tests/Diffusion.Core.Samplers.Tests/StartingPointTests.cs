@@ -1,3 +1,4 @@
+using Diffusion.Core.Models;
 using Diffusion.Core.Samplers.Tests.Support;
 using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
@@ -27,7 +28,7 @@ public class StartingPointTests
         grid.Times.ToArray().Should().Equal(whole.Times.ToArray()[^steps..]);
         var (alpha, sigma) = grid.Levels[0];
         var values = new DiffusionSampler(grid, new DdimSolver())
-            .Steps(new FunctionDenoiser(x => x.mul(0.1)), request, TestContext.Current.CancellationToken).Select(state => state.Sample.Values()).First();
+            .Steps(Model(), request, TestContext.Current.CancellationToken).Select(state => state.Sample.Values()).First();
         values[0].Should().BeApproximately((alpha * 0.5) + (sigma * 0.25), 1e-12);
         values[1].Should().BeApproximately((alpha * -0.5) + (sigma * 1.5), 1e-12);
     }
@@ -36,13 +37,13 @@ public class StartingPointTests
     public void The_caller_sees_each_step_and_may_put_another_sample_in_its_place()
     {
         var seen = new List<int>();
-        var sampler = new DdimSampler(_schedule, 4);
+        var sampler = new DdimSampler(4);
         SamplingRequest Request(Func<SamplerState, Tensor?>? onStep) => new() { Shape = [1, 2], OnStep = onStep };
         LiveTensors.Change(() =>
         {
-            using var plain = sampler.Sample(new FunctionDenoiser(x => x.mul(0.1)), Request(null), cancellationToken: TestContext.Current.CancellationToken);
+            using var plain = sampler.Sample(Model(), Request(null), cancellationToken: TestContext.Current.CancellationToken);
             using var watched = sampler.Sample(
-                new FunctionDenoiser(x => x.mul(0.1)),
+                Model(),
                 Request(state =>
                 {
                     seen.Add(state.Step);
@@ -50,7 +51,7 @@ public class StartingPointTests
                 }),
                 cancellationToken: TestContext.Current.CancellationToken);
             using var changed = sampler.Sample(
-                new FunctionDenoiser(x => x.mul(0.1)),
+                Model(),
                 Request(state => state.Step == 4 ? state.Sample.mul(2.0) : null),
                 cancellationToken: TestContext.Current.CancellationToken);
             watched.ShouldBeIdentical(plain, "watching changes nothing");
@@ -59,7 +60,7 @@ public class StartingPointTests
         }).Should().Be(0);
         seen.Should().Equal(1, 2, 3, 4);
 
-        var wrong = () => sampler.Sample(new FunctionDenoiser(x => x.mul(0.1)), Request(_ => zeros([2, 2])));
+        var wrong = () => sampler.Sample(Model(), Request(_ => zeros([2, 2])));
         wrong.Should().Throw<ArgumentException>().WithMessage("*OnStep*[1, 2]*[2, 2]*");
     }
 
@@ -67,8 +68,8 @@ public class StartingPointTests
     public void A_request_starts_from_one_thing()
     {
         using var x = zeros([1, 2]);
-        var both = () => new DdimSampler(_schedule, 2).Sample(
-            new FunctionDenoiser(v => v.mul(0.1)), new SamplingRequest { Shape = [1, 2], InitialData = x, InitialSample = x });
+        var both = () => new DdimSampler(2).Sample(
+            Model(), new SamplingRequest { Shape = [1, 2], InitialData = x, InitialSample = x });
         both.Should().Throw<ArgumentException>().WithMessage("*both*");
         foreach (var strength in new[] { 0.0, -0.1, 1.1, double.NaN })
             ((Action)(() => TimeSpacing.Trailing.CreateGrid(_schedule, 5).StartingAt(strength))).Should().Throw<ArgumentOutOfRangeException>();
@@ -91,4 +92,6 @@ public class StartingPointTests
 
         ((Action)(() => Interpolation.Spherical(a, b, 1.5))).Should().Throw<ArgumentOutOfRangeException>();
     }
+
+    private static DiffusionModel Model() => new FunctionDenoiser(x => x.mul(0.1)).On(_schedule).With(DataRange.Images);
 }

@@ -29,12 +29,12 @@ public class StepCostTests
         });
         var schedule = DiscreteSchedule.Linear();
         var grid = TimeSpacing.Trailing.CreateGrid(schedule, Steps).WithFinalLevel(schedule.LevelAt(0));
-        var sampler = new DiffusionSampler(grid, Every.Solvers[name], new SamplerOptions { Threshold = null });
+        var sampler = new DiffusionSampler(grid, Every.Solvers[name], new SamplerOptions { Threshold = Thresholding.None });
         using var start = tensor(new[] { 0.5, 1.0, -1.5 }).reshape(1, 3);
         var request = new SamplingRequest { Shape = [1, 3], InitialSample = start, Noise = new Silence() };
 
         var before = Created();
-        sampler.Sample(denoiser, request, cancellationToken: TestContext.Current.CancellationToken).Dispose();
+        sampler.Sample(denoiser.On(schedule), request, cancellationToken: TestContext.Current.CancellationToken).Dispose();
         var made = (Created() - before) / (double)calls;
 
         made.Should().BeLessThan(

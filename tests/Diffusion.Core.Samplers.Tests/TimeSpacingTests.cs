@@ -1,3 +1,4 @@
+using Diffusion.Core.Models;
 using Diffusion.Core.Samplers.Tests.Support;
 using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
@@ -111,7 +112,7 @@ public class TimeSpacingTests
 
     private sealed class TargetProbe : IEvaluator, INoiseSource
     {
-        public Evaluation Evaluate(TorchSharp.torch.Tensor x, double time, NoiseLevel level) => throw new NotSupportedException();
+        public ModelPrediction Evaluate(TorchSharp.torch.Tensor x, double time, NoiseLevel level) => throw new NotSupportedException();
 
         public TorchSharp.torch.Tensor Draw(TorchSharp.torch.Tensor like) => throw new NotSupportedException();
 

@@ -1,3 +1,4 @@
+using Diffusion.Core.Models;
 using Diffusion.Core.Samplers.Tests.Support;
 using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
@@ -33,13 +34,12 @@ public class TrajectoryAgreementTests
         List<double[]> Trajectory(IPrediction prediction)
         {
             var sampler = new DiffusionSampler(
-                grid,
-                Combinations.Solvers[solver],
-                new SamplerOptions { Prediction = prediction, Threshold = Combinations.Thresholds[threshold] });
+                grid, Combinations.Solvers[solver], new SamplerOptions { Threshold = Combinations.Thresholds[threshold] });
             var request = new SamplingRequest { Shape = [3, 2], Seed = 4, Dtype = ScalarType.Float64 };
+            var model = new ExactDenoiser(schedule, ExactDenoiser.Mixture, prediction).Model;
             return
             [
-                .. sampler.Steps(new ExactDenoiser(schedule, ExactDenoiser.Mixture, prediction), request, TestContext.Current.CancellationToken)
+                .. sampler.Steps(model, request, TestContext.Current.CancellationToken)
                     .Select(state => state.Sample.Values()),
             ];
         }
@@ -56,11 +56,11 @@ public class TrajectoryAgreementTests
         double[] Result(bool rederive)
         {
             var options = new SamplerOptions { Threshold = Combinations.Thresholds[threshold], RederiveNoise = rederive };
-            var sampler = new DdimSampler(schedule, Steps, eta, options: options);
+            var sampler = new DdimSampler(Steps, eta, options: options);
             var request = new SamplingRequest { Shape = [8], Seed = 1, Dtype = ScalarType.Float64 };
             return
             [
-                .. sampler.Steps(new ExactDenoiser(schedule, ExactDenoiser.Mixture, Prediction.Epsilon), request)
+                .. sampler.Steps(new ExactDenoiser(schedule, ExactDenoiser.Mixture, Prediction.Epsilon).Model, request)
                     .SelectMany(state => state.Sample.Values()),
             ];
         }
@@ -83,11 +83,13 @@ public class TrajectoryAgreementTests
         var schedule = DiscreteSchedule.FromBetas(betas);
         schedule.Alpha(49).Should().Be(0.0);
         var grid = TimeSpacing.Trailing.CreateGrid(schedule, Steps);
+        var sampler = new DiffusionSampler(grid, Combinations.Solvers[solver]);
+        DiffusionModel Model(IPrediction prediction)
+            => new ExactDenoiser(schedule, ExactDenoiser.Mixture, prediction).Model.With(DataRange.Images);
         double[] Result(IPrediction prediction)
         {
-            var sampler = new DiffusionSampler(grid, Combinations.Solvers[solver], new SamplerOptions { Prediction = prediction });
             using var result = sampler.Sample(
-                new ExactDenoiser(schedule, ExactDenoiser.Mixture, prediction),
+                Model(prediction),
                 new SamplingRequest { Shape = [8], Dtype = ScalarType.Float64 },
                 cancellationToken: TestContext.Current.CancellationToken);
             return result.Values();
@@ -97,7 +99,7 @@ public class TrajectoryAgreementTests
         data.Should().OnlyContain(x => double.IsFinite(x) && Math.Abs(x) <= 1.0);
         Difference(velocity, data).Should().BeLessThan(1e-10);
 
-        var refused = () => new DiffusionSampler(grid, Combinations.Solvers[solver]);
+        var refused = () => sampler.Steps(Model(Prediction.Epsilon), new SamplingRequest { Shape = [8] });
         refused.Should().Throw<ArgumentException>().WithMessage("*'epsilon' does not determine x_0 and eps at time 49, where alpha is 0*");
     }
 

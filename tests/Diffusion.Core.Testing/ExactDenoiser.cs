@@ -13,6 +13,9 @@ namespace Diffusion.Core.Testing;
 /// <param name="prediction">The form of the answer.</param>
 public sealed class ExactDenoiser(INoiseSchedule schedule, Func<double, NoiseLevel, double> expectedData, IPrediction prediction) : IDenoiser
 {
+    /// <summary>The denoiser on its schedule, with its prediction.</summary>
+    public DiffusionModel Model => new(this, schedule, prediction);
+
     public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
     {
         var time = t.Values().Distinct().Single();

@@ -16,10 +16,10 @@ public static class ProbabilityFlow
     public static double Error(ISolver solver, TimeGrid grid)
     {
         var (start, end) = (grid.Levels[0], grid.Levels[^1]);
-        var sampler = new DiffusionSampler(grid, solver, new SamplerOptions { Threshold = null });
+        var sampler = new DiffusionSampler(grid, solver, new SamplerOptions { Threshold = Thresholding.None });
         using var initial = tensor(_starts.Select(x => 10.0 * x * start.Alpha).ToArray());
         using var result = sampler.Sample(
-            new ExactDenoiser(grid.Schedule, ExactDenoiser.Mixture, Prediction.Epsilon),
+            new ExactDenoiser(grid.Schedule, ExactDenoiser.Mixture, Prediction.Epsilon).Model,
             new SamplingRequest { Shape = initial.shape, InitialSample = initial },
             cancellationToken: TestContext.Current.CancellationToken);
 

@@ -104,7 +104,7 @@ public class AveragedDenoiserTests
         {
             using var model = new TinyDenoiser();
             using var trainer = Runs.Trainer(model);
-            var sampler = new DdimSampler(Runs.Schedule, steps: 3);
+            var sampler = new DdimSampler(steps: 3, options: Runs.Clipped);
             trainer.Run(new Points(50), new DirectProgress(_ =>
             {
                 if (!sampling)

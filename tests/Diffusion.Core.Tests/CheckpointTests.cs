@@ -30,7 +30,7 @@ public class CheckpointTests
         Runs.SaveAfterRun(folder.File("a"));
 
         Directory.GetFiles(folder.File("a")).Select(Path.GetFileName).Should().BeEquivalentTo(
-            "model.safetensors", "ema.safetensors", "optimizer.safetensors", "trainer.json", "trainer.json.sha256");
+            "model.json", "model.safetensors", "ema.safetensors", "optimizer.safetensors", "trainer.json", "trainer.json.sha256");
         var manifest = JsonNode.Parse(File.ReadAllText(folder.File("a/trainer.json")))!;
         ((int)manifest["step"]!).Should().Be(20);
         ((int)manifest["seed"]!).Should().Be(5);
@@ -39,7 +39,8 @@ public class CheckpointTests
         manifest["files"]!.AsArray().Select(file => (long)file!["size"]!).Should().Equal(
             new FileInfo(folder.File("a/model.safetensors")).Length,
             new FileInfo(folder.File("a/ema.safetensors")).Length,
-            new FileInfo(folder.File("a/optimizer.safetensors")).Length);
+            new FileInfo(folder.File("a/optimizer.safetensors")).Length,
+            new FileInfo(folder.File("a/model.json")).Length);
     }
 
     [Fact]
@@ -83,7 +84,7 @@ public class CheckpointTests
 
         Runs.SaveAfterRun(folder.File("a"), seed: 6);
 
-        Bits.OfFolder(folder.File("a")).Should().NotEqual(before).And.HaveCount(5);
+        Bits.OfFolder(folder.File("a")).Should().NotEqual(before).And.HaveCount(6);
         Directory.GetFileSystemEntries(folder.Path).Should().ContainSingle();
     }
 

@@ -43,7 +43,7 @@ public class ConcurrencyTests
         trained.Run(data);
         string Sample() => string.Join(' ', Enumerable.Range(0, 4).Select(seed =>
         {
-            using var samples = new DdimSampler(Runs.Schedule, 10, eta: 1.0).Sample(trained.Ema, [64, 2], seed);
+            using var samples = new DdimSampler(10, eta: 1.0, options: Runs.Clipped).Sample(trained.Ema, [64, 2], seed);
             return Bits.Of(samples);
         }));
         string[] alone = [Sample(), Train(data, 1, 0.2)];

@@ -65,24 +65,24 @@ public class ConditionedTrainingTests
     public void Guidance_at_one_and_zero_is_the_conditional_and_the_unconditional_network()
     {
         using var scope = NewDisposeScope();
-        using var model = Network();
+        using var network = Network();
         using var empty = Condition.OfLabels([Classes]);
-        var dropping = new ConditionDropout(model, 0.5, empty);
+        var dropping = new ConditionDropout(network, 0.5, empty);
         using var trainer = Trainer(dropping, 10);
         trainer.Run(new LabelledPoints());
 
-        Tensor Sample(IDenoiser denoiser, long label)
+        Tensor Sample(DiffusionModel model, long label)
         {
             using var condition = Condition.OfLabels([label, label]);
-            return new DdimSampler(Runs.Schedule, 4).Sample(
-                denoiser, new SamplingRequest { Shape = [2, 2], Seed = 3, Condition = condition }, cancellationToken: TestContext.Current.CancellationToken);
+            return new DdimSampler(4, options: Runs.Clipped).Sample(
+                model, new SamplingRequest { Shape = [2, 2], Seed = 3, Condition = condition }, cancellationToken: TestContext.Current.CancellationToken);
         }
 
         var (conditional, unconditional) = (Sample(trainer.Ema, 1), Sample(trainer.Ema, Classes));
         conditional.Values().Should().NotEqual(unconditional.Values());
         Sample(Guidance.ClassifierFree(trainer.Ema, 1, Classes), 1).ShouldBeIdentical(conditional, "scale 1");
         Sample(Guidance.ClassifierFree(trainer.Ema, 0, Classes), 1).ShouldBeIdentical(unconditional, "scale 0");
-        Sample(dropping, 1).ShouldBeIdentical(Sample(model, 1), "sampling drops nothing");
+        Sample(dropping.On(Runs.Schedule), 1).ShouldBeIdentical(Sample(network.On(Runs.Schedule), 1), "sampling drops nothing");
     }
 
     [Fact]

@@ -284,22 +284,21 @@ public class DdpmTrainerTests
     {
         private readonly SimpleLoss _inner = new();
 
-        public LossTerms Evaluate(
-            IDenoiser denoiser, ForwardProcess process, Tensor x0, Tensor t, Tensor noise, Condition? condition = null)
+        public LossTerms Evaluate(LossContext context)
         {
-            seen(t, noise);
-            return _inner.Evaluate(denoiser, process, x0, t, noise, condition);
+            seen(context.T, context.Noise);
+            return _inner.Evaluate(context);
         }
     }
 
     /// <summary>A loss that asks nothing of a schedule.</summary>
     private sealed class Untabled : IDiffusionLoss
     {
-        public LossTerms Evaluate(
-            IDenoiser denoiser, ForwardProcess process, Tensor x0, Tensor t, Tensor noise, Condition? condition = null)
+        public LossTerms Evaluate(LossContext context)
         {
             using var scope = NewDisposeScope();
-            var error = denoiser.Predict(x0.add(noise), t.to(x0.device), condition).sub(noise).square().mean([1L]);
+            var (model, x0, t, noise, condition) = context;
+            var error = model.Network.Predict(x0.add(noise), t.to(x0.device), condition).sub(noise).square().mean([1L]);
             return new LossTerms(error.MoveToOuterDisposeScope()).Add("mse", error.detach().MoveToOuterDisposeScope());
         }
     }

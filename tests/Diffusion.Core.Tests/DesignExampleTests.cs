@@ -29,7 +29,7 @@ public class DesignExampleTests
             logger);
         trainer.Fit(new SyntheticDigits(count: 20, imageSize: 16), progress, cancellationToken);
 
-        var sampler = new DdimSampler(schedule, steps: 4);
+        var sampler = new DdimSampler(steps: 4);
         using var images = sampler.Sample(trainer.Ema, shape: [6, 1, 16, 16], seed: 0, cancellationToken: cancellationToken);
         ImageGrid.SavePng(images, folder.File("samples.png"));
 
@@ -62,7 +62,7 @@ public class DesignExampleTests
 
         Bits.Of(embedding).Should().NotBe(before);
         using var labels = Condition.OfLabels([0, 1, 2]);
-        using var images = new AncestralSampler(schedule, steps: 2).Sample(
+        using var images = new AncestralSampler(steps: 2).Sample(
             trainer.Ema, [3, 1, 16, 16], seed: 0, labels, cancellationToken: TestContext.Current.CancellationToken);
         images.isfinite().all().item<bool>().Should().BeTrue();
     }

@@ -1,7 +1,5 @@
 using System.Text.Json.Nodes;
 using Diffusion.Core.Losses;
-using Diffusion.Core.Models;
-using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
 using Diffusion.Core.Tests.Support;
 using static TorchSharp.torch;
@@ -98,10 +96,9 @@ public class DivergenceTests
         private readonly SimpleLoss _inner = new();
         private int _calls;
 
-        public LossTerms Evaluate(
-            IDenoiser denoiser, ForwardProcess process, Tensor x0, Tensor t, Tensor noise, Condition? condition = null)
+        public LossTerms Evaluate(LossContext context)
         {
-            var terms = _inner.Evaluate(denoiser, process, x0, t, noise, condition);
+            var terms = _inner.Evaluate(context);
             if (place == Place.Data || _calls++ < good)
                 return terms;
             using (terms)

@@ -39,7 +39,7 @@ public sealed class DocumentedTrainingTests : IDisposable
         using var trainer = new DdpmTrainer(unet, schedule, new SimpleLoss(), options);
         trainer.Fit(dataset);
 
-        using var images = new DdimSampler(schedule, steps: 50).Sample(trainer.Ema, shape: [16, 1, 16, 16], seed: 0);
+        using var images = new DdimSampler(steps: 50).Sample(trainer.Ema, shape: [16, 1, 16, 16], seed: 0);
         ImageGrid.SavePng(images, Path.Combine(run, "samples.png"));
 
         trainer.Step.Should().Be(2);
@@ -49,7 +49,7 @@ public sealed class DocumentedTrainingTests : IDisposable
     [Fact]
     public void A_run_that_is_looked_at()
     {
-        var sampler = new DdimSampler(schedule, steps: 50);
+        var sampler = new DdimSampler(steps: 50);
         var options = new TrainerOptions
         {
             CheckpointFolder = Path.Combine(run, "checkpoints"),
@@ -91,7 +91,7 @@ public sealed class DocumentedTrainingTests : IDisposable
         };
         using var trainer = Fit(options, keep: true)!;
 
-        using var images = new DdimSampler(schedule, steps: 50).Sample(trainer.AverageOf("short"), [16, 1, 16, 16], seed: 0);
+        using var images = new DdimSampler(steps: 50).Sample(trainer.AverageOf("short"), [16, 1, 16, 16], seed: 0);
         images.shape.Should().Equal(16, 1, 16, 16);
     }
 
@@ -184,7 +184,7 @@ public sealed class DocumentedTrainingTests : IDisposable
         void Measure(TrainingRun run)
             => new Measurement("spread", current =>
             {
-                var sampler = new DdimSampler(schedule, steps: 20);
+                var sampler = new DdimSampler(steps: 20);
                 using var images = sampler.Sample(((DdpmTrainer)current.Trainer).Ema, [64, 1, 16, 16], seed: 0);
                 return images.std().item<float>();
             }).Run(run);

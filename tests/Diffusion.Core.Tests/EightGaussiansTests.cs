@@ -74,8 +74,8 @@ public class EightGaussiansTests
         var options = new SamplerOptions { Threshold = Thresholding.Static(1.5) };
         foreach (var (name, sampler) in new (string, ISampler)[]
         {
-            ("DDIM, 100 steps", new DdimSampler(schedule, 100, options: options)),
-            ("ancestral, 250 steps", new AncestralSampler(schedule, 250, options: options)),
+            ("DDIM, 100 steps", new DdimSampler(100, options: options)),
+            ("ancestral, 250 steps", new AncestralSampler(250, options: options)),
         })
         {
             using var samples = sampler.Sample(trainer.Ema, [Sets * Size, 2], seed: 0, cancellationToken: token);

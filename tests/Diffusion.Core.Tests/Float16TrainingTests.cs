@@ -1,6 +1,5 @@
 using Diffusion.Core.Losses;
 using Diffusion.Core.Models;
-using Diffusion.Core.Schedules;
 using Diffusion.Core.Tests.Support;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -118,9 +117,9 @@ public class Float16TrainingTests
     {
         private readonly SimpleLoss _inner = new();
 
-        public LossTerms Evaluate(IDenoiser denoiser, ForwardProcess process, Tensor x0, Tensor t, Tensor noise, Condition? condition = null)
+        public LossTerms Evaluate(LossContext context)
         {
-            using var terms = _inner.Evaluate(denoiser, process, x0, t, noise, condition);
+            using var terms = _inner.Evaluate(context);
             return new LossTerms(terms.Loss.mul(factor));
         }
     }

@@ -65,12 +65,12 @@ public class LatentDiffusionTests
     public void A_scaling_that_is_not_given_is_that_of_the_autoencoder_or_none()
     {
         var published = new LatentScaling(0.18215);
-        var denoiser = new DelegateDenoiser((x, _) => x.clone());
+        var model = new DelegateDenoiser((x, _) => x.clone()).On(Runs.Schedule);
 
-        new LatentDiffusion(new AffineAutoencoder(scaling: published), denoiser).Scaling.Should().Be(published);
-        new LatentDiffusion(new AffineAutoencoder(), denoiser).Scaling.Should().Be(LatentScaling.None);
+        new LatentDiffusion(new AffineAutoencoder(scaling: published), model).Scaling.Should().Be(published);
+        new LatentDiffusion(new AffineAutoencoder(), model).Scaling.Should().Be(LatentScaling.None);
         new LatentDataset(new Points(3), new AffineAutoencoder(scaling: published)).Scaling.Should().Be(published);
-        new LatentDiffusion(new AffineAutoencoder(scaling: published), denoiser, new LatentScaling(2)).Scaling.Should().Be(new LatentScaling(2));
+        new LatentDiffusion(new AffineAutoencoder(scaling: published), model, new LatentScaling(2)).Scaling.Should().Be(new LatentScaling(2));
     }
 
     [Fact]
@@ -84,15 +84,16 @@ public class LatentDiffusionTests
             seen = condition;
             return x.mul(0.7);
         });
+        var model = denoiser.On(Runs.Schedule);
         var scaling = new LatentScaling(0.5, 2.0);
-        var latent = new LatentDiffusion(autoencoder, denoiser, scaling);
-        var sampler = new DdimSampler(Runs.Schedule, steps: 5, options: new SamplerOptions { Threshold = null });
+        var latent = new LatentDiffusion(autoencoder, model, scaling);
+        var sampler = new DdimSampler(steps: 5, options: new SamplerOptions { Threshold = Thresholding.None });
         using var condition = Condition.OfLabels([3, 1]);
 
         var x = latent.Sample(sampler, [2, 4], seed: 6, condition, cancellationToken: TestContext.Current.CancellationToken);
 
         seen.Should().BeSameAs(condition);
-        var latents = sampler.Sample(denoiser, [2, 4], seed: 6, condition, cancellationToken: TestContext.Current.CancellationToken);
+        var latents = sampler.Sample(model, [2, 4], seed: 6, condition, cancellationToken: TestContext.Current.CancellationToken);
         var expected = latents.div(0.5).add(2).sub(1).div(3);
         RelativeError.OfSamples(x, expected).Should().BeLessThan(1e-6);
         LiveTensors.Change(() => latent.Sample(sampler, [2, 4], seed: 6, condition, cancellationToken: TestContext.Current.CancellationToken).Dispose()).Should().Be(0);
@@ -102,7 +103,8 @@ public class LatentDiffusionTests
     public void Encoding_and_decoding_undo_each_other()
     {
         using var scope = NewDisposeScope();
-        var latent = new LatentDiffusion(new AffineAutoencoder(), new DelegateDenoiser((x, _) => x.clone()), new LatentScaling(0.5, 2.0));
+        var model = new DelegateDenoiser((x, _) => x.clone()).On(Runs.Schedule);
+        var latent = new LatentDiffusion(new AffineAutoencoder(), model, new LatentScaling(0.5, 2.0));
         using var generator = new Generator(2);
         var x = randn(3, 2);
 

@@ -28,7 +28,7 @@ public class MeasurementTests
                 watch,
                 Every.Steps(3, new ValidationLoss(new Points(30)) { Average = average, BatchSize = 7 }.Run),
                 Every.Steps(2, new Measurement("weight", run => ((DdpmTrainer)run.Trainer).LastLoss) { Average = average }.Run),
-                Every.Steps(4, new SampleGrid(new DdimSampler(Runs.Schedule, 3), [4, 2], folder.File("grids")) { ToImages = AsImages }.Run),
+                Every.Steps(4, new SampleGrid(new DdimSampler(3, options: Runs.Clipped), [4, 2], folder.File("grids")) { ToImages = AsImages }.Run),
             ],
         });
 

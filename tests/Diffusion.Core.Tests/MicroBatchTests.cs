@@ -1,6 +1,4 @@
 using Diffusion.Core.Losses;
-using Diffusion.Core.Models;
-using Diffusion.Core.Schedules;
 using Diffusion.Core.Tests.Support;
 using static TorchSharp.torch;
 
@@ -109,11 +107,11 @@ public class MicroBatchTests
 
         public double Loss { get; set; }
 
-        public LossTerms Evaluate(IDenoiser denoiser, ForwardProcess process, Tensor x0, Tensor t, Tensor noise, Condition? condition = null)
+        public LossTerms Evaluate(LossContext context)
         {
-            Times.AddRange(t.to(ScalarType.Float64).data<double>().ToArray());
-            Noise.AddRange(noise.contiguous().data<float>().ToArray());
-            return _inner.Evaluate(denoiser, process, x0, t, noise, condition);
+            Times.AddRange(context.T.to(ScalarType.Float64).data<double>().ToArray());
+            Noise.AddRange(context.Noise.contiguous().data<float>().ToArray());
+            return _inner.Evaluate(context);
         }
     }
 }

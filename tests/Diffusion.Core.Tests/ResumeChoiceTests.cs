@@ -68,7 +68,8 @@ public class ResumeChoiceTests
         var progress = new DirectProgress();
         options = options with { Callbacks = [new Canceller(cancelAt, cancellation)] };
         using var network = new TinyDenoiser(seed, dropout: 0.1);
-        using var trainer = new DdpmTrainer(loss.Of(network), DiscreteSchedule.Linear(12, 0.02, 0.6), loss.Make(), options);
+        using var model = loss.Of(network, DiscreteSchedule.Linear(12, 0.02, 0.6));
+        using var trainer = new DdpmTrainer(model, loss.Make(), options);
         if (from is not null)
             trainer.Resume(from);
         var fit = () => trainer.Fit(new Points(13), progress, cancellation.Token);

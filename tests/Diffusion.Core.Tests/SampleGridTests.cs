@@ -15,7 +15,7 @@ public class SampleGridTests
         using var folder = new TemporaryFolder();
         using var labels = Condition.OfLabels([1, 2, 3]);
         using var unet = new UNet(new UNetOptions { ImageSize = 16, Channels = 1, Width = 8, Multipliers = [1, 1], Classes = 10 });
-        var sampler = new DdimSampler(Runs.Schedule, steps: 2);
+        var sampler = new DdimSampler(steps: 2);
         var shown = new List<string>();
         var grid = new SampleGrid(sampler, [3, 1, 16, 16], folder.File("grids")) { Seed = 4, Condition = labels, Columns = 3, Scale = 2 };
         using var trainer = new DdpmTrainer(unet, Runs.Schedule, new SimpleLoss(), Runs.Options with
@@ -36,22 +36,22 @@ public class SampleGridTests
     }
 
     [Fact]
-    public void A_trainer_without_a_denoiser_needs_to_be_told_of_one()
+    public void A_trainer_without_a_model_needs_to_be_told_of_one()
     {
         using var folder = new TemporaryFolder();
         using var vae = new Vae(new() { Body = new MlpBody { SampleShape = [2], Hidden = [4], LatentFeatures = 2 } });
-        var sampler = new DdimSampler(Runs.Schedule, steps: 1);
+        var sampler = new DdimSampler(steps: 1);
         var grid = new SampleGrid(sampler, [2, 1, 4, 4], folder.File("a"));
         var told = new SampleGrid(sampler, [2, 1, 4, 4], folder.File("b"))
         {
-            Denoiser = _ => new FunctionDenoiser(x => x.clone()),
+            Model = _ => new FunctionDenoiser(x => x.clone()).On(Runs.Schedule),
             ToImages = images => images.mul(double.NaN),
         };
         AutoencoderTrainer Trainer(SampleGrid which)
             => new(vae, new AutoencoderLoss(), Runs.Options with { Steps = 1, Callbacks = [Every.Steps(1, which.Run)] });
 
         using (var trainer = Trainer(grid))
-            FluentActions.Invoking(() => trainer.Run(new Points(50))).Should().Throw<InvalidOperationException>().WithMessage("*AutoencoderTrainer*Denoiser*");
+            FluentActions.Invoking(() => trainer.Run(new Points(50))).Should().Throw<InvalidOperationException>().WithMessage("*AutoencoderTrainer*Model*");
         using (var trainer = Trainer(told))
             trainer.Run(new Points(50));
         Directory.GetFiles(folder.Path, "*", SearchOption.AllDirectories).Select(Path.GetFileName).Should().Equal("step-00000001.png");

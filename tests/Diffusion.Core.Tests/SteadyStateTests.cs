@@ -35,13 +35,13 @@ public class SteadyStateTests
         });
         watch.Sample = () =>
         {
-            using var samples = new DdimSampler(Runs.Schedule, 10).Sample(trainer.Ema, [16, 2], seed: 1);
+            using var samples = new DdimSampler(10, options: Runs.Clipped).Sample(trainer.Ema, [16, 2], seed: 1);
             using var batch = Runs.Batch(1, 2, 3);
-            using var process = new Schedules.ForwardProcess(Runs.Schedule);
+            using var averaged = new Models.DiffusionModel(trainer.Ema.Network, Runs.Schedule);
             using var t = torch.tensor(new long[] { 1, 500, 999 });
             using var noise = torch.zeros_like(batch.Samples);
             using var gradientsOff = torch.no_grad();
-            using var terms = new SimpleLoss().Evaluate(trainer.Ema, process, batch.Samples, t, noise);
+            using var terms = new SimpleLoss().Evaluate(new LossContext(averaged, batch.Samples, t, noise));
         };
 
         trainer.Run(new Data.EightGaussians(seed: 1, count: 50));

@@ -71,7 +71,7 @@ public class TransformerTrainingTests
         trainer.SkippedSteps.Should().Be(0);
 
         using var condition = Condition.OfLabels([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10]);
-        var sampler = new DdimSampler(schedule, 50);
+        var sampler = new DdimSampler(50);
         using var samples = sampler.Sample(trainer.Ema, [12, 1, 28, 28], seed: 0, condition: condition, cancellationToken: token);
         var values = samples.Values();
         values.Should().OnlyContain(value => double.IsFinite(value) && Math.Abs(value) <= 1.01);

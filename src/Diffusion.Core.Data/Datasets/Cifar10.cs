@@ -1,3 +1,5 @@
+using Diffusion.Core.Models;
+
 namespace Diffusion.Core.Data;
 
 /// <summary>
@@ -48,6 +50,9 @@ public sealed class Cifar10 : IBufferedDataset
 
     /// <inheritdoc/>
     public IReadOnlyList<long> SampleShape { get; } = [Channels, Size, Size];
+
+    /// <inheritdoc/>
+    public DataRange? DataRange => Models.DataRange.Images;
 
     /// <inheritdoc/>
     public LoadThreading Threading => LoadThreading.Concurrent;

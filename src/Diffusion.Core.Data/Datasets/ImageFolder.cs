@@ -1,3 +1,4 @@
+using Diffusion.Core.Models;
 using System.Buffers;
 
 namespace Diffusion.Core.Data;
@@ -69,6 +70,9 @@ public sealed class ImageFolder : IBufferedDataset
 
     /// <inheritdoc/>
     public IReadOnlyList<long> SampleShape { get; }
+
+    /// <inheritdoc/>
+    public DataRange? DataRange => Models.DataRange.Images;
 
     /// <inheritdoc/>
     public LoadThreading Threading => LoadThreading.Concurrent;

@@ -1,3 +1,5 @@
+using Diffusion.Core.Models;
+
 namespace Diffusion.Core.Data;
 
 /// <summary>
@@ -49,6 +51,9 @@ public sealed class Mnist : IBufferedDataset
 
     /// <inheritdoc/>
     public IReadOnlyList<long> SampleShape { get; }
+
+    /// <inheritdoc/>
+    public DataRange? DataRange => Models.DataRange.Images;
 
     /// <inheritdoc/>
     public LoadThreading Threading => LoadThreading.Concurrent;

@@ -1,3 +1,4 @@
+using Diffusion.Core.Models;
 using Diffusion.Core.Schedules;
 
 namespace Diffusion.Core.Data;
@@ -41,6 +42,9 @@ public sealed class SyntheticDigits : IBufferedDataset
 
     /// <inheritdoc/>
     public IReadOnlyList<long> SampleShape { get; }
+
+    /// <inheritdoc/>
+    public DataRange? DataRange => Models.DataRange.Images;
 
     /// <inheritdoc/>
     public LoadThreading Threading => LoadThreading.Concurrent;

@@ -44,7 +44,7 @@ public sealed class SampleGrid
     /// From the run to what is sampled from: the averaged weights of a <see cref="DdpmTrainer"/> where null. For another trainer, or to
     /// guide: <c>run => Guidance.ClassifierFree(((DdpmTrainer)run.Trainer).Ema, ...)</c>.
     /// </summary>
-    public Func<TrainingRun, IDenoiser>? Denoiser { get; init; }
+    public Func<TrainingRun, DiffusionModel>? Model { get; init; }
 
     /// <summary>From samples to images [B, C, H, W] in [-1, 1], as a decoder's; the samples themselves where null.</summary>
     public Func<Tensor, Tensor>? ToImages { get; init; }
@@ -56,20 +56,20 @@ public sealed class SampleGrid
     public int Scale { get; init; } = 1;
 
     /// <summary>Draws a picture, and shows it.</summary>
-    /// <exception cref="InvalidOperationException">The trainer is of another kind, and <see cref="Denoiser"/> is null.</exception>
+    /// <exception cref="InvalidOperationException">The trainer is of another kind, and <see cref="Model"/> is null.</exception>
     /// <exception cref="ArgumentException">The shape does not fit the network, or the samples are no images.</exception>
     /// <exception cref="IOException">The picture cannot be written.</exception>
     public void Run(TrainingRun run)
     {
         ArgumentNullException.ThrowIfNull(run);
         var path = Path.Combine(_folder, string.Create(CultureInfo.InvariantCulture, $"step-{run.Step:D8}.png"));
-        var denoiser = Denoiser?.Invoke(run) ?? (run.Trainer as DdpmTrainer)?.Ema ?? throw new InvalidOperationException(
-            $"{run.Trainer.GetType().Name} has no denoiser that is known here; set {nameof(Denoiser)}.");
+        var model = Model?.Invoke(run) ?? (run.Trainer as DdpmTrainer)?.Ema ?? throw new InvalidOperationException(
+            $"{run.Trainer.GetType().Name} has no model that is known here; set {nameof(Model)}.");
         using (no_grad())
         using (NewDisposeScope())
         {
             using var told = Condition?.To(run.Trainer.Device);
-            var samples = _sampler.Sample(denoiser, _shape, Seed, told);
+            var samples = _sampler.Sample(model, _shape, Seed, told);
             var images = ToImages?.Invoke(samples) ?? samples;
             ImageGrid.SavePng(where(images.isfinite(), images, images.FullLike(-1.0)), path, Columns, scale: Scale);
         }

@@ -1,3 +1,4 @@
+using Diffusion.Core.Models;
 using Diffusion.Core.Schedules;
 
 namespace Diffusion.Core.Data;
@@ -22,6 +23,9 @@ public abstract class PointDataset : IBufferedDataset
 
     /// <inheritdoc/>
     public IReadOnlyList<long> SampleShape { get; } = [2];
+
+    /// <inheritdoc/>
+    public DataRange? DataRange => Models.DataRange.Unbounded;
 
     /// <inheritdoc/>
     public LoadThreading Threading => LoadThreading.Concurrent;

@@ -16,6 +16,7 @@ public sealed class DiffusersPipeline : IDisposable
     private readonly PipelineIndex _index;
     private readonly Dictionary<string, DiffusersModel> _models;
     private readonly Dictionary<string, string> _copied;
+    private DiffusionModel? _model;
 
     private DiffusersPipeline(
         PipelineIndex index,
@@ -32,6 +33,13 @@ public sealed class DiffusersPipeline : IDisposable
             Autoencoder = Required(name).Network as IAutoencoder
                 ?? throw new NotSupportedException($"{ClassName} needs an autoencoder as its {name}, got {models[name].Config.ClassName}.");
     }
+
+    /// <summary>
+    /// The network that predicts, with the schedule and the prediction of the pipeline's scheduler, for the samplers, losses and likelihoods of
+    /// this library. Owned by the pipeline. Pixels have the range [-1, 1], latents none.
+    /// </summary>
+    /// <exception cref="NotSupportedException">The scheduler, or a setting of it, is not known.</exception>
+    public DiffusionModel Model => _model ??= CreateModel();
 
     /// <summary>The class in diffusers, such as <c>DDPMPipeline</c>.</summary>
     public string ClassName => _index.ClassName;
@@ -209,8 +217,21 @@ public sealed class DiffusersPipeline : IDisposable
     /// <summary>Frees the networks.</summary>
     public void Dispose()
     {
+        _model?.Dispose();
         foreach (var model in _models.Values)
             model.Dispose();
+    }
+
+    private DiffusionModel CreateModel()
+    {
+        using var model = DiffusersScheduler.CreateModel(Scheduler, Denoiser);
+        var config = _models[Layout.Denoiser].Config;
+        return new DiffusionModel(Denoiser, model.Schedule, model.Prediction)
+        {
+            LearnsVariance = model.LearnsVariance || config.WholeOrNull("out_channels") == 2 * config.Whole("in_channels", 3),
+            DataRange = Autoencoder is null ? DataRange.Images : DataRange.Unbounded,
+            NullLabel = NullLabel,
+        };
     }
 
     private static void Copy(string from, string to)

@@ -33,15 +33,17 @@ internal sealed class PipelineSampling
         using var prompts = _request.Prompts is { } texts ? _pipeline.EncodePrompts(texts) : null;
         using var negative = prompts is null || GuidanceScale == 1.0 ? null : Negative();
         var condition = _request.Condition ?? prompts ?? labels;
-        var sampler = Sampler();
+        var mapped = Sampler();
+        var sampler = mapped.Sampler;
+        using var model = mapped.CreateModel(Guided(condition, _request.Unconditional ?? negative));
         var sample = sampler.Sample(
-            Guided(condition, _request.Unconditional ?? negative),
+            model,
             new SamplingRequest
             {
                 Shape = Shape(),
                 Seed = _request.Seed,
                 Condition = condition,
-                InitialSample = _request.Noise?.Mul(sampler.InitialScale),
+                InitialSample = _request.Noise?.Mul(sampler.InitialScaleFor(model.Schedule)),
                 Device = _pipeline.Device,
                 Dtype = _pipeline.Dtype,
             },
@@ -91,7 +93,7 @@ internal sealed class PipelineSampling
         return Guard.Positive(given.Length == 0 ? 1 : given[0], nameof(request.Count));
     }
 
-    private DiffusionSampler Sampler()
+    private DiffusersSampler Sampler()
     {
         var scheduler = _request.Scheduler ?? _pipeline.Scheduler;
         if (_pipeline.Layout.SchedulerClass is { } only && _request.Scheduler is null)
@@ -99,13 +101,10 @@ internal sealed class PipelineSampling
         var call = _request.Call;
         if (call.Timesteps is null && call.Sigmas is null)
             call = call with { Steps = _request.Steps ?? _pipeline.Layout.Steps };
-        var sampler = DiffusersScheduler.Create(scheduler, call).Sampler;
+        var mapped = DiffusersScheduler.Create(scheduler, call);
 
-        // A network that also tells a variance which the scheduler has no use for.
-        var answersVariance = _config.WholeOrNull("out_channels") == 2 * Channels;
-        return answersVariance && !sampler.Options.HasVarianceChannels
-            ? new DiffusionSampler(sampler.Grid, sampler.Solver, sampler.Options with { HasVarianceChannels = true })
-            : sampler;
+        // A network can return a variance that the scheduler does not use.
+        return mapped with { LearnsVariance = mapped.LearnsVariance || _config.WholeOrNull("out_channels") == 2 * Channels };
     }
 
     private long[] Shape()
@@ -150,6 +149,6 @@ internal sealed class PipelineSampling
             throw new ArgumentException($"A guidance scale of {scale} needs labels, prompts, or a condition and an unconditional one, got none of them.");
         var label = _request.NullLabel ?? _pipeline.NullLabel
             ?? throw new ArgumentException($"{_config.ClassName} has no label of its own for no class; give NullLabel, or a GuidanceScale of 1.");
-        return Guidance.ClassifierFree(_pipeline.Denoiser, scale, label);
+        return Guidance.ClassifierFree(_pipeline.Model, scale, label).Network;
     }
 }

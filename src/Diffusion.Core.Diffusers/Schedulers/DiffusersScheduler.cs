@@ -1,3 +1,4 @@
+using Diffusion.Core.Models;
 using Diffusion.Core.Samplers;
 using Diffusion.Core.Schedules;
 
@@ -58,7 +59,29 @@ public static class DiffusersScheduler
         ArgumentNullException.ThrowIfNull(call);
         return _classes.TryGetValue(config.ClassName, out var create)
             ? create(config, call)
-            : throw new NotSupportedException($"The scheduler '{config.ClassName}' is not known; there are: {string.Join(", ", ClassNames)}.");
+            : throw Unknown(config);
+    }
+
+    /// <summary>The model of a network that was trained with a scheduler.</summary>
+    /// <param name="config">The configuration of the scheduler.</param>
+    /// <param name="network">The network. It is not disposed.</param>
+    /// <exception cref="NotSupportedException">The class, or a setting, is not known.</exception>
+    /// <exception cref="InvalidDataException">A setting has the wrong type.</exception>
+    public static DiffusionModel CreateModel(SchedulerConfig config, IDenoiser network)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        if (!_classes.ContainsKey(config.ClassName))
+            throw Unknown(config);
+        var (schedule, prediction) = config.ClassName switch
+        {
+            "CMStochasticIterativeScheduler" => DistilledSchedulers.Trained(config),
+            "EDMDPMSolverMultistepScheduler" or "EDMEulerScheduler" => EdmSchedulers.Trained(config),
+            "FlowMatchEulerDiscreteScheduler" or "FlowMatchHeunDiscreteScheduler" => FlowSchedulers.Trained(config),
+            "IPNDMScheduler" => OfGrid(config),
+            "EulerDiscreteScheduler" when SigmaSchedulers.IsContinuous(config) => OfGrid(config),
+            _ => (TrainedSchedule.Of(config), MappedOptions.PredictionOf(config)),
+        };
+        return new DiffusionModel(network, schedule, prediction) { LearnsVariance = MappedOptions.LearnsVariance(config) };
     }
 
     /// <summary>The noise schedule of a configuration, as the network was trained with it.</summary>
@@ -68,12 +91,32 @@ public static class DiffusersScheduler
         ArgumentNullException.ThrowIfNull(config);
         return TrainedSchedule.Of(config);
     }
+
+    /// <summary>Of schedulers that take the network for one on a process of their own.</summary>
+    private static (INoiseSchedule Schedule, IPrediction Prediction) OfGrid(SchedulerConfig config)
+    {
+        const int AnyNumber = 10;
+        var mapped = Create(config, new SchedulerCall { Steps = AnyNumber });
+        return (mapped.Sampler.Grid!.Schedule, mapped.Prediction);
+    }
+
+    private static NotSupportedException Unknown(SchedulerConfig config)
+        => new($"The scheduler '{config.ClassName}' is not known; there are: {string.Join(", ", ClassNames)}.");
 }
 
-/// <summary>A diffusers scheduler as a sampler of this library.</summary>
+/// <summary>A diffusers scheduler as a sampler of this library, and what it takes the output of the network for.</summary>
 /// <param name="Sampler">Grid, solver and options.</param>
+/// <param name="Prediction">What the output of the network means.</param>
+/// <param name="LearnsVariance">Whether the network also returns the channels of a learned variance.</param>
 /// <param name="IsExploding">
 /// True where diffusers' own samples are x / alpha, as its Euler, Heun, DPM2 and LMS schedulers keep them. Here the same trajectory runs
 /// in the coordinates of the schedule: divide by <c>SamplerState.Level.Alpha</c> to compare.
 /// </param>
-public sealed record DiffusersSampler(DiffusionSampler Sampler, bool IsExploding = false);
+public sealed record DiffusersSampler(
+    DiffusionSampler Sampler, IPrediction Prediction, bool LearnsVariance = false, bool IsExploding = false)
+{
+    /// <summary>The model that this scheduler takes a network for: on the schedule of the grid, without a data range.</summary>
+    /// <param name="network">The network. It is not disposed.</param>
+    public DiffusionModel CreateModel(IDenoiser network)
+        => new(network, Sampler.Grid!.Schedule, Prediction) { LearnsVariance = LearnsVariance, DataRange = DataRange.Unbounded };
+}

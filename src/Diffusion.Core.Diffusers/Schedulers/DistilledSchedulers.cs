@@ -15,6 +15,15 @@ internal static class DistilledSchedulers
     // The default of TCD's step in diffusers.
     private const double TcdGamma = 0.3;
 
+    /// <summary>The schedule that a consistency model was trained with, and what it predicts.</summary>
+    public static (INoiseSchedule Schedule, IPrediction Prediction) Trained(SchedulerConfig config)
+    {
+        var min = config.Number("sigma_min", 0.002);
+        return (
+            new EdmSchedule(min, config.Number("sigma_max", 80.0), TimeScale),
+            Prediction.Consistency(config.Number("sigma_data", 0.5), min));
+    }
+
     /// <summary>CMStochasticIterativeScheduler: N of the times of a Karras grid, the last step leading to its least noise.</summary>
     public static DiffusersSampler Consistency(SchedulerConfig config, SchedulerCall call)
     {
@@ -22,30 +31,31 @@ internal static class DistilledSchedulers
         var trained = RatioSpacing.Karras(config.Number("rho", 7.0)).Ratios(config.Whole("num_train_timesteps", 40), min, max);
         var ratios = Array.ConvertAll(Indices(config, call, trained.Length), index => trained[index]);
         var grid = TimeGrid.FromRatios(new EdmSchedule(min, max, TimeScale), ratios, new NoiseLevel(1.0, min));
-        return new DiffusersSampler(new DiffusionSampler(
-            grid,
-            new ConsistencySolver(min, config.Number("s_noise", 1.0)),
-            new SamplerOptions
-            {
-                Prediction = Prediction.Consistency(config.Number("sigma_data", 0.5), min),
-                Threshold = config.Flag("clip_denoised", true) ? Thresholding.Static(1.0) : null,
-                InitialScale = max,
-            }));
+        var options = new SamplerOptions
+        {
+            Threshold = config.Flag("clip_denoised", true) ? Thresholding.Static(1.0) : Thresholding.None,
+            InitialScale = max,
+        };
+        return new DiffusersSampler(
+            new DiffusionSampler(grid, new ConsistencySolver(min, config.Number("s_noise", 1.0)), options),
+            Prediction.Consistency(config.Number("sigma_data", 0.5), min));
     }
 
     /// <summary>LCMScheduler: latent consistency models.</summary>
     public static DiffusersSampler Lcm(SchedulerConfig config, SchedulerCall call)
-        => new(new DiffusionSampler(
+        => MappedOptions.Sampler(
+            config,
             Grid(config, call, endsClean: true),
             ConsistencySolver.Latent(config.Number("timestep_scaling", 10.0), LatentDataDeviation),
-            MappedOptions.Of(config, clips: false)));
+            clips: false);
 
     /// <summary>TCDScheduler: trajectory consistency models. The last step leads to index 0, and leaves its noise. Nothing is thresholded.</summary>
     public static DiffusersSampler Tcd(SchedulerConfig config, SchedulerCall call)
-        => new(new DiffusionSampler(
+        => MappedOptions.Sampler(
+            config,
             Grid(config, call, endsClean: false),
             new TcdSolver(call.Eta ?? TcdGamma),
-            MappedOptions.Of(config) with { Threshold = null }));
+            MappedOptions.Of(config) with { Threshold = Thresholding.None });
 
     /// <summary>Indices into the trained grid, from its noisiest level on; those of a call count from its other end.</summary>
     private static int[] Indices(SchedulerConfig config, SchedulerCall call, int total)

@@ -10,7 +10,7 @@ internal static class DpmSchedulers
 
     /// <summary>DPMSolverMultistepScheduler.</summary>
     public static DiffusersSampler Multistep(SchedulerConfig config, SchedulerCall call)
-        => new(new DiffusionSampler(DpmFamily.Grid(config, call), DpmFamily.Multistep(config), MappedOptions.Of(config)));
+        => MappedOptions.Sampler(config, DpmFamily.Grid(config, call), DpmFamily.Multistep(config));
 
     /// <summary>DPMSolverSinglestepScheduler. Steps that do not come out even, and an end without noise, imply <c>lower_order_final</c>.</summary>
     public static DiffusersSampler Singlestep(SchedulerConfig config, SchedulerCall call)
@@ -18,19 +18,19 @@ internal static class DpmSchedulers
         var (form, tau) = DpmFamily.Algorithm(config);
         var solver = new DpmSinglestepSolver(
             config.Whole("solver_order", 2), form, tau, DpmFamily.IsHeun(config), config.Flag("lower_order_final", false));
-        return new(new DiffusionSampler(DpmFamily.Grid(config, call), solver, MappedOptions.Of(config)));
+        return MappedOptions.Sampler(config, DpmFamily.Grid(config, call), solver);
     }
 
     /// <summary>DPMSolverMultistepInverseScheduler: from data to noise, at the time that each step leaves from.</summary>
     public static DiffusersSampler MultistepInverse(SchedulerConfig config, SchedulerCall call)
-        => new(new DiffusionSampler(InverseGrid(config, call), DpmFamily.Multistep(config), MappedOptions.Of(config)));
+        => MappedOptions.Sampler(config, InverseGrid(config, call), DpmFamily.Multistep(config));
 
     /// <summary>DEISMultistepScheduler.</summary>
     public static DiffusersSampler Deis(SchedulerConfig config, SchedulerCall call)
-        => new(new DiffusionSampler(
+        => MappedOptions.Sampler(
+            config,
             DpmFamily.EndingAtLast(config, call),
-            new DeisSolver(config.Whole("solver_order", 2), config.Flag("lower_order_final", true)),
-            MappedOptions.Of(config)));
+            new DeisSolver(config.Whole("solver_order", 2), config.Flag("lower_order_final", true)));
 
     /// <summary>SASolverScheduler, with the tau that diffusers has where none is given.</summary>
     public static DiffusersSampler Sa(SchedulerConfig config, SchedulerCall call)
@@ -48,7 +48,7 @@ internal static class DpmSchedulers
             SaSolver.MiddleTau,
             form,
             config.Flag("lower_order_final", true));
-        return new(new DiffusionSampler(DpmFamily.EndingAtLast(config, call), solver, MappedOptions.Of(config)));
+        return MappedOptions.Sampler(config, DpmFamily.EndingAtLast(config, call), solver);
     }
 
     /// <summary>UniPCMultistepScheduler.</summary>
@@ -68,7 +68,7 @@ internal static class DpmSchedulers
         var grid = config.Flag("use_flow_sigmas", false)
             ? StraightLine(config, call)
             : DpmFamily.Grid(config, call, DpmFamily.LastOfRespaced(config));
-        return new(new DiffusionSampler(grid, solver, MappedOptions.Of(config)));
+        return MappedOptions.Sampler(config, grid, solver);
     }
 
     /// <summary>

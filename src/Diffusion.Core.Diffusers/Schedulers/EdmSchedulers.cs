@@ -8,11 +8,11 @@ internal static class EdmSchedulers
 {
     /// <summary>EDMEulerScheduler.</summary>
     public static DiffusersSampler Euler(SchedulerConfig config, SchedulerCall call)
-        => new(new DiffusionSampler(Grid(config, call), new EulerSolver(SigmaSchedulers.ChurnOf(call)), Options(config)));
+        => Sampler(config, Grid(config, call), new EulerSolver(SigmaSchedulers.ChurnOf(call)));
 
     /// <summary>EDMDPMSolverMultistepScheduler: DPM-Solver++.</summary>
     public static DiffusersSampler DpmMultistep(SchedulerConfig config, SchedulerCall call)
-        => new(new DiffusionSampler(Grid(config, call, endsAtLeast: true), DpmFamily.Multistep(config), Options(config)));
+        => Sampler(config, Grid(config, call, endsAtLeast: true), DpmFamily.Multistep(config));
 
     /// <param name="config">The configuration.</param>
     /// <param name="call">N.</param>
@@ -41,18 +41,26 @@ internal static class EdmSchedulers
         });
     }
 
-    private static SamplerOptions Options(SchedulerConfig config)
+    /// <summary>The schedule that the network was trained with, and what it predicts.</summary>
+    public static (INoiseSchedule Schedule, IPrediction Prediction) Trained(SchedulerConfig config)
     {
         var (kind, deviation) = (config.Text("prediction_type", "epsilon"), config.Number("sigma_data", 0.5));
-        return MappedOptions.Of(config) with
-        {
-            InitialScale = Math.Sqrt(Math.Pow(config.Number("sigma_max", 80.0), 2) + 1.0),
-            Prediction = kind switch
+        return (
+            new EdmSchedule(config.Number("sigma_min", 0.002), config.Number("sigma_max", 80.0)),
+            kind switch
             {
                 "epsilon" => Prediction.Edm(deviation),
                 "v_prediction" => Prediction.EdmVelocity(deviation),
                 _ => throw config.Unknown("prediction_type", kind),
-            },
+            });
+    }
+
+    private static DiffusersSampler Sampler(SchedulerConfig config, TimeGrid grid, ISolver solver)
+    {
+        var options = MappedOptions.Of(config) with
+        {
+            InitialScale = Math.Sqrt(Math.Pow(config.Number("sigma_max", 80.0), 2) + 1.0),
         };
+        return new DiffusersSampler(new DiffusionSampler(grid, solver, options), Trained(config).Prediction);
     }
 }

@@ -9,20 +9,24 @@ namespace Diffusion.Core.Diffusers;
 /// </summary>
 internal static class FlowSchedulers
 {
-    private static readonly SamplerOptions _options = new() { Prediction = Prediction.FlowVelocity, Threshold = null, InitialScale = 1.0 };
+    private static readonly SamplerOptions _options = new() { Threshold = Thresholding.None, InitialScale = 1.0 };
+
+    /// <summary>The schedule that the network was trained with, and what it predicts.</summary>
+    public static (INoiseSchedule Schedule, IPrediction Prediction) Trained(SchedulerConfig config)
+        => (new StraightLineSchedule(TrainedSchedule.Steps(config)), Prediction.FlowVelocity);
 
     /// <summary>FlowMatchEulerDiscreteScheduler: Euler's method, or fresh noise at each level; inverted, from sigma 0 to 1.</summary>
     public static DiffusersSampler Euler(SchedulerConfig config, SchedulerCall call)
     {
         ISolver solver = config.Flag("stochastic_sampling", false) ? new ConsistencySolver() : new DdimSolver();
-        return new DiffusersSampler(new DiffusionSampler(Grid(config, call), solver, _options));
+        return new DiffusersSampler(new DiffusionSampler(Grid(config, call), solver, _options), Prediction.FlowVelocity);
     }
 
     /// <summary>FlowMatchHeunDiscreteScheduler.</summary>
     public static DiffusersSampler Heun(SchedulerConfig config, SchedulerCall call)
         => call.SChurn > 0.0
             ? throw new NotSupportedException($"{config.ClassName} with s_churn is not supported.")
-            : new(new DiffusionSampler(Grid(config, call), new FlowHeunSolver(), _options));
+            : new(new DiffusionSampler(Grid(config, call), new FlowHeunSolver(), _options), Prediction.FlowVelocity);
 
     private static TimeGrid Grid(SchedulerConfig config, SchedulerCall call)
     {

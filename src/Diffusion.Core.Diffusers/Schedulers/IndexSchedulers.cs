@@ -18,7 +18,7 @@ internal static class IndexSchedulers
         // diffusers leaves the noise out at index 0 only: on a grid that ends above it, the last step has a variance of 1e-20.
         if (grid.Times[^1] > 0.0)
             grid = grid.WithFinalLevel(new NoiseLevel(1.0, 1e-10));
-        return new DiffusersSampler(new DiffusionSampler(grid, new AncestralSolver(Variance(config)), MappedOptions.Of(config, clips: true)));
+        return MappedOptions.Sampler(config, grid, new AncestralSolver(Variance(config)), clips: true);
     }
 
     /// <summary>DDIMScheduler.</summary>
@@ -35,10 +35,8 @@ internal static class IndexSchedulers
             targets[k] = target < 0 ? final : schedule.LevelAt(target);
         }
 
-        return new DiffusersSampler(new DiffusionSampler(
-            grid.WithFinalLevel(targets[^1]),
-            TargetedSolver.Over(grid, new DdimSolver(call.Eta ?? 0.0), targets),
-            MappedOptions.Of(config, clips: true, rederiveNoise: call.UseClippedModelOutput)));
+        var solver = TargetedSolver.Over(grid, new DdimSolver(call.Eta ?? 0.0), targets);
+        return MappedOptions.Sampler(config, grid.WithFinalLevel(targets[^1]), solver, clips: true, call.UseClippedModelOutput);
     }
 
     /// <summary>DDIMInverseScheduler: from data to noise, at the time that each step leads to.</summary>
@@ -52,8 +50,8 @@ internal static class IndexSchedulers
         var targets = Array.ConvertAll(times, schedule.LevelAt);
         NoiseLevel[] levels = [.. times.Select(time => time < stride ? first : schedule.LevelAt(time - stride)), targets[^1]];
         var grid = new TimeGrid(schedule, times, levels);
-        return new(new DiffusionSampler(
-            grid, TargetedSolver.Over(grid, new DdimSolver(), targets), MappedOptions.Of(config, clips: true, rederiveNoise: false)));
+        var solver = TargetedSolver.Over(grid, new DdimSolver(), targets);
+        return MappedOptions.Sampler(config, grid, solver, clips: true, rederiveNoise: false);
     }
 
     /// <summary>UnCLIPScheduler: DDPM over N times from T-1 to 0. Each step goes down by one index.</summary>
@@ -64,10 +62,8 @@ internal static class IndexSchedulers
         var targets = new NoiseLevel[grid.Count];
         for (var k = 0; k < targets.Length; k++)
             targets[k] = schedule.PreviousLevel((int)grid.Times[k]);
-        return new DiffusersSampler(new DiffusionSampler(
-            grid,
-            TargetedSolver.Over(grid, new AncestralSolver(Variance(config, "fixed_small_log")), targets),
-            MappedOptions.Of(config, clips: true)));
+        var solver = TargetedSolver.Over(grid, new AncestralSolver(Variance(config, "fixed_small_log")), targets);
+        return MappedOptions.Sampler(config, grid, solver, clips: true);
     }
 
     /// <summary>The grid of the schedulers that walk indices as they are: DDPM and DDIM.</summary>

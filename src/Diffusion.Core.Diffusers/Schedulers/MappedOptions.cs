@@ -3,24 +3,39 @@ using Diffusion.Core.Schedules;
 
 namespace Diffusion.Core.Diffusers;
 
-/// <summary>What the network predicts, how its x_0 is kept in range, and how strong the noise is at the start: that of N(0, I).</summary>
+/// <summary>The settings that most schedulers share: the prediction, thresholding, and noise at the start of standard deviation 1.</summary>
 internal static class MappedOptions
 {
+    /// <summary>A sampler with the options of a configuration.</summary>
     /// <param name="config">The configuration.</param>
-    /// <param name="clips">Whether the scheduler clips where <c>clip_sample</c> does not say; null where it never does.</param>
+    /// <param name="grid">The times to visit.</param>
+    /// <param name="solver">The method for one step.</param>
+    /// <param name="clips">Whether the scheduler clips where <c>clip_sample</c> is missing; <see langword="null"/> where it never does.</param>
+    /// <param name="rederiveNoise">Whether its eps follows the thresholded x_0.</param>
+    public static DiffusersSampler Sampler(
+        SchedulerConfig config, TimeGrid grid, ISolver solver, bool? clips = null, bool rederiveNoise = true)
+        => Sampler(config, grid, solver, Of(config, clips, rederiveNoise));
+
+    /// <summary>A sampler with other options than those of the configuration.</summary>
+    public static DiffusersSampler Sampler(SchedulerConfig config, TimeGrid grid, ISolver solver, SamplerOptions options)
+        => new(new DiffusionSampler(grid, solver, options), PredictionOf(config), LearnsVariance(config));
+
+    /// <param name="config">The configuration.</param>
+    /// <param name="clips">Whether the scheduler clips where <c>clip_sample</c> is missing; <see langword="null"/> where it never does.</param>
     /// <param name="rederiveNoise">Whether its eps follows the thresholded x_0.</param>
     public static SamplerOptions Of(SchedulerConfig config, bool? clips = null, bool rederiveNoise = true) => new()
     {
-        Prediction = PredictionOf(config),
         Threshold = config.Flag("thresholding", false)
             ? Dynamic(config)
             : clips is { } missing && config.Flag("clip_sample", missing)
                 ? Thresholding.Static(config.Number("clip_sample_range", 1.0))
-                : null,
+                : Thresholding.None,
         RederiveNoise = rederiveNoise,
         InitialScale = 1.0,
-        HasVarianceChannels = config.Text("variance_type", "fixed") is "learned" or "learned_range",
     };
+
+    /// <summary>Whether <c>variance_type</c> is one that the network learns.</summary>
+    public static bool LearnsVariance(SchedulerConfig config) => config.Text("variance_type", "fixed") is "learned" or "learned_range";
 
     private static IThresholding Dynamic(SchedulerConfig config)
     {
@@ -30,7 +45,8 @@ internal static class MappedOptions
             : throw new NotSupportedException($"{config.ClassName} with sample_max_value {most} is not supported: it must be at least 1.");
     }
 
-    private static IPrediction PredictionOf(SchedulerConfig config)
+    /// <summary>What <c>prediction_type</c> names.</summary>
+    public static IPrediction PredictionOf(SchedulerConfig config)
     {
         var kind = config.Text("prediction_type", "epsilon");
         return kind switch

@@ -11,25 +11,24 @@ internal static class PndmSchedulers
     {
         var schedule = TrainedSchedule.Of(config);
         var skipsRungeKutta = config.Flag("skip_prk_steps", false);
-        var options = MappedOptions.Of(config);
         var grid = IndexSchedulers.IndexGrid(config, call, schedule);
         RequireEvenSteps(config, grid, schedule.Steps / grid.Count);
         if (!config.Flag("set_alpha_to_one", false))
             grid = grid.WithFinalLevel(schedule.LevelAt(0));
-        return new(new DiffusionSampler(
+        return MappedOptions.Sampler(
+            config,
             skipsRungeKutta ? grid.WithTrapezoidStart() : WithRungeKuttaStart(grid, schedule),
-            new PndmSolver(rungeKuttaStart: !skipsRungeKutta, options.Prediction),
-            options));
+            new PndmSolver(rungeKuttaStart: !skipsRungeKutta, MappedOptions.PredictionOf(config)));
     }
 
     /// <summary>IPNDMScheduler, which has a process of its own and takes the network to predict v.</summary>
     public static DiffusersSampler Ipndm(SchedulerConfig config, SchedulerCall call)
         => config.Numbers("trained_betas") is not null
             ? throw new NotSupportedException($"{config.ClassName} with trained_betas is not supported.")
-            : new(new DiffusionSampler(
-                IpndmGrid.Create(call.Count()),
-                new PndmSolver(),
-                new SamplerOptions { Prediction = new FromNoise(), Threshold = null }));
+            : new(
+                new DiffusionSampler(
+                    IpndmGrid.Create(call.Count()), new PndmSolver(), new SamplerOptions { Threshold = Thresholding.None }),
+                new FromNoise());
 
     /// <summary>
     /// diffusers steps down by T div N, wherever the next time lies, so that on other grids its steps do not lead to where the next one is

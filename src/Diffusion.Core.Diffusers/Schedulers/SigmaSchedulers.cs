@@ -17,7 +17,7 @@ internal static class SigmaSchedulers
         if (!IsContinuous(config))
             return Sampler(config, grid, solver);
         grid = Exploding(grid);
-        return new(new DiffusionSampler(grid, solver, Options(config, grid) with { Prediction = Prediction.EdmVelocity(1.0) }));
+        return new(new DiffusionSampler(grid, solver, Options(config, grid)), Prediction.EdmVelocity(1.0));
     }
 
     /// <summary>EulerAncestralDiscreteScheduler: Euler's method with ancestral noise, which is DDIM with eta 1.</summary>
@@ -42,7 +42,7 @@ internal static class SigmaSchedulers
 
     /// <summary>A sampler of the schedulers that keep x / alpha.</summary>
     private static DiffusersSampler Sampler(SchedulerConfig config, TimeGrid grid, ISolver solver, bool? clips = null)
-        => new(new DiffusionSampler(grid, solver, Options(config, grid, clips)), IsExploding: true);
+        => MappedOptions.Sampler(config, grid, solver, Options(config, grid, clips)) with { IsExploding = true };
 
     /// <summary>
     /// Options with the noise at the start that these schedulers ask for: that of x_t for data of unit variance on "leading" grids, otherwise
@@ -83,7 +83,7 @@ internal static class SigmaSchedulers
     }
 
     /// <summary>Whether the network is told log(sigma) / 4, as that of Stable Video Diffusion is; one that predicts eps never is.</summary>
-    private static bool IsContinuous(SchedulerConfig config)
+    public static bool IsContinuous(SchedulerConfig config)
     {
         var kind = config.Text("timestep_type", "discrete");
         return kind is "discrete" or "continuous"

@@ -1,3 +1,4 @@
+using Diffusion.Core.Models;
 using Diffusion.Core.Schedules;
 using static TorchSharp.torch;
 
@@ -10,23 +11,43 @@ namespace Diffusion.Core.Losses;
 /// <remarks>Source: Ho et al. 2020, eq. 5 and 13; Nichol and Dhariwal 2021, eq. 4 to 7.</remarks>
 public sealed class VariationalBound : IDisposable
 {
-    /// <summary>The bound of a reverse process.</summary>
-    /// <param name="schedule">The schedule that the network was trained with.</param>
-    /// <param name="prediction">What the network predicts; eps unless said otherwise.</param>
-    /// <param name="variance">The variance of a reverse step; <see cref="ReverseVariance.FixedSmall"/> unless said otherwise.</param>
-    /// <param name="likelihood">p(x_0 | x_1); <see cref="DataLikelihood.Bytes"/> unless said otherwise.</param>
+    /// <summary>The bound of a model.</summary>
+    /// <param name="model">The model. Its schedule must have steps.</param>
+    /// <param name="variance">
+    /// The variance of a reverse step. The default is <see cref="ReverseVariance.LearnedRange"/> for a model that learns its variance, and
+    /// <see cref="ReverseVariance.FixedSmall"/> for others.
+    /// </param>
+    /// <param name="likelihood">p(x_0 | x_1). The default is <see cref="DataLikelihood.Bytes"/>.</param>
     /// <param name="clip">Whether the predicted x_0 is clipped to [-1, 1]: for the likelihood of images, not for training.</param>
-    /// <exception cref="ArgumentException">The prediction does not determine x_0, or the variance has no logarithm, at some t.</exception>
-    public VariationalBound(
-        DiscreteSchedule schedule,
-        IPrediction? prediction = null,
-        IReverseVariance? variance = null,
-        IDataLikelihood? likelihood = null,
-        bool clip = false)
+    /// <exception cref="ArgumentException">
+    /// The schedule has no steps; the prediction does not determine x_0, or the variance has no logarithm, at some t; or the variance is
+    /// learned and the model does not learn it, or the other way round.
+    /// </exception>
+    public VariationalBound(DiffusionModel model, IReverseVariance? variance = null, IDataLikelihood? likelihood = null, bool clip = false)
     {
+        ArgumentNullException.ThrowIfNull(model);
+        variance ??= model.LearnsVariance ? ReverseVariance.LearnedRange : ReverseVariance.FixedSmall;
+        if (variance.IsLearned != model.LearnsVariance)
+            throw new ArgumentException(
+                $"The variance '{variance.Name}' is {(variance.IsLearned ? "learned" : "fixed")}, and the model has {nameof(model.LearnsVariance)} = "
+                + $"{(model.LearnsVariance ? "true" : "false")}.",
+                nameof(variance));
+        var schedule = model.Schedule as DiscreteSchedule ?? throw new ArgumentException(
+            $"A variational bound needs the steps of a {nameof(DiscreteSchedule)}, got {model.Schedule.GetType().Name}.", nameof(model));
         Process = new DdpmProcess(schedule);
-        Reverse = new ReverseProcess(schedule, prediction, variance, clip);
+        Reverse = new ReverseProcess(schedule, model.Prediction, variance, clip);
         Likelihood = likelihood ?? DataLikelihood.Bytes;
+    }
+
+    /// <summary>The bound of a model, kept among the tables of the model, which owns it.</summary>
+    /// <inheritdoc cref="VariationalBound(DiffusionModel, IReverseVariance?, IDataLikelihood?, bool)"/>
+    public static VariationalBound Of(
+        DiffusionModel model, IReverseVariance? variance = null, IDataLikelihood? likelihood = null, bool clip = false)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        return model.Process.Tables(
+            (model.Prediction, model.LearnsVariance, variance, likelihood, clip),
+            _ => new VariationalBound(model, variance, likelihood, clip));
     }
 
     /// <summary>The forward process and its posterior.</summary>

@@ -1,46 +1,23 @@
-using Diffusion.Core.Models;
-using Diffusion.Core.Schedules;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Losses;
 
-/// <summary>What every loss does: noise the data, ask the network, take means over samples.</summary>
+/// <summary>What losses share: noising the data, calling the model, means over samples.</summary>
 internal static class Denoising
 {
-    /// <summary>x_t, and what the network says there, in the type and of the shape that is expected of it.</summary>
-    /// <param name="denoiser">The network; called once.</param>
-    /// <param name="process">The forward process.</param>
-    /// <param name="prediction">What the network predicts.</param>
-    /// <param name="learnsVariance">Whether the network answers with twice the channels of x_0.</param>
-    /// <param name="x0">[B, ...] data.</param>
-    /// <param name="t">[B] times of the schedule; the network is told of them on the device of <paramref name="x0"/>.</param>
-    /// <param name="noise">The shape of <paramref name="x0"/>.</param>
-    /// <param name="condition">Of the same batch size, or null.</param>
-    public static (Tensor Xt, Tensor Output) Predict(
-        IDenoiser denoiser,
-        ForwardProcess process,
-        IPrediction prediction,
-        bool learnsVariance,
-        Tensor x0,
-        Tensor t,
-        Tensor noise,
-        Condition? condition)
+    /// <summary>x_t, and the output of the network for it, in the current dispose scope.</summary>
+    public static (Tensor Xt, Tensor Output) Predict(LossContext context)
     {
-        ArgumentNullException.ThrowIfNull(denoiser);
-        ArgumentNullException.ThrowIfNull(process);
-        var xt = process.Sample(x0, t, noise);
-        using var input = process.NetworkInput(prediction, xt, t);
-        using var told = process.NetworkTimes(t);
-        using var time = told.to(x0.device, non_blocking: true);
-        var output = denoiser.Predict(input, time, condition);
-        var expected = x0.shape;
-        if (learnsVariance)
-            expected[1] = expected.Length > 1
-                ? 2 * expected[1]
-                : throw new ArgumentException($"A learned variance needs samples [B, C, ...], got {Guard.Format(x0.shape)}.", nameof(x0));
-        Guard.Shape(output, expected);
-        return (xt, output);
+        ArgumentNullException.ThrowIfNull(context);
+        var (model, x0, t, noise, condition) = context;
+        ArgumentNullException.ThrowIfNull(model, nameof(context));
+        var xt = model.Process.Sample(x0, t, noise);
+        return (xt, model.Predict(xt, t, condition));
     }
+
+    /// <summary>[B, C, ...] the prediction in an output of the network, without the channels of a learned variance.</summary>
+    public static Tensor Mean(LossContext context, Tensor output)
+        => context.Model.LearnsVariance ? output.narrow(1, 0, context.X0.shape[1]) : output;
 
     /// <summary>[B] the mean over all dimensions but the first.</summary>
     public static Tensor MeanOfSamples(Tensor values)
@@ -55,10 +32,4 @@ internal static class Denoising
         using var rows = values.reshape(values.shape[0], -1);
         return rows.sum(1L);
     }
-
-    /// <summary>The discrete schedule of a process.</summary>
-    /// <exception cref="ArgumentException">The schedule has no steps.</exception>
-    public static DiscreteSchedule Discrete(INoiseSchedule schedule) => schedule as DiscreteSchedule
-        ?? throw new ArgumentException(
-            $"A variational bound needs the steps of a {nameof(DiscreteSchedule)}, got {schedule.GetType().Name}.", nameof(schedule));
 }

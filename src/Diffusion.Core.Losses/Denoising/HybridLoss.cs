@@ -1,4 +1,3 @@
-using Diffusion.Core.Models;
 using Diffusion.Core.Schedules;
 using static TorchSharp.torch;
 
@@ -15,19 +14,17 @@ namespace Diffusion.Core.Losses;
 public sealed class HybridLoss : IDiffusionLoss
 {
     /// <summary>A hybrid of a loss of the mean and the bound.</summary>
-    /// <param name="simple">The loss of the mean; L_simple of eps unless said otherwise.</param>
-    /// <param name="variance">
-    /// The variance that the network learns; <see cref="ReverseVariance.LearnedRange"/> unless said otherwise.
-    /// </param>
-    /// <param name="likelihood">p(x_0 | x_1); <see cref="DataLikelihood.Bytes"/> unless said otherwise.</param>
-    /// <param name="vlbWeight">The weight of one term of the bound; null for T / 1000.</param>
+    /// <param name="simple">The loss of the mean. The default is L_simple.</param>
+    /// <param name="variance">The variance that the network learns. The default is <see cref="ReverseVariance.LearnedRange"/>.</param>
+    /// <param name="likelihood">p(x_0 | x_1). The default is <see cref="DataLikelihood.Bytes"/>.</param>
+    /// <param name="vlbWeight">The weight of one term of the bound. The default is T / 1000.</param>
     /// <exception cref="ArgumentException">The variance is not learned, or the weight is negative or not finite.</exception>
     public HybridLoss(
         SimpleLoss? simple = null, IReverseVariance? variance = null, IDataLikelihood? likelihood = null, double? vlbWeight = null)
     {
         Variance = variance ?? ReverseVariance.LearnedRange;
         if (!Variance.IsLearned)
-            throw new ArgumentException($"A hybrid loss teaches a network its variance; '{Variance.Name}' is fixed.", nameof(variance));
+            throw new ArgumentException($"A hybrid loss trains the variance of a network; '{Variance.Name}' is fixed.", nameof(variance));
         if (vlbWeight is { } weight)
             Guard.InRange(weight, 0.0, double.MaxValue, nameof(vlbWeight));
         VlbWeight = vlbWeight;
@@ -44,26 +41,26 @@ public sealed class HybridLoss : IDiffusionLoss
     /// <summary>p(x_0 | x_1).</summary>
     public IDataLikelihood Likelihood { get; }
 
-    /// <summary>The weight of one term of the bound; null for T / 1000.</summary>
+    /// <summary>The weight of one term of the bound; <see langword="null"/> for T / 1000.</summary>
     public double? VlbWeight { get; }
 
     /// <inheritdoc/>
-    /// <returns><c>loss</c>, <c>mse</c> and <c>vlb</c> (bits/dim, not weighted), [B] each; the caller's.</returns>
+    /// <returns><c>loss</c>, <c>mse</c> and <c>vlb</c> (bits/dim, not weighted), [B] each. The caller must dispose them.</returns>
     /// <exception cref="ArgumentException">
-    /// A shape does not fit, the network does not answer with [B, 2C, ...], or the schedule has no steps.
+    /// A shape does not fit, the model does not learn its variance, or the schedule has no steps.
     /// </exception>
-    public LossTerms Evaluate(IDenoiser denoiser, ForwardProcess process, Tensor x0, Tensor t, Tensor noise, Condition? condition = null)
+    public LossTerms Evaluate(LossContext context)
     {
-        ArgumentNullException.ThrowIfNull(process);
-        var bound = VlbLoss.BoundOf(process, Simple.Prediction, Variance, Likelihood);
+        ArgumentNullException.ThrowIfNull(context);
+        var bound = VariationalBound.Of(context.Model, Variance, Likelihood);
         using var scope = NewDisposeScope();
-        var (xt, output) = Denoising.Predict(denoiser, process, Simple.Prediction, learnsVariance: true, x0, t, noise, condition);
+        var (xt, output) = Denoising.Predict(context);
         using var owned = output;
-        var channels = x0.shape[1];
-        var prediction = output.narrow(1, 0, channels);
-        var (loss, mse) = Simple.Measure(process, x0, t, noise, prediction);
+        var channels = context.X0.shape[1];
+        var prediction = Denoising.Mean(context, output);
+        var (loss, mse) = Simple.Measure(context, prediction);
         var frozen = cat([prediction.detach(), output.narrow(1, channels, channels)], 1);
-        var vlb = bound.Term(x0, xt, t, frozen);
+        var vlb = bound.Term(context.X0, xt, context.T, frozen);
         var total = loss.Add(vlb, alpha: VlbWeight ?? (bound.Reverse.Schedule.Steps / 1000.0));
         return new LossTerms(total.MoveToOuterDisposeScope())
             .Add(SimpleLoss.MseName, mse.MoveToOuterDisposeScope())

@@ -1,5 +1,4 @@
 using Diffusion.Core.Models;
-using Diffusion.Core.Schedules;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Losses;
@@ -19,16 +18,17 @@ public sealed class OffsetNoise(IDiffusionLoss inner, double strength = 0.1) : I
     public double Strength { get; } = Guard.InRange(strength, 0.0, double.MaxValue);
 
     /// <inheritdoc/>
-    public LossTerms Evaluate(IDenoiser denoiser, ForwardProcess process, Tensor x0, Tensor t, Tensor noise, Condition? condition = null)
+    public LossTerms Evaluate(LossContext context)
     {
-        ArgumentNullException.ThrowIfNull(noise);
+        ArgumentNullException.ThrowIfNull(context);
+        var noise = context.Noise;
         var shape = noise.shape;
         for (var i = 2; i < shape.Length; i++)
             shape[i] = 1;
         using var shift = LossRandom.Normal(shape, noise);
         shift.Mul_(Strength);
         using var shifted = noise.Add(shift);
-        return _inner.Evaluate(denoiser, process, x0, t, shifted, condition);
+        return _inner.Evaluate(context with { Noise = shifted });
     }
 }
 

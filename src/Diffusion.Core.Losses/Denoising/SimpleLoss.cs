@@ -1,24 +1,18 @@
-using Diffusion.Core.Models;
 using Diffusion.Core.Schedules;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Losses;
 
 /// <summary>
-/// The mean distance between a prediction and its target. As it comes it is L_simple, the mean squared error (Ho et al. 2020, eq. 14);
-/// any distance may take the place of the square, and any weighting of the noise levels goes with it.
+/// The mean distance between a prediction and its target. By default it is L_simple, the mean squared error (Ho et al. 2020, eq. 14);
+/// any distance can replace the square, and any weighting of the noise levels can be combined with it.
 /// </summary>
-/// <param name="prediction">What the network predicts; eps unless said otherwise.</param>
-/// <param name="distance">Between elements; <see cref="Distance.L2"/> unless said otherwise.</param>
-/// <param name="weighting">Of the noise levels; <see cref="LossWeighting.None"/> unless said otherwise.</param>
-public sealed class SimpleLoss(
-    IPrediction? prediction = null, IPointwiseDistance? distance = null, ILossWeighting? weighting = null) : IDiffusionLoss
+/// <param name="distance">Between elements. The default is <see cref="Distance.L2"/>.</param>
+/// <param name="weighting">Of the noise levels. The default is <see cref="LossWeighting.None"/>.</param>
+public sealed class SimpleLoss(IPointwiseDistance? distance = null, ILossWeighting? weighting = null) : IDiffusionLoss
 {
     /// <summary>The name of the mean squared error among the terms, unweighted and without gradients.</summary>
     public const string MseName = "mse";
-
-    /// <summary>What the network predicts.</summary>
-    public IPrediction Prediction { get; } = prediction ?? Schedules.Prediction.Epsilon;
 
     /// <summary>The distance between elements.</summary>
     public IPointwiseDistance Distance { get; } = distance ?? Losses.Distance.L2;
@@ -27,36 +21,40 @@ public sealed class SimpleLoss(
     public ILossWeighting Weighting { get; } = weighting ?? LossWeighting.None;
 
     /// <inheritdoc/>
-    /// <returns><c>loss</c> and <c>mse</c>, [B] each: means over all dimensions but the first; the caller's.</returns>
+    /// <returns>
+    /// <c>loss</c> and <c>mse</c>, [B] each: means over all dimensions but the first. The caller must dispose them.
+    /// </returns>
     /// <exception cref="ArgumentException">
-    /// A shape does not fit, the network answers with another shape than x_0, or a weight is negative or not finite.
+    /// A shape does not fit, the network returns another shape than x_0, or a weight is negative or not finite.
     /// </exception>
-    public LossTerms Evaluate(IDenoiser denoiser, ForwardProcess process, Tensor x0, Tensor t, Tensor noise, Condition? condition = null)
+    public LossTerms Evaluate(LossContext context)
     {
         using var scope = NewDisposeScope();
-        var (_, output) = Denoising.Predict(denoiser, process, Prediction, learnsVariance: false, x0, t, noise, condition);
+        var (_, output) = Denoising.Predict(context);
         using var owned = output;
-        var (loss, mse) = Measure(process, x0, t, noise, output);
+        var (loss, mse) = Measure(context, Denoising.Mean(context, output));
         return new LossTerms(loss.MoveToOuterDisposeScope()).Add(MseName, mse.MoveToOuterDisposeScope());
     }
 
-    /// <summary>[B] the loss, and [B] the squared error without gradients, of a prediction that is at hand; in the current scope.</summary>
-    internal (Tensor Loss, Tensor Mse) Measure(ForwardProcess process, Tensor x0, Tensor t, Tensor noise, Tensor output)
+    /// <summary>[B] the loss, and [B] the squared error without gradients, of a prediction; in the current scope.</summary>
+    internal (Tensor Loss, Tensor Mse) Measure(LossContext context, Tensor prediction)
     {
-        var difference = output.sub(process.Target(Prediction, x0, t, noise));
+        var (process, form) = (context.Model.Process, context.Model.Prediction);
+        var difference = prediction.sub(process.Target(form, context.X0, context.T, context.Noise));
         var loss = Denoising.MeanOfSamples(Distance.Of(difference));
         var mse = ReferenceEquals(Distance, Losses.Distance.L2)
             ? loss.detach().clone()
             : Denoising.MeanOfSamples(Losses.Distance.L2.Of(difference.detach()));
-        return ReferenceEquals(Weighting, LossWeighting.None) ? (loss, mse) : (loss.mul(Weights(process).At(t, mse)), mse);
+        return ReferenceEquals(Weighting, LossWeighting.None) ? (loss, mse) : (loss.mul(Weights(process, form).At(context.T, mse)), mse);
     }
 
-    private ScheduledValue Weights(ForwardProcess process)
-        => process.Tables((Weighting, Prediction), schedule => new ScheduledValue(schedule, Weight));
+    private ScheduledValue Weights(ForwardProcess process, IPrediction prediction)
+        => process.Tables(
+            (Weighting, prediction), schedule => new ScheduledValue(schedule, (level, previous) => Weight(level, previous, prediction)));
 
-    private double Weight(NoiseLevel level, NoiseLevel previous)
+    private double Weight(NoiseLevel level, NoiseLevel previous, IPrediction prediction)
     {
-        var weight = Weighting.Weight(level, previous, Prediction);
+        var weight = Weighting.Weight(level, previous, prediction);
         return weight >= 0.0 && double.IsFinite(weight)
             ? weight
             : throw new ArgumentException(

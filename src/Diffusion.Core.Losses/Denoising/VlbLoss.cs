@@ -1,4 +1,3 @@
-using Diffusion.Core.Models;
 using Diffusion.Core.Schedules;
 using static TorchSharp.torch;
 
@@ -7,25 +6,22 @@ namespace Diffusion.Core.Losses;
 /// <summary>
 /// L_vlb: the term of the variational bound that belongs to t, in bits/dim (Nichol and Dhariwal 2021, eq. 4). Needs a discrete schedule.
 /// </summary>
-/// <param name="prediction">What the network predicts; eps unless said otherwise.</param>
-/// <param name="variance">The variance of a reverse step; <see cref="ReverseVariance.FixedSmall"/> unless said otherwise.</param>
-/// <param name="likelihood">p(x_0 | x_1); <see cref="DataLikelihood.Bytes"/> unless said otherwise.</param>
-/// <param name="rescale">
-/// True to multiply the term by T, so that its mean over times that are evenly drawn is the bound itself, but for L_T: OpenAI's
-/// rescaled KL. False leaves the term as it is: their KL.
+/// <param name="variance">
+/// The variance of a reverse step. The default is <see cref="ReverseVariance.LearnedRange"/> for a model that learns its variance, and
+/// <see cref="ReverseVariance.FixedSmall"/> for others.
 /// </param>
-public sealed class VlbLoss(
-    IPrediction? prediction = null, IReverseVariance? variance = null, IDataLikelihood? likelihood = null, bool rescale = false)
-    : IDiffusionLoss
+/// <param name="likelihood">p(x_0 | x_1). The default is <see cref="DataLikelihood.Bytes"/>.</param>
+/// <param name="rescale">
+/// True to multiply the term by T, so that its mean over uniformly drawn times is the bound itself, except for L_T (OpenAI's rescaled KL).
+/// False for the term alone (their KL).
+/// </param>
+public sealed class VlbLoss(IReverseVariance? variance = null, IDataLikelihood? likelihood = null, bool rescale = false) : IDiffusionLoss
 {
     /// <summary>The name of the term of the bound among the terms, not rescaled and without gradients.</summary>
     public const string VlbName = "vlb";
 
-    /// <summary>What the network predicts.</summary>
-    public IPrediction Prediction { get; } = prediction ?? Schedules.Prediction.Epsilon;
-
-    /// <summary>The variance of a reverse step.</summary>
-    public IReverseVariance Variance { get; } = variance ?? ReverseVariance.FixedSmall;
+    /// <summary>The variance of a reverse step; <see langword="null"/> for the default of the model.</summary>
+    public IReverseVariance? Variance { get; } = variance;
 
     /// <summary>p(x_0 | x_1).</summary>
     public IDataLikelihood Likelihood { get; } = likelihood ?? DataLikelihood.Bytes;
@@ -34,26 +30,20 @@ public sealed class VlbLoss(
     public bool Rescale { get; } = rescale;
 
     /// <inheritdoc/>
-    /// <returns><c>loss</c> and <c>vlb</c>, [B] bits/dim each; the caller's.</returns>
+    /// <returns><c>loss</c> and <c>vlb</c>, [B] bits/dim each. The caller must dispose them.</returns>
     /// <exception cref="ArgumentException">
-    /// A shape does not fit, the network answers with another shape than it should, or the schedule has no steps.
+    /// A shape does not fit, the network returns another shape than it should, the schedule has no steps, or the variance is learned and the
+    /// model does not learn it, or the other way round.
     /// </exception>
-    public LossTerms Evaluate(IDenoiser denoiser, ForwardProcess process, Tensor x0, Tensor t, Tensor noise, Condition? condition = null)
+    public LossTerms Evaluate(LossContext context)
     {
-        ArgumentNullException.ThrowIfNull(process);
-        var bound = BoundOf(process, Prediction, Variance, Likelihood);
+        ArgumentNullException.ThrowIfNull(context);
+        var bound = VariationalBound.Of(context.Model, Variance, Likelihood);
         using var scope = NewDisposeScope();
-        var (xt, output) = Denoising.Predict(denoiser, process, Prediction, Variance.IsLearned, x0, t, noise, condition);
+        var (xt, output) = Denoising.Predict(context);
         using var owned = output;
-        var vlb = bound.Term(x0, xt, t, output);
+        var vlb = bound.Term(context.X0, xt, context.T, output);
         var loss = Rescale ? vlb.Mul(bound.Reverse.Schedule.Steps) : vlb.alias();
         return new LossTerms(loss.MoveToOuterDisposeScope()).Add(VlbName, vlb.detach().clone().MoveToOuterDisposeScope());
     }
-
-    /// <summary>The bound over the schedule of a process, which owns it.</summary>
-    internal static VariationalBound BoundOf(
-        ForwardProcess process, IPrediction prediction, IReverseVariance variance, IDataLikelihood likelihood)
-        => process.Tables(
-            (prediction, variance, likelihood),
-            schedule => new VariationalBound(Denoising.Discrete(schedule), prediction, variance, likelihood));
 }

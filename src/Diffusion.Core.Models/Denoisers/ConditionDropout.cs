@@ -10,9 +10,8 @@ namespace Diffusion.Core.Models;
 /// <para>Source: Ho and Salimans 2022, "Classifier-Free Diffusion Guidance", algorithm 1.</para>
 /// <para>The draws are from <see cref="DropoutRandom"/>, so that a resumed run repeats them.</para>
 /// </remarks>
-public sealed class ConditionDropout : ITrainableDenoiser
+public sealed class ConditionDropout : DelegatingTrainableDenoiser
 {
-    private readonly ITrainableDenoiser _network;
     private readonly Condition _empty;
 
     /// <summary>A network with its condition dropped now and then.</summary>
@@ -27,10 +26,10 @@ public sealed class ConditionDropout : ITrainableDenoiser
     /// The network has a <see cref="LabelDropout"/> of its own, and the empty condition has labels: they would be dropped twice.
     /// </exception>
     public ConditionDropout(ITrainableDenoiser network, double probability, Condition empty)
+        : base(network)
     {
-        ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(empty);
-        (_network, _empty) = (network, empty);
+        _empty = empty;
         Probability = Guard.InRange(probability, 0.0, 1.0);
         if (probability > 0 && empty.Labels is not null
             && network.Module.modules().OfType<LabelDropout>().FirstOrDefault(dropout => dropout.Probability > 0) is { } own)
@@ -44,23 +43,20 @@ public sealed class ConditionDropout : ITrainableDenoiser
     public double Probability { get; }
 
     /// <inheritdoc/>
-    public nn.Module Module => _network.Module;
+    public override bool IsTransparent => true;
 
     /// <inheritdoc/>
     /// <exception cref="ArgumentException">The empty condition does not fit the other.</exception>
-    public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
+    public override Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
     {
         if (condition is null || Probability == 0 || !Module.training)
-            return _network.Predict(xt, t, condition);
+            return Inner.Predict(xt, t, condition);
         ArgumentNullException.ThrowIfNull(xt);
         using var empty = _empty.To(xt.device);
         using var dropped = Draw(xt);
         using var partly = condition.Replace(dropped, empty);
-        return _network.Predict(xt, t, partly);
+        return Inner.Predict(xt, t, partly);
     }
-
-    /// <inheritdoc/>
-    public IDisposable? BeginInference() => _network.BeginInference();
 
     /// <summary>[B] true for the samples without a condition.</summary>
     private Tensor Draw(Tensor xt)

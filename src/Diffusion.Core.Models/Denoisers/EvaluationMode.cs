@@ -4,14 +4,15 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// Puts a module and everything in it in evaluation mode, and each part back in the mode it was in on disposal. Scopes nest; dispose
-/// them in the reverse of their order.
+/// Puts a module and everything in it in evaluation mode, and each part back in the mode it was in when the last scope over the module is
+/// disposed. Scopes may overlap in any order, in one thread and in several.
 /// </summary>
 public sealed class EvaluationMode : IDisposable
 {
-    private readonly List<nn.Module> _wereTraining = [];
+    private static readonly ConditionalWeakTable<nn.Module, Modes> _open = [];
+    private static readonly Lock _lock = new();
+
     private readonly nn.Module _module;
-    private readonly bool _allTraining;
     private bool _disposed;
 
     /// <summary>Begins evaluation mode.</summary>
@@ -20,34 +21,71 @@ public sealed class EvaluationMode : IDisposable
     {
         ArgumentNullException.ThrowIfNull(module);
         _module = module;
-        _allTraining = module.training;
-        foreach (var part in module.modules().Prepend(module))
+        lock (_lock)
         {
-            if (part.training)
-                _wereTraining.Add(part);
-            else
-                _allTraining = false;
+            var modes = _open.GetValue(module, _ => new Modes());
+            if (modes.Scopes++ == 0)
+                modes.Begin(module);
         }
-
-        module.eval();
     }
 
-    /// <summary>Ends evaluation mode.</summary>
+    /// <summary>True while a scope over the module is open.</summary>
+    public static bool IsOpen(nn.Module module)
+    {
+        ArgumentNullException.ThrowIfNull(module);
+        lock (_lock)
+            return _open.TryGetValue(module, out var modes) && modes.Scopes > 0;
+    }
+
+    /// <summary>Ends evaluation mode, if no other scope over the module is open.</summary>
     public void Dispose()
     {
-        if (_disposed)
-            return;
-        _disposed = true;
-        if (_allTraining)
+        lock (_lock)
         {
-            _module.train();
-            return;
+            if (_disposed)
+                return;
+            _disposed = true;
+            if (_open.TryGetValue(_module, out var modes) && --modes.Scopes == 0)
+                modes.End(_module);
+        }
+    }
+
+    /// <summary>The modes that the parts of a module had before the first of its scopes.</summary>
+    private sealed class Modes
+    {
+        private readonly List<nn.Module> _wereTraining = [];
+        private bool _allTraining;
+
+        public int Scopes { get; set; }
+
+        public void Begin(nn.Module module)
+        {
+            _wereTraining.Clear();
+            _allTraining = module.training;
+            foreach (var part in module.modules().Prepend(module))
+            {
+                if (part.training)
+                    _wereTraining.Add(part);
+                else
+                    _allTraining = false;
+            }
+
+            module.eval();
         }
 
-        // train() reaches every descendant, so that those which were not training are put back to evaluation afterwards.
-        var training = _wereTraining.ToHashSet();
-        foreach (var part in _module.modules().Prepend(_module))
-            part.train(training.Contains(part));
+        public void End(nn.Module module)
+        {
+            if (_allTraining)
+            {
+                module.train();
+                return;
+            }
+
+            // train() reaches every descendant, so that those which were not training are put back to evaluation afterwards.
+            var training = _wereTraining.ToHashSet();
+            foreach (var part in module.modules().Prepend(module))
+                part.train(training.Contains(part));
+        }
     }
 }
 

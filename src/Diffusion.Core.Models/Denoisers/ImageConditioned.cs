@@ -12,19 +12,14 @@ namespace Diffusion.Core.Models;
 /// size of x_t first.
 /// </remarks>
 /// <param name="network">The network; not disposed.</param>
-public sealed class ImageConditioned(ITrainableDenoiser network) : ITrainableDenoiser
+public sealed class ImageConditioned(ITrainableDenoiser network) : DelegatingTrainableDenoiser(network)
 {
-    private readonly ITrainableDenoiser _network = network ?? throw new ArgumentNullException(nameof(network));
-
-    /// <inheritdoc/>
-    public nn.Module Module => _network.Module;
-
     /// <inheritdoc/>
     /// <param name="xt">[B, C, ...] noisy data.</param>
     /// <param name="t">[B] times.</param>
     /// <param name="condition">With an image [B, C', ...] of the size of x_t; the network is told the whole condition.</param>
     /// <exception cref="ArgumentException">There is no image, or it does not fit x_t.</exception>
-    public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
+    public override Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
     {
         ArgumentNullException.ThrowIfNull(xt);
         if (condition?.Image is not { } image)
@@ -36,9 +31,5 @@ public sealed class ImageConditioned(ITrainableDenoiser network) : ITrainableDen
         Guard.Shape(image, expected, nameof(condition));
         Guard.SameType(xt, image, nameof(xt), nameof(condition));
         using var joined = cat([xt, image], 1);
-        return _network.Predict(joined, t, condition);
-    }
-
-    /// <inheritdoc/>
-    public IDisposable? BeginInference() => _network.BeginInference();
-}
+        return Inner.Predict(joined, t, condition);
+    }}

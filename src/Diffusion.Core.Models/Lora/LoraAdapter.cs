@@ -206,19 +206,15 @@ public sealed record LoraOptions
 /// </summary>
 /// <param name="network">The adapted network. Its own training mode stays as it is, and so do its weights.</param>
 /// <param name="adapter">An adapter of that network.</param>
-public sealed class LoraDenoiser(ITrainableDenoiser network, LoraAdapter adapter) : ITrainableDenoiser
+public sealed class LoraDenoiser(ITrainableDenoiser network, LoraAdapter adapter) : DelegatingDenoiser(network), ITrainableDenoiser
 {
-    private readonly ITrainableDenoiser _network = network ?? throw new ArgumentNullException(nameof(network));
     private readonly LoraAdapter _adapter = adapter ?? throw new ArgumentNullException(nameof(adapter));
 
     /// <summary>The adapter.</summary>
     public nn.Module Module => _adapter;
 
     /// <inheritdoc/>
-    public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null) => _network.Predict(xt, t, condition);
-
-    /// <inheritdoc/>
-    public IDisposable? BeginInference() => new Scope(_network.BeginInference(), new EvaluationMode(_adapter));
+    public override IDisposable? BeginInference() => new Scope(base.BeginInference(), new EvaluationMode(_adapter));
 
     private sealed class Scope(IDisposable? network, EvaluationMode adapter) : IDisposable
     {

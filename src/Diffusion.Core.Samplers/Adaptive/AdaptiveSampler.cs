@@ -14,37 +14,27 @@ namespace Diffusion.Core.Samplers;
 public abstract class AdaptiveSampler : ISampler
 {
     private protected AdaptiveSampler(
-        INoiseSchedule schedule, StepSizeControl control, SamplerOptions? options, double? startTime, double? endTime, bool endsClean)
+        StepSizeControl control, SamplerOptions? options, double? startTime, double? endTime, bool endsClean)
     {
-        ArgumentNullException.ThrowIfNull(schedule);
-        (Schedule, Control, Options, EndsClean) = (schedule, control, options ?? new SamplerOptions(), endsClean);
-        ArgumentNullException.ThrowIfNull(Options.Prediction, nameof(options));
-        StartTime = Guard.InRange(startTime ?? schedule.MaxTime, schedule.MinTime, schedule.MaxTime, nameof(startTime));
-        EndTime = Guard.InRange(endTime ?? schedule.MinTime, schedule.MinTime, schedule.MaxTime, nameof(endTime));
-        if (EndTime >= StartTime)
-            throw new ArgumentException($"Sampling must end before the time it starts at, {StartTime}, got {EndTime}.", nameof(endTime));
-        RequestStart.RequireDetermined(Options.Prediction, schedule, StartTime, schedule.LevelAt(StartTime));
-        RequestStart.RequireDetermined(Options.Prediction, schedule, EndTime, schedule.LevelAt(EndTime));
-        InitialScale = RequestStart.Scale(Options, schedule.LevelAt(StartTime));
+        (Control, Options, EndsClean) = (control, options ?? new SamplerOptions(), endsClean);
+        (StartTime, EndTime) = (startTime, endTime);
+        if (endTime >= startTime)
+            throw new ArgumentException($"Sampling must end before the time it starts at, {startTime}, got {endTime}.", nameof(endTime));
+        if (Options.InitialScale is { } scale)
+            Guard.Positive(scale, "options.InitialScale");
     }
-
-    /// <summary>Gives alpha and sigma.</summary>
-    public INoiseSchedule Schedule { get; }
 
     /// <summary>How the steps are chosen.</summary>
     public StepSizeControl Control { get; }
 
-    /// <summary>The prediction, the thresholding and the initial noise.</summary>
+    /// <summary>Thresholding and the initial noise.</summary>
     public SamplerOptions Options { get; }
 
-    /// <summary>The time that sampling starts at.</summary>
-    public double StartTime { get; }
+    /// <summary>The time that sampling starts at; <see langword="null"/> for the last time of the schedule.</summary>
+    public double? StartTime { get; }
 
-    /// <summary>The time that the adaptive steps end at.</summary>
-    public double EndTime { get; }
-
-    /// <summary>The standard deviation of the noise that sampling starts from.</summary>
-    public double InitialScale { get; }
+    /// <summary>The time that the adaptive steps end at; <see langword="null"/> for the first time of the schedule.</summary>
+    public double? EndTime { get; }
 
     /// <summary>
     /// True where a last step leads from <see cref="EndTime"/> to the x_0 predicted there; false where what is left of the noise stays.
@@ -52,21 +42,36 @@ public abstract class AdaptiveSampler : ISampler
     public bool EndsClean { get; }
 
     /// <inheritdoc/>
-    public IEnumerable<SamplerState> Steps(IDenoiser denoiser, SamplingRequest request, CancellationToken cancellationToken = default)
+    public IEnumerable<SamplerState> Steps(DiffusionModel model, SamplingRequest request, CancellationToken cancellationToken = default)
     {
-        ArgumentNullException.ThrowIfNull(denoiser);
+        ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(request);
-        RequestStart.Validate(request, Options);
-        return Walk(denoiser, request, cancellationToken);
+        RequestStart.Validate(request, model);
+        var schedule = model.Schedule;
+        var start = Guard.InRange(StartTime ?? schedule.MaxTime, schedule.MinTime, schedule.MaxTime, nameof(StartTime));
+        var end = Guard.InRange(EndTime ?? schedule.MinTime, schedule.MinTime, schedule.MaxTime, nameof(EndTime));
+        if (end >= start)
+            throw new ArgumentException($"Sampling must end before the time it starts at, {start}, got {end}.", nameof(model));
+        RequestStart.RequireDetermined(model, schedule, start, schedule.LevelAt(start));
+        RequestStart.RequireDetermined(model, schedule, end, schedule.LevelAt(end));
+        var span = new AdaptiveSpan(schedule, start, end);
+        Validate(span);
+        return Walk(span, model, request, cancellationToken);
+    }
+
+    /// <summary>Throws where the method cannot walk from one end to the other.</summary>
+    internal virtual void Validate(AdaptiveSpan span)
+    {
     }
 
     /// <summary>The method at the start of a run.</summary>
-    internal abstract AdaptiveMethod Begin(IEvaluator evaluator, INoiseSource noise);
+    internal abstract AdaptiveMethod Begin(AdaptiveSpan span, IEvaluator evaluator, INoiseSource noise);
 
-    private IEnumerable<SamplerState> Walk(IDenoiser denoiser, SamplingRequest request, CancellationToken cancellationToken)
+    private IEnumerable<SamplerState> Walk(
+        AdaptiveSpan span, DiffusionModel model, SamplingRequest request, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        using var run = new AdaptiveRun(this, denoiser, request);
+        using var run = new AdaptiveRun(this, span, model, request);
         yield return run.State;
         while (!run.IsFinished)
         {
@@ -75,6 +80,12 @@ public abstract class AdaptiveSampler : ISampler
         }
     }
 }
+
+/// <summary>The part of a schedule that an <see cref="AdaptiveSampler"/> walks.</summary>
+/// <param name="Schedule">Gives alpha and sigma.</param>
+/// <param name="StartTime">The time that sampling starts at.</param>
+/// <param name="EndTime">The time that the adaptive steps end at.</param>
+internal sealed record AdaptiveSpan(INoiseSchedule Schedule, double StartTime, double EndTime);
 
 /// <summary>A method with an estimate of its own error, during one run of an <see cref="AdaptiveSampler"/>.</summary>
 internal abstract class AdaptiveMethod : IDisposable
@@ -85,7 +96,7 @@ internal abstract class AdaptiveMethod : IDisposable
     /// <summary>alpha and sigma at that time.</summary>
     public abstract NoiseLevel Level { get; }
 
-    /// <summary>True once <see cref="AdaptiveSampler.EndTime"/> is reached.</summary>
+    /// <summary>True once <see cref="AdaptiveSpan.EndTime"/> is reached.</summary>
     public abstract bool IsAtEnd { get; }
 
     /// <summary>Tries one step.</summary>
@@ -113,28 +124,29 @@ internal abstract class AdaptiveMethod : IDisposable
 internal sealed class AdaptiveRun : IDisposable
 {
     private readonly AdaptiveSampler _sampler;
-    private readonly DenoiserEvaluator _evaluator;
+    private readonly ModelEvaluator _evaluator;
     private readonly Func<SamplerState, Tensor?>? _onStep;
     private readonly INoiseSource _noise;
     private readonly bool _ownsNoise;
     private readonly IDisposable? _inference;
     private readonly AdaptiveMethod _method;
     private NoiseLevel _level;
-    private Tensor? _sample;
+    private SharedTensor? _sample;
     private int _step;
 
-    public AdaptiveRun(AdaptiveSampler sampler, IDenoiser denoiser, SamplingRequest request)
+    public AdaptiveRun(AdaptiveSampler sampler, AdaptiveSpan span, DiffusionModel model, SamplingRequest request)
     {
         (_sampler, _onStep) = (sampler, request.OnStep);
-        _evaluator = new DenoiserEvaluator(sampler.Schedule, sampler.Options, denoiser, request.Condition);
+        _evaluator = new ModelEvaluator(model, request.Condition, sampler.Options.Threshold, sampler.Options.RederiveNoise);
         _ownsNoise = request.Noise is null;
         _noise = request.Noise ?? new PerSampleNoise(request.Seed, request.Shape[0], request.FirstSample);
-        _method = sampler.Begin(_evaluator, _noise);
+        _method = sampler.Begin(span, _evaluator, _noise);
         _level = _method.Level;
         try
         {
-            _inference = denoiser.BeginInference();
-            _sample = RequestStart.Sample(request, _noise, _level, sampler.InitialScale, request.Device ?? denoiser.Device ?? CPU);
+            _inference = model.BeginInference();
+            var scale = RequestStart.Scale(sampler.Options, _level);
+            _sample = new SharedTensor(RequestStart.Sample(request, _noise, _level, scale, request.Device ?? model.Device ?? CPU));
         }
         catch
         {
@@ -146,13 +158,14 @@ internal sealed class AdaptiveRun : IDisposable
     /// <summary>True after the last step.</summary>
     public bool IsFinished { get; private set; }
 
-    /// <summary>Where the run stands.</summary>
+    /// <summary>Where the run stands. The caller must dispose it.</summary>
     public SamplerState State => new()
     {
         Step = _step,
         Steps = IsFinished ? _step : _step + 1,
         Level = _level,
-        Sample = _sample!,
+        Sample = _sample!.Tensor,
+        Shared = _sample.Share(),
     };
 
     /// <summary>Takes one step, after as many tries as it needs.</summary>
@@ -163,25 +176,26 @@ internal sealed class AdaptiveRun : IDisposable
         Tensor? next = null;
         if (_method.IsAtEnd)
         {
-            using var evaluation = _evaluator.Evaluate(_sample!, _method.Time, _level);
-            next = evaluation.Data.clone();
+            using var evaluation = _evaluator.Evaluate(_sample!.Tensor, _method.Time, _level);
+            next = evaluation.X0.clone();
             (_level, IsFinished) = (NoiseLevel.Clean, true);
         }
 
         while (next is null)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            next = _method.TryStep(_sample!);
+            next = _method.TryStep(_sample!.Tensor);
             _level = _method.Level;
             IsFinished = _method.IsAtEnd && !_sampler.EndsClean;
         }
 
         _sample!.Dispose();
-        _sample = next.DetachFromDisposeScope();
+        _sample = new SharedTensor(next);
         _step++;
         if (_onStep is null)
             return;
-        var replaced = RequestStart.Replace(_sample, _onStep(State));
+        using var state = State;
+        var replaced = RequestStart.Replace(_sample, _onStep(state));
         if (!ReferenceEquals(replaced, _sample))
             _method.Forget();
         _sample = replaced;

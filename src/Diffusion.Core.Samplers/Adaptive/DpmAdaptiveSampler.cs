@@ -5,7 +5,7 @@ namespace Diffusion.Core.Samplers;
 
 /// <summary>
 /// DPM-Solver with steps of its own choice: of second order, controlled by the first, or of third order, controlled by the second.
-/// <c>new DpmAdaptiveSampler(schedule).Sample(denoiser, [64, 1, 28, 28], seed: 0)</c>.
+/// <c>new DpmAdaptiveSampler().Sample(model, [64, 1, 28, 28], seed: 0)</c>.
 /// </summary>
 /// <remarks>
 /// Steps are in lambda = log(alpha / sigma), errors in x / alpha. The schedule must hold signal where sampling starts.
@@ -13,10 +13,7 @@ namespace Diffusion.Core.Samplers;
 /// </remarks>
 public sealed class DpmAdaptiveSampler : AdaptiveSampler
 {
-    /// <summary>Adaptive sampling over a schedule.</summary>
-    /// <param name="schedule">
-    /// The one the network was trained with; asked for levels between its times, and the network for those times.
-    /// </param>
+    /// <summary>Adaptive sampling over the schedule of a model.</summary>
     /// <param name="order">2 or 3: calls of the network for each step that is tried.</param>
     /// <param name="eta">From 0, deterministic, to 1, the noise of the posterior.</param>
     /// <param name="noiseScale">The standard deviation of that noise; 1 unless said otherwise.</param>
@@ -26,11 +23,9 @@ public sealed class DpmAdaptiveSampler : AdaptiveSampler
     /// <param name="endTime">Where the adaptive steps end; the first time of the schedule unless said otherwise.</param>
     /// <param name="endsClean">True for a last step to the x_0 predicted there.</param>
     /// <exception cref="ArgumentException">
-    /// An argument lies outside its range, the schedule holds no signal at the start or no noise at the end, or the prediction does not
-    /// determine x_0 and eps there.
+    /// An argument is outside its range. Sampling throws if the schedule has no signal at the start or no noise at the end.
     /// </exception>
     public DpmAdaptiveSampler(
-        INoiseSchedule schedule,
         int order = 3,
         double eta = 0.0,
         double noiseScale = 1.0,
@@ -39,16 +34,11 @@ public sealed class DpmAdaptiveSampler : AdaptiveSampler
         double? startTime = null,
         double? endTime = null,
         bool endsClean = true)
-        : base(schedule, control ?? new StepSizeControl(), options, startTime, endTime, endsClean)
+        : base(control ?? new StepSizeControl(), options, startTime, endTime, endsClean)
     {
         Order = Guard.InRange(order, 2, 3);
         Eta = Guard.InRange(eta, 0.0, 1.0);
         NoiseScale = Guard.Positive(noiseScale);
-        var (start, end) = (schedule.LevelAt(StartTime), schedule.LevelAt(EndTime));
-        if (start.Alpha == 0.0 || end.Sigma == 0.0)
-            throw new ArgumentException(
-                $"Steps in log(alpha / sigma) start with signal and end with noise, got {start} and {end}; choose other times.",
-                nameof(schedule));
     }
 
     /// <summary>2 or 3.</summary>
@@ -61,26 +51,36 @@ public sealed class DpmAdaptiveSampler : AdaptiveSampler
     public double NoiseScale { get; }
 
     /// <inheritdoc/>
-    internal override AdaptiveMethod Begin(IEvaluator evaluator, INoiseSource noise) => new DpmAdaptiveMethod(this, evaluator, noise);
+    internal override void Validate(AdaptiveSpan span)
+    {
+        var (start, end) = (span.Schedule.LevelAt(span.StartTime), span.Schedule.LevelAt(span.EndTime));
+        if (start.Alpha == 0.0 || end.Sigma == 0.0)
+            throw new ArgumentException(
+                $"Steps in log(alpha / sigma) start with signal and end with noise, got {start} and {end}; choose other times.", nameof(span));
+    }
+
+    /// <inheritdoc/>
+    internal override AdaptiveMethod Begin(AdaptiveSpan span, IEvaluator evaluator, INoiseSource noise)
+        => new DpmAdaptiveMethod(this, span, evaluator, noise);
 }
 
 /// <summary>DPM-Solver-12 and -23 in y = x / alpha over lambda = -log(sigma / alpha), with an estimate of the error.</summary>
 /// <remarks>Source: Lu et al. 2022, "DPM-Solver", Algorithms 1 and 2 and appendix C.</remarks>
-internal sealed class DpmAdaptiveMethod(DpmAdaptiveSampler sampler, IEvaluator evaluator, INoiseSource noise) : AdaptiveMethod
+internal sealed class DpmAdaptiveMethod(DpmAdaptiveSampler sampler, AdaptiveSpan span, IEvaluator evaluator, INoiseSource noise) : AdaptiveMethod
 {
     private readonly StepSizeController _steps = new(sampler.Control, sampler.Eta > 0.0 ? 1.5 : sampler.Order);
-    private readonly double _end = sampler.Schedule.LevelAt(sampler.EndTime).Lambda;
-    private double _lambda = sampler.Schedule.LevelAt(sampler.StartTime).Lambda;
-    private double _time = sampler.StartTime;
+    private readonly double _end = span.Schedule.LevelAt(span.EndTime).Lambda;
+    private double _lambda = span.Schedule.LevelAt(span.StartTime).Lambda;
+    private double _time = span.StartTime;
 
     /// <summary>The less exact of the last two solutions, against which the next error is measured too.</summary>
     private Tensor? _previous;
 
     public override double Time => _time;
 
-    public override NoiseLevel Level => sampler.Schedule.LevelAt(_time);
+    public override NoiseLevel Level => span.Schedule.LevelAt(_time);
 
-    public override bool IsAtEnd => _time == sampler.EndTime;
+    public override bool IsAtEnd => _time == span.EndTime;
 
     public override Tensor? TryStep(Tensor x)
     {
@@ -105,7 +105,7 @@ internal sealed class DpmAdaptiveMethod(DpmAdaptiveSampler sampler, IEvaluator e
             high.Add_(noise.Draw(x, from, to), alpha: up * sampler.NoiseScale);
         Forget();
         _previous = low.DetachFromDisposeScope();
-        (_lambda, _time) = (target, target == _end ? sampler.EndTime : TimeOf(target));
+        (_lambda, _time) = (target, target == _end ? span.EndTime : TimeOf(target));
         return high.Mul_(Level.Alpha).MoveToOuterDisposeScope();
     }
 
@@ -115,16 +115,16 @@ internal sealed class DpmAdaptiveMethod(DpmAdaptiveSampler sampler, IEvaluator e
         _previous = null;
     }
 
-    private double TimeOf(double lambda) => sampler.Schedule.TimeOf(2.0 * lambda);
+    private double TimeOf(double lambda) => span.Schedule.TimeOf(2.0 * lambda);
 
     /// <summary>eps at a point of the trajectory.</summary>
     private Tensor Slope(Tensor y, double lambda)
     {
-        var time = lambda == _lambda ? _time : lambda == _end ? sampler.EndTime : TimeOf(lambda);
-        var level = sampler.Schedule.LevelAt(time);
+        var time = lambda == _lambda ? _time : lambda == _end ? span.EndTime : TimeOf(lambda);
+        var level = span.Schedule.LevelAt(time);
         using var x = y.Mul(level.Alpha);
         using var evaluation = evaluator.Evaluate(x, time, level);
-        return evaluation.Noise.clone();
+        return evaluation.Epsilon.clone();
     }
 
     private (Tensor Low, Tensor High) FirstAndSecond(Tensor y, Tensor slope, double target)

@@ -6,7 +6,7 @@ namespace Diffusion.Core.Samplers;
 /// <summary>
 /// The probability flow, solved by the method of Dormand and Prince (RK45) to a tolerance: for flow matching as for any other process,
 /// from pure noise or from a level that still holds signal.
-/// <c>new ProbabilityFlowSampler(schedule).Sample(denoiser, [64, 1, 28, 28], seed: 0)</c>.
+/// <c>new ProbabilityFlowSampler().Sample(model, [64, 1, 28, 28], seed: 0)</c>.
 /// </summary>
 /// <remarks>
 /// Steps are in the angle phi = atan(sigma / alpha), in which the flow of <c>z = x / sqrt(alpha^2 + sigma^2)</c> is <c>dz / dphi =
@@ -17,10 +17,7 @@ namespace Diffusion.Core.Samplers;
 /// </remarks>
 public sealed class ProbabilityFlowSampler : AdaptiveSampler
 {
-    /// <summary>The flow of a schedule.</summary>
-    /// <param name="schedule">
-    /// The one the network was trained with; asked for levels between its times, and the network for those times.
-    /// </param>
+    /// <summary>The flow over the schedule of a model.</summary>
     /// <param name="control">The tolerances and the first step; 1e-5 relative and absolute unless said otherwise.</param>
     /// <param name="options">The prediction, the thresholding and the initial noise.</param>
     /// <param name="startTime">Where to start; the last time of the schedule unless said otherwise.</param>
@@ -30,44 +27,39 @@ public sealed class ProbabilityFlowSampler : AdaptiveSampler
     /// An argument lies outside its range, or the prediction does not determine x_0 and eps at the ends.
     /// </exception>
     public ProbabilityFlowSampler(
-        INoiseSchedule schedule,
         StepSizeControl? control = null,
         SamplerOptions? options = null,
         double? startTime = null,
         double? endTime = null,
         bool endsClean = true)
         : base(
-            schedule,
-            control ?? new StepSizeControl { RelativeTolerance = 1e-5, AbsoluteTolerance = 1e-5 },
-            options,
-            startTime,
-            endTime,
-            endsClean)
+            control ?? new StepSizeControl { RelativeTolerance = 1e-5, AbsoluteTolerance = 1e-5 }, options, startTime, endTime, endsClean)
     {
     }
 
     /// <inheritdoc/>
-    internal override AdaptiveMethod Begin(IEvaluator evaluator, INoiseSource noise) => new ProbabilityFlowMethod(this, evaluator);
+    internal override AdaptiveMethod Begin(AdaptiveSpan span, IEvaluator evaluator, INoiseSource noise)
+        => new ProbabilityFlowMethod(Control, span, evaluator);
 }
 
 /// <summary>The pair of Dormand and Prince in z = x / sqrt(alpha^2 + sigma^2) over the angle atan(sigma / alpha).</summary>
-internal sealed class ProbabilityFlowMethod(ProbabilityFlowSampler sampler, IEvaluator evaluator) : AdaptiveMethod
+internal sealed class ProbabilityFlowMethod(StepSizeControl control, AdaptiveSpan span, IEvaluator evaluator) : AdaptiveMethod
 {
     // What rounding moves an angle by.
     private const double Rounding = 1e-14;
 
     private static readonly ButcherTableau _tableau = ButcherTableau.DormandPrince5;
-    private readonly StepSizeController _steps = new(sampler.Control, _tableau.Order);
-    private readonly double _start = Angle(sampler.Schedule.LevelAt(sampler.StartTime));
-    private readonly double _end = Angle(sampler.Schedule.LevelAt(sampler.EndTime));
-    private double _angle = Angle(sampler.Schedule.LevelAt(sampler.StartTime));
+    private readonly StepSizeController _steps = new(control, _tableau.Order);
+    private readonly double _start = Angle(span.Schedule.LevelAt(span.StartTime));
+    private readonly double _end = Angle(span.Schedule.LevelAt(span.EndTime));
+    private double _angle = Angle(span.Schedule.LevelAt(span.StartTime));
 
     /// <summary>The slope where the last step ended: the last stage of a step is the first of the next.</summary>
     private Tensor? _slope;
 
     public override double Time => TimeOf(_angle);
 
-    public override NoiseLevel Level => sampler.Schedule.LevelAt(Time);
+    public override NoiseLevel Level => span.Schedule.LevelAt(Time);
 
     public override bool IsAtEnd => _angle == _end;
 
@@ -82,7 +74,7 @@ internal sealed class ProbabilityFlowMethod(ProbabilityFlowSampler sampler, IEva
         RungeKutta.Fill(_tableau, Slope, z, _angle, h, slopes, first: 1);
         var next = RungeKutta.Combine(z, h, _tableau.Weights, slopes);
         var difference = RungeKutta.Combine(zeros_like(z), h, _tableau.Error, slopes);
-        if (!_steps.Accepts(Error(sampler.Control, difference, z, next)))
+        if (!_steps.Accepts(Error(control, difference, z, next)))
             return null;
         Forget();
         _slope = slopes[^1].DetachFromDisposeScope();
@@ -101,16 +93,16 @@ internal sealed class ProbabilityFlowMethod(ProbabilityFlowSampler sampler, IEva
     private static double Norm(NoiseLevel level) => Math.Sqrt((level.Alpha * level.Alpha) + (level.Sigma * level.Sigma));
 
     private double TimeOf(double angle)
-        => angle >= _start - Rounding ? sampler.StartTime
-            : angle <= _end + Rounding ? sampler.EndTime
-            : sampler.Schedule.TimeOf(2.0 * (Math.Log(Math.Cos(angle)) - Math.Log(Math.Sin(angle))));
+        => angle >= _start - Rounding ? span.StartTime
+            : angle <= _end + Rounding ? span.EndTime
+            : span.Schedule.TimeOf(2.0 * (Math.Log(Math.Cos(angle)) - Math.Log(Math.Sin(angle))));
 
     private Tensor Slope(double angle, Tensor z)
     {
         var time = TimeOf(angle);
-        var level = sampler.Schedule.LevelAt(time);
+        var level = span.Schedule.LevelAt(time);
         using var x = z.Mul(Norm(level));
         using var evaluation = evaluator.Evaluate(x, time, level);
-        return new LinearPair(Math.Cos(angle), -Math.Sin(angle)).Apply(evaluation.Noise, evaluation.Data);
+        return new LinearPair(Math.Cos(angle), -Math.Sin(angle)).Apply(evaluation.Epsilon, evaluation.X0);
     }
 }

@@ -6,54 +6,44 @@ namespace Diffusion.Core.Samplers;
 
 /// <summary>
 /// A network led up the gradient of a classifier of noisy samples: <c>eps - scale sigma grad log p(y | x_t)</c>, in whatever form the
-/// network predicts. Made by <see cref="Guidance.Classifier"/>. Owns its tables.
+/// network predicts. Created by <see cref="Guidance.Classifier"/>. Its tables belong to the model.
 /// </summary>
 /// <remarks>
 /// Source: Dhariwal and Nichol 2021, "Diffusion Models Beat GANs on Image Synthesis", Algorithm 2. A change of eps by d changes x_0 by
 /// <c>-sigma / alpha d</c>, and so every prediction, which is linear in the two, by one factor that depends on t alone. What the network
 /// says about the variance, in an answer of twice the channels, stays.
 /// </remarks>
-public sealed class ClassifierGuidance : IDenoiser, IDisposable
+public sealed class ClassifierGuidance : DelegatingDenoiser
 {
-    private readonly IDenoiser _denoiser;
     private readonly Func<Tensor, Tensor, Condition?, Tensor> _logProbability;
     private readonly ScheduledValue _factor;
 
     /// <inheritdoc cref="Guidance.Classifier"/>
-    public ClassifierGuidance(
-        IDenoiser denoiser,
-        INoiseSchedule schedule,
-        Func<Tensor, Tensor, Condition?, Tensor> logProbability,
-        double scale = 1.0,
-        IPrediction? prediction = null)
+    public ClassifierGuidance(DiffusionModel model, Func<Tensor, Tensor, Condition?, Tensor> logProbability, double scale = 1.0)
+        : base(Guard.NotNull(model).Network)
     {
-        ArgumentNullException.ThrowIfNull(denoiser);
-        ArgumentNullException.ThrowIfNull(schedule);
         ArgumentNullException.ThrowIfNull(logProbability);
-        (_denoiser, _logProbability) = (denoiser, logProbability);
+        _logProbability = logProbability;
         Scale = Guard.InRange(scale, double.MinValue, double.MaxValue);
-        var form = prediction ?? Prediction.Epsilon;
+        var form = model.Prediction;
         if (form.InputScale is not null)
-            throw new ArgumentException($"The classifier sees x_t itself; the prediction '{form.Name}' scales it.", nameof(prediction));
-        _factor = new ScheduledValue(schedule, (level, previous) =>
+            throw new ArgumentException($"The classifier receives x_t itself; the prediction '{form.Name}' scales it.", nameof(model));
+        _factor = model.Process.Tables((nameof(ClassifierGuidance), form, scale), schedule => new ScheduledValue(schedule, (level, previous) =>
         {
             // Without signal a classifier has nothing to say, and x_0 nothing to divide by.
             var (data, noise) = form.Target(level, previous);
-            return level.Alpha == 0.0 ? 0.0 : Scale * level.Sigma * ((data * level.Ratio) - noise);
-        });
+            return level.Alpha == 0.0 ? 0.0 : scale * level.Sigma * ((data * level.Ratio) - noise);
+        }));
     }
 
     /// <summary>How strongly; 1 for Bayes' rule.</summary>
     public double Scale { get; }
 
     /// <inheritdoc/>
-    public Device? Device => _denoiser.Device;
-
-    /// <inheritdoc/>
     /// <exception cref="ArgumentException">The classifier does not answer with one value for each sample.</exception>
-    public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
+    public override Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
     {
-        var answer = _denoiser.Predict(xt, t, condition);
+        var answer = Inner.Predict(xt, t, condition);
         if (Scale == 0.0)
             return answer;
         using var scope = NewDisposeScope();
@@ -61,12 +51,6 @@ public sealed class ClassifierGuidance : IDenoiser, IDisposable
         var gradient = Gradient(xt, t, condition);
         return VarianceChannels.Keep(answer, xt, prediction => Lead(prediction, gradient, t)).MoveToOuterDisposeScope();
     }
-
-    /// <inheritdoc/>
-    public IDisposable? BeginInference() => _denoiser.BeginInference();
-
-    /// <inheritdoc/>
-    public void Dispose() => _factor.Dispose();
 
     private Tensor Lead(Tensor prediction, Tensor gradient, Tensor t)
     {

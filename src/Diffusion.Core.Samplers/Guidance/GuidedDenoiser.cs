@@ -12,7 +12,7 @@ namespace Diffusion.Core.Samplers;
 /// linear in x_0 and eps. Where the networks answer with twice the channels of x_t, only the prediction is guided, and what the strong
 /// one says about the variance stays, as in GLIDE, DiT and DeepFloyd IF.
 /// </remarks>
-public sealed class GuidedDenoiser : IDenoiser
+public sealed class GuidedDenoiser : DelegatingDenoiser
 {
     /// <summary>Guidance between two networks.</summary>
     /// <param name="strong">The network whose answer is strengthened; not disposed.</param>
@@ -21,10 +21,10 @@ public sealed class GuidedDenoiser : IDenoiser
     /// <param name="options">Refinements.</param>
     /// <exception cref="ArgumentException">The scale is not finite, or an option lies outside its range.</exception>
     public GuidedDenoiser(IDenoiser strong, IDenoiser weak, double scale, GuidanceOptions? options = null)
+        : base(strong)
     {
-        ArgumentNullException.ThrowIfNull(strong);
         ArgumentNullException.ThrowIfNull(weak);
-        (Strong, Weak, Options) = (strong, weak, options ?? new GuidanceOptions());
+        (Weak, Options) = (weak, options ?? new GuidanceOptions());
         Scale = Guard.InRange(scale, double.MinValue, double.MaxValue);
         Guard.InRange(Options.Rescale, 0.0, 1.0, "options.Rescale");
         if (!(Options.MinTime <= Options.MaxTime))
@@ -34,7 +34,7 @@ public sealed class GuidedDenoiser : IDenoiser
     }
 
     /// <summary>The network whose answer is strengthened.</summary>
-    public IDenoiser Strong { get; }
+    public IDenoiser Strong => Inner;
 
     /// <summary>The network it is led away from.</summary>
     public IDenoiser Weak { get; }
@@ -46,11 +46,8 @@ public sealed class GuidedDenoiser : IDenoiser
     public GuidanceOptions Options { get; }
 
     /// <inheritdoc/>
-    public Device? Device => Strong.Device;
-
-    /// <inheritdoc/>
     /// <exception cref="ArgumentException">The two networks answer with different shapes.</exception>
-    public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
+    public override Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
     {
         ArgumentNullException.ThrowIfNull(xt);
         ArgumentNullException.ThrowIfNull(t);
@@ -64,9 +61,9 @@ public sealed class GuidedDenoiser : IDenoiser
     }
 
     /// <inheritdoc/>
-    public IDisposable? BeginInference()
+    public override IDisposable? BeginInference()
     {
-        var strong = Strong.BeginInference();
+        var strong = base.BeginInference();
         try
         {
             return new Scopes(strong, Weak.BeginInference());

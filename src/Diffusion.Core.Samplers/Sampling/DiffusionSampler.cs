@@ -4,58 +4,97 @@ using Diffusion.Core.Schedules;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// The loop: a time grid, a method for one step and what the network predicts. Immutable; one sampler serves any number of
-/// denoisers, batches and threads.
+/// The sampling loop: a method for one step over a grid of times. The schedule and the prediction are those of the model that is sampled
+/// from: <c>new DiffusionSampler(new DpmMultistepSolver(), steps: 20).Sample(model, [64, 1, 28, 28], seed: 0)</c>.
 /// </summary>
+/// <remarks>Immutable: one sampler serves any number of models, batches and threads.</remarks>
 public class DiffusionSampler : ISampler
 {
-    /// <summary>A sampler of any method over any grid.</summary>
-    /// <param name="grid">The times to visit.</param>
+    /// <summary>A sampler over a number of steps of the schedule of the model.</summary>
     /// <param name="solver">The method for one step.</param>
-    /// <param name="options">The prediction, the thresholding and the initial noise.</param>
-    /// <exception cref="ArgumentException">
-    /// The prediction does not determine x_0 and eps everywhere on the grid, as eps does not at a level without signal; the solver cannot
-    /// walk the grid; or the initial scale is not finite and greater than 0.
-    /// </exception>
-    public DiffusionSampler(TimeGrid grid, ISolver solver, SamplerOptions? options = null)
+    /// <param name="steps">N, at least 1, and at most the steps of a discrete schedule.</param>
+    /// <param name="spacing">Which times. The default is <see cref="TimeSpacing.Trailing"/>.</param>
+    /// <param name="options">Thresholding and the initial noise. The default is <see cref="SamplerOptions"/> as constructed.</param>
+    /// <exception cref="ArgumentOutOfRangeException">There are no steps.</exception>
+    public DiffusionSampler(ISolver solver, int steps, ITimeSpacing? spacing = null, SamplerOptions? options = null)
+        : this(solver, Guard.InRange(steps, 1, int.MaxValue), spacing, options, grid: null)
     {
-        ArgumentNullException.ThrowIfNull(grid);
-        ArgumentNullException.ThrowIfNull(solver);
-        (Grid, Solver, Options) = (grid, solver, options ?? new SamplerOptions());
-        ArgumentNullException.ThrowIfNull(Options.Prediction, nameof(options));
-        for (var k = 0; k < grid.Count; k++)
-            RequestStart.RequireDetermined(Options.Prediction, grid.Schedule, grid.Times[k], grid.Levels[k]);
-        solver.Validate(grid);
-        InitialScale = RequestStart.Scale(Options, grid.Levels[0]);
     }
 
-    /// <summary>The times to visit.</summary>
-    public TimeGrid Grid { get; }
+    /// <summary>A sampler over a custom grid.</summary>
+    /// <param name="grid">The times to visit. Their levels and timesteps are those of the schedule of the grid.</param>
+    /// <param name="solver">The method for one step.</param>
+    /// <param name="options">Thresholding and the initial noise. The default is <see cref="SamplerOptions"/> as constructed.</param>
+    /// <exception cref="ArgumentException">
+    /// The solver cannot use the grid, or the initial scale is not finite and greater than 0.
+    /// </exception>
+    public DiffusionSampler(TimeGrid grid, ISolver solver, SamplerOptions? options = null)
+        : this(solver, steps: null, spacing: null, options, Guard.NotNull(grid))
+        => solver.Validate(grid);
+
+    /// <summary>A sampler over all steps of the schedule of the model, which must be discrete.</summary>
+    private protected DiffusionSampler(ISolver solver, int? steps, ITimeSpacing? spacing, SamplerOptions? options, TimeGrid? grid)
+    {
+        ArgumentNullException.ThrowIfNull(solver);
+        (Solver, StepCount, Grid) = (solver, grid?.Count ?? steps, grid);
+        (Spacing, Options) = (spacing ?? TimeSpacing.Trailing, options ?? new SamplerOptions());
+        if (Options.InitialScale is { } scale)
+            Guard.Positive(scale, "options.InitialScale");
+    }
 
     /// <summary>The method for one step.</summary>
     public ISolver Solver { get; }
 
-    /// <summary>The prediction, the thresholding and the initial noise.</summary>
+    /// <summary>N, the number of steps; <see langword="null"/> for all steps of the schedule.</summary>
+    public int? StepCount { get; }
+
+    /// <summary>Which times of the schedule are visited, where there is no <see cref="Grid"/>.</summary>
+    public ITimeSpacing Spacing { get; }
+
+    /// <summary>The custom grid; <see langword="null"/> if the times follow from the schedule of the model.</summary>
+    public TimeGrid? Grid { get; }
+
+    /// <summary>Thresholding and the initial noise.</summary>
     public SamplerOptions Options { get; }
 
-    /// <summary>The standard deviation of the noise that sampling starts from.</summary>
-    public double InitialScale { get; }
-
-    /// <inheritdoc/>
-    public IEnumerable<SamplerState> Steps(IDenoiser denoiser, SamplingRequest request, CancellationToken cancellationToken = default)
+    /// <summary>The times that this sampler visits on a schedule: <see cref="Grid"/>, if there is one.</summary>
+    /// <param name="schedule">The schedule of a model.</param>
+    /// <exception cref="ArgumentException">The schedule has fewer steps, or has no steps and the sampler no number of them.</exception>
+    public TimeGrid GridFor(INoiseSchedule schedule)
     {
-        ArgumentNullException.ThrowIfNull(denoiser);
-        ArgumentNullException.ThrowIfNull(request);
-        RequestStart.Validate(request, Options);
-        return Walk(denoiser, request, cancellationToken);
+        ArgumentNullException.ThrowIfNull(schedule);
+        if (Grid is not null)
+            return Grid;
+        var steps = StepCount ?? (schedule as DiscreteSchedule)?.Steps ?? throw new ArgumentException(
+            $"{schedule.GetType().Name} is continuous, so the sampler needs a number of steps.", nameof(schedule));
+        return Spacing.CreateGrid(schedule, steps);
     }
 
-    private IEnumerable<SamplerState> Walk(IDenoiser denoiser, SamplingRequest request, CancellationToken cancellationToken)
+    /// <summary>The standard deviation of the noise that sampling starts from on a schedule.</summary>
+    /// <inheritdoc cref="GridFor"/>
+    public double InitialScaleFor(INoiseSchedule schedule) => RequestStart.Scale(Options, GridFor(schedule).Levels[0]);
+
+    /// <inheritdoc/>
+    public IEnumerable<SamplerState> Steps(DiffusionModel model, SamplingRequest request, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(request);
+        RequestStart.Validate(request, model);
+        var grid = GridFor(model.Schedule);
+        for (var k = 0; k < grid.Count; k++)
+            RequestStart.RequireDetermined(model, grid.Schedule, grid.Times[k], grid.Levels[k]);
+        if (Grid is null)
+            Solver.Validate(grid);
+        return Walk(grid, model, request, cancellationToken);
+    }
+
+    private IEnumerable<SamplerState> Walk(
+        TimeGrid grid, DiffusionModel model, SamplingRequest request, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        using var trajectory = new Trajectory(this, denoiser, request);
+        using var trajectory = new Trajectory(this, grid, model, request);
         yield return trajectory.State;
-        for (var k = 0; k < Grid.Count; k++)
+        for (var k = 0; k < grid.Count; k++)
         {
             cancellationToken.ThrowIfCancellationRequested();
             trajectory.Advance();
@@ -64,34 +103,26 @@ public class DiffusionSampler : ISampler
     }
 }
 
-/// <summary>What a sampler needs to know beside its grid and its method. The defaults are those of a DDPM of images in [-1, 1].</summary>
+/// <summary>Thresholding and the initial noise of a sampler.</summary>
 public sealed record SamplerOptions
 {
-    /// <summary>What the network predicts; eps unless said otherwise.</summary>
-    public IPrediction Prediction { get; init; } = Schedules.Prediction.Epsilon;
-
     /// <summary>
-    /// Keeps the predicted x_0 within the range of the data, before each step: clipping to [-1, 1] unless said otherwise. Set it to
-    /// null for data without such a range.
+    /// Keeps the predicted x_0 in range, before each step. The default, <see langword="null"/>, clips to the
+    /// <see cref="DiffusionModel.DataRange"/> of the model; <see cref="Thresholding.None"/> clips nothing.
     /// </summary>
-    public IThresholding? Threshold { get; init; } = Thresholding.Static(1.0);
+    public IThresholding? Threshold { get; init; }
 
     /// <summary>
-    /// True to derive eps from x_t and the thresholded x_0, so that the two agree and a network gives the same trajectory whatever it
-    /// predicts. False keeps the network's own eps beside the thresholded x_0 (diffusers' DDIM without <c>use_clipped_model_output</c>).
-    /// Where nothing is thresholded there is no difference.
+    /// True to derive eps from x_t and the thresholded x_0, so that the two agree and a model has the same trajectory whatever it predicts.
+    /// False keeps the predicted eps with the thresholded x_0 (diffusers' DDIM without <c>use_clipped_model_output</c>). Without
+    /// thresholding there is no difference. The default is <see langword="true"/>.
     /// </summary>
     public bool RederiveNoise { get; init; } = true;
 
     /// <summary>
-    /// True where the network answers with twice the channels of x_t, [B, 2C, ...]: the prediction, then what it says about the variance
-    /// of a reverse step. Solvers that have no use for the variance leave it aside.
-    /// </summary>
-    public bool HasVarianceChannels { get; init; }
-
-    /// <summary>
-    /// The standard deviation of the noise that sampling starts from; null for <c>sqrt(alpha^2 + sigma^2)</c> at the start of the grid, the
-    /// spread of noisy data of unit variance, which is 1 where the process preserves variance.
+    /// The standard deviation of the noise that sampling starts from. The default, <see langword="null"/>, is
+    /// <c>sqrt(alpha^2 + sigma^2)</c> at the start of the grid, the spread of noisy data of unit variance, which is 1 where the process
+    /// preserves variance.
     /// </summary>
     public double? InitialScale { get; init; }
 }

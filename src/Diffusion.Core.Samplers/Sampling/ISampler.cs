@@ -5,27 +5,28 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// Turns noise into data with the help of a denoiser. Implement this one method for a sampler of your own;
+/// Turns noise into data with a model. Implement this one method for a sampler of your own;
 /// <see cref="SamplerExtensions"/> makes the rest of it.
 /// </summary>
 public interface ISampler
 {
     /// <summary>
     /// The trajectory, computed while it is enumerated: first the noise, then the state after each step. Enumerating it again starts
-    /// again, and gives the same states where the noise comes from the seed.
+    /// again, and returns the same states where the noise comes from the seed.
     /// </summary>
     /// <remarks>
-    /// Nothing is allocated before the first state is asked for, and everything is freed when the enumerator is disposed, which
-    /// <c>foreach</c> does however it is left. Enumerate on one thread.
+    /// Nothing is allocated before the first state is requested. The caller must dispose each state. Everything else is freed when the
+    /// enumerator is disposed, which <c>foreach</c> does however it is left. Enumerate on one thread.
     /// </remarks>
-    /// <param name="denoiser">Its <see cref="IDenoiser.BeginInference"/> lasts as long as the enumeration.</param>
+    /// <param name="model">Its inference scope lasts as long as the enumeration.</param>
     /// <param name="request">What to sample.</param>
     /// <param name="cancellationToken">Looked at before each step.</param>
     /// <exception cref="ArgumentException">
-    /// The request does not fit together; or, while enumerating, the answer of the denoiser does not have the shape of its input.
+    /// The request does not fit together, or the sampler does not fit the model; or, while enumerating, the output of the network does not
+    /// have the shape of its input.
     /// </exception>
     /// <exception cref="OperationCanceledException">While enumerating: the token was cancelled.</exception>
-    IEnumerable<SamplerState> Steps(IDenoiser denoiser, SamplingRequest request, CancellationToken cancellationToken = default);
+    IEnumerable<SamplerState> Steps(DiffusionModel model, SamplingRequest request, CancellationToken cancellationToken = default);
 }
 
 /// <summary>What every sampler can do.</summary>
@@ -33,28 +34,28 @@ public static class SamplerExtensions
 {
     /// <summary>Samples a batch from a seed.</summary>
     /// <param name="sampler">The sampler.</param>
-    /// <param name="denoiser">The network; put into inference while sampling lasts.</param>
+    /// <param name="model">The model, in an inference scope while it is sampled from.</param>
     /// <param name="shape">[B, ...] the shape of the batch, such as <c>[64, 1, 28, 28]</c>.</param>
     /// <param name="seed">The root seed; sample i depends on it and on i only.</param>
     /// <param name="condition">What the network is told beside x_t and t, for the whole batch; not disposed.</param>
     /// <param name="progress">Told after each step.</param>
     /// <param name="cancellationToken">Looked at before each step.</param>
-    /// <returns>Float32, on the device of the denoiser; the caller's.</returns>
+    /// <returns>Float32, on the device of the model; the caller's.</returns>
     /// <inheritdoc cref="ISampler.Steps" path="/exception"/>
     public static Tensor Sample(
         this ISampler sampler,
-        IDenoiser denoiser,
+        DiffusionModel model,
         long[] shape,
         long seed,
         Condition? condition = null,
         IProgress<SamplingProgress>? progress = null,
         CancellationToken cancellationToken = default)
         => sampler.Sample(
-            denoiser, new SamplingRequest { Shape = shape, Seed = seed, Condition = condition }, progress, cancellationToken);
+            model, new SamplingRequest { Shape = shape, Seed = seed, Condition = condition }, progress, cancellationToken);
 
     /// <summary>Samples what a request asks for.</summary>
     /// <param name="sampler">The sampler.</param>
-    /// <param name="denoiser">The network; put into inference while sampling lasts.</param>
+    /// <param name="model">The model, in an inference scope while it is sampled from.</param>
     /// <param name="request">What to sample, from which noise, where and in which type.</param>
     /// <param name="progress">Told after each step.</param>
     /// <param name="cancellationToken">Looked at before each step.</param>
@@ -62,15 +63,16 @@ public static class SamplerExtensions
     /// <inheritdoc cref="ISampler.Steps" path="/exception"/>
     public static Tensor Sample(
         this ISampler sampler,
-        IDenoiser denoiser,
+        DiffusionModel model,
         SamplingRequest request,
         IProgress<SamplingProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(sampler);
         Tensor? result = null;
-        foreach (var state in sampler.Steps(denoiser, request, cancellationToken))
+        foreach (var step in sampler.Steps(model, request, cancellationToken))
         {
+            using var state = step;
             if (state.Step > 0)
                 progress?.Report(new SamplingProgress(state.Step, state.Steps));
             if (state.Step == state.Steps)
@@ -82,12 +84,15 @@ public static class SamplerExtensions
 }
 
 /// <summary>
-/// A trajectory between two steps. Its tensors belong to the sampler and are freed when the enumeration moves on or ends: clone what
-/// is to be kept, and change nothing in place.
+/// A trajectory between two steps. Owns its tensors, so that it can be kept after the enumeration has moved on:
+/// <c>sampler.Steps(model, request).ToList()</c>. Dispose it when it is no longer needed; change no tensor of it in place.
 /// </summary>
-public sealed class SamplerState
+public sealed class SamplerState : IDisposable
 {
     private readonly Tensor? _denoised;
+    private readonly SharedTensor? _shared;
+    private long _pressure;
+    private bool _disposed;
 
     /// <summary>Steps done: 0 for the noise sampling starts from, N for the finished sample.</summary>
     public required int Step { get; init; }
@@ -98,20 +103,84 @@ public sealed class SamplerState
     /// <summary>alpha and sigma of <see cref="Sample"/>.</summary>
     public required NoiseLevel Level { get; init; }
 
-    /// <summary>[B, ...] x after that many steps.</summary>
+    /// <summary>[B, ...] x after that many steps. Owned by the state.</summary>
     public required Tensor Sample { get; init; }
 
     /// <summary>
-    /// [B, ...] the x_0 predicted at the start of the last step; null before the first, and where the method did not evaluate there.
+    /// [B, ...] the x_0 predicted at the start of the last step; <see langword="null"/> before the first, and where the method did not
+    /// evaluate there. Owned by the state.
     /// </summary>
     public Tensor? Denoised
     {
-        get => _denoised ?? Evaluation?.Data;
+        get => _denoised ?? Prediction?.X0;
         init => _denoised = value;
     }
 
-    /// <summary>What gives <see cref="Denoised"/> when it is asked for.</summary>
-    internal Evaluation? Evaluation { get; init; }
+    /// <summary>What <see cref="Denoised"/> is computed from when it is read.</summary>
+    internal ModelPrediction? Prediction { get; init; }
+
+    /// <summary>The other owners of the sample.</summary>
+    internal SharedTensor? Shared
+    {
+        get => _shared;
+        init
+        {
+            // The garbage collector does not see the memory of tensors, and frees states that are not disposed too late without a hint.
+            (_shared, _pressure) = (value, value!.Bytes);
+            GC.AddMemoryPressure(_pressure);
+        }
+    }
+
+    /// <summary>Takes back what was told to the garbage collector.</summary>
+    ~SamplerState() => Relieve();
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        if (_disposed)
+            return;
+        _disposed = true;
+        if (_shared is not null)
+            _shared.Dispose();
+        else
+            Sample.Dispose();
+        _denoised?.Dispose();
+        Prediction?.Dispose();
+        Relieve();
+        GC.SuppressFinalize(this);
+    }
+
+    private void Relieve()
+    {
+        if (Interlocked.Exchange(ref _pressure, 0) is var pressure and > 0)
+            GC.RemoveMemoryPressure(pressure);
+    }
+}
+
+/// <summary>A tensor with several owners, which the last of them frees.</summary>
+internal sealed class SharedTensor(Tensor tensor) : IDisposable
+{
+    private int _owners = 1;
+
+    /// <summary>The tensor, in no dispose scope.</summary>
+    public Tensor Tensor { get; } = tensor.DetachFromDisposeScope();
+
+    /// <summary>The memory of the tensor.</summary>
+    public long Bytes { get; } = Math.Max(1, tensor.numel() * tensor.element_size());
+
+    /// <summary>Gives the tensor one more owner.</summary>
+    public SharedTensor Share()
+    {
+        Interlocked.Increment(ref _owners);
+        return this;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        if (Interlocked.Decrement(ref _owners) == 0)
+            Tensor.Dispose();
+    }
 }
 
 /// <summary>How far a sampler has come.</summary>

@@ -44,7 +44,7 @@ public sealed record SamplingRequest
     /// </summary>
     public INoiseSource? Noise { get; init; }
 
-    /// <summary>Where to sample; null for the device of the denoiser, or the CPU where it names none.</summary>
+    /// <summary>Where to sample; null for the device of the model, or the CPU where it names none.</summary>
     public Device? Device { get; init; }
 
     /// <summary>The floating point type of the trajectory.</summary>
@@ -54,22 +54,23 @@ public sealed record SamplingRequest
 /// <summary>What every sampler does with a request: refuse it, draw what it starts from, and let its caller change a sample.</summary>
 internal static class RequestStart
 {
-    /// <summary>Refuses a prediction that says nothing about x_0 or eps at a level.</summary>
+    /// <summary>Throws if the prediction of a model does not determine x_0 and eps at a time.</summary>
     /// <exception cref="ArgumentException">A coefficient is not finite there.</exception>
-    public static void RequireDetermined(IPrediction prediction, INoiseSchedule schedule, double time, NoiseLevel level)
+    public static void RequireDetermined(DiffusionModel model, INoiseSchedule schedule, double time, NoiseLevel level)
     {
-        var previous = DenoiserEvaluator.PreviousLevel(schedule, time, level);
-        var data = prediction.ToData(level, previous);
-        var noise = prediction.ToNoise(level, previous);
-        if (!(double.IsFinite(data.First) && double.IsFinite(data.Second) && double.IsFinite(noise.First) && double.IsFinite(noise.Second)))
+        var previous = schedule.PreviousLevel(time, level);
+        var x0 = model.Prediction.ToData(level, previous);
+        var epsilon = model.Prediction.ToNoise(level, previous);
+        if (!(double.IsFinite(x0.First) && double.IsFinite(x0.Second) && double.IsFinite(epsilon.First) && double.IsFinite(epsilon.Second)))
             throw new ArgumentException(
-                $"The prediction '{prediction.Name}' does not determine x_0 and eps at time {time}, where alpha is {level.Alpha} and sigma "
-                + $"{level.Sigma}; a schedule that ends without signal needs a network that predicts x_0 or v.");
+                $"The prediction '{model.Prediction.Name}' does not determine x_0 and eps at time {time}, where alpha is {level.Alpha} and "
+                + $"sigma {level.Sigma}; a schedule that ends without signal needs a network that predicts x_0 or v.",
+                nameof(model));
     }
 
     /// <summary>Refuses a request that does not fit together.</summary>
     /// <exception cref="ArgumentException">It does not, with the reason.</exception>
-    public static void Validate(SamplingRequest request, SamplerOptions options)
+    public static void Validate(SamplingRequest request, DiffusionModel model)
     {
         ArgumentNullException.ThrowIfNull(request.Shape, "request.Shape");
         if (request.Shape.Length == 0 || Array.Exists(request.Shape, size => size < 1))
@@ -89,7 +90,7 @@ internal static class RequestStart
             throw new ArgumentException($"The type of the samples must be floating point, got {request.Dtype}.", nameof(request));
         }
 
-        if (options.HasVarianceChannels && request.Shape.Length < 2)
+        if (model.LearnsVariance && request.Shape.Length < 2)
             throw new ArgumentException(
                 $"A network with variance channels needs samples [B, C, ...], got {Guard.Format(request.Shape)}.", nameof(request));
         if (request.Condition?.Labels is { } labels)
@@ -124,13 +125,13 @@ internal static class RequestStart
     }
 
     /// <summary>The sample, or what <see cref="SamplingRequest.OnStep"/> has put in its place; the one given up is freed.</summary>
-    public static Tensor Replace(Tensor sample, Tensor? other)
+    public static SharedTensor Replace(SharedTensor sample, Tensor? other)
     {
-        if (other is null || ReferenceEquals(other, sample))
+        if (other is null || ReferenceEquals(other, sample.Tensor))
             return sample;
-        Guard.SameShape(sample, other, "the sample", "the answer of OnStep");
-        Guard.SameType(sample, other, "the sample", "the answer of OnStep");
+        Guard.SameShape(sample.Tensor, other, "the sample", "the result of OnStep");
+        Guard.SameType(sample.Tensor, other, "the sample", "the result of OnStep");
         sample.Dispose();
-        return other.DetachFromDisposeScope();
+        return new SharedTensor(other);
     }
 }

@@ -1,3 +1,4 @@
+using Diffusion.Core.Models;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Samplers;
@@ -15,9 +16,22 @@ public interface IThresholding
 /// <remarks>Source: Saharia et al. 2022, "Photorealistic Text-to-Image Diffusion Models", section 2.3.</remarks>
 public static class Thresholding
 {
+    private static readonly StaticThresholding _images = new(-1.0, 1.0);
+
+    /// <summary>Leaves the prediction as it is.</summary>
+    public static IThresholding None { get; } = new NoThresholding();
+
+    /// <summary>Clips every value to the range of the data; <see cref="None"/> if it is unbounded.</summary>
+    /// <param name="range">The range.</param>
+    public static IThresholding To(DataRange range)
+    {
+        ArgumentNullException.ThrowIfNull(range);
+        return range == DataRange.Images ? _images : range.IsBounded ? new StaticThresholding(range.Min, range.Max) : None;
+    }
+
     /// <summary>Clips every value to [-range, range].</summary>
     /// <exception cref="ArgumentOutOfRangeException">The range is not finite and greater than 0.</exception>
-    public static IThresholding Static(double range = 1.0) => new StaticThresholding(Guard.Positive(range));
+    public static IThresholding Static(double range = 1.0) => new StaticThresholding(-Guard.Positive(range), range);
 
     /// <summary>
     /// Clips each sample to [-s, s] and divides it by s, where s is a quantile of the sample's absolute values, at least 1 and at most
@@ -33,12 +47,21 @@ public static class Thresholding
         return new DynamicThresholding(quantile, maximum);
     }
 
-    private sealed class StaticThresholding(double range) : IThresholding
+    private sealed class NoThresholding : IThresholding
     {
         public Tensor Apply(Tensor data)
         {
             ArgumentNullException.ThrowIfNull(data);
-            return data.Clamp(-range, range);
+            return data.clone();
+        }
+    }
+
+    private sealed class StaticThresholding(double min, double max) : IThresholding
+    {
+        public Tensor Apply(Tensor data)
+        {
+            ArgumentNullException.ThrowIfNull(data);
+            return data.Clamp(min, max);
         }
     }
 

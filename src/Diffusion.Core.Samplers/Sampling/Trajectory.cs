@@ -17,20 +17,24 @@ internal sealed class Trajectory : IDisposable
     private readonly Func<SamplerState, Tensor?>? _onStep;
     private readonly bool _ownsNoise;
     private readonly IDisposable? _inference;
-    private Tensor? _sample;
-    private Evaluation? _last;
+    private SharedTensor? _sample;
+    private ModelPrediction? _last;
     private int _step;
 
-    public Trajectory(DiffusionSampler sampler, IDenoiser denoiser, SamplingRequest request)
+    public Trajectory(DiffusionSampler sampler, TimeGrid grid, DiffusionModel model, SamplingRequest request)
     {
-        (_grid, _solver, _onStep) = (sampler.Grid, sampler.Solver, request.OnStep);
-        _evaluator = new DenoiserEvaluator(_grid.Schedule, sampler.Options, denoiser, request.Condition);
+        (_grid, _solver, _onStep) = (grid, sampler.Solver, request.OnStep);
+
+        // A grid can be that of another schedule of the same process, such as a respaced one, which then gives the timesteps.
+        model = ReferenceEquals(grid.Schedule, model.Schedule) ? model : model.With(grid.Schedule);
+        _evaluator = new ModelEvaluator(model, request.Condition, sampler.Options.Threshold, sampler.Options.RederiveNoise);
         _ownsNoise = request.Noise is null;
         _noise = request.Noise ?? new PerSampleNoise(request.Seed, request.Shape[0], request.FirstSample);
         try
         {
-            _inference = denoiser.BeginInference();
-            _sample = RequestStart.Sample(request, _noise, _grid.Levels[0], sampler.InitialScale, request.Device ?? denoiser.Device ?? CPU);
+            _inference = model.BeginInference();
+            var scale = RequestStart.Scale(sampler.Options, grid.Levels[0]);
+            _sample = new SharedTensor(RequestStart.Sample(request, _noise, grid.Levels[0], scale, request.Device ?? model.Device ?? CPU));
         }
         catch
         {
@@ -39,14 +43,15 @@ internal sealed class Trajectory : IDisposable
         }
     }
 
-    /// <summary>Where the run stands.</summary>
+    /// <summary>Where the run stands. The caller must dispose it.</summary>
     public SamplerState State => new()
     {
         Step = _step,
         Steps = _grid.Count,
         Level = _grid.Levels[_step],
-        Sample = _sample!,
-        Evaluation = _last ?? (_history.Count > 0 ? _history[0].Evaluation : null),
+        Sample = _sample!.Tensor,
+        Shared = _sample.Share(),
+        Prediction = (_last ?? (_history.Count > 0 ? _history[0].Prediction : null))?.Share(),
     };
 
     /// <summary>Takes one step.</summary>
@@ -54,21 +59,21 @@ internal sealed class Trajectory : IDisposable
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
-        using var step = new SolverStep(_grid, _step, _sample!, _evaluator, _noise, _history);
+        using var step = new SolverStep(_grid, _step, _sample!.Tensor, _evaluator, _noise, _history);
         if (_solver.HistoryLength > 0)
             _ = step.Current;
         var next = _solver.Step(step);
-        if (next is null || ReferenceEquals(next, _sample))
+        if (next is null || ReferenceEquals(next, _sample.Tensor))
             throw new InvalidOperationException($"{_solver.GetType().Name} must answer with a new tensor.");
-        Guard.SameShape(_sample!, next, "the sample", $"the answer of {_solver.GetType().Name}");
+        Guard.SameShape(_sample.Tensor, next, "the sample", $"the answer of {_solver.GetType().Name}");
         if (step.TakeDeparted() is { } corrected)
         {
-            _sample!.Dispose();
-            _sample = corrected;
+            _sample.Dispose();
+            _sample = new SharedTensor(corrected);
         }
 
-        Remember(_sample!, step.TakeCurrent());
-        _sample = next.DetachFromDisposeScope();
+        Remember(_sample, step.TakeCurrent());
+        _sample = new SharedTensor(next);
         _step++;
         Replace();
     }
@@ -87,11 +92,13 @@ internal sealed class Trajectory : IDisposable
     /// <summary>Lets the caller see the new sample, and put another in its place.</summary>
     private void Replace()
     {
-        if (_onStep is not null)
-            _sample = RequestStart.Replace(_sample!, _onStep(State));
+        if (_onStep is null)
+            return;
+        using var state = State;
+        _sample = RequestStart.Replace(_sample!, _onStep(state));
     }
 
-    private void Remember(Tensor sample, Evaluation? evaluation)
+    private void Remember(SharedTensor sample, ModelPrediction? evaluation)
     {
         if (_solver.HistoryLength == 0)
         {

@@ -1,3 +1,4 @@
+using Diffusion.Core.Models;
 using Diffusion.Core.Schedules;
 using static TorchSharp.torch;
 
@@ -14,30 +15,35 @@ namespace Diffusion.Core.Samplers;
 public sealed class AncestralSolver : ISolver
 {
     /// <summary>The method for one choice of variance.</summary>
-    /// <param name="variance">That of the noise added by a step; <see cref="ReverseVariance.FixedSmall"/> unless said otherwise.</param>
-    public AncestralSolver(IReverseVariance? variance = null) => Variance = variance ?? ReverseVariance.FixedSmall;
+    /// <param name="variance">
+    /// That of the noise added by a step. The default is <see cref="ReverseVariance.LearnedRange"/> for a model that learns its variance,
+    /// and <see cref="ReverseVariance.FixedSmall"/> for others.
+    /// </param>
+    public AncestralSolver(IReverseVariance? variance = null) => Variance = variance;
 
-    /// <summary>The variance of the noise added by a step.</summary>
-    public IReverseVariance Variance { get; }
+    /// <summary>The variance of the noise added by a step; <see langword="null"/> for the default of the model.</summary>
+    public IReverseVariance? Variance { get; }
 
     /// <inheritdoc/>
+    /// <exception cref="ArgumentException">The variance is learned, and the model does not learn it.</exception>
     public Tensor Step(SolverStep step)
     {
         ArgumentNullException.ThrowIfNull(step);
         var transition = new ReverseTransition(step.From, step.To);
-        if (Variance.IsLearned && step.Current.Variance is null)
+        var rule = Variance ?? (step.Current.Variance is null ? ReverseVariance.FixedSmall : ReverseVariance.LearnedRange);
+        if (rule.IsLearned && step.Current.Variance is null)
             throw new ArgumentException(
-                $"The variance '{Variance.Name}' is an answer of the network, which needs {nameof(SamplerOptions)}."
-                + $"{nameof(SamplerOptions.HasVarianceChannels)}.");
-        var mean = GaussianTransition.PosteriorMean(step.From, step.To).Apply(step.Current.Data, step.Sample);
-        var variance = Variance.IsLearned ? double.NaN : Variance.Variance(transition);
-        if (transition.IsFinal && (Variance.IsLearned || variance == 0.0))
+                $"The variance '{rule.Name}' is an output of the network, which needs {nameof(DiffusionModel)}."
+                + $"{nameof(DiffusionModel.LearnsVariance)}.");
+        var mean = GaussianTransition.PosteriorMean(step.From, step.To).Apply(step.Current.X0, step.Sample);
+        var variance = rule.IsLearned ? double.NaN : rule.Variance(transition);
+        if (transition.IsFinal && (rule.IsLearned || variance == 0.0))
             return mean;
 
         using var noise = step.DrawNoise();
-        if (!Variance.IsLearned)
+        if (!rule.IsLearned)
             return mean.Add_(noise, alpha: Math.Sqrt(variance));
-        var (offset, slope) = Variance.LogVariance(transition);
+        var (offset, slope) = rule.LogVariance(transition);
         using var halfLog = step.Current.Variance!.Mul(0.5 * slope).Add_(0.5 * offset);
         using var deviation = halfLog.exp();
         return mean.Addcmul_(noise, deviation, 1.0);

@@ -1,3 +1,4 @@
+using Diffusion.Core.Models;
 using Diffusion.Core.Schedules;
 using static TorchSharp.torch;
 
@@ -55,8 +56,8 @@ internal readonly struct ChurnedStart : IDisposable
 {
     private readonly bool _isNew;
 
-    private ChurnedStart(Tensor sample, NoiseLevel level, Evaluation evaluation, bool isNew)
-        => (Sample, Level, Evaluation, _isNew) = (sample, level, evaluation, isNew);
+    private ChurnedStart(Tensor sample, NoiseLevel level, ModelPrediction evaluation, bool isNew)
+        => (Sample, Level, Prediction, _isNew) = (sample, level, evaluation, isNew);
 
     /// <summary>[B, ...] the noisier sample; that of the step where nothing was added.</summary>
     public Tensor Sample { get; }
@@ -65,7 +66,7 @@ internal readonly struct ChurnedStart : IDisposable
     public NoiseLevel Level { get; }
 
     /// <summary>What the network says there. Owned by the step.</summary>
-    public Evaluation Evaluation { get; }
+    public ModelPrediction Prediction { get; }
 
     /// <summary>Adds the noise that a step calls for, if any.</summary>
     public static ChurnedStart Of(SolverStep step, Churn churn)

@@ -63,7 +63,7 @@ public sealed class ConsistencySolver : ISolver
         ArgumentNullException.ThrowIfNull(step);
         var to = step.To;
         var f = _boundary?.Invoke(step.Time) ?? new LinearPair(1.0, 0.0);
-        var next = new LinearPair(to.Alpha * f.First, to.Alpha * f.Second).Apply(step.Current.Data, step.Sample);
+        var next = new LinearPair(to.Alpha * f.First, to.Alpha * f.Second).Apply(step.Current.X0, step.Sample);
         var added = (to.Sigma * to.Sigma) - Math.Pow(to.Alpha * MinRatio, 2);
         if (added <= 0.0)
             return next;

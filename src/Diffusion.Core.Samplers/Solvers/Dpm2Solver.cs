@@ -41,7 +41,7 @@ public sealed class Dpm2Solver : ISolver
         var (down, up) = RatioAlgebra.Ancestral(start.Level.Ratio, to.Ratio, Eta);
         var reached = Eta == 0.0 ? to : new NoiseLevel(to.Alpha, to.Alpha * down);
         var next = reached.Sigma == 0.0 || start.Level.Alpha == 0.0 || reached.Ratio == start.Level.Ratio
-            ? RatioAlgebra.EulerTo(start.Evaluation, reached)
+            ? RatioAlgebra.EulerTo(start.Prediction, reached)
             : Midpoint(step, start, reached);
         if (up == 0.0)
             return next;
@@ -52,8 +52,8 @@ public sealed class Dpm2Solver : ISolver
     private static Tensor Midpoint(SolverStep step, ChurnedStart start, NoiseLevel to)
     {
         var (time, middle) = step.At(0.5 * (start.Level.Lambda + to.Lambda));
-        using var x = RatioAlgebra.EulerTo(start.Evaluation, middle);
+        using var x = RatioAlgebra.EulerTo(start.Prediction, middle);
         using var evaluation = step.Evaluate(x, time, middle);
-        return RatioAlgebra.Along(start.Sample, start.Level, evaluation.Noise, to);
+        return RatioAlgebra.Along(start.Sample, start.Level, evaluation.Epsilon, to);
     }
 }

@@ -43,15 +43,15 @@ public sealed class DpmPlusPlusSdeSolver : ISolver
         ArgumentNullException.ThrowIfNull(step);
         var (from, to) = (step.From, step.To);
         if (to.Sigma == 0.0 || from.Alpha == 0.0 || to.Ratio == from.Ratio)
-            return Move(step, to, step.Current.Data);
+            return Move(step, to, step.Current.X0);
 
         var (time, middle) = step.At(from.Lambda + (Fraction * (to.Lambda - from.Lambda)));
-        using var x = Move(step, middle, step.Current.Data);
+        using var x = Move(step, middle, step.Current.X0);
         using var evaluation = step.Evaluate(x, time, middle);
         var weight = 1.0 / (2.0 * Fraction);
         if (weight == 1.0)
-            return Move(step, to, evaluation.Data);
-        using var data = new LinearPair(1.0 - weight, weight).Apply(step.Current.Data, evaluation.Data);
+            return Move(step, to, evaluation.X0);
+        using var data = new LinearPair(1.0 - weight, weight).Apply(step.Current.X0, evaluation.X0);
         return Move(step, to, data);
     }
 

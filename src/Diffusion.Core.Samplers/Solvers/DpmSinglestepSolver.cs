@@ -71,13 +71,13 @@ public sealed class DpmSinglestepSolver : ISolver
         var position = PositionAt(step);
         var (sample, start) = position == 0
             ? (step.Sample, step.Current)
-            : (step.History[position - 1].Sample, step.History[position - 1].Evaluation);
+            : (step.History[position - 1].Sample, step.History[position - 1].Prediction);
         var move = new ExponentialStep(Form, start.Level, step.To, Tau);
 
         // The midpoint method of third order passes over the first of its inner points.
         var nodes = ExponentialNodes.Of(Form, start, [], 0, 0);
         if (position == 2 && Heun)
-            nodes.Add(step.History[0].Evaluation);
+            nodes.Add(step.History[0].Prediction);
         if (position > 0)
             nodes.Add(step.Current);
         return nodes.Advance(step, move, sample, start, (exact, count) =>
@@ -96,7 +96,7 @@ public sealed class DpmSinglestepSolver : ISolver
         var position = startsAnew ? 0 : Math.Min(step.Index % Order, step.History.Count);
         if (position == 0)
             return 0;
-        var move = new ExponentialStep(Form, step.History[position - 1].Evaluation.Level, step.To, Tau);
+        var move = new ExponentialStep(Form, step.History[position - 1].Prediction.Level, step.To, Tau);
         return move.HasMoments ? position : 0;
     }
 }

@@ -1,3 +1,4 @@
+using Diffusion.Core.Models;
 using Diffusion.Core.Schedules;
 using MathNet.Numerics.LinearAlgebra;
 using static TorchSharp.torch;
@@ -16,17 +17,17 @@ internal sealed class ExponentialNodes(SolverForm form, NoiseLevel origin)
     public int Count => _nodes.Count;
 
     /// <summary>The nodes of a step that extrapolates: where it leaves from, and up to <paramref name="past"/> levels before.</summary>
-    public static ExponentialNodes Of(SolverForm form, Evaluation start, IReadOnlyList<PastStep> history, int first, int past)
+    public static ExponentialNodes Of(SolverForm form, ModelPrediction start, IReadOnlyList<PastStep> history, int first, int past)
     {
         var nodes = new ExponentialNodes(form, start.Level);
         nodes.Add(start);
         for (var i = first; i < Math.Min(first + past, history.Count); i++)
-            nodes.Add(history[i].Evaluation);
+            nodes.Add(history[i].Prediction);
         return nodes;
     }
 
     /// <summary>Adds a node, unless it is of no use.</summary>
-    public void Add(Evaluation evaluation)
+    public void Add(ModelPrediction evaluation)
     {
         var offset = ExponentialStep.Distance(origin, evaluation.Level);
         if (!double.IsFinite(offset) || _nodes.Exists(node => node.Offset == offset))
@@ -57,10 +58,10 @@ internal sealed class ExponentialNodes(SolverForm form, NoiseLevel origin)
     /// <param name="moments">The moments of the method for so many nodes.</param>
     /// <returns>A new tensor; the caller's.</returns>
     public Tensor Advance(
-        SolverStep step, ExponentialStep move, Tensor x, Evaluation start, Func<ExponentialStep, int, double[]> moments)
+        SolverStep step, ExponentialStep move, Tensor x, ModelPrediction start, Func<ExponentialStep, int, double[]> moments)
     {
         if (move.IsSingular)
-            return new LinearPair(step.To.Alpha, step.To.Sigma).Apply(start.Data, start.Noise);
+            return new LinearPair(step.To.Alpha, step.To.Sigma).Apply(start.X0, start.Epsilon);
         var weights = Weights(moments(move, Count));
         var terms = new List<(double, Tensor)> { (move.Sample, x) };
         for (var i = 0; i < Count; i++)

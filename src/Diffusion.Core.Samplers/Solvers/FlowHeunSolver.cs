@@ -28,6 +28,6 @@ public sealed class FlowHeunSolver : ISolver
         using var predicted = x;
         using var end = step.Evaluate(predicted, RatioAlgebra.TargetTime(step), to);
         var (data, noise) = (0.5 * (to.Alpha - from.Alpha), 0.5 * (to.Sigma - from.Sigma));
-        return LinearCombination.Of((1.0, predicted), (data, end.Data), (-data, start.Data), (noise, end.Noise), (-noise, start.Noise));
+        return LinearCombination.Of((1.0, predicted), (data, end.X0), (-data, start.X0), (noise, end.Epsilon), (-noise, start.Epsilon));
     }
 }

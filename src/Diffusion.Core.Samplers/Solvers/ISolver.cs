@@ -1,3 +1,4 @@
+using Diffusion.Core.Models;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Samplers;
@@ -24,20 +25,30 @@ public interface ISolver
 }
 
 /// <summary>An earlier step of a trajectory, as multistep methods need it. Owns its tensors.</summary>
-/// <param name="sample">[B, ...] the sample that the step left from; taken over.</param>
-/// <param name="evaluation">What the network said there; taken over.</param>
-public sealed class PastStep(Tensor sample, Evaluation evaluation) : IDisposable
+public sealed class PastStep : IDisposable
 {
-    /// <summary>[B, ...] the sample that the step left from.</summary>
-    public Tensor Sample { get; } = sample;
+    private readonly SharedTensor _sample;
 
-    /// <summary>What the network said there.</summary>
-    public Evaluation Evaluation { get; } = evaluation;
+    /// <summary>A step.</summary>
+    /// <param name="sample">[B, ...] the sample that the step left from. Ownership passes to the step.</param>
+    /// <param name="prediction">The prediction there. Ownership passes to the step.</param>
+    public PastStep(Tensor sample, ModelPrediction prediction)
+        : this(new SharedTensor(Guard.NotNull(sample)), prediction)
+    {
+    }
+
+    internal PastStep(SharedTensor sample, ModelPrediction prediction) => (_sample, Prediction) = (sample, prediction);
+
+    /// <summary>[B, ...] the sample that the step left from.</summary>
+    public Tensor Sample => _sample.Tensor;
+
+    /// <summary>The prediction there.</summary>
+    public ModelPrediction Prediction { get; }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        Sample.Dispose();
-        Evaluation.Dispose();
+        _sample.Dispose();
+        Prediction.Dispose();
     }
 }

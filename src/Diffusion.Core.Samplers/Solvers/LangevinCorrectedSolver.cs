@@ -67,10 +67,10 @@ public sealed class LangevinCorrectedSolver : ISolver
         using var scope = NewDisposeScope();
         using var evaluation = step.Evaluate(x, time, step.To);
         var noise = step.Noise.Draw(x);
-        var q = Norm(noise).Mul_(Snr).div_(Norm(evaluation.Noise).ClampMin(SmallestNorm));
+        var q = Norm(noise).Mul_(Snr).div_(Norm(evaluation.Epsilon).ClampMin(SmallestNorm));
         var drift = q.Square().Mul_(-2.0 * step.To.Sigma);
         var deviation = q.Mul(2.0 * step.To.Sigma);
-        return x.Addcmul(evaluation.Noise, drift, 1.0).Addcmul_(noise, deviation, 1.0).MoveToOuterDisposeScope();
+        return x.Addcmul(evaluation.Epsilon, drift, 1.0).Addcmul_(noise, deviation, 1.0).MoveToOuterDisposeScope();
     }
 
     /// <summary>[B, 1, ...] the Euclidean norm of each sample, whose sum is formed in one order whatever the batch.</summary>

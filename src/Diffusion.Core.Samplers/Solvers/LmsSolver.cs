@@ -44,12 +44,12 @@ public sealed class LmsSolver : ISolver
         Span<double> ratios = stackalloc double[MaxOrder];
         var slopes = new Tensor[MaxOrder];
         var count = 0;
-        (ratios[count], slopes[count++]) = (from.Ratio, step.Current.Noise);
+        (ratios[count], slopes[count++]) = (from.Ratio, step.Current.Epsilon);
         foreach (var past in step.History)
         {
-            var ratio = past.Evaluation.Level.Ratio;
+            var ratio = past.Prediction.Level.Ratio;
             if (count < Order && double.IsFinite(ratio) && !ratios[..count].Contains(ratio))
-                (ratios[count], slopes[count++]) = (ratio, past.Evaluation.Noise);
+                (ratios[count], slopes[count++]) = (ratio, past.Prediction.Epsilon);
         }
 
         var next = step.Sample.Mul(to.Alpha / from.Alpha);

@@ -1,3 +1,4 @@
+using Diffusion.Core.Models;
 using Diffusion.Core.Schedules;
 using static TorchSharp.torch;
 
@@ -61,17 +62,17 @@ public sealed class PndmSolver : ISolver
         if (IsSecondCall(step))
         {
             var start = step.History[0];
-            return Move(step, start.Sample, start.Evaluation, [(0.5, step.Current), (0.5, start.Evaluation)]);
+            return Move(step, start.Sample, start.Prediction, [(0.5, step.Current), (0.5, start.Prediction)]);
         }
 
         if (step.From == step.To)
             return step.Sample.clone();
 
-        var answers = new List<Evaluation> { step.Current };
+        var answers = new List<ModelPrediction> { step.Current };
         for (var i = 0; i < step.History.Count && answers.Count < 4; i++)
         {
             if (IsOnGrid(step.Grid, step.Index - 1 - i))
-                answers.Add(step.History[i].Evaluation);
+                answers.Add(step.History[i].Prediction);
         }
 
         double[] weights = answers.Count switch
@@ -92,16 +93,16 @@ public sealed class PndmSolver : ISolver
             return Move(step, step.Sample, step.Current, [(1.0, step.Current)]);
         var start = step.History[call - 1];
         return call < 3
-            ? Move(step, start.Sample, start.Evaluation, [(1.0, step.Current)])
+            ? Move(step, start.Sample, start.Prediction, [(1.0, step.Current)])
             : Move(
                 step,
                 start.Sample,
-                start.Evaluation,
+                start.Prediction,
                 [
                     (1.0 / 6.0, step.Current),
-                    (1.0 / 3.0, step.History[0].Evaluation),
-                    (1.0 / 3.0, step.History[1].Evaluation),
-                    (1.0 / 6.0, start.Evaluation),
+                    (1.0 / 3.0, step.History[0].Prediction),
+                    (1.0 / 3.0, step.History[1].Prediction),
+                    (1.0 / 6.0, start.Prediction),
                 ]);
     }
 
@@ -115,7 +116,7 @@ public sealed class PndmSolver : ISolver
     /// <summary>
     /// DDIM's step with the sum of several answers: x' = alpha' x_0 + sigma' eps, both read from it at the level it leaves from.
     /// </summary>
-    private Tensor Move(SolverStep step, Tensor x, Evaluation start, ReadOnlySpan<(double Weight, Evaluation Answer)> answers)
+    private Tensor Move(SolverStep step, Tensor x, ModelPrediction start, ReadOnlySpan<(double Weight, ModelPrediction Answer)> answers)
     {
         var (from, to) = (start.Level, step.To);
         var (unit, scale) = Normalised(from);
@@ -134,9 +135,9 @@ public sealed class PndmSolver : ISolver
             var target = isSingular ? new LinearPair(to.Alpha, to.Sigma) : _quantity.Target(level, level);
             var factor = isSingular ? weight : ofSum * weight;
             if (target.First != 0.0)
-                terms.Add((factor * target.First, answer.Data));
+                terms.Add((factor * target.First, answer.X0));
             if (target.Second != 0.0)
-                terms.Add((factor * target.Second, answer.Noise));
+                terms.Add((factor * target.Second, answer.Epsilon));
         }
 
         return LinearCombination.Of(terms.ToArray());

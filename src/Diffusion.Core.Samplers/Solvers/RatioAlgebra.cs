@@ -1,3 +1,4 @@
+using Diffusion.Core.Models;
 using Diffusion.Core.Schedules;
 using static TorchSharp.torch;
 
@@ -26,7 +27,7 @@ internal static class RatioAlgebra
     /// <c>alpha' x_0 + sigma' eps</c>: Euler's step from where an evaluation was made. Needs no division by alpha, so that it also leaves
     /// from a level without signal, and none by sigma, so that it gives x_0 itself where there is no noise.
     /// </summary>
-    public static Tensor EulerTo(Evaluation evaluation, NoiseLevel to) => evaluation.Mix(to.Alpha, to.Sigma);
+    public static Tensor EulerTo(ModelPrediction evaluation, NoiseLevel to) => evaluation.Mix(to.Alpha, to.Sigma);
 
     /// <summary>
     /// <c>alpha' (x / alpha + (r' - r) slope)</c>: a step from x along a slope that was found elsewhere; alpha must not be 0.

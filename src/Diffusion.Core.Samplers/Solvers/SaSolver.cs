@@ -81,7 +81,7 @@ public sealed class SaSolver : ISolver
     {
         if (step.History.Count == 0 || CorrectorOrder == 0)
             return null;
-        var start = step.History[0].Evaluation;
+        var start = step.History[0].Prediction;
         var move = new ExponentialStep(Form, start.Level, step.From, TauAt(start.Time, start.Level));
         if (!double.IsFinite(move.Length) || move.Length == 0.0)
             return null;
@@ -93,7 +93,7 @@ public sealed class SaSolver : ISolver
         if (order > 1)
             corrected.Add(start);
         for (var i = 1; i < Math.Min(order - 1, step.History.Count); i++)
-            corrected.Add(step.History[i].Evaluation);
+            corrected.Add(step.History[i].Prediction);
         return predicted.Replace(step.Sample, move, corrected, Moments);
     }
 

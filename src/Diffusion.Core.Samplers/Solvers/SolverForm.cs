@@ -1,3 +1,4 @@
+using Diffusion.Core.Models;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Samplers;
@@ -22,7 +23,7 @@ public sealed class SolverForm
     public string Name { get; }
 
     /// <summary>The quantity itself; owned by the evaluation.</summary>
-    internal Tensor Of(Evaluation evaluation) => this == Data ? evaluation.Data : evaluation.Noise;
+    internal Tensor Of(ModelPrediction evaluation) => this == Data ? evaluation.X0 : evaluation.Epsilon;
 
     /// <summary>Refuses the grids that a method in this form cannot walk.</summary>
     internal void Validate(TimeGrid grid, bool stochastic)

@@ -1,3 +1,4 @@
+using Diffusion.Core.Models;
 using Diffusion.Core.Schedules;
 using static TorchSharp.torch;
 
@@ -11,8 +12,8 @@ public sealed class SolverStep : IDisposable
 {
     private readonly IEvaluator _evaluator;
     private readonly SolverStep? _parent;
-    private Evaluation? _current;
-    private Evaluation? _shown;
+    private ModelPrediction? _current;
+    private ModelPrediction? _shown;
     private Tensor? _departed;
 
     /// <summary>Step <paramref name="index"/> of a grid.</summary>
@@ -73,14 +74,14 @@ public sealed class SolverStep : IDisposable
     /// What the network says at the start of the step. The network is called when this is first read: a method that evaluates
     /// somewhere else only, such as one that first adds noise, does not pay for it. Owned by the step.
     /// </summary>
-    public Evaluation Current => _parent?.Current ?? (_current ??= _evaluator.Evaluate(Sample, Time, From));
+    public ModelPrediction Current => _parent?.Current ?? (_current ??= _evaluator.Evaluate(Sample, Time, From));
 
     /// <summary>A further call of the network, for methods with more than one a step.</summary>
     /// <param name="x">[B, ...] a sample at <paramref name="time"/>; not changed.</param>
     /// <param name="time">A time of the schedule, on the grid or between its points.</param>
     /// <param name="level">alpha and sigma of <paramref name="x"/>; those of the schedule at that time unless said otherwise.</param>
     /// <returns>The caller's.</returns>
-    public Evaluation Evaluate(Tensor x, double time, NoiseLevel? level = null)
+    public ModelPrediction Evaluate(Tensor x, double time, NoiseLevel? level = null)
         => _evaluator.Evaluate(x, time, level ?? Grid.Schedule.LevelAt(time));
 
     /// <summary>
@@ -90,7 +91,7 @@ public sealed class SolverStep : IDisposable
     /// <param name="readAt">The shape of <see cref="Sample"/>: the sample that x_0 and eps are derived for; not changed.</param>
     /// <param name="readLevel">alpha and sigma of <paramref name="readAt"/>.</param>
     /// <returns>The evaluation of <paramref name="readAt"/>; the caller's.</returns>
-    public Evaluation EvaluateAs(Tensor readAt, NoiseLevel readLevel) => _evaluator.EvaluateAs(Sample, Time, From, readAt, readLevel);
+    public ModelPrediction EvaluateAs(Tensor readAt, NoiseLevel readLevel) => _evaluator.EvaluateAs(Sample, Time, From, readAt, readLevel);
 
     /// <summary>
     /// Says which evaluation the step goes by, for methods that do not read <see cref="Current"/>: <see cref="SamplerState.Denoised"/> is
@@ -98,7 +99,7 @@ public sealed class SolverStep : IDisposable
     /// </summary>
     /// <param name="evaluation">Taken over.</param>
     /// <returns>The same object; owned by the step.</returns>
-    public Evaluation Show(Evaluation evaluation)
+    public ModelPrediction Show(ModelPrediction evaluation)
     {
         ArgumentNullException.ThrowIfNull(evaluation);
         if (_parent is not null)
@@ -182,7 +183,7 @@ public sealed class SolverStep : IDisposable
     }
 
     /// <summary>What was evaluated at the start of the step, or shown in its place, if anything was; the caller's from now on.</summary>
-    internal Evaluation? TakeCurrent()
+    internal ModelPrediction? TakeCurrent()
     {
         if (_current is null)
             (_current, _shown) = (_shown, null);

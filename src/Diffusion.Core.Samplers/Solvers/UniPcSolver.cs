@@ -78,7 +78,7 @@ public sealed class UniPcSolver : ISolver
     {
         if (step.History.Count == 0 || !(_corrects?.Invoke(step.Index - 1) ?? true))
             return null;
-        var start = step.History[0].Evaluation;
+        var start = step.History[0].Prediction;
         var move = new ExponentialStep(Form, start.Level, step.From);
         if (!double.IsFinite(move.Length) || move.Length == 0.0)
             return null;

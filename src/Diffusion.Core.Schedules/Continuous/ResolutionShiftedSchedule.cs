@@ -7,24 +7,36 @@ namespace Diffusion.Core.Schedules;
 /// <remarks>Source: Hoogeboom, Heek and Salimans 2023, "simple diffusion", section 3.1.</remarks>
 public sealed class ResolutionShiftedSchedule : INoiseSchedule
 {
-    private readonly INoiseSchedule _schedule;
     private readonly double _shiftAtData;
     private readonly double _shiftAtNoise;
 
     private ResolutionShiftedSchedule(int imageSize, int noiseSizeAtData, int noiseSizeAtNoise, INoiseSchedule? schedule)
     {
         Guard.Positive(imageSize);
-        _schedule = schedule ?? new CosineLogSnrSchedule(-15.0, 15.0);
+        Schedule = schedule ?? new CosineLogSnrSchedule(-15.0, 15.0);
+        (ImageSize, NoiseSizeLow, NoiseSizeHigh) = (imageSize, noiseSizeAtNoise, noiseSizeAtData);
         _shiftAtData = 2.0 * Math.Log((double)noiseSizeAtData / imageSize);
         _shiftAtNoise = 2.0 * Math.Log((double)noiseSizeAtNoise / imageSize);
         LogSnrSearch.RequireFalling(this, nameof(schedule));
     }
 
-    /// <inheritdoc/>
-    public double MinTime => _schedule.MinTime;
+    /// <summary>The schedule that is shifted.</summary>
+    public INoiseSchedule Schedule { get; }
+
+    /// <summary>The height and width of the images.</summary>
+    public int ImageSize { get; }
+
+    /// <summary>The size at whose noise the schedule ends.</summary>
+    public int NoiseSizeLow { get; }
+
+    /// <summary>The size at whose noise the schedule starts.</summary>
+    public int NoiseSizeHigh { get; }
 
     /// <inheritdoc/>
-    public double MaxTime => _schedule.MaxTime;
+    public double MinTime => Schedule.MinTime;
+
+    /// <inheritdoc/>
+    public double MaxTime => Schedule.MaxTime;
 
     /// <summary>The log-SNR moved by <c>2 log(noiseSize / imageSize)</c> at every time.</summary>
     /// <param name="imageSize">The width of the images in pixels.</param>
@@ -52,13 +64,13 @@ public sealed class ResolutionShiftedSchedule : INoiseSchedule
     public NoiseLevel LevelAt(double t)
     {
         var fraction = (t - MinTime) / (MaxTime - MinTime);
-        return NoiseLevel.FromLogSnr(_schedule.LevelAt(t).LogSnr + _shiftAtData + (fraction * (_shiftAtNoise - _shiftAtData)));
+        return NoiseLevel.FromLogSnr(Schedule.LevelAt(t).LogSnr + _shiftAtData + (fraction * (_shiftAtNoise - _shiftAtData)));
     }
 
     /// <inheritdoc/>
-    public double NetworkTime(double t) => _schedule.NetworkTime(t);
+    public double NetworkTime(double t) => Schedule.NetworkTime(t);
 
     /// <inheritdoc/>
     public double InvertLogSnr(double logSnr)
-        => _shiftAtData == _shiftAtNoise ? _schedule.InvertLogSnr(logSnr - _shiftAtData) : LogSnrSearch.Find(this, logSnr);
+        => _shiftAtData == _shiftAtNoise ? Schedule.InvertLogSnr(logSnr - _shiftAtData) : LogSnrSearch.Find(this, logSnr);
 }

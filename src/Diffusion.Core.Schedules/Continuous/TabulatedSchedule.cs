@@ -8,6 +8,8 @@ namespace Diffusion.Core.Schedules;
 /// </summary>
 public sealed class TabulatedSchedule : INoiseSchedule
 {
+    private readonly double[] _times;
+    private readonly double[] _logSnrs;
     private readonly CubicSpline _logSnr;
 
     /// <summary>The schedule through some points.</summary>
@@ -31,9 +33,16 @@ public sealed class TabulatedSchedule : INoiseSchedule
         }
 
         (MinTime, MaxTime) = (times[0], times[^1]);
-        _logSnr = CubicSpline.InterpolatePchipSorted(times.ToArray(), logSnrs.ToArray());
+        (_times, _logSnrs) = (times.ToArray(), logSnrs.ToArray());
+        _logSnr = CubicSpline.InterpolatePchipSorted(_times, _logSnrs);
         LogSnrSearch.RequireFalling(this, nameof(logSnrs));
     }
+
+    /// <summary>The times of the table, which rise.</summary>
+    public ReadOnlySpan<double> Times => _times;
+
+    /// <summary>The log-SNR at each time, in nats, which falls.</summary>
+    public ReadOnlySpan<double> LogSnrs => _logSnrs;
 
     /// <inheritdoc/>
     public double MinTime { get; }

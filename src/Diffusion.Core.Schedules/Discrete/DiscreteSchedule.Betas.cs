@@ -8,6 +8,27 @@ public sealed partial class DiscreteSchedule
     /// <exception cref="ArgumentException">No steps, a beta outside (0, 1], or a beta of 1 before the last.</exception>
     public static DiscreteSchedule FromBetas(ReadOnlySpan<double> betas, ILogger? logger = null) => new(betas.ToArray(), logger);
 
+    /// <summary>A schedule from its betas and the timesteps passed to the network, as a respaced schedule has them.</summary>
+    /// <param name="betas">[T] beta_t.</param>
+    /// <param name="timesteps">[T] what the network receives at each index, rising; empty for the indices themselves.</param>
+    /// <exception cref="ArgumentException">
+    /// No steps, a beta outside (0, 1], a beta of 1 before the last, or not as many rising timesteps as betas.
+    /// </exception>
+    public static DiscreteSchedule FromTable(ReadOnlySpan<double> betas, ReadOnlySpan<double> timesteps)
+    {
+        if (timesteps.IsEmpty)
+            return new DiscreteSchedule(betas.ToArray(), logger: null);
+        if (timesteps.Length != betas.Length)
+            throw new ArgumentException($"There must be {betas.Length} timesteps, got {timesteps.Length}.", nameof(timesteps));
+        for (var t = 0; t < timesteps.Length; t++)
+        {
+            if (!double.IsFinite(timesteps[t]) || (t > 0 && timesteps[t] <= timesteps[t - 1]))
+                throw new ArgumentException($"The timesteps must be finite and rise, got timesteps[{t}] = {timesteps[t]:R}.", nameof(timesteps));
+        }
+
+        return new DiscreteSchedule(betas.ToArray(), logger: null, timesteps.ToArray());
+    }
+
     /// <summary>
     /// Betas equally spaced (Ho et al. 2020, section 4). Nothing is scaled with T: for fewer than 1000 steps choose the ends, or take
     /// <see cref="LinearScaledBySteps"/>. The "linear" of diffusers.

@@ -11,6 +11,10 @@ internal sealed record ConsistencyPrediction(double SigmaData, double SigmaMin) 
     public string Name => "consistency";
 
     /// <inheritdoc/>
+    public IReadOnlyDictionary<string, double> Parameters
+        => new Dictionary<string, double> { ["sigma_data"] = SigmaData, ["sigma_min"] = SigmaMin };
+
+    /// <inheritdoc/>
     public Func<NoiseLevel, double> InputScale => level => 1.0 / EdmPrediction.Deviation(level, SigmaData);
 
     /// <inheritdoc/>

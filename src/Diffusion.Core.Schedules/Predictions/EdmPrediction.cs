@@ -8,6 +8,9 @@ namespace Diffusion.Core.Schedules;
 internal sealed record EdmPrediction(string Name, double SigmaData, double Sign) : IPrediction
 {
     /// <inheritdoc/>
+    public IReadOnlyDictionary<string, double> Parameters => new Dictionary<string, double> { ["sigma_data"] = SigmaData };
+
+    /// <inheritdoc/>
     public Func<NoiseLevel, double> InputScale => level => 1.0 / Deviation(level, SigmaData);
 
     /// <summary>The standard deviation of x_t, for data of the given one.</summary>

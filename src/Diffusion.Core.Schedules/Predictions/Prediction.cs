@@ -10,6 +10,12 @@ public interface IPrediction
     string Name { get; }
 
     /// <summary>
+    /// The parameters of the prediction by name, such as <c>sigma_data</c>, which tell it from others of its <see cref="Name"/>. The default
+    /// is none.
+    /// </summary>
+    IReadOnlyDictionary<string, double> Parameters => new Dictionary<string, double>();
+
+    /// <summary>
     /// True where the output is itself the mean of p(x_{t-1} | x_t), so that no other mean is formed from it, whatever happens to x_0.
     /// </summary>
     bool IsPosteriorMean => false;

@@ -55,7 +55,7 @@ public sealed class ValidationLoss(IDataset dataset)
         using (NewDisposeScope())
         {
             using var generator = SeedSequence.Generator(null, Seed, TimeStream);
-            var times = Timesteps.Sample(trainer.Schedule, count, generator);
+            var times = Timesteps.Sample(trainer.Model.Schedule, count, generator);
             var sum = zeros([], dtype: ScalarType.Float64, device: trainer.Device);
             for (var first = 0L; first < count; first += batchSize)
                 Add(sum, trainer, times, first, Math.Min(batchSize, count - first));

@@ -121,7 +121,8 @@ internal static class Checkpoint
 
         foreach (var file in manifest.Files)
         {
-            if (file.Name != Path.GetFileName(file.Name) || !file.Name.EndsWith(Extension, StringComparison.Ordinal))
+            var isKnown = file.Name == DiffusionModel.DescriptionFileName || file.Name.EndsWith(Extension, StringComparison.Ordinal);
+            if (file.Name != Path.GetFileName(file.Name) || !isKnown)
                 throw new CheckpointException(path, $"must list {Extension} files beside it, got '{file.Name}'.", null);
             CheckpointFiles.Verify(folder, file);
         }
@@ -163,7 +164,15 @@ internal static class Checkpoint
             Safetensors.Save(Path.Combine(partial, name), file, new Dictionary<string, string> { ["format"] = "pt" });
         }
 
-        var json = (manifest with { Files = [.. tensors.Keys.Select(name => CheckpointFiles.Describe(partial, name))] }).ToJson();
+        string[] names = [.. tensors.Keys];
+        if (manifest.Model is { } model)
+        {
+            trace?.Invoke($"write {DiffusionModel.DescriptionFileName}");
+            CheckpointFiles.WriteFlushed(Path.Combine(partial, DiffusionModel.DescriptionFileName), Encoding.UTF8.GetBytes(model));
+            names = [.. names, DiffusionModel.DescriptionFileName];
+        }
+
+        var json = (manifest with { Files = [.. names.Select(name => CheckpointFiles.Describe(partial, name))] }).ToJson();
         trace?.Invoke($"write {ManifestFile}");
         CheckpointFiles.WriteFlushed(Path.Combine(partial, ManifestFile), json);
         trace?.Invoke($"write {ChecksumFile}");

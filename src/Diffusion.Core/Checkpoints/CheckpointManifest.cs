@@ -63,6 +63,10 @@ internal sealed record CheckpointManifest
     /// <summary>The JSON text.</summary>
     public byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(this, ManifestJson.Default.CheckpointManifest);
 
+    /// <summary>The description of the model, which is written to a file of its own; <see langword="null"/> for none.</summary>
+    [JsonIgnore]
+    public string? Model { get; init; }
+
     /// <summary>Parses the JSON text.</summary>
     /// <exception cref="JsonException">It is not what <see cref="ToJson"/> writes.</exception>
     public static CheckpointManifest Parse(ReadOnlySpan<byte> json)

@@ -85,6 +85,9 @@ internal sealed class AveragedWeights(nn.Module module, UpdateEngine engine, Fun
                     $"The trainer cannot {purpose} while its averaged weights are in use; dispose the scope of Ema.BeginInference first.");
             if (_stepping)
                 throw new InvalidOperationException($"The trainer cannot {purpose} within a training step or a save.");
+            if (isStep && EvaluationMode.IsOpen(module))
+                throw new InvalidOperationException(
+                    $"The trainer cannot {purpose} while an inference scope over the network is open; dispose it first.");
             if (isStep)
                 engine.Parameters.EnsureUnmoved();
             else
@@ -109,6 +112,10 @@ internal sealed class AveragedWeights(nn.Module module, UpdateEngine engine, Fun
     private void SwapIn(int average)
     {
         engine.Parameters.EnsureAttached();
+        if (EvaluationMode.IsOpen(module))
+            throw new InvalidOperationException(
+                "The averaged weights cannot be put in the network while its trained weights are in use in an inference scope; "
+                + "dispose that scope first.");
         using var gradientsOff = no_grad();
         _trainedWeights = engine.Parameters.Values.clone().DetachFromDisposeScope();
         Publish(engine.Averages[average].Values);
@@ -170,17 +177,20 @@ internal sealed class AveragedWeights(nn.Module module, UpdateEngine engine, Fun
 }
 
 /// <summary>A denoiser with averaged weights, for samplers.</summary>
-internal sealed class AveragedDenoiser(IDenoiser model, AveragedWeights weights, int average) : IDenoiser
+internal sealed class AveragedDenoiser(IDenoiser model, AveragedWeights weights, int average) : DelegatingDenoiser(model)
 {
     /// <inheritdoc/>
-    public Device? Device => weights.Device;
+    public override Device? Device => weights.Device;
 
     /// <inheritdoc/>
-    public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
-        => weights.Use(average, () => model.Predict(xt, t, condition));
+    public override bool IsTransparent => true;
+
+    /// <inheritdoc/>
+    public override Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
+        => weights.Use(average, () => Inner.Predict(xt, t, condition));
 
     /// <inheritdoc cref="AveragedWeights.BeginInference"/>
-    public IDisposable BeginInference() => weights.BeginInference(average);
+    public override IDisposable BeginInference() => weights.BeginInference(average);
 }
 
 /// <summary>An autoencoder with averaged weights.</summary>

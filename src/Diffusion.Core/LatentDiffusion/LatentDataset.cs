@@ -55,6 +55,9 @@ public sealed class LatentDataset : IDataset
     /// <inheritdoc/>
     public IReadOnlyList<long> SampleShape { get; }
 
+    /// <inheritdoc/>
+    public DataRange? DataRange => Models.DataRange.Unbounded;
+
     /// <summary>Encodes the whole set and keeps its latents in memory, so that the autoencoder is not called again.</summary>
     /// <param name="batchSize">Samples encoded together.</param>
     /// <param name="progress">Told the number of samples done, after each batch.</param>

@@ -5,26 +5,37 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// Diffusion in the latent space of an autoencoder: any denoiser, any sampler, any autoencoder. Train the denoiser on a
+/// Diffusion in the latent space of an autoencoder: any model, any sampler, any autoencoder. Train the model on a
 /// <see cref="LatentDataset"/> of the same scaling.
 /// </summary>
 /// <remarks>
-/// Source: Rombach et al. 2022, section 3. Owns neither network. Latents have no range of their own, so give the sampler
-/// <see cref="SamplerOptions.Threshold"/> null.
+/// Source: Rombach et al. 2022, section 3. Owns neither network. Latents have no range: where the model has no
+/// <see cref="DiffusionModel.DataRange"/>, nothing is clipped.
 /// </remarks>
-/// <param name="autoencoder">Between data and latents.</param>
-/// <param name="denoiser">Trained on scaled latents.</param>
-/// <param name="scaling">What the denoiser sees of latents; that of the autoencoder where null, and none where it has none.</param>
-public sealed class LatentDiffusion(IAutoencoder autoencoder, IDenoiser denoiser, LatentScaling? scaling = null)
+public sealed class LatentDiffusion
 {
+    /// <summary>A model in the latent space of an autoencoder.</summary>
+    /// <param name="autoencoder">Between data and latents. It is not disposed.</param>
+    /// <param name="model">Trained on scaled latents. It is not disposed.</param>
+    /// <param name="scaling">
+    /// How latents are scaled for the model. The default is the scaling of the autoencoder, or none where it has none.
+    /// </param>
+    public LatentDiffusion(IAutoencoder autoencoder, DiffusionModel model, LatentScaling? scaling = null)
+    {
+        (Autoencoder, Model) = (Guard.NotNull(autoencoder), Guard.NotNull(model));
+        if (model.DataRange is null)
+            Model = model.With(DataRange.Unbounded);
+        Scaling = scaling ?? autoencoder.Scaling ?? LatentScaling.None;
+    }
+
     /// <summary>Between data and latents.</summary>
-    public IAutoencoder Autoencoder { get; } = Guard.NotNull(autoencoder);
+    public IAutoencoder Autoencoder { get; }
 
-    /// <summary>Predicts in scaled latents.</summary>
-    public IDenoiser Denoiser { get; } = Guard.NotNull(denoiser);
+    /// <summary>Predicts scaled latents.</summary>
+    public DiffusionModel Model { get; }
 
-    /// <summary>What the denoiser sees of latents.</summary>
-    public LatentScaling Scaling { get; } = scaling ?? autoencoder.Scaling ?? LatentScaling.None;
+    /// <summary>How latents are scaled for the model.</summary>
+    public LatentScaling Scaling { get; }
 
     /// <summary>The scaling of Rombach et al. 2022: 1/std of the latents of a first batch, so that they have unit variance.</summary>
     /// <param name="autoencoder">Gives the latents; the batch is moved to its device.</param>
@@ -100,7 +111,7 @@ public sealed class LatentDiffusion(IAutoencoder autoencoder, IDenoiser denoiser
         CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(sampler);
-        using var latents = sampler.Sample(Denoiser, request, progress, cancellationToken);
+        using var latents = sampler.Sample(Model, request, progress, cancellationToken);
         if (Autoencoder.Device is not { } device)
             return Decode(latents);
         using var moved = latents.to(device);

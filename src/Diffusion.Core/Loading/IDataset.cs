@@ -1,3 +1,5 @@
+using Diffusion.Core.Models;
+
 namespace Diffusion.Core;
 
 /// <summary>Training data by index, in batches of any kind. Order is the trainer's.</summary>
@@ -42,6 +44,12 @@ public interface IDataset : IDataset<Batch>
     /// <summary>The shape of one sample, without the batch dimension: [C, H, W] for images.</summary>
     /// <remarks>Batches have samples [B, ...] float32, images scaled to [-1, 1].</remarks>
     IReadOnlyList<long> SampleShape { get; }
+
+    /// <summary>
+    /// The range of the values, which a trainer compares with that of the model; <see cref="DataRange.Unbounded"/> for data without one. The
+    /// default, <see langword="null"/>, is unknown.
+    /// </summary>
+    DataRange? DataRange => null;
 }
 
 /// <summary>

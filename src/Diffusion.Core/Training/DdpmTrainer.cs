@@ -18,46 +18,64 @@ public sealed class DdpmTrainer : Trainer<Batch>
 
     private static readonly string[] QuarterNames = ["loss_q0", "loss_q1", "loss_q2", "loss_q3"];
 
-    private readonly IDenoiser _model;
-    private readonly INoiseSchedule _schedule;
-    private readonly ForwardProcess _process;
+    private readonly DiffusionModel _model;
+    private readonly bool _ownsModel;
     private readonly IDiffusionLoss _loss;
     private readonly Tensor _quarters;
+    private bool _rangeIsChecked;
 
     /// <summary>A trainer of a model, at step 0.</summary>
-    /// <param name="model">The network; moved to <see cref="TrainerOptions.Device"/> if that is given.</param>
-    /// <param name="schedule">The noise schedule to train on.</param>
-    /// <param name="loss">What is minimised; the mean over the batch.</param>
-    /// <param name="options">How; the defaults where null.</param>
-    /// <param name="logger">Told about reports, checkpoints and skipped steps.</param>
+    /// <param name="model">
+    /// The model, whose network is moved to <see cref="TrainerOptions.Device"/> if that is set. The caller must dispose it after the trainer.
+    /// </param>
+    /// <param name="loss">The loss, whose mean over the batch is minimised.</param>
+    /// <param name="options">How to train. The default is <see cref="TrainerOptions"/> as constructed.</param>
+    /// <param name="logger">Receives reports, checkpoints and skipped steps.</param>
     /// <exception cref="ArgumentException">
-    /// An option is out of range, or the module has no trainable parameters, or not of one type on one device.
+    /// The network is not an <see cref="ITrainableDenoiser"/>; an option is out of range; or the module has no trainable parameters, or not
+    /// of one type on one device.
     /// </exception>
     /// <exception cref="InvalidOperationException">The module already belongs to another trainer.</exception>
     /// <exception cref="CheckpointException"><see cref="TrainerOptions.CheckpointFolder"/> cannot be written to.</exception>
-    public DdpmTrainer(
-        ITrainableDenoiser model, INoiseSchedule schedule, IDiffusionLoss loss, TrainerOptions? options = null, ILogger? logger = null)
-        : base(Guard.NotNull(model).Module, model.BeginInference, Checked(schedule, loss, options), logger)
+    public DdpmTrainer(DiffusionModel model, IDiffusionLoss loss, TrainerOptions? options = null, ILogger? logger = null)
+        : base(Trainable(model).Module, model.BeginInference, Checked(loss, options), logger)
     {
-        (_schedule, _loss) = (schedule, loss);
-        _model = NetworkInput.Needed(Options) ? new NetworkInput(model, Options) : model;
-        _process = new ForwardProcess(schedule);
+        (Model, _loss) = (model, loss);
+        _model = NetworkInput.Needed(Options) ? model.With(new NetworkInput(Trainable(model), Options)) : model;
         _quarters = QuarterTable().DetachFromDisposeScope();
         Ema = AverageOf(TrainerOptions.MainAverage);
     }
 
+    /// <summary>A trainer of a network that predicts epsilon.</summary>
+    /// <param name="network">The network. The caller must dispose it after the trainer.</param>
+    /// <param name="schedule">The noise schedule to train with.</param>
+    /// <param name="loss">The loss, whose mean over the batch is minimised.</param>
+    /// <param name="options">How to train. The default is <see cref="TrainerOptions"/> as constructed.</param>
+    /// <param name="logger">Receives reports, checkpoints and skipped steps.</param>
+    /// <inheritdoc cref="DdpmTrainer(DiffusionModel, IDiffusionLoss, TrainerOptions?, ILogger?)" path="/exception"/>
+    public DdpmTrainer(
+        ITrainableDenoiser network, INoiseSchedule schedule, IDiffusionLoss loss, TrainerOptions? options = null, ILogger? logger = null)
+        : this(new DiffusionModel(network, schedule), loss, options, logger)
+        => _ownsModel = true;
+
+    /// <summary>The model that is trained, with the weights of the last step.</summary>
+    public DiffusionModel Model { get; }
+
     /// <summary>
-    /// The model with averaged weights, for samplers. Used between steps: while its inference scope is open the model holds the averaged
+    /// The model with averaged weights, for samplers. Used between steps: while its inference scope is open the network holds the averaged
     /// weights, in evaluation mode, and the trainer takes no step.
     /// </summary>
-    public IDenoiser Ema { get; }
+    public DiffusionModel Ema { get; }
+
+    private INoiseSchedule Schedule => Model.Schedule;
 
     private protected override IAdaptiveTimestepSampler? LearnedTimesteps => Options.Timesteps as IAdaptiveTimestepSampler;
 
     /// <summary>The model with averaged weights of a name, as <see cref="Ema"/> is with the main ones.</summary>
     /// <param name="name"><see cref="TrainerOptions.MainAverage"/>, or one of <see cref="TrainerOptions.MoreAverages"/>.</param>
     /// <exception cref="ArgumentException">There is no such average.</exception>
-    public IDenoiser AverageOf(string name) => new AveragedDenoiser(_model, Average, Average.IndexOf(name));
+    public DiffusionModel AverageOf(string name)
+        => _model.With(new AveragedDenoiser(_model.Network, Average, Average.IndexOf(name)));
 
     /// <inheritdoc/>
     protected override StepLoss Evaluate(Batch batch, StepDraws draws)
@@ -65,8 +83,9 @@ public sealed class DdpmTrainer : Trainer<Batch>
         ArgumentNullException.ThrowIfNull(batch);
         ArgumentNullException.ThrowIfNull(draws);
         var x0 = batch.Samples;
+        CheckRange(x0);
         var drawn = draws.Draw(
-            RandomStream.Timesteps, null, generator => Options.Timesteps.Sample(_schedule, draws.BatchSize, generator));
+            RandomStream.Timesteps, null, generator => Options.Timesteps.Sample(Schedule, draws.BatchSize, generator));
         var noise = draws.Normal(RandomStream.Noise, x0.shape, x0.dtype, Device);
         var onDevice = drawn.to(Device, non_blocking: true);
         using var terms = LossAt(batch, drawn, onDevice, noise);
@@ -79,9 +98,6 @@ public sealed class DdpmTrainer : Trainer<Batch>
         return Reported(result, terms, onDevice);
     }
 
-    /// <summary>The noise schedule.</summary>
-    internal INoiseSchedule Schedule => _schedule;
-
     /// <summary>The loss at given times and noise, with the weights at hand.</summary>
     /// <param name="batch">On the device of the model.</param>
     /// <param name="t">[B] times of the schedule, on the CPU.</param>
@@ -89,15 +105,16 @@ public sealed class DdpmTrainer : Trainer<Batch>
     /// <param name="noise">As the samples.</param>
     internal LossTerms LossAt(Batch batch, Tensor t, Tensor onDevice, Tensor noise)
         // The levels of a continuous schedule are computed on the CPU: only what the network is told of its times moves.
-        => _loss.Evaluate(_model, _process, batch.Samples, _schedule is DiscreteSchedule ? onDevice : t, noise, batch.Condition);
+        => _loss.Evaluate(new LossContext(_model, batch.Samples, Schedule is DiscreteSchedule ? onDevice : t, noise, batch.Condition));
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
         if (disposing)
         {
-            _process.Dispose();
             _quarters.Dispose();
+            if (_ownsModel)
+                Model.Dispose();
         }
 
         base.Dispose(disposing);
@@ -107,16 +124,51 @@ public sealed class DdpmTrainer : Trainer<Batch>
     {
         var identity = base.Identity();
         identity["timestep_sampler"] = Options.Timesteps.GetType().Name;
+        identity["prediction"] = Model.Prediction.Name;
+        identity["learns_variance"] = Model.LearnsVariance;
+        identity["data_range"] = Model.DataRange?.ToString();
         return identity;
     }
 
-    private protected override ScheduleFingerprint Fingerprint() => ScheduleFingerprint.Of(_schedule);
+    private protected override string Describe() => Model.Describe(Checkpoint.AverageFile, Options.ModelFormat);
+
+    private protected override ScheduleFingerprint Fingerprint() => ScheduleFingerprint.Of(Schedule);
+
+    /// <summary>Warns of a data set whose range is not that of the model.</summary>
+    private protected override void Check(IDataset<Batch> dataset)
+    {
+        if (dataset is not IDataset { DataRange: { } range } data)
+            return;
+        var expected = Model.RangeOf([1, .. data.SampleShape]);
+        if (range == expected)
+            return;
+        LogRange(Logger, range, expected);
+        _rangeIsChecked = true;
+    }
+
+    /// <summary>Warns once of a first batch outside the range of the model, or of images from 0 to 1 where it expects -1 to 1.</summary>
+    private void CheckRange(Tensor x0)
+    {
+        const double Tolerance = 1e-3;
+        if (_rangeIsChecked || x0.device_type == TorchSharp.DeviceType.META)
+            return;
+        _rangeIsChecked = true;
+        var range = Model.RangeOf(x0.shape);
+        if (!range.IsBounded)
+            return;
+        using var gradientsOff = no_grad();
+        using var scope = NewDisposeScope();
+        var (min, max) = (x0.min().to(ScalarType.Float64).item<double>(), x0.max().to(ScalarType.Float64).item<double>());
+        var isHalf = range == DataRange.Images && min >= 0.0 && min < max && max <= 1.0;
+        if (min < range.Min - Tolerance || max > range.Max + Tolerance || isHalf)
+            LogValues(Logger, min, max, range);
+    }
 
     /// <summary>Adds the terms beside the loss, and the loss by quarters of time.</summary>
     private StepLoss Reported(StepLoss result, LossTerms terms, Tensor t)
     {
         using var gradientsOff = no_grad();
-        using var member = _schedule is DiscreteSchedule ? _quarters.index_select(0, t) : QuartersOf(t);
+        using var member = Schedule is DiscreteSchedule ? _quarters.index_select(0, t) : QuartersOf(t);
         result.Report(QuarterNames, terms.Loss.to(ScalarType.Float64).matmul(member), member.sum(0L));
         return result.ReportTerms(terms);
     }
@@ -126,7 +178,7 @@ public sealed class DdpmTrainer : Trainer<Batch>
     {
         using var scope = NewDisposeScope();
         var numbers = Scalars.Arange(Quarters, ScalarType.Float64, Device);
-        if (_schedule is not DiscreteSchedule discrete)
+        if (Schedule is not DiscreteSchedule discrete)
             return numbers.MoveToOuterDisposeScope();
         var quarters = Scalars.Arange(discrete.Steps, ScalarType.Float64, Device).Mul(Quarters).Div(discrete.Steps).floor();
         return quarters.unsqueeze(1).eq(numbers).to(ScalarType.Float64).MoveToOuterDisposeScope();
@@ -136,14 +188,18 @@ public sealed class DdpmTrainer : Trainer<Batch>
     private Tensor QuartersOf(Tensor t)
     {
         using var scope = NewDisposeScope();
-        var span = _schedule.MaxTime - _schedule.MinTime;
-        var quarter = t.to(ScalarType.Float64).Sub_(_schedule.MinTime).Mul_(Quarters / span).floor_().Clamp_(0.0, Quarters - 1.0);
+        var span = Schedule.MaxTime - Schedule.MinTime;
+        var quarter = t.to(ScalarType.Float64).Sub_(Schedule.MinTime).Mul_(Quarters / span).floor_().Clamp_(0.0, Quarters - 1.0);
         return quarter.unsqueeze(1).eq(_quarters).to(ScalarType.Float64).MoveToOuterDisposeScope();
     }
 
-    private static TrainerOptions? Checked(INoiseSchedule schedule, IDiffusionLoss loss, TrainerOptions? options)
+    private static ITrainableDenoiser Trainable(DiffusionModel model)
+        => Guard.NotNull(model).Network as ITrainableDenoiser ?? throw new ArgumentException(
+            $"A trainer needs the parameters of the network, of an {nameof(ITrainableDenoiser)}; got {model.Network.GetType().Name}.",
+            nameof(model));
+
+    private static TrainerOptions? Checked(IDiffusionLoss loss, TrainerOptions? options)
     {
-        ArgumentNullException.ThrowIfNull(schedule);
         ArgumentNullException.ThrowIfNull(loss);
         return options;
     }

@@ -152,6 +152,7 @@ public abstract partial class Trainer
             Metrics = _metrics,
             Callbacks = SaveCallbacks(),
             Files = [],
+            Model = Describe(),
         };
         var path = write(manifest, TrainerTensors.Of(_module, Engine, LearnedTimesteps));
         LogSaved(Logger, Step, path);

@@ -1,3 +1,4 @@
+using Diffusion.Core.Models;
 using Microsoft.Extensions.Logging;
 
 namespace Diffusion.Core;
@@ -67,4 +68,17 @@ public abstract partial class Trainer
         Message = "Step {Step} is repeated, attempt {Attempt} of {Attempts}: the garbage collector freed a number that code of the application "
             + "passed to an operator. Keep it alive in a Scalar: using Scalar half = 0.5; x.mul(half).")]
     private protected static partial void LogRepeated(ILogger logger, long step, int attempt, int attempts);
+
+    [LoggerMessage(
+        EventId = 17,
+        Level = LogLevel.Warning,
+        Message = "The data set has values in {Data}, and the model in {Model}, to which samplers clip. Scale the data, or set DataRange of the model.")]
+    private protected static partial void LogRange(ILogger logger, DataRange data, DataRange model);
+
+    [LoggerMessage(
+        EventId = 18,
+        Level = LogLevel.Warning,
+        Message = "The first batch has values from {Min} to {Max}, which does not fit the range {Model} of the model, to which samplers clip. "
+            + "Scale the data, or set DataRange of the model.")]
+    private protected static partial void LogValues(ILogger logger, double min, double max, DataRange model);
 }

@@ -127,5 +127,8 @@ public abstract partial class Trainer : IDisposable
     /// <summary>The noise schedule, to recognise it in a checkpoint; null for a trainer without one.</summary>
     private protected virtual ScheduleFingerprint? Fingerprint() => null;
 
+    /// <summary>What <c>model.json</c> in a checkpoint contains; <see langword="null"/> for a trainer without a diffusion model.</summary>
+    private protected virtual string? Describe() => null;
+
     private protected void RequireAlive() => ObjectDisposedException.ThrowIf(_disposed, this);
 }

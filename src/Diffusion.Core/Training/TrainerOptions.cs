@@ -1,4 +1,5 @@
 using Diffusion.Core.Losses;
+using Diffusion.Core.Models;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core;
@@ -96,6 +97,12 @@ public sealed record TrainerOptions
 
     /// <summary>The folder of the run's checkpoints; null keeps none. It is made, and tried, when the trainer is made.</summary>
     public string? CheckpointFolder { get; init; }
+
+    /// <summary>
+    /// The classes of networks, schedules and predictions with which <see cref="DiffusionModel.Load(string, Device?, ModelFormat?)"/> will read
+    /// checkpoints. The default is <see cref="ModelFormat.Default"/>.
+    /// </summary>
+    public ModelFormat ModelFormat { get; init; } = ModelFormat.Default;
 
     /// <summary>Steps between checkpoints: 1,000. There is one more at the end, and one when the run is cancelled.</summary>
     public long CheckpointEvery { get; init; } = 1_000;

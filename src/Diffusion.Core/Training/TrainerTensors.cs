@@ -1,4 +1,5 @@
 using Diffusion.Core.Losses;
+using Diffusion.Core.Models;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core;
@@ -55,7 +56,7 @@ internal static class TrainerTensors
         using var gradientsOff = no_grad();
         if (state.Keys.FirstOrDefault(name => files.All(file => file.Name != name)) is { } absent)
             throw new CheckpointException(folder, $"has no {absent}, which this trainer needs.", null);
-        if (files.FirstOrDefault(file => !state.ContainsKey(file.Name)) is { } surplus)
+        if (files.FirstOrDefault(file => file.Name != DiffusionModel.DescriptionFileName && !state.ContainsKey(file.Name)) is { } surplus)
             throw new CheckpointException(folder, $"has {surplus.Name}, for which this trainer has no place.", null);
         var copies = new List<(Tensor Target, Tensor Source)>();
         foreach (var (file, targets) in state)

@@ -27,6 +27,7 @@ public abstract partial class Trainer<TBatch>
         ArgumentNullException.ThrowIfNull(dataset);
         RequireAlive();
         BeginRun(dataset.Count, nameof(dataset));
+        Check(dataset);
         var run = new TrainingRun(this, Options);
         using var logScope = BeginLogScope();
         Exception? error = null;
@@ -98,5 +99,10 @@ public abstract partial class Trainer<TBatch>
         {
             return default;
         }
+    }
+
+    /// <summary>Looks at the data set before it is trained on.</summary>
+    private protected virtual void Check(IDataset<TBatch> dataset)
+    {
     }
 }

@@ -38,9 +38,9 @@ internal static class Combinations
         ["ddim, eta 1"] = new DdimSolver(1.0),
     };
 
-    public static IReadOnlyDictionary<string, IThresholding?> Thresholds { get; } = new Dictionary<string, IThresholding?>
+    public static IReadOnlyDictionary<string, IThresholding> Thresholds { get; } = new Dictionary<string, IThresholding>
     {
-        ["none"] = null,
+        ["none"] = Thresholding.None,
         ["static"] = Thresholding.Static(0.8),
         ["dynamic"] = Thresholding.Dynamic(0.7, 1.2),
     };

@@ -17,7 +17,7 @@ internal static class GaussianMoments
     /// <summary>The mean and the standard deviation of the samples of a solver that draws at most once a step.</summary>
     public static (double Mean, double Deviation) Of(ISolver solver, TimeGrid grid)
     {
-        var sampler = new DiffusionSampler(grid, solver, new SamplerOptions { Threshold = null });
+        var sampler = new DiffusionSampler(grid, solver, new SamplerOptions { Threshold = Thresholding.None });
         var denoiser = new ExactDenoiser(grid.Schedule, ExactDenoiser.Gaussian(Mean, Deviation), Prediction.Epsilon);
 
         // Probe 0 is given no noise at all; probe m + 1 is given one unit at draw m, which for m = 0 is the initial sample.
@@ -29,7 +29,7 @@ internal static class GaussianMoments
             return unit;
         });
         using var result = sampler.Sample(
-            denoiser,
+            denoiser.Model,
             new SamplingRequest { Shape = [grid.Count + 2, 1], Noise = noise, Dtype = ScalarType.Float64 },
             cancellationToken: TestContext.Current.CancellationToken);
 

@@ -53,10 +53,10 @@ internal static class MixtureRun
         var ratios = RatioSpacing.Exponential().Ratios(Steps + 1, Last, First);
         var end = schedule.LevelAt(schedule.TimeOf(-2.0 * Math.Log(Last)));
         var grid = TimeGrid.FromRatios(schedule, ratios.AsSpan(0, Steps), end);
-        var sampler = new DiffusionSampler(grid, solver, new SamplerOptions { Prediction = prediction, Threshold = null });
+        var sampler = new DiffusionSampler(grid, solver, new SamplerOptions { Threshold = Thresholding.None });
         using var initial = tensor(Array.ConvertAll(starts, x => x * grid.Levels[0].Alpha)).reshape(-1, width);
         using var result = sampler.Sample(
-            new Network(schedule, prediction),
+            new Network(schedule, prediction).On(schedule, prediction),
             new SamplingRequest { Shape = initial.shape, InitialSample = initial, Seed = 5 },
             cancellationToken: TestContext.Current.CancellationToken);
         return Array.ConvertAll(result.Values(), x => x / end.Alpha);

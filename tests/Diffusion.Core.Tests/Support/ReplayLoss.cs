@@ -1,6 +1,4 @@
 using Diffusion.Core.Losses;
-using Diffusion.Core.Models;
-using Diffusion.Core.Schedules;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Tests.Support;
@@ -13,11 +11,11 @@ public sealed class ReplayLoss(IDiffusionLoss inner, Tensor allTimes, Tensor all
 {
     private long _step;
 
-    public LossTerms Evaluate(IDenoiser denoiser, ForwardProcess process, Tensor x0, Tensor t, Tensor noise, Condition? condition = null)
+    public LossTerms Evaluate(LossContext context)
     {
         using var times = allTimes.select(0, _step);
         using var draws = allNoise.select(0, _step);
         _step++;
-        return inner.Evaluate(denoiser, process, x0, times, draws, condition);
+        return inner.Evaluate(context with { T = times, Noise = draws });
     }
 }

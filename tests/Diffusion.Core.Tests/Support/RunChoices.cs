@@ -69,7 +69,7 @@ internal static class RunChoices
     public static IReadOnlyList<LossChoice> Losses { get; } =
     [
         new("simple", () => new SimpleLoss()),
-        new("v, Huber, min-SNR", () => new SimpleLoss(Prediction.Velocity, Distance.Huber(), LossWeighting.MinSnr())),
+        new("v, Huber, min-SNR", () => new SimpleLoss(Distance.Huber(), LossWeighting.MinSnr()), Prediction.Velocity),
         new("offset noise", () => new OffsetNoise(new SimpleLoss())),
         new("input perturbation", () => new InputPerturbation(new SimpleLoss())),
         new("bound", () => new VlbLoss()),
@@ -84,8 +84,9 @@ internal static class RunChoices
 /// <summary>One way to set an option.</summary>
 internal sealed record RunChoice(string Name, Func<TrainerOptions, TrainerOptions> Set);
 
-/// <summary>One loss, and whether its network answers with a variance too.</summary>
-internal sealed record LossChoice(string Name, Func<IDiffusionLoss> Make, bool IsTwofold = false)
+/// <summary>One loss, what its network predicts, and whether that answers with a variance too.</summary>
+internal sealed record LossChoice(string Name, Func<IDiffusionLoss> Make, IPrediction? Prediction = null, bool IsTwofold = false)
 {
-    public ITrainableDenoiser Of(TinyDenoiser network) => IsTwofold ? new Twofold(network) : network;
+    public DiffusionModel Of(TinyDenoiser network, INoiseSchedule schedule)
+        => new(IsTwofold ? new Twofold(network) : network, schedule, Prediction) { LearnsVariance = IsTwofold };
 }

@@ -1,4 +1,5 @@
 using Diffusion.Core.Losses;
+using Diffusion.Core.Samplers;
 using Diffusion.Core.Schedules;
 using Microsoft.Extensions.Logging;
 
@@ -22,6 +23,9 @@ internal static class Runs
         Loader = new LoaderOptions { Workers = 0 },
         CheckpointEvery = 10,
     };
+
+    /// <summary>Points have no range of their own: clips the predicted x_0 to that of images.</summary>
+    public static SamplerOptions Clipped { get; } = new() { Threshold = Thresholding.Static(1.0) };
 
     public static DdpmTrainer Trainer(
         TinyDenoiser model, TrainerOptions? options = null, IDiffusionLoss? loss = null, ILogger? logger = null)

@@ -9,32 +9,26 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Tests;
 
-public class EdmPreconditioningTests
+/// <summary>EDM's preconditioning as the prediction of a model, against the equations of Karras et al. 2022, table 1.</summary>
+public class EdmModelTests
 {
     private static readonly double[] Sigmas = [0.002, 0.1, 0.5, 1.7, 80];
 
     [Theory]
-    [InlineData(0.5, null)]
     [InlineData(0.5, 0.25)]
     [InlineData(1.3, 250.0)]
-    public void It_is_the_prediction_of_edm_around_the_raw_network(double sigmaData, double? timeScale)
+    public void The_predicted_x0_is_that_of_the_equations(double sigmaData, double timeScale)
     {
         using var scope = NewDisposeScope();
         using var network = new TinyDenoiser(dtype: ScalarType.Float64);
-        var wrapped = new EdmPreconditioning(network, sigmaData, timeScale);
-        var prediction = Prediction.Edm(sigmaData);
-        var x = randn(Sigmas.Length, 2, dtype: ScalarType.Float64);
-
-        var actual = wrapped.Predict(x, tensor([.. Sigmas.Select(sigma => timeScale is { } scale ? scale * Math.Log(sigma) : sigma)]));
-
-        for (var k = 0; k < Sigmas.Length; k++)
+        var schedule = new EdmSchedule(timeScale: timeScale);
+        using var model = new DiffusionModel(network, schedule, Prediction.Edm(sigmaData));
+        foreach (var sigma in Sigmas)
         {
-            var level = new NoiseLevel(1, Sigmas[k]);
-            var pair = prediction.ToData(level, default);
-            var row = x.narrow(0, k, 1);
-            var raw = network.Predict(row.mul(prediction.InputScale!(level)), tensor(new[] { Math.Log(Sigmas[k]) / 4 }));
-            var expected = row.mul(pair.First).add(raw.mul(pair.Second));
-            actual.narrow(0, k, 1).sub(expected).abs().max().item<double>().Should().BeLessThan(1e-13);
+            var x = randn(3, 2, dtype: ScalarType.Float64);
+            using var prediction = model.Predict(x, Time(schedule, sigma), new NoiseLevel(1, sigma));
+            var expected = Preconditioned(network, x, sigma, sigmaData, Time(schedule, sigma));
+            prediction.X0.sub(expected).abs().max().item<double>().Should().BeLessThan(1e-13);
         }
     }
 
@@ -44,18 +38,20 @@ public class EdmPreconditioningTests
         const double sigmaData = 0.5;
         using var scope = NewDisposeScope();
         using var network = new Listener();
-        var wrapped = new EdmPreconditioning(network, sigmaData);
+        var schedule = new EdmSchedule();
+        using var model = new DiffusionModel(network, schedule, Prediction.Edm(sigmaData));
         using var generator = new Generator(5);
         var clean = randn([400_000], dtype: ScalarType.Float64, generator: generator).mul(sigmaData);
         var noise = randn([400_000], dtype: ScalarType.Float64, generator: generator);
         foreach (var sigma in Sigmas)
         {
             var x = clean.add(noise.mul(sigma)).unsqueeze(0);
-            var t = tensor(new[] { sigma });
             network.Answer = 0;
-            var atZero = wrapped.Predict(x, t);
+            using var zero = model.Predict(x, Time(schedule, sigma), new NoiseLevel(1, sigma));
+            var atZero = zero.X0;
             network.Answer = 1;
-            var slope = wrapped.Predict(x, t).sub(atZero);
+            using var one = model.Predict(x, Time(schedule, sigma), new NoiseLevel(1, sigma));
+            var slope = one.X0.sub(atZero);
             var target = clean.sub(atZero).div(slope);
 
             network.Input!.pow(2).mean().item<double>().Should().BeApproximately(1, 0.01);
@@ -70,14 +66,16 @@ public class EdmPreconditioningTests
         using var scope = NewDisposeScope();
         using var network = new TinyDenoiser(dtype: ScalarType.Float64);
         var schedule = new EdmSchedule();
-        using var process = new ForwardProcess(schedule);
+        var preconditioned = new DelegateDenoiser((x, t, _) => cat(
+            [.. Enumerable.Range(0, Sigmas.Length).Select(k => Preconditioned(network, x.narrow(0, k, 1), Sigmas[k], 0.5, t[k].item<double>()))]));
+        using var ofData = new DiffusionModel(preconditioned, schedule, Prediction.Data);
+        using var ofEdm = new DiffusionModel(network, schedule, Prediction.Edm(0.5));
         var x0 = randn(Sigmas.Length, 2, dtype: ScalarType.Float64);
         var noise = randn(Sigmas.Length, 2, dtype: ScalarType.Float64);
-        var t = tensor([.. Sigmas.Select(sigma => Math.Clamp(schedule.TimeOfSigma(sigma), schedule.MinTime, schedule.MaxTime))]);
+        var t = tensor([.. Sigmas.Select(sigma => Time(schedule, sigma))]);
 
-        using var wrapped = new SimpleLoss(Prediction.Data, weighting: LossWeighting.Edm(0.5))
-            .Evaluate(new EdmPreconditioning(network, 0.5, schedule.TimeScale), process, x0, t, noise);
-        using var raw = new SimpleLoss(Prediction.Edm(0.5)).Evaluate(network, process, x0, t, noise);
+        using var wrapped = new SimpleLoss(weighting: LossWeighting.Edm(0.5)).Evaluate(new LossContext(ofData, x0, t, noise));
+        using var raw = new SimpleLoss().Evaluate(new LossContext(ofEdm, x0, t, noise));
 
         RelativeError.OfSamples(wrapped.Loss.unsqueeze(1), raw.Loss.unsqueeze(1)).Should().BeLessThan(1e-9);
     }
@@ -88,38 +86,28 @@ public class EdmPreconditioningTests
         var cancellationToken = TestContext.Current.CancellationToken;
         using var network = new TinyDenoiser();
         var schedule = new EdmSchedule();
+        using var model = new DiffusionModel(network, schedule, Prediction.Edm(1));
         using var trainer = new DdpmTrainer(
-            new EdmPreconditioning(network, 1, schedule.TimeScale),
-            schedule,
-            new SimpleLoss(Prediction.Data, weighting: LossWeighting.Edm(1)),
-            new TrainerOptions { BatchSize = 16, Steps = 5 });
+            model, new SimpleLoss(weighting: LossWeighting.Edm(1)), new TrainerOptions { BatchSize = 16, Steps = 5 });
         var before = Bits.Of(network.parameters().First());
 
         trainer.Fit(new EightGaussians(count: 64), cancellationToken: cancellationToken);
-        var options = new SamplerOptions { Prediction = Prediction.Data };
-        using var samples = new DdimSampler(schedule, steps: 5, spacing: RatioSpacing.Karras(), options: options)
+        using var samples = new DdimSampler(steps: 5, spacing: RatioSpacing.Karras(), options: Runs.Clipped)
             .Sample(trainer.Ema, [8, 2], seed: 1, cancellationToken: cancellationToken);
 
         Bits.Of(network.parameters().First()).Should().NotBe(before);
         samples.isfinite().all().item<bool>().Should().BeTrue();
     }
 
-    [Fact]
-    public void What_does_not_fit_is_refused_and_nothing_stays()
-    {
-        using var network = new TinyDenoiser();
-        using var x = zeros(2, 2);
-        using var t = ones(2);
-        using var one = ones(1);
-        var wrapped = new EdmPreconditioning(network);
+    private static double Time(EdmSchedule schedule, double sigma)
+        => Math.Clamp(schedule.TimeOfSigma(sigma), schedule.MinTime, schedule.MaxTime);
 
-        FluentActions.Invoking(() => new EdmPreconditioning(network, 0)).Should().Throw<ArgumentException>().WithMessage("*sigmaData*0*");
-        FluentActions.Invoking(() => new EdmPreconditioning(network, 1, -1)).Should().Throw<ArgumentException>().WithMessage("*timeScale*-1*");
-        LiveTensors.Change(() =>
-        {
-            FluentActions.Invoking(() => wrapped.Predict(x, one)).Should().Throw<ArgumentException>().WithMessage("*[2]*[1]*");
-            wrapped.Predict(x, t).Dispose();
-        }).Should().Be(0);
+    /// <summary>D(x; sigma) = c_skip x + c_out F(c_in x, c_noise), with the network's own timestep for c_noise.</summary>
+    private static Tensor Preconditioned(TinyDenoiser network, Tensor x, double sigma, double sigmaData, double timestep)
+    {
+        var variance = (sigma * sigma) + (sigmaData * sigmaData);
+        var raw = network.Predict(x.div(Math.Sqrt(variance)), full([x.shape[0]], timestep, dtype: ScalarType.Float64));
+        return x.mul(sigmaData * sigmaData / variance).add(raw.mul(sigma * sigmaData / Math.Sqrt(variance)));
     }
 
     /// <summary>Keeps what it is shown, and answers with one number.</summary>

@@ -1,0 +1,234 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Diffusion.Core.Schedules;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>
+/// The classes of networks, schedules and predictions that a saved <see cref="DiffusionModel"/> can have. A custom class is one line:
+/// <c>ModelFormat.Default.With(new BlendPrediction())</c>. Immutable.
+/// </summary>
+public sealed class ModelFormat
+{
+    private const string TypeKey = "type";
+    private const string OptionsKey = "options";
+
+    private readonly NetworkRegistry _networks;
+    private readonly IReadOnlyDictionary<string, ScheduleClass> _schedules;
+    private readonly IReadOnlyDictionary<string, Func<JsonObject, IPrediction>> _predictions;
+
+    private ModelFormat(
+        NetworkRegistry networks,
+        IReadOnlyDictionary<string, ScheduleClass> schedules,
+        IReadOnlyDictionary<string, Func<JsonObject, IPrediction>> predictions)
+        => (_networks, _schedules, _predictions) = (networks, schedules, predictions);
+
+    /// <summary>The classes of this library.</summary>
+    public static ModelFormat Default { get; } = new(NetworkRegistry.Default, SavedSchedules.All, SavedPredictions());
+
+    /// <summary>The same with one more class of networks, which replaces one of the same name.</summary>
+    public ModelFormat With(INetworkType network) => new(_networks.With(network), _schedules, _predictions);
+
+    /// <summary>The same with one more prediction, which replaces one of the same name.</summary>
+    /// <param name="prediction">The prediction, recognised by its <see cref="IPrediction.Name"/>.</param>
+    public ModelFormat With(IPrediction prediction)
+    {
+        ArgumentNullException.ThrowIfNull(prediction);
+        return new ModelFormat(
+            _networks,
+            _schedules,
+            new Dictionary<string, Func<JsonObject, IPrediction>>(_predictions, StringComparer.Ordinal) { [prediction.Name] = _ => prediction });
+    }
+
+    /// <summary>The same with one more class of schedules, which replaces one of the same name.</summary>
+    /// <param name="name">The name in files.</param>
+    /// <param name="describe">The parameters of a schedule.</param>
+    /// <param name="create">A schedule from its parameters.</param>
+    public ModelFormat WithSchedule<TSchedule>(string name, Func<TSchedule, JsonObject> describe, Func<JsonObject, TSchedule> create)
+        where TSchedule : INoiseSchedule
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(name);
+        ArgumentNullException.ThrowIfNull(describe);
+        ArgumentNullException.ThrowIfNull(create);
+        return new ModelFormat(
+            _networks,
+            new Dictionary<string, ScheduleClass>(_schedules, StringComparer.Ordinal) { [name] = ScheduleClass.Of(describe, create) },
+            _predictions);
+    }
+
+    /// <summary>The class and options of a network; the name of its class alone where that is not known.</summary>
+    internal JsonObject Describe(nn.Module? network, string className)
+        => (network is null ? null : _networks.TryDescribe(network)) ?? new JsonObject { [TypeKey] = className };
+
+    /// <summary>The class and parameters of a schedule; the name of its class alone where that is not known.</summary>
+    internal JsonObject Describe(INoiseSchedule schedule)
+    {
+        foreach (var (name, known) in _schedules)
+        {
+            if (known.Describe(schedule, this) is { } parameters)
+                return new JsonObject { [TypeKey] = name, [OptionsKey] = parameters };
+        }
+
+        return new JsonObject { [TypeKey] = schedule.GetType().Name };
+    }
+
+    /// <summary>The name and parameters of a prediction.</summary>
+    internal static JsonObject Describe(IPrediction prediction)
+    {
+        var description = new JsonObject { [TypeKey] = prediction.Name };
+        if (prediction.Parameters.Count > 0)
+            description[OptionsKey] = new JsonObject(
+                prediction.Parameters.Select(pair => KeyValuePair.Create(pair.Key, (JsonNode?)JsonValue.Create(pair.Value))));
+        return description;
+    }
+
+    /// <summary>A new network of a description.</summary>
+    /// <exception cref="NotSupportedException">The class is not known.</exception>
+    internal nn.Module CreateNetwork(JsonObject description)
+    {
+        var type = TypeOf(description);
+        return description[OptionsKey] is JsonObject options
+            ? _networks.Find(type).Create(options)
+            : throw new NotSupportedException(
+                $"The class of networks '{type}' is not known, so the file does not contain its options. Pass the network to "
+                + $"{nameof(DiffusionModel)}.{nameof(DiffusionModel.Load)}, or register the class with {nameof(ModelFormat)}.{nameof(With)} "
+                + "before the model is saved and loaded.");
+    }
+
+    /// <summary>The schedule of a description.</summary>
+    /// <exception cref="NotSupportedException">The class is not known.</exception>
+    internal INoiseSchedule CreateSchedule(JsonObject description)
+    {
+        var type = TypeOf(description);
+        if (!_schedules.TryGetValue(type, out var known))
+            throw new NotSupportedException(
+                $"The class of schedules '{type}' is not known; there are: {Names(_schedules.Keys)}. Register it with "
+                + $"{nameof(ModelFormat)}.{nameof(WithSchedule)}.");
+        return description[OptionsKey] is JsonObject parameters
+            ? known.Create(parameters, this)
+            : throw new NotSupportedException(
+                $"The schedule '{type}' was saved without its parameters, because the class was not registered with "
+                + $"{nameof(ModelFormat)}.{nameof(WithSchedule)} then.");
+    }
+
+    /// <summary>The prediction of a description.</summary>
+    /// <exception cref="NotSupportedException">The name is not known.</exception>
+    internal IPrediction CreatePrediction(JsonObject description)
+    {
+        var name = TypeOf(description);
+        return _predictions.TryGetValue(name, out var create)
+            ? create(description[OptionsKey] as JsonObject ?? [])
+            : throw new NotSupportedException(
+                $"The prediction '{name}' is not known; there are: {Names(_predictions.Keys)}. Register it with "
+                + $"{nameof(ModelFormat)}.{nameof(With)}.");
+    }
+
+    private static string TypeOf(JsonObject description) => description[TypeKey]?.GetValue<string>()
+        ?? throw new JsonException($"'{TypeKey}' is missing");
+
+    private static string Names(IEnumerable<string> names) => string.Join(", ", names.Order(StringComparer.Ordinal));
+
+    private static Dictionary<string, Func<JsonObject, IPrediction>> SavedPredictions()
+    {
+        var known = new[]
+        {
+            Prediction.Epsilon, Prediction.Data, Prediction.Velocity, Prediction.Score, Prediction.FlowVelocity, Prediction.PreviousMean,
+        }.ToDictionary(prediction => prediction.Name, prediction => (Func<JsonObject, IPrediction>)(_ => prediction), StringComparer.Ordinal);
+        known.Add(Prediction.Edm().Name, options => Prediction.Edm(Number(options, "sigma_data")));
+        known.Add(Prediction.EdmVelocity().Name, options => Prediction.EdmVelocity(Number(options, "sigma_data")));
+        known.Add(
+            Prediction.Consistency().Name,
+            options => Prediction.Consistency(Number(options, "sigma_data"), Number(options, "sigma_min")));
+        return known;
+    }
+
+    private static double Number(JsonObject options, string name) => options[name]?.GetValue<double>()
+        ?? throw new JsonException($"the option '{name}' is missing");
+}
+
+/// <summary>A class of schedules in files: from a schedule to its parameters, and back.</summary>
+/// <param name="Describe">The parameters of a schedule; <see langword="null"/> for one of another class.</param>
+/// <param name="Create">A schedule from its parameters.</param>
+internal sealed record ScheduleClass(
+    Func<INoiseSchedule, ModelFormat, JsonObject?> Describe, Func<JsonObject, ModelFormat, INoiseSchedule> Create)
+{
+    public static ScheduleClass Of<TSchedule>(Func<TSchedule, JsonObject> describe, Func<JsonObject, TSchedule> create)
+        where TSchedule : INoiseSchedule
+        => new((schedule, _) => schedule is TSchedule typed ? describe(typed) : null, (parameters, _) => create(parameters));
+}
+
+/// <summary>The schedules of this library in files. Discrete ones are saved by their betas.</summary>
+internal static class SavedSchedules
+{
+    public static IReadOnlyDictionary<string, ScheduleClass> All { get; } = new Dictionary<string, ScheduleClass>(StringComparer.Ordinal)
+    {
+        [nameof(DiscreteSchedule)] = ScheduleClass.Of(
+            (DiscreteSchedule schedule) => schedule.IsRespaced
+                ? new JsonObject { ["timesteps"] = List(Timesteps(schedule)), ["betas"] = List(schedule.Betas.ToArray()) }
+                : new JsonObject { ["betas"] = List(schedule.Betas.ToArray()) },
+            options => DiscreteSchedule.FromTable(Numbers(options, "betas"), options["timesteps"] is null ? [] : Numbers(options, "timesteps"))),
+        [nameof(CosineLogSnrSchedule)] = ScheduleClass.Of(
+            (CosineLogSnrSchedule schedule) => new JsonObject { ["min_log_snr"] = schedule.MinLogSnr, ["max_log_snr"] = schedule.MaxLogSnr },
+            options => new CosineLogSnrSchedule(Number(options, "min_log_snr"), Number(options, "max_log_snr"))),
+        [nameof(EdmSchedule)] = ScheduleClass.Of(
+            (EdmSchedule schedule) => new JsonObject
+            {
+                ["sigma_min"] = schedule.SigmaMin,
+                ["sigma_max"] = schedule.SigmaMax,
+                ["time_scale"] = schedule.TimeScale,
+            },
+            options => new EdmSchedule(Number(options, "sigma_min"), Number(options, "sigma_max"), Number(options, "time_scale"))),
+        [nameof(LinearVpSchedule)] = ScheduleClass.Of(
+            (LinearVpSchedule schedule) => new JsonObject { ["beta_min"] = schedule.BetaMin, ["beta_max"] = schedule.BetaMax },
+            options => new LinearVpSchedule(Number(options, "beta_min"), Number(options, "beta_max"))),
+        [nameof(SubVpSchedule)] = ScheduleClass.Of(
+            (SubVpSchedule schedule) => new JsonObject { ["beta_min"] = schedule.BetaMin, ["beta_max"] = schedule.BetaMax },
+            options => new SubVpSchedule(Number(options, "beta_min"), Number(options, "beta_max"))),
+        [nameof(VarianceExplodingSchedule)] = ScheduleClass.Of(
+            (VarianceExplodingSchedule schedule) => new JsonObject { ["sigma_min"] = schedule.SigmaMin, ["sigma_max"] = schedule.SigmaMax },
+            options => new VarianceExplodingSchedule(Number(options, "sigma_min"), Number(options, "sigma_max"))),
+        [nameof(StraightLineSchedule)] = ScheduleClass.Of(
+            (StraightLineSchedule schedule) => new JsonObject
+            {
+                ["time_scale"] = schedule.TimeScale,
+                ["shift_factor"] = schedule.Shift.Factor,
+                ["shift_power"] = schedule.Shift.Power,
+            },
+            options => new StraightLineSchedule(
+                Number(options, "time_scale"), FlowShift.Linear(Number(options, "shift_factor"), Number(options, "shift_power")))),
+        [nameof(TabulatedSchedule)] = ScheduleClass.Of(
+            (TabulatedSchedule schedule) => new JsonObject
+            {
+                ["times"] = List(schedule.Times.ToArray()),
+                ["log_snrs"] = List(schedule.LogSnrs.ToArray()),
+            },
+            options => new TabulatedSchedule(Numbers(options, "times"), Numbers(options, "log_snrs"))),
+        [nameof(ResolutionShiftedSchedule)] = new(
+            (schedule, format) => schedule is ResolutionShiftedSchedule shifted
+                ? new JsonObject
+                {
+                    ["image_size"] = shifted.ImageSize,
+                    ["noise_size_low"] = shifted.NoiseSizeLow,
+                    ["noise_size_high"] = shifted.NoiseSizeHigh,
+                    ["schedule"] = format.Describe(shifted.Schedule),
+                }
+                : null,
+            (options, format) => ResolutionShiftedSchedule.Interpolated(
+                (int)Number(options, "image_size"),
+                (int)Number(options, "noise_size_low"),
+                (int)Number(options, "noise_size_high"),
+                format.CreateSchedule(options["schedule"]?.AsObject() ?? throw new JsonException("the option 'schedule' is missing")))),
+    };
+
+    private static double[] Timesteps(DiscreteSchedule schedule)
+        => [.. Enumerable.Range(0, schedule.Steps).Select(t => schedule.NetworkTime(t))];
+
+    private static double Number(JsonObject options, string name) => options[name]?.GetValue<double>()
+        ?? throw new JsonException($"the option '{name}' is missing");
+
+    private static double[] Numbers(JsonObject options, string name)
+        => [.. (options[name] as JsonArray ?? throw new JsonException($"the option '{name}' must be a list")).Select(item => item!.GetValue<double>())];
+
+    private static JsonArray List(double[] values) => new([.. values.Select(value => (JsonNode)value)]);
+}

@@ -1,0 +1,194 @@
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>
+/// A folder with a <see cref="DiffusionModel"/>: <c>model.json</c>, which describes it, and the weights as safetensors. A checkpoint of a
+/// trainer is such a folder too.
+/// </summary>
+internal static class SavedModel
+{
+    private const string FileName = DiffusionModel.DescriptionFileName;
+
+    // The weights of a model that was saved on its own.
+    private const string WeightsFileName = "model.safetensors";
+
+    // Names the newest of a folder of checkpoints.
+    private const string PointerFileName = "latest";
+
+    private const string FormatName = "diffusion_core.model";
+    private const int Version = 1;
+    private const string Unbounded = "unbounded";
+
+    private static readonly string[] _keys =
+    [
+        "format", "version", "network", "schedule", "prediction", "learns_variance", "data_range", "null_label", "weights", "metadata",
+    ];
+
+    /// <summary>The description of a model.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="format">The classes that are known.</param>
+    /// <param name="weights">The name of the file with the weights.</param>
+    public static string Describe(DiffusionModel model, ModelFormat format, string weights)
+    {
+        var network = Core(model.Network);
+        var description = new JsonObject
+        {
+            ["format"] = FormatName,
+            ["version"] = Version,
+            ["network"] = format.Describe(network as nn.Module, network.GetType().Name),
+            ["prediction"] = ModelFormat.Describe(model.Prediction),
+            ["learns_variance"] = model.LearnsVariance,
+            ["data_range"] = model.DataRange is not { } range ? null : RangeNode(range),
+            ["null_label"] = model.NullLabel,
+            ["weights"] = weights,
+            ["metadata"] = new JsonObject(model.Metadata.Select(pair => KeyValuePair.Create(pair.Key, (JsonNode?)pair.Value))),
+            ["schedule"] = format.Describe(model.Schedule),
+        };
+        return description.ToJsonString(new JsonSerializerOptions { WriteIndented = true }) + "\n";
+    }
+
+    /// <summary>Writes a folder, which appears whole or not at all.</summary>
+    public static void Save(DiffusionModel model, string folder, ModelFormat format)
+    {
+        var module = (Core(model.Network) as ITrainableDenoiser)?.Module ?? throw new NotSupportedException(
+            $"{Core(model.Network).GetType().Name} has no weights to save: only an {nameof(ITrainableDenoiser)} has.");
+        var description = Describe(model, format, WeightsFileName);
+        using var staged = new StagedFolder(folder);
+        using (model.BeginInference())
+            ModuleWeights.Save(module, Path.Combine(staged.Path, WeightsFileName), new Dictionary<string, string> { ["format"] = "pt" });
+        AtomicFile.Write(Path.Combine(staged.Path, FileName), stream => stream.Write(Encoding.UTF8.GetBytes(description)));
+        staged.Commit();
+    }
+
+    /// <summary>Reads a folder.</summary>
+    /// <param name="folder">A saved model, a checkpoint, or a folder of checkpoints.</param>
+    /// <param name="network">The network; <see langword="null"/> for one as it is described.</param>
+    /// <param name="device">Where a described network goes.</param>
+    /// <param name="format">The classes that are known.</param>
+    public static DiffusionModel Load(string folder, IDenoiser? network, Device? device, ModelFormat format)
+    {
+        folder = Newest(folder);
+        var path = Path.Combine(folder, FileName);
+        if (!File.Exists(path))
+            throw new FileNotFoundException($"There is no model in '{folder}': {FileName} is missing.", path);
+        try
+        {
+            return Load(Parse(File.ReadAllText(path)), folder, network, device, format);
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException or ArgumentException)
+        {
+            throw new InvalidDataException($"{path}: {e.Message}", e);
+        }
+    }
+
+    /// <summary>The network without the wrappers that do not change what it computes in an inference scope.</summary>
+    public static IDenoiser Core(IDenoiser network)
+    {
+        while (network is DelegatingDenoiser { IsTransparent: true } wrapper)
+            network = wrapper.Inner;
+        return network;
+    }
+
+    private static DiffusionModel Load(JsonObject description, string folder, IDenoiser? network, Device? device, ModelFormat format)
+    {
+        var schedule = format.CreateSchedule(Required(description, "schedule").AsObject());
+        var prediction = format.CreatePrediction(Required(description, "prediction").AsObject());
+        var weights = Required(description, "weights").GetValue<string>();
+        if (Path.GetFileName(weights) != weights)
+            throw new JsonException($"'weights' must be the name of a file in the folder, got '{weights}'");
+        var path = Path.Combine(folder, weights);
+        var (metadata, owned) = (Metadata(description), network is null ? Create(description, path, device, format) : null);
+        if (owned is null)
+            LoadInto(network!, description, path, format);
+        return new DiffusionModel(network ?? (IDenoiser)owned!, schedule, prediction, owned)
+        {
+            LearnsVariance = Required(description, "learns_variance").GetValue<bool>(),
+            DataRange = RangeOf(description["data_range"]),
+            NullLabel = description["null_label"]?.GetValue<long>(),
+            Metadata = metadata,
+        };
+    }
+
+    /// <summary>A new network with the weights of a file, which is whole or not created.</summary>
+    private static nn.Module Create(JsonObject description, string path, Device? device, ModelFormat format)
+    {
+        var module = format.CreateNetwork(Required(description, "network").AsObject());
+        try
+        {
+            if (module is not IDenoiser)
+                throw new JsonException($"the network must predict from x_t, got {module.GetType().Name}");
+            if (ModuleWeights.TypeOf(path) is { } common && common != ScalarType.Float32)
+                module = module.to(common);
+            ModuleWeights.Load(module, path);
+            if (device is not null && device.type != DeviceType.CPU)
+                module = module.to(device);
+            module.eval();
+            return module;
+        }
+        catch
+        {
+            module.Dispose();
+            throw;
+        }
+    }
+
+    private static void LoadInto(IDenoiser network, JsonObject description, string path, ModelFormat format)
+    {
+        var core = Core(network);
+        var module = (core as ITrainableDenoiser)?.Module ?? throw new NotSupportedException(
+            $"{core.GetType().Name} has no weights to load: only an {nameof(ITrainableDenoiser)} has.");
+        var (saved, given) = (Required(description, "network").AsObject(), format.Describe(core as nn.Module, core.GetType().Name));
+        if (saved["options"] is not null && given["options"] is not null && !JsonNode.DeepEquals(saved, JsonNode.Parse(given.ToJsonString())))
+            throw new JsonException($"the network must be {saved.ToJsonString()}, got {given.ToJsonString()}");
+        ModuleWeights.Load(module, path);
+    }
+
+    private static JsonObject Parse(string json)
+    {
+        var description = JsonNode.Parse(json) as JsonObject ?? throw new JsonException("expected an object");
+        if (description["format"]?.GetValue<string>() is not FormatName || description["version"]?.GetValue<int>() is not Version)
+            throw new JsonException(
+                $"expected {FormatName} version {Version}, got {description["format"]?.ToJsonString() ?? "nothing"} version "
+                + $"{description["version"]?.ToJsonString() ?? "nothing"}");
+        if (description.FirstOrDefault(pair => !_keys.Contains(pair.Key)).Key is { } unknown)
+            throw new JsonException($"there is no setting '{unknown}'; there are: {string.Join(", ", _keys)}");
+        return description;
+    }
+
+    private static JsonNode Required(JsonObject description, string name)
+        => description[name] ?? throw new JsonException($"'{name}' is missing");
+
+    private static Dictionary<string, string> Metadata(JsonObject description)
+        => (description["metadata"] as JsonObject ?? []).ToDictionary(
+            pair => pair.Key, pair => pair.Value?.GetValue<string>() ?? "", StringComparer.Ordinal);
+
+    private static JsonNode RangeNode(DataRange range) => range.IsBounded
+        ? new JsonArray(Finite(range.Min), Finite(range.Max))
+        : JsonValue.Create(Unbounded);
+
+    // JSON has no infinity: a bound that is missing is null.
+    private static JsonNode? Finite(double value) => double.IsFinite(value) ? value : null;
+
+    private static DataRange? RangeOf(JsonNode? node) => node switch
+    {
+        null => null,
+        JsonValue value when value.GetValue<string>() == Unbounded => DataRange.Unbounded,
+        JsonArray { Count: 2 } pair => new DataRange(
+            pair[0]?.GetValue<double>() ?? double.NegativeInfinity, pair[1]?.GetValue<double>() ?? double.PositiveInfinity),
+        _ => throw new JsonException($"'data_range' must be null, \"{Unbounded}\" or two numbers, got {node.ToJsonString()}"),
+    };
+
+    private static string Newest(string folder)
+    {
+        var pointer = Path.Combine(folder, PointerFileName);
+        if (File.Exists(Path.Combine(folder, FileName)) || !File.Exists(pointer))
+            return folder;
+        var name = File.ReadAllText(pointer).Trim();
+        return Path.GetFileName(name) == name && name.Length > 0 ? Path.Combine(folder, name) : folder;
+    }
+}
