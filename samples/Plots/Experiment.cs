@@ -35,7 +35,7 @@ internal sealed class Experiment : IDisposable
     /// <summary>EDM's grid to .002 and then to data without noise.</summary>
     /// <inheritdoc cref="Run"/>
     public (int Calls, double Error) RunToData(ISolver solver, int steps, double[] fractions)
-        => Walk(solver, Adapt(solver, RatioSpacing.Karras().CreateGrid(Mixture.Schedule(0.002), steps), fractions), _exactData);
+        => Walk(solver, Adapt(solver, SigmaSpacing.Karras().CreateGrid(Mixture.Schedule(0.002), steps), fractions), _exactData);
 
     public void Dispose()
     {
@@ -52,7 +52,7 @@ internal sealed class Experiment : IDisposable
     {
         var sampler = new DiffusionSampler(grid, solver, new SamplerOptions { Threshold = Thresholding.None });
         var before = _mixture.Calls;
-        using var model = new DiffusionModel(_mixture.Denoiser, grid.Schedule, Prediction.Data);
+        using var model = new DiffusionModel(_mixture.Denoiser, grid.Schedule, Prediction.X0);
         using var result = sampler.Sample(model, new SamplingRequest { Shape = _start.shape, InitialSample = _start });
         using var difference = result - exact;
         using var error = difference.mul(difference).mean().sqrt();

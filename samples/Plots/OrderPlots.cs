@@ -33,13 +33,13 @@ internal static class OrderPlots
         ("new DeisSolver(2)", new DeisSolver(2, false), []),
         ("new DeisSolver(3)", new DeisSolver(3, false), []),
         ("new DeisSolver(4)", new DeisSolver(4, false), []),
-        ("new DpmMultistepSolver(2, SolverForm.Noise)", new DpmMultistepSolver(2, SolverForm.Noise, lowerOrderFinal: false), []),
+        ("new DpmMultistepSolver(2, AlgorithmType.NoisePrediction)", new DpmMultistepSolver(2, AlgorithmType.NoisePrediction, lowerOrderFinal: false), []),
         ("new DpmMultistepSolver(2)", new DpmMultistepSolver(2, lowerOrderFinal: false), []),
         ("new DpmMultistepSolver(2, heun: true)", new DpmMultistepSolver(2, heun: true, lowerOrderFinal: false), []),
         ("new DpmMultistepSolver(3)", new DpmMultistepSolver(3, lowerOrderFinal: false), []),
         ("DpmMultistepSolver.Corrected()", DpmMultistepSolver.Corrected(lowerOrderFinal: false), []),
-        ("DpmSinglestepSolver.Published(2, SolverForm.Noise)", DpmSinglestepSolver.Published(2, SolverForm.Noise), _half),
-        ("DpmSinglestepSolver.Published(3, SolverForm.Noise)", DpmSinglestepSolver.Published(3, SolverForm.Noise), _thirds),
+        ("DpmSinglestepSolver.Published(2, AlgorithmType.NoisePrediction)", DpmSinglestepSolver.Published(2, AlgorithmType.NoisePrediction), _half),
+        ("DpmSinglestepSolver.Published(3, AlgorithmType.NoisePrediction)", DpmSinglestepSolver.Published(3, AlgorithmType.NoisePrediction), _thirds),
         ("new DpmSinglestepSolver(2)", new DpmSinglestepSolver(2), _half),
         ("new DpmSinglestepSolver(3)", new DpmSinglestepSolver(3), _thirds),
         ("new UniPcSolver(1)", new UniPcSolver(1, lowerOrderFinal: false), []),
@@ -59,7 +59,7 @@ internal static class OrderPlots
         ("DPM-Solver++(2M)", "new DpmMultistepSolver(2)"),
         ("DPM-Solver++(3M), as published", "new DpmMultistepSolver(3)"),
         ("DPM-Solver++(3M), corrected", "DpmMultistepSolver.Corrected()"),
-        ("DPM-Solver-3", "DpmSinglestepSolver.Published(3, SolverForm.Noise)"),
+        ("DPM-Solver-3", "DpmSinglestepSolver.Published(3, AlgorithmType.NoisePrediction)"),
         ("UniPC-2", "new UniPcSolver(2)"),
         ("UniPC-3", "new UniPcSolver(3)"),
     ];
@@ -108,7 +108,7 @@ internal static class OrderPlots
         output.WriteLine($"|---|{string.Concat(_toData.Select(_ => "---|"))}---|");
 
         // Those in eps cannot reach data without noise.
-        foreach (var (code, solver, fractions) in _solvers.Where(one => !one.Code.Contains("SolverForm.Noise", StringComparison.Ordinal)))
+        foreach (var (code, solver, fractions) in _solvers.Where(one => !one.Code.Contains("AlgorithmType.NoisePrediction", StringComparison.Ordinal)))
         {
             var runs = _toData.Select(steps => experiment.RunToData(solver, steps, fractions)).ToArray();
             output.WriteLine($"| `{code}` | {string.Join(" | ", runs.Select(run => Digits(run.Error)))} | {runs[^1].Calls} |");

@@ -42,8 +42,8 @@ internal static class SchedulePlots
         ("Interpolated, 256", ResolutionShiftedSchedule.Interpolated(256)),
         ("VarianceExploding", new VarianceExplodingSchedule()),
         ("Edm", new EdmSchedule()),
-        ("StraightLine", new StraightLineSchedule()),
-        ("StraightLine, shift 3", new StraightLineSchedule(shift: FlowShift.Static(3.0))),
+        ("StraightLine", new RectifiedFlowSchedule()),
+        ("StraightLine, shift 3", new RectifiedFlowSchedule(shift: TimestepShift.Static(3.0))),
     ];
 
     public static void Save(string folder)

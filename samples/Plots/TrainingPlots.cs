@@ -24,7 +24,7 @@ internal static class TrainingPlots
             "weightings.svg",
             "What an error in x_0 weighs",
             ("Snr; None with eps", LossWeighting.Snr, Prediction.Epsilon),
-            ("None with x_0", LossWeighting.None, Prediction.Data),
+            ("None with x_0", LossWeighting.None, Prediction.X0),
             ("MinSnr(5)", LossWeighting.MinSnr(), Prediction.Epsilon),
             ("P2(1, 1)", LossWeighting.P2(), Prediction.Epsilon),
             ("Debiased", LossWeighting.Debiased, Prediction.Epsilon),
@@ -59,14 +59,14 @@ internal static class TrainingPlots
     {
         var snr = Math.Exp(logSnr);
         var level = new NoiseLevel(Math.Sqrt(snr / (1.0 + snr)), Math.Sqrt(1.0 / (1.0 + snr)));
-        var slope = prediction.ToData(level, level).Second;
+        var slope = prediction.ToX0(level, level).Second;
         return weighting.Weight(level, level, prediction) / (slope * slope);
     }
 
     private static void SaveTimesteps(string folder)
     {
         var cosine = new CosineLogSnrSchedule();
-        var straight = new StraightLineSchedule();
+        var straight = new RectifiedFlowSchedule();
         (string Name, ITimeDistribution Distribution, INoiseSchedule Schedule)[] distributions =
         [
             ("Uniform, linear VP", TimeDistribution.Uniform, new LinearVpSchedule()),

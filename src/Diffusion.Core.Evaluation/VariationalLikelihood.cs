@@ -79,7 +79,7 @@ public sealed class VariationalLikelihood(IReverseVariance? variance = null, IDa
         => stack(columns.Select(column => column[which]), 1).to(ScalarType.Float64);
 
     private static ScheduledPair EpsilonOf(DiffusionModel model) => model.Process.Tables(
-        nameof(VariationalLikelihood), schedule => new ScheduledPair(schedule, (level, _) => Prediction.NoiseGivenData(level)));
+        nameof(VariationalLikelihood), schedule => new ScheduledPair(schedule, (level, _) => Prediction.EpsilonGivenX0(level)));
 
     private static Tensor MeanSquare(Tensor difference) => difference.Square().reshape(difference.shape[0], -1).mean([1L]);
 

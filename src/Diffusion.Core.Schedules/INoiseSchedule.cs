@@ -28,7 +28,7 @@ public interface INoiseSchedule
     /// network knows the indices of the original.
     /// </summary>
     /// <param name="t">A time in [<see cref="MinTime"/>, <see cref="MaxTime"/>].</param>
-    double NetworkTime(double t) => t;
+    double ModelTimestep(double t) => t;
 
     /// <summary>
     /// The time of a log-SNR that lies within the range of the schedule, which is for

@@ -49,7 +49,7 @@ public class ClipTextGoldenTests
         Dictionary<string, double[]> Gradients(bool checkpointed)
         {
             using var loaded = ClipText.LoadEncoder(folder);
-            using var encoder = new ClipTextEncoder(loaded.Options with { CheckpointActivations = checkpointed });
+            using var encoder = new ClipTextEncoder(loaded.Options with { UseGradientCheckpointing = checkpointed });
             encoder.load_state_dict(loaded.state_dict());
             using var output = encoder.Encode(io.Read("input_ids"), io.Contains("attention_mask") ? io.Read("attention_mask") : null);
             output.Pooled.pow(2).mean().backward();

@@ -92,8 +92,8 @@ public class DiffusersModelTests
         {
             "Dimensions = 1" => plain with { Dimensions = 1 },
             "DivideByTime = true" => plain with { DivideByTime = true },
-            "GroupSize = 4" => Of(new FilterBlockOptions { GroupSize = 4 }),
-            "OutputScale = 3" => Of(new PyramidBlockOptions { OutputScale = 3 }),
+            "GroupSize = 4" => Of(new KBlockOptions { GroupSize = 4 }),
+            "OutputScale = 3" => Of(new NcsnppBlockOptions { OutputScale = 3 }),
             "Layers = 1 and 2" => Of(new UNetBlockOptions(), layers: 2),
             _ => Of(Attending(null), Attending(4)) with { InputKernel = 5 },
         });

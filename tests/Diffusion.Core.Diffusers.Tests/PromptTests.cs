@@ -29,7 +29,7 @@ public class PromptTests
 
         var encoder = (ClipTextEncoder)pipeline.Models["text_encoder"].Network;
         var tokenizer = ClipText.LoadTokenizer(folder.File("tokenizer"));
-        Condition Told(params string[] texts) => new() { Sequence = encoder.Encode(tokenizer.EncodeBatch(texts)).LastHiddenState };
+        Condition Told(params string[] texts) => new() { EncoderHiddenStates = encoder.Encode(tokenizer.EncodeBatch(texts)).LastHiddenState };
         using var text = Told("a cat", "dogs");
         using var nothing = Told(negative ?? "", negative ?? "");
         var byHand = Sample(
@@ -101,9 +101,9 @@ public class PromptTests
         var mask = tensor([true, true, true, true, false, false, false, false, false]).unsqueeze(0);
         var tokens = pipeline.Tokenizer!.EncodeBatch(["ab"]);
         pipeline.Models["text_encoder"].UnknownSettings.Should().BeEmpty();
-        condition.Sequence!.ShouldBeIdentical(pipeline.TextEncoder!.Encode(tokens, mask).LastHiddenState, "with the mask");
-        condition.Sequence!.Values().Should().NotEqual(pipeline.TextEncoder.Encode(tokens).LastHiddenState.Values());
-        condition.SequenceMask.Should().BeNull("the U-Net of diffusers looks at all of them");
+        condition.EncoderHiddenStates!.ShouldBeIdentical(pipeline.TextEncoder!.Encode(tokens, mask).LastHiddenState, "with the mask");
+        condition.EncoderHiddenStates!.Values().Should().NotEqual(pipeline.TextEncoder.Encode(tokens).LastHiddenState.Values());
+        condition.EncoderAttentionMask.Should().BeNull("the U-Net of diffusers looks at all of them");
     }
 
     [Fact]
@@ -157,7 +157,7 @@ public class PromptTests
         File.WriteAllText(file, index.ToJsonString());
 
         using var pipeline = DiffusersPipeline.Load(folder.File("saved"));
-        using var condition = new Condition { Sequence = ones([1, 5, Width]) };
+        using var condition = new Condition { EncoderHiddenStates = ones([1, 5, Width]) };
 
         pipeline.Invoking(p => Sample(p, _request)).Should().Throw<ArgumentException>()
             .WithMessage($"*CLIPTokenizer*has {className ?? "none"} and CLIPTextModel*");
@@ -171,7 +171,7 @@ public class PromptTests
     {
         using var folder = new TemporaryFolder();
         using var pipeline = Pipeline(folder);
-        using var condition = new Condition { Sequence = ones([2, 5, Width]) };
+        using var condition = new Condition { EncoderHiddenStates = ones([2, 5, Width]) };
         void Refused(PipelineRequest request, string message)
             => pipeline.Invoking(p => Sample(p, request)).Should().Throw<ArgumentException>().WithMessage(message);
 
@@ -185,7 +185,7 @@ public class PromptTests
         using var distilledFolder = new TemporaryFolder();
         using var distilled = Pipeline(distilledFolder, timeVectorWidth: 4);
         distilled.Invoking(p => Sample(p, _request)).Should().Throw<ArgumentException>()
-            .WithMessage("*time_cond_proj_dim is 4*TimeVector*");
+            .WithMessage("*time_cond_proj_dim is 4*TimestepCondition*");
         FluentActions.Invoking(() => DiffusersTable.Default.Pipeline("LDMTextToImagePipeline")).Should().Throw<NotSupportedException>()
             .WithMessage("*'LDMTextToImagePipeline'*StableDiffusionPipeline*");
     }
@@ -216,7 +216,7 @@ public class PromptTests
                 Channels = 4,
                 GroupNormGroups = 4,
                 ZeroOutput = false,
-                TimeVectorWidth = timeVectorWidth,
+                TimestepConditionWidth = timeVectorWidth,
                 Levels =
                 [
                     new UNetLevel { Width = 8, Layers = 1, Down = new UNetBlockOptions { Attention = attention } },

@@ -91,7 +91,7 @@ public class SigmaMappingTests
         told.Levels[^1].Should().Be(NoiseLevel.Clean);
 
         // x_0 = x / (s^2 + 1) - F s / sqrt(s^2 + 1), of an input x / sqrt(s^2 + 1).
-        var pair = velocity.ToData(new NoiseLevel(1.0, 3.0), new NoiseLevel(1.0, 3.0));
+        var pair = velocity.ToX0(new NoiseLevel(1.0, 3.0), new NoiseLevel(1.0, 3.0));
         pair.First.Should().BeApproximately(0.1, 1e-15);
         pair.Second.Should().BeApproximately(-3.0 / Math.Sqrt(10.0), 1e-15);
         velocity.InputScale!(new NoiseLevel(1.0, 3.0)).Should().BeApproximately(1.0 / Math.Sqrt(10.0), 1e-15);

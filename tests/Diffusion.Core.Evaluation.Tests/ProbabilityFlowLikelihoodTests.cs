@@ -53,13 +53,13 @@ public sealed class ProbabilityFlowLikelihoodTests
         ["preserving"] = new LogSigmaSchedule(preservesVariance: true),
         ["linear"] = DiscreteSchedule.Linear(),
         ["vp"] = new LinearVpSchedule(),
-        ["straight"] = new StraightLineSchedule(),
+        ["straight"] = new RectifiedFlowSchedule(),
     };
 
     private static Dictionary<string, IPrediction> Predictions { get; } = new()
     {
         ["epsilon"] = Prediction.Epsilon,
-        ["data"] = Prediction.Data,
+        ["data"] = Prediction.X0,
         ["velocity"] = Prediction.Velocity,
         ["score"] = Prediction.Score,
         ["flow-velocity"] = Prediction.FlowVelocity,
@@ -122,7 +122,7 @@ public sealed class ProbabilityFlowLikelihoodTests
     {
         using var scope = NewDisposeScope();
         var grid = Enumerable.Range(0, 601).Select(i => -3.0 + (0.01 * i)).ToArray();
-        var denoiser = MixtureDenoiser.OfTable(Exploding, Prediction.Data);
+        var denoiser = MixtureDenoiser.OfTable(Exploding, Prediction.X0);
         using var model = denoiser.Model;
 
         var density = new ProbabilityFlowLikelihood(Options(denoiser, new DormandPrince(1e-6, 1e-6)))
@@ -156,7 +156,7 @@ public sealed class ProbabilityFlowLikelihoodTests
             MaxTime = End,
             Solver = new DormandPrince(1e-9, 1e-9),
         };
-        using var model = new FunctionDenoiser(x => zeros_like(x)).On(Exploding, Prediction.Data);
+        using var model = new FunctionDenoiser(x => zeros_like(x)).On(Exploding, Prediction.X0);
         var samples = tensor(new[] { 0.01, -0.02 }).reshape(2, 1);
 
         var density = new ProbabilityFlowLikelihood(options).LogDensity(model, samples, new LikelihoodRequest());
@@ -181,7 +181,7 @@ public sealed class ProbabilityFlowLikelihoodTests
 
         Evaluation(new LinearVpSchedule()).Should().Throw<ArgumentException>().WithMessage("*got 0 and*MinTime*");
         var fromLittle = new ProbabilityFlowOptions { MinTime = 0.01 };
-        Evaluation(new StraightLineSchedule(), fromLittle).Should().Throw<ArgumentException>();
+        Evaluation(new RectifiedFlowSchedule(), fromLittle).Should().Throw<ArgumentException>();
         var backwards = new ProbabilityFlowOptions { MinTime = End, MaxTime = Start };
         Evaluation(Exploding, backwards).Should().Throw<ArgumentException>();
         denoiser.Calls.Should().Be(0);

@@ -106,7 +106,7 @@ public sealed class TraceEstimatorTests
             MinTime = Math.Log(0.5),
             MaxTime = Math.Log(2.0),
         };
-        using var model = new DelegateDenoiser((x, _) => x.mm(matrix)).On(Exploding, Prediction.Data);
+        using var model = new DelegateDenoiser((x, _) => x.mm(matrix)).On(Exploding, Prediction.X0);
         return new ProbabilityFlowLikelihood(options).LogDensity(model, samples, new LikelihoodRequest { Seed = 3 }).Values();
     }
 }

@@ -13,13 +13,13 @@ internal sealed class BlendPrediction : IPrediction
     public LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(OfData, OfNoise);
 
     // x_t = alpha x_0 + sigma eps and output = a x_0 + b eps, solved for the two.
-    public LinearPair ToData(NoiseLevel level, NoiseLevel previous)
+    public LinearPair ToX0(NoiseLevel level, NoiseLevel previous)
     {
         var determinant = (level.Alpha * OfNoise) - (level.Sigma * OfData);
         return new LinearPair(OfNoise / determinant, -level.Sigma / determinant);
     }
 
-    public LinearPair ToNoise(NoiseLevel level, NoiseLevel previous)
+    public LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous)
     {
         var determinant = (level.Alpha * OfNoise) - (level.Sigma * OfData);
         return new LinearPair(-OfData / determinant, level.Alpha / determinant);

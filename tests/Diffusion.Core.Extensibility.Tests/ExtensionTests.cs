@@ -28,7 +28,7 @@ public class ExtensionTests
                 WarmupSteps = 10,
                 LogEvery = 10,
                 Ema = EmaDecay.Constant(0.9),
-                Timesteps = new DistributedTimesteps(TimeDistribution.OfTime("square", u => u * u)),
+                Timesteps = TimestepSampler.FromDistribution(TimeDistribution.OfTime("square", u => u * u)),
             });
         var losses = new List<double>();
         trainer.Fit(new RingDataset(), new Recorder(losses), cancellationToken);
@@ -67,7 +67,7 @@ public class ExtensionTests
             {
                 var level = _schedule.LevelAt(Math.Clamp(t[0].item<double>(), _schedule.MinTime, _schedule.MaxTime));
                 using var data = Mean(x, level);
-                using var noise = Prediction.NoiseGivenData(level).Apply(x, data);
+                using var noise = Prediction.EpsilonGivenX0(level).Apply(x, data);
                 return prediction.Target(level, level).Apply(data, noise);
             });
             using var model = new DiffusionModel(denoiser, _schedule, prediction);

@@ -50,7 +50,7 @@ public sealed class OwnTrainerTests : IDisposable
             LearningRateSchedule = new Falling(),
             Optimizer = new SignDescent(0.9),
             Ema = new Halfway(),
-            MoreAverages = new Dictionary<string, IEmaDecay> { ["slow"] = EmaDecay.Constant(0.99) },
+            ExtraEmas = new Dictionary<string, IEmaDecay> { ["slow"] = EmaDecay.Constant(0.99) },
             Timesteps = new Early(),
             LogEvery = 2,
             CheckpointFolder = Path.Combine(_folder, name),

@@ -10,7 +10,7 @@ internal sealed class PairTrainer(PairNetwork network, INoiseSchedule schedule, 
     private const long Times = 100;
     private const long Noise = 101;
 
-    protected override StepLoss Evaluate(MaskedPairs batch, StepDraws draws)
+    protected override StepLoss Evaluate(MaskedPairs batch, StepRandom draws)
     {
         using var scope = NewDisposeScope();
         var clean = batch.Clean;

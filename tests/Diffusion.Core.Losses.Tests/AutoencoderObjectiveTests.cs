@@ -136,7 +136,7 @@ public sealed class AutoencoderObjectiveTests
     private static LossTerms Seeded(ulong seed, Func<LossTerms> evaluate)
     {
         using var generator = new Generator(seed);
-        using var draws = DropoutRandom.Use(generator);
+        using var draws = TrainingRandom.Use(generator);
         return evaluate();
     }
 

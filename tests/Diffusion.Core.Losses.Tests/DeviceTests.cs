@@ -25,7 +25,7 @@ public sealed class DeviceTests
             devices.AddRange([x.device_type, told.device_type]);
             return x.mul(told.to(x.dtype).unsqueeze(1));
         });
-        using var model = denoiser.On(new StraightLineSchedule(shift: FlowShift.Static(shift)), Prediction.Edm());
+        using var model = denoiser.On(new RectifiedFlowSchedule(shift: TimestepShift.Static(shift)), Prediction.Edm());
 
         using var terms = new InputPerturbation(new SimpleLoss(weighting: LossWeighting.MinSnr())).Evaluate(
             new LossContext(model, x0, t, noise));

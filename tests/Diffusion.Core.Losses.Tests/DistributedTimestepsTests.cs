@@ -61,8 +61,8 @@ public sealed class DistributedTimestepsTests
     public void Times_are_the_quantiles_of_the_draws_in_the_type_of_the_schedule()
     {
         using var scope = torch.NewDisposeScope();
-        var (discrete, continuous) = (DiscreteSchedule.Linear(50), new StraightLineSchedule());
-        var sampler = new DistributedTimesteps(TimeDistribution.LogitNormal(), UnitDraws.Stratified);
+        var (discrete, continuous) = (DiscreteSchedule.Linear(50), new RectifiedFlowSchedule());
+        var sampler = TimestepSampler.FromDistribution(TimeDistribution.LogitNormal(), UnitDraws.Stratified);
         torch.Tensor Sample(INoiseSchedule schedule)
         {
             using var generator = new torch.Generator(9);
@@ -84,13 +84,12 @@ public sealed class DistributedTimestepsTests
     public void Evenly_distributed_times_need_no_less_than_their_defaults()
     {
         using var generator = new torch.Generator(1);
-        var sampler = new DistributedTimesteps();
+        var sampler = TimestepSampler.FromDistribution();
 
         using var t = sampler.Sample(DiscreteSchedule.Linear(64), 64, generator);
 
-        // One in each of 64 parts is each index once.
+        // One in each of 64 parts is each index once, as for the uniform distribution.
         t.data<long>().ToArray().Should().BeEquivalentTo(Enumerable.Range(0, 64).Select(i => (long)i));
-        sampler.Distribution.Should().BeSameAs(TimeDistribution.Uniform);
     }
 
     [Fact]
@@ -111,7 +110,7 @@ public sealed class DistributedTimestepsTests
     public void Bad_arguments_are_refused()
     {
         using var generator = new torch.Generator(1);
-        var sampler = new DistributedTimesteps();
+        var sampler = TimestepSampler.FromDistribution();
         FluentActions.Invoking(() => sampler.Sample(null!, 1, generator)).Should().Throw<ArgumentNullException>();
         FluentActions.Invoking(() => sampler.Sample(DiscreteSchedule.Linear(), 1, null!)).Should().Throw<ArgumentNullException>();
         foreach (var draws in Draws.Values)

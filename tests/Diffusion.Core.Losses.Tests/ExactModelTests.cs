@@ -85,7 +85,7 @@ public sealed class ExactModelTests
     {
         using var scope = torch.NewDisposeScope();
         var schedule = steps == 1000 ? DiscreteSchedule.Linear() : Schedule(steps);
-        using var bound = new VariationalBound(Unused.On(schedule, Prediction.Data), variance, DataLikelihood.Continuous);
+        using var bound = new VariationalBound(Unused.On(schedule, Prediction.X0), variance, DataLikelihood.Continuous);
         var count = steps * 9;
         var (x0, noise, weights) = (new double[count], new double[count], new double[count]);
         var times = new long[count];

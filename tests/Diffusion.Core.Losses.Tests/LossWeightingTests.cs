@@ -39,7 +39,7 @@ public sealed class LossWeightingTests
 
     private static IPrediction[] Predictions { get; } =
     [
-        Prediction.Epsilon, Prediction.Data, Prediction.Velocity, Prediction.FlowVelocity, Prediction.Score, Prediction.Edm(0.7),
+        Prediction.Epsilon, Prediction.X0, Prediction.Velocity, Prediction.FlowVelocity, Prediction.Score, Prediction.Edm(0.7),
     ];
 
     public static TheoryData<string> Names => [.. All.Keys];
@@ -54,7 +54,7 @@ public sealed class LossWeightingTests
 
         weighting.Name.Should().Be(name);
         foreach (var level in Levels)
-            weighting.Weight(level, level, Prediction.Data).Should().BeApproximately(data(level), 1e-9 * data(level), $"{level}");
+            weighting.Weight(level, level, Prediction.X0).Should().BeApproximately(data(level), 1e-9 * data(level), $"{level}");
     }
 
     [Theory]
@@ -129,7 +129,7 @@ public sealed class LossWeightingTests
             var weighting = LossWeighting.MinSnr();
             weighting.Weight(level, level, Prediction.Epsilon).Should().BeApproximately(least / level.Snr, 1e-12);
             weighting.Weight(level, level, Prediction.Velocity).Should().BeApproximately(least / (level.Snr + 1.0), 1e-12);
-            weighting.Weight(level, level, Prediction.Data).Should().Be(least);
+            weighting.Weight(level, level, Prediction.X0).Should().Be(least);
         }
     }
 
@@ -190,7 +190,7 @@ public sealed class LossWeightingTests
         var weighting = LossWeighting.OfData("mine", level => 2.0 * level.Sigma);
 
         weighting.Name.Should().Be("mine");
-        weighting.Weight(new NoiseLevel(0.8, 0.6), NoiseLevel.Clean, Prediction.Data).Should().Be(1.2);
+        weighting.Weight(new NoiseLevel(0.8, 0.6), NoiseLevel.Clean, Prediction.X0).Should().Be(1.2);
     }
 
     [Theory]

@@ -134,7 +134,7 @@ public sealed class NoiseDecoratorTests
     private static LossTerms Seeded(ulong seed, Func<LossTerms> evaluate)
     {
         using var generator = new torch.Generator(seed);
-        using var use = DropoutRandom.Use(generator);
+        using var use = TrainingRandom.Use(generator);
         return evaluate();
     }
 }

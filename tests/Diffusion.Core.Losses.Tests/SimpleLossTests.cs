@@ -8,7 +8,7 @@ namespace Diffusion.Core.Losses.Tests;
 public sealed class SimpleLossTests
 {
     private static readonly IPrediction[] Predictions =
-        [Prediction.Epsilon, Prediction.Data, Prediction.Velocity, Prediction.PreviousMean];
+        [Prediction.Epsilon, Prediction.X0, Prediction.Velocity, Prediction.PreviousMean];
 
     private static readonly DiscreteSchedule Schedule = DiscreteSchedule.Linear();
 

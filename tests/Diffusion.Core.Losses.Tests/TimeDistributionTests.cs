@@ -70,7 +70,7 @@ public sealed class TimeDistributionTests
     public void A_distribution_over_the_time_has_its_closed_form(string name)
     {
         var (distribution, atMost) = OverTime[name];
-        var schedule = new StraightLineSchedule();
+        var schedule = new RectifiedFlowSchedule();
         var (discrete, steps) = (DiscreteSchedule.Linear(40), 40);
 
         distribution.Name.Should().Be(name);
@@ -107,7 +107,7 @@ public sealed class TimeDistributionTests
     [Fact]
     public void The_log_normal_noise_of_edm_is_logit_normal_on_the_straight_path()
     {
-        var straight = new StraightLineSchedule();
+        var straight = new RectifiedFlowSchedule();
         foreach (var u in Grid(100))
             TimeDistribution.LogNormal(0.3, 0.8).Quantile(straight, u)
                 .Should().BeApproximately(TimeDistribution.LogitNormal(0.3, 0.8).Quantile(straight, u), 1e-9);

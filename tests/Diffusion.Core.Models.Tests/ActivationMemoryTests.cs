@@ -25,7 +25,7 @@ public class ActivationMemoryTests
         using var scope = NewDisposeScope();
         using var x = ones([Elements]).requires_grad_();
         var before = MappedMemory.BytesInUse();
-        using var result = ActivationCheckpoint.RunIf(checkpointed, Sines, x);
+        using var result = GradientCheckpointing.RunIf(checkpointed, Sines, x);
         var held = MappedMemory.BytesInUse() - before;
         result.backward();
         return held;

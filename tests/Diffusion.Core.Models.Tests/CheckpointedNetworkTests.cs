@@ -21,7 +21,7 @@ public class CheckpointedNetworkTests
             ZeroOutput = false,
             AttentionResolutions = [4],
             Dropout = 0.2,
-            CheckpointActivations = checkpoints,
+            UseGradientCheckpointing = checkpoints,
         }));
 
     [Fact]
@@ -36,7 +36,7 @@ public class CheckpointedNetworkTests
                 LayersPerBlock = 1,
                 ZeroOutput = false,
                 ResidualResampling = true,
-                CheckpointActivations = checkpoints,
+                UseGradientCheckpointing = checkpoints,
             }),
             9);
 
@@ -51,7 +51,7 @@ public class CheckpointedNetworkTests
             Heads = 2,
             Depth = 3,
             Dropout = 0.1,
-            CheckpointActivations = checkpoints,
+            UseGradientCheckpointing = checkpoints,
         }));
         ShouldAgree(checkpoints => new UViT(new UViTOptions
         {
@@ -61,7 +61,7 @@ public class CheckpointedNetworkTests
             Heads = 2,
             Depth = 3,
             Dropout = 0.1,
-            CheckpointActivations = checkpoints,
+            UseGradientCheckpointing = checkpoints,
         }));
         ShouldAgree(checkpoints => new ViTDenoiser(new ViTDenoiserOptions
         {
@@ -71,7 +71,7 @@ public class CheckpointedNetworkTests
             Heads = 2,
             Depth = 3,
             Dropout = 0.1,
-            CheckpointActivations = checkpoints,
+            UseGradientCheckpointing = checkpoints,
         }));
         ShouldAgree(checkpoints => new SwinDenoiser(new SwinDenoiserOptions
         {
@@ -81,7 +81,7 @@ public class CheckpointedNetworkTests
             Depths = [2, 2],
             WindowSize = 2,
             Dropout = 0.1,
-            CheckpointActivations = checkpoints,
+            UseGradientCheckpointing = checkpoints,
         }));
     }
 
@@ -109,7 +109,7 @@ public class CheckpointedNetworkTests
         }
 
         using var generator = new Generator(2);
-        using var use = DropoutRandom.Use(generator);
+        using var use = TrainingRandom.Use(generator);
         var x = randn([2, 2, side, side]).requires_grad_();
         var answer = network.Predict(x, tensor(new long[] { 3, 700 }));
         answer.sin().mean().backward();

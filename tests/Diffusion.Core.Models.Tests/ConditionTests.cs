@@ -54,14 +54,14 @@ public class ConditionTests
         using var scope = NewDisposeScope();
         Condition Make(long batch, bool masked) => new()
         {
-            Sequence = ones([batch, 3, 2]),
-            SequenceMask = masked ? zeros([batch, 3], dtype: ScalarType.Bool) : null,
+            EncoderHiddenStates = ones([batch, 3, 2]),
+            EncoderAttentionMask = masked ? zeros([batch, 3], dtype: ScalarType.Bool) : null,
         };
         using var condition = Make(2, mine);
         using var other = Make(1, !mine);
         using var mask = tensor(new[] { true, false });
         using var result = condition.Replace(mask, other);
-        result.SequenceMask!.Values().Should().Equal(mine ? [1, 1, 1, 0, 0, 0] : [0, 0, 0, 1, 1, 1]);
+        result.EncoderAttentionMask!.Values().Should().Equal(mine ? [1, 1, 1, 0, 0, 0] : [0, 0, 0, 1, 1, 1]);
     }
 
     [Fact]
@@ -97,7 +97,7 @@ public class ConditionTests
         double Rate()
         {
             using var generator = new Generator(1);
-            using var use = DropoutRandom.Use(generator);
+            using var use = TrainingRandom.Use(generator);
             dropping.Predict(x, x, labels).Dispose();
             var seen = network.Labels!;
             seen.Should().OnlyContain(label => label == 3 || label == 10);
@@ -175,14 +175,14 @@ public class ConditionTests
         {
             Labels = randint(0, 100, [batch], dtype: ScalarType.Int64, generator: generator),
             Vector = randn([batch, 3], generator: generator),
-            Sequence = randn([batch, 4, 2], generator: generator),
-            SequenceMask = rand([batch, 4], generator: generator).gt(0.5),
+            EncoderHiddenStates = randn([batch, 4, 2], generator: generator),
+            EncoderAttentionMask = rand([batch, 4], generator: generator).gt(0.5),
             Image = randn([batch, 2, 3, 3], dtype: ScalarType.Float64, generator: generator),
         };
     }
 
     private static Tensor?[] Parts(Condition condition)
-        => [condition.Labels, condition.Vector, condition.Sequence, condition.SequenceMask, condition.Image];
+        => [condition.Labels, condition.Vector, condition.EncoderHiddenStates, condition.EncoderAttentionMask, condition.Image];
 
     /// <summary>Keeps the labels it is given.</summary>
     private sealed class Recorder() : DenoisingNetwork(nameof(Recorder))

@@ -11,7 +11,7 @@ public class DiffusionModelTests
     {
         foreach (var (schedule, time) in new (INoiseSchedule, double)[]
         {
-            (DiscreteSchedule.Cosine(100), 37), (DiscreteSchedule.Linear().Respaced("50"), 20), (new EdmSchedule(), 0.3), (new StraightLineSchedule(1000.0), 250),
+            (DiscreteSchedule.Cosine(100), 37), (DiscreteSchedule.Linear().Respaced("50"), 20), (new EdmSchedule(), 0.3), (new RectifiedFlowSchedule(1000.0), 250),
         })
         {
             foreach (var prediction in new[] { Prediction.Epsilon, Prediction.Edm() })
@@ -43,7 +43,7 @@ public class DiffusionModelTests
         using var noise = randn(2, 3, dtype: ScalarType.Float64);
         var level = schedule.LevelAt(40);
         using var xt = new LinearPair(level.Alpha, level.Sigma).Apply(x0, noise);
-        foreach (var form in new[] { Prediction.Epsilon, Prediction.Data, Prediction.Velocity, Prediction.Edm(), Prediction.FlowVelocity })
+        foreach (var form in new[] { Prediction.Epsilon, Prediction.X0, Prediction.Velocity, Prediction.Edm(), Prediction.FlowVelocity })
         {
             using var target = form.Target(level, schedule.PreviousLevel(40)).Apply(x0, noise);
             using var model = new DiffusionModel(new DelegateDenoiser((_, _) => target.clone()), schedule, form);
@@ -63,7 +63,7 @@ public class DiffusionModelTests
     {
         var schedule = DiscreteSchedule.Cosine(100);
         var level = schedule.LevelAt(40);
-        foreach (var form in new[] { Prediction.Epsilon, Prediction.Data, Prediction.Velocity })
+        foreach (var form in new[] { Prediction.Epsilon, Prediction.X0, Prediction.Velocity })
         {
             using var output = randn(2, 3, dtype: ScalarType.Float64);
             using var xt = randn(2, 3, dtype: ScalarType.Float64);

@@ -16,9 +16,9 @@ internal static class GoldenUNet
         {
             Labels = labels is { } row && row.dim() == 1 ? row : null,
             Vector = vector,
-            TimeVector = io.GetValueOrDefault("timestep_cond"),
-            Sequence = io.GetValueOrDefault("encoder_hidden_states"),
-            SequenceMask = io.TryGetValue("encoder_attention_mask", out var mask) ? mask.to(ScalarType.Bool) : null,
+            TimestepCondition = io.GetValueOrDefault("timestep_cond"),
+            EncoderHiddenStates = io.GetValueOrDefault("encoder_hidden_states"),
+            EncoderAttentionMask = io.TryGetValue("encoder_attention_mask", out var mask) ? mask.to(ScalarType.Bool) : null,
         };
     }
 }

@@ -139,7 +139,7 @@ public class HostAttentionTests
 
         FluentActions.Invoking(() => Failing.Run(leaves).sum().backward()).Should().Throw<System.Runtime.InteropServices.ExternalException>();
 
-        ActivationCheckpoint.LastFailure.Should().BeOfType<InvalidOperationException>().Which.Message.Should().Be("no gradient");
+        GradientCheckpointing.LastFailure.Should().BeOfType<InvalidOperationException>().Which.Message.Should().Be("no gradient");
     }
 
     [Fact]

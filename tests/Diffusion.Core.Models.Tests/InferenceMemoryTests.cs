@@ -35,10 +35,10 @@ public class InferenceMemoryTests
             })
         },
         {
-            "FilterUpBlock",
+            "KUpBlock",
             depth => new UNet(new()
             {
-                Levels = [new UNetLevel { Width = 8, Layers = 1 + depth, Down = new FilterBlockOptions { GroupSize = 4 } }],
+                Levels = [new UNetLevel { Width = 8, Layers = 1 + depth, Down = new KBlockOptions { GroupSize = 4 } }],
             })
         },
     };
@@ -65,7 +65,7 @@ public class InferenceMemoryTests
         using var guard = no_grad();
         using var scope = NewDisposeScope();
         var (x, t) = (zeros(1, 3, 8, 8), ones(1));
-        var condition = new Condition { Sequence = zeros(1, 2, 4) };
+        var condition = new Condition { EncoderHiddenStates = zeros(1, 2, 4) };
 
         // Once for the tables that a network keeps.
         network.Predict(x, t, condition);

@@ -46,7 +46,7 @@ public sealed partial class ModelFileTests
         }),
         ["UNet of filters and adaptive norms"] = () => new UNet(new UNetOptions
         {
-            Levels = Levels(16, new FilterBlockOptions { GroupSize = 8 }, new FilterBlockOptions { GroupSize = 4 }),
+            Levels = Levels(16, new KBlockOptions { GroupSize = 8 }, new KBlockOptions { GroupSize = 4 }),
             Middle = new UNetBlockOptions { MiddleLayers = 0, OutputScale = 1.5 },
             GroupNormGroups = 4,
             Activation = Activation.Gelu,
@@ -58,7 +58,7 @@ public sealed partial class ModelFileTests
         ["UNet of a pyramid"] = () => new UNet(new UNetOptions
         {
             Levels = Levels(
-                32, new PyramidBlockOptions(), new PyramidBlockOptions { Attention = new SelfAttentionOptions { HeadWidth = 8, OutputScale = 2, Groups = 2 }, OutputScale = 1.25 }),
+                32, new NcsnppBlockOptions(), new NcsnppBlockOptions { Attention = new SelfAttentionOptions { HeadWidth = 8, OutputScale = 2, Groups = 2 }, OutputScale = 1.25 }),
             Middle = new UNetBlockOptions { Attention = new SelfAttentionOptions { OutputScale = 3 } },
             GroupNormGroups = 4,
             TimeEncoding = TimeEncoding.Fourier(),
@@ -73,17 +73,17 @@ public sealed partial class ModelFileTests
                 new UNetBlockOptions { Resampling = UNetResampling.Residual, ActivateEmbedding = false },
                 new UNetBlockOptions
                 {
-                    Attention = new AddedContextAttentionOptions { HeadWidth = 4, ContextWidth = 6, OnlyCrossAttention = true, ContextGroups = 2 },
+                    Attention = new SimpleCrossAttentionOptions { HeadWidth = 4, ContextWidth = 6, OnlyCrossAttention = true, ContextGroups = 2 },
                     Resampling = UNetResampling.Residual,
                 }),
-            Middle = new UNetBlockOptions { Attention = new AddedContextAttentionOptions { HeadWidth = 2, ContextWidth = 6 } },
+            Middle = new UNetBlockOptions { Attention = new SimpleCrossAttentionOptions { HeadWidth = 2, ContextWidth = 6 } },
             GroupNormGroups = 4,
             ScaleShift = true,
             SequenceWidth = 5,
             ProjectedSequenceWidth = 6,
             AddedEmbedding = UNetConditioning.PooledSequence(5, 1),
             ClassEmbedding = UNetConditioning.LinearVector(3),
-            TimeVectorWidth = 7,
+            TimestepConditionWidth = 7,
             TimeActivation = Activation.Gelu,
             EmbeddingActivation = Activation.Relu,
             InputKernel = 5,

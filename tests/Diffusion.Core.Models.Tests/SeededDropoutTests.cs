@@ -10,7 +10,7 @@ public class SeededDropoutTests
         using var scope = NewDisposeScope();
         using var dropout = new SeededDropout(0.25);
         using var generator = new Generator(1);
-        using var use = DropoutRandom.Use(generator);
+        using var use = TrainingRandom.Use(generator);
 
         var values = dropout.call(ones(100_000)).data<float>().ToArray();
 
@@ -56,7 +56,7 @@ public class SeededDropoutTests
         bool[] Mask(ulong seed, ScalarType type)
         {
             using var generator = new Generator(seed);
-            using var use = DropoutRandom.Use(generator);
+            using var use = TrainingRandom.Use(generator);
             return dropout.call(ones([64], dtype: type)).ne(0).data<bool>().ToArray();
         }
 
@@ -73,22 +73,22 @@ public class SeededDropoutTests
     {
         using var outer = new Generator(1);
         using var inner = new Generator(2);
-        DropoutRandom.Current.Should().BeNull();
-        using (DropoutRandom.Use(outer))
+        TrainingRandom.Current.Should().BeNull();
+        using (TrainingRandom.Use(outer))
         {
-            var nested = DropoutRandom.Use(inner);
-            DropoutRandom.Current.Should().BeSameAs(inner);
+            var nested = TrainingRandom.Use(inner);
+            TrainingRandom.Current.Should().BeSameAs(inner);
             nested.Dispose();
             nested.Dispose();
-            DropoutRandom.Current.Should().BeSameAs(outer);
+            TrainingRandom.Current.Should().BeSameAs(outer);
             Generator? elsewhere = outer;
-            var thread = new Thread(() => elsewhere = DropoutRandom.Current);
+            var thread = new Thread(() => elsewhere = TrainingRandom.Current);
             thread.Start();
             thread.Join();
             elsewhere.Should().BeNull();
         }
 
-        DropoutRandom.Current.Should().BeNull();
+        TrainingRandom.Current.Should().BeNull();
     }
 
     [Fact]
@@ -110,7 +110,7 @@ public class SeededDropoutTests
         float[] Run(ulong seed)
         {
             using var generator = new Generator(seed);
-            using var use = DropoutRandom.Use(generator);
+            using var use = TrainingRandom.Use(generator);
             return unet.Predict(x, t).data<float>().ToArray();
         }
 

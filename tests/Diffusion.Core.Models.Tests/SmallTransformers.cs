@@ -34,7 +34,7 @@ internal static class SmallTransformers
             VectorWidth = VectorWidth,
             LabelDropout = labelDropout,
             Dropout = dropout,
-            CheckpointActivations = checkpoint,
+            UseGradientCheckpointing = checkpoint,
         };
         DenoisingNetwork network = options switch
         {

@@ -20,7 +20,7 @@ public class TransformerModeTests
         Tensor Answer(ulong seed)
         {
             using var generator = new Generator(seed, CPU);
-            using var named = DropoutRandom.Use(generator);
+            using var named = TrainingRandom.Use(generator);
             return network.Predict(x, t, condition);
         }
 
@@ -40,7 +40,7 @@ public class TransformerModeTests
         {
             var network = Make(name, labelDropout: 0.5, dropout: 0.3, checkpoint: checkpoint).to(ScalarType.Float64);
             using var generator = new Generator(5, CPU);
-            using var named = DropoutRandom.Use(generator);
+            using var named = TrainingRandom.Use(generator);
             var output = network.Predict(x, t, condition);
             output.pow(2).sum().backward();
             return (output, [.. network.parameters().Select(parameter => parameter.grad!)]);
@@ -65,7 +65,7 @@ public class TransformerModeTests
         using var generator = new Generator(3, CPU);
 
         Tensor trained;
-        using (DropoutRandom.Use(generator))
+        using (TrainingRandom.Use(generator))
             trained = network.Predict(x, t, condition);
         network.eval();
         var (kept, dropped) = (network.Predict(x, t, condition), network.Predict(x, t, none));

@@ -99,7 +99,7 @@ public class TransformerPartsTests
         Tensor Answer(ulong seed)
         {
             using var generator = new Generator(seed, CPU);
-            using var named = DropoutRandom.Use(generator);
+            using var named = TrainingRandom.Use(generator);
             return block.call(tokens, null, null);
         }
 
@@ -118,7 +118,7 @@ public class TransformerPartsTests
         var labels = arange(0, 20_000, dtype: ScalarType.Int64).remainder(7);
 
         Tensor dropped;
-        using (DropoutRandom.Use(generator))
+        using (TrainingRandom.Use(generator))
             dropped = dropout.call(labels);
         var gone = dropped.eq(7);
 

@@ -30,19 +30,19 @@ public class UNetFamilyTests
         ["added-context"] = Of(
             new UNetBlockOptions
             {
-                Attention = new AddedContextAttentionOptions { HeadWidth = 4, ContextWidth = Context, ContextGroups = 1 },
+                Attention = new SimpleCrossAttentionOptions { HeadWidth = 4, ContextWidth = Context, ContextGroups = 1 },
                 Resampling = UNetResampling.Residual,
             },
             true),
-        ["pyramid"] = Of(new PyramidBlockOptions(), false) with { TimeEncoding = TimeEncoding.Fourier(scale: 1), DivideByTime = true },
-        ["filter"] = Of(new FilterBlockOptions { GroupSize = 4 }, false) with { Middle = UNetMiddle.None },
+        ["pyramid"] = Of(new NcsnppBlockOptions(), false) with { TimeEncoding = TimeEncoding.Fourier(scale: 1), DivideByTime = true },
+        ["filter"] = Of(new KBlockOptions { GroupSize = 4 }, false) with { Middle = UNetMiddle.None },
         ["line"] = Of(new UNetBlockOptions { Attention = new SelfAttentionOptions() }, false) with { Dimensions = 1 },
         ["volume"] = Of(new UNetBlockOptions { Attention = new SelfAttentionOptions(), Resampling = UNetResampling.Residual }, false) with
         {
             Dimensions = 3,
             ScaleShift = true,
         },
-        ["pyramid-line"] = Of(new PyramidBlockOptions(), false) with { Dimensions = 1 },
+        ["pyramid-line"] = Of(new NcsnppBlockOptions(), false) with { Dimensions = 1 },
         ["joined"] = Of(new UNetBlockOptions(), false) with
         {
             ClassEmbedding = UNetConditioning.LabelsAsTimes,
@@ -54,7 +54,7 @@ public class UNetFamilyTests
         {
             Classes = 3,
             AddedEmbedding = UNetConditioning.TextAndNumbers(2, 2, 4),
-            TimeVectorWidth = 3,
+            TimestepConditionWidth = 3,
             SequenceWidth = Context,
             ProjectedSequenceWidth = 5,
             Middle = new UNetBlockOptions { Attention = new SpatialTransformerOptions { Heads = 1, ContextWidth = 5 } },
@@ -107,7 +107,7 @@ public class UNetFamilyTests
     {
         using var scope = NewDisposeScope();
         using var plain = Build(member);
-        using var sparing = new UNet(plain.Options with { CheckpointActivations = true });
+        using var sparing = new UNet(plain.Options with { UseGradientCheckpointing = true });
         sparing.to(ScalarType.Float64);
         Copy(plain, sparing);
         var (x, t, condition) = Inputs(plain.Options, 2);
@@ -213,18 +213,18 @@ public class UNetFamilyTests
             using var unet = Build(member);
             var (x, t, condition) = Inputs(unet.Options, 2);
             var mask = tensor(new[] { true, true, false, true, true, true, true, false }).view(2, 4);
-            var changed = condition.Sequence!.clone();
+            var changed = condition.EncoderHiddenStates!.clone();
             changed[0, 2].add_(100);
             changed[1, 3].add_(100);
             Tensor Answer(Tensor sequence, Tensor? hidden)
-                => unet.Predict(x, t, new Condition { Sequence = sequence, SequenceMask = hidden, Labels = condition.Labels });
+                => unet.Predict(x, t, new Condition { EncoderHiddenStates = sequence, EncoderAttentionMask = hidden, Labels = condition.Labels });
             double Change(Tensor sequence, Tensor? hidden)
-                => Answer(sequence, hidden).sub(Answer(condition.Sequence!, mask)).abs().max().item<double>();
+                => Answer(sequence, hidden).sub(Answer(condition.EncoderHiddenStates!, mask)).abs().max().item<double>();
 
             // A group norm of the tokens sees them all.
             if (member != "added-context")
                 Change(changed, mask).Should().BeLessThan(1e-12, member);
-            Change(condition.Sequence!, null).Should().BeGreaterThan(1e-5, member);
+            Change(condition.EncoderHiddenStates!, null).Should().BeGreaterThan(1e-5, member);
         }
     }
 
@@ -242,8 +242,8 @@ public class UNetFamilyTests
         {
             Labels = tensor(new long[] { 2, 0, 1 }).narrow(0, 0, batch).clone(),
             Vector = randn([batch, 4], dtype: ScalarType.Float64),
-            TimeVector = randn([batch, 3], dtype: ScalarType.Float64),
-            Sequence = randn([batch, 4, Context], dtype: ScalarType.Float64),
+            TimestepCondition = randn([batch, 3], dtype: ScalarType.Float64),
+            EncoderHiddenStates = randn([batch, 4, Context], dtype: ScalarType.Float64),
         };
         return (x, tensor(new long[] { 5, 800, 20 }).narrow(0, 0, batch).clone(), condition);
     }

@@ -57,8 +57,8 @@ public class UNetFaultTests
         { "no transformer layers", Crossed(new() { ContextWidth = 4, Layers = 0 }), "*Layers*greater than 0*0*" },
         { "groups of tokens", Added(new() { HeadWidth = 4, ContextWidth = 4, ContextGroups = 3 }), "*groups*4*3*" },
         { "a head too wide", Added(new() { HeadWidth = 5, ContextWidth = 4 }), "*head width*8*5*" },
-        { "groups of a size", OfBlock(new FilterBlockOptions()), "*GroupSize*32*8*" },
-        { "a pyramid in the middle", Small with { Middle = new PyramidBlockOptions() }, "*PyramidBlockOptions*middle*" },
+        { "groups of a size", OfBlock(new KBlockOptions()), "*GroupSize*32*8*" },
+        { "a pyramid in the middle", Small with { Middle = new NcsnppBlockOptions() }, "*NcsnppBlockOptions*middle*" },
         { "a gate where there is none", Small with { Activation = Activation.GeGlu }, "*Activation*one input*2*" },
         { "an odd Fourier width", Small with { TimeEncoding = TimeEncoding.Fourier(width: 7) }, "*Fourier*even*7*" },
     };
@@ -73,26 +73,26 @@ public class UNetFaultTests
     {
         using var scope = NewDisposeScope();
         using var crossed = new UNet(Crossed(new() { Heads = 2, ContextWidth = 4 }));
-        using var told = new UNet(Small with { AddedEmbedding = UNetConditioning.ProjectedVector(5), TimeVectorWidth = 3 });
+        using var told = new UNet(Small with { AddedEmbedding = UNetConditioning.ProjectedVector(5), TimestepConditionWidth = 3 });
         using var pooled = new UNet(Small with { AddedEmbedding = UNetConditioning.PooledSequence(4, 2) });
         using var timed = new UNet(Small with { ClassEmbedding = UNetConditioning.LabelsAsTimes });
-        using var pyramid = new UNet(OfBlock(new PyramidBlockOptions()));
-        using var filter = new UNet(OfBlock(new FilterBlockOptions { GroupSize = 4 }));
+        using var pyramid = new UNet(OfBlock(new NcsnppBlockOptions()));
+        using var filter = new UNet(OfBlock(new KBlockOptions { GroupSize = 4 }));
         var x = zeros(2, 1, 8, 8);
         void Refuse(UNet unet, Condition? condition, string message, Tensor? data = null)
             => FluentActions.Invoking(() => unet.Predict(data ?? x, ones(2), condition))
                 .Should().Throw<ArgumentException>().WithMessage(message);
 
         Refuse(crossed, null, "*sequence*none*");
-        Refuse(crossed, new() { Sequence = zeros(2, 3, 5) }, "*4*[2, 3, 5]*");
-        Refuse(crossed, new() { Sequence = zeros(1, 3, 4) }, "*condition.Sequence*[2, *, *]*[1, 3, 4]*");
-        Refuse(crossed, new() { Sequence = zeros(2, 3, 4, dtype: ScalarType.Float64) }, "*condition.Sequence*");
-        Refuse(crossed, new() { Sequence = zeros(2, 3, 4), SequenceMask = ones([2, 4], ScalarType.Bool) }, "*SequenceMask*[2, 3]*[2, 4]*");
-        Refuse(crossed, new() { Sequence = zeros(2, 3, 4), SequenceMask = ones(2, 3) }, "*SequenceMask*Bool*Float32*");
-        Refuse(crossed, new() { Sequence = zeros(2, 0, 4) }, "*condition.Sequence*at least one token*[2, 0, 4]*");
+        Refuse(crossed, new() { EncoderHiddenStates = zeros(2, 3, 5) }, "*4*[2, 3, 5]*");
+        Refuse(crossed, new() { EncoderHiddenStates = zeros(1, 3, 4) }, "*condition.EncoderHiddenStates*[2, *, *]*[1, 3, 4]*");
+        Refuse(crossed, new() { EncoderHiddenStates = zeros(2, 3, 4, dtype: ScalarType.Float64) }, "*condition.EncoderHiddenStates*");
+        Refuse(crossed, new() { EncoderHiddenStates = zeros(2, 3, 4), EncoderAttentionMask = ones([2, 4], ScalarType.Bool) }, "*EncoderAttentionMask*[2, 3]*[2, 4]*");
+        Refuse(crossed, new() { EncoderHiddenStates = zeros(2, 3, 4), EncoderAttentionMask = ones(2, 3) }, "*EncoderAttentionMask*Bool*Float32*");
+        Refuse(crossed, new() { EncoderHiddenStates = zeros(2, 0, 4) }, "*condition.EncoderHiddenStates*at least one token*[2, 0, 4]*");
         Refuse(told, null, "*vector*[B, 5]*none*");
         Refuse(told, new() { Vector = zeros(2, 4) }, "*condition.Vector*[2, 5]*[2, 4]*");
-        Refuse(told, new() { Vector = zeros(2, 5), TimeVector = zeros(2, 4) }, "*condition.TimeVector*[2, 3]*[2, 4]*");
+        Refuse(told, new() { Vector = zeros(2, 5), TimestepCondition = zeros(2, 4) }, "*condition.TimestepCondition*[2, 3]*[2, 4]*");
         Refuse(pooled, null, "*sequence*[B, L, 4]*none*");
         Refuse(timed, null, "*label*none*");
         Refuse(pyramid, null, "*divisible by two*", zeros(2, 1, 7, 8));
@@ -157,7 +157,7 @@ public class UNetFaultTests
         Levels = [new UNetLevel { Width = 8, Layers = 1, Down = block }, new UNetLevel { Width = 8, Layers = 1, Down = block }],
     };
 
-    private static UNetOptions Added(AddedContextAttentionOptions attention) => OfBlock(new UNetBlockOptions { Attention = attention });
+    private static UNetOptions Added(SimpleCrossAttentionOptions attention) => OfBlock(new UNetBlockOptions { Attention = attention });
 
     private static UNetOptions Crossed(SpatialTransformerOptions attention) => OfBlock(new UNetBlockOptions { Attention = attention });
 

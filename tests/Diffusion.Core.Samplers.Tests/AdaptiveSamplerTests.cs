@@ -74,7 +74,7 @@ public class AdaptiveSamplerTests(ITestOutputHelper output)
     public void The_flow_is_solved_from_pure_noise_too(bool isStraight)
     {
         // For N(m, s^2), x at the end is that far from m, in standard deviations, as the noise was from 0.
-        INoiseSchedule schedule = isStraight ? new StraightLineSchedule() : WithoutTerminalSignal();
+        INoiseSchedule schedule = isStraight ? new RectifiedFlowSchedule() : WithoutTerminalSignal();
         schedule.LevelAt(schedule.MaxTime).Alpha.Should().Be(0.0);
         using var first = tensor(new[] { -1.7, 0.0, 0.4, 2.2 });
         var sampler = new ProbabilityFlowSampler(
@@ -192,7 +192,7 @@ public class AdaptiveSamplerTests(ITestOutputHelper output)
             () => new DpmAdaptiveSampler(noiseScale: 0.0),
             () => new DpmAdaptiveSampler(startTime: 9.0).Steps(model, Request()),
             () => new DpmAdaptiveSampler(startTime: 0.0, endTime: 0.0),
-            () => new DpmAdaptiveSampler().Steps(network.On(new StraightLineSchedule(), Prediction.Velocity), Request()),
+            () => new DpmAdaptiveSampler().Steps(network.On(new RectifiedFlowSchedule(), Prediction.Velocity), Request()),
             () => new DpmAdaptiveSampler().Steps(network.On(WithoutTerminalSignal()), Request()),
             () => new ProbabilityFlowSampler().Steps(network.On(WithoutTerminalSignal()), Request()),
             () => new ProbabilityFlowSampler().Steps(null!, Request()),

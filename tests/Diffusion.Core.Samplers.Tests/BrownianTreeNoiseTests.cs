@@ -112,7 +112,7 @@ public class BrownianTreeNoiseTests
         {
             using INoiseSource noise = onePath ? new BrownianTreeNoise(seed: 6, count: 8) : new PerSampleNoise(seed: 6, count: 8);
             using var result = new DiffusionSampler(
-                RatioSpacing.Exponential().CreateGrid(schedule, steps),
+                SigmaSpacing.Exponential().CreateGrid(schedule, steps),
                 new DpmPlusPlusSdeSolver(),
                 new SamplerOptions { Threshold = Thresholding.None }).Sample(
                 new ExactDenoiser(schedule, ExactDenoiser.Mixture, Prediction.Epsilon).Model,

@@ -33,7 +33,7 @@ public sealed class DocumentedExampleTests : IDisposable
     [Fact]
     public void A_grid_of_noise_levels()
     {
-        var grid = RatioSpacing.Karras().CreateGrid(schedule, steps: 20);
+        var grid = SigmaSpacing.Karras().CreateGrid(schedule, steps: 20);
         var sampler = new DiffusionSampler(grid, new DpmMultistepSolver());
         using var images = sampler.Sample(model, shape: [4, 3, 8, 8], seed: 0);
 

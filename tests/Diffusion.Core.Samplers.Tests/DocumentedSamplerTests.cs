@@ -30,13 +30,13 @@ public sealed class DocumentedSamplerTests
         ["new DeisSolver(2)"] = (new DeisSolver(2, lowerOrderFinal: false), []),
         ["new DeisSolver(3)"] = (new DeisSolver(3, lowerOrderFinal: false), []),
         ["new DeisSolver(4)"] = (new DeisSolver(4, lowerOrderFinal: false), []),
-        ["new DpmMultistepSolver(2, SolverForm.Noise)"] = (new DpmMultistepSolver(2, SolverForm.Noise, lowerOrderFinal: false), []),
+        ["new DpmMultistepSolver(2, AlgorithmType.NoisePrediction)"] = (new DpmMultistepSolver(2, AlgorithmType.NoisePrediction, lowerOrderFinal: false), []),
         ["new DpmMultistepSolver(2)"] = (new DpmMultistepSolver(2, lowerOrderFinal: false), []),
         ["new DpmMultistepSolver(2, heun: true)"] = (new DpmMultistepSolver(2, heun: true, lowerOrderFinal: false), []),
         ["new DpmMultistepSolver(3)"] = (new DpmMultistepSolver(3, lowerOrderFinal: false), []),
         ["DpmMultistepSolver.Corrected()"] = (DpmMultistepSolver.Corrected(lowerOrderFinal: false), []),
-        ["DpmSinglestepSolver.Published(2, SolverForm.Noise)"] = (DpmSinglestepSolver.Published(2, SolverForm.Noise), _half),
-        ["DpmSinglestepSolver.Published(3, SolverForm.Noise)"] = (DpmSinglestepSolver.Published(3, SolverForm.Noise), _thirds),
+        ["DpmSinglestepSolver.Published(2, AlgorithmType.NoisePrediction)"] = (DpmSinglestepSolver.Published(2, AlgorithmType.NoisePrediction), _half),
+        ["DpmSinglestepSolver.Published(3, AlgorithmType.NoisePrediction)"] = (DpmSinglestepSolver.Published(3, AlgorithmType.NoisePrediction), _thirds),
         ["new DpmSinglestepSolver(2)"] = (new DpmSinglestepSolver(2), _half),
         ["new DpmSinglestepSolver(3)"] = (new DpmSinglestepSolver(3), _thirds),
         ["new UniPcSolver(1)"] = (new UniPcSolver(1, lowerOrderFinal: false), []),
@@ -51,15 +51,15 @@ public sealed class DocumentedSamplerTests
         ["TimeSpacing.Trailing"] = (TimeSpacing.Trailing, DiscreteSchedule.ScaledLinear()),
         ["TimeSpacing.Leading(1)"] = (TimeSpacing.Leading(1), DiscreteSchedule.ScaledLinear()),
         ["TimeSpacing.Linspace"] = (TimeSpacing.Linspace, DiscreteSchedule.ScaledLinear()),
-        ["RatioSpacing.Karras()"] = (RatioSpacing.Karras(), DiscreteSchedule.ScaledLinear()),
-        ["RatioSpacing.Exponential()"] = (RatioSpacing.Exponential(), DiscreteSchedule.ScaledLinear()),
-        ["RatioSpacing.Beta()"] = (RatioSpacing.Beta(), DiscreteSchedule.ScaledLinear()),
+        ["SigmaSpacing.Karras()"] = (SigmaSpacing.Karras(), DiscreteSchedule.ScaledLinear()),
+        ["SigmaSpacing.Exponential()"] = (SigmaSpacing.Exponential(), DiscreteSchedule.ScaledLinear()),
+        ["SigmaSpacing.Beta()"] = (SigmaSpacing.Beta(), DiscreteSchedule.ScaledLinear()),
         ["AlignYourSteps.StableDiffusion15"] = (AlignYourSteps.StableDiffusion15, DiscreteSchedule.ScaledLinear()),
         ["AlignYourSteps.StableDiffusionXL"] = (AlignYourSteps.StableDiffusionXL, DiscreteSchedule.ScaledLinear()),
         ["AlignYourSteps.StableVideoDiffusion"] = (AlignYourSteps.StableVideoDiffusion, new EdmSchedule(0.002, 700.0)),
-        ["ScheduleTimeSpacing.Uniform()"] = (ScheduleTimeSpacing.Uniform(), new StraightLineSchedule()),
-        ["ScheduleTimeSpacing.Quadratic()"] = (ScheduleTimeSpacing.Quadratic(), new StraightLineSchedule()),
-        ["ScheduleTimeSpacing.Shifted(3.0)"] = (ScheduleTimeSpacing.Shifted(3.0), new StraightLineSchedule()),
+        ["ScheduleTimeSpacing.Uniform()"] = (ScheduleTimeSpacing.Uniform(), new RectifiedFlowSchedule()),
+        ["ScheduleTimeSpacing.Quadratic()"] = (ScheduleTimeSpacing.Quadratic(), new RectifiedFlowSchedule()),
+        ["ScheduleTimeSpacing.Shifted(3.0)"] = (ScheduleTimeSpacing.Shifted(3.0), new RectifiedFlowSchedule()),
     };
 
     public static TheoryData<string> Solvers => [.. _solvers.Keys];
@@ -88,13 +88,13 @@ public sealed class DocumentedSamplerTests
     {
         var (solver, fractions) = _solvers[code];
         var rows = Rows(code).Where(row => row.Length == 6 && !row[^1].Contains(',')).ToArray();
-        if (code.Contains("SolverForm.Noise", StringComparison.Ordinal))
+        if (code.Contains("AlgorithmType.NoisePrediction", StringComparison.Ordinal))
         {
             rows.Should().BeEmpty("the noise form does not reach data without noise");
             return;
         }
 
-        TimeGrid Grid(int steps) => Adapt(solver, RatioSpacing.Karras().CreateGrid(new EdmSchedule(0.002, 10.0), steps), fractions);
+        TimeGrid Grid(int steps) => Adapt(solver, SigmaSpacing.Karras().CreateGrid(new EdmSchedule(0.002, 10.0), steps), fractions);
         var cells = rows.Single()[1..];
         ShouldAgree(cells[..4], Array.ConvertAll([10, 18, 40, 80], steps => ProbabilityFlow.Error(solver, Grid(steps))));
         cells[4].Should().Be(Text(Calls(solver, Grid(80))));
@@ -137,8 +137,8 @@ public sealed class DocumentedSamplerTests
         ];
         Type[] factories =
         [
-            typeof(TimeSpacing), typeof(RatioSpacing), typeof(ScheduleTimeSpacing), typeof(AlignYourSteps), typeof(IpndmGrid),
-            typeof(TimeGridExtensions), typeof(Guidance), typeof(Thresholding), typeof(Interpolation), typeof(SolverForm),
+            typeof(TimeSpacing), typeof(SigmaSpacing), typeof(ScheduleTimeSpacing), typeof(AlignYourSteps), typeof(IpndmGrid),
+            typeof(TimeGridExtensions), typeof(Guidance), typeof(Thresholding), typeof(Interpolation), typeof(AlgorithmType),
         ];
         var exported = typeof(ISolver).Assembly.GetExportedTypes();
         var made = exported.Where(typeof(ISolver).IsAssignableFrom).SelectMany(type => type.GetMethods(Static));

@@ -128,7 +128,7 @@ public class LambdaConvergenceTests(ITestOutputHelper output)
     [InlineData("unipc-3", 5.6e-3)]
     public void On_a_Karras_grid_that_ends_without_noise_the_errors_are_the_published_ones(string solver, double expected)
     {
-        var grid = RatioSpacing.Karras().CreateGrid(new EdmSchedule(0.002, 10.0), 18);
+        var grid = SigmaSpacing.Karras().CreateGrid(new EdmSchedule(0.002, 10.0), 18);
 
         ProbabilityFlow.Error(LambdaSolvers.Data[solver], grid).Should().BeApproximately(expected, 1e-2 * expected);
     }

@@ -18,14 +18,14 @@ public class LambdaMomentTests(ITestOutputHelper output)
         ["sde-dpm++(3m)"] = new DpmMultistepSolver(3, tau: 1.0),
         ["sde-dpm++(3m), corrected"] = DpmMultistepSolver.Corrected(tau: 1.0),
         ["sde-dpm++(2s)"] = new DpmSinglestepSolver(2, tau: 1.0),
-        ["sde-dpm-1"] = new DpmMultistepSolver(1, SolverForm.Noise, tau: 1.0),
-        ["sde-dpm-2m"] = new DpmMultistepSolver(2, SolverForm.Noise, tau: 1.0),
-        ["sde-dpm-2m, heun"] = new DpmMultistepSolver(2, SolverForm.Noise, tau: 1.0, heun: true),
+        ["sde-dpm-1"] = new DpmMultistepSolver(1, AlgorithmType.NoisePrediction, tau: 1.0),
+        ["sde-dpm-2m"] = new DpmMultistepSolver(2, AlgorithmType.NoisePrediction, tau: 1.0),
+        ["sde-dpm-2m, heun"] = new DpmMultistepSolver(2, AlgorithmType.NoisePrediction, tau: 1.0, heun: true),
         ["sa(1, 0)"] = new SaSolver(1, 0, (_, _) => 1.0),
         ["sa(2, 2)"] = new SaSolver(2, 2, (_, _) => 1.0),
         ["sa(3, 3)"] = new SaSolver(3, 3, (_, _) => 1.0),
         ["sa(2, 2), tau 0.5"] = new SaSolver(2, 2, (_, _) => 0.5),
-        ["sa(2, 2), noise"] = new SaSolver(2, 2, (_, _) => 1.0, SolverForm.Noise),
+        ["sa(2, 2), noise"] = new SaSolver(2, 2, (_, _) => 1.0, AlgorithmType.NoisePrediction),
     };
 
     [Theory]

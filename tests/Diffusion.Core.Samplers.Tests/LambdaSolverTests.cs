@@ -47,7 +47,7 @@ public class LambdaSolverTests
                 return result.Values();
             }
 
-            var reference = Result(Prediction.Data);
+            var reference = Result(Prediction.X0);
             foreach (var prediction in Combinations.Predictions.Values)
                 Difference(Result(prediction), reference).Should().BeLessThan(1e-9, $"it predicts {prediction.Name}");
         }
@@ -210,7 +210,7 @@ public class LambdaSolverTests
 
         Same(new DeisSolver(1), new DdimSolver());
         Same(new DeisSolver(2, lowerOrderFinal: false), LambdaSolvers.Noise["dpm-2m, heun"]);
-        Same(new DeisSolver(3, lowerOrderFinal: false), DpmMultistepSolver.Corrected(SolverForm.Noise, lowerOrderFinal: false));
+        Same(new DeisSolver(3, lowerOrderFinal: false), DpmMultistepSolver.Corrected(AlgorithmType.NoisePrediction, lowerOrderFinal: false));
         Same(new SaSolver(3, 0, (_, _) => 0.0, lowerOrderFinal: false), new UniPcSolver(3, b: UniPcSolver.Bh1, corrects: _ => false, lowerOrderFinal: false));
         Same(new SaSolver(2, 3, (_, _) => 0.0, lowerOrderFinal: false), new UniPcSolver(2, b: UniPcSolver.Bh1, lowerOrderFinal: false));
     }
@@ -272,7 +272,7 @@ public class LambdaSolverTests
         }
 
         var mute = new TimeGrid(_schedule, [999.0], [new NoiseLevel(0.0, 1.0), _schedule.LevelAt(500)]);
-        var noisy = () => new DiffusionSampler(mute, new DpmMultistepSolver(1, SolverForm.Noise, tau: 1.0));
+        var noisy = () => new DiffusionSampler(mute, new DpmMultistepSolver(1, AlgorithmType.NoisePrediction, tau: 1.0));
         noisy.Should().Throw<ArgumentException>().WithMessage("*without signal*");
 
         foreach (var create in new Func<ISolver>[]

@@ -166,7 +166,7 @@ public class ReproducibilityTests
 
     private static Tensor Sample(DiffusionSampler sampler, long count, long first, long seed = 11, ScalarType dtype = ScalarType.Float32, Device? device = null)
         => sampler.Sample(
-            new FunctionDenoiser(x => x.mul(0.7).add_(0.1)).On(sampler.Grid!.Schedule, Prediction.Data),
+            new FunctionDenoiser(x => x.mul(0.7).add_(0.1)).On(sampler.Grid!.Schedule, Prediction.X0),
             new SamplingRequest { Shape = [count, .. _size], Seed = seed, FirstSample = first, Dtype = dtype, Device = device },
             cancellationToken: TestContext.Current.CancellationToken);
 }

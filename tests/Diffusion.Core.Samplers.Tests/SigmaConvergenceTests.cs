@@ -79,7 +79,7 @@ public class SigmaConvergenceTests(ITestOutputHelper output)
     [InlineData("flow heun", 1.78e-2, 35)]
     public void On_the_grid_of_EDM_the_errors_are_the_published_ones(string solver, double expected, int calls)
     {
-        var grid = RatioSpacing.Karras().CreateGrid(new EdmSchedule(0.002, 10.0), 18);
+        var grid = SigmaSpacing.Karras().CreateGrid(new EdmSchedule(0.002, 10.0), 18);
         var error = ProbabilityFlow.Error(SigmaSolvers.Deterministic[solver], grid);
         var denoiser = new FunctionDenoiser(x => x.mul(0.1));
         using var sample = new DiffusionSampler(grid, SigmaSolvers.Deterministic[solver]).Sample(

@@ -29,7 +29,7 @@ public class SigmaCovarianceTests
     [InlineData("ddim, eta 0")]
     public void On_a_straight_line_Eulers_method_moves_by_the_velocity(string solver)
     {
-        var grid = ScheduleTimeSpacing.Uniform().CreateGrid(new StraightLineSchedule(), 7);
+        var grid = ScheduleTimeSpacing.Uniform().CreateGrid(new RectifiedFlowSchedule(), 7);
         using var first = tensor(new[] { -1.4, 0.2, 2.3 });
         var expected = first.Values();
         var k = 0;
@@ -50,7 +50,7 @@ public class SigmaCovarianceTests
     [Fact]
     public void On_a_straight_line_Heuns_method_is_the_mean_of_two_velocities()
     {
-        var grid = ScheduleTimeSpacing.Uniform().CreateGrid(new StraightLineSchedule(), 5);
+        var grid = ScheduleTimeSpacing.Uniform().CreateGrid(new RectifiedFlowSchedule(), 5);
         double Velocity(double x, NoiseLevel level)
             => ((x - (level.Alpha * ExactDenoiser.Mixture(x, level))) / level.Sigma) - ExactDenoiser.Mixture(x, level);
         using var first = tensor(new[] { -1.4, 0.2, 2.3 });
@@ -90,7 +90,7 @@ public class SigmaCovarianceTests
 
     private static IEnumerable<SamplerState> Steps(ISolver solver, TimeGrid grid, Tensor first)
         => new DiffusionSampler(grid, solver, new SamplerOptions { Threshold = Thresholding.None }).Steps(
-            new ExactDenoiser(grid.Schedule, ExactDenoiser.Mixture, Prediction.Data).Model,
+            new ExactDenoiser(grid.Schedule, ExactDenoiser.Mixture, Prediction.X0).Model,
             new SamplingRequest { Shape = first.shape, InitialSample = first, Seed = 5 },
             TestContext.Current.CancellationToken);
 }

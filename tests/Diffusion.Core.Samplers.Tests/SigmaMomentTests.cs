@@ -47,11 +47,11 @@ public class SigmaMomentTests(ITestOutputHelper output)
     private static (double Mean, double Deviation) Moments(ISolver solver, int steps, bool onePath)
     {
         var schedule = new EdmSchedule(0.002, 80.0);
-        var grid = RatioSpacing.Exponential().CreateGrid(schedule, steps);
+        var grid = SigmaSpacing.Exponential().CreateGrid(schedule, steps);
         using var noise = new Probes(onePath);
         var options = new SamplerOptions { Threshold = Thresholding.None, InitialScale = 80.0 };
         using var result = new DiffusionSampler(grid, solver, options).Sample(
-            new ExactDenoiser(schedule, ExactDenoiser.Gaussian(Mean, Deviation), Prediction.Data).Model,
+            new ExactDenoiser(schedule, ExactDenoiser.Gaussian(Mean, Deviation), Prediction.X0).Model,
             new SamplingRequest { Shape = [(2 * steps) + 2, 1], Noise = noise, Dtype = ScalarType.Float64 },
             cancellationToken: TestContext.Current.CancellationToken);
 

@@ -81,7 +81,7 @@ public class SigmaSolverTests
     [InlineData(3.0, 0.0, 1.0, 0.0)]
     public void Churn_raises_the_noise_as_in_Algorithm_2(double amount, double min, double max, double share)
     {
-        var grid = RatioSpacing.Karras().CreateGrid(new EdmSchedule(), 10);
+        var grid = SigmaSpacing.Karras().CreateGrid(new EdmSchedule(), 10);
         var index = 3;
         var (t, next) = (grid.Levels[index].Sigma, grid.Levels[index + 1].Sigma);
         var raised = t * (1.0 + share);
@@ -103,7 +103,7 @@ public class SigmaSolverTests
     [Fact]
     public void Churn_does_not_go_beyond_the_schedule()
     {
-        var grid = RatioSpacing.Karras().CreateGrid(new EdmSchedule(), 4);
+        var grid = SigmaSpacing.Karras().CreateGrid(new EdmSchedule(), 4);
         var solver = new EulerSolver(new Churn { Amount = 1.0 });
 
         Step(solver, grid).Should().Equal(Step(new EulerSolver(), grid), "the grid starts at the most noise there is");
@@ -117,7 +117,7 @@ public class SigmaSolverTests
         foreach (var steps in new[] { 1, 2, 7 })
         {
             var sampler = new DiffusionSampler(
-                RatioSpacing.Exponential().CreateGrid(schedule, steps),
+                SigmaSpacing.Exponential().CreateGrid(schedule, steps),
                 new ConsistencySolver(),
                 new SamplerOptions { Threshold = Thresholding.None });
             using var noise = new ReplayNoise((m, like) =>
@@ -128,7 +128,7 @@ public class SigmaSolverTests
                 return unit;
             });
             var function = new ExactDenoiser(
-                schedule, (x, level) => 0.3 + (0.5 * (x - 0.3) / Math.Sqrt(0.25 + (level.Sigma * level.Sigma))), Prediction.Data);
+                schedule, (x, level) => 0.3 + (0.5 * (x - 0.3) / Math.Sqrt(0.25 + (level.Sigma * level.Sigma))), Prediction.X0);
             using var result = sampler.Sample(
                 function.Model,
                 new SamplingRequest { Shape = [steps + 1, 1], Noise = noise, Dtype = ScalarType.Float64 },
@@ -268,7 +268,7 @@ public class SigmaSolverTests
             schedule.LevelAt(time).Ratio.Should().BeApproximately(level.Ratio, 1e-9 * level.Ratio);
             using var flat = tensor(Array.ConvertAll(x.Values(), value => ExactDenoiser.Mixture(value, level)));
             var data = flat.reshape(x.shape).clone();
-            return new ModelPrediction(time, level, data, Prediction.NoiseGivenData(level).Apply(x, data));
+            return new ModelPrediction(time, level, data, Prediction.EpsilonGivenX0(level).Apply(x, data));
         }
     }
 }

@@ -224,9 +224,9 @@ public class SolverTests
 
         public LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(1.0, 0.0);
 
-        public LinearPair ToData(NoiseLevel level, NoiseLevel previous) => new(0.0, 1.0);
+        public LinearPair ToX0(NoiseLevel level, NoiseLevel previous) => new(0.0, 1.0);
 
-        public LinearPair ToNoise(NoiseLevel level, NoiseLevel previous) => new(1.0 / level.Sigma, -level.Alpha / level.Sigma);
+        public LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous) => new(1.0 / level.Sigma, -level.Alpha / level.Sigma);
     }
 
     private sealed class FixedEvaluator : IEvaluator
@@ -234,7 +234,7 @@ public class SolverTests
         public ModelPrediction Evaluate(Tensor x, double time, NoiseLevel level)
         {
             var eps = tensor(_eps);
-            return new ModelPrediction(time, level, Prediction.Epsilon.ToData(level, level).Apply(x, eps), eps);
+            return new ModelPrediction(time, level, Prediction.Epsilon.ToX0(level, level).Apply(x, eps), eps);
         }
     }
 }

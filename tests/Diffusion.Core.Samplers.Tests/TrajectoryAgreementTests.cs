@@ -20,7 +20,7 @@ public class TrajectoryAgreementTests
     {
         var schedule = Combinations.Schedules[scheduleName];
         var grid = Combinations.Spacings[spacing].CreateGrid(schedule, Steps);
-        var reference = Trajectory(Prediction.Data);
+        var reference = Trajectory(Prediction.X0);
 
         // Methods of higher order compare slopes over sigma / alpha, which multiplies what rounding leaves of them by its square.
         var tolerance = Math.Max(1e-10, 1e-17 * Math.Pow(grid.Levels[0].Ratio, 2));
@@ -95,7 +95,7 @@ public class TrajectoryAgreementTests
             return result.Values();
         }
 
-        var (data, velocity) = (Result(Prediction.Data), Result(Prediction.Velocity));
+        var (data, velocity) = (Result(Prediction.X0), Result(Prediction.Velocity));
         data.Should().OnlyContain(x => double.IsFinite(x) && Math.Abs(x) <= 1.0);
         Difference(velocity, data).Should().BeLessThan(1e-10);
 

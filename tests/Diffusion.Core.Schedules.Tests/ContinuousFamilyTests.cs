@@ -45,32 +45,32 @@ public sealed class ContinuousFamilyTests
     [Fact]
     public void The_straight_line_mixes_data_and_noise_and_tells_the_share_of_noise()
     {
-        var schedule = new StraightLineSchedule(1000.0);
+        var schedule = new RectifiedFlowSchedule(1000.0);
 
         schedule.LevelAt(0.0).Should().Be(NoiseLevel.Clean);
         schedule.LevelAt(1000.0).Should().Be(new NoiseLevel(0.0, 1.0));
         schedule.LevelAt(250.0).Should().Be(new NoiseLevel(0.75, 0.25));
-        ((INoiseSchedule)schedule).NetworkTime(250.3).Should().Be(250.3);
-        new StraightLineSchedule().MaxTime.Should().Be(1.0);
+        ((INoiseSchedule)schedule).ModelTimestep(250.3).Should().Be(250.3);
+        new RectifiedFlowSchedule().MaxTime.Should().Be(1.0);
     }
 
     /// <summary>diffusers: shift * s / (1 + (shift - 1) * s), and the two forms with mu.</summary>
-    public static TheoryData<FlowShift, Func<double, double>> Shifts => new()
+    public static TheoryData<TimestepShift, Func<double, double>> Shifts => new()
     {
-        { FlowShift.None, s => s },
-        { FlowShift.Static(3.0), s => 3.0 * s / (1.0 + (2.0 * s)) },
-        { FlowShift.Static(0.4), s => 0.4 * s / (1.0 - (0.6 * s)) },
-        { FlowShift.Exponential(1.15), s => Math.Exp(1.15) / (Math.Exp(1.15) + ((1.0 / s) - 1.0)) },
-        { FlowShift.Exponential(-0.3, 1.7), s => Math.Exp(-0.3) / (Math.Exp(-0.3) + Math.Pow((1.0 / s) - 1.0, 1.7)) },
-        { FlowShift.Linear(1.15), s => 1.15 / (1.15 + ((1.0 / s) - 1.0)) },
-        { FlowShift.Linear(2.0, 0.5), s => 2.0 / (2.0 + Math.Sqrt((1.0 / s) - 1.0)) },
+        { TimestepShift.None, s => s },
+        { TimestepShift.Static(3.0), s => 3.0 * s / (1.0 + (2.0 * s)) },
+        { TimestepShift.Static(0.4), s => 0.4 * s / (1.0 - (0.6 * s)) },
+        { TimestepShift.Exponential(1.15), s => Math.Exp(1.15) / (Math.Exp(1.15) + ((1.0 / s) - 1.0)) },
+        { TimestepShift.Exponential(-0.3, 1.7), s => Math.Exp(-0.3) / (Math.Exp(-0.3) + Math.Pow((1.0 / s) - 1.0, 1.7)) },
+        { TimestepShift.Linear(1.15), s => 1.15 / (1.15 + ((1.0 / s) - 1.0)) },
+        { TimestepShift.Linear(2.0, 0.5), s => 2.0 / (2.0 + Math.Sqrt((1.0 / s) - 1.0)) },
     };
 
     [Theory]
     [MemberData(nameof(Shifts))]
-    public void A_shift_is_the_formula_of_its_source_and_is_undone_by_its_inverse(FlowShift shift, Func<double, double> formula)
+    public void A_shift_is_the_formula_of_its_source_and_is_undone_by_its_inverse(TimestepShift shift, Func<double, double> formula)
     {
-        var schedule = new StraightLineSchedule(1000.0, shift);
+        var schedule = new RectifiedFlowSchedule(1000.0, shift);
         for (var i = 0; i <= 100; i++)
         {
             var s = i / 100.0;
@@ -80,7 +80,7 @@ public sealed class ContinuousFamilyTests
             shift.Invert(shift.Apply(s)).Should().BeApproximately(s, 1e-14);
             schedule.Alpha(10.0 * i).Should().BeApproximately(1.0 - expected, 1e-15);
             schedule.Sigma(10.0 * i).Should().BeApproximately(expected, 1e-15);
-            ((INoiseSchedule)schedule).NetworkTime(10.0 * i).Should().BeApproximately(1000.0 * expected, 1e-12);
+            ((INoiseSchedule)schedule).ModelTimestep(10.0 * i).Should().BeApproximately(1000.0 * expected, 1e-12);
         }
 
         shift.Apply(1.0).Should().Be(1.0);
@@ -93,7 +93,7 @@ public sealed class ContinuousFamilyTests
     [InlineData(1024, 0.63)]
     [InlineData(8192, 1.8433333333333333)]
     public void Mu_of_a_dynamic_shift_is_on_a_straight_line(int tokens, double expected)
-        => FlowShift.MuForTokens(tokens).Should().BeApproximately(expected, 1e-15);
+        => TimestepShift.MuForTokens(tokens).Should().BeApproximately(expected, 1e-15);
 
     [Theory]
     [InlineData(64, 0.0)]
@@ -201,13 +201,13 @@ public sealed class ContinuousFamilyTests
         { "*sigmaMin*", () => _ = new VarianceExplodingSchedule(-1.0) },
         { "*sigmaMax*", () => _ = new VarianceExplodingSchedule(1.0, double.PositiveInfinity) },
         { "*betaMin*", () => _ = new SubVpSchedule(0.0) },
-        { "*timeScale*", () => _ = new StraightLineSchedule(0.0) },
-        { "*shift*greater than 0*got 0*", () => FlowShift.Static(0.0) },
-        { "*mu*[-700, 700]*", () => FlowShift.Exponential(double.NaN) },
-        { "*power*", () => FlowShift.Exponential(1.0, -1.0) },
-        { "*mu*", () => FlowShift.Linear(-1.0) },
-        { "*tokens*", () => FlowShift.MuForTokens(0) },
-        { "*maxTokens*", () => FlowShift.MuForTokens(10, 256, 256) },
+        { "*timeScale*", () => _ = new RectifiedFlowSchedule(0.0) },
+        { "*shift*greater than 0*got 0*", () => TimestepShift.Static(0.0) },
+        { "*mu*[-700, 700]*", () => TimestepShift.Exponential(double.NaN) },
+        { "*power*", () => TimestepShift.Exponential(1.0, -1.0) },
+        { "*mu*", () => TimestepShift.Linear(-1.0) },
+        { "*tokens*", () => TimestepShift.MuForTokens(0) },
+        { "*maxTokens*", () => TimestepShift.MuForTokens(10, 256, 256) },
         { "*imageSize*", () => ResolutionShiftedSchedule.Shifted(0) },
         { "*noiseSize*", () => ResolutionShiftedSchedule.Shifted(64, -1) },
         { "*three points*got 2 and 2*", () => _ = new TabulatedSchedule([0.0, 1.0], [1.0, 0.0]) },

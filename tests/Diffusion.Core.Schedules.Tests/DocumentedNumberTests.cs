@@ -38,7 +38,7 @@ public sealed class DocumentedNumberTests
         ["new VarianceExplodingSchedule()"] = () => new VarianceExplodingSchedule(),
         ["new EdmSchedule()"] = () => new EdmSchedule(),
         ["new EdmSchedule(timeScale: 250.0)"] = () => new EdmSchedule(timeScale: 250.0),
-        ["new StraightLineSchedule()"] = () => new StraightLineSchedule(),
+        ["new RectifiedFlowSchedule()"] = () => new RectifiedFlowSchedule(),
     };
 
     public static TheoryData<string> Names => [.. Schedules.Keys];
@@ -69,10 +69,10 @@ public sealed class DocumentedNumberTests
         const BindingFlags Static = BindingFlags.Public | BindingFlags.Static;
         var classes = typeof(INoiseSchedule).Assembly.GetExportedTypes()
             .Where(type => type.IsClass && typeof(INoiseSchedule).IsAssignableFrom(type) && type != typeof(DiscreteSchedule));
-        var members = new[] { typeof(DiscreteSchedule), typeof(FlowShift), typeof(Prediction), typeof(ReverseVariance) }
+        var members = new[] { typeof(DiscreteSchedule), typeof(TimestepShift), typeof(Prediction), typeof(ReverseVariance) }
             .SelectMany(type => type.GetMembers(Static))
             .Where(member => member is MethodInfo { IsSpecialName: false } or PropertyInfo)
-            .Where(member => member.Name is not (nameof(FlowShift.None) or nameof(Prediction.NoiseGivenData)))
+            .Where(member => member.Name is not (nameof(TimestepShift.None) or nameof(Prediction.EpsilonGivenX0)))
             .Concat(classes);
         var documented = string.Join(' ', Lines.SelectMany(line => line.Split('`').Where((_, i) => i % 2 == 1)));
 

@@ -47,7 +47,7 @@ public sealed class ExtensibilityTests
 
         schedule.TimeOf(-2.0 * Math.Log(8.0)).Should().Be(3.0);
         schedule.Inversions.Should().Be(1);
-        process.NetworkTimes(TestTensors.Values(0.0, 3.0, 10.0)).data<double>().ToArray().Should().Equal(0.0, 0.3, 1.0);
+        process.ModelTimesteps(TestTensors.Values(0.0, 3.0, 10.0)).data<double>().ToArray().Should().Equal(0.0, 0.3, 1.0);
     }
 
     [Theory]
@@ -58,8 +58,8 @@ public sealed class ExtensibilityTests
         using var scope = torch.NewDisposeScope();
         var schedule = new Parabola();
         using var process = new ForwardProcess(schedule);
-        using var toData = new ScheduledPair(schedule, new TwiceTheNoise().ToData);
-        using var toNoise = new ScheduledPair(schedule, new TwiceTheNoise().ToNoise);
+        using var toData = new ScheduledPair(schedule, new TwiceTheNoise().ToX0);
+        using var toNoise = new ScheduledPair(schedule, new TwiceTheNoise().ToEpsilon);
         var (t, x0, noise) = (TestTensors.Values(time), TestTensors.Filled(0.7, [1, 1]), TestTensors.Filled(-1.3, [1, 1]));
         var xt = process.Sample(x0, t, noise);
 
@@ -109,7 +109,7 @@ public sealed class ExtensibilityTests
 
         public NoiseLevel LevelAt(double t) => new(1.0, Math.Pow(2.0, t));
 
-        public double NetworkTime(double t) => t / 10.0;
+        public double ModelTimestep(double t) => t / 10.0;
 
         public double InvertLogSnr(double logSnr)
         {
@@ -125,9 +125,9 @@ public sealed class ExtensibilityTests
 
         public LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(0.0, 2.0);
 
-        public LinearPair ToData(NoiseLevel level, NoiseLevel previous) => new(1.0 / level.Alpha, -0.5 * level.Sigma / level.Alpha);
+        public LinearPair ToX0(NoiseLevel level, NoiseLevel previous) => new(1.0 / level.Alpha, -0.5 * level.Sigma / level.Alpha);
 
-        public LinearPair ToNoise(NoiseLevel level, NoiseLevel previous) => new(0.0, 0.5);
+        public LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous) => new(0.0, 0.5);
     }
 
     /// <summary>The geometric mean of the two fixed variances.</summary>

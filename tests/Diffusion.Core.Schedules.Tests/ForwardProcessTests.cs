@@ -163,7 +163,7 @@ public sealed class ForwardProcessTests
         using var process = new ForwardProcess(schedule);
         var x0 = TestTensors.Filled(0.7, [1, 1]);
         var noise = TestTensors.Filled(-1.3, [1, 1]);
-        foreach (var prediction in new[] { Prediction.Epsilon, Prediction.Data, Prediction.Velocity, Prediction.PreviousMean })
+        foreach (var prediction in new[] { Prediction.Epsilon, Prediction.X0, Prediction.Velocity, Prediction.PreviousMean })
         {
             var target = process.Target(prediction, x0, TestTensors.Times(400), noise).item<double>();
 
@@ -221,7 +221,7 @@ public sealed class ForwardProcessTests
         process.Dispose();
 
         FluentActions.Invoking(() => process.Sample(x, t, x)).Should().Throw<ObjectDisposedException>();
-        FluentActions.Invoking(() => process.Target(Prediction.Data, x, t, x)).Should().Throw<ObjectDisposedException>();
+        FluentActions.Invoking(() => process.Target(Prediction.X0, x, t, x)).Should().Throw<ObjectDisposedException>();
         FluentActions.Invoking(process.Dispose).Should().NotThrow();
     }
 

@@ -76,7 +76,7 @@ public sealed class GoldenProcessTests
         using var result = process.Transition(xt, t, output);
 
         // The reference casts its coefficients to single precision. Where large terms cancel, its error is relative to them.
-        using var dataTerms = new ScheduledPair(schedule, (level, previous) => Magnitude(prediction.ToData(level, previous)));
+        using var dataTerms = new ScheduledPair(schedule, (level, previous) => Magnitude(prediction.ToX0(level, previous)));
         using var meanTerms = new ScheduledPair(schedule, schedule.PosteriorMeanCoefficient1, schedule.PosteriorMeanCoefficient2);
         var xtScale = xt.abs();
         var outputScale = output.narrow(1, 0, xt.shape[1]).abs();
@@ -124,9 +124,9 @@ public sealed class GoldenProcessTests
 
         public LinearPair Target(NoiseLevel level, NoiseLevel previous) => Cast(inner.Target(level, previous));
 
-        public LinearPair ToData(NoiseLevel level, NoiseLevel previous) => Cast(inner.ToData(level, previous));
+        public LinearPair ToX0(NoiseLevel level, NoiseLevel previous) => Cast(inner.ToX0(level, previous));
 
-        public LinearPair ToNoise(NoiseLevel level, NoiseLevel previous) => Cast(inner.ToNoise(level, previous));
+        public LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous) => Cast(inner.ToEpsilon(level, previous));
 
         private static LinearPair Cast(LinearPair pair) => new((float)pair.First, (float)pair.Second);
     }

@@ -36,7 +36,7 @@ public sealed class PreconditioningTests
 
         foreach (var (prediction, sign) in new[] { (Prediction.Edm(sigmaData), 1.0), (Prediction.EdmVelocity(sigmaData), -1.0) })
         {
-            var data = prediction.ToData(level, level);
+            var data = prediction.ToX0(level, level);
             ShouldBe(data.First * alpha, skip);
             ShouldBe(data.Second, sign * output);
             ShouldBe(prediction.InputScale!(level) * alpha, input);
@@ -68,7 +68,7 @@ public sealed class PreconditioningTests
         var distance = sigma - SigmaMin;
         var prediction = Prediction.Consistency(sigmaData, SigmaMin);
 
-        var data = prediction.ToData(level, level);
+        var data = prediction.ToX0(level, level);
 
         ShouldBe(data.First * alpha, sigmaData * sigmaData / ((distance * distance) + (sigmaData * sigmaData)));
         data.Second.Should().BeApproximately(
@@ -81,7 +81,7 @@ public sealed class PreconditioningTests
     {
         var level = new EdmSchedule().LevelAt(new EdmSchedule().MinTime);
 
-        Prediction.Consistency().ToData(level, level).Should().Be(new LinearPair(1.0, 0.0));
+        Prediction.Consistency().ToX0(level, level).Should().Be(new LinearPair(1.0, 0.0));
     }
 
     [Fact]
@@ -115,7 +115,7 @@ public sealed class PreconditioningTests
         static double Derivative(Func<double, NoiseLevel> level, double t)
             => (new LinearPair(level(t + 1e-6).Alpha - level(t - 1e-6).Alpha, level(t + 1e-6).Sigma - level(t - 1e-6).Sigma)
                 .Apply(0.7, -1.3)) / 2e-6;
-        var line = new StraightLineSchedule();
+        var line = new RectifiedFlowSchedule();
         NoiseLevel Circle(double angle) => new(Math.Cos(angle), Math.Sin(angle));
 
         Prediction.FlowVelocity.Target(line.LevelAt(time), default).Apply(0.7, -1.3)
@@ -161,7 +161,7 @@ public sealed class PreconditioningTests
             for (var i = 0; i < 10; i++)
             {
                 process.NetworkInput(Prediction.Edm(), xt, t).Dispose();
-                process.NetworkInput(Prediction.Data, xt, t).Dispose();
+                process.NetworkInput(Prediction.X0, xt, t).Dispose();
             }
         }).Should().Be(0);
     }

@@ -36,7 +36,7 @@ public sealed class PredictionTests
             IsFinite(target).Should().Be(TestPredictions.HasTarget(prediction, level));
             if (!IsFinite(target))
                 continue;
-            var (data, noise) = (prediction.ToData(level, previous), prediction.ToNoise(level, previous));
+            var (data, noise) = (prediction.ToX0(level, previous), prediction.ToEpsilon(level, previous));
             IsFinite(data).Should().Be(TestPredictions.DeterminesData(prediction, level));
             if (IsFinite(data))
                 AssertInverse(data, level, target, X0);
@@ -72,7 +72,7 @@ public sealed class PredictionTests
                     continue;
 
                 // The coefficients are sums, and these too are only right to the rounding of their terms.
-                var (data, noise) = (from.ToData(level, previous), from.ToNoise(level, previous));
+                var (data, noise) = (from.ToX0(level, previous), from.ToEpsilon(level, previous));
                 var terms = new LinearPair(
                     Term(wanted.First, data.First) + Term(wanted.Second, noise.First),
                     Term(wanted.First, data.Second) + Term(wanted.Second, noise.Second));
@@ -99,8 +99,8 @@ public sealed class PredictionTests
         var level = new NoiseLevel(1.0, 14.6);
         var target = Prediction.Velocity.Target(level, level);
 
-        AssertInverse(Prediction.Velocity.ToData(level, level), level, target, X0);
-        AssertInverse(Prediction.Velocity.ToNoise(level, level), level, target, Eps);
+        AssertInverse(Prediction.Velocity.ToX0(level, level), level, target, X0);
+        AssertInverse(Prediction.Velocity.ToEpsilon(level, level), level, target, Eps);
     }
 
     [Theory]
@@ -114,7 +114,7 @@ public sealed class PredictionTests
         var (beta, bar) = (schedule.Betas[t], schedule.AlphaBars[t]);
         const double Xt = 0.4;
         var (level, previous) = (schedule.LevelAt(t), schedule.PreviousLevel(t));
-        var x0 = Prediction.Epsilon.ToData(level, previous).Apply(Xt, Eps);
+        var x0 = Prediction.Epsilon.ToX0(level, previous).Apply(Xt, Eps);
 
         var mean = GaussianTransition.PosteriorMean(level, previous).Apply(x0, Xt);
 
@@ -133,7 +133,7 @@ public sealed class PredictionTests
         var schedule = DiscreteSchedule.Linear();
         using var scope = torch.NewDisposeScope();
         using var process = new DdpmProcess(schedule);
-        using var data = new ScheduledPair(schedule, Prediction.Epsilon.ToData);
+        using var data = new ScheduledPair(schedule, Prediction.Epsilon.ToX0);
         using var algorithm2 = new ScheduledPair(schedule, (level, previous) =>
         {
             var beta = GaussianTransition.Variance(level, previous);
@@ -151,8 +151,8 @@ public sealed class PredictionTests
     [Fact]
     public void Without_noise_eps_is_taken_as_zero()
     {
-        Prediction.NoiseGivenData(NoiseLevel.Clean).Should().Be(new LinearPair(0.0, 0.0));
-        Prediction.Data.ToNoise(NoiseLevel.Clean, NoiseLevel.Clean).Apply(X0, X0).Should().Be(0.0);
+        Prediction.EpsilonGivenX0(NoiseLevel.Clean).Should().Be(new LinearPair(0.0, 0.0));
+        Prediction.X0.ToEpsilon(NoiseLevel.Clean, NoiseLevel.Clean).Apply(X0, X0).Should().Be(0.0);
     }
 
     [Fact]
@@ -162,8 +162,8 @@ public sealed class PredictionTests
 
         FluentActions.Invoking(() => Prediction.PreviousMean.Target(level, level))
             .Should().Throw<ArgumentException>().WithMessage("*steps*");
-        FluentActions.Invoking(() => Prediction.PreviousMean.ToData(level, level)).Should().Throw<ArgumentException>();
-        FluentActions.Invoking(() => Prediction.PreviousMean.ToNoise(level, level)).Should().Throw<ArgumentException>();
+        FluentActions.Invoking(() => Prediction.PreviousMean.ToX0(level, level)).Should().Throw<ArgumentException>();
+        FluentActions.Invoking(() => Prediction.PreviousMean.ToEpsilon(level, level)).Should().Throw<ArgumentException>();
     }
 
     [Fact]

@@ -44,7 +44,7 @@ public sealed class RespacingTests
 
         RelativeError.OfEach(schedule.Betas, golden.Values("betas")).Should().BeLessThan(Tolerance);
         RelativeError.OfEach(schedule.AlphaBars, golden.Values("alphas_cumprod")).Should().BeLessThan(Tolerance);
-        Enumerable.Range(0, schedule.Steps).Select(t => schedule.NetworkTime(t)).Should().Equal(golden.Values("timestep_map"));
+        Enumerable.Range(0, schedule.Steps).Select(t => schedule.ModelTimestep(t)).Should().Equal(golden.Values("timestep_map"));
     }
 
     [Theory]
@@ -96,7 +96,7 @@ public sealed class RespacingTests
         for (var i = 0; i < kept.Length; i++)
         {
             RelativeError.OfEach([few.AlphaBars[i]], [schedule.AlphaBars[kept[i]]]).Should().BeLessThan(2e-12);
-            few.NetworkTime(i).Should().Be(schedule.NetworkTime(kept[i]));
+            few.ModelTimestep(i).Should().Be(schedule.ModelTimestep(kept[i]));
 
             // The posterior of a long step is the same formula between the two levels.
             var before = i == 0 ? NoiseLevel.Clean : schedule.LevelAt(kept[i - 1]);
@@ -113,10 +113,10 @@ public sealed class RespacingTests
     {
         var twice = DiscreteSchedule.Linear().Respaced("ddim100").Respaced([3, 50, 99]);
 
-        Enumerable.Range(0, 3).Select(t => twice.NetworkTime(t)).Should().Equal(30.0, 500.0, 990.0);
-        twice.NetworkTime(0.5).Should().Be(265.0);
-        twice.RescaledToZeroTerminalSnr().NetworkTime(1).Should().Be(500.0);
-        DiscreteSchedule.Linear().NetworkTime(12.5).Should().Be(12.5);
+        Enumerable.Range(0, 3).Select(t => twice.ModelTimestep(t)).Should().Equal(30.0, 500.0, 990.0);
+        twice.ModelTimestep(0.5).Should().Be(265.0);
+        twice.RescaledToZeroTerminalSnr().ModelTimestep(1).Should().Be(500.0);
+        DiscreteSchedule.Linear().ModelTimestep(12.5).Should().Be(12.5);
         DiscreteSchedule.Linear().IsRespaced.Should().BeFalse();
     }
 
@@ -126,18 +126,18 @@ public sealed class RespacingTests
         using var scope = torch.NewDisposeScope();
         using var few = new ForwardProcess(DiscreteSchedule.Linear().Respaced("ddim50"));
         using var plain = new ForwardProcess(DiscreteSchedule.Linear());
-        using var shifted = new ForwardProcess(new StraightLineSchedule(1000.0, FlowShift.Static(3.0)));
+        using var shifted = new ForwardProcess(new RectifiedFlowSchedule(1000.0, TimestepShift.Static(3.0)));
         var t = TestTensors.Times(49, 0, 7);
 
-        few.NetworkTimes(t).data<long>().ToArray().Should().Equal(980, 0, 140);
-        plain.NetworkTimes(t).data<long>().ToArray().Should().Equal(49, 0, 7);
-        shifted.NetworkTimes(TestTensors.Values(0.0, 500.0, 1000.0)).data<double>().ToArray().Should().Equal(0.0, 750.0, 1000.0);
-        FluentActions.Invoking(() => few.NetworkTimes(TestTensors.Times(50))).Should().Throw<ArgumentOutOfRangeException>();
-        FluentActions.Invoking(() => few.NetworkTimes(TestTensors.Values(1.0))).Should().Throw<ArgumentException>().WithMessage("*Int64*");
+        few.ModelTimesteps(t).data<long>().ToArray().Should().Equal(980, 0, 140);
+        plain.ModelTimesteps(t).data<long>().ToArray().Should().Equal(49, 0, 7);
+        shifted.ModelTimesteps(TestTensors.Values(0.0, 500.0, 1000.0)).data<double>().ToArray().Should().Equal(0.0, 750.0, 1000.0);
+        FluentActions.Invoking(() => few.ModelTimesteps(TestTensors.Times(50))).Should().Throw<ArgumentOutOfRangeException>();
+        FluentActions.Invoking(() => few.ModelTimesteps(TestTensors.Values(1.0))).Should().Throw<ArgumentException>().WithMessage("*Int64*");
         LiveTensors.Change(() =>
         {
-            few.NetworkTimes(t).Dispose();
-            plain.NetworkTimes(t).Dispose();
+            few.ModelTimesteps(t).Dispose();
+            plain.ModelTimesteps(t).Dispose();
         }).Should().Be(0);
     }
 

@@ -32,7 +32,7 @@ public sealed class ReverseProcessTests
 
             // The coefficients magnify what rounding left of x_t and of the output: 20,000 times at the end of the cosine schedule.
             var greatest = Enumerable.Range(0, schedule.Steps)
-                .Select(i => prediction.ToData(schedule.LevelAt(i), schedule.PreviousLevel(i)))
+                .Select(i => prediction.ToX0(schedule.LevelAt(i), schedule.PreviousLevel(i)))
                 .Max(pair => Math.Abs(pair.First) + Math.Abs(pair.Second));
             result.Data.sub(x0).abs().max().item<double>().Should().BeLessThan(1e-15 * (1.0 + greatest));
             result.Mean.sub(mean).abs().max().item<double>().Should().BeLessThan(2e-11);
@@ -136,7 +136,7 @@ public sealed class ReverseProcessTests
         result.Mean.sum().add(result.LogVariance.sum()).backward();
 
         var gradient = output.grad!.reshape(-1).data<double>().ToArray();
-        var toData = Prediction.Epsilon.ToData(schedule.LevelAt(500), schedule.LevelAt(499));
+        var toData = Prediction.Epsilon.ToX0(schedule.LevelAt(500), schedule.LevelAt(499));
         gradient[0].Should().BeApproximately(schedule.PosteriorMeanCoefficient1[500] * toData.Second, 1e-15);
         gradient[1].Should().Be(1.0);
     }

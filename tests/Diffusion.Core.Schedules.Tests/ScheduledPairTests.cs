@@ -45,7 +45,7 @@ public sealed class ScheduledPairTests
     {
         using var scope = NewDisposeScope();
         var x = zeros([2, 3], ScalarType.Float32);
-        foreach (var prediction in new[] { Prediction.Epsilon, Prediction.Data, Prediction.Velocity })
+        foreach (var prediction in new[] { Prediction.Epsilon, Prediction.X0, Prediction.Velocity })
         {
             var pair = new ScheduledPair(s_schedule, prediction.Target);
             FluentActions.Invoking(() => pair.Apply(tensor(new long[] { 0, 10 }), x, x)).Should().Throw<ArgumentOutOfRangeException>();

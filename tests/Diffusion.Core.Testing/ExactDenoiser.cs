@@ -22,7 +22,7 @@ public sealed class ExactDenoiser(INoiseSchedule schedule, Func<double, NoiseLev
         var level = schedule.LevelAt(time);
         var previous = schedule is DiscreteSchedule discrete ? discrete.PreviousLevel((int)Math.Round(time)) : level;
         var target = prediction.Target(level, previous);
-        var noise = Prediction.NoiseGivenData(level);
+        var noise = Prediction.EpsilonGivenX0(level);
         var values = xt.Values();
         for (var i = 0; i < values.Length; i++)
         {

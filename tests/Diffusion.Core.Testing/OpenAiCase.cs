@@ -20,7 +20,7 @@ public static class OpenAiCase
     public static IPrediction Mean(JsonElement settings) => settings.GetProperty("mean").GetString() switch
     {
         "EPSILON" => Prediction.Epsilon,
-        "START_X" => Prediction.Data,
+        "START_X" => Prediction.X0,
         "PREVIOUS_X" => Prediction.PreviousMean,
         var other => throw new NotSupportedException($"mean '{other}'"),
     };

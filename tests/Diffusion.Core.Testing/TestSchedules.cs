@@ -26,7 +26,7 @@ public static class TestSchedules
         ["Laplace"] = () => DiscreteSchedule.Laplace(),
         ["Laplace, root"] = () => DiscreteSchedule.LaplaceRoot(),
         ["linear VP"] = () => DiscreteSchedule.Discretise(new LinearVpSchedule(), 100),
-        ["straight line"] = () => DiscreteSchedule.Discretise(new StraightLineSchedule(), 100),
+        ["straight line"] = () => DiscreteSchedule.Discretise(new RectifiedFlowSchedule(), 100),
         ["EDM"] = () => DiscreteSchedule.Discretise(new EdmSchedule(), 100),
         ["zero terminal SNR"] = () => DiscreteSchedule.Linear().RescaledToZeroTerminalSnr(),
         ["respaced, 50"] = () => DiscreteSchedule.Linear().Respaced("50"),
@@ -48,10 +48,10 @@ public static class TestSchedules
         ["variance exploding"] = () => new VarianceExplodingSchedule(),
         ["EDM, continuous"] = () => new EdmSchedule(),
         ["EDM, consistency"] = () => new EdmSchedule(timeScale: 250.0),
-        ["straight line, continuous"] = () => new StraightLineSchedule(),
-        ["straight line, 1000, shift 3"] = () => new StraightLineSchedule(1000.0, FlowShift.Static(3.0)),
-        ["straight line, exponential shift"] = () => new StraightLineSchedule(1000.0, FlowShift.Exponential(1.15, 1.3)),
-        ["straight line, linear shift"] = () => new StraightLineSchedule(1.0, FlowShift.Linear(2.0, 0.7)),
+        ["straight line, continuous"] = () => new RectifiedFlowSchedule(),
+        ["straight line, 1000, shift 3"] = () => new RectifiedFlowSchedule(1000.0, TimestepShift.Static(3.0)),
+        ["straight line, exponential shift"] = () => new RectifiedFlowSchedule(1000.0, TimestepShift.Exponential(1.15, 1.3)),
+        ["straight line, linear shift"] = () => new RectifiedFlowSchedule(1.0, TimestepShift.Linear(2.0, 0.7)),
     };
 
     /// <summary>The discrete schedules.</summary>

@@ -25,8 +25,8 @@ public class CheckpointRefusalTests
 
         With(new MlpDenoiserOptions { Width = 16 }, trainer => FluentActions.Invoking(() => trainer.Resume(folder.File("a")))
             .Should().Throw<CheckpointException>().WithMessage("*was made with network.options.width 8, this trainer has 16."));
-        var before = JsonNode.Parse("""{"network": {"options": {"checkpoint_activations": false, "width": 8}}}""")!.AsObject();
-        var now = JsonNode.Parse("""{"network": {"options": {"checkpoint_activations": true, "width": 8}}}""")!.AsObject();
+        var before = JsonNode.Parse("""{"network": {"options": {"use_gradient_checkpointing": false, "width": 8}}}""")!.AsObject();
+        var now = JsonNode.Parse("""{"network": {"options": {"use_gradient_checkpointing": true, "width": 8}}}""")!.AsObject();
         RunIdentity.Difference(before, now).Should().BeNull();
     }
 
@@ -108,6 +108,6 @@ public class CheckpointRefusalTests
 
         public NoiseLevel LevelAt(double t) => new(1.0 - t, t);
 
-        public double NetworkTime(double t) => scale * t;
+        public double ModelTimestep(double t) => scale * t;
     }
 }

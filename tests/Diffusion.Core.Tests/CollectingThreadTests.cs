@@ -72,7 +72,7 @@ public class CollectingThreadTests
                 Multipliers = [1, 2],
                 GroupNormGroups = 4,
                 Dropout = 0.1,
-                CheckpointActivations = true,
+                UseGradientCheckpointing = true,
             }),
             model =>
             {

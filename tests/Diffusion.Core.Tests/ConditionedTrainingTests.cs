@@ -180,7 +180,7 @@ public class ConditionedTrainingTests
             using var scope = NewDisposeScope();
             var x = xt;
             foreach (var block in _blocks)
-                x = ActivationCheckpoint.RunIf(_checkpointed && training, block.call, x);
+                x = GradientCheckpointing.RunIf(_checkpointed && training, block.call, x);
             return x.MoveToOuterDisposeScope();
         }
     }

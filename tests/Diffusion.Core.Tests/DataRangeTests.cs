@@ -46,7 +46,7 @@ public class DataRangeTests
     public void Points_are_not_clipped_and_images_are()
     {
         var schedule = DiscreteSchedule.Linear();
-        using var model = new DiffusionModel(new DelegateDenoiser((x, _) => ones_like(x).mul(3.0)), schedule, Prediction.Data);
+        using var model = new DiffusionModel(new DelegateDenoiser((x, _) => ones_like(x).mul(3.0)), schedule, Prediction.X0);
         Largest(model, [4, 2]).Should().BeApproximately(3.0, 1e-6);
         Largest(model, [4, 1, 2, 2]).Should().BeApproximately(1.0, 1e-6);
         Largest(model.With(DataRange.Unbounded), [4, 1, 2, 2]).Should().BeApproximately(3.0, 1e-6);

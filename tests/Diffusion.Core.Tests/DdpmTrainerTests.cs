@@ -137,7 +137,7 @@ public class DdpmTrainerTests
     public void Clipping_bounds_the_gradient_but_not_the_report_of_it()
     {
         using var model = new TinyDenoiser();
-        using var trainer = Runs.Trainer(model, Runs.Options with { ClipNorm = 1e-3 });
+        using var trainer = Runs.Trainer(model, Runs.Options with { MaxGradNorm = 1e-3 });
         using var batch = Runs.Batch(1, 2, 3);
 
         trainer.TrainStep(batch);
@@ -219,9 +219,9 @@ public class DdpmTrainerTests
         {
             Device = new Device(DeviceType.META),
             MicroBatchSize = part,
-            ClipNorm = clipNorm,
+            MaxGradNorm = clipNorm,
             Precision = scales ? Precision.Float16() : Precision.BFloat16,
-            MoreAverages = new Dictionary<string, IEmaDecay> { ["short"] = EmaDecay.Constant(0.9) },
+            ExtraEmas = new Dictionary<string, IEmaDecay> { ["short"] = EmaDecay.Constant(0.9) },
         };
         // The tables of a discrete schedule are out of reach: libtorch's C++ cannot look anything up on the meta device.
         using var trainer = new DdpmTrainer(model, new Straight(), new Untabled(), options);

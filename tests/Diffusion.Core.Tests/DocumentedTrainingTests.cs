@@ -87,7 +87,7 @@ public sealed class DocumentedTrainingTests : IDisposable
                 .. ParameterGroup.NoDecayOnNormsAndBiases,
             ],
             Ema = EmaDecay.WarmUp(0.9999),
-            MoreAverages = new Dictionary<string, IEmaDecay> { ["short"] = EmaDecay.Constant(0.999) },
+            ExtraEmas = new Dictionary<string, IEmaDecay> { ["short"] = EmaDecay.Constant(0.999) },
         };
         using var trainer = Fit(options, keep: true)!;
 
@@ -101,14 +101,14 @@ public sealed class DocumentedTrainingTests : IDisposable
         var options = new TrainerOptions
         {
             Ema = EmaDecay.PowerFunction(0.05),
-            MoreAverages = new Dictionary<string, IEmaDecay> { ["wide"] = EmaDecay.PowerFunction(0.10) },
-            Callbacks = [new AverageSnapshots(Path.Combine(run, "averages"), every: 2_000)],
+            ExtraEmas = new Dictionary<string, IEmaDecay> { ["wide"] = EmaDecay.PowerFunction(0.10) },
+            Callbacks = [new EmaSnapshots(Path.Combine(run, "averages"), every: 2_000)],
         };
-        Fit(options with { Callbacks = [new AverageSnapshots(Path.Combine(run, "averages"), every: 1)] });
+        Fit(options with { Callbacks = [new EmaSnapshots(Path.Combine(run, "averages"), every: 1)] });
 
         using var network = new UNet(unet.Options);
         var before = Bits.Of(network.parameters().First());
-        PostHocAverage.Load(network, Path.Combine(run, "averages"), relativeStandardDeviation: 0.07);
+        PostHocEma.Load(network, Path.Combine(run, "averages"), relativeStandardDeviation: 0.07);
         Bits.Of(network.parameters().First()).Should().NotBe(before);
     }
 
@@ -262,7 +262,7 @@ public sealed class DocumentedTrainingTests : IDisposable
     public sealed class ReconstructionTrainer(nn.Module<Tensor, Tensor> network, TrainerOptions options)
         : Trainer<Batch>(network, beginInference: null, options, logger: null)
     {
-        protected override StepLoss Evaluate(Batch batch, StepDraws draws)
+        protected override StepLoss Evaluate(Batch batch, StepRandom draws)
         {
             using var scope = NewDisposeScope();
             var noise = draws.Normal(stream: 100, batch.Samples.shape, batch.Samples.dtype, Device);

@@ -68,7 +68,7 @@ public class EdmModelTests
         var schedule = new EdmSchedule();
         var preconditioned = new DelegateDenoiser((x, t, _) => cat(
             [.. Enumerable.Range(0, Sigmas.Length).Select(k => Preconditioned(network, x.narrow(0, k, 1), Sigmas[k], 0.5, t[k].item<double>()))]));
-        using var ofData = new DiffusionModel(preconditioned, schedule, Prediction.Data);
+        using var ofData = new DiffusionModel(preconditioned, schedule, Prediction.X0);
         using var ofEdm = new DiffusionModel(network, schedule, Prediction.Edm(0.5));
         var x0 = randn(Sigmas.Length, 2, dtype: ScalarType.Float64);
         var noise = randn(Sigmas.Length, 2, dtype: ScalarType.Float64);
@@ -92,7 +92,7 @@ public class EdmModelTests
         var before = Bits.Of(network.parameters().First());
 
         trainer.Fit(new EightGaussians(count: 64), cancellationToken: cancellationToken);
-        using var samples = new DdimSampler(steps: 5, spacing: RatioSpacing.Karras(), options: Runs.Clipped)
+        using var samples = new DdimSampler(steps: 5, spacing: SigmaSpacing.Karras(), options: Runs.Clipped)
             .Sample(trainer.Ema, [8, 2], seed: 1, cancellationToken: cancellationToken);
 
         Bits.Of(network.parameters().First()).Should().NotBe(before);

@@ -20,7 +20,7 @@ public class Float16TrainingTests
         using var plain = new Elementwise();
         using var half = new Elementwise();
         using var first = Trainer(plain, still);
-        using var second = Trainer(half, still with { Precision = Precision.Float16(new LossScaling { Initial = 1 << 24 }) });
+        using var second = Trainer(half, still with { Precision = Precision.Float16(new GradScaler { Initial = 1 << 24 }) });
         half.Types.Should().Equal(ScalarType.Float16, ScalarType.Float16);
         var before = Bits.Of(half.Scale);
         var norms = new List<double>();
@@ -49,7 +49,7 @@ public class Float16TrainingTests
         using var plain = new Elementwise();
         using var half = new Elementwise();
         using var first = Trainer(plain, Runs.Options, 1e-7);
-        using var second = Trainer(half, Runs.Options with { Precision = Precision.Float16(new LossScaling { Initial = factor }) }, 1e-7);
+        using var second = Trainer(half, Runs.Options with { Precision = Precision.Float16(new GradScaler { Initial = factor }) }, 1e-7);
         using var batch = Runs.Batch(1, 2, 3, 4, 5, 6, 7, 8);
 
         first.TrainStep(batch);
@@ -77,7 +77,7 @@ public class Float16TrainingTests
         }
 
         var full = Losses(Precision.Full);
-        var half = Losses(Precision.Float16(new LossScaling { Initial = 1024.0, GrowthInterval = 100_000 }));
+        var half = Losses(Precision.Float16(new GradScaler { Initial = 1024.0, GrowthInterval = 100_000 }));
 
         full[^1].Should().BeLessThan(0.8 * full[0]);
         for (var i = 0; i < full.Length; i++)

@@ -11,7 +11,7 @@ namespace Diffusion.Core.Tests;
 public class MeasurementTests
 {
     [Theory]
-    [InlineData(TrainerOptions.MainAverage)]
+    [InlineData(TrainerOptions.MainEma)]
     [InlineData(null)]
     public void A_run_with_evaluations_is_bit_for_bit_that_without(string? average)
     {

@@ -29,7 +29,7 @@ public class MemoryFaultTests
         LiveTensors.Change(() => attempt.Should().Throw<OutOfMemoryException>()).Should().Be(0);
 
         error.StateIsWhole.Should().BeTrue();
-        error.Message.Should().Contain("Step 2").And.Contain("MicroBatchSize").And.Contain("CheckpointActivations")
+        error.Message.Should().Contain("Step 2").And.Contain("MicroBatchSize").And.Contain("UseGradientCheckpointing")
             .And.Contain("Precision").And.Contain("BatchSize").And.Contain("as it was before the step");
         error.InnerException.Should().NotBeNull();
         trainer.Save(folder.File("after"));
@@ -103,7 +103,7 @@ public class MemoryFaultTests
         public override Tensor forward(Tensor xt, Tensor t, Condition? condition)
         {
             _runs = 0;
-            return ActivationCheckpoint.Run(
+            return GradientCheckpointing.Run(
                 x =>
                 {
                     if (++_runs > 1 && FailsAgain)

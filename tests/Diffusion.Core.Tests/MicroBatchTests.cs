@@ -72,7 +72,7 @@ public class MicroBatchTests
             Optimizer = new Sgd { Momentum = 0.0 },
             LearningRate = 0.1,
             WarmupSteps = 0,
-            ClipNorm = null,
+            MaxGradNorm = null,
         };
         using var trainer = Runs.Trainer(model, options, record);
         for (var step = 0; step < steps; step++)

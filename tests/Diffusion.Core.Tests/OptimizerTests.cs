@@ -206,7 +206,7 @@ public class OptimizerTests
     private static double BytesPerWeight(IOptimizer optimizer)
     {
         using var model = nn.Linear(512, 512);
-        using var engine = new UpdateEngine(new FlatParameters(model), new TrainerOptions { Optimizer = optimizer });
+        using var engine = new OptimizerStep(new FlatParameters(model), new TrainerOptions { Optimizer = optimizer });
         return engine.Optimizer.Tensors.Values.Sum(t => (double)t.numel() * t.element_size()) / model.parameters().Sum(p => p.numel());
     }
 

@@ -47,7 +47,7 @@ public class PowerFunctionAverageTests
     {
         var stored = Grid(0.05, 0.10);
 
-        var shares = PostHocAverage.Solve(stored, stored[^2]);
+        var shares = PostHocEma.Solve(stored, stored[^2]);
 
         for (var i = 0; i < shares.Count; i++)
             shares[i].Should().BeApproximately(i == shares.Count - 2 ? 1.0 : 0.0, 1e-8);
@@ -59,7 +59,7 @@ public class PowerFunctionAverageTests
     public void A_profile_that_is_not_stored_is_fitted(double deviation, double tolerance)
     {
         var (stored, wanted) = (Grid(0.05, 0.10), new PowerFunctionDecay(deviation));
-        var shares = PostHocAverage.Solve(stored, (wanted, 1000));
+        var shares = PostHocEma.Solve(stored, (wanted, 1000));
 
         var expected = Profile(wanted, 1000);
         var actual = new double[1000];
@@ -82,18 +82,18 @@ public class PowerFunctionAverageTests
         var snapshots = folder.File("averages");
         Train(model, snapshots, 400, out var tracked);
 
-        Distance(PostHocAverage.Reconstruct(snapshots, 0.05), tracked["narrow"]).Should().BeLessThan(1e-5);
-        Distance(PostHocAverage.Reconstruct(snapshots, 0.10), tracked["wide"]).Should().BeLessThan(1e-5);
-        Distance(PostHocAverage.Reconstruct(snapshots, 0.07), tracked["between"]).Should().BeLessThan(1e-3);
+        Distance(PostHocEma.Reconstruct(snapshots, 0.05), tracked["narrow"]).Should().BeLessThan(1e-5);
+        Distance(PostHocEma.Reconstruct(snapshots, 0.10), tracked["wide"]).Should().BeLessThan(1e-5);
+        Distance(PostHocEma.Reconstruct(snapshots, 0.07), tracked["between"]).Should().BeLessThan(1e-3);
         Distance(tracked["wide"], tracked["between"]).Should().BeGreaterThan(1e-2, "it is not the same as its neighbours");
 
         var path = folder.File("made.safetensors");
-        PostHocAverage.Save(path, snapshots, 0.07);
+        PostHocEma.Save(path, snapshots, 0.07);
         var saved = Safetensors.Load(path);
-        var made = PostHocAverage.Reconstruct(snapshots, 0.07);
+        var made = PostHocEma.Reconstruct(snapshots, 0.07);
         saved.ToDictionary(p => p.Key, p => Bits.Of(p.Value)).Should().Equal(made.ToDictionary(p => p.Key, p => Bits.Of(p.Value)));
         using var other = new TinyDenoiser(seed: 9);
-        PostHocAverage.Load(other, snapshots, 0.07);
+        PostHocEma.Load(other, snapshots, 0.07);
         other.state_dict().ToDictionary(p => p.Key, p => Bits.Of(p.Value)).Should().Equal(made.ToDictionary(p => p.Key, p => Bits.Of(p.Value)));
     }
 
@@ -107,14 +107,14 @@ public class PowerFunctionAverageTests
             using var trainer = Runs.Trainer(model, Runs.Options with
             {
                 Ema = EmaDecay.PowerFunction(0.1),
-                MoreAverages = names.ToDictionary(name => name, _ => (IEmaDecay)EmaDecay.PowerFunction(0.05)),
-                Callbacks = [new AverageSnapshots(folder.File($"{names.Length}"), 5)],
+                ExtraEmas = names.ToDictionary(name => name, _ => (IEmaDecay)EmaDecay.PowerFunction(0.05)),
+                Callbacks = [new EmaSnapshots(folder.File($"{names.Length}"), 5)],
             });
             trainer.Run(new Points(50));
         }
 
-        var expected = PostHocAverage.Reconstruct(folder.File("1"), 0.07);
-        var actual = PostHocAverage.Reconstruct(folder.File("2"), 0.07);
+        var expected = PostHocEma.Reconstruct(folder.File("1"), 0.07);
+        var actual = PostHocEma.Reconstruct(folder.File("2"), 0.07);
 
         actual.ToDictionary(p => p.Key, p => Bits.Of(p.Value)).Should().Equal(expected.ToDictionary(p => p.Key, p => Bits.Of(p.Value)));
     }
@@ -139,16 +139,16 @@ public class PowerFunctionAverageTests
     {
         using var folder = new TemporaryFolder();
         using var model = new TinyDenoiser();
-        var options = Runs.Options with { Callbacks = [new AverageSnapshots(folder.Path, 5)] };
+        var options = Runs.Options with { Callbacks = [new EmaSnapshots(folder.Path, 5)] };
         using var trainer = Runs.Trainer(model, options);
 
         FluentActions.Invoking(() => trainer.Run(new Points(50))).Should().Throw<InvalidOperationException>().WithMessage("*PowerFunction*");
-        FluentActions.Invoking(() => PostHocAverage.Reconstruct(folder.Path, 0.1)).Should().Throw<InvalidDataException>().WithMessage("*it has none*");
+        FluentActions.Invoking(() => PostHocEma.Reconstruct(folder.Path, 0.1)).Should().Throw<InvalidDataException>().WithMessage("*it has none*");
         FluentActions.Invoking(() => new PowerFunctionDecay(0.3)).Should().Throw<ArgumentOutOfRangeException>();
         FluentActions.Invoking(() => EmaDecay.PowerFunction(double.NaN)).Should().Throw<ArgumentOutOfRangeException>();
         using var weights = ones(2);
         Safetensors.Save(folder.File("step-00000001-x.safetensors"), new Dictionary<string, Tensor> { ["x"] = weights });
-        FluentActions.Invoking(() => PostHocAverage.Reconstruct(folder.Path, 0.1)).Should().Throw<InvalidDataException>().WithMessage("*relative_standard*");
+        FluentActions.Invoking(() => PostHocEma.Reconstruct(folder.Path, 0.1)).Should().Throw<InvalidDataException>().WithMessage("*relative_standard*");
     }
 
     private static (PowerFunctionDecay Decay, long Step)[] Grid(params double[] deviations)
@@ -176,19 +176,19 @@ public class PowerFunctionAverageTests
             CheckpointFolder = checkpoint,
             CheckpointEvery = 50,
             Ema = EmaDecay.PowerFunction(0.05),
-            MoreAverages = new Dictionary<string, IEmaDecay>
+            ExtraEmas = new Dictionary<string, IEmaDecay>
             {
                 ["wide"] = EmaDecay.PowerFunction(0.10),
                 ["between"] = new Tracked(new PowerFunctionDecay(0.07)),
             },
-            Callbacks = [new AverageSnapshots(snapshots, Math.Max(20, steps / 20))],
+            Callbacks = [new EmaSnapshots(snapshots, Math.Max(20, steps / 20))],
         };
         using var trainer = Runs.Trainer(model, options);
         trainer.Run(new Points(50));
         averages = [];
         foreach (var (name, average) in (KeyValuePair<string, string>[])[new("narrow", "ema"), new("wide", "wide"), new("between", "between")])
         {
-            using var use = trainer.UseAverage(average);
+            using var use = trainer.UseEma(average);
             averages[name] = model.state_dict().ToDictionary(p => p.Key, p => p.Value.detach().clone());
         }
     }

@@ -82,7 +82,7 @@ public class PrecisionTests
             Bits.Of(parameter).Should().Be(Bits.Of(saved[name].to(parameter.dtype)), name);
 
         var average = Safetensors.Load(folder.File("one/ema.safetensors"));
-        using (other.UseAverage())
+        using (other.UseEma())
         {
             foreach (var (name, parameter) in second.named_parameters())
                 Bits.Of(parameter).Should().Be(Bits.Of(average[name].to(parameter.dtype)), name);
@@ -150,10 +150,10 @@ public class PrecisionTests
     [Fact]
     public void The_factor_on_the_loss_falls_and_grows_as_written_out()
     {
-        var scaling = new LossScaling { Initial = 64, GrowthInterval = 3 };
+        var scaling = new GradScaler { Initial = 64, GrowthInterval = 3 };
         using var model = nn.Linear(2, 2);
         using var flat = new FlatParameters(model);
-        using var scale = new LossScale(scaling, flat.Layout);
+        using var scale = new GradScale(scaling, flat.Layout);
         var (factor, streak) = (64.0, 0);
         using var random = new Generator(3);
         for (var step = 0; step < 200; step++)
@@ -176,15 +176,15 @@ public class PrecisionTests
     public void Overflows_are_skipped_without_counting_towards_divergence_and_bad_data_counts()
     {
         using var model = nn.Linear(4, 4);
-        var options = new TrainerOptions { Precision = Precision.Float16(new LossScaling { Initial = 16 }), ClipNorm = null };
-        using var engine = new UpdateEngine(new FlatParameters(model), options);
+        var options = new TrainerOptions { Precision = Precision.Float16(new GradScaler { Initial = 16 }), MaxGradNorm = null };
+        using var engine = new OptimizerStep(new FlatParameters(model), options);
         var before = Bits.Of(engine.Parameters.Values);
         for (var step = 1; step <= 4; step++)
             Apply(float.PositiveInfinity, 1.0, step);
 
         engine.Skipped.Should().Be(4);
         engine.SkippedInARow.Should().Be(0);
-        engine.LossScale!.Value.item<double>().Should().Be(1.0);
+        engine.GradScale!.Value.item<double>().Should().Be(1.0);
         Apply(float.PositiveInfinity, 1.0, 5);
         engine.SkippedInARow.Should().Be(1, "no factor below one would help");
         Apply(float.NaN, double.NaN, 6);
@@ -209,16 +209,16 @@ public class PrecisionTests
         using var scaled = nn.Linear(4, 4);
         scaled.load_state_dict(plain.state_dict());
         var options = new TrainerOptions();
-        using var first = new UpdateEngine(new FlatParameters(plain), options);
-        using var second = new UpdateEngine(new FlatParameters(scaled), options with { Precision = Precision.Float16() });
+        using var first = new OptimizerStep(new FlatParameters(plain), options);
+        using var second = new OptimizerStep(new FlatParameters(scaled), options with { Precision = Precision.Float16() });
         for (var step = 1; step <= 5; step++)
         {
             using var scope = NewDisposeScope();
-            foreach (var (model, engine) in ((TorchSharp.Modules.Linear, UpdateEngine)[])[(plain, first), (scaled, second)])
+            foreach (var (model, engine) in ((TorchSharp.Modules.Linear, OptimizerStep)[])[(plain, first), (scaled, second)])
             {
                 engine.Parameters.ZeroGradients();
                 var loss = model.call(ones(2, 4)).square().mean();
-                (engine.LossScale?.Scale(loss) ?? loss).backward();
+                (engine.GradScale?.Scale(loss) ?? loss).backward();
                 engine.Apply(loss.detach(), 1e-3, step);
             }
         }

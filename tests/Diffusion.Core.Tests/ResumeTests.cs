@@ -109,7 +109,7 @@ public class ResumeTests
             trainer.Run(new Points(50));
 
         using var longer = Runs.Trainer(
-            model, Runs.Options with { CheckpointFolder = folder.Path, Steps = 30, LearningRate = 1e-3, ClipNorm = null });
+            model, Runs.Options with { CheckpointFolder = folder.Path, Steps = 30, LearningRate = 1e-3, MaxGradNorm = null });
         longer.Run(new Points(50));
 
         longer.Step.Should().Be(30);

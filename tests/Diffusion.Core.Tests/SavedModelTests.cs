@@ -35,7 +35,7 @@ public class SavedModelTests
 
     private static Dictionary<string, IPrediction> Predictions { get; } = new[]
     {
-        Prediction.Epsilon, Prediction.Data, Prediction.Velocity, Prediction.Score, Prediction.FlowVelocity, Prediction.PreviousMean,
+        Prediction.Epsilon, Prediction.X0, Prediction.Velocity, Prediction.Score, Prediction.FlowVelocity, Prediction.PreviousMean,
         Prediction.Edm(0.3), Prediction.EdmVelocity(0.7), Prediction.Consistency(0.4, 0.003), new HalfPrediction(),
     }.ToDictionary(prediction => prediction.Name);
 
@@ -122,7 +122,7 @@ public class SavedModelTests
         using var second = Network();
         using var other = what switch
         {
-            "prediction" => new DiffusionModel(second, DiscreteSchedule.Cosine(100), Prediction.Data),
+            "prediction" => new DiffusionModel(second, DiscreteSchedule.Cosine(100), Prediction.X0),
             "learns variance" => new DiffusionModel(second, DiscreteSchedule.Cosine(100)) { LearnsVariance = true },
             _ => new DiffusionModel(second, DiscreteSchedule.Cosine(100)) { DataRange = DataRange.Images },
         };
@@ -283,8 +283,8 @@ public class SavedModelTests
 
         public LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(0.0, 0.5);
 
-        public LinearPair ToData(NoiseLevel level, NoiseLevel previous) => new(1.0 / level.Alpha, -2.0 * level.Sigma / level.Alpha);
+        public LinearPair ToX0(NoiseLevel level, NoiseLevel previous) => new(1.0 / level.Alpha, -2.0 * level.Sigma / level.Alpha);
 
-        public LinearPair ToNoise(NoiseLevel level, NoiseLevel previous) => new(0.0, 2.0);
+        public LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous) => new(0.0, 2.0);
     }
 }

@@ -74,7 +74,7 @@ public class TrainTrajectoryTests
             WarmupSteps = 0,
             Optimizer = new AdamW { Beta1 = adam[1], Beta2 = adam[2], Epsilon = adam[3], WeightDecay = adam[4] },
             ParameterGroups = [],
-            ClipNorm = clip[0],
+            MaxGradNorm = clip[0],
             Ema = EmaDecay.Constant(ema[0]),
         };
         return (DiscreteSchedule.Linear((int)schedule[2], schedule[0], schedule[1]), options);

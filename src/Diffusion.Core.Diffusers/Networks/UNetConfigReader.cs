@@ -57,7 +57,7 @@ internal sealed class UNetConfigReader
                 _ => TimeEncoding.Sinusoidal(flip, shift),
             },
             DivideByTime = isFourier && !_isConditional,
-            TimeVectorWidth = _config.WholeOrNull("time_cond_proj_dim"),
+            TimestepConditionWidth = _config.WholeOrNull("time_cond_proj_dim"),
             TimeActivation = ConfigJson.ActivationOf(_config, "timestep_post_act"),
             EmbeddingActivation = ConfigJson.ActivationOf(_config, "time_embedding_act_fn"),
             ClassEmbedding = ClassEmbedding(),
@@ -133,12 +133,12 @@ internal sealed class UNetConfigReader
             },
             "ResnetDownsampleBlock2D" or "ResnetUpsampleBlock2D" => outer,
             "SimpleCrossAttnDownBlock2D" or "SimpleCrossAttnUpBlock2D" => outer with { Attention = AddedContext(level, OnlyCross(level)) },
-            "SkipDownBlock2D" or "SkipUpBlock2D" => new PyramidBlockOptions(),
-            "AttnSkipDownBlock2D" or "AttnSkipUpBlock2D" => new PyramidBlockOptions
+            "SkipDownBlock2D" or "SkipUpBlock2D" => new NcsnppBlockOptions(),
+            "AttnSkipDownBlock2D" or "AttnSkipUpBlock2D" => new NcsnppBlockOptions
             {
                 Attention = SelfAttention(level) with { OutputScale = Math.Sqrt(2), Groups = 32 },
             },
-            "KDownBlock2D" or "KUpBlock2D" => new FilterBlockOptions(),
+            "KDownBlock2D" or "KUpBlock2D" => new KBlockOptions(),
             "CrossAttnDownBlock2D" or "CrossAttnUpBlock2D" => new UNetBlockOptions
             {
                 Attention = Transformer(level, transformers, OnlyCross(level)),
@@ -194,7 +194,7 @@ internal sealed class UNetConfigReader
         OnlyCrossAttention = onlyCross,
     };
 
-    private AddedContextAttentionOptions AddedContext(int level, bool onlyCross) => new()
+    private SimpleCrossAttentionOptions AddedContext(int level, bool onlyCross) => new()
     {
         HeadWidth = Of("attention_head_dim", level, 8),
         ContextWidth = Of("cross_attention_dim", level, 1280),

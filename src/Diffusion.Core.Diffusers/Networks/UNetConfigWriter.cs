@@ -32,7 +32,7 @@ internal sealed class UNetConfigWriter
             || _middle?["middle_layers"]?.GetValue<int>() == 0
             || TypeOf(_json["class_embedding"]) is "projected_vector" or "linear_vector"
             || options is { JoinClassEmbedding: true } or { InputKernel: not 3 } or { OutputKernel: not 3 }
-            || new object?[] { options.SequenceWidth, options.AddedEmbedding, options.TimeVectorWidth, options.TimeActivation, options.EmbeddingActivation }
+            || new object?[] { options.SequenceWidth, options.AddedEmbedding, options.TimestepConditionWidth, options.TimeActivation, options.EmbeddingActivation }
                 .Any(given => given is not null);
     }
 
@@ -178,7 +178,7 @@ internal sealed class UNetConfigWriter
                 outer.Append(addedInMiddle ? _middle : null).OfType<JsonObject>().Select(block => block["activate_embedding"]!.GetValue<bool>()),
                 true)),
             ("reverse_transformer_layers_per_block", layersUp.SequenceEqual(layers) ? null : ConfigJson.List(layersUp.Reverse())),
-            ("time_cond_proj_dim", _options.TimeVectorWidth),
+            ("time_cond_proj_dim", _options.TimestepConditionWidth),
             ("time_embedding_act_fn", NameOrNull(_options.EmbeddingActivation)),
             ("timestep_post_act", NameOrNull(_options.TimeActivation)),
             ("transformer_layers_per_block", PerLevel(layers)),
@@ -256,7 +256,7 @@ internal static class UNetForm
     private static readonly string[] _left =
     [
         "width", "multipliers", "level_widths", "layers_per_block", "attention_resolutions", "head_width", "middle_attention",
-        "residual_resampling", "downsample_padding", "classes", "zero_output", "checkpoint_activations",
+        "residual_resampling", "downsample_padding", "classes", "zero_output", "use_gradient_checkpointing",
     ];
 
     /// <summary>The form of options, as model files have them.</summary>

@@ -46,7 +46,7 @@ internal sealed class PromptEncoder(ClipTokenizer tokenizer, ClipTextEncoder enc
     /// <summary>The condition on prompts.</summary>
     /// <param name="prompts">At least one; longer ones are cut.</param>
     /// <param name="dtype">The type of the states.</param>
-    /// <returns>A <see cref="Condition.Sequence"/> of [B, tokens, width]; the caller's.</returns>
+    /// <returns>A <see cref="Condition.EncoderHiddenStates"/> of [B, tokens, width]; the caller's.</returns>
     /// <exception cref="ArgumentException">A prompt is not Unicode, or the tokens are not those of the encoder.</exception>
     public Condition Encode(IReadOnlyList<string> prompts, ScalarType dtype)
     {
@@ -56,7 +56,7 @@ internal sealed class PromptEncoder(ClipTokenizer tokenizer, ClipTextEncoder enc
         var tokens = tokenizer.EncodeBatch(prompts, device);
         var mask = config.Flag(MaskSetting, false) ? Mask(prompts, device) : null;
         using var output = encoder.Encode(tokens, mask);
-        return new Condition { Sequence = output.LastHiddenState.to(dtype, copy: true).MoveToOuterDisposeScope() };
+        return new Condition { EncoderHiddenStates = output.LastHiddenState.to(dtype, copy: true).MoveToOuterDisposeScope() };
     }
 
     /// <summary>[B, L] true for start, text and end, false for what fills it up.</summary>

@@ -165,7 +165,7 @@ public sealed class DiffusersPipeline : IDisposable
     /// that fill the text up among them. <see cref="Sample"/> does this for <see cref="PipelineRequest.Prompts"/>.
     /// </summary>
     /// <param name="prompts">At least one; what is longer than the text encoder takes is cut.</param>
-    /// <returns>A <see cref="Condition.Sequence"/> of [B, tokens, width]; the caller's.</returns>
+    /// <returns>A <see cref="Condition.EncoderHiddenStates"/> of [B, tokens, width]; the caller's.</returns>
     /// <exception cref="ArgumentException">
     /// The pipeline has no tokenizer or text encoder that is known, its network also takes the scale of guidance, or a prompt is not Unicode.
     /// </exception>
@@ -177,10 +177,10 @@ public sealed class DiffusersPipeline : IDisposable
                 $"Prompts need a tokenizer of class {string.Join(" or ", _tokenizers)} and a CLIPTextModel; this {ClassName} has {Found(Layout.Tokenizer)} "
                 + $"and {Found(Layout.TextEncoder)}. Give a Condition.",
                 nameof(prompts));
-        if (Denoiser is UNet { Options.TimeVectorWidth: { } width })
+        if (Denoiser is UNet { Options.TimestepConditionWidth: { } width })
             throw new ArgumentException(
                 $"A U-Net whose time_cond_proj_dim is {width} also takes the scale of guidance, which prompts do not say; "
-                + "give a Condition with a TimeVector.",
+                + "give a Condition with a TimestepCondition.",
                 nameof(prompts));
         return new PromptEncoder(Tokenizer, TextEncoder, TextModel!.Config).Encode(prompts, Dtype);
     }

@@ -30,7 +30,7 @@ public sealed record PipelineRequest
 
     /// <summary>
     /// What the network is told, for all images, in place of <see cref="Labels"/>: such as the states of a text encoder as its
-    /// <see cref="Condition.Sequence"/>, diffusers' <c>prompt_embeds</c>.
+    /// <see cref="Condition.EncoderHiddenStates"/>, diffusers' <c>prompt_embeds</c>.
     /// </summary>
     public Condition? Condition { get; init; }
 

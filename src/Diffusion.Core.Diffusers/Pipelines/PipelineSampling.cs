@@ -60,15 +60,15 @@ internal sealed class PipelineSampling
     }
 
     private static long? SizeOf(Condition? condition)
-        => new[] { condition?.Labels, condition?.Vector, condition?.TimeVector, condition?.Sequence, condition?.Image }
+        => new[] { condition?.Labels, condition?.Vector, condition?.TimestepCondition, condition?.EncoderHiddenStates, condition?.Image }
             .FirstOrDefault(tensor => tensor is not null)?.shape[0];
 
     /// <summary>The same text for every image.</summary>
     private Condition Negative()
     {
         using var one = _pipeline.EncodePrompts([_request.NegativePrompt ?? ""]);
-        var sequence = one.Sequence!;
-        return new Condition { Sequence = sequence.expand(_count, sequence.shape[1], sequence.shape[2]).contiguous() };
+        var sequence = one.EncoderHiddenStates!;
+        return new Condition { EncoderHiddenStates = sequence.expand(_count, sequence.shape[1], sequence.shape[2]).contiguous() };
     }
 
     private static int CountOf(PipelineRequest request)

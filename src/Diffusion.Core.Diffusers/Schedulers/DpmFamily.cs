@@ -35,15 +35,15 @@ internal static class DpmFamily
             || config.Flag("use_flow_sigmas", false);
 
     /// <summary>What <c>algorithm_type</c> says: the form, and tau.</summary>
-    public static (SolverForm Form, double Tau) Algorithm(SchedulerConfig config)
+    public static (AlgorithmType Form, double Tau) Algorithm(SchedulerConfig config)
     {
         var kind = config.Text("algorithm_type", "dpmsolver++");
         return kind switch
         {
-            "dpmsolver++" or "deis" => (SolverForm.Data, 0.0),
-            "dpmsolver" => (SolverForm.Noise, 0.0),
-            "sde-dpmsolver++" => (SolverForm.Data, 1.0),
-            "sde-dpmsolver" => (SolverForm.Noise, 1.0),
+            "dpmsolver++" or "deis" => (AlgorithmType.DataPrediction, 0.0),
+            "dpmsolver" => (AlgorithmType.NoisePrediction, 0.0),
+            "sde-dpmsolver++" => (AlgorithmType.DataPrediction, 1.0),
+            "sde-dpmsolver" => (AlgorithmType.NoisePrediction, 1.0),
             _ => throw config.Unknown("algorithm_type", kind),
         };
     }
@@ -121,13 +121,13 @@ internal static class DpmFamily
     }
 
     /// <summary>How the levels of the straight line are moved: by mu where shifts are dynamic, otherwise by <c>flow_shift</c>.</summary>
-    public static FlowShift Shift(SchedulerConfig config, SchedulerCall call)
-        => config.Flag("use_dynamic_shifting", false) ? FlowSchedulers.Dynamic(config, call) : FlowShift.Static(config.Number("flow_shift", 1.0));
+    public static TimestepShift Shift(SchedulerConfig config, SchedulerCall call)
+        => config.Flag("use_dynamic_shifting", false) ? FlowSchedulers.Dynamic(config, call) : TimestepShift.Static(config.Number("flow_shift", 1.0));
 
     /// <summary>The grid of sigmas on the straight line.</summary>
     public static TimeGrid Line(int total, double[] sigmas, double last)
         => new(
-            new StraightLineSchedule(total),
+            new RectifiedFlowSchedule(total),
             Array.ConvertAll(sigmas, sigma => Math.Floor(sigma * total)),
             [.. sigmas.Select(Level), Level(last)]);
 

@@ -38,8 +38,8 @@ internal static class DpmSchedulers
         var kind = config.Text("algorithm_type", "data_prediction");
         var form = kind switch
         {
-            "data_prediction" => SolverForm.Data,
-            "noise_prediction" => SolverForm.Noise,
+            "data_prediction" => AlgorithmType.DataPrediction,
+            "noise_prediction" => AlgorithmType.NoisePrediction,
             _ => throw config.Unknown("algorithm_type", kind),
         };
         var solver = new SaSolver(
@@ -62,7 +62,7 @@ internal static class DpmSchedulers
             _ => throw config.Unknown("solver_type", kind),
         };
         var uncorrected = (config.Numbers("disable_corrector") ?? []).ToHashSet();
-        var form = config.Flag("predict_x0", true) ? SolverForm.Data : SolverForm.Noise;
+        var form = config.Flag("predict_x0", true) ? AlgorithmType.DataPrediction : AlgorithmType.NoisePrediction;
         var solver = new UniPcSolver(
             config.Whole("solver_order", 2), form, b, step => !uncorrected.Contains(step), config.Flag("lower_order_final", true));
         var grid = config.Flag("use_flow_sigmas", false)

@@ -25,15 +25,15 @@ internal static class EdmSchedulers
         var kind = config.Text("sigma_schedule", "karras");
         var spacing = kind switch
         {
-            "karras" => RatioSpacing.Karras(config.Number("rho", 7.0)),
-            "exponential" => RatioSpacing.Exponential(),
+            "karras" => SigmaSpacing.Karras(config.Number("rho", 7.0)),
+            "exponential" => SigmaSpacing.Exponential(),
             _ => throw config.Unknown("sigma_schedule", kind),
         };
         var ratios = spacing.Ratios(call.Count(), min, max);
         if (kind == "exponential" && ratios.Length == 1)
             ratios[0] = min; // A single exponential step starts at the least sigma there.
         var end = config.Text("final_sigmas_type", "zero");
-        return TimeGrid.FromRatios(new EdmSchedule(min, max), ratios, end switch
+        return TimeGrid.FromSigmas(new EdmSchedule(min, max), ratios, end switch
         {
             "zero" => NoiseLevel.Clean,
             "sigma_min" => new NoiseLevel(1.0, endsAtLeast ? Math.Min(min, ratios[^1]) : ratios[^1]),

@@ -13,7 +13,7 @@ internal static class FlowSchedulers
 
     /// <summary>The schedule that the network was trained with, and what it predicts.</summary>
     public static (INoiseSchedule Schedule, IPrediction Prediction) Trained(SchedulerConfig config)
-        => (new StraightLineSchedule(TrainedSchedule.Steps(config)), Prediction.FlowVelocity);
+        => (new RectifiedFlowSchedule(TrainedSchedule.Steps(config)), Prediction.FlowVelocity);
 
     /// <summary>FlowMatchEulerDiscreteScheduler: Euler's method, or fresh noise at each level; inverted, from sigma 0 to 1.</summary>
     public static DiffusersSampler Euler(SchedulerConfig config, SchedulerCall call)
@@ -36,7 +36,7 @@ internal static class FlowSchedulers
         var count = call.Count();
         var total = TrainedSchedule.Steps(config);
         var isDynamic = config.Flag("use_dynamic_shifting", false);
-        var shift = isDynamic ? Dynamic(config, call) : FlowShift.Static(config.Number("shift", 1.0));
+        var shift = isDynamic ? Dynamic(config, call) : TimestepShift.Static(config.Number("shift", 1.0));
         var least = isDynamic ? 1.0 / total : shift.Apply(1.0 / total);
         var shares = call.Sigmas?.ToArray()
             ?? call.Timesteps?.Select(time => time / total).ToArray()
@@ -49,7 +49,7 @@ internal static class FlowSchedulers
         var levels = Array.ConvertAll(
             shares, share => isInverted ? new NoiseLevel(share, 1.0 - share) : new NoiseLevel(1.0 - share, share));
         return new TimeGrid(
-            new StraightLineSchedule(total),
+            new RectifiedFlowSchedule(total),
             Array.ConvertAll(levels, level => level.Sigma * total),
             [.. levels, isInverted ? new NoiseLevel(0.0, 1.0) : NoiseLevel.Clean]);
     }
@@ -64,22 +64,22 @@ internal static class FlowSchedulers
     }
 
     /// <summary>The shift by mu.</summary>
-    public static FlowShift Dynamic(SchedulerConfig config, SchedulerCall call)
+    public static TimestepShift Dynamic(SchedulerConfig config, SchedulerCall call)
     {
         var mu = call.Mu
             ?? throw new ArgumentException($"{config.ClassName} with use_dynamic_shifting needs {nameof(SchedulerCall)}.{nameof(call.Mu)}.");
         var kind = config.Text("time_shift_type", "exponential");
         return kind switch
         {
-            "exponential" => FlowShift.Exponential(mu),
-            "linear" => FlowShift.Linear(mu),
+            "exponential" => TimestepShift.Exponential(mu),
+            "linear" => TimestepShift.Linear(mu),
             _ => throw config.Unknown("time_shift_type", kind),
         };
     }
 
-    private static RatioSpacing? Spacing(SchedulerConfig config)
-        => config.Flag("use_karras_sigmas", false) ? RatioSpacing.Karras()
-            : config.Flag("use_exponential_sigmas", false) ? RatioSpacing.Exponential()
-            : config.Flag("use_beta_sigmas", false) ? RatioSpacing.Beta()
+    private static SigmaSpacing? Spacing(SchedulerConfig config)
+        => config.Flag("use_karras_sigmas", false) ? SigmaSpacing.Karras()
+            : config.Flag("use_exponential_sigmas", false) ? SigmaSpacing.Exponential()
+            : config.Flag("use_beta_sigmas", false) ? SigmaSpacing.Beta()
             : null;
 }

@@ -52,7 +52,7 @@ internal static class MappedOptions
         return kind switch
         {
             "epsilon" => Prediction.Epsilon,
-            "sample" => Prediction.Data,
+            "sample" => Prediction.X0,
             "v_prediction" => Prediction.Velocity,
             "flow_prediction" => Prediction.FlowVelocity,
             _ => throw config.Unknown("prediction_type", kind),

@@ -74,9 +74,9 @@ internal static class PndmSchedulers
 
         public LinearPair Target(NoiseLevel level, NoiseLevel previous) => Prediction.Velocity.Target(level, previous);
 
-        public LinearPair ToData(NoiseLevel level, NoiseLevel previous)
-            => level.Alpha == 0.0 ? new LinearPair(0.0, 0.0) : Prediction.Velocity.ToData(level, previous);
+        public LinearPair ToX0(NoiseLevel level, NoiseLevel previous)
+            => level.Alpha == 0.0 ? new LinearPair(0.0, 0.0) : Prediction.Velocity.ToX0(level, previous);
 
-        public LinearPair ToNoise(NoiseLevel level, NoiseLevel previous) => Prediction.Velocity.ToNoise(level, previous);
+        public LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous) => Prediction.Velocity.ToEpsilon(level, previous);
     }
 }

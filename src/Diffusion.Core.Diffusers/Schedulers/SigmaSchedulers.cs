@@ -96,7 +96,7 @@ internal static class SigmaSchedulers
     {
         var ratios = grid.Levels[..^1].ToArray().Select(level => level.Ratio).ToArray();
         var schedule = new EdmSchedule(0.5 * ratios.Min(), 2.0 * ratios.Max());
-        return TimeGrid.FromRatios(schedule, ratios, new NoiseLevel(1.0, grid.Levels[^1].Ratio));
+        return TimeGrid.FromSigmas(schedule, ratios, new NoiseLevel(1.0, grid.Levels[^1].Ratio));
     }
 
     /// <summary>
@@ -106,7 +106,7 @@ internal static class SigmaSchedulers
     /// </summary>
     private static TimeGrid LogLinear(TimeGrid grid, TrainedGrid trained, bool isContinuous)
     {
-        var ratios = RatioSpacing.Exponential().Ratios(grid.Count + 1, trained.LeastRatio, trained.GreatestRatio);
+        var ratios = SigmaSpacing.Exponential().Ratios(grid.Count + 1, trained.LeastRatio, trained.GreatestRatio);
         var times = grid.Times;
         var levels = ratios.Select(TrainedGrid.Level);
         return isContinuous

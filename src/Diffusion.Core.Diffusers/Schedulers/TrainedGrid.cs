@@ -159,10 +159,10 @@ internal sealed class TrainedGrid
         if (count == 1 && Respaces)
             return [max];
         if (_config.Flag("use_karras_sigmas", false))
-            return RatioSpacing.Karras().Ratios(count, min, max);
+            return SigmaSpacing.Karras().Ratios(count, min, max);
         if (_config.Flag("use_exponential_sigmas", false) || _config.Flag("use_lu_lambdas", false))
-            return RatioSpacing.Exponential().Ratios(count, min, max);
-        return _config.Flag("use_beta_sigmas", false) ? RatioSpacing.Beta().Ratios(count, min, max) : null;
+            return SigmaSpacing.Exponential().Ratios(count, min, max);
+        return _config.Flag("use_beta_sigmas", false) ? SigmaSpacing.Beta().Ratios(count, min, max) : null;
     }
 
     /// <summary>

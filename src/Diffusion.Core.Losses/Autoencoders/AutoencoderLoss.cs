@@ -11,7 +11,7 @@ public interface IAutoencoderLoss
     /// <param name="x">[B, ...] data.</param>
     /// <returns>Named values, [B] each; the caller's.</returns>
     /// <exception cref="ArgumentException">The shapes do not fit each other.</exception>
-    /// <remarks>Draws come from <see cref="DropoutRandom.Current"/>, which a trainer sets to the generator of its step.</remarks>
+    /// <remarks>Draws come from <see cref="TrainingRandom.Current"/>, which a trainer sets to the generator of its step.</remarks>
     LossTerms Evaluate(IAutoencoder autoencoder, Tensor x);
 }
 
@@ -71,7 +71,7 @@ public sealed class AutoencoderLoss : IAutoencoderLoss
             throw new ArgumentException(
                 $"The code must be a {nameof(DiagonalGaussian)} or a {nameof(LatentPoint)}, got {code.GetType().Name}.",
                 nameof(autoencoder));
-        using var latent = code.Sample(DropoutRandom.Current);
+        using var latent = code.Sample(TrainingRandom.Current);
         using var output = autoencoder.Decode(latent);
         if (code is DiagonalGaussian gaussian)
             return Evaluate(x, output, gaussian.Mean, gaussian.LogVariance);

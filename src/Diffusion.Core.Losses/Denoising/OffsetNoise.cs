@@ -7,7 +7,7 @@ namespace Diffusion.Core.Losses;
 /// Any loss, with noise that shifts whole channels as well: <c>eps + strength N(0, 1)</c>, one draw for each sample and channel, so that a
 /// network learns to change the mean of an image (Guttenberg 2023, "Diffusion with Offset Noise").
 /// </summary>
-/// <remarks>The draw comes from <see cref="DropoutRandom.Current"/>, which a trainer sets to the generator of its step.</remarks>
+/// <remarks>The draw comes from <see cref="TrainingRandom.Current"/>, which a trainer sets to the generator of its step.</remarks>
 /// <param name="inner">The loss.</param>
 /// <param name="strength">The standard deviation of the shift, at least 0.</param>
 public sealed class OffsetNoise(IDiffusionLoss inner, double strength = 0.1) : IDiffusionLoss
@@ -41,7 +41,7 @@ internal static class LossRandom
     public static Tensor Normal(long[] shape, Tensor like)
     {
         Guard.Floating(like);
-        var generator = DropoutRandom.Current;
+        var generator = TrainingRandom.Current;
         var drawn = randn(shape, dtype: like.dtype, device: generator?.device ?? like.device, generator: generator);
         if (drawn.device_type == like.device_type && drawn.device_index == like.device_index)
             return drawn;

@@ -33,19 +33,21 @@ public sealed class UniformTimesteps : ITimestepSampler
     }
 }
 
-/// <summary>Times of any distribution, drawn each by itself or together: a quantile function applied to even draws.</summary>
-/// <param name="distribution">Of the times; <see cref="TimeDistribution.Uniform"/> unless said otherwise.</param>
-/// <param name="draws">
-/// How a batch is drawn; <see cref="UnitDraws.LowDiscrepancy"/> unless said otherwise, which makes the mean over a batch less noisy.
-/// </param>
-public sealed class DistributedTimesteps(ITimeDistribution? distribution = null, IUnitDraws? draws = null) : ITimestepSampler
+/// <summary>The standard samplers of times.</summary>
+public static class TimestepSampler
 {
-    /// <summary>The distribution of the times.</summary>
-    public ITimeDistribution Distribution { get; } = distribution ?? TimeDistribution.Uniform;
+    /// <summary>Times of any distribution, drawn independently or together.</summary>
+    /// <param name="distribution">Of the times. The default is <see cref="TimeDistribution.Uniform"/>.</param>
+    /// <param name="draws">
+    /// How a batch is drawn. The default is <see cref="UnitDraws.LowDiscrepancy"/>, which makes the mean over a batch less noisy.
+    /// </param>
+    public static ITimestepSampler FromDistribution(ITimeDistribution? distribution = null, IUnitDraws? draws = null)
+        => new DistributedTimesteps(distribution ?? TimeDistribution.Uniform, draws ?? UnitDraws.LowDiscrepancy);
+}
 
-    /// <summary>How a batch is drawn.</summary>
-    public IUnitDraws Draws { get; } = draws ?? UnitDraws.LowDiscrepancy;
-
+/// <summary>A quantile function applied to uniform draws.</summary>
+internal sealed class DistributedTimesteps(ITimeDistribution distribution, IUnitDraws draws) : ITimestepSampler
+{
     /// <inheritdoc/>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="count"/> is less than 1, or too great.</exception>
     public Tensor Sample(INoiseSchedule schedule, long count, Generator generator)
@@ -53,9 +55,9 @@ public sealed class DistributedTimesteps(ITimeDistribution? distribution = null,
         ArgumentNullException.ThrowIfNull(schedule);
         ArgumentNullException.ThrowIfNull(generator);
         Guard.InRange(count, 1, int.MaxValue);
-        var times = Draws.Draw((int)count, generator);
+        var times = draws.Draw((int)count, generator);
         for (var i = 0; i < times.Length; i++)
-            times[i] = Distribution.Quantile(schedule, times[i]);
+            times[i] = distribution.Quantile(schedule, times[i]);
         return schedule is DiscreteSchedule
             ? tensor(Array.ConvertAll(times, time => (long)time), dtype: ScalarType.Int64)
             : tensor(times, dtype: ScalarType.Float64);

@@ -131,7 +131,7 @@ public static class LossWeighting
         {
             ArgumentNullException.ThrowIfNull(prediction);
             var inner = new NoiseLevel(Math.Max(level.Alpha, Least * level.Sigma), Math.Max(level.Sigma, Least * level.Alpha));
-            var slope = prediction.ToData(inner, level == previous ? inner : previous).Second;
+            var slope = prediction.ToX0(inner, level == previous ? inner : previous).Second;
             return weight(inner) * slope * slope;
         }
     }

@@ -19,13 +19,13 @@ public class Condition : IDisposable
     /// [B, D] a vector that joins the encoding of time, such as an embedding of the guidance scale of a distilled network (Meng et al.
     /// 2023), or null.
     /// </summary>
-    public Tensor? TimeVector { get; init; }
+    public Tensor? TimestepCondition { get; init; }
 
     /// <summary>[B, L, D] tokens for cross-attention, such as the states of a text encoder, or null.</summary>
-    public Tensor? Sequence { get; init; }
+    public Tensor? EncoderHiddenStates { get; init; }
 
-    /// <summary>[B, L] bool: true for the tokens of <see cref="Sequence"/> that may be attended to. Null for all of them.</summary>
-    public Tensor? SequenceMask { get; init; }
+    /// <summary>[B, L] bool: true for the tokens of <see cref="EncoderHiddenStates"/> that may be attended to. Null for all of them.</summary>
+    public Tensor? EncoderAttentionMask { get; init; }
 
     /// <summary>[B, C, H, W] an image that is joined to the channels of x_t, such as the known part of a picture, or null.</summary>
     public Tensor? Image { get; init; }
@@ -53,7 +53,7 @@ public class Condition : IDisposable
 
     /// <summary>
     /// This condition with that of another in the samples of a mask, as a new object that owns its tensors. What either lacks stays as it
-    /// is here. Where only one has a <see cref="SequenceMask"/>, all tokens of the other may be attended to.
+    /// is here. Where only one has a <see cref="EncoderAttentionMask"/>, all tokens of the other may be attended to.
     /// </summary>
     /// <param name="mask">[B] bool: true for the samples that take the other condition.</param>
     /// <param name="other">A batch of B, or of one for all of them, on the same device.</param>
@@ -70,9 +70,9 @@ public class Condition : IDisposable
         {
             Labels = Replaced(mask, Labels, other.Labels, nameof(Labels)),
             Vector = Replaced(mask, Vector, other.Vector, nameof(Vector)),
-            TimeVector = Replaced(mask, TimeVector, other.TimeVector, nameof(TimeVector)),
-            Sequence = Replaced(mask, Sequence, other.Sequence, nameof(Sequence)),
-            SequenceMask = ReplacedSequenceMask(mask, other),
+            TimestepCondition = Replaced(mask, TimestepCondition, other.TimestepCondition, nameof(TimestepCondition)),
+            EncoderHiddenStates = Replaced(mask, EncoderHiddenStates, other.EncoderHiddenStates, nameof(EncoderHiddenStates)),
+            EncoderAttentionMask = ReplacedSequenceMask(mask, other),
             Image = Replaced(mask, Image, other.Image, nameof(Image)),
         }.OutOfScope();
     }
@@ -93,7 +93,7 @@ public class Condition : IDisposable
             tensor?.Dispose();
     }
 
-    private Tensor?[] Tensors() => [Labels, Vector, TimeVector, Sequence, SequenceMask, Image];
+    private Tensor?[] Tensors() => [Labels, Vector, TimestepCondition, EncoderHiddenStates, EncoderAttentionMask, Image];
 
     /// <summary>Moves the tensors from the current scope, which frees them when one cannot be made, to the one around it.</summary>
     private Condition OutOfScope()
@@ -111,9 +111,9 @@ public class Condition : IDisposable
         {
             Labels = Changed(Labels),
             Vector = Changed(Vector),
-            TimeVector = Changed(TimeVector),
-            Sequence = Changed(Sequence),
-            SequenceMask = Changed(SequenceMask),
+            TimestepCondition = Changed(TimestepCondition),
+            EncoderHiddenStates = Changed(EncoderHiddenStates),
+            EncoderAttentionMask = Changed(EncoderAttentionMask),
             Image = Changed(Image),
         }.OutOfScope();
     }
@@ -137,11 +137,11 @@ public class Condition : IDisposable
 
     private Tensor? ReplacedSequenceMask(Tensor mask, Condition other)
     {
-        if (Sequence is null || other.Sequence is null || (SequenceMask is null && other.SequenceMask is null))
-            return SequenceMask?.clone();
+        if (EncoderHiddenStates is null || other.EncoderHiddenStates is null || (EncoderAttentionMask is null && other.EncoderAttentionMask is null))
+            return EncoderAttentionMask?.clone();
         using var scope = NewDisposeScope();
-        var mine = SequenceMask ?? ones(Sequence.shape[..2], dtype: ScalarType.Bool, device: Sequence.device);
-        var theirs = other.SequenceMask ?? ones(other.Sequence.shape[..2], dtype: ScalarType.Bool, device: Sequence.device);
-        return Replaced(mask, mine, theirs, nameof(SequenceMask))!.MoveToOuterDisposeScope();
+        var mine = EncoderAttentionMask ?? ones(EncoderHiddenStates.shape[..2], dtype: ScalarType.Bool, device: EncoderHiddenStates.device);
+        var theirs = other.EncoderAttentionMask ?? ones(other.EncoderHiddenStates.shape[..2], dtype: ScalarType.Bool, device: EncoderHiddenStates.device);
+        return Replaced(mask, mine, theirs, nameof(EncoderAttentionMask))!.MoveToOuterDisposeScope();
     }
 }

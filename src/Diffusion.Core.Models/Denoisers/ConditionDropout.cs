@@ -8,7 +8,7 @@ namespace Diffusion.Core.Models;
 /// </summary>
 /// <remarks>
 /// <para>Source: Ho and Salimans 2022, "Classifier-Free Diffusion Guidance", algorithm 1.</para>
-/// <para>The draws are from <see cref="DropoutRandom"/>, so that a resumed run repeats them.</para>
+/// <para>The draws are from <see cref="TrainingRandom"/>, so that a resumed run repeats them.</para>
 /// </remarks>
 public sealed class ConditionDropout : DelegatingTrainableDenoiser
 {
@@ -61,7 +61,7 @@ public sealed class ConditionDropout : DelegatingTrainableDenoiser
     /// <summary>[B] true for the samples without a condition.</summary>
     private Tensor Draw(Tensor xt)
     {
-        var generator = DropoutRandom.Current;
+        var generator = TrainingRandom.Current;
         using var uniform = rand([xt.shape[0]], dtype: ScalarType.Float64, device: generator?.device ?? xt.device, generator: generator);
         using var dropped = uniform.Lt(Probability);
         return dropped.to(xt.device, copy: true);

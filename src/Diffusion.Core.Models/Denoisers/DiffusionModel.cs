@@ -133,7 +133,7 @@ public sealed class DiffusionModel : IDisposable
         ArgumentNullException.ThrowIfNull(xt);
         ArgumentNullException.ThrowIfNull(t);
         using var input = Process.NetworkInput(Prediction, xt, t);
-        using var timesteps = Process.NetworkTimes(t);
+        using var timesteps = Process.ModelTimesteps(t);
         using var onDevice = timesteps.to(xt.device, non_blocking: true);
         return Checked(Network.Predict(input, onDevice, condition), input, xt);
     }
@@ -245,7 +245,7 @@ public sealed class DiffusionModel : IDisposable
     private Tensor Timesteps(Tensor x, double time)
     {
         long[] size = [x.shape[0]];
-        var timestep = Schedule.NetworkTime(time);
+        var timestep = Schedule.ModelTimestep(time);
         return Schedule is DiscreteSchedule && Math.Floor(timestep) == timestep
             ? Scalars.Full(size, (long)timestep, ScalarType.Int64, x.device)
             : Scalars.Full(size, timestep, x.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32, x.device);

@@ -100,7 +100,7 @@ public sealed class ModelPrediction : IDisposable
             _source?.Dispose();
             _epsilon?.Dispose();
             (_source, _epsilon) = (_x0, null);
-            (_x0OfSource, _epsilonOfSource) = (_outputItself, Prediction.NoiseGivenData(Level));
+            (_x0OfSource, _epsilonOfSource) = (_outputItself, Prediction.EpsilonGivenX0(Level));
         }
         else
         {
@@ -141,7 +141,7 @@ public sealed class ModelPrediction : IDisposable
     internal static ModelPrediction Of(
         DiffusionModel model, double time, NoiseLevel level, NoiseLevel previous, Tensor sample, Tensor output)
     {
-        var (x0, epsilon) = (model.Prediction.ToData(level, previous), model.Prediction.ToNoise(level, previous));
+        var (x0, epsilon) = (model.Prediction.ToX0(level, previous), model.Prediction.ToEpsilon(level, previous));
         if (!model.LearnsVariance)
             return new ModelPrediction(time, level, sample, output, x0, epsilon, null);
         using var both = output;

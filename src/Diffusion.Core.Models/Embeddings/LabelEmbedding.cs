@@ -47,7 +47,7 @@ public sealed class LabelEmbedding : nn.Module<Tensor, Tensor>
 
 /// <summary>
 /// In training mode replaces each label, with a given probability, by one that stands for "no class"; in evaluation mode, and for
-/// probability 0, the identity. Draws from <see cref="DropoutRandom"/>, so that a resumed run repeats them.
+/// probability 0, the identity. Draws from <see cref="TrainingRandom"/>, so that a resumed run repeats them.
 /// </summary>
 /// <remarks>Source: Ho and Salimans 2022, algorithm 1.</remarks>
 public sealed class LabelDropout : nn.Module<Tensor, Tensor>
@@ -78,7 +78,7 @@ public sealed class LabelDropout : nn.Module<Tensor, Tensor>
         Guard.Shape(input, [-1]);
         if (Probability == 0 || !training)
             return input.alias();
-        var generator = DropoutRandom.Current;
+        var generator = TrainingRandom.Current;
         using var uniform = rand(
             input.shape, dtype: ScalarType.Float32, device: generator is null ? input.device : generator.device, generator: generator);
         using var drawn = uniform.Lt(Probability);

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// Dropout that draws its mask from <see cref="DropoutRandom"/>: in training mode each element is zero with probability p and otherwise
+/// Dropout that draws its mask from <see cref="TrainingRandom"/>: in training mode each element is zero with probability p and otherwise
 /// scaled by 1/(1-p); in evaluation mode, and for p = 0, the identity.
 /// </summary>
 /// <remarks>Source: Srivastava et al. 2014.</remarks>
@@ -40,7 +40,7 @@ public sealed class SeededDropout : nn.Module<Tensor, Tensor>
     private Tensor Keep(Tensor input)
     {
         // Drawn in float32 whatever the input is, so that the mask of a seed does not depend on the precision.
-        var generator = DropoutRandom.Current;
+        var generator = TrainingRandom.Current;
         var device = generator is null ? input.device : generator.device;
         using var uniform = rand(input.shape, dtype: ScalarType.Float32, device: device, generator: generator);
         using var kept = uniform.Ge(Probability);
@@ -52,7 +52,7 @@ public sealed class SeededDropout : nn.Module<Tensor, Tensor>
 /// Where <see cref="SeededDropout"/> draws from. TorchSharp's own dropout takes no generator, so that a resumed run could not repeat its
 /// draws; here a training step names the generator of its step around the forward pass.
 /// </summary>
-public static class DropoutRandom
+public static class TrainingRandom
 {
     [ThreadStatic]
     private static Generator? _current;

@@ -74,8 +74,8 @@ public sealed class ClipTextEncoder : nn.Module
         {
             if (hiddenStates)
                 states.Add(hidden);
-            hidden = ActivationCheckpoint.RunIf(
-                training && Options.CheckpointActivations, inputs => layer.call(inputs[0]!, inputs[1]), hidden, allowed);
+            hidden = GradientCheckpointing.RunIf(
+                training && Options.UseGradientCheckpointing, inputs => layer.call(inputs[0]!, inputs[1]), hidden, allowed);
         }
 
         if (hiddenStates)
@@ -208,7 +208,7 @@ public sealed record ClipTextEncoderOptions
     public long EndToken { get; init; } = 49407;
 
     /// <summary>True to keep only the inputs of each layer for the backward pass, and compute it again there. False by default.</summary>
-    public bool CheckpointActivations { get; init; }
+    public bool UseGradientCheckpointing { get; init; }
 
     /// <summary>Refuses options that do not fit each other.</summary>
     /// <exception cref="ArgumentException">The first that does not.</exception>

@@ -90,8 +90,8 @@ public sealed class DiT : DenoisingNetwork
         {
             var told = shared ?? Embed(block.Embedding!);
             first ??= told;
-            tokens = Layers.Replace(tokens, ActivationCheckpoint.RunIf(
-                training && Options.CheckpointActivations, (x, embedding) => block.call(x, embedding, null), tokens, told));
+            tokens = Layers.Replace(tokens, GradientCheckpointing.RunIf(
+                training && Options.UseGradientCheckpointing, (x, embedding) => block.call(x, embedding, null), tokens, told));
             if (!ReferenceEquals(told, first))
                 told.Dispose();
         }

@@ -41,9 +41,9 @@ public abstract record TransformerOptions
 
     /// <summary>
     /// True to keep, in training, only what goes into each block and to compute the block again on the way back
-    /// (<see cref="ActivationCheckpoint"/>): less memory for about a third more time. Off by default.
+    /// (<see cref="GradientCheckpointing"/>): less memory for about a third more time. Off by default.
     /// </summary>
-    public bool CheckpointActivations { get; init; }
+    public bool UseGradientCheckpointing { get; init; }
 
     /// <summary>The label that says "no class", one beyond the last; null where there is none.</summary>
     public int? NullLabel => LabelDropout > 0 ? Classes : null;

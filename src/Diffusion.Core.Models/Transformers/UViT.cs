@@ -100,7 +100,7 @@ public sealed class UViT : DenoisingNetwork
 
     private Tensor Run(TransformerBlock block, Linear? join, Tensor tokens, Tensor? skip)
     {
-        return ActivationCheckpoint.RunIf(training && Options.CheckpointActivations, Joined, tokens, skip);
+        return GradientCheckpointing.RunIf(training && Options.UseGradientCheckpointing, Joined, tokens, skip);
 
         Tensor Joined(IReadOnlyList<Tensor?> inputs)
         {

@@ -77,8 +77,8 @@ public sealed class ViTDenoiser : DenoisingNetwork
         var tokens = _input.call(xt, t, condition);
         foreach (var block in _blocks)
         {
-            tokens = Layers.Replace(tokens, ActivationCheckpoint.RunIf(
-                training && Options.CheckpointActivations, x => block.call(x, null, null), tokens));
+            tokens = Layers.Replace(tokens, GradientCheckpointing.RunIf(
+                training && Options.UseGradientCheckpointing, x => block.call(x, null, null), tokens));
         }
 
         return _input.Join(_projectionOut.call(_normOut.call(tokens)), xt.shape).MoveToOuterDisposeScope();

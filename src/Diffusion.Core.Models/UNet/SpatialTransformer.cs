@@ -81,7 +81,7 @@ public sealed class SpatialTransformer : nn.Module<Tensor, Tensor, Tensor?, Tens
         return x.Add(image).MoveToOuterDisposeScope();
     }
 
-    Tensor IUNetLayer.Forward(Tensor x, UNetContext context) => call(x, context.RequireSequence(), context.SequenceMask);
+    Tensor IUNetLayer.Forward(Tensor x, UNetContext context) => call(x, context.RequireSequence(), context.EncoderAttentionMask);
 
     /// <inheritdoc/>
     protected override void RegisterComponents()

@@ -18,7 +18,7 @@ namespace Diffusion.Core.Models;
 /// </para>
 /// <para>
 /// Parameters (<see cref="ModuleWeights.Count"/>): 35,746,307 for CIFAR-10 as in Ho et al. (widths 128, 256, 256, 256, attention at 16);
-/// 6,138,369 for 28x28 digits with the default options and one channel. <see cref="UNetCatalog"/> has more.
+/// 6,138,369 for 28x28 digits with the default options and one channel. <see cref="UNetPresets"/> has more.
 /// </para>
 /// <para>
 /// On a device other than the CPU labels are not looked at: one outside 0..classes-1 is undefined there.
@@ -54,7 +54,7 @@ public sealed class UNet : DenoisingNetwork
         _smallestSide = SmallestSide(levels, options.ImageSize);
         _timeEncoding = options.TimeEncoding.Build(width);
         _timeEmbedding = new TimeEmbedding(
-            options.TimeEncoding.Width(width), options.TimeWidth, options.OuterActivation ?? options.Activation, options.TimeVectorWidth);
+            options.TimeEncoding.Width(width), options.TimeWidth, options.OuterActivation ?? options.Activation, options.TimestepConditionWidth);
         var labels = options.ClassEmbedding ?? (options.Classes is { } classes ? UNetConditioning.Classes(classes) : null);
         _classEmbedding = labels?.Build(options.TimeWidth, options, _timeEncoding);
         _addedEmbedding = options.AddedEmbedding?.Build(options.TimeWidth, options, _timeEncoding);
@@ -97,10 +97,10 @@ public sealed class UNet : DenoisingNetwork
         var context = new UNetContext
         {
             Embedding = Embed(xt, t, condition),
-            Sequence = Sequence(condition),
-            SequenceMask = condition?.SequenceMask?.unsqueeze(1).unsqueeze(1),
+            EncoderHiddenStates = EncoderHiddenStates(condition),
+            EncoderAttentionMask = condition?.EncoderAttentionMask?.unsqueeze(1).unsqueeze(1),
             Condition = condition,
-            CheckpointActivations = Options.CheckpointActivations && training,
+            UseGradientCheckpointing = Options.UseGradientCheckpointing && training,
             Pyramid = input,
         };
         var x = _layout.Enter(_convolutionIn, input);
@@ -141,7 +141,7 @@ public sealed class UNet : DenoisingNetwork
     private Tensor Embed(Tensor xt, Tensor t, Condition? condition)
     {
         var encoded = _timeEncoding.call(t).to(xt.dtype, xt.device);
-        var embedding = _timeEmbedding.forward(encoded, Options.TimeVectorWidth is null ? null : condition?.TimeVector);
+        var embedding = _timeEmbedding.forward(encoded, Options.TimestepConditionWidth is null ? null : condition?.TimestepCondition);
         if (Options.TimeActivation is not null)
             embedding = Options.TimeActivation.Apply(embedding);
         if (_classEmbedding?.Embed(condition, xt) is { } classes)
@@ -151,10 +151,10 @@ public sealed class UNet : DenoisingNetwork
         return Options.EmbeddingActivation is null ? embedding : Options.EmbeddingActivation.Apply(embedding);
     }
 
-    private Tensor? Sequence(Condition? condition)
-        => condition?.Sequence is { } sequence && _sequenceProjection is not null
+    private Tensor? EncoderHiddenStates(Condition? condition)
+        => condition?.EncoderHiddenStates is { } sequence && _sequenceProjection is not null
             ? _sequenceProjection.call(sequence)
-            : condition?.Sequence;
+            : condition?.EncoderHiddenStates;
 
     private void Check(Tensor xt, Tensor t, Condition? condition)
     {

@@ -97,7 +97,7 @@ public static class UNetConditioning
     }
 
     /// <summary>
-    /// <see cref="Condition.Sequence"/>, as it is given, pooled to one vector by attention (Saharia et al. 2022, section 2.3, on pooled
+    /// <see cref="Condition.EncoderHiddenStates"/>, as it is given, pooled to one vector by attention (Saharia et al. 2022, section 2.3, on pooled
     /// text). State: <c>norm1</c>, <c>pool</c>, <c>proj</c>, <c>norm2</c>.
     /// </summary>
     /// <param name="inputs">The width of the tokens.</param>
@@ -108,7 +108,7 @@ public static class UNetConditioning
         return Named("pooled_sequence", [("inputs", inputs), ("heads", heads)], (width, _, _) =>
         {
             var module = new SequenceEmbedding(inputs, heads, width);
-            return new(module, (condition, _) => module.call(condition?.Sequence
+            return new(module, (condition, _) => module.call(condition?.EncoderHiddenStates
                 ?? throw new ArgumentException(
                     $"This network needs a sequence of tokens, [B, L, {inputs}], got none.", nameof(condition))));
         });
@@ -183,28 +183,28 @@ internal static class UNetConditionGuard
         var batch = xt.shape[0];
         if (options.Classes is { } classes)
             DenoiserGuard.Labels(condition?.Labels, classes, batch, xt);
-        if (options.TimeVectorWidth is { } width && condition?.TimeVector is { } vector)
+        if (options.TimestepConditionWidth is { } width && condition?.TimestepCondition is { } vector)
         {
-            Guard.Shape(vector, [batch, width], "condition.TimeVector");
-            Guard.SameType(xt, vector, secondName: "condition.TimeVector");
+            Guard.Shape(vector, [batch, width], "condition.TimestepCondition");
+            Guard.SameType(xt, vector, secondName: "condition.TimestepCondition");
         }
 
-        if (condition?.Sequence is { } sequence)
-            CheckSequence(options, sequence, condition.SequenceMask, xt);
+        if (condition?.EncoderHiddenStates is { } sequence)
+            CheckSequence(options, sequence, condition.EncoderAttentionMask, xt);
     }
 
     private static void CheckSequence(UNetOptions options, Tensor sequence, Tensor? mask, Tensor xt)
     {
-        Guard.Shape(sequence, [xt.shape[0], -1, options.SequenceWidth ?? -1], "condition.Sequence");
-        Guard.SameType(xt, sequence, secondName: "condition.Sequence");
+        Guard.Shape(sequence, [xt.shape[0], -1, options.SequenceWidth ?? -1], "condition.EncoderHiddenStates");
+        Guard.SameType(xt, sequence, secondName: "condition.EncoderHiddenStates");
         if (sequence.shape[1] == 0)
             throw new ArgumentException(
-                $"condition.Sequence must hold at least one token, got shape {Guard.Format(sequence.shape)}.", nameof(sequence));
+                $"condition.EncoderHiddenStates must hold at least one token, got shape {Guard.Format(sequence.shape)}.", nameof(sequence));
         if (mask is null)
             return;
-        Guard.Shape(mask, [xt.shape[0], sequence.shape[1]], "condition.SequenceMask");
+        Guard.Shape(mask, [xt.shape[0], sequence.shape[1]], "condition.EncoderAttentionMask");
         if (mask.dtype != ScalarType.Bool)
-            throw new ArgumentException($"condition.SequenceMask must be Bool, got {mask.dtype}.", nameof(mask));
-        DenoiserGuard.SameDevice(mask, xt, "condition.SequenceMask");
+            throw new ArgumentException($"condition.EncoderAttentionMask must be Bool, got {mask.dtype}.", nameof(mask));
+        DenoiserGuard.SameDevice(mask, xt, "condition.EncoderAttentionMask");
     }
 }

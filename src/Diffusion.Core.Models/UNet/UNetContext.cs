@@ -30,10 +30,10 @@ public sealed class UNetContext
     public required Tensor Embedding { get; init; }
 
     /// <summary>[B, L, D] tokens for cross-attention, or null.</summary>
-    public Tensor? Sequence { get; init; }
+    public Tensor? EncoderHiddenStates { get; init; }
 
     /// <summary>[B, 1, 1, L] bool, true for the tokens that may be attended to; null for all.</summary>
-    public Tensor? SequenceMask { get; init; }
+    public Tensor? EncoderAttentionMask { get; init; }
 
     /// <summary>The condition as the network got it, for blocks that take more of it.</summary>
     public Condition? Condition { get; init; }
@@ -47,11 +47,11 @@ public sealed class UNetContext
     public Tensor? Pyramid { get; set; }
 
     /// <summary>Keep only the inputs of each layer in training, and compute the rest again for the gradient.</summary>
-    public bool CheckpointActivations { get; init; }
+    public bool UseGradientCheckpointing { get; init; }
 
     /// <summary>The sequence, for a layer that cannot do without.</summary>
     /// <exception cref="ArgumentException">There is none.</exception>
-    public Tensor RequireSequence() => Sequence
+    public Tensor RequireSequence() => EncoderHiddenStates
         ?? throw new ArgumentException("This network attends to a sequence of tokens, [B, L, D], and got none.", nameof(Condition));
 
     /// <summary>The sizes of the image that crosses over next: what a block on the way up raises the resolution to.</summary>
@@ -64,21 +64,21 @@ public sealed class UNetContext
     public Tensor Call(IUNetLayer layer, Tensor x)
     {
         ArgumentNullException.ThrowIfNull(layer);
-        if (!CheckpointActivations)
+        if (!UseGradientCheckpointing)
             return layer.Forward(x, this);
         var nextSize = Skips.TryPeek(out var next) ? next.shape[2..] : null;
-        return ActivationCheckpoint.Run(
+        return GradientCheckpointing.Run(
             inputs => layer.Forward(inputs[0]!, new UNetContext
             {
                 Embedding = inputs[1]!,
-                Sequence = inputs[2],
-                SequenceMask = inputs[3],
+                EncoderHiddenStates = inputs[2],
+                EncoderAttentionMask = inputs[3],
                 Condition = Condition,
                 _nextSize = nextSize,
             }),
             x,
             Embedding,
-            Sequence,
-            SequenceMask);
+            EncoderHiddenStates,
+            EncoderAttentionMask);
     }
 }

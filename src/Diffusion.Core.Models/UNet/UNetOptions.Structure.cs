@@ -84,7 +84,7 @@ public sealed partial record UNetOptions
         Guard.InRange(DownsamplePadding, 0, 1);
         Guard.Positive(Classes ?? 1, nameof(Classes));
         Guard.Positive(EmbeddingWidth ?? 1, nameof(EmbeddingWidth));
-        Guard.Positive(TimeVectorWidth ?? 1, nameof(TimeVectorWidth));
+        Guard.Positive(TimestepConditionWidth ?? 1, nameof(TimestepConditionWidth));
         Guard.Positive(SequenceWidth ?? 1, nameof(SequenceWidth));
         Guard.Positive(ProjectedSequenceWidth ?? 1, nameof(ProjectedSequenceWidth));
         ArgumentNullException.ThrowIfNull(Activation);

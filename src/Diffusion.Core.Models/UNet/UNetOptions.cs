@@ -6,7 +6,7 @@ namespace Diffusion.Core.Models;
 /// <remarks>
 /// A network of equal levels is described by <see cref="Width"/>, <see cref="Multipliers"/>, <see cref="LayersPerBlock"/>,
 /// <see cref="AttentionResolutions"/> and the like; any other by <see cref="Levels"/> and <see cref="Middle"/>, which say of each block
-/// what it is made of. <see cref="UNetCatalog"/> has the options of well-known networks.
+/// what it is made of. <see cref="UNetPresets"/> has the options of well-known networks.
 /// </remarks>
 public sealed partial record UNetOptions
 {
@@ -102,8 +102,8 @@ public sealed partial record UNetOptions
     /// <summary>The width of the embedding of time and class; four times the first level's by default (Ho et al. 2020).</summary>
     public int? EmbeddingWidth { get; init; }
 
-    /// <summary>The width of <see cref="Condition.TimeVector"/>, which joins the encoding of t. Null, the default, for none.</summary>
-    public int? TimeVectorWidth { get; init; }
+    /// <summary>The width of <see cref="Condition.TimestepCondition"/>, which joins the encoding of t. Null, the default, for none.</summary>
+    public int? TimestepConditionWidth { get; init; }
 
     /// <summary>A nonlinearity after the embedding of time. None by default.</summary>
     public IActivation? TimeActivation { get; init; }
@@ -134,7 +134,7 @@ public sealed partial record UNetOptions
     public IUNetConditioning? AddedEmbedding { get; init; }
 
     /// <summary>
-    /// The width of the tokens of <see cref="Condition.Sequence"/> where they go through a linear layer, <c>encoder_hid_proj</c>, before
+    /// The width of the tokens of <see cref="Condition.EncoderHiddenStates"/> where they go through a linear layer, <c>encoder_hid_proj</c>, before
     /// they are attended to; null, the default, where they are taken as they are.
     /// </summary>
     public int? SequenceWidth { get; init; }
@@ -164,5 +164,5 @@ public sealed partial record UNetOptions
     /// True to keep only the input of each layer for the gradient, and compute the rest again (Chen et al. 2016): less memory for a second
     /// forward pass. False by default; the results are the same.
     /// </summary>
-    public bool CheckpointActivations { get; init; }
+    public bool UseGradientCheckpointing { get; init; }
 }

@@ -133,7 +133,7 @@ public sealed class ModelFormat
     {
         var known = new[]
         {
-            Prediction.Epsilon, Prediction.Data, Prediction.Velocity, Prediction.Score, Prediction.FlowVelocity, Prediction.PreviousMean,
+            Prediction.Epsilon, Prediction.X0, Prediction.Velocity, Prediction.Score, Prediction.FlowVelocity, Prediction.PreviousMean,
         }.ToDictionary(prediction => prediction.Name, prediction => (Func<JsonObject, IPrediction>)(_ => prediction), StringComparer.Ordinal);
         known.Add(Prediction.Edm().Name, options => Prediction.Edm(Number(options, "sigma_data")));
         known.Add(Prediction.EdmVelocity().Name, options => Prediction.EdmVelocity(Number(options, "sigma_data")));
@@ -188,15 +188,15 @@ internal static class SavedSchedules
         [nameof(VarianceExplodingSchedule)] = ScheduleClass.Of(
             (VarianceExplodingSchedule schedule) => new JsonObject { ["sigma_min"] = schedule.SigmaMin, ["sigma_max"] = schedule.SigmaMax },
             options => new VarianceExplodingSchedule(Number(options, "sigma_min"), Number(options, "sigma_max"))),
-        [nameof(StraightLineSchedule)] = ScheduleClass.Of(
-            (StraightLineSchedule schedule) => new JsonObject
+        [nameof(RectifiedFlowSchedule)] = ScheduleClass.Of(
+            (RectifiedFlowSchedule schedule) => new JsonObject
             {
                 ["time_scale"] = schedule.TimeScale,
                 ["shift_factor"] = schedule.Shift.Factor,
                 ["shift_power"] = schedule.Shift.Power,
             },
-            options => new StraightLineSchedule(
-                Number(options, "time_scale"), FlowShift.Linear(Number(options, "shift_factor"), Number(options, "shift_power")))),
+            options => new RectifiedFlowSchedule(
+                Number(options, "time_scale"), TimestepShift.Linear(Number(options, "shift_factor"), Number(options, "shift_power")))),
         [nameof(TabulatedSchedule)] = ScheduleClass.Of(
             (TabulatedSchedule schedule) => new JsonObject
             {
@@ -222,7 +222,7 @@ internal static class SavedSchedules
     };
 
     private static double[] Timesteps(DiscreteSchedule schedule)
-        => [.. Enumerable.Range(0, schedule.Steps).Select(t => schedule.NetworkTime(t))];
+        => [.. Enumerable.Range(0, schedule.Steps).Select(t => schedule.ModelTimestep(t))];
 
     private static double Number(JsonObject options, string name) => options[name]?.GetValue<double>()
         ?? throw new JsonException($"the option '{name}' is missing");

@@ -12,15 +12,15 @@ namespace Diffusion.Core.Models;
     NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
     IgnoreReadOnlyProperties = true,
     RespectNullableAnnotations = true)]
-[JsonSerializable(typeof(AddedContextAttentionOptions))]
+[JsonSerializable(typeof(SimpleCrossAttentionOptions))]
 [JsonSerializable(typeof(AutoencoderDescription))]
 [JsonSerializable(typeof(AutoencoderKLOptions))]
 [JsonSerializable(typeof(ClipTextEncoderOptions))]
 [JsonSerializable(typeof(DiTOptions))]
-[JsonSerializable(typeof(FilterBlockOptions))]
+[JsonSerializable(typeof(KBlockOptions))]
 [JsonSerializable(typeof(MlpBody))]
 [JsonSerializable(typeof(MlpDenoiserOptions))]
-[JsonSerializable(typeof(PyramidBlockOptions))]
+[JsonSerializable(typeof(NcsnppBlockOptions))]
 [JsonSerializable(typeof(SelfAttentionOptions))]
 [JsonSerializable(typeof(SpatialTransformerOptions))]
 [JsonSerializable(typeof(SwinDenoiserOptions))]
@@ -70,11 +70,11 @@ internal sealed partial class NetworkJson : JsonSerializerContext
                 StrategyKind<IUNetLayerOptions>.Of(
                     "spatial_transformer", new SpatialTransformerOptions { ContextWidth = 0 }, () => Shared.SpatialTransformerOptions),
                 StrategyKind<IUNetLayerOptions>.Of(
-                    "added_context", new AddedContextAttentionOptions { ContextWidth = 0 }, () => Shared.AddedContextAttentionOptions)),
+                    "added_context", new SimpleCrossAttentionOptions { ContextWidth = 0 }, () => Shared.SimpleCrossAttentionOptions)),
             new StrategyConverter<IUNetBlockOptions>(
                 StrategyKind<IUNetBlockOptions>.Of("none", UNetMiddle.None),
-                StrategyKind<IUNetBlockOptions>.Of("filter", new FilterBlockOptions(), () => Shared.FilterBlockOptions),
-                StrategyKind<IUNetBlockOptions>.Of("pyramid", new PyramidBlockOptions(), () => Shared.PyramidBlockOptions),
+                StrategyKind<IUNetBlockOptions>.Of("filter", new KBlockOptions(), () => Shared.KBlockOptions),
+                StrategyKind<IUNetBlockOptions>.Of("pyramid", new NcsnppBlockOptions(), () => Shared.NcsnppBlockOptions),
                 StrategyKind<IUNetBlockOptions>.Of("block", new UNetBlockOptions(), () => Shared.UNetBlockOptions)),
             new StrategyConverter<IUNetConditioning>(
                 Embedding("vector", _ => UNetConditioning.Vector),

@@ -87,7 +87,7 @@ internal sealed class DpmAdaptiveMethod(DpmAdaptiveSampler sampler, AdaptiveSpan
         using var scope = NewDisposeScope();
         var target = Math.Min(_lambda + _steps.Step, _end);
         var (from, to) = (Math.Exp(-_lambda), Math.Exp(-target));
-        var (down, up) = RatioAlgebra.Ancestral(from, to, sampler.Eta);
+        var (down, up) = SigmaAlgebra.Ancestral(from, to, sampler.Eta);
         if (up > 0.0)
         {
             // No further down than the end, where the schedule ends too.

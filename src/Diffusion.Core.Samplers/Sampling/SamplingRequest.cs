@@ -59,8 +59,8 @@ internal static class RequestStart
     public static void RequireDetermined(DiffusionModel model, INoiseSchedule schedule, double time, NoiseLevel level)
     {
         var previous = schedule.PreviousLevel(time, level);
-        var x0 = model.Prediction.ToData(level, previous);
-        var epsilon = model.Prediction.ToNoise(level, previous);
+        var x0 = model.Prediction.ToX0(level, previous);
+        var epsilon = model.Prediction.ToEpsilon(level, previous);
         if (!(double.IsFinite(x0.First) && double.IsFinite(x0.Second) && double.IsFinite(epsilon.First) && double.IsFinite(epsilon.Second)))
             throw new ArgumentException(
                 $"The prediction '{model.Prediction.Name}' does not determine x_0 and eps at time {time}, where alpha is {level.Alpha} and "

@@ -37,8 +37,8 @@ public sealed class DeisSolver : ISolver
         ArgumentNullException.ThrowIfNull(step);
         var left = step.Grid.Count - step.Index;
         var order = LowerOrderFinal && step.Grid.Count < FewSteps ? Math.Min(Order, left) : Order;
-        var move = new ExponentialStep(SolverForm.Noise, step.From, step.To);
-        return ExponentialNodes.Of(SolverForm.Noise, step.Current, step.History, 0, order - 1)
+        var move = new ExponentialStep(AlgorithmType.NoisePrediction, step.From, step.To);
+        return ExponentialNodes.Of(AlgorithmType.NoisePrediction, step.Current, step.History, 0, order - 1)
             .Advance(step, move, step.Sample, step.Current, (exact, count) => exact.Moments(count));
     }
 }

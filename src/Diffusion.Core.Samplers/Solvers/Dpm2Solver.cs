@@ -38,10 +38,10 @@ public sealed class Dpm2Solver : ISolver
         ArgumentNullException.ThrowIfNull(step);
         var to = step.To;
         using var start = ChurnedStart.Of(step, Churn);
-        var (down, up) = RatioAlgebra.Ancestral(start.Level.Ratio, to.Ratio, Eta);
+        var (down, up) = SigmaAlgebra.Ancestral(start.Level.Ratio, to.Ratio, Eta);
         var reached = Eta == 0.0 ? to : new NoiseLevel(to.Alpha, to.Alpha * down);
         var next = reached.Sigma == 0.0 || start.Level.Alpha == 0.0 || reached.Ratio == start.Level.Ratio
-            ? RatioAlgebra.EulerTo(start.Prediction, reached)
+            ? SigmaAlgebra.EulerTo(start.Prediction, reached)
             : Midpoint(step, start, reached);
         if (up == 0.0)
             return next;
@@ -52,8 +52,8 @@ public sealed class Dpm2Solver : ISolver
     private static Tensor Midpoint(SolverStep step, ChurnedStart start, NoiseLevel to)
     {
         var (time, middle) = step.At(0.5 * (start.Level.Lambda + to.Lambda));
-        using var x = RatioAlgebra.EulerTo(start.Prediction, middle);
+        using var x = SigmaAlgebra.EulerTo(start.Prediction, middle);
         using var evaluation = step.Evaluate(x, time, middle);
-        return RatioAlgebra.Along(start.Sample, start.Level, evaluation.Epsilon, to);
+        return SigmaAlgebra.Along(start.Sample, start.Level, evaluation.Epsilon, to);
     }
 }

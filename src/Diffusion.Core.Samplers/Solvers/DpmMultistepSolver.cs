@@ -21,7 +21,7 @@ public sealed class DpmMultistepSolver : ISolver
 
     /// <summary>A method of the family; DPM-Solver++(2M) unless said otherwise.</summary>
     /// <param name="order">1, which is DDIM where nothing is random, 2 or 3.</param>
-    /// <param name="form"><see cref="SolverForm.Data"/>, the "++", unless said otherwise.</param>
+    /// <param name="form"><see cref="AlgorithmType.DataPrediction"/>, the "++", unless said otherwise.</param>
     /// <param name="tau">
     /// How much noise is drawn anew: 0 for the probability flow, 1 for the reverse diffusion. Its square is k-diffusion's eta.
     /// </param>
@@ -32,25 +32,25 @@ public sealed class DpmMultistepSolver : ISolver
     /// <param name="eulerAtFinal">True for a last step of first order, however many there are.</param>
     /// <exception cref="ArgumentOutOfRangeException">The order or tau lies outside its range.</exception>
     public DpmMultistepSolver(
-        int order = 2, SolverForm? form = null, double tau = 0.0, bool heun = false, bool lowerOrderFinal = true, bool eulerAtFinal = false)
+        int order = 2, AlgorithmType? form = null, double tau = 0.0, bool heun = false, bool lowerOrderFinal = true, bool eulerAtFinal = false)
     {
         Order = Guard.InRange(order, 1, 3);
-        Form = form ?? SolverForm.Data;
+        Form = form ?? AlgorithmType.DataPrediction;
         Tau = Guard.InRange(tau, 0.0, 1e3);
         (Heun, LowerOrderFinal, EulerAtFinal) = (heun, lowerOrderFinal, eulerAtFinal);
     }
 
     /// <summary>The third order method with the whole second derivative, where the published one has half of it.</summary>
-    /// <inheritdoc cref="DpmMultistepSolver(int, SolverForm?, double, bool, bool, bool)" path="/param"/>
+    /// <inheritdoc cref="DpmMultistepSolver(int, AlgorithmType?, double, bool, bool, bool)" path="/param"/>
     public static DpmMultistepSolver Corrected(
-        SolverForm? form = null, double tau = 0.0, bool lowerOrderFinal = true, bool eulerAtFinal = false)
+        AlgorithmType? form = null, double tau = 0.0, bool lowerOrderFinal = true, bool eulerAtFinal = false)
         => new(3, form, tau, heun: true, lowerOrderFinal, eulerAtFinal) { IsCorrected = true };
 
     /// <summary>The order of the method once there is history, 1 to 3.</summary>
     public int Order { get; }
 
     /// <summary>What is integrated.</summary>
-    public SolverForm Form { get; }
+    public AlgorithmType Form { get; }
 
     /// <summary>How much noise is drawn anew.</summary>
     public double Tau { get; }
@@ -100,7 +100,7 @@ public sealed class DpmMultistepSolver : ISolver
 
         // As published and in use: half of the second derivative, and in the stochastic data form a constant of the other sign.
         moments[2] *= 0.5;
-        if (Tau != 0.0 && Form == SolverForm.Data)
+        if (Tau != 0.0 && Form == AlgorithmType.DataPrediction)
             moments[2] -= move.Scale * move.Length * move.Length;
         return moments;
     }

@@ -59,7 +59,7 @@ public sealed class DpmPlusPlusSdeSolver : ISolver
     private Tensor Move(SolverStep step, NoiseLevel to, Tensor data)
     {
         var from = step.From;
-        var (down, up) = RatioAlgebra.Ancestral(from.Ratio, to.Ratio, Eta);
+        var (down, up) = SigmaAlgebra.Ancestral(from.Ratio, to.Ratio, Eta);
         var next = to.Ratio == from.Ratio
             ? step.Sample.Mul(to.Alpha / from.Alpha)
             : new LinearPair(to.Alpha * (1.0 - (down / from.Ratio)), to.Alpha * down / from.Sigma).Apply(data, step.Sample);

@@ -16,7 +16,7 @@ public sealed class DpmSinglestepSolver : ISolver
 {
     /// <summary>A method of the family; DPM-Solver++(2S) unless said otherwise.</summary>
     /// <param name="order">1 to 3, the steps of a block.</param>
-    /// <param name="form"><see cref="SolverForm.Data"/>, the "++", unless said otherwise.</param>
+    /// <param name="form"><see cref="AlgorithmType.DataPrediction"/>, the "++", unless said otherwise.</param>
     /// <param name="tau">How much noise is drawn anew: 0 for the probability flow, 1 for the reverse diffusion.</param>
     /// <param name="heun">
     /// The weights of the derivatives: exact integrals ("heun"), or half of the first weight in second order and no second derivative in
@@ -24,10 +24,10 @@ public sealed class DpmSinglestepSolver : ISolver
     /// </param>
     /// <param name="lowerOrderFinal">True for a last step of first order, also where the steps come out even.</param>
     /// <exception cref="ArgumentOutOfRangeException">The order or tau lies outside its range.</exception>
-    public DpmSinglestepSolver(int order = 2, SolverForm? form = null, double tau = 0.0, bool heun = false, bool lowerOrderFinal = false)
+    public DpmSinglestepSolver(int order = 2, AlgorithmType? form = null, double tau = 0.0, bool heun = false, bool lowerOrderFinal = false)
     {
         Order = Guard.InRange(order, 1, 3);
-        Form = form ?? SolverForm.Data;
+        Form = form ?? AlgorithmType.DataPrediction;
         Tau = Guard.InRange(tau, 0.0, 1e3);
         (Heun, LowerOrderFinal) = (heun, lowerOrderFinal);
     }
@@ -36,15 +36,15 @@ public sealed class DpmSinglestepSolver : ISolver
     /// The method with the weights of the papers: DPM-Solver-1, -2 and -3, or DPM-Solver++(2S). It differs from the default, that of
     /// diffusers, in third order, where it integrates the slope exactly at the second inner point too.
     /// </summary>
-    /// <inheritdoc cref="DpmSinglestepSolver(int, SolverForm?, double, bool, bool)"/>
-    public static DpmSinglestepSolver Published(int order = 2, SolverForm? form = null, double tau = 0.0, bool lowerOrderFinal = false)
+    /// <inheritdoc cref="DpmSinglestepSolver(int, AlgorithmType?, double, bool, bool)"/>
+    public static DpmSinglestepSolver Published(int order = 2, AlgorithmType? form = null, double tau = 0.0, bool lowerOrderFinal = false)
         => new(order, form, tau, heun: false, lowerOrderFinal) { IsPublished = true };
 
     /// <summary>The order of a whole block, 1 to 3.</summary>
     public int Order { get; }
 
     /// <summary>What is integrated.</summary>
-    public SolverForm Form { get; }
+    public AlgorithmType Form { get; }
 
     /// <summary>How much noise is drawn anew.</summary>
     public double Tau { get; }

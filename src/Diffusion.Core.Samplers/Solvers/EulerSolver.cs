@@ -25,6 +25,6 @@ public sealed class EulerSolver : ISolver
     {
         ArgumentNullException.ThrowIfNull(step);
         using var start = ChurnedStart.Of(step, Churn);
-        return RatioAlgebra.EulerTo(start.Prediction, step.To);
+        return SigmaAlgebra.EulerTo(start.Prediction, step.To);
     }
 }

@@ -9,7 +9,7 @@ namespace Diffusion.Core.Samplers;
 /// What the network said at several levels, as values of a polynomial in lambda, and the weights with which a step sums them. Levels
 /// that repeat another, or lie infinitely far away, say nothing about the slope and are left out: the order falls instead.
 /// </summary>
-internal sealed class ExponentialNodes(SolverForm form, NoiseLevel origin)
+internal sealed class ExponentialNodes(AlgorithmType form, NoiseLevel origin)
 {
     private readonly List<(double Offset, Tensor Value)> _nodes = [];
 
@@ -17,7 +17,7 @@ internal sealed class ExponentialNodes(SolverForm form, NoiseLevel origin)
     public int Count => _nodes.Count;
 
     /// <summary>The nodes of a step that extrapolates: where it leaves from, and up to <paramref name="past"/> levels before.</summary>
-    public static ExponentialNodes Of(SolverForm form, ModelPrediction start, IReadOnlyList<PastStep> history, int first, int past)
+    public static ExponentialNodes Of(AlgorithmType form, ModelPrediction start, IReadOnlyList<PastStep> history, int first, int past)
     {
         var nodes = new ExponentialNodes(form, start.Level);
         nodes.Add(start);

@@ -17,9 +17,9 @@ internal readonly struct ExponentialStep
     private readonly bool _ofData;
     private readonly double _kappa;
 
-    public ExponentialStep(SolverForm form, NoiseLevel from, NoiseLevel to, double tau = 0.0)
+    public ExponentialStep(AlgorithmType form, NoiseLevel from, NoiseLevel to, double tau = 0.0)
     {
-        (_from, _to, _ofData, _kappa) = (from, to, form == SolverForm.Data, 1.0 + (tau * tau));
+        (_from, _to, _ofData, _kappa) = (from, to, form == AlgorithmType.DataPrediction, 1.0 + (tau * tau));
         Length = Distance(from, to);
         if (Length == 0.0)
         {

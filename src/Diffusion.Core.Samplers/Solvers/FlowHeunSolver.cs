@@ -21,12 +21,12 @@ public sealed class FlowHeunSolver : ISolver
     {
         ArgumentNullException.ThrowIfNull(step);
         var (from, to, start) = (step.From, step.To, step.Current);
-        var x = RatioAlgebra.EulerTo(start, to);
+        var x = SigmaAlgebra.EulerTo(start, to);
         if (to.Sigma == 0.0)
             return x;
 
         using var predicted = x;
-        using var end = step.Evaluate(predicted, RatioAlgebra.TargetTime(step), to);
+        using var end = step.Evaluate(predicted, SigmaAlgebra.TargetTime(step), to);
         var (data, noise) = (0.5 * (to.Alpha - from.Alpha), 0.5 * (to.Sigma - from.Sigma));
         return LinearCombination.Of((1.0, predicted), (data, end.X0), (-data, start.X0), (noise, end.Epsilon), (-noise, start.Epsilon));
     }

@@ -25,13 +25,13 @@ public sealed class HeunSolver : ISolver
         ArgumentNullException.ThrowIfNull(step);
         var to = step.To;
         using var start = ChurnedStart.Of(step, Churn);
-        var x = RatioAlgebra.EulerTo(start.Prediction, to);
+        var x = SigmaAlgebra.EulerTo(start.Prediction, to);
         if (to.Sigma == 0.0 || start.Level.Alpha == 0.0)
             return x;
 
         using var predicted = x;
-        using var end = step.Evaluate(predicted, RatioAlgebra.TargetTime(step), to);
-        var half = 0.5 * RatioAlgebra.Length(start.Level, to);
+        using var end = step.Evaluate(predicted, SigmaAlgebra.TargetTime(step), to);
+        var half = 0.5 * SigmaAlgebra.Length(start.Level, to);
         return predicted.Add(end.Epsilon, alpha: half).Add_(start.Prediction.Epsilon, alpha: -half);
     }
 }

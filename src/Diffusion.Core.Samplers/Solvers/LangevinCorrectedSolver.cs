@@ -52,7 +52,7 @@ public sealed class LangevinCorrectedSolver : ISolver
         var x = Predictor.Step(step);
         if (step.To.Sigma == 0.0)
             return x;
-        var time = RatioAlgebra.TargetTime(step);
+        var time = SigmaAlgebra.TargetTime(step);
         for (var m = 0; m < Corrections; m++)
         {
             using var before = x;

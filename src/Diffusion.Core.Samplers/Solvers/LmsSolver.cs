@@ -39,7 +39,7 @@ public sealed class LmsSolver : ISolver
         ArgumentNullException.ThrowIfNull(step);
         var (from, to) = (step.From, step.To);
         if (from.Alpha == 0.0 || (to.Sigma == 0.0 && EulerAtEnd))
-            return RatioAlgebra.EulerTo(step.Current, to);
+            return SigmaAlgebra.EulerTo(step.Current, to);
 
         Span<double> ratios = stackalloc double[MaxOrder];
         var slopes = new Tensor[MaxOrder];

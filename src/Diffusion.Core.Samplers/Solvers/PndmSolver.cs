@@ -120,7 +120,7 @@ public sealed class PndmSolver : ISolver
     {
         var (from, to) = (start.Level, step.To);
         var (unit, scale) = Normalised(from);
-        var (data, noise) = (_quantity.ToData(unit, unit), _quantity.ToNoise(unit, unit));
+        var (data, noise) = (_quantity.ToX0(unit, unit), _quantity.ToEpsilon(unit, unit));
         var ofSample = ((to.Alpha * data.First) + (to.Sigma * noise.First)) / scale;
         var ofSum = (to.Alpha * data.Second) + (to.Sigma * noise.Second);
 

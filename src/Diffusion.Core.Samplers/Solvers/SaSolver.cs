@@ -24,19 +24,19 @@ public sealed class SaSolver : ISolver
     /// Of the time the network is told and the level there, for the step that leaves from it; <see cref="MiddleTau"/> unless said
     /// otherwise.
     /// </param>
-    /// <param name="form"><see cref="SolverForm.Data"/> unless said otherwise.</param>
+    /// <param name="form"><see cref="AlgorithmType.DataPrediction"/> unless said otherwise.</param>
     /// <param name="lowerOrderFinal">True to lower the orders towards the end, to 1 and 2 in the last step.</param>
     /// <exception cref="ArgumentOutOfRangeException">An order lies outside its range.</exception>
     public SaSolver(
         int predictorOrder = 2,
         int correctorOrder = 2,
         Func<double, NoiseLevel, double>? tau = null,
-        SolverForm? form = null,
+        AlgorithmType? form = null,
         bool lowerOrderFinal = true)
     {
         PredictorOrder = Guard.InRange(predictorOrder, 1, 4);
         CorrectorOrder = Guard.InRange(correctorOrder, 0, 4);
-        Form = form ?? SolverForm.Data;
+        Form = form ?? AlgorithmType.DataPrediction;
         (_tau, LowerOrderFinal) = (tau ?? MiddleTau, lowerOrderFinal);
     }
 
@@ -50,7 +50,7 @@ public sealed class SaSolver : ISolver
     public int CorrectorOrder { get; }
 
     /// <summary>What is integrated.</summary>
-    public SolverForm Form { get; }
+    public AlgorithmType Form { get; }
 
     /// <summary>True where the orders fall towards the end.</summary>
     public bool LowerOrderFinal { get; }
@@ -110,7 +110,7 @@ public sealed class SaSolver : ISolver
     private double[] Moments(ExponentialStep move, int count)
     {
         var moments = move.Moments(count);
-        if (count == 2 && Form == SolverForm.Data)
+        if (count == 2 && Form == AlgorithmType.DataPrediction)
             moments[1] = 0.5 * move.Kappa * move.Scale * move.Length * move.Length;
         return moments;
     }

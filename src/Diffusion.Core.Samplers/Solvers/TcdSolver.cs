@@ -29,11 +29,11 @@ public sealed class TcdSolver : ISolver
         ArgumentNullException.ThrowIfNull(step);
         var to = step.To;
         if (to.Sigma == 0.0)
-            return RatioAlgebra.EulerTo(step.Current, to);
+            return SigmaAlgebra.EulerTo(step.Current, to);
 
         // A step that stays where it is must not be undone by the rounding of s.
         var early = to == step.From ? to : Earlier(step);
-        var next = RatioAlgebra.EulerTo(step.Current, early);
+        var next = SigmaAlgebra.EulerTo(step.Current, early);
         if (early == to)
             return next;
         var forward = GaussianTransition.Forward(to, early);
@@ -44,7 +44,7 @@ public sealed class TcdSolver : ISolver
     private NoiseLevel Earlier(SolverStep step)
     {
         var schedule = step.Grid.Schedule;
-        var time = schedule.MinTime + ((1.0 - Gamma) * (RatioAlgebra.TargetTime(step) - schedule.MinTime));
+        var time = schedule.MinTime + ((1.0 - Gamma) * (SigmaAlgebra.TargetTime(step) - schedule.MinTime));
         if (schedule is DiscreteSchedule)
             time = Math.Floor((float)time); // In float32 as in the reference: 0.7 times 850 is 595, and not just below it.
         var level = schedule.LevelAt(time);

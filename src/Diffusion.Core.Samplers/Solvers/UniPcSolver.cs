@@ -19,7 +19,7 @@ public sealed class UniPcSolver : ISolver
 
     /// <summary>A method of the family; UniPC-2 with B2 unless said otherwise.</summary>
     /// <param name="order">p, 1 to 4.</param>
-    /// <param name="form"><see cref="SolverForm.Data"/> unless said otherwise.</param>
+    /// <param name="form"><see cref="AlgorithmType.DataPrediction"/> unless said otherwise.</param>
     /// <param name="b">
     /// B(z) of the paper, with B(z) = z + O(z^2): <see cref="Bh1"/>, <see cref="Bh2"/>, the default, or one's own. z is h in the noise
     /// form and -h in the data form.
@@ -29,13 +29,13 @@ public sealed class UniPcSolver : ISolver
     /// <exception cref="ArgumentOutOfRangeException">The order lies outside its range.</exception>
     public UniPcSolver(
         int order = 2,
-        SolverForm? form = null,
+        AlgorithmType? form = null,
         Func<double, double>? b = null,
         Func<int, bool>? corrects = null,
         bool lowerOrderFinal = true)
     {
         Order = Guard.InRange(order, 1, 4);
-        Form = form ?? SolverForm.Data;
+        Form = form ?? AlgorithmType.DataPrediction;
         (_b, _corrects, LowerOrderFinal) = (b ?? Bh2, corrects, lowerOrderFinal);
     }
 
@@ -49,7 +49,7 @@ public sealed class UniPcSolver : ISolver
     public int Order { get; }
 
     /// <summary>What is integrated.</summary>
-    public SolverForm Form { get; }
+    public AlgorithmType Form { get; }
 
     /// <summary>True where the order falls towards the end.</summary>
     public bool LowerOrderFinal { get; }

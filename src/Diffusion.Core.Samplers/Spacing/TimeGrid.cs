@@ -63,7 +63,7 @@ public sealed class TimeGrid
     /// <param name="ratios">[N] sigma / alpha, finite, never increasing; k-diffusion's sigmas without the zero at the end.</param>
     /// <param name="finalLevel">Where the last step leads; no noise at all unless said otherwise.</param>
     /// <exception cref="ArgumentException">No ratios, an increasing one, or one that the schedule does not reach.</exception>
-    public static TimeGrid FromRatios(INoiseSchedule schedule, ReadOnlySpan<double> ratios, NoiseLevel? finalLevel = null)
+    public static TimeGrid FromSigmas(INoiseSchedule schedule, ReadOnlySpan<double> ratios, NoiseLevel? finalLevel = null)
     {
         ArgumentNullException.ThrowIfNull(schedule);
         var (least, most) = (schedule.LevelAt(schedule.MinTime).Ratio, schedule.LevelAt(schedule.MaxTime).Ratio);

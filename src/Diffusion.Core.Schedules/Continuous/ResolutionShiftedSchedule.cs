@@ -68,7 +68,7 @@ public sealed class ResolutionShiftedSchedule : INoiseSchedule
     }
 
     /// <inheritdoc/>
-    public double NetworkTime(double t) => Schedule.NetworkTime(t);
+    public double ModelTimestep(double t) => Schedule.ModelTimestep(t);
 
     /// <inheritdoc/>
     public double InvertLogSnr(double logSnr)

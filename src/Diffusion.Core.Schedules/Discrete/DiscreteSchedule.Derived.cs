@@ -37,7 +37,7 @@ public sealed partial class DiscreteSchedule
 
     /// <summary>
     /// A schedule of some of the steps of this one: the same abar at each, and new betas that lead from one to the next. Its network is
-    /// told the indices of this schedule, by <see cref="NetworkTime"/>, so that one trained here can be sampled there.
+    /// told the indices of this schedule, by <see cref="ModelTimestep"/>, so that one trained here can be sampled there.
     /// </summary>
     /// <param name="steps">Indices of this schedule, rising.</param>
     /// <remarks>Source: Nichol and Dhariwal 2021, section 4.</remarks>
@@ -53,7 +53,7 @@ public sealed partial class DiscreteSchedule
                     $"The steps must rise and lie in [0, {Steps - 1}], got {steps[i]}{(i > 0 ? $" after {steps[i - 1]}" : string.Empty)}.",
                     nameof(steps));
             betas[i] = 1.0 - (_alphaBars[steps[i]] / previous);
-            times[i] = NetworkTime(steps[i]);
+            times[i] = ModelTimestep(steps[i]);
             previous = _alphaBars[steps[i]];
         }
 

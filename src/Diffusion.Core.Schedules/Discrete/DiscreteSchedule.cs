@@ -110,7 +110,7 @@ public sealed partial class DiscreteSchedule : INoiseSchedule
 
     /// <inheritdoc/>
     /// <remarks>The index, or, after <see cref="Respaced(string)"/>, the index of the original schedule.</remarks>
-    public double NetworkTime(double t)
+    public double ModelTimestep(double t)
     {
         Guard.InRange(t, 0.0, MaxTime);
         if (_networkTimes is null)

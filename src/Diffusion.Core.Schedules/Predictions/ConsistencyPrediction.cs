@@ -20,7 +20,7 @@ internal sealed record ConsistencyPrediction(double SigmaData, double SigmaMin) 
     /// <inheritdoc/>
     public LinearPair Target(NoiseLevel level, NoiseLevel previous)
     {
-        var (skip, output) = ToData(level, previous);
+        var (skip, output) = ToX0(level, previous);
         var (distance, scale) = (Distance(level), SigmaData * level.Alpha);
 
         // 1 - alpha c_skip, without the difference of nearly equal numbers.
@@ -29,7 +29,7 @@ internal sealed record ConsistencyPrediction(double SigmaData, double SigmaMin) 
     }
 
     /// <inheritdoc/>
-    public LinearPair ToData(NoiseLevel level, NoiseLevel previous)
+    public LinearPair ToX0(NoiseLevel level, NoiseLevel previous)
     {
         var (distance, scale) = (Distance(level), SigmaData * level.Alpha);
         return new LinearPair(
@@ -38,10 +38,10 @@ internal sealed record ConsistencyPrediction(double SigmaData, double SigmaMin) 
     }
 
     /// <inheritdoc/>
-    public LinearPair ToNoise(NoiseLevel level, NoiseLevel previous)
+    public LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous)
     {
         if (level.Sigma == 0.0)
-            return Prediction.NoiseGivenData(level);
+            return Prediction.EpsilonGivenX0(level);
         var (distance, scale) = (Distance(level), SigmaData * level.Alpha);
         return new LinearPair(
             distance * distance / ((distance * distance) + (scale * scale)) / level.Sigma,

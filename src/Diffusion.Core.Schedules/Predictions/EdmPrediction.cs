@@ -24,14 +24,14 @@ internal sealed record EdmPrediction(string Name, double SigmaData, double Sign)
     }
 
     /// <inheritdoc/>
-    public LinearPair ToData(NoiseLevel level, NoiseLevel previous)
+    public LinearPair ToX0(NoiseLevel level, NoiseLevel previous)
     {
         var variance = Variance(level, SigmaData);
         return new LinearPair(SigmaData * SigmaData * level.Alpha / variance, Sign * level.Sigma * SigmaData / Math.Sqrt(variance));
     }
 
     /// <inheritdoc/>
-    public LinearPair ToNoise(NoiseLevel level, NoiseLevel previous)
+    public LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous)
     {
         var variance = Variance(level, SigmaData);
         return new LinearPair(level.Sigma / variance, -Sign * level.Alpha * SigmaData / Math.Sqrt(variance));

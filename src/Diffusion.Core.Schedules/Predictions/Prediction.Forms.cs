@@ -8,9 +8,9 @@ public static partial class Prediction
 
         public LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(0.0, 1.0);
 
-        public LinearPair ToData(NoiseLevel level, NoiseLevel previous) => new(1.0 / level.Alpha, -level.Sigma / level.Alpha);
+        public LinearPair ToX0(NoiseLevel level, NoiseLevel previous) => new(1.0 / level.Alpha, -level.Sigma / level.Alpha);
 
-        public LinearPair ToNoise(NoiseLevel level, NoiseLevel previous) => new(0.0, 1.0);
+        public LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous) => new(0.0, 1.0);
     }
 
     private sealed class DataPrediction : IPrediction
@@ -19,9 +19,9 @@ public static partial class Prediction
 
         public LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(1.0, 0.0);
 
-        public LinearPair ToData(NoiseLevel level, NoiseLevel previous) => new(0.0, 1.0);
+        public LinearPair ToX0(NoiseLevel level, NoiseLevel previous) => new(0.0, 1.0);
 
-        public LinearPair ToNoise(NoiseLevel level, NoiseLevel previous) => NoiseGivenData(level);
+        public LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous) => EpsilonGivenX0(level);
     }
 
     private sealed class VelocityPrediction : IPrediction
@@ -31,13 +31,13 @@ public static partial class Prediction
         public LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(-level.Sigma, level.Alpha);
 
         // The division makes the inverse exact for processes that do not preserve variance.
-        public LinearPair ToData(NoiseLevel level, NoiseLevel previous)
+        public LinearPair ToX0(NoiseLevel level, NoiseLevel previous)
         {
             var norm = (level.Alpha * level.Alpha) + (level.Sigma * level.Sigma);
             return new LinearPair(level.Alpha / norm, -level.Sigma / norm);
         }
 
-        public LinearPair ToNoise(NoiseLevel level, NoiseLevel previous)
+        public LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous)
         {
             var norm = (level.Alpha * level.Alpha) + (level.Sigma * level.Sigma);
             return new LinearPair(level.Sigma / norm, level.Alpha / norm);
@@ -50,9 +50,9 @@ public static partial class Prediction
 
         public LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(0.0, -1.0 / level.Sigma);
 
-        public LinearPair ToData(NoiseLevel level, NoiseLevel previous) => new(1.0 / level.Alpha, level.Sigma * level.Sigma / level.Alpha);
+        public LinearPair ToX0(NoiseLevel level, NoiseLevel previous) => new(1.0 / level.Alpha, level.Sigma * level.Sigma / level.Alpha);
 
-        public LinearPair ToNoise(NoiseLevel level, NoiseLevel previous) => new(0.0, -level.Sigma);
+        public LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous) => new(0.0, -level.Sigma);
     }
 
     private sealed class FlowVelocityPrediction : IPrediction
@@ -61,10 +61,10 @@ public static partial class Prediction
 
         public LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(-1.0, 1.0);
 
-        public LinearPair ToData(NoiseLevel level, NoiseLevel previous)
+        public LinearPair ToX0(NoiseLevel level, NoiseLevel previous)
             => new(1.0 / (level.Alpha + level.Sigma), -level.Sigma / (level.Alpha + level.Sigma));
 
-        public LinearPair ToNoise(NoiseLevel level, NoiseLevel previous)
+        public LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous)
             => new(1.0 / (level.Alpha + level.Sigma), level.Alpha / (level.Alpha + level.Sigma));
     }
 
@@ -82,16 +82,16 @@ public static partial class Prediction
                 posterior.Second * level.Sigma);
         }
 
-        public LinearPair ToData(NoiseLevel level, NoiseLevel previous)
+        public LinearPair ToX0(NoiseLevel level, NoiseLevel previous)
         {
             var posterior = Posterior(level, previous);
             return new LinearPair(-posterior.Second / posterior.First, 1.0 / posterior.First);
         }
 
-        public LinearPair ToNoise(NoiseLevel level, NoiseLevel previous)
+        public LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous)
         {
-            var data = ToData(level, previous);
-            var noise = NoiseGivenData(level);
+            var data = ToX0(level, previous);
+            var noise = EpsilonGivenX0(level);
             return new LinearPair(noise.First + (noise.Second * data.First), noise.Second * data.Second);
         }
 

@@ -33,11 +33,11 @@ public interface IPrediction
 
     /// <summary>The predicted x_0 as coefficients of (x_t, network output).</summary>
     /// <inheritdoc cref="Target" path="/param"/>
-    LinearPair ToData(NoiseLevel level, NoiseLevel previous);
+    LinearPair ToX0(NoiseLevel level, NoiseLevel previous);
 
     /// <summary>The predicted eps as coefficients of (x_t, network output).</summary>
     /// <inheritdoc cref="Target" path="/param"/>
-    LinearPair ToNoise(NoiseLevel level, NoiseLevel previous);
+    LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous);
 }
 
 /// <summary>The predictions of the literature. All conversions agree: one model in any of these forms gives one trajectory.</summary>
@@ -47,7 +47,7 @@ public static partial class Prediction
     public static IPrediction Epsilon { get; } = new EpsilonPrediction();
 
     /// <summary>The clean data, x_0 (Ho et al. 2020, section 3.2).</summary>
-    public static IPrediction Data { get; } = new DataPrediction();
+    public static IPrediction X0 { get; } = new DataPrediction();
 
     /// <summary>The velocity <c>v = alpha eps - sigma x_0</c> (Salimans and Ho 2022, section 4).</summary>
     public static IPrediction Velocity { get; } = new VelocityPrediction();
@@ -59,7 +59,7 @@ public static partial class Prediction
 
     /// <summary>
     /// The velocity of the straight line, <c>u = eps - x_0</c> (Lipman et al. 2023; Liu et al. 2023; Esser et al. 2024, eq. 13). On a
-    /// <see cref="StraightLineSchedule"/>, alpha = 1 - s and sigma = s, it is d x_s / d s. Elsewhere it is no derivative in time, but the
+    /// <see cref="RectifiedFlowSchedule"/>, alpha = 1 - s and sigma = s, it is d x_s / d s. Elsewhere it is no derivative in time, but the
     /// target is the same and x_0 and eps follow from <c>x_t = alpha x_0 + sigma eps</c>: <c>x_0 = (x_t - sigma u) / (alpha + sigma)</c>,
     /// <c>eps = (x_t + alpha u) / (alpha + sigma)</c>, finite at every level.
     /// </summary>
@@ -114,12 +114,12 @@ public static partial class Prediction
         ArgumentNullException.ThrowIfNull(from);
         ArgumentNullException.ThrowIfNull(to);
         var (ofData, ofNoise) = to.Target(level, previous);
-        var data = ofData == 0.0 ? default : from.ToData(level, previous);
-        var noise = ofNoise == 0.0 ? default : from.ToNoise(level, previous);
+        var data = ofData == 0.0 ? default : from.ToX0(level, previous);
+        var noise = ofNoise == 0.0 ? default : from.ToEpsilon(level, previous);
         return new LinearPair((ofData * data.First) + (ofNoise * noise.First), (ofData * data.Second) + (ofNoise * noise.Second));
     }
 
     /// <summary>eps as coefficients of (x_t, x_0); without noise there is nothing to divide by and eps is taken as zero.</summary>
-    public static LinearPair NoiseGivenData(NoiseLevel level)
+    public static LinearPair EpsilonGivenX0(NoiseLevel level)
         => level.Sigma == 0.0 ? new LinearPair(0.0, 0.0) : new LinearPair(1.0 / level.Sigma, -level.Alpha / level.Sigma);
 }

@@ -11,7 +11,7 @@ namespace Diffusion.Core.Schedules;
 public class ForwardProcess : IDisposable
 {
     private readonly ScheduledPair _marginal;
-    private readonly NetworkTimes _networkTimes;
+    private readonly ModelTimesteps _networkTimes;
     private readonly ConcurrentDictionary<(Type Kind, object Key), IDisposable> _tables = new();
     private bool _disposed;
 
@@ -21,7 +21,7 @@ public class ForwardProcess : IDisposable
         ArgumentNullException.ThrowIfNull(schedule);
         Schedule = schedule;
         _marginal = new ScheduledPair(schedule, (level, _) => new LinearPair(level.Alpha, level.Sigma));
-        _networkTimes = new NetworkTimes(schedule);
+        _networkTimes = new ModelTimesteps(schedule);
     }
 
     /// <summary>The schedule.</summary>
@@ -83,11 +83,11 @@ public class ForwardProcess : IDisposable
         return xt.mul(factor);
     }
 
-    /// <summary>What a network is told at the times of a batch: <see cref="INoiseSchedule.NetworkTime"/> of each.</summary>
+    /// <summary>What a network is told at the times of a batch: <see cref="INoiseSchedule.ModelTimestep"/> of each.</summary>
     /// <param name="t">[B] times of the schedule: int64 indices for a discrete one, floating point for a continuous one.</param>
     /// <returns>The shape and type of <paramref name="t"/>, and its memory where nothing changes; the caller's.</returns>
     /// <exception cref="ArgumentException">t is of another type, or a time lies outside the schedule.</exception>
-    public Tensor NetworkTimes(Tensor t) => _networkTimes.At(t);
+    public Tensor ModelTimesteps(Tensor t) => _networkTimes.At(t);
 
     /// <inheritdoc/>
     public void Dispose()
@@ -167,11 +167,11 @@ public sealed class ScheduledPair : IDisposable
     }
 }
 
-/// <summary><see cref="INoiseSchedule.NetworkTime"/> for a batch whose samples each have their own t. Owns its table.</summary>
-internal sealed class NetworkTimes(INoiseSchedule schedule) : IDisposable
+/// <summary><see cref="INoiseSchedule.ModelTimestep"/> for a batch whose samples each have their own t. Owns its table.</summary>
+internal sealed class ModelTimesteps(INoiseSchedule schedule) : IDisposable
 {
     private readonly DeviceTable? _table = schedule is DiscreteSchedule { IsRespaced: true } discrete
-        ? new DeviceTable([.. Enumerable.Range(0, discrete.Steps).Select(t => discrete.NetworkTime(t))])
+        ? new DeviceTable([.. Enumerable.Range(0, discrete.Steps).Select(t => discrete.ModelTimestep(t))])
         : null;
 
     /// <summary>What a network is told at the times of a batch.</summary>
@@ -186,7 +186,7 @@ internal sealed class NetworkTimes(INoiseSchedule schedule) : IDisposable
             return t.alias();
         using var host = t.to(ScalarType.Float64, copy: true);
         using var local = host.cpu();
-        var values = Array.ConvertAll(local.data<double>().ToArray(), schedule.NetworkTime);
+        var values = Array.ConvertAll(local.data<double>().ToArray(), schedule.ModelTimestep);
         return tensor(values, dtype: t.dtype, device: t.device);
     }
 

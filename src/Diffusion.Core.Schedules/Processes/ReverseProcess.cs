@@ -48,7 +48,7 @@ public sealed class ReverseProcess : IDisposable
                     nameof(variance));
         }
 
-        _data = new ScheduledPair(schedule, Prediction.ToData);
+        _data = new ScheduledPair(schedule, Prediction.ToX0);
         _posteriorMean = new ScheduledPair(schedule, schedule.PosteriorMeanCoefficient1, schedule.PosteriorMeanCoefficient2);
         _variance = new ScheduledValue(schedule, variances);
         _logVariance = new ScheduledValue(schedule, logs);
@@ -110,7 +110,7 @@ public sealed class ReverseProcess : IDisposable
 
     private static void RequireData(IPrediction prediction, ReverseTransition transition, int t)
     {
-        var (first, second) = prediction.ToData(transition.Level, transition.Earlier);
+        var (first, second) = prediction.ToX0(transition.Level, transition.Earlier);
         if (!double.IsFinite(first) || !double.IsFinite(second))
             throw new ArgumentException(
                 $"A network that predicts '{prediction.Name}' does not determine x_0 at t = {t}, where alpha is {transition.Level.Alpha} " +

@@ -127,7 +127,7 @@ public sealed class TrainingRun
 
     /// <summary>Puts the weights to measure in the network, and the network in evaluation mode, until the result is disposed.</summary>
     /// <param name="average">The name of an average; null for the weights as they are trained.</param>
-    internal IDisposable UseWeights(string? average) => average is null ? Trainer.UseTrained() : Trainer.UseAverage(average);
+    internal IDisposable UseWeights(string? average) => average is null ? Trainer.UseTrained() : Trainer.UseEma(average);
 }
 
 /// <summary>Where a training run is.</summary>

@@ -213,7 +213,7 @@ internal static class RunDescription
             ["learning_rate"] = options.LearningRateSchedule is null ? Text(options.LearningRate) : "a schedule",
             ["warmup_steps"] = options.LearningRateSchedule is null ? Text(options.WarmupSteps) : "of the schedule",
             ["optimizer"] = $"{options.Optimizer}".Replace($" Name = {options.Optimizer.Name},", "", StringComparison.Ordinal),
-            ["clip_norm"] = options.ClipNorm is { } norm ? Text(norm) : "none",
+            ["clip_norm"] = options.MaxGradNorm is { } norm ? Text(norm) : "none",
             ["averages"] = string.Join(", ", options.AllAverages.Select(average => average.Key)),
             ["timesteps"] = options.Timesteps.GetType().Name,
             ["log_every"] = Text(options.LogEvery),

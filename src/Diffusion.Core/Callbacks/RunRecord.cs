@@ -123,7 +123,7 @@ public sealed class Measurement(string name, Func<TrainingRun, double> measure)
     public string Name { get; } = Guard.NotNull(name);
 
     /// <summary>The average whose weights are in the network meanwhile; null for the weights as they are trained.</summary>
-    public string? Average { get; init; } = TrainerOptions.MainAverage;
+    public string? Average { get; init; } = TrainerOptions.MainEma;
 
     /// <summary>Measures, and tells the run.</summary>
     /// <exception cref="ArgumentException">There is no average of that name.</exception>

@@ -21,7 +21,7 @@ public sealed class ValidationLoss(IDataset dataset)
     public string Name { get; init; } = "validation_loss";
 
     /// <summary>The average whose weights are measured; null for the weights as they are trained.</summary>
-    public string? Average { get; init; } = TrainerOptions.MainAverage;
+    public string? Average { get; init; } = TrainerOptions.MainEma;
 
     /// <summary>How many samples are used, the first of the data set: all where null.</summary>
     public long? Samples { get; init; }

@@ -15,7 +15,7 @@ internal static class RunIdentity
     private const string Network = "network";
 
     /// <summary>What changes the memory or time a network takes, and no result.</summary>
-    private static readonly string[] Harmless = ["checkpoint_activations"];
+    private static readonly string[] Harmless = ["use_gradient_checkpointing"];
 
     /// <summary>The first difference, such as <c>optimizer AdamW, this trainer has Lion</c>; null where there is none.</summary>
     /// <remarks>Only text compares: a number in memory has a type, which one that was read has not.</remarks>
@@ -57,13 +57,13 @@ internal static class RunIdentity
 /// <param name="MaxTime">The time of most noise.</param>
 /// <param name="Alphas">The scale of the data at nine times, evenly spread.</param>
 /// <param name="Sigmas">The standard deviation of the noise at the same times.</param>
-/// <param name="NetworkTimes">What a network is told at the same times; null where that is the times themselves.</param>
+/// <param name="ModelTimesteps">What a network is told at the same times; null where that is the times themselves.</param>
 internal sealed record ScheduleFingerprint(
     double MinTime,
     double MaxTime,
     IReadOnlyList<double> Alphas,
     IReadOnlyList<double> Sigmas,
-    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<double>? NetworkTimes = null)
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<double>? ModelTimesteps = null)
 {
     private const int Times = 9;
 
@@ -77,7 +77,7 @@ internal sealed record ScheduleFingerprint(
         for (var i = 0; i < Times; i++)
             times[i] = TimeAt(schedule.MinTime, schedule.MaxTime, i);
         var levels = Array.ConvertAll(times, schedule.LevelAt);
-        var told = Array.ConvertAll(times, schedule.NetworkTime);
+        var told = Array.ConvertAll(times, schedule.ModelTimestep);
         return new ScheduleFingerprint(
             schedule.MinTime,
             schedule.MaxTime,
@@ -100,7 +100,7 @@ internal sealed record ScheduleFingerprint(
                 return Text($"alpha {alpha:G6} and sigma {sigma:G6} at time {t}, not {actual.Alphas[i]:G6} and {actual.Sigmas[i]:G6}");
             }
 
-            var (expected, told) = (NetworkTimes is null ? t : NetworkTimes.ElementAtOrDefault(i), actual.NetworkTimes?[i] ?? t);
+            var (expected, told) = (ModelTimesteps is null ? t : ModelTimesteps.ElementAtOrDefault(i), actual.ModelTimesteps?[i] ?? t);
             if (!Near(expected, told))
                 return Text($"a network that is told {expected:G6} at time {t}, not {told:G6}");
         }

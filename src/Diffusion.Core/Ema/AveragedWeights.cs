@@ -8,7 +8,7 @@ namespace Diffusion.Core;
 /// mode; after it, both are as before. Buffers are not averaged.
 /// </summary>
 /// <remarks>One module holds one set of weights: no step can be taken within the scope, and no scope begun within a step.</remarks>
-internal sealed class AveragedWeights(nn.Module module, UpdateEngine engine, Func<IDisposable?> beginInference) : IDisposable
+internal sealed class AveragedWeights(nn.Module module, OptimizerStep engine, Func<IDisposable?> beginInference) : IDisposable
 {
     private readonly Lock _lock = new();
     private Tensor? _trainedWeights;
@@ -216,4 +216,4 @@ internal sealed class AveragedAutoencoder(ITrainableAutoencoder model, AveragedW
 /// <param name="Name">Its name among those of a run.</param>
 /// <param name="Values">[N].</param>
 /// <param name="Decay">How fast it forgets.</param>
-internal sealed record NamedAverage(string Name, Tensor Values, IEmaDecay Decay);
+internal sealed record EmaWeights(string Name, Tensor Values, IEmaDecay Decay);

@@ -16,7 +16,7 @@ public interface IEmaDecay
 /// <see cref="WarmUp"/>, the default, suits runs of any length that are long enough for its decay: 0.9999 averages over ten thousand steps.
 /// <see cref="Power"/> forgets the start more slowly. <see cref="Constant"/> is for comparing with papers; it remembers its start for
 /// about <c>5 / (1 - decay)</c> steps. <see cref="PowerFunction"/> is for tuning: keep two, at 0.05 and 0.10, with
-/// <see cref="AverageSnapshots"/>, and find the best width after training.
+/// <see cref="EmaSnapshots"/>, and find the best width after training.
 /// </remarks>
 public static class EmaDecay
 {
@@ -75,7 +75,7 @@ public static class EmaDecay
 /// </summary>
 /// <remarks>
 /// Source: Karras et al. 2024, "Analyzing and Improving the Training Dynamics of Diffusion Models", section 3.1. Averages of this kind are
-/// what <see cref="AverageSnapshots"/> stores and <see cref="PostHocAverage"/> makes others of.
+/// what <see cref="EmaSnapshots"/> stores and <see cref="PostHocEma"/> makes others of.
 /// </remarks>
 public sealed record PowerFunctionDecay : IEmaDecay
 {

@@ -14,7 +14,7 @@ namespace Diffusion.Core;
 /// </remarks>
 public sealed record Precision
 {
-    private Precision(ScalarType? narrow, LossScaling? scaling) => (Narrow, LossScaling) = (narrow, scaling);
+    private Precision(ScalarType? narrow, GradScaler? scaling) => (Narrow, GradScaler) = (narrow, scaling);
 
     /// <summary>In the type of the parameters, as they are.</summary>
     public static Precision Full { get; } = new(null, null);
@@ -24,13 +24,13 @@ public sealed record Precision
 
     /// <summary>In float16, for GPUs that lack bfloat16. Small gradients would vanish, so the loss is scaled.</summary>
     /// <param name="scaling">How; the default settings where null.</param>
-    public static Precision Float16(LossScaling? scaling = null) => new(ScalarType.Float16, scaling ?? new LossScaling());
+    public static Precision Float16(GradScaler? scaling = null) => new(ScalarType.Float16, scaling ?? new GradScaler());
 
     /// <summary>The type of weights and activations; null for that of the parameters.</summary>
     internal ScalarType? Narrow { get; }
 
     /// <summary>How the loss is scaled; null for not at all.</summary>
-    internal LossScaling? LossScaling { get; }
+    internal GradScaler? GradScaler { get; }
 
     /// <summary>Recognises the precision in a checkpoint.</summary>
     internal string Name => Narrow?.ToString() ?? nameof(Full);

@@ -28,7 +28,7 @@ public sealed class AutoencoderTrainer : Trainer<Batch>
         : base(Guard.NotNull(model).Module, model.BeginInference, Checked(loss, options), logger)
     {
         (_model, _loss) = (model, loss);
-        Ema = AverageOf(TrainerOptions.MainAverage);
+        Ema = AverageOf(TrainerOptions.MainEma);
     }
 
     /// <summary>
@@ -38,12 +38,12 @@ public sealed class AutoencoderTrainer : Trainer<Batch>
     public IAutoencoder Ema { get; }
 
     /// <summary>The model with averaged weights of a name, as <see cref="Ema"/> is with the main ones.</summary>
-    /// <param name="name"><see cref="TrainerOptions.MainAverage"/>, or one of <see cref="TrainerOptions.MoreAverages"/>.</param>
+    /// <param name="name"><see cref="TrainerOptions.MainEma"/>, or one of <see cref="TrainerOptions.ExtraEmas"/>.</param>
     /// <exception cref="ArgumentException">There is no such average.</exception>
     public IAutoencoder AverageOf(string name) => new AveragedAutoencoder(_model, Average, Average.IndexOf(name));
 
     /// <inheritdoc/>
-    protected override StepLoss Evaluate(Batch batch, StepDraws draws)
+    protected override StepLoss Evaluate(Batch batch, StepRandom draws)
     {
         ArgumentNullException.ThrowIfNull(batch);
         using var terms = _loss.Evaluate(_model, batch.Samples);

@@ -43,7 +43,7 @@ public sealed class DdpmTrainer : Trainer<Batch>
         (Model, _loss) = (model, loss);
         _model = NetworkInput.Needed(Options) ? model.With(new NetworkInput(Trainable(model), Options)) : model;
         _quarters = QuarterTable().DetachFromDisposeScope();
-        Ema = AverageOf(TrainerOptions.MainAverage);
+        Ema = AverageOf(TrainerOptions.MainEma);
     }
 
     /// <summary>A trainer of a network that predicts epsilon.</summary>
@@ -72,13 +72,13 @@ public sealed class DdpmTrainer : Trainer<Batch>
     private protected override IAdaptiveTimestepSampler? LearnedTimesteps => Options.Timesteps as IAdaptiveTimestepSampler;
 
     /// <summary>The model with averaged weights of a name, as <see cref="Ema"/> is with the main ones.</summary>
-    /// <param name="name"><see cref="TrainerOptions.MainAverage"/>, or one of <see cref="TrainerOptions.MoreAverages"/>.</param>
+    /// <param name="name"><see cref="TrainerOptions.MainEma"/>, or one of <see cref="TrainerOptions.ExtraEmas"/>.</param>
     /// <exception cref="ArgumentException">There is no such average.</exception>
     public DiffusionModel AverageOf(string name)
         => _model.With(new AveragedDenoiser(_model.Network, Average, Average.IndexOf(name)));
 
     /// <inheritdoc/>
-    protected override StepLoss Evaluate(Batch batch, StepDraws draws)
+    protected override StepLoss Evaluate(Batch batch, StepRandom draws)
     {
         ArgumentNullException.ThrowIfNull(batch);
         ArgumentNullException.ThrowIfNull(draws);

@@ -5,7 +5,7 @@ namespace Diffusion.Core;
 
 public abstract partial class Trainer
 {
-    /// <summary>Writes each average with a power-function profile to a folder, as <see cref="AverageSnapshots"/> describes.</summary>
+    /// <summary>Writes each average with a power-function profile to a folder, as <see cref="EmaSnapshots"/> describes.</summary>
     internal void SaveProfiles(string folder)
     {
         using var claim = Average.Claim("save its averages");
@@ -17,7 +17,7 @@ public abstract partial class Trainer
                 continue;
             var weights = TrainerTensors.Weights(_module, Engine.Parameters, average.Values);
             var kept = weights.Keys.Where(name => ReferenceEquals(weights[name], state[name]));
-            var snapshot = AverageSnapshot.Of(folder, average.Name, decay, Step);
+            var snapshot = EmaSnapshot.Of(folder, average.Name, decay, Step);
             Safetensors.Save(snapshot.Path, weights, snapshot.Metadata(kept));
         }
     }

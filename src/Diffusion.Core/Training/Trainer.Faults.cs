@@ -42,7 +42,7 @@ public abstract partial class Trainer
             Tear();
         return new TrainingOutOfMemoryException(
             $"Step {Step + 1} needs more memory than there is. These lower it: a smaller TrainerOptions.MicroBatchSize, "
-            + "CheckpointActivations of the network's options, Precision.BFloat16, fewer averages, an optimizer that remembers less, "
+            + "UseGradientCheckpointing of the network's options, Precision.BFloat16, fewer averages, an optimizer that remembers less, "
             + "a smaller BatchSize, network or sample. "
             + (_torn
                 ? "The step had begun to change the weights: resume from a checkpoint."

@@ -46,7 +46,7 @@ public abstract partial class Trainer : IDisposable
         var parameters = new FlatParameters(module, Options.ParameterGroups, Options.Precision, Options.ChannelsLast);
         try
         {
-            Engine = new UpdateEngine(parameters, Options);
+            Engine = new OptimizerStep(parameters, Options);
         }
         catch
         {
@@ -87,7 +87,7 @@ public abstract partial class Trainer : IDisposable
     protected ILogger Logger { get; }
 
     /// <summary>The weights, gradients, moments and their averages.</summary>
-    private protected UpdateEngine Engine { get; }
+    private protected OptimizerStep Engine { get; }
 
     /// <summary>The averaged weights, to be swapped in.</summary>
     private protected AveragedWeights Average { get; }
@@ -101,10 +101,10 @@ public abstract partial class Trainer : IDisposable
     /// Puts averaged weights in the module, and the module in evaluation mode, until the result is disposed. The trainer takes no step
     /// meanwhile.
     /// </summary>
-    /// <param name="name">Which: <see cref="TrainerOptions.MainAverage"/>, or one of <see cref="TrainerOptions.MoreAverages"/>.</param>
+    /// <param name="name">Which: <see cref="TrainerOptions.MainEma"/>, or one of <see cref="TrainerOptions.ExtraEmas"/>.</param>
     /// <exception cref="ArgumentException">There is no such average.</exception>
     /// <exception cref="InvalidOperationException">A step is running, or another average is in use.</exception>
-    public IDisposable UseAverage(string name = TrainerOptions.MainAverage) => Average.BeginInference(Average.IndexOf(name));
+    public IDisposable UseEma(string name = TrainerOptions.MainEma) => Average.BeginInference(Average.IndexOf(name));
 
     /// <summary>Frees the optimizer and the averaged weights. The model keeps the trained weights.</summary>
     public void Dispose()

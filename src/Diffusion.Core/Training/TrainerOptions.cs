@@ -8,7 +8,7 @@ namespace Diffusion.Core;
 public sealed record TrainerOptions
 {
     /// <summary>The name of the average that <see cref="Ema"/> makes.</summary>
-    public const string MainAverage = "ema";
+    public const string MainEma = "ema";
 
     /// <summary>The step at which <see cref="Trainer{TBatch}.Fit"/> is done, counted from the start of the run: 100,000.</summary>
     public long Steps { get; init; } = 100_000;
@@ -71,13 +71,13 @@ public sealed record TrainerOptions
     public long? MemoryLimit { get; init; }
 
     /// <summary>The norm to which larger gradients are scaled down, all parameters together: 1; null never clips.</summary>
-    public double? ClipNorm { get; init; } = 1.0;
+    public double? MaxGradNorm { get; init; } = 1.0;
 
     /// <summary>The decay of the averaged weights: at most 0.9999, less at the start.</summary>
     public IEmaDecay Ema { get; init; } = EmaDecay.WarmUp(0.9999);
 
     /// <summary>Further averages beside <see cref="Ema"/>, by name: none.</summary>
-    public IReadOnlyDictionary<string, IEmaDecay> MoreAverages { get; init; } = new SortedDictionary<string, IEmaDecay>();
+    public IReadOnlyDictionary<string, IEmaDecay> ExtraEmas { get; init; } = new SortedDictionary<string, IEmaDecay>();
 
     /// <summary>
     /// Which times each batch is trained at: uniform. Trainers of denoisers look at it. A sampler that learns
@@ -121,7 +121,7 @@ public sealed record TrainerOptions
 
     /// <summary>Every average by name, the main one first.</summary>
     internal IReadOnlyList<KeyValuePair<string, IEmaDecay>> AllAverages
-        => [new(MainAverage, Ema), .. MoreAverages.OrderBy(average => average.Key, StringComparer.Ordinal)];
+        => [new(MainEma, Ema), .. ExtraEmas.OrderBy(average => average.Key, StringComparer.Ordinal)];
 
     /// <summary>The learning rate in force.</summary>
     internal ILearningRateSchedule EffectiveLearningRate
@@ -141,22 +141,22 @@ public sealed record TrainerOptions
         ArgumentNullException.ThrowIfNull(Optimizer);
         ArgumentNullException.ThrowIfNull(ParameterGroups);
         ArgumentNullException.ThrowIfNull(Precision);
-        Precision.LossScaling?.Validate();
+        Precision.GradScaler?.Validate();
         if (MicroBatchSize is { } size)
             Guard.InRange(size, 1, int.MaxValue, nameof(MicroBatchSize));
         if (MemoryLimit is { } limit)
             Guard.InRange(limit, 1, long.MaxValue, nameof(MemoryLimit));
-        if (ClipNorm is { } clipNorm)
-            Guard.Positive(clipNorm, nameof(ClipNorm));
+        if (MaxGradNorm is { } clipNorm)
+            Guard.Positive(clipNorm, nameof(MaxGradNorm));
         ArgumentNullException.ThrowIfNull(Ema);
-        ArgumentNullException.ThrowIfNull(MoreAverages);
-        foreach (var (name, decay) in MoreAverages)
+        ArgumentNullException.ThrowIfNull(ExtraEmas);
+        foreach (var (name, decay) in ExtraEmas)
         {
-            ArgumentNullException.ThrowIfNull(decay, nameof(MoreAverages));
-            if (name == MainAverage || name.Length == 0 || name.Any(c => !char.IsAsciiLetterOrDigit(c) && c is not ('-' or '_' or '.')))
+            ArgumentNullException.ThrowIfNull(decay, nameof(ExtraEmas));
+            if (name == MainEma || name.Length == 0 || name.Any(c => !char.IsAsciiLetterOrDigit(c) && c is not ('-' or '_' or '.')))
                 throw new ArgumentException(
-                    $"The name of an average must be of letters, digits, '-', '_' and '.', and not '{MainAverage}', got '{name}'.",
-                    nameof(MoreAverages));
+                    $"The name of an average must be of letters, digits, '-', '_' and '.', and not '{MainEma}', got '{name}'.",
+                    nameof(ExtraEmas));
         }
 
         ArgumentNullException.ThrowIfNull(Timesteps);

@@ -10,7 +10,7 @@ internal static class TrainerTensors
 {
     /// <summary>Views of the state itself; they live in the current dispose scope, or are the module's own.</summary>
     public static Dictionary<string, Dictionary<string, Tensor>> Of(
-        nn.Module module, UpdateEngine engine, IAdaptiveTimestepSampler? timesteps)
+        nn.Module module, OptimizerStep engine, IAdaptiveTimestepSampler? timesteps)
     {
         var parameters = engine.Parameters;
         var files = new Dictionary<string, Dictionary<string, Tensor>>
@@ -71,7 +71,7 @@ internal static class TrainerTensors
             target.copy_(source);
     }
 
-    private static Dictionary<string, Tensor> OptimizerState(UpdateEngine engine)
+    private static Dictionary<string, Tensor> OptimizerState(OptimizerStep engine)
     {
         var layout = engine.Parameters.Layout;
         var state = new Dictionary<string, Tensor>(StringComparer.Ordinal);
@@ -87,7 +87,7 @@ internal static class TrainerTensors
                 state[$"{name}.{slice.Name}"] = FlatLayout.View(tensor, slice);
         }
 
-        if (engine.LossScale is { } scale)
+        if (engine.GradScale is { } scale)
             (state["loss_scale"], state["loss_scale_streak"]) = (scale.Value, scale.Streak);
         return state;
     }

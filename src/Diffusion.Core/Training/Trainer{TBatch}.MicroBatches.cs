@@ -54,9 +54,9 @@ public abstract partial class Trainer<TBatch>
     private long Held(TBatch batch, long count)
     {
         using var scope = NewDisposeScope();
-        using var draws = new StepDraws(Options.Seed, Step, Rank, batch.Count);
+        using var draws = new StepRandom(Options.Seed, Step, Rank, batch.Count);
         using var networkDraws = SeedSequence.Generator(Device, Options.Seed, RandomStream.Network, Step, Rank);
-        using var networkScope = DropoutRandom.Use(networkDraws);
+        using var networkScope = TrainingRandom.Use(networkDraws);
         draws.MoveTo(0, count);
         var before = HostMemory.InUse();
         using var part = batch.Slice(0, count);

@@ -79,7 +79,7 @@ public abstract partial class Trainer<TBatch> : Trainer
     /// <param name="batch">On the device of the module, in the type of its weights; not to be disposed.</param>
     /// <param name="draws">All randomness but that of the network comes from here.</param>
     /// <returns>Disposed by the trainer.</returns>
-    protected abstract StepLoss Evaluate(TBatch batch, StepDraws draws);
+    protected abstract StepLoss Evaluate(TBatch batch, StepRandom draws);
 
     private void TakeStep(TBatch batch)
     {
@@ -94,9 +94,9 @@ public abstract partial class Trainer<TBatch> : Trainer
         using var scope = NewDisposeScope();
         using var moved = batch.To(Device, Engine.Parameters.Dtype);
         Engine.Parameters.ZeroGradients();
-        using var draws = new StepDraws(Options.Seed, Step, Rank, count);
+        using var draws = new StepRandom(Options.Seed, Step, Rank, count);
         using var networkDraws = SeedSequence.Generator(Device, Options.Seed, RandomStream.Network, Step, Rank);
-        using var networkScope = DropoutRandom.Use(networkDraws);
+        using var networkScope = TrainingRandom.Use(networkDraws);
         var evaluated = new List<StepLoss>();
         try
         {
@@ -116,7 +116,7 @@ public abstract partial class Trainer<TBatch> : Trainer
     }
 
     /// <summary>Forward and backward, part by part; gradients add up to those of the mean over the whole batch.</summary>
-    private Tensor Backward(TBatch batch, StepDraws draws, List<StepLoss> evaluated)
+    private Tensor Backward(TBatch batch, StepRandom draws, List<StepLoss> evaluated)
     {
         var total = zeros([], dtype: ScalarType.Float64, device: Device);
         var size = PartSize(batch, draws.BatchSize);
@@ -130,7 +130,7 @@ public abstract partial class Trainer<TBatch> : Trainer
             evaluated.Add(loss);
             var share = count == draws.BatchSize ? loss.Loss : loss.Loss.Mul((double)count / draws.BatchSize);
             total.Add_(share.detach());
-            RunBackward(Engine.LossScale?.Scale(share) ?? share);
+            RunBackward(Engine.GradScale?.Scale(share) ?? share);
             Engine.Parameters.CollectGradients();
             foreach (var (names, sums, counts) in loss.Reports)
                 Engine.Means.Stage(names, sums, counts);
@@ -142,12 +142,12 @@ public abstract partial class Trainer<TBatch> : Trainer
     /// <summary>Runs the backward pass. Where a function of this library or a checkpoint failed, its own exception is thrown.</summary>
     private static void RunBackward(Tensor loss)
     {
-        var known = ActivationCheckpoint.LastFailure;
+        var known = GradientCheckpointing.LastFailure;
         try
         {
             loss.backward();
         }
-        catch (ExternalException) when (ActivationCheckpoint.LastFailure is { } cause && !ReferenceEquals(cause, known))
+        catch (ExternalException) when (GradientCheckpointing.LastFailure is { } cause && !ReferenceEquals(cause, known))
         {
             ExceptionDispatchInfo.Throw(cause);
         }

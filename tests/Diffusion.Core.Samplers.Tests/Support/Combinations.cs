@@ -24,7 +24,7 @@ internal static class Combinations
     public static IReadOnlyDictionary<string, IPrediction> Predictions { get; } = new Dictionary<string, IPrediction>
     {
         ["epsilon"] = Prediction.Epsilon,
-        ["data"] = Prediction.Data,
+        ["data"] = Prediction.X0,
         ["velocity"] = Prediction.Velocity,
         ["previous mean"] = Prediction.PreviousMean,
     };

@@ -161,7 +161,7 @@ internal static class Every
     public static IReadOnlyList<IPrediction> Predictions { get; } =
     [
         Prediction.Epsilon,
-        Prediction.Data,
+        Prediction.X0,
         Prediction.Velocity,
         Prediction.Score,
         Prediction.FlowVelocity,

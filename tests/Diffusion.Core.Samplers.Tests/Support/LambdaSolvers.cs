@@ -35,15 +35,15 @@ internal static class LambdaSolvers
     /// <summary>Those in eps, which stop short of that.</summary>
     public static IReadOnlyDictionary<string, ISolver> Noise { get; } = new Dictionary<string, ISolver>
     {
-        ["dpm-1"] = new DpmMultistepSolver(1, SolverForm.Noise),
-        ["dpm-2m"] = new DpmMultistepSolver(2, SolverForm.Noise, lowerOrderFinal: false),
-        ["dpm-2m, heun"] = new DpmMultistepSolver(2, SolverForm.Noise, heun: true, lowerOrderFinal: false),
-        ["dpm-3m"] = new DpmMultistepSolver(3, SolverForm.Noise, lowerOrderFinal: false),
-        ["dpm-2s"] = DpmSinglestepSolver.Published(2, SolverForm.Noise),
-        ["dpm-3s"] = DpmSinglestepSolver.Published(3, SolverForm.Noise),
-        ["unipc-2, noise"] = new UniPcSolver(2, SolverForm.Noise, lowerOrderFinal: false),
-        ["unipc-3, noise, bh1"] = new UniPcSolver(3, SolverForm.Noise, UniPcSolver.Bh1, lowerOrderFinal: false),
-        ["sa(2, 2), noise, tau 0"] = new SaSolver(2, 2, (_, _) => 0.0, SolverForm.Noise, lowerOrderFinal: false),
+        ["dpm-1"] = new DpmMultistepSolver(1, AlgorithmType.NoisePrediction),
+        ["dpm-2m"] = new DpmMultistepSolver(2, AlgorithmType.NoisePrediction, lowerOrderFinal: false),
+        ["dpm-2m, heun"] = new DpmMultistepSolver(2, AlgorithmType.NoisePrediction, heun: true, lowerOrderFinal: false),
+        ["dpm-3m"] = new DpmMultistepSolver(3, AlgorithmType.NoisePrediction, lowerOrderFinal: false),
+        ["dpm-2s"] = DpmSinglestepSolver.Published(2, AlgorithmType.NoisePrediction),
+        ["dpm-3s"] = DpmSinglestepSolver.Published(3, AlgorithmType.NoisePrediction),
+        ["unipc-2, noise"] = new UniPcSolver(2, AlgorithmType.NoisePrediction, lowerOrderFinal: false),
+        ["unipc-3, noise, bh1"] = new UniPcSolver(3, AlgorithmType.NoisePrediction, UniPcSolver.Bh1, lowerOrderFinal: false),
+        ["sa(2, 2), noise, tau 0"] = new SaSolver(2, 2, (_, _) => 0.0, AlgorithmType.NoisePrediction, lowerOrderFinal: false),
     };
 
     /// <summary>Those in eps that integrate to the end all the same, with what their extrapolation makes of it.</summary>

@@ -50,9 +50,9 @@ internal static class MixtureRun
     /// <param name="width">The elements of a sample.</param>
     public static double[] Of(ISolver solver, INoiseSchedule schedule, IPrediction prediction, double[] starts, int width = 1)
     {
-        var ratios = RatioSpacing.Exponential().Ratios(Steps + 1, Last, First);
+        var ratios = SigmaSpacing.Exponential().Ratios(Steps + 1, Last, First);
         var end = schedule.LevelAt(schedule.TimeOf(-2.0 * Math.Log(Last)));
-        var grid = TimeGrid.FromRatios(schedule, ratios.AsSpan(0, Steps), end);
+        var grid = TimeGrid.FromSigmas(schedule, ratios.AsSpan(0, Steps), end);
         var sampler = new DiffusionSampler(grid, solver, new SamplerOptions { Threshold = Thresholding.None });
         using var initial = tensor(Array.ConvertAll(starts, x => x * grid.Levels[0].Alpha)).reshape(-1, width);
         using var result = sampler.Sample(
@@ -75,7 +75,7 @@ internal static class MixtureRun
             var level = schedule.LevelAt(time);
             var previous = schedule is DiscreteSchedule discrete ? discrete.PreviousLevel((int)Math.Round(time)) : level;
             var target = prediction.Target(level, previous);
-            var noise = Prediction.NoiseGivenData(level);
+            var noise = Prediction.EpsilonGivenX0(level);
             var scale = prediction.InputScale?.Invoke(level) ?? 1.0;
             var values = xt.Values();
             for (var i = 0; i < values.Length; i++)
@@ -92,13 +92,13 @@ internal static class MixtureRun
         /// <summary>The time that the network is told <paramref name="told"/> at, by bisection.</summary>
         private double TimeOf(double told)
         {
-            if (told >= schedule.MinTime && told <= schedule.MaxTime && schedule.NetworkTime(told) == told)
+            if (told >= schedule.MinTime && told <= schedule.MaxTime && schedule.ModelTimestep(told) == told)
                 return told;
             var (low, high) = (schedule.MinTime, schedule.MaxTime);
             for (var i = 0; i < 80; i++)
             {
                 var middle = 0.5 * (low + high);
-                (low, high) = schedule.NetworkTime(middle) < told ? (middle, high) : (low, middle);
+                (low, high) = schedule.ModelTimestep(middle) < told ? (middle, high) : (low, middle);
             }
 
             return high;

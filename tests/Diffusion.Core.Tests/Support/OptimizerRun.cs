@@ -31,11 +31,11 @@ internal sealed class OptimizerRun : IDisposable
             first += values.Length;
         }
 
-        var options = new TrainerOptions { Optimizer = optimizer, ClipNorm = null, Ema = EmaDecay.Constant(0.9) };
-        Engine = new UpdateEngine(new FlatParameters(_model, groups ?? [], null, channelsLast), options);
+        var options = new TrainerOptions { Optimizer = optimizer, MaxGradNorm = null, Ema = EmaDecay.Constant(0.9) };
+        Engine = new OptimizerStep(new FlatParameters(_model, groups ?? [], null, channelsLast), options);
     }
 
-    public UpdateEngine Engine { get; }
+    public OptimizerStep Engine { get; }
 
     /// <summary>Name, shape and values of each parameter, in the order of the module.</summary>
     public IReadOnlyList<(string Name, long[] Shape, double[] Values)> Parameters

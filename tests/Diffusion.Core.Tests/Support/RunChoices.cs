@@ -28,15 +28,15 @@ internal static class RunChoices
         new("power", o => o with { Ema = EmaDecay.Power() }),
         new("several", o => o with
         {
-            MoreAverages = new Dictionary<string, IEmaDecay> { ["slow"] = EmaDecay.Constant(0.99), ["fast"] = EmaDecay.Constant(0.5) },
+            ExtraEmas = new Dictionary<string, IEmaDecay> { ["slow"] = EmaDecay.Constant(0.99), ["fast"] = EmaDecay.Constant(0.5) },
         }),
     ];
 
     public static IReadOnlyList<RunChoice> Timesteps { get; } =
     [
         new("uniform", o => o with { Timesteps = new UniformTimesteps() }),
-        new("log-normal", o => o with { Timesteps = new DistributedTimesteps(TimeDistribution.LogitNormal()) }),
-        new("stratified", o => o with { Timesteps = new DistributedTimesteps(draws: UnitDraws.Stratified) }),
+        new("log-normal", o => o with { Timesteps = TimestepSampler.FromDistribution(TimeDistribution.LogitNormal()) }),
+        new("stratified", o => o with { Timesteps = TimestepSampler.FromDistribution(draws: UnitDraws.Stratified) }),
         new("learned", o => o with { Timesteps = new LossSecondMomentTimesteps(DiscreteSchedule.Linear(12), historyLength: 2) }),
     ];
 
@@ -63,7 +63,7 @@ internal static class RunChoices
     [
         new("warm-up", o => o),
         new("cosine", o => o with { LearningRateSchedule = LearningRate.Cosine(1e-2, 20, 3) }),
-        new("no clipping", o => o with { ClipNorm = null }),
+        new("no clipping", o => o with { MaxGradNorm = null }),
     ];
 
     public static IReadOnlyList<LossChoice> Losses { get; } =

@@ -11,5 +11,5 @@ internal sealed class Tenths(double scale) : INoiseSchedule
 
     public NoiseLevel LevelAt(double t) => new(1.0 - (t / 10), t / 10);
 
-    public double NetworkTime(double t) => scale * t;
+    public double ModelTimestep(double t) => scale * t;
 }

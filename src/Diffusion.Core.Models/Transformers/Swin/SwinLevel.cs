@@ -19,7 +19,7 @@ internal sealed class SwinLevel : nn.Module
     public SwinLevel(SwinDenoiserOptions options, int level, WindowTables tables, bool up)
         : base(nameof(SwinLevel))
     {
-        _checkpoint = options.CheckpointActivations;
+        _checkpoint = options.UseGradientCheckpointing;
         var width = options.LevelWidth(level);
         for (var block = 0; block < options.Depths[level]; block++)
             _blocks.Add(new WindowBlock(BlockOptions(options, level), tables, shifted: block % 2 == 1));
@@ -48,7 +48,7 @@ internal sealed class SwinLevel : nn.Module
     public Tensor Forward(Tensor tokens, Tensor embedding, long rows, long columns)
     {
         using var scope = NewDisposeScope();
-        Tensor Run(WindowBlock block, Tensor input) => ActivationCheckpoint.RunIf(
+        Tensor Run(WindowBlock block, Tensor input) => GradientCheckpointing.RunIf(
             training && _checkpoint, (x, told) => block.forward(x, told, rows, columns), input, embedding);
 
         var hidden = Run(_blocks[0], tokens);

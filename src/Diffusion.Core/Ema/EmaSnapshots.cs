@@ -5,7 +5,7 @@ using Diffusion.Core.Models;
 namespace Diffusion.Core;
 
 /// <summary>
-/// Stores every average with a <see cref="PowerFunctionDecay"/> now and then, for <see cref="PostHocAverage"/> to make averages of other
+/// Stores every average with a <see cref="PowerFunctionDecay"/> now and then, for <see cref="PostHocEma"/> to make averages of other
 /// widths of them after training.
 /// </summary>
 /// <remarks>
@@ -15,7 +15,7 @@ namespace Diffusion.Core;
 /// </remarks>
 /// <param name="folder">Where to; made where it is missing.</param>
 /// <param name="every">Steps between snapshots, counted from the start of the run.</param>
-public sealed class AverageSnapshots(string folder, long every) : ITrainerCallback
+public sealed class EmaSnapshots(string folder, long every) : ITrainerCallback
 {
     private readonly string _folder = Guard.NotNull(folder);
     private readonly long _every = Guard.InRange(every, 1, long.MaxValue);
@@ -27,7 +27,7 @@ public sealed class AverageSnapshots(string folder, long every) : ITrainerCallba
         ArgumentNullException.ThrowIfNull(run);
         if (!run.Trainer.Profiles().Any())
             throw new InvalidOperationException(
-                $"There is nothing to store: neither {nameof(TrainerOptions.Ema)} nor any of {nameof(TrainerOptions.MoreAverages)} "
+                $"There is nothing to store: neither {nameof(TrainerOptions.Ema)} nor any of {nameof(TrainerOptions.ExtraEmas)} "
                 + $"is made by {nameof(EmaDecay)}.{nameof(EmaDecay.PowerFunction)}.");
     }
 
@@ -47,7 +47,7 @@ public sealed class AverageSnapshots(string folder, long every) : ITrainerCallba
 /// <param name="Path">The file.</param>
 /// <param name="Decay">The profile.</param>
 /// <param name="Step">The steps.</param>
-internal sealed record AverageSnapshot(string Path, PowerFunctionDecay Decay, long Step)
+internal sealed record EmaSnapshot(string Path, PowerFunctionDecay Decay, long Step)
 {
     private const string DeviationKey = "relative_standard_deviation";
     private const string GammaKey = "gamma";
@@ -55,14 +55,14 @@ internal sealed record AverageSnapshot(string Path, PowerFunctionDecay Decay, lo
     private const string KeptKey = "not_averaged";
 
     /// <summary>The snapshot of an average of some name.</summary>
-    public static AverageSnapshot Of(string folder, string name, PowerFunctionDecay decay, long step)
+    public static EmaSnapshot Of(string folder, string name, PowerFunctionDecay decay, long step)
         => new(
             System.IO.Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"step-{step:D8}-{name}.safetensors")), decay, step);
 
     /// <summary>All snapshots of a folder, by step and width.</summary>
     /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
     /// <exception cref="InvalidDataException">A file is damaged or not a snapshot.</exception>
-    public static IReadOnlyList<AverageSnapshot> List(string folder)
+    public static IReadOnlyList<EmaSnapshot> List(string folder)
         => [.. Directory.EnumerateFiles(folder, "step-*.safetensors").Select(Read)
             .OrderBy(snapshot => snapshot.Step).ThenBy(snapshot => snapshot.Decay.RelativeStandardDeviation)];
 
@@ -82,7 +82,7 @@ internal sealed record AverageSnapshot(string Path, PowerFunctionDecay Decay, lo
             [StepKey] = Step.ToString(CultureInfo.InvariantCulture),
         };
 
-    private static AverageSnapshot Read(string path)
+    private static EmaSnapshot Read(string path)
     {
         using var file = SafetensorsFile.Open(path);
         return file.Metadata.TryGetValue(DeviationKey, out var text)

@@ -5,12 +5,12 @@ namespace Diffusion.Core.Schedules;
 /// power and multiplied by a factor. Immutable.
 /// </summary>
 /// <remarks>Source: Esser et al. 2024, "Scaling Rectified Flow Transformers for High-Resolution Image Synthesis", eq. 23.</remarks>
-public sealed record FlowShift
+public sealed record TimestepShift
 {
-    private FlowShift(double factor, double power) => (Factor, Power) = (factor, power);
+    private TimestepShift(double factor, double power) => (Factor, Power) = (factor, power);
 
     /// <summary>No shift.</summary>
-    public static FlowShift None { get; } = new(1.0, 1.0);
+    public static TimestepShift None { get; } = new(1.0, 1.0);
 
     /// <summary>The factor of the odds.</summary>
     public double Factor { get; }
@@ -20,18 +20,18 @@ public sealed record FlowShift
 
     /// <summary><c>s' = shift s / (1 + (shift - 1) s)</c>, the square root of the ratio of pixels; 3 in Stable Diffusion 3.</summary>
     /// <exception cref="ArgumentOutOfRangeException">shift is not finite and positive.</exception>
-    public static FlowShift Static(double shift) => new(Guard.Positive(shift), 1.0);
+    public static TimestepShift Static(double shift) => new(Guard.Positive(shift), 1.0);
 
     /// <summary><c>s' = e^mu / (e^mu + (1/s - 1)^power)</c>: diffusers' exponential time shift.</summary>
     /// <param name="mu">The logarithm of the factor, such as <see cref="MuForTokens"/>.</param>
     /// <param name="power">The power of the odds.</param>
     /// <exception cref="ArgumentOutOfRangeException">mu lies outside [-700, 700], or the power is not finite and positive.</exception>
-    public static FlowShift Exponential(double mu, double power = 1.0)
+    public static TimestepShift Exponential(double mu, double power = 1.0)
         => new(Math.Exp(Guard.InRange(mu, -700.0, 700.0)), Guard.Positive(power));
 
     /// <summary><c>s' = mu / (mu + (1/s - 1)^power)</c>: diffusers' linear time shift.</summary>
     /// <exception cref="ArgumentOutOfRangeException">mu or the power is not finite and positive.</exception>
-    public static FlowShift Linear(double mu, double power = 1.0) => new(Guard.Positive(mu), Guard.Positive(power));
+    public static TimestepShift Linear(double mu, double power = 1.0) => new(Guard.Positive(mu), Guard.Positive(power));
 
     /// <summary>
     /// mu of a dynamic shift: a straight line through (<paramref name="baseTokens"/>, <paramref name="baseMu"/>) and

@@ -9,20 +9,20 @@ namespace Diffusion.Core.Schedules;
 /// towards noise as in Esser et al. 2024. A shift moves the even steps of a sampler, and the even draws of training, towards noise: s is
 /// the shift of t / TimeScale, and the network is told s times TimeScale.
 /// </remarks>
-public sealed class StraightLineSchedule : INoiseSchedule
+public sealed class RectifiedFlowSchedule : INoiseSchedule
 {
     /// <summary>The line.</summary>
     /// <param name="timeScale">What a network is told at noise alone: 1 in most papers, 1000 in diffusers.</param>
     /// <param name="shift">How times are moved towards noise; not at all unless said otherwise.</param>
     /// <exception cref="ArgumentOutOfRangeException">timeScale is not finite and positive.</exception>
-    public StraightLineSchedule(double timeScale = 1.0, FlowShift? shift = null)
-        => (TimeScale, Shift) = (Guard.Positive(timeScale), shift ?? FlowShift.None);
+    public RectifiedFlowSchedule(double timeScale = 1.0, TimestepShift? shift = null)
+        => (TimeScale, Shift) = (Guard.Positive(timeScale), shift ?? TimestepShift.None);
 
     /// <summary>What a network is told at noise alone.</summary>
     public double TimeScale { get; }
 
     /// <summary>How times are moved towards noise.</summary>
-    public FlowShift Shift { get; }
+    public TimestepShift Shift { get; }
 
     /// <inheritdoc/>
     public double MinTime => 0.0;
@@ -40,7 +40,7 @@ public sealed class StraightLineSchedule : INoiseSchedule
     }
 
     /// <inheritdoc/>
-    public double NetworkTime(double t) => Shift == FlowShift.None ? t : TimeScale * LevelAt(t).Sigma;
+    public double ModelTimestep(double t) => Shift == TimestepShift.None ? t : TimeScale * LevelAt(t).Sigma;
 
     /// <inheritdoc/>
     public double InvertLogSnr(double logSnr) => TimeScale * Shift.Invert(1.0 / (1.0 + Math.Exp(0.5 * logSnr)));

@@ -10,7 +10,7 @@ namespace Diffusion.Core.Models;
 /// Source: Karras et al. 2022 in the network of Crowson's k-diffusion. Widths must be multiples of <see cref="GroupSize"/>. The sides of an
 /// image must be divisible by two, and at least two pixels, at every level but the last.
 /// </remarks>
-public sealed record FilterBlockOptions : IUNetBlockOptions
+public sealed record KBlockOptions : IUNetBlockOptions
 {
     /// <summary>Channels of each group of the norms. 32 by default.</summary>
     public int GroupSize { get; init; } = 32;
@@ -21,9 +21,9 @@ public sealed record FilterBlockOptions : IUNetBlockOptions
         ArgumentNullException.ThrowIfNull(place);
         return place.Direction switch
         {
-            UNetDirection.Down => new FilterDownBlock(this, place),
-            UNetDirection.Up => new FilterUpBlock(this, place),
-            _ => throw new ArgumentException($"{nameof(FilterBlockOptions)} describe levels, not the middle.", nameof(place)),
+            UNetDirection.Down => new KDownBlock(this, place),
+            UNetDirection.Up => new KUpBlock(this, place),
+            _ => throw new ArgumentException($"{nameof(KBlockOptions)} describe levels, not the middle.", nameof(place)),
         };
     }
 
@@ -48,14 +48,14 @@ public sealed record FilterBlockOptions : IUNetBlockOptions
 }
 
 /// <summary>A level of k-diffusion's networks on the way down. State: <c>resnets</c>.</summary>
-public sealed class FilterDownBlock : UNetBlock
+public sealed class KDownBlock : UNetBlock
 {
     private readonly List<IUNetLayer> _residuals = [];
     private readonly FirFilter? _downsample;
 
     /// <summary>A level; all but the last halve the resolution at their end.</summary>
-    public FilterDownBlock(FilterBlockOptions options, UNetPlace place)
-        : base(nameof(FilterDownBlock))
+    public KDownBlock(KBlockOptions options, UNetPlace place)
+        : base(nameof(KDownBlock))
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(place);
@@ -88,14 +88,14 @@ public sealed class FilterDownBlock : UNetBlock
 }
 
 /// <summary>A level of k-diffusion's networks on the way up. State: <c>resnets</c>.</summary>
-public sealed class FilterUpBlock : UNetBlock
+public sealed class KUpBlock : UNetBlock
 {
     private readonly List<IUNetLayer> _residuals = [];
     private readonly FirFilter? _upsample;
 
     /// <summary>A level; all but the first raise the resolution at their end.</summary>
-    public FilterUpBlock(FilterBlockOptions options, UNetPlace place)
-        : base(nameof(FilterUpBlock))
+    public KUpBlock(KBlockOptions options, UNetPlace place)
+        : base(nameof(KUpBlock))
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(place);

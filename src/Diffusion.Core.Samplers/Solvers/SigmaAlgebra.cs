@@ -8,7 +8,7 @@ namespace Diffusion.Core.Samplers;
 /// Steps in the coordinates of Karras et al. 2022: y = x / alpha over r = sigma / alpha, in which the probability flow is dy / dr = eps
 /// whatever alpha is. A solver written in them walks every process alike.
 /// </summary>
-internal static class RatioAlgebra
+internal static class SigmaAlgebra
 {
     /// <summary>
     /// How an ancestral step to the ratio <paramref name="to"/> is split: without noise down to Down, then noise of deviation Up, with

@@ -9,13 +9,13 @@ namespace Diffusion.Core.Samplers;
 /// Spacings that choose noise levels, sigma / alpha, rather than times, over any schedule. The network is told the times that the schedule
 /// has these levels at, which lie between the indices of a discrete schedule. Each ends without noise.
 /// </summary>
-public sealed class RatioSpacing : ITimeSpacing
+public sealed class SigmaSpacing : ITimeSpacing
 {
     private readonly double? _min;
     private readonly double? _max;
     private readonly Func<int, double, double, double[]> _ratios;
 
-    private RatioSpacing(double? min, double? max, Func<int, double, double, double[]> ratios)
+    private SigmaSpacing(double? min, double? max, Func<int, double, double, double[]> ratios)
     {
         if (min is { } low)
             Guard.Positive(low, nameof(min));
@@ -34,10 +34,10 @@ public sealed class RatioSpacing : ITimeSpacing
     /// <param name="max">The greatest sigma / alpha; that of the schedule unless said otherwise.</param>
     /// <exception cref="ArgumentException">An argument is not finite and greater than 0, or min is not less than max.</exception>
     /// <remarks>Source: Karras et al. 2022, "Elucidating the Design Space of Diffusion-Based Generative Models", eq. 5.</remarks>
-    public static RatioSpacing Karras(double rho = 7.0, double? min = null, double? max = null)
+    public static SigmaSpacing Karras(double rho = 7.0, double? min = null, double? max = null)
     {
         Guard.Positive(rho);
-        return new RatioSpacing(min, max, (steps, least, most) =>
+        return new SigmaSpacing(min, max, (steps, least, most) =>
         {
             var (low, high) = (Math.Pow(least, 1.0 / rho), Math.Pow(most, 1.0 / rho));
             return Fill(steps, share => Math.Pow(high + (share * (low - high)), rho));
@@ -51,8 +51,8 @@ public sealed class RatioSpacing : ITimeSpacing
     /// <inheritdoc cref="Karras" path="/param[@name!='rho']"/>
     /// <exception cref="ArgumentException">An argument is not finite and greater than 0, or min is not less than max.</exception>
     /// <remarks>Source: Lu et al. 2022, "DPM-Solver", section 3.3.</remarks>
-    public static RatioSpacing Exponential(double? min = null, double? max = null)
-        => new RatioSpacing(min, max, (steps, least, most) =>
+    public static SigmaSpacing Exponential(double? min = null, double? max = null)
+        => new SigmaSpacing(min, max, (steps, least, most) =>
         {
             var (low, high) = (Math.Log(least), Math.Log(most));
             return Fill(steps, share => Math.Exp(high + (share * (low - high))));
@@ -67,11 +67,11 @@ public sealed class RatioSpacing : ITimeSpacing
     /// <param name="max">The greatest sigma / alpha; that of the schedule unless said otherwise.</param>
     /// <exception cref="ArgumentException">An argument is not finite and greater than 0, or min is not less than max.</exception>
     /// <remarks>Source: Lee et al. 2024, "Beta Sampling is All You Need", section 3.3.</remarks>
-    public static RatioSpacing Beta(double alpha = 0.6, double beta = 0.6, double? min = null, double? max = null)
+    public static SigmaSpacing Beta(double alpha = 0.6, double beta = 0.6, double? min = null, double? max = null)
     {
         Guard.Positive(alpha);
         Guard.Positive(beta);
-        return new RatioSpacing(min, max, (steps, least, most) => Fill(steps, share => least + (Quantile(1.0 - share) * (most - least))));
+        return new SigmaSpacing(min, max, (steps, least, most) => Fill(steps, share => least + (Quantile(1.0 - share) * (most - least))));
 
         double Quantile(double p) => p is 0.0 or 1.0 ? p : BetaDistribution.InvCDF(alpha, beta, p);
     }
@@ -83,7 +83,7 @@ public sealed class RatioSpacing : ITimeSpacing
     /// <param name="ratios">At least two sigma / alpha, finite, greater than 0 and falling; the zero at the end is not among them.</param>
     /// <exception cref="ArgumentException">The table does not fall, or is too short.</exception>
     /// <remarks>Source: Sabour et al. 2024, "Align Your Steps", section 4; see <see cref="AlignYourSteps"/> for its tables.</remarks>
-    public static RatioSpacing Tabulated(params ReadOnlySpan<double> ratios)
+    public static SigmaSpacing Tabulated(params ReadOnlySpan<double> ratios)
     {
         if (ratios.Length < 2)
             throw new ArgumentException($"A table needs at least two levels, got {ratios.Length}.", nameof(ratios));
@@ -96,7 +96,7 @@ public sealed class RatioSpacing : ITimeSpacing
 
         var positions = Generate.LinearSpaced(ratios.Length, 0.0, 1.0);
         var line = MathNet.Numerics.Interpolation.LinearSpline.InterpolateSorted(positions, Logarithms(ratios));
-        return new RatioSpacing(ratios[^1], ratios[0], (steps, _, _) => Fill(steps, share => Math.Exp(line.Interpolate(share))));
+        return new SigmaSpacing(ratios[^1], ratios[0], (steps, _, _) => Fill(steps, share => Math.Exp(line.Interpolate(share))));
     }
 
     /// <inheritdoc/>
@@ -111,7 +111,7 @@ public sealed class RatioSpacing : ITimeSpacing
         if (!(least > 0.0 && double.IsFinite(most)))
             throw new ArgumentException(
                 $"Sigma / alpha of this schedule goes from {least} to {most}: give a min above 0 and a finite max.", nameof(schedule));
-        return TimeGrid.FromRatios(schedule, Ratios(steps, least, most));
+        return TimeGrid.FromSigmas(schedule, Ratios(steps, least, most));
     }
 
     /// <summary>

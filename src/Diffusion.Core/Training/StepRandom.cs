@@ -8,13 +8,13 @@ namespace Diffusion.Core;
 /// The random draws of one step. They are made for the whole batch, as a function of (seed, step, stream), and handed out for the part of
 /// it at hand: the results do not depend on how a batch is split.
 /// </summary>
-public sealed class StepDraws : IDisposable
+public sealed class StepRandom : IDisposable
 {
     private readonly long _seed;
     private readonly long _rank;
     private readonly Dictionary<long, Tensor> _drawn = [];
 
-    internal StepDraws(long seed, long step, long rank, long batchSize)
+    internal StepRandom(long seed, long step, long rank, long batchSize)
         => (_seed, Step, _rank, BatchSize, Count) = (seed, step, rank, batchSize, batchSize);
 
     /// <summary>Steps before this one: 0 for the first.</summary>

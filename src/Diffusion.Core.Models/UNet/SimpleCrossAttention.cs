@@ -11,11 +11,11 @@ namespace Diffusion.Core.Models;
 /// Source: Nichol et al. 2021 (GLIDE), section 4.1. State: <c>group_norm</c>, <c>to_q</c>, <c>to_k</c>, <c>to_v</c>, <c>add_k_proj</c>,
 /// <c>add_v_proj</c>, <c>to_out.0</c>, <c>norm_cross</c>; no <c>to_k</c> and <c>to_v</c> where the tokens alone are attended to.
 /// </remarks>
-public sealed class AddedContextAttention : nn.Module<Tensor, Tensor, Tensor?, Tensor>, IUNetLayer
+public sealed class SimpleCrossAttention : nn.Module<Tensor, Tensor, Tensor?, Tensor>, IUNetLayer
 {
     private const double NormEpsilon = 1e-5;
 
-    private readonly AddedContextAttentionOptions _options;
+    private readonly SimpleCrossAttentionOptions _options;
     private readonly int _channels;
     private readonly int _dimensions;
     private readonly GroupNormalization _norm;
@@ -33,8 +33,8 @@ public sealed class AddedContextAttention : nn.Module<Tensor, Tensor, Tensor?, T
     /// <param name="groups">Groups of the norm before it; divides C.</param>
     /// <param name="dimensions">The number of sizes of an image: 1, 2 or 3.</param>
     /// <exception cref="ArgumentException">A size is not positive, or does not divide the channels.</exception>
-    public AddedContextAttention(AddedContextAttentionOptions options, int channels, int groups, int dimensions = 2)
-        : base(nameof(AddedContextAttention))
+    public SimpleCrossAttention(SimpleCrossAttentionOptions options, int channels, int groups, int dimensions = 2)
+        : base(nameof(SimpleCrossAttention))
     {
         ArgumentNullException.ThrowIfNull(options);
         (_options, _channels, _dimensions) = (options, Guard.Positive(channels), Guard.InRange(dimensions, 1, 3));
@@ -87,7 +87,7 @@ public sealed class AddedContextAttention : nn.Module<Tensor, Tensor, Tensor?, T
         return x.Add(Layers.Image(_output.call(attended), x)).MoveToOuterDisposeScope();
     }
 
-    Tensor IUNetLayer.Forward(Tensor x, UNetContext context) => call(x, context.RequireSequence(), context.SequenceMask);
+    Tensor IUNetLayer.Forward(Tensor x, UNetContext context) => call(x, context.RequireSequence(), context.EncoderAttentionMask);
 
     /// <inheritdoc/>
     protected override void RegisterComponents()
@@ -98,9 +98,9 @@ public sealed class AddedContextAttention : nn.Module<Tensor, Tensor, Tensor?, T
 
 /// <summary>
 /// Attention of pixels to each other and to the tokens of the condition at once, after the residual blocks of a level: an
-/// <see cref="AddedContextAttention"/>.
+/// <see cref="SimpleCrossAttention"/>.
 /// </summary>
-public sealed record AddedContextAttentionOptions : IUNetLayerOptions
+public sealed record SimpleCrossAttentionOptions : IUNetLayerOptions
 {
     /// <summary>Channels of one head; divides the width of the level. 64 by default.</summary>
     public int HeadWidth { get; init; } = 64;
@@ -118,6 +118,6 @@ public sealed record AddedContextAttentionOptions : IUNetLayerOptions
     public IUNetLayer Build(UNetPlace place)
     {
         ArgumentNullException.ThrowIfNull(place);
-        return new AddedContextAttention(this, place.Width, place.Network.Groups(), place.Network.Dimensions);
+        return new SimpleCrossAttention(this, place.Width, place.Network.Groups(), place.Network.Dimensions);
     }
 }

@@ -11,7 +11,7 @@ namespace Diffusion.Core.Models;
 /// Source: Song et al. 2021, appendix H.1. The groups of norms follow from the channels, a quarter of them and up to 32, whatever the
 /// network says. The sides of an image must be divisible by two at every level.
 /// </remarks>
-public sealed record PyramidBlockOptions : IUNetBlockOptions
+public sealed record NcsnppBlockOptions : IUNetBlockOptions
 {
     /// <summary>
     /// What follows each residual block on the way down, and all of them on the way up; null, the default, for nothing.
@@ -28,9 +28,9 @@ public sealed record PyramidBlockOptions : IUNetBlockOptions
         var here = place with { OutputScale = OutputScale };
         return place.Direction switch
         {
-            UNetDirection.Down => new PyramidDownBlock(this, here),
-            UNetDirection.Up => new PyramidUpBlock(this, here),
-            _ => throw new ArgumentException($"{nameof(PyramidBlockOptions)} describe levels, not the middle.", nameof(place)),
+            UNetDirection.Down => new NcsnppDownBlock(this, here),
+            UNetDirection.Up => new NcsnppUpBlock(this, here),
+            _ => throw new ArgumentException($"{nameof(NcsnppBlockOptions)} describe levels, not the middle.", nameof(place)),
         };
     }
 
@@ -63,7 +63,7 @@ public sealed record PyramidBlockOptions : IUNetBlockOptions
 /// <summary>
 /// A level of NCSN++ on the way down. State: <c>resnets</c>, <c>attentions</c>, <c>resnet_down</c>, <c>skip_conv</c>.
 /// </summary>
-public sealed class PyramidDownBlock : UNetBlock
+public sealed class NcsnppDownBlock : UNetBlock
 {
     private readonly List<IUNetLayer> _residuals = [];
     private readonly List<IUNetLayer> _attentions = [];
@@ -72,14 +72,14 @@ public sealed class PyramidDownBlock : UNetBlock
     private readonly Convolution? _fromPyramid;
 
     /// <summary>A level; all but the last halve the resolution at their end.</summary>
-    public PyramidDownBlock(PyramidBlockOptions options, UNetPlace place)
-        : base(nameof(PyramidDownBlock))
+    public NcsnppDownBlock(NcsnppBlockOptions options, UNetPlace place)
+        : base(nameof(NcsnppDownBlock))
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(place);
         for (var layer = 0; layer < place.Layers; layer++)
         {
-            _residuals.Add(PyramidBlockOptions.Residual(place, layer == 0 ? place.Inputs : place.Width));
+            _residuals.Add(NcsnppBlockOptions.Residual(place, layer == 0 ? place.Inputs : place.Width));
             if (options.Attention is not null)
                 _attentions.Add(options.Attention.Build(place));
         }
@@ -89,7 +89,7 @@ public sealed class PyramidDownBlock : UNetBlock
         if (!place.Resamples)
             return;
         register_module("filter", _filter = new FirFilter(mirror: false));
-        register_module("resnet_down", _downsample = PyramidBlockOptions.Residual(place, _filter));
+        register_module("resnet_down", _downsample = NcsnppBlockOptions.Residual(place, _filter));
         register_module("skip_conv", _fromPyramid = Layers.Convolution(place.Network.Dimensions, place.Network.Channels, place.Width, 1));
     }
 
@@ -111,7 +111,7 @@ public sealed class PyramidDownBlock : UNetBlock
 /// <summary>
 /// A level of NCSN++ on the way up. State: <c>resnets</c>, <c>attentions</c>, <c>resnet_up</c>, <c>skip_norm</c>, <c>skip_conv</c>.
 /// </summary>
-public sealed class PyramidUpBlock : UNetBlock
+public sealed class NcsnppUpBlock : UNetBlock
 {
     private readonly List<ResidualBlock> _residuals = [];
     private readonly IUNetLayer? _attention;
@@ -121,8 +121,8 @@ public sealed class PyramidUpBlock : UNetBlock
     private readonly Convolution? _toPyramid;
 
     /// <summary>A level; all but the first raise the resolution at their end.</summary>
-    public PyramidUpBlock(PyramidBlockOptions options, UNetPlace place)
-        : base(nameof(PyramidUpBlock))
+    public NcsnppUpBlock(NcsnppBlockOptions options, UNetPlace place)
+        : base(nameof(NcsnppUpBlock))
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(place);
@@ -132,7 +132,7 @@ public sealed class PyramidUpBlock : UNetBlock
             var inputs = JoinedWidth(place, layer);
             var below = layer == 0 ? place.Inputs : place.Width;
             var groups = options.Attention is null ? (int?)null : Math.Min(below + ((inputs - below) / 4), 32);
-            _residuals.Add(PyramidBlockOptions.Residual(place, inputs, groups));
+            _residuals.Add(NcsnppBlockOptions.Residual(place, inputs, groups));
         }
 
         Register("resnets", _residuals);
@@ -141,8 +141,8 @@ public sealed class PyramidUpBlock : UNetBlock
         register_module("filter", _filter = new FirFilter(mirror: false) { Raises = true });
         if (!place.Resamples)
             return;
-        register_module("resnet_up", _upsample = PyramidBlockOptions.Residual(place, _filter));
-        _norm = new GroupNormalization(PyramidBlockOptions.Groups(place.Width), place.Width, network.NormEpsilon);
+        register_module("resnet_up", _upsample = NcsnppBlockOptions.Residual(place, _filter));
+        _norm = new GroupNormalization(NcsnppBlockOptions.Groups(place.Width), place.Width, network.NormEpsilon);
         register_module("skip_norm", _norm);
         var answer = network.OutChannels ?? network.Channels;
         register_module("skip_conv", _toPyramid = Layers.Convolution(network.Dimensions, place.Width, answer, 3));

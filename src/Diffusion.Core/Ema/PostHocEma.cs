@@ -4,12 +4,12 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core;
 
-/// <summary>Averages of any width, made after training of those that <see cref="AverageSnapshots"/> stored.</summary>
+/// <summary>Averages of any width, made after training of those that <see cref="EmaSnapshots"/> stored.</summary>
 /// <remarks>
 /// Source: Karras et al. 2024, section 3.2 and algorithm 3. The profile that is wanted is fitted by those that are stored, in the
 /// least-squares sense. A width between two that were kept comes out well; one far below the least has less to be made of.
 /// </remarks>
-public static class PostHocAverage
+public static class PostHocEma
 {
     /// <summary>Makes an average. Snapshots are read a tensor at a time, and sums kept in double.</summary>
     /// <param name="folder">The snapshots.</param>
@@ -71,13 +71,13 @@ public static class PostHocAverage
         return [.. matrix.Solve(right)];
     }
 
-    private static IReadOnlyList<(AverageSnapshot Snapshot, double Share)> Parts(string folder, double deviation, long? step)
+    private static IReadOnlyList<(EmaSnapshot Snapshot, double Share)> Parts(string folder, double deviation, long? step)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
         var wanted = new PowerFunctionDecay(deviation);
 
         // Averages of one width are one: with both, the fit has no single answer.
-        var all = AverageSnapshot.List(folder).Where(snapshot => step is not { } last || snapshot.Step <= last)
+        var all = EmaSnapshot.List(folder).Where(snapshot => step is not { } last || snapshot.Step <= last)
             .DistinctBy(snapshot => (snapshot.Step, snapshot.Decay.RelativeStandardDeviation)).ToArray();
         if (all.Length == 0)
             throw new InvalidDataException(
@@ -95,7 +95,7 @@ internal sealed class WeightedFiles : IDisposable
 
     /// <summary>Opens the files.</summary>
     /// <exception cref="InvalidDataException">One is damaged, or has other tensors than the last.</exception>
-    public WeightedFiles(IReadOnlyList<(AverageSnapshot Snapshot, double Share)> parts)
+    public WeightedFiles(IReadOnlyList<(EmaSnapshot Snapshot, double Share)> parts)
     {
         try
         {
@@ -103,7 +103,7 @@ internal sealed class WeightedFiles : IDisposable
                 _files.Add((SafetensorsFile.Open(snapshot.Path), share));
             foreach (var (file, _) in _files)
                 RequireSame(file);
-            _kept = AverageSnapshot.NotAveraged(Last);
+            _kept = EmaSnapshot.NotAveraged(Last);
         }
         catch
         {

@@ -11,7 +11,7 @@ namespace Diffusion.Core;
 /// A step whose loss or gradient norm is not finite is skipped without a branch: its gradients are replaced by zeros, and the amount by
 /// which weights, moments and averages move is zero. They stay as they were, bit for bit.
 /// </remarks>
-internal sealed class UpdateEngine : IDisposable
+internal sealed class OptimizerStep : IDisposable
 {
     private readonly double? _clipNorm;
     private readonly Tensor _loss;
@@ -22,14 +22,14 @@ internal sealed class UpdateEngine : IDisposable
     private readonly Tensor _skippedInARow;
 
     /// <summary>An engine over a module's parameters, with the averages starting at their values.</summary>
-    public UpdateEngine(FlatParameters parameters, TrainerOptions options)
+    public OptimizerStep(FlatParameters parameters, TrainerOptions options)
     {
         Parameters = parameters;
         Optimizer = options.Optimizer.Start(parameters.Layout);
-        _clipNorm = options.ClipNorm;
-        Averages = [.. options.AllAverages.Select(average => new NamedAverage(average.Key, Copy(parameters.Values), average.Value))];
-        if (options.Precision.LossScaling is { } scaling)
-            LossScale = new LossScale(scaling, parameters.Layout);
+        _clipNorm = options.MaxGradNorm;
+        Averages = [.. options.AllAverages.Select(average => new EmaWeights(average.Key, Copy(parameters.Values), average.Value))];
+        if (options.Precision.GradScaler is { } scaling)
+            GradScale = new GradScale(scaling, parameters.Layout);
         Means = new RunningMeans(parameters.Device);
         _loss = parameters.Layout.NewNumber(double.NaN);
         _norm = parameters.Layout.NewNumber(double.NaN);
@@ -46,10 +46,10 @@ internal sealed class UpdateEngine : IDisposable
     public IOptimizerState Optimizer { get; }
 
     /// <summary>The exponential moving averages of the weights, the main one first.</summary>
-    public IReadOnlyList<NamedAverage> Averages { get; }
+    public IReadOnlyList<EmaWeights> Averages { get; }
 
     /// <summary>The factor on the loss; null where there is none.</summary>
-    public LossScale? LossScale { get; }
+    public GradScale? GradScale { get; }
 
     /// <summary>Means of what is reported beside the loss.</summary>
     public RunningMeans Means { get; }
@@ -116,8 +116,8 @@ internal sealed class UpdateEngine : IDisposable
         double[] decays = [.. Averages.Select(average => Guard.InRange(average.Decay.At(step), 0.0, 1.0))];
         Updating = true;
         var gradients = Parameters.Gradients;
-        if (LossScale is not null)
-            gradients.mul_(LossScale.Inverse());
+        if (GradScale is not null)
+            gradients.mul_(GradScale.Inverse());
         var norm = Parameters.GradientNorm();
         _loss.copy_(loss);
         _norm.copy_(norm);
@@ -152,7 +152,7 @@ internal sealed class UpdateEngine : IDisposable
             tensor.Dispose();
         foreach (var average in Averages)
             average.Values.Dispose();
-        LossScale?.Dispose();
+        GradScale?.Dispose();
         Means.Dispose();
         Optimizer.Dispose();
         Parameters.Dispose();
@@ -192,7 +192,7 @@ internal sealed class UpdateEngine : IDisposable
         _lossCount.Add_(apply);
         var skipped = skip.to(ScalarType.Float64);
         _skipped.Add_(skipped);
-        _skippedInARow.Add_(LossScale is null ? skipped : LossScale.Update(apply, IsFinite(_loss)));
+        _skippedInARow.Add_(GradScale is null ? skipped : GradScale.Update(apply, IsFinite(_loss)));
         _skippedInARow.mul_(skipped);
     }
 }

@@ -9,21 +9,21 @@ namespace Diffusion.Core.Samplers;
 /// <c>d(x / alpha) = -e^-lambda eps dlambda</c>.
 /// </summary>
 /// <remarks>Source: Lu et al. 2022, "DPM-Solver", eq. 3.4, and "DPM-Solver++", eq. 8.</remarks>
-public sealed class SolverForm
+public sealed class AlgorithmType
 {
-    private SolverForm(string name) => Name = name;
+    private AlgorithmType(string name) => Name = name;
 
     /// <summary>The predicted x_0. A step to data without noise is finite, and thresholding does what one expects.</summary>
-    public static SolverForm Data { get; } = new("data");
+    public static AlgorithmType DataPrediction { get; } = new("data");
 
     /// <summary>The predicted eps. Such a method cannot reach data without noise: end its grid at a small sigma.</summary>
-    public static SolverForm Noise { get; } = new("noise");
+    public static AlgorithmType NoisePrediction { get; } = new("noise");
 
     /// <summary>The name of the form.</summary>
     public string Name { get; }
 
     /// <summary>The quantity itself; owned by the evaluation.</summary>
-    internal Tensor Of(ModelPrediction evaluation) => this == Data ? evaluation.X0 : evaluation.Epsilon;
+    internal Tensor Of(ModelPrediction evaluation) => this == DataPrediction ? evaluation.X0 : evaluation.Epsilon;
 
     /// <summary>Refuses the grids that a method in this form cannot walk.</summary>
     internal void Validate(TimeGrid grid, bool stochastic)
@@ -32,7 +32,7 @@ public sealed class SolverForm
         var levels = grid.Levels;
         for (var k = 0; k < grid.Count; k++)
         {
-            if (this == Noise && levels[k + 1].Sigma == 0.0)
+            if (this == NoisePrediction && levels[k + 1].Sigma == 0.0)
                 throw new ArgumentException(
                     $"The noise form cannot step to a level without noise, got one after step {k} of {grid.Count}; end the grid at a small "
                     + $"sigma ({nameof(TimeGrid)}.{nameof(TimeGrid.WithFinalLevel)}), or use the data form.",
@@ -44,7 +44,7 @@ public sealed class SolverForm
                     $"A stochastic method walks from noise to data, but the log-SNR falls in step {k}, from {levels[k].LogSnr} to "
                     + $"{levels[k + 1].LogSnr}.",
                     nameof(grid));
-            if (this == Noise && levels[k].Alpha == 0.0)
+            if (this == NoisePrediction && levels[k].Alpha == 0.0)
                 throw new ArgumentException(
                     $"A stochastic method in the noise form cannot start from a level without signal, got one at step {k}.", nameof(grid));
         }

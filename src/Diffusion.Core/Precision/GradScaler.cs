@@ -7,7 +7,7 @@ namespace Diffusion.Core;
 /// when a gradient overflows, and doubled after a while without.
 /// </summary>
 /// <remarks>Source: Micikevicius et al. 2018, section 3.2, with the dynamic choice that its authors use.</remarks>
-public sealed record LossScaling
+public sealed record GradScaler
 {
     /// <summary>The factor at the beginning: 65,536.</summary>
     public double Initial { get; init; } = 65_536.0;
@@ -31,12 +31,12 @@ public sealed record LossScaling
 }
 
 /// <summary>The factor on the loss of a run, on the device.</summary>
-internal sealed class LossScale : IDisposable
+internal sealed class GradScale : IDisposable
 {
-    private readonly LossScaling _settings;
+    private readonly GradScaler _settings;
 
     /// <summary>The factor at the beginning of a run.</summary>
-    public LossScale(LossScaling settings, FlatLayout layout)
+    public GradScale(GradScaler settings, FlatLayout layout)
     {
         _settings = settings;
         Value = layout.NewNumber(settings.Initial);

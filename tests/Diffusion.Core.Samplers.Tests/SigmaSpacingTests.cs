@@ -9,10 +9,10 @@ public class RatioSpacingTests
 
     public static Dictionary<string, ITimeSpacing> Spacings { get; } = new()
     {
-        ["Karras"] = RatioSpacing.Karras(),
-        ["Karras, rho 3, cut"] = RatioSpacing.Karras(3.0, 0.05, 10.0),
-        ["exponential"] = RatioSpacing.Exponential(),
-        ["beta"] = RatioSpacing.Beta(),
+        ["Karras"] = SigmaSpacing.Karras(),
+        ["Karras, rho 3, cut"] = SigmaSpacing.Karras(3.0, 0.05, 10.0),
+        ["exponential"] = SigmaSpacing.Exponential(),
+        ["beta"] = SigmaSpacing.Beta(),
         ["Align Your Steps, SD 1.5"] = AlignYourSteps.StableDiffusion15,
         ["Align Your Steps, SDXL"] = AlignYourSteps.StableDiffusionXL,
         ["uniform"] = ScheduleTimeSpacing.Uniform(),
@@ -30,7 +30,7 @@ public class RatioSpacingTests
         {
             foreach (var steps in new[] { 1, 2, 3, 7, 13, 50, 1000 })
             {
-                if (schedule is LinearVpSchedule && Spacings[name] is RatioSpacing && name is not "Karras, rho 3, cut" && !name.StartsWith("Align", StringComparison.Ordinal))
+                if (schedule is LinearVpSchedule && Spacings[name] is SigmaSpacing && name is not "Karras, rho 3, cut" && !name.StartsWith("Align", StringComparison.Ordinal))
                     continue; // It begins without noise: a min must be given.
                 var grid = Spacings[name].CreateGrid(schedule, steps);
                 grid.Count.Should().Be(steps);
@@ -49,7 +49,7 @@ public class RatioSpacingTests
     public void Karras_levels_are_those_of_EDM()
     {
         // Karras et al. 2022, eq. 5 with sigma 0.002 to 80, rho 7, N = 18, by hand.
-        var grid = RatioSpacing.Karras().CreateGrid(new EdmSchedule(), 18);
+        var grid = SigmaSpacing.Karras().CreateGrid(new EdmSchedule(), 18);
         for (var i = 0; i < 18; i++)
         {
             var expected = Math.Pow(Math.Pow(80.0, 1.0 / 7.0) + (i / 17.0 * (Math.Pow(0.002, 1.0 / 7.0) - Math.Pow(80.0, 1.0 / 7.0))), 7.0);
@@ -61,7 +61,7 @@ public class RatioSpacingTests
     [Fact]
     public void Exponential_levels_are_equal_steps_of_log_SNR()
     {
-        var grid = RatioSpacing.Exponential().CreateGrid(_schedule, 11);
+        var grid = SigmaSpacing.Exponential().CreateGrid(_schedule, 11);
         for (var k = 2; k < 11; k++)
             (grid.Levels[k].LogSnr - grid.Levels[k - 1].LogSnr).Should().BeApproximately(grid.Levels[1].LogSnr - grid.Levels[0].LogSnr, 1e-9);
     }
@@ -70,9 +70,9 @@ public class RatioSpacingTests
     public void Beta_levels_are_quantiles()
     {
         // With both parameters 1 the distribution is uniform; with 1/2 its quantile is sin^2(pi p / 2).
-        var uniform = RatioSpacing.Beta(1.0, 1.0).Ratios(5, 1.0, 9.0);
+        var uniform = SigmaSpacing.Beta(1.0, 1.0).Ratios(5, 1.0, 9.0);
         uniform.Zip([9.0, 7.0, 5.0, 3.0, 1.0], (a, b) => Math.Abs(a - b)).Max().Should().BeLessThan(1e-9);
-        var arcsine = RatioSpacing.Beta(0.5, 0.5).Ratios(7, 0.0 + 1.0, 2.0);
+        var arcsine = SigmaSpacing.Beta(0.5, 0.5).Ratios(7, 0.0 + 1.0, 2.0);
         for (var k = 0; k < 7; k++)
             arcsine[k].Should().BeApproximately(1.0 + Math.Pow(Math.Sin(Math.PI / 2.0 * (1.0 - (k / 6.0))), 2), 1e-9);
     }
@@ -82,14 +82,14 @@ public class RatioSpacingTests
     {
         AlignYourSteps.StableDiffusion15.Ratios(10, 1.0, 2.0)
             .Zip([14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152], (a, b) => Math.Abs(a - b)).Max().Should().BeLessThan(1e-12);
-        RatioSpacing.Tabulated(8.0, 2.0, 0.5).Ratios(5, 1.0, 2.0)
+        SigmaSpacing.Tabulated(8.0, 2.0, 0.5).Ratios(5, 1.0, 2.0)
             .Zip([8.0, 4.0, 2.0, 1.0, 0.5], (a, b) => Math.Abs(a - b)).Max().Should().BeLessThan(1e-12);
     }
 
     [Fact]
     public void Times_of_a_schedule_are_cut_evenly_by_square_root_or_shifted()
     {
-        var line = new StraightLineSchedule();
+        var line = new RectifiedFlowSchedule();
         ScheduleTimeSpacing.Uniform().CreateGrid(line, 4).Times.ToArray().Should().Equal(1.0, 0.75, 0.5, 0.25);
         ScheduleTimeSpacing.Uniform(0.1).CreateGrid(line, 4).Times.ToArray().Zip([1.0, 0.7, 0.4, 0.1], (a, b) => Math.Abs(a - b)).Max().Should().BeLessThan(1e-15);
         ScheduleTimeSpacing.Quadratic().CreateGrid(line, 4).Times.ToArray().Should().Equal(1.0, 0.5625, 0.25, 0.0625);
@@ -107,27 +107,27 @@ public class RatioSpacingTests
     [Fact]
     public void Levels_of_ones_own_are_a_grid()
     {
-        var grid = TimeGrid.FromRatios(_schedule, [10.0, 3.0, 3.0, 0.5]);
+        var grid = TimeGrid.FromSigmas(_schedule, [10.0, 3.0, 3.0, 0.5]);
         grid.Levels.ToArray().Select(level => Math.Round(level.Ratio, 9)).Should().Equal(10.0, 3.0, 3.0, 0.5, 0.0);
         grid.Times[1].Should().Be(grid.Times[2]);
-        TimeGrid.FromRatios(_schedule, [_schedule.LevelAt(999).Ratio * (1.0 + 1e-12)]).Times[0].Should().Be(999.0, "rounding past the end is forgiven");
+        TimeGrid.FromSigmas(_schedule, [_schedule.LevelAt(999).Ratio * (1.0 + 1e-12)]).Times[0].Should().Be(999.0, "rounding past the end is forgiven");
     }
 
     [Fact]
     [Trait(Category.Name, Category.Fault)]
     public void What_makes_no_grid_is_refused()
     {
-        ((Action)(() => RatioSpacing.Karras(0.0))).Should().Throw<ArgumentOutOfRangeException>();
-        ((Action)(() => RatioSpacing.Karras(7.0, 2.0, 1.0))).Should().Throw<ArgumentException>().WithMessage("*2*1*");
-        ((Action)(() => RatioSpacing.Exponential(-1.0))).Should().Throw<ArgumentOutOfRangeException>();
-        ((Action)(() => RatioSpacing.Beta(alpha: double.NaN))).Should().Throw<ArgumentOutOfRangeException>();
-        ((Action)(() => RatioSpacing.Tabulated(1.0))).Should().Throw<ArgumentException>().WithMessage("*two*");
-        ((Action)(() => RatioSpacing.Tabulated(1.0, 2.0))).Should().Throw<ArgumentException>().WithMessage("*fall*");
-        ((Action)(() => RatioSpacing.Karras().CreateGrid(_schedule, 0))).Should().Throw<ArgumentOutOfRangeException>();
-        ((Action)(() => RatioSpacing.Karras().CreateGrid(new LinearVpSchedule(), 5))).Should().Throw<ArgumentException>().WithMessage("*min above 0*");
-        ((Action)(() => RatioSpacing.Karras(7.0, 0.1, 100.0).CreateGrid(_schedule, 5))).Should().Throw<ArgumentException>().WithMessage("*range of the schedule*got*");
-        ((Action)(() => ScheduleTimeSpacing.Uniform(2.0).CreateGrid(new StraightLineSchedule(), 5))).Should().Throw<ArgumentOutOfRangeException>();
+        ((Action)(() => SigmaSpacing.Karras(0.0))).Should().Throw<ArgumentOutOfRangeException>();
+        ((Action)(() => SigmaSpacing.Karras(7.0, 2.0, 1.0))).Should().Throw<ArgumentException>().WithMessage("*2*1*");
+        ((Action)(() => SigmaSpacing.Exponential(-1.0))).Should().Throw<ArgumentOutOfRangeException>();
+        ((Action)(() => SigmaSpacing.Beta(alpha: double.NaN))).Should().Throw<ArgumentOutOfRangeException>();
+        ((Action)(() => SigmaSpacing.Tabulated(1.0))).Should().Throw<ArgumentException>().WithMessage("*two*");
+        ((Action)(() => SigmaSpacing.Tabulated(1.0, 2.0))).Should().Throw<ArgumentException>().WithMessage("*fall*");
+        ((Action)(() => SigmaSpacing.Karras().CreateGrid(_schedule, 0))).Should().Throw<ArgumentOutOfRangeException>();
+        ((Action)(() => SigmaSpacing.Karras().CreateGrid(new LinearVpSchedule(), 5))).Should().Throw<ArgumentException>().WithMessage("*min above 0*");
+        ((Action)(() => SigmaSpacing.Karras(7.0, 0.1, 100.0).CreateGrid(_schedule, 5))).Should().Throw<ArgumentException>().WithMessage("*range of the schedule*got*");
+        ((Action)(() => ScheduleTimeSpacing.Uniform(2.0).CreateGrid(new RectifiedFlowSchedule(), 5))).Should().Throw<ArgumentOutOfRangeException>();
         ((Action)(() => ScheduleTimeSpacing.Shifted(0.0))).Should().Throw<ArgumentOutOfRangeException>();
-        ((Action)(() => TimeGrid.FromRatios(_schedule, [1.0, 2.0]))).Should().Throw<ArgumentException>().WithMessage("*increase*");
+        ((Action)(() => TimeGrid.FromSigmas(_schedule, [1.0, 2.0]))).Should().Throw<ArgumentException>().WithMessage("*increase*");
     }
 }

@@ -34,7 +34,7 @@ public class ActivationCheckpointTests
         {
             using var scope = NewDisposeScope();
             using var generator = new Generator(3);
-            using var use = DropoutRandom.Use(generator);
+            using var use = TrainingRandom.Use(generator);
             blocks.Forward(Input(), checkpointed).sum().backward();
             return rand(3, generator: generator).Values();
         }
@@ -47,7 +47,7 @@ public class ActivationCheckpointTests
     {
         using var blocks = new Blocks(4, 0.3);
         var plain = Gradients(blocks, checkpointed: false, seed: 1);
-        var nested = Gradients(blocks, seed: 1, forward: x => ActivationCheckpoint.Run(input => blocks.Forward(input, true), x));
+        var nested = Gradients(blocks, seed: 1, forward: x => GradientCheckpointing.Run(input => blocks.Forward(input, true), x));
         ShouldEqual(nested, plain);
     }
 
@@ -60,7 +60,7 @@ public class ActivationCheckpointTests
             using var scope = NewDisposeScope();
             blocks.zero_grad();
             using var generator = new Generator(7);
-            using var use = DropoutRandom.Use(generator);
+            using var use = TrainingRandom.Use(generator);
             var first = blocks.Forward(Input(), checkpointed).sin().sum();
             var second = blocks.Forward(Input().mul(0.5), checkpointed).sum();
             first.backward(retain_graph: true);
@@ -79,7 +79,7 @@ public class ActivationCheckpointTests
         using var layer = nn.Linear(3, 3);
         layer.bias!.requires_grad = false;
         var x = randn(2, 3);
-        ActivationCheckpoint.Run(layer.call, x).sum().backward();
+        GradientCheckpointing.Run(layer.call, x).sum().backward();
         var gradient = layer.weight.grad!.clone();
         layer.zero_grad();
         layer.call(x).sum().backward();
@@ -102,7 +102,7 @@ public class ActivationCheckpointTests
             return inputs[0]!.index_select(0, inputs[1]!).mul(inputs[3]!).add(inputs[4]!);
         }
 
-        ActivationCheckpoint.Run(Block, table, index, null, x, y).pow(2).sum().backward();
+        GradientCheckpointing.Run(Block, table, index, null, x, y).pow(2).sum().backward();
         var (tableGradient, xGradient) = (table.grad!.clone(), x.grad!.clone());
         (table.grad, x.grad) = (null, null);
         Block([table, index, null, x, y]).pow(2).sum().backward();
@@ -116,7 +116,7 @@ public class ActivationCheckpointTests
     {
         using var scope = NewDisposeScope();
         var x = ones([2]).requires_grad_();
-        ActivationCheckpoint.Run(input => input, x).mul(3).sum().backward();
+        GradientCheckpointing.Run(input => input, x).mul(3).sum().backward();
         x.grad!.Values().Should().Equal(3, 3);
     }
 
@@ -128,8 +128,8 @@ public class ActivationCheckpointTests
         var flat = zeros([4]);
         using (no_grad())
             layer.weight.grad = flat.view(2, 2);
-        ActivationCheckpoint.Run(layer.call, ones([1, 2])).sum().backward();
-        ActivationCheckpoint.Run(layer.call, ones([1, 2])).sum().backward();
+        GradientCheckpointing.Run(layer.call, ones([1, 2])).sum().backward();
+        GradientCheckpointing.Run(layer.call, ones([1, 2])).sum().backward();
         flat.Values().Should().Equal(2, 2, 2, 2);
     }
 
@@ -140,7 +140,7 @@ public class ActivationCheckpointTests
         using var off = no_grad();
         using var layer = nn.Linear(2, 2);
         var x = ones([1, 2]);
-        var y = ActivationCheckpoint.Run(layer.call, x);
+        var y = GradientCheckpointing.Run(layer.call, x);
         y.requires_grad.Should().BeFalse();
         y.ShouldBeIdentical(layer.call(x), "output");
     }
@@ -153,7 +153,7 @@ public class ActivationCheckpointTests
         foreach (var (wanted, total) in new[] { (true, 2), (false, 1) })
         {
             var calls = 0;
-            var y = ActivationCheckpoint.RunIf(wanted, input => { calls++; return input.mul(2); }, x);
+            var y = GradientCheckpointing.RunIf(wanted, input => { calls++; return input.mul(2); }, x);
             calls.Should().Be(1);
             y.sum().backward();
             calls.Should().Be(total);
@@ -172,9 +172,9 @@ public class ActivationCheckpointTests
         void Step()
         {
             using var generator = new Generator(3);
-            using var use = DropoutRandom.Use(generator);
+            using var use = TrainingRandom.Use(generator);
             using var y = nested
-                ? ActivationCheckpoint.Run(input => blocks.Forward(input, true), x)
+                ? GradientCheckpointing.Run(input => blocks.Forward(input, true), x)
                 : blocks.Forward(x, true);
             using var loss = y.sum();
             loss.backward();
@@ -196,10 +196,10 @@ public class ActivationCheckpointTests
         using var scope = NewDisposeScope();
         var x = ones([2]).requires_grad_();
         var calls = 0;
-        var y = ActivationCheckpoint.Run(
+        var y = GradientCheckpointing.Run(
             input => ++calls == 1 ? input.mul(2) : throw new InvalidOperationException("no second time"), x);
         FluentActions.Invoking(() => y.sum().backward()).Should().Throw<ExternalException>();
-        ActivationCheckpoint.LastFailure.Should().BeOfType<InvalidOperationException>().Which.Message.Should().Be("no second time");
+        GradientCheckpointing.LastFailure.Should().BeOfType<InvalidOperationException>().Which.Message.Should().Be("no second time");
         x.grad.Should().BeNull();
     }
 
@@ -215,14 +215,14 @@ public class ActivationCheckpointTests
                 using var scope = NewDisposeScope();
                 var x = ones([2]).requires_grad_();
                 var calls = 0;
-                var y = ActivationCheckpoint.Run(
+                var y = GradientCheckpointing.Run(
                     input => message is null || ++calls == 1 ? input.mul(2) : throw new InvalidOperationException(message), x);
                 var backward = FluentActions.Invoking(() => y.sum().backward());
                 if (message is null)
                     backward();
                 else
                     backward.Should().Throw<ExternalException>();
-                seen = ActivationCheckpoint.LastFailure;
+                seen = GradientCheckpointing.LastFailure;
             });
             thread.Start();
             thread.Join();
@@ -240,10 +240,10 @@ public class ActivationCheckpointTests
         using var scope = NewDisposeScope();
         using var layer = nn.Linear(2, 2);
         var x = ones([1, 2]);
-        var y = ActivationCheckpoint.Run(layer.call, x);
+        var y = GradientCheckpointing.Run(layer.call, x);
         x.add_(1);
         FluentActions.Invoking(() => y.sum().backward()).Should().Throw<ExternalException>();
-        ActivationCheckpoint.LastFailure!.Message.Should().Contain("inplace");
+        GradientCheckpointing.LastFailure!.Message.Should().Contain("inplace");
     }
 
     private static Tensor Input() => linspace(-1, 1, 2 * 6 * 8).reshape(2, 6, 8);
@@ -257,7 +257,7 @@ public class ActivationCheckpointTests
         blocks.zero_grad();
         manual_seed(11);
         using var generator = new Generator((ulong)(seed ?? 0));
-        using var use = seed is null ? null : DropoutRandom.Use(generator);
+        using var use = seed is null ? null : TrainingRandom.Use(generator);
         var x = Input().requires_grad_();
         var loss = forward(x).sin().mean();
         loss.backward();
@@ -296,7 +296,7 @@ public class ActivationCheckpointTests
         {
             using var scope = NewDisposeScope();
             foreach (var (attention, network) in _layers)
-                x = ActivationCheckpoint.RunIf(checkpointed, input => Layer(attention, network, input), x);
+                x = GradientCheckpointing.RunIf(checkpointed, input => Layer(attention, network, input), x);
             return x.MoveToOuterDisposeScope();
         }
 

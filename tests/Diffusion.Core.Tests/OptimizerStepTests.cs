@@ -79,7 +79,7 @@ public class UpdateEngineTests
     public void A_gradient_too_large_for_its_norm_is_skipped_in_float32()
     {
         using var model = nn.Linear(4, 4);
-        using var engine = new UpdateEngine(new FlatParameters(model), new TrainerOptions());
+        using var engine = new OptimizerStep(new FlatParameters(model), new TrainerOptions());
         var before = Bits.Of(engine.Parameters.Values);
         engine.Parameters.Gradients.fill_(1e30);
         using var loss = tensor(1.0f);
@@ -116,11 +116,11 @@ public class UpdateEngineTests
                 run.Step(Gradient, 0.01);
         }).Should().Be(0);
         using var model = nn.Linear(3, 3);
-        LiveTensors.Change(() => new UpdateEngine(new FlatParameters(model), new TrainerOptions()).Dispose()).Should().Be(0);
+        LiveTensors.Change(() => new OptimizerStep(new FlatParameters(model), new TrainerOptions()).Dispose()).Should().Be(0);
     }
 
     private static TrainerOptions Settings(AdamW optimizer, double? clip)
-        => new() { Optimizer = optimizer, ClipNorm = clip, Ema = EmaDecay.Constant(0.9), ParameterGroups = [] };
+        => new() { Optimizer = optimizer, MaxGradNorm = clip, Ema = EmaDecay.Constant(0.9), ParameterGroups = [] };
 
     private static double[] Gradient(double[] weights) => [.. weights.Select((w, i) => (i + 1) * (w - 0.3))];
 
@@ -142,10 +142,10 @@ public class UpdateEngineTests
             using var gradientsOff = no_grad();
             using var start = tensor(Start);
             _model.weight.copy_(start);
-            Engine = new UpdateEngine(new FlatParameters(_model), options);
+            Engine = new OptimizerStep(new FlatParameters(_model), options);
         }
 
-        public UpdateEngine Engine { get; }
+        public OptimizerStep Engine { get; }
 
         public double[] Weights => Read(Engine.Parameters.Values);
 
@@ -196,7 +196,7 @@ public class UpdateEngineTests
             _step++;
             var gradient = Gradient(Weights);
             var norm = Math.Sqrt(gradient.Sum(g => g * g));
-            var scale = options.ClipNorm is { } clip ? Math.Min(1.0, clip / (norm + 1e-6)) : 1.0;
+            var scale = options.MaxGradNorm is { } clip ? Math.Min(1.0, clip / (norm + 1e-6)) : 1.0;
             for (var i = 0; i < Weights.Length; i++)
             {
                 var g = gradient[i] * scale;

@@ -5,13 +5,13 @@ public class UNetCatalogTests
     /// <summary>The network, its first width, first widths that take little memory, and its parameters.</summary>
     public static TheoryData<string, int, int[], long> Networks => new()
     {
-        { nameof(UNetCatalog.DdpmCifar10), 128, [4, 8, 12], 35_746_307 },
-        { nameof(UNetCatalog.ImprovedDdpmCifar10), 128, [4, 8, 12], 52_546_438 },
-        { nameof(UNetCatalog.AdmImageNet64), 192, [4, 8, 12], 295_904_454 },
-        { nameof(UNetCatalog.NcsnppCelebA256), 128, [16, 32, 64], 65_574_421 },
-        { nameof(UNetCatalog.StableDiffusion1), 320, [4, 8, 12], 859_520_964 },
-        { nameof(UNetCatalog.StableDiffusion2), 320, [4, 8, 12], 865_910_724 },
-        { nameof(UNetCatalog.StableDiffusionXL), 320, [4, 8, 12], 2_567_463_684 },
+        { nameof(UNetPresets.DdpmCifar10), 128, [4, 8, 12], 35_746_307 },
+        { nameof(UNetPresets.ImprovedDdpmCifar10), 128, [4, 8, 12], 52_546_438 },
+        { nameof(UNetPresets.AdmImageNet64), 192, [4, 8, 12], 295_904_454 },
+        { nameof(UNetPresets.NcsnppCelebA256), 128, [16, 32, 64], 65_574_421 },
+        { nameof(UNetPresets.StableDiffusion1), 320, [4, 8, 12], 859_520_964 },
+        { nameof(UNetPresets.StableDiffusion2), 320, [4, 8, 12], 865_910_724 },
+        { nameof(UNetPresets.StableDiffusionXL), 320, [4, 8, 12], 2_567_463_684 },
     };
 
     // The number of parameters is a polynomial of second degree in the widths, so that three small networks of the same structure tell that
@@ -62,7 +62,7 @@ public class UNetCatalogTests
         }
     }
 
-    private static UNetOptions Named(string name) => (UNetOptions)typeof(UNetCatalog).GetProperty(name)!.GetValue(null)!;
+    private static UNetOptions Named(string name) => (UNetOptions)typeof(UNetPresets).GetProperty(name)!.GetValue(null)!;
 
     private static UNetOptions Scaled(UNetOptions options, int width, int original) => options with
     {

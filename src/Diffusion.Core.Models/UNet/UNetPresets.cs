@@ -2,7 +2,7 @@ namespace Diffusion.Core.Models;
 
 /// <summary>The options of well-known networks. Parameters are counted as <see cref="ModuleWeights.Count"/> does.</summary>
 /// <remarks>All groups of norms are 32. Change what you need by <c>with</c>.</remarks>
-public static class UNetCatalog
+public static class UNetPresets
 {
     private const int Groups = 32;
 
@@ -60,7 +60,7 @@ public static class UNetCatalog
         Levels = [.. new[] { 128, 128, 256, 256, 256, 256, 256 }.Select((width, level) => new UNetLevel
         {
             Width = width,
-            Down = new PyramidBlockOptions
+            Down = new NcsnppBlockOptions
             {
                 Attention = level == 4 ? new SelfAttentionOptions { OutputScale = Math.Sqrt(2), Groups = Groups } : null,
             },

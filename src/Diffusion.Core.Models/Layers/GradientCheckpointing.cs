@@ -8,7 +8,7 @@ namespace Diffusion.Core.Models;
 /// </summary>
 /// <remarks>
 /// <para>Source: Chen et al. 2016, "Training deep nets with sublinear memory cost".</para>
-/// <para>Dropout draws the same masks again: the state of <see cref="DropoutRandom"/>, or of the default generator where none is named,
+/// <para>Dropout draws the same masks again: the state of <see cref="TrainingRandom"/>, or of the default generator where none is named,
 /// is kept and a copy of the generator goes on from it. Draws from elsewhere differ.</para>
 /// <para>Tensors that the block needs must be parameters or inputs: what it captures otherwise gets no gradient where it was computed, and
 /// may be gone when it is wanted. Inputs must not be changed in place afterwards.</para>
@@ -18,7 +18,7 @@ namespace Diffusion.Core.Models;
 /// <para>A block that throws when it is computed again fails the backward pass with an error of libtorch, and <see cref="LastFailure"/>
 /// tells the thread of the forward pass why: an exception cannot pass through libtorch. A trainer throws that exception.</para>
 /// </remarks>
-public static class ActivationCheckpoint
+public static class GradientCheckpointing
 {
     /// <summary>
     /// What a block that this thread ran threw when it was last computed again without success, on whatever thread, or what this library's
@@ -57,7 +57,7 @@ public static class ActivationCheckpoint
 
     /// <summary>
     /// Runs a block through a checkpoint when that is wanted, else as it is. For networks with an option:
-    /// <c>ActivationCheckpoint.RunIf(training &amp;&amp; Options.CheckpointActivations, _block.call, x, embedding)</c>.
+    /// <c>GradientCheckpointing.RunIf(training &amp;&amp; Options.UseGradientCheckpointing, _block.call, x, embedding)</c>.
     /// </summary>
     /// <inheritdoc cref="Run(Func{Tensor, Tensor}, Tensor)"/>
     public static Tensor RunIf(bool wanted, Func<Tensor, Tensor> block, Tensor input)
@@ -90,9 +90,9 @@ internal sealed class CheckpointedBlock : autograd.SingleTensorFunction<Checkpoi
         ReturnedGradients.Free();
         using var scope = NewDisposeScope();
         using var draws = Draws(inputs);
-        using var named = draws is null ? null : DropoutRandom.Use(draws);
-        using var source = DropoutRandom.Current is null ? Generator.Default : null;
-        var generator = DropoutRandom.Current ?? source!;
+        using var named = draws is null ? null : TrainingRandom.Use(draws);
+        using var source = TrainingRandom.Current is null ? Generator.Default : null;
+        var generator = TrainingRandom.Current ?? source!;
         var state = generator.get_state();
 
         // The parameters may want gradients where no input does; this leaf makes sure of a node, and takes the error of a failure.
@@ -136,7 +136,7 @@ internal sealed class CheckpointedBlock : autograd.SingleTensorFunction<Checkpoi
         using var gradientsOn = enable_grad();
         var inputs = saved.Skip(1).Select(Leaf).ToArray();
         Tensor output;
-        using (DropoutRandom.Use(generator))
+        using (TrainingRandom.Use(generator))
             output = call.Block(inputs);
         if (output.requires_grad)
             output.backward([outputGradient]);
@@ -152,7 +152,7 @@ internal sealed class CheckpointedBlock : autograd.SingleTensorFunction<Checkpoi
     private static Generator? Draws(Tensor?[] inputs)
     {
         var device = Array.Find(inputs, input => input is not null)?.device ?? CPU;
-        if (DropoutRandom.Current is not null || device.type == TorchSharp.DeviceType.CPU)
+        if (TrainingRandom.Current is not null || device.type == TorchSharp.DeviceType.CPU)
             return null;
         using var seed = rand(1, dtype: ScalarType.Float64);
         return new Generator((ulong)(seed.item<double>() * (1L << 53)), device);
