@@ -153,6 +153,34 @@ public sealed class DiffusersPipeline : IDisposable
         return new DiffusersPipeline(index, layout, scheduler, models, copied, TokenizerOf(index, layout, copied));
     }
 
+    /// <summary>
+    /// Saves a model as a pipeline of diffusers: a U-Net in pixels without a condition as a <c>DDPMPipeline</c>. Of averaged weights, such as
+    /// those of a trainer, the average is saved.
+    /// </summary>
+    /// <remarks>diffusers keeps its tables in float32, so that its samples agree with those of the model to about four digits.</remarks>
+    /// <param name="model">The model; not changed.</param>
+    /// <param name="folder">The folder, which is created if it is missing.</param>
+    /// <exception cref="NotSupportedException">
+    /// diffusers has no such pipeline, network or scheduler. <see cref="Of"/> creates pipelines of several networks.
+    /// </exception>
+    /// <exception cref="IOException">The folder cannot be written; it is as it was.</exception>
+    public static void SaveModel(DiffusionModel model, string folder)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        var network = model.Network;
+        while (network is DelegatingDenoiser { IsTransparent: true } wrapper)
+            network = wrapper.Inner;
+        if (network is not UNet unet)
+            throw new NotSupportedException($"diffusers has no pipeline of a {network.GetType().Name} alone; DDPMPipeline has a U-Net.");
+        var scheduler = DiffusersScheduler.Describe(model);
+        if (scheduler.ClassName != "DDPMScheduler")
+            throw new NotSupportedException($"DDPMPipeline samples with a DDPMScheduler, and the model needs a {scheduler.ClassName}.");
+        using var inference = model.BeginInference();
+
+        // Not disposed: the network stays the caller's.
+        Of("DDPMPipeline", new Dictionary<string, nn.Module> { ["unet"] = unet }, scheduler).Save(folder);
+    }
+
     /// <summary>The same pipeline with another scheduler; it shares the networks, and only one of the two is to be disposed.</summary>
     public DiffusersPipeline With(SchedulerConfig scheduler)
     {

@@ -84,6 +84,26 @@ public static class DiffusersScheduler
         return new DiffusionModel(network, schedule, prediction) { LearnsVariance = MappedOptions.LearnsVariance(config) };
     }
 
+    /// <summary>The scheduler that diffusers samples a model with: the opposite of <see cref="CreateModel"/>.</summary>
+    /// <param name="model">
+    /// On a discrete schedule, which gives a <c>DDPMScheduler</c> with its betas; on a <see cref="RectifiedFlowSchedule"/> that predicts the
+    /// flow velocity, or on an <see cref="EdmSchedule"/> with EDM's preconditioning.
+    /// </param>
+    /// <exception cref="NotSupportedException">diffusers has no scheduler for the schedule or the prediction.</exception>
+    public static SchedulerConfig Describe(DiffusionModel model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        var settings = model switch
+        {
+            { Schedule: DiscreteSchedule { IsRespaced: false } schedule } => IndexSchedulers.Describe(model, schedule),
+            { Schedule: RectifiedFlowSchedule schedule } when model.Prediction == Prediction.FlowVelocity => FlowSchedulers.Describe(schedule),
+            { Schedule: EdmSchedule schedule } => EdmSchedulers.Describe(model.Prediction, schedule),
+            _ => throw new NotSupportedException(
+                $"diffusers has no scheduler for {model.Schedule.GetType().Name} and the prediction '{model.Prediction.Name}'."),
+        };
+        return SchedulerConfig.Of(settings);
+    }
+
     /// <summary>The noise schedule of a configuration, as the network was trained with it.</summary>
     /// <inheritdoc cref="CreateSampler" path="/exception"/>
     public static DiscreteSchedule CreateSchedule(SchedulerConfig config)

@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Diffusion.Core.Samplers;
 using Diffusion.Core.Schedules;
 
@@ -6,6 +7,24 @@ namespace Diffusion.Core.Diffusers;
 /// <summary>The schedulers over EDM's process and grid, for networks with EDM's preconditioning.</summary>
 internal static class EdmSchedulers
 {
+    /// <summary>The settings of an EDMEulerScheduler.</summary>
+    public static JsonObject Describe(IPrediction prediction, EdmSchedule schedule)
+    {
+        var type = prediction.Name == Prediction.Edm().Name ? "epsilon"
+            : prediction.Name == Prediction.EdmVelocity().Name ? "v_prediction"
+            : throw new NotSupportedException($"diffusers' EDM schedulers take a preconditioned network, not the prediction '{prediction.Name}'.");
+        if (schedule.TimeScale != 0.25)
+            throw new NotSupportedException($"diffusers' EDM schedulers pass log(sigma) / 4 to the network, not {schedule.TimeScale} log(sigma).");
+        return new JsonObject
+        {
+            ["_class_name"] = "EDMEulerScheduler",
+            ["sigma_min"] = schedule.SigmaMin,
+            ["sigma_max"] = schedule.SigmaMax,
+            ["sigma_data"] = prediction.Parameters["sigma_data"],
+            ["prediction_type"] = type,
+        };
+    }
+
     /// <summary>EDMEulerScheduler.</summary>
     public static DiffusersSampler Euler(SchedulerConfig config, SchedulerCall call)
         => Sampler(config, Grid(config, call), new EulerSolver(SigmaSchedulers.ChurnOf(call)));

@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Diffusion.Core.Samplers;
 using Diffusion.Core.Schedules;
 
@@ -14,6 +15,18 @@ internal static class FlowSchedulers
     /// <summary>The schedule that the network was trained with, and what it predicts.</summary>
     public static (INoiseSchedule Schedule, IPrediction Prediction) Trained(SchedulerConfig config)
         => (new RectifiedFlowSchedule(TrainedSchedule.Steps(config)), Prediction.FlowVelocity);
+
+    /// <summary>The settings of a FlowMatchEulerDiscreteScheduler.</summary>
+    public static JsonObject Describe(RectifiedFlowSchedule schedule)
+        => schedule.TimeScale >= 1.0 && schedule.TimeScale == Math.Floor(schedule.TimeScale) && schedule.Shift.Power == 1.0
+            ? new JsonObject
+            {
+                ["_class_name"] = "FlowMatchEulerDiscreteScheduler",
+                ["num_train_timesteps"] = (int)schedule.TimeScale,
+                ["shift"] = schedule.Shift.Factor,
+            }
+            : throw new NotSupportedException(
+                $"diffusers needs a whole time scale and a shift by a factor, got a time scale of {schedule.TimeScale} and a power of {schedule.Shift.Power}.");
 
     /// <summary>FlowMatchEulerDiscreteScheduler: Euler's method, or fresh noise at each level; inverted, from sigma 0 to 1.</summary>
     public static DiffusersSampler Euler(SchedulerConfig config, SchedulerCall call)

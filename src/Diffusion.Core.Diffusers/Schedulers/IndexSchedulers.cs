@@ -1,3 +1,5 @@
+using System.Text.Json.Nodes;
+using Diffusion.Core.Models;
 using Diffusion.Core.Samplers;
 using Diffusion.Core.Schedules;
 using static TorchSharp.torch;
@@ -64,6 +66,26 @@ internal static class IndexSchedulers
             targets[k] = schedule.PreviousLevel((int)grid.Times[k]);
         var solver = TargetedSolver.Over(grid, new AncestralSolver(Variance(config, "fixed_small_log")), targets);
         return MappedOptions.Sampler(config, grid, solver, clips: true);
+    }
+
+    /// <summary>The settings of a DDPMScheduler.</summary>
+    public static JsonObject Describe(DiffusionModel model, DiscreteSchedule schedule)
+    {
+        var range = model.DataRange ?? DataRange.Images;
+        if (range.IsBounded && range.Min != -range.Max)
+            throw new NotSupportedException($"diffusers clips to a range around 0, not to {range}.");
+        var settings = new JsonObject
+        {
+            ["_class_name"] = "DDPMScheduler",
+            ["num_train_timesteps"] = schedule.Steps,
+            ["trained_betas"] = ConfigJson.List(schedule.Betas.ToArray()),
+            ["prediction_type"] = MappedOptions.TypeOf(model.Prediction),
+            ["variance_type"] = model.LearnsVariance ? "learned_range" : "fixed_small",
+            ["clip_sample"] = range.IsBounded,
+        };
+        if (range.IsBounded)
+            settings["clip_sample_range"] = range.Max;
+        return settings;
     }
 
     /// <summary>The grid of the schedulers that walk indices as they are: DDPM and DDIM.</summary>

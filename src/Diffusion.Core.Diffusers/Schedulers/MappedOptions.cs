@@ -37,6 +37,14 @@ internal static class MappedOptions
     /// <summary>Whether <c>variance_type</c> is one that the network learns.</summary>
     public static bool LearnsVariance(SchedulerConfig config) => config.Text("variance_type", "fixed") is "learned" or "learned_range";
 
+    /// <summary>The <c>prediction_type</c> of a prediction.</summary>
+    /// <exception cref="NotSupportedException">diffusers has none.</exception>
+    public static string TypeOf(IPrediction prediction)
+        => prediction == Prediction.Epsilon ? "epsilon"
+            : prediction == Prediction.X0 ? "sample"
+            : prediction == Prediction.Velocity ? "v_prediction"
+            : throw new NotSupportedException($"diffusers has no prediction_type for '{prediction.Name}'; it has: epsilon, sample, v_prediction.");
+
     private static IThresholding Dynamic(SchedulerConfig config)
     {
         var most = config.Number("sample_max_value", 1.0);

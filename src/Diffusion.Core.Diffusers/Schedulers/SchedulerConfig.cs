@@ -39,6 +39,13 @@ public sealed class SchedulerConfig : DiffusersConfig
             : throw new InvalidDataException($"{What} must name its class as '{ClassKey}'; there is none.");
     }
 
+    /// <summary>A configuration from its settings, with what names the class.</summary>
+    internal static SchedulerConfig Of(JsonObject settings)
+    {
+        settings["_diffusers_version"] = ConfigJson.Version;
+        return new SchedulerConfig(settings[ClassKey]!.GetValue<string>(), settings);
+    }
+
     /// <summary>
     /// The same settings for another class, as diffusers' <c>from_config</c> takes them: a network that was trained with one scheduler can
     /// be sampled with another.
