@@ -12,7 +12,7 @@ internal static class GridPlots
     public static void Save(string folder)
     {
         var trained = DiscreteSchedule.ScaledLinear();
-        (string Name, INoiseSchedule Schedule, ITimeSpacing Spacing)[] grids =
+        (string Name, INoiseSchedule Schedule, TimeSpacing Spacing)[] grids =
         [
             ("Trailing", trained, TimeSpacing.Trailing),
             ("Leading(1)", trained, TimeSpacing.Leading(1)),

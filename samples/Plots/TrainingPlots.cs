@@ -44,7 +44,7 @@ internal static class TrainingPlots
     }
 
     private static void Draw(
-        string folder, string file, string title, params (string Name, ILossWeighting Weighting, IPrediction Prediction)[] weightings)
+        string folder, string file, string title, params (string Name, LossWeighting Weighting, Prediction Prediction)[] weightings)
         => LineChart.SaveSvg(
             Path.Combine(folder, file),
             [.. weightings.Select(one =>
@@ -55,7 +55,7 @@ internal static class TrainingPlots
             logScale: true);
 
     /// <summary>A weight of the output as one of x_0, of which an error in the output is a multiple.</summary>
-    private static double DataWeight(ILossWeighting weighting, IPrediction prediction, double logSnr)
+    private static double DataWeight(LossWeighting weighting, Prediction prediction, double logSnr)
     {
         var snr = Math.Exp(logSnr);
         var level = new NoiseLevel(Math.Sqrt(snr / (1.0 + snr)), Math.Sqrt(1.0 / (1.0 + snr)));
@@ -67,7 +67,7 @@ internal static class TrainingPlots
     {
         var cosine = new CosineLogSnrSchedule();
         var straight = new RectifiedFlowSchedule();
-        (string Name, ITimeDistribution Distribution, INoiseSchedule Schedule)[] distributions =
+        (string Name, TimeDistribution Distribution, INoiseSchedule Schedule)[] distributions =
         [
             ("Uniform, linear VP", TimeDistribution.Uniform, new LinearVpSchedule()),
             ("Uniform, cosine", TimeDistribution.Uniform, cosine),
@@ -90,7 +90,7 @@ internal static class TrainingPlots
     }
 
     /// <summary>The density of the log-SNR: how little it moves from one quantile to the next.</summary>
-    private static LineSeries Density(string name, ITimeDistribution distribution, INoiseSchedule schedule)
+    private static LineSeries Density(string name, TimeDistribution distribution, INoiseSchedule schedule)
     {
         const int Quantiles = 1000;
         var points = new List<(double X, double Y)>();

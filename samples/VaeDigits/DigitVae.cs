@@ -8,7 +8,7 @@ namespace VaeDigits;
 /// <summary>The autoencoder of binary digits, and how it is trained.</summary>
 internal static class DigitVae
 {
-    public static IReconstructionLoss Likelihood => Reconstruction.Bernoulli;
+    public static Reconstruction Likelihood => Reconstruction.Bernoulli;
 
     /// <summary>784 pixels to a code and back to 784 logits.</summary>
     public static Vae Create(int[] hidden, int latentFeatures, bool twoEncoders = false)

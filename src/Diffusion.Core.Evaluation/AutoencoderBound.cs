@@ -19,7 +19,7 @@ public static class AutoencoderBound
     /// <exception cref="ArgumentException">The code is not Gaussian, or a shape does not fit.</exception>
     /// <remarks>Source: Kingma and Welling 2014, eq. 7.</remarks>
     public static Tensor Evidence(
-        IAutoencoder autoencoder, IReconstructionLoss likelihood, Tensor x, int samples = 1, Generator? generator = null)
+        IAutoencoder autoencoder, Reconstruction likelihood, Tensor x, int samples = 1, Generator? generator = null)
     {
         using var scope = NewDisposeScope();
         using var gradientsOff = no_grad();
@@ -45,7 +45,7 @@ public static class AutoencoderBound
     /// <exception cref="ArgumentException">The code is not Gaussian, or a shape does not fit.</exception>
     /// <remarks>Source: Burda et al. 2016, eq. 8.</remarks>
     public static Tensor ImportanceWeighted(
-        IAutoencoder autoencoder, IReconstructionLoss likelihood, Tensor x, int samples, Generator? generator = null)
+        IAutoencoder autoencoder, Reconstruction likelihood, Tensor x, int samples, Generator? generator = null)
     {
         using var scope = NewDisposeScope();
         using var gradientsOff = no_grad();
@@ -82,7 +82,7 @@ public static class AutoencoderBound
             throw new ArgumentException($"The code must be a {nameof(DiagonalGaussian)}, got {code.GetType().Name}.", nameof(autoencoder));
     }
 
-    private static Tensor Error(IAutoencoder autoencoder, IReconstructionLoss likelihood, Tensor x, Tensor z)
+    private static Tensor Error(IAutoencoder autoencoder, Reconstruction likelihood, Tensor x, Tensor z)
     {
         using var scope = NewDisposeScope();
         return SampleSums(Guard.NotNull(likelihood).Of(autoencoder.Decode(z), x)).MoveToOuterDisposeScope();

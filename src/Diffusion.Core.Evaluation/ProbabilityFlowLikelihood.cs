@@ -143,13 +143,13 @@ public sealed record ProbabilityFlowOptions
     /// Keeps the predicted x_0 in range. The default is <see cref="Thresholding.None"/>; <see langword="null"/> clips to the range of the
     /// model's data.
     /// </summary>
-    public IThresholding? Threshold { get; init; } = Thresholding.None;
+    public Thresholding? Threshold { get; init; } = Thresholding.None;
 
     /// <summary>The method: Dormand and Prince's with tolerances of 1e-5.</summary>
     public IOdeSolver Solver { get; init; } = new DormandPrince();
 
     /// <summary>How the divergence is taken: one vector of signs.</summary>
-    public ITraceEstimator Trace { get; init; } = TraceEstimator.Rademacher();
+    public TraceEstimator Trace { get; init; } = TraceEstimator.Rademacher();
 
     /// <summary>Where the flow starts; null for the least noise of the schedule, which must then be more than none.</summary>
     public double? MinTime { get; init; }

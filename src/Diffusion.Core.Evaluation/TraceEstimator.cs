@@ -7,33 +7,29 @@ namespace Diffusion.Core.Evaluation;
 /// A way to take the trace of a Jacobian J that is only known by its products with vectors: <c>sum_k v_k^T J v_k</c>, where the sum of
 /// <c>v_k v_k^T</c> is the identity, or is so in expectation. Each vector costs one call of autograd.
 /// </summary>
-public interface ITraceEstimator
+public abstract class TraceEstimator
 {
     /// <summary>The field's name of the estimator, such as <c>hutchinson-rademacher</c>.</summary>
-    string Name { get; }
+    public abstract string Name { get; }
 
     /// <summary>The vectors v_k, the same along a whole trajectory.</summary>
     /// <param name="like">[B, ...]; gives the shape, the type and the device.</param>
     /// <param name="request">The seed and the index of the first sample.</param>
     /// <returns>At least one tensor of the shape of <paramref name="like"/>; the caller's.</returns>
-    IReadOnlyList<Tensor> Vectors(Tensor like, LikelihoodRequest request);
-}
+    public abstract IReadOnlyList<Tensor> Vectors(Tensor like, LikelihoodRequest request);
 
-/// <summary>The estimators of a trace of the literature.</summary>
-public static class TraceEstimator
-{
     // Keeps the vectors apart from other draws of the same seed and sample.
     private const long Word = -1_000;
 
     /// <summary>The trace itself, by one vector for each dimension: for data of few dimensions.</summary>
-    public static ITraceEstimator Exact { get; } = new ExactTrace();
+    public static TraceEstimator Exact { get; } = new ExactTrace();
 
     /// <summary>
     /// Vectors of independent signs, of the least variance among independent entries (Hutchinson 1989; Song et al. 2021, section 4.3).
     /// </summary>
     /// <param name="vectors">How many, at least 1; the variance falls as one over them.</param>
     /// <exception cref="ArgumentOutOfRangeException">There are none.</exception>
-    public static ITraceEstimator Rademacher(int vectors = 1) => new HutchinsonTrace(
+    public static TraceEstimator Rademacher(int vectors = 1) => new HutchinsonTrace(
         "hutchinson-rademacher", vectors, (like, request, word) =>
         {
             using var uniform = SeededDraws.Uniform(like, request, word);
@@ -44,13 +40,13 @@ public static class TraceEstimator
 
     /// <summary>Vectors from N(0, I) (Skilling 1989; Grathwohl et al. 2019, section 3.1).</summary>
     /// <inheritdoc cref="Rademacher"/>
-    public static ITraceEstimator Gaussian(int vectors = 1) => new HutchinsonTrace("hutchinson-gaussian", vectors, SeededDraws.Normal);
+    public static TraceEstimator Gaussian(int vectors = 1) => new HutchinsonTrace("hutchinson-gaussian", vectors, SeededDraws.Normal);
 
-    private sealed class ExactTrace : ITraceEstimator
+    private sealed class ExactTrace : TraceEstimator
     {
-        public string Name => "exact";
+        public override string Name => "exact";
 
-        public IReadOnlyList<Tensor> Vectors(Tensor like, LikelihoodRequest request)
+        public override IReadOnlyList<Tensor> Vectors(Tensor like, LikelihoodRequest request)
         {
             var size = like.numel() / like.shape[0];
             var vectors = new Tensor[size];
@@ -66,13 +62,13 @@ public static class TraceEstimator
         }
     }
 
-    private sealed class HutchinsonTrace(string name, int count, Func<Tensor, LikelihoodRequest, long, Tensor> draw) : ITraceEstimator
+    private sealed class HutchinsonTrace(string name, int count, Func<Tensor, LikelihoodRequest, long, Tensor> draw) : TraceEstimator
     {
         private readonly int _count = Guard.InRange(count, 1, int.MaxValue);
 
-        public string Name => name;
+        public override string Name => name;
 
-        public IReadOnlyList<Tensor> Vectors(Tensor like, LikelihoodRequest request)
+        public override IReadOnlyList<Tensor> Vectors(Tensor like, LikelihoodRequest request)
         {
             var vectors = new Tensor[_count];
             for (var k = 0; k < vectors.Length; k++)

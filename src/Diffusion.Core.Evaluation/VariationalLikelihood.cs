@@ -17,7 +17,7 @@ namespace Diffusion.Core.Evaluation;
 /// <param name="clip">
 /// Whether the predicted x_0 is clipped to [-1, 1]. The default, <see langword="null"/>, is true where that is the range of the model's data.
 /// </param>
-public sealed class VariationalLikelihood(IReverseVariance? variance = null, IDataLikelihood? likelihood = null, bool? clip = null) : ILikelihood
+public sealed class VariationalLikelihood(ReverseVariance? variance = null, DataLikelihood? likelihood = null, bool? clip = null) : ILikelihood
 {
     /// <inheritdoc/>
     public Tensor BitsPerDim(DiffusionModel model, Tensor samples, LikelihoodRequest request)

@@ -75,7 +75,7 @@ public class SigmaMappingTests
     public void Continuous_times_are_a_quarter_of_log_sigma_for_networks_that_predict_v()
     {
         const string Settings = "\"use_karras_sigmas\": true, \"sigma_min\": 0.002, \"sigma_max\": 700.0, \"timestep_type\": \"continuous\"";
-        IPrediction Predicted(string prediction, out TimeGrid grid)
+        Prediction Predicted(string prediction, out TimeGrid grid)
         {
             var config = SchedulerConfig.Parse($"{{{Settings}, \"prediction_type\": \"{prediction}\"}}", "EulerDiscreteScheduler");
             var mapped = DiffusersScheduler.Create(config, new SchedulerCall { Steps = 25 });

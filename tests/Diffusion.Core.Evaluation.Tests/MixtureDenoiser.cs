@@ -10,13 +10,13 @@ namespace Diffusion.Core.Evaluation.Tests;
 /// gradients, in the form of any prediction.
 /// </summary>
 internal sealed class MixtureDenoiser(
-    INoiseSchedule schedule, IPrediction prediction, double[] weights, double[] means, double[] deviations) : IDenoiser
+    INoiseSchedule schedule, Prediction prediction, double[] weights, double[] means, double[] deviations) : IDenoiser
 {
     /// <summary>The mixture of the convergence table.</summary>
-    public static MixtureDenoiser OfTable(INoiseSchedule schedule, IPrediction prediction)
+    public static MixtureDenoiser OfTable(INoiseSchedule schedule, Prediction prediction)
         => new(schedule, prediction, [0.5, 0.3, 0.2], [-1.0, 0.4, 1.2], [0.5, 0.4, 0.3]);
 
-    public static MixtureDenoiser Gaussian(INoiseSchedule schedule, IPrediction prediction, double mean, double deviation)
+    public static MixtureDenoiser Gaussian(INoiseSchedule schedule, Prediction prediction, double mean, double deviation)
         => new(schedule, prediction, [1.0], [mean], [deviation]);
 
     public int Calls { get; private set; }

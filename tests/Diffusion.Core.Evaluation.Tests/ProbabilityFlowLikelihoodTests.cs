@@ -56,7 +56,7 @@ public sealed class ProbabilityFlowLikelihoodTests
         ["straight"] = new RectifiedFlowSchedule(),
     };
 
-    private static Dictionary<string, IPrediction> Predictions { get; } = new()
+    private static Dictionary<string, Prediction> Predictions { get; } = new()
     {
         ["epsilon"] = Prediction.Epsilon,
         ["data"] = Prediction.X0,

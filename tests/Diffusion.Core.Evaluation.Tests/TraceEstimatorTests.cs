@@ -92,11 +92,11 @@ public sealed class TraceEstimatorTests
         FluentActions.Invoking(() => TraceEstimator.Gaussian(-1)).Should().Throw<ArgumentOutOfRangeException>();
     }
 
-    private static ITraceEstimator Estimator(string name, int vectors)
+    private static TraceEstimator Estimator(string name, int vectors)
         => name == "gaussian" ? TraceEstimator.Gaussian(vectors) : TraceEstimator.Rademacher(vectors);
 
     /// <summary>The log density under a network whose x_0 is linear in x_t.</summary>
-    private static double[] LogDensity(ITraceEstimator trace, Tensor samples)
+    private static double[] LogDensity(TraceEstimator trace, Tensor samples)
     {
         var matrix = tensor(Jacobian.Cast<double>().ToArray()).reshape(3, 3);
         var options = new ProbabilityFlowOptions

@@ -4,9 +4,9 @@ using Diffusion.Core.Schedules;
 namespace Diffusion.Core.Extensibility.Tests;
 
 /// <summary>A time grid of one's own: each time a fixed share of the one before, from a first one down to the least of the schedule.</summary>
-internal sealed class GeometricSpacing(double first) : ITimeSpacing
+internal sealed class GeometricSpacing(double first) : TimeSpacing
 {
-    public TimeGrid CreateGrid(INoiseSchedule schedule, int steps)
+    public override TimeGrid CreateGrid(INoiseSchedule schedule, int steps)
     {
         var share = Math.Pow(schedule.MinTime / first, 1.0 / steps);
         var times = new double[steps];

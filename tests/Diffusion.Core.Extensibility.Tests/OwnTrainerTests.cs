@@ -50,7 +50,7 @@ public sealed class OwnTrainerTests : IDisposable
             LearningRateSchedule = new Falling(),
             Optimizer = new SignDescent(0.9),
             Ema = new Halfway(),
-            ExtraEmas = new Dictionary<string, IEmaDecay> { ["slow"] = EmaDecay.Constant(0.99) },
+            ExtraEmas = new Dictionary<string, EmaDecay> { ["slow"] = EmaDecay.Constant(0.99) },
             Timesteps = new Early(),
             LogEvery = 2,
             CheckpointFolder = Path.Combine(_folder, name),
@@ -69,9 +69,9 @@ public sealed class OwnTrainerTests : IDisposable
         public double At(long step) => 0.01 / (1.0 + (0.01 * step));
     }
 
-    private sealed class Halfway : IEmaDecay
+    private sealed class Halfway : EmaDecay
     {
-        public double At(long step) => 0.5;
+        public override double At(long step) => 0.5;
     }
 
     private sealed class Early : ITimestepSampler

@@ -15,7 +15,7 @@ public sealed class HostRun : IDisposable
 
     private readonly MlpDenoiser _network;
 
-    public HostRun(string folder, long steps, ICheckpointRetention? retention = null, ILogger? logger = null)
+    public HostRun(string folder, long steps, CheckpointRetention? retention = null, ILogger? logger = null)
     {
         torch.manual_seed(3);
         _network = new MlpDenoiser(new MlpDenoiserOptions { Width = 16, Layers = 1 });

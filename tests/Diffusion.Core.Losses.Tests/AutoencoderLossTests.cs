@@ -11,7 +11,7 @@ public sealed class AutoencoderLossTests
 
     private static readonly double[] Outputs = [-0.8, 3.0, 0.31, -40.0, 0.0, 60.0];
 
-    private static Dictionary<string, (IReconstructionLoss Loss, Func<double, double, double> Value)> Reconstructions { get; } = new()
+    private static Dictionary<string, (Reconstruction Loss, Func<double, double, double> Value)> Reconstructions { get; } = new()
     {
         ["l1"] = (Reconstruction.L1, (output, x) => Math.Abs(output - x)),
         ["l2"] = (Reconstruction.L2, (output, x) => Math.Pow(output - x, 2.0)),

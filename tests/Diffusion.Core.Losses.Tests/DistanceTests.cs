@@ -7,7 +7,7 @@ public sealed class DistanceTests
 {
     private static readonly double[] Differences = [-3.0, -1.0, -0.4, -1e-3, 0.0, 1e-3, 0.25, 0.5, 2.0, 40.0];
 
-    private static Dictionary<string, (IPointwiseDistance Distance, Func<double, double> Value)> All { get; } = new()
+    private static Dictionary<string, (Distance Distance, Func<double, double> Value)> All { get; } = new()
     {
         ["l2"] = (Distance.L2, d => d * d),
         ["l1"] = (Distance.L1, Math.Abs),

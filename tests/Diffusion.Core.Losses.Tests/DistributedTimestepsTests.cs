@@ -6,7 +6,7 @@ namespace Diffusion.Core.Losses.Tests;
 
 public sealed class DistributedTimestepsTests
 {
-    private static Dictionary<string, IUnitDraws> Draws { get; } = new()
+    private static Dictionary<string, UnitDraws> Draws { get; } = new()
     {
         ["independent"] = UnitDraws.Independent,
         ["stratified"] = UnitDraws.Stratified,
@@ -96,7 +96,7 @@ public sealed class DistributedTimestepsTests
     public void Low_discrepancy_makes_the_mean_over_a_batch_less_noisy()
     {
         using var generator = new torch.Generator(2);
-        double Deviation(IUnitDraws draws)
+        double Deviation(UnitDraws draws)
         {
             var means = Enumerable.Range(0, 400).Select(_ => draws.Draw(16, generator).Average(u => u * u)).ToArray();
             return Math.Sqrt(means.Average(mean => Math.Pow(mean - (1.0 / 3.0), 2.0)));

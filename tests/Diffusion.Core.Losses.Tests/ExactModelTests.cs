@@ -81,7 +81,7 @@ public sealed class ExactModelTests
     private static DiscreteSchedule Schedule(int steps) => DiscreteSchedule.Linear(steps, 0.1 / steps, 20.0 / steps);
 
     /// <summary>The mean bound over data and noise, in bits.</summary>
-    private static double Bound(int steps, IReverseVariance variance)
+    private static double Bound(int steps, ReverseVariance variance)
     {
         using var scope = torch.NewDisposeScope();
         var schedule = steps == 1000 ? DiscreteSchedule.Linear() : Schedule(steps);
@@ -118,11 +118,11 @@ public sealed class ExactModelTests
     /// A fixed variance whose final step has the exact variance of x_0 given x_1. The variances of the library follow OpenAI there, and
     /// the last step then costs .16 bits more at T = 1000.
     /// </summary>
-    private sealed class EndingExactly(IReverseVariance inner) : IReverseVariance
+    private sealed class EndingExactly(ReverseVariance inner) : ReverseVariance
     {
-        public string Name => inner.Name;
+        public override string Name => inner.Name;
 
-        public LinearPair LogVariance(ReverseTransition transition)
+        public override LinearPair LogVariance(ReverseTransition transition)
         {
             var (data, noise) = (Math.Pow(transition.Level.Alpha * Std, 2.0), Math.Pow(transition.Level.Sigma, 2.0));
             return inner.LogVariance(transition with { FinalVariance = Std * Std * noise / (data + noise) });

@@ -19,7 +19,7 @@ public sealed class LossWeightingTests
     ];
 
     /// <summary>Each weighting with its weight of the error in x_0, as its paper has it.</summary>
-    private static Dictionary<string, (ILossWeighting Weighting, Func<NoiseLevel, double> Data)> All { get; } = new()
+    private static Dictionary<string, (LossWeighting Weighting, Func<NoiseLevel, double> Data)> All { get; } = new()
     {
         ["snr"] = (LossWeighting.Snr, level => level.Snr),
         ["truncated-snr"] = (LossWeighting.TruncatedSnr, level => Math.Max(level.Snr, 1.0)),
@@ -37,7 +37,7 @@ public sealed class LossWeightingTests
         ["mode"] = (FlowWeighting.Mode(), level => OfVelocity(level, t => ModeDensity(t, 1.29))),
     };
 
-    private static IPrediction[] Predictions { get; } =
+    private static Prediction[] Predictions { get; } =
     [
         Prediction.Epsilon, Prediction.X0, Prediction.Velocity, Prediction.FlowVelocity, Prediction.Score, Prediction.Edm(0.7),
     ];

@@ -7,7 +7,7 @@ namespace Diffusion.Core.Losses.Tests;
 
 public sealed class SimpleLossTests
 {
-    private static readonly IPrediction[] Predictions =
+    private static readonly Prediction[] Predictions =
         [Prediction.Epsilon, Prediction.X0, Prediction.Velocity, Prediction.PreviousMean];
 
     private static readonly DiscreteSchedule Schedule = DiscreteSchedule.Linear();

@@ -15,7 +15,7 @@ public sealed class TimeDistributionTests
     private static readonly CosineLogSnrSchedule Wide = new(-30.0, 30.0);
 
     /// <summary>P(log-SNR of the draw is at least lambda).</summary>
-    private static Dictionary<string, (ITimeDistribution Distribution, Func<double, double> AtLeast)> OverNoise { get; } = new()
+    private static Dictionary<string, (TimeDistribution Distribution, Func<double, double> AtLeast)> OverNoise { get; } = new()
     {
         ["log-normal"] = (TimeDistribution.LogNormal(), lambda => Normal.CDF(-1.2, 1.2, -0.5 * lambda)),
         ["laplace"] = (TimeDistribution.Laplace(0.3, 0.5), lambda => 1.0 - new Laplace(0.3, 0.5).CumulativeDistribution(lambda)),
@@ -27,7 +27,7 @@ public sealed class TimeDistributionTests
     };
 
     /// <summary>P(the draw is at most the share s of the way).</summary>
-    private static Dictionary<string, (ITimeDistribution Distribution, Func<double, double> AtMost)> OverTime { get; } = new()
+    private static Dictionary<string, (TimeDistribution Distribution, Func<double, double> AtMost)> OverTime { get; } = new()
     {
         ["uniform"] = (TimeDistribution.Uniform, s => s),
         ["cosmap"] = (TimeDistribution.CosMap, s => 2.0 / Math.PI * Math.Atan(s / (1.0 - s))),

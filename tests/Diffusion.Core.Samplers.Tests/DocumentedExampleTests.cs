@@ -33,8 +33,7 @@ public sealed class DocumentedExampleTests : IDisposable
     [Fact]
     public void A_grid_of_noise_levels()
     {
-        var grid = SigmaSpacing.Karras().CreateGrid(schedule, steps: 20);
-        var sampler = new DiffusionSampler(grid, new DpmMultistepSolver());
+        var sampler = new DiffusionSampler(new DpmMultistepSolver(), steps: 20, SigmaSpacing.Karras());
         using var images = sampler.Sample(model, shape: [4, 3, 8, 8], seed: 0);
 
         images.Values().Average().Should().BeApproximately(0.3, 0.1);
@@ -62,7 +61,7 @@ public sealed class DocumentedExampleTests : IDisposable
     [Fact]
     public void Image_to_image()
     {
-        var rest = TimeSpacing.Trailing.CreateGrid(schedule, steps: 50).StartingAt(strength: 0.6);
+        var rest = TimeSpacing.Trailing.CreateGrid(model.Schedule, steps: 50).StartingAt(strength: 0.6);
         var request = new SamplingRequest { Shape = image.shape, InitialData = image, Seed = 0 };
         using var changed = new DiffusionSampler(rest, new DpmMultistepSolver()).Sample(model, request);
 
@@ -73,7 +72,7 @@ public sealed class DocumentedExampleTests : IDisposable
     [Fact]
     public void Inpainting()
     {
-        var toAndFro = RePaintSolver.Resampled(TimeSpacing.Trailing.CreateGrid(schedule, steps: 25), jump: 5, repeats: 3);
+        var toAndFro = RePaintSolver.Resampled(TimeSpacing.Trailing.CreateGrid(model.Schedule, steps: 25), jump: 5, repeats: 3);
         var inpainting = new DiffusionSampler(toAndFro, new RePaintSolver(new AncestralSolver(), image, mask));
         using var filled = inpainting.Sample(model, image.shape, seed: 0);
 

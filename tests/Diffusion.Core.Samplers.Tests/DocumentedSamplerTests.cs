@@ -46,7 +46,7 @@ public sealed class DocumentedSamplerTests
         ["new SaSolver(2, 2, noTau)"] = (new SaSolver(2, 2, (_, _) => 0.0, lowerOrderFinal: false), []),
     };
 
-    private static readonly Dictionary<string, (ITimeSpacing Spacing, INoiseSchedule Schedule)> _grids = new(StringComparer.Ordinal)
+    private static readonly Dictionary<string, (TimeSpacing Spacing, INoiseSchedule Schedule)> _grids = new(StringComparer.Ordinal)
     {
         ["TimeSpacing.Trailing"] = (TimeSpacing.Trailing, DiscreteSchedule.ScaledLinear()),
         ["TimeSpacing.Leading(1)"] = (TimeSpacing.Leading(1), DiscreteSchedule.ScaledLinear()),
@@ -132,8 +132,8 @@ public sealed class DocumentedSamplerTests
         const BindingFlags Static = BindingFlags.Public | BindingFlags.Static | BindingFlags.DeclaredOnly;
         Type[] contracts =
         [
-            typeof(ISolver), typeof(ISampler), typeof(IOdeSolver), typeof(IDenoiser), typeof(INoiseSource), typeof(IThresholding),
-            typeof(ITimeSpacing),
+            typeof(ISolver), typeof(ISampler), typeof(IOdeSolver), typeof(IDenoiser), typeof(INoiseSource), typeof(Thresholding),
+            typeof(TimeSpacing),
         ];
         Type[] factories =
         [

@@ -49,15 +49,15 @@ public class EveryCombinationTests
             .Should().BeEmpty();
 
         var predictions = Every.Predictions.Select(prediction => prediction.Name).ToHashSet();
-        typeof(Prediction).GetProperties().Select(property => ((IPrediction)property.GetValue(null)!).Name).Should().BeSubsetOf(predictions);
+        typeof(Prediction).GetProperties().Select(property => ((Prediction)property.GetValue(null)!).Name).Should().BeSubsetOf(predictions);
         typeof(Prediction).GetMethods()
-            .Where(method => method.ReturnType == typeof(IPrediction) && !method.IsSpecialName)
-            .Select(method => ((IPrediction)method.Invoke(null, [.. method.GetParameters().Select(parameter => parameter.DefaultValue)])!).Name)
+            .Where(method => method.ReturnType == typeof(Prediction) && !method.IsSpecialName)
+            .Select(method => ((Prediction)method.Invoke(null, [.. method.GetParameters().Select(parameter => parameter.DefaultValue)])!).Name)
             .Should().BeSubsetOf(predictions);
     }
 
     /// <summary>The schedules and predictions that every solver is tried on.</summary>
-    internal static IEnumerable<(INoiseSchedule Schedule, IPrediction Prediction, string What)> All()
+    internal static IEnumerable<(INoiseSchedule Schedule, Prediction Prediction, string What)> All()
     {
         foreach (var row in TestSchedules.AllNames)
         {

@@ -39,7 +39,7 @@ public class LambdaSolverTests
         var grid = TimeSpacing.Trailing.CreateGrid(_schedule, 7).WithFinalLevel(_schedule.LevelAt(0));
         foreach (var threshold in Combinations.Thresholds.Values)
         {
-            double[] Result(IPrediction prediction)
+            double[] Result(Prediction prediction)
             {
                 var options = new SamplerOptions { Threshold = threshold };
                 using var result = new DiffusionSampler(grid, LambdaSolvers.All[name], options)
@@ -294,7 +294,7 @@ public class LambdaSolverTests
         }
     }
 
-    private static DiffusionModel Model(INoiseSchedule schedule, IPrediction? prediction = null)
+    private static DiffusionModel Model(INoiseSchedule schedule, Prediction? prediction = null)
         => new ExactDenoiser(schedule, ExactDenoiser.Mixture, prediction ?? Prediction.Epsilon).Model;
 
     private static DiffusionSampler Sampler(ISolver solver, TimeGrid grid)
@@ -303,7 +303,7 @@ public class LambdaSolverTests
     private static SamplingRequest Request(Tensor? initial = null, INoiseSource? noise = null)
         => new() { Shape = initial?.shape ?? [3, 2], Seed = 5, InitialSample = initial, Noise = noise, Dtype = ScalarType.Float64 };
 
-    private static double[] Run(ISolver solver, TimeGrid grid, IPrediction? prediction = null, INoiseSource? noise = null)
+    private static double[] Run(ISolver solver, TimeGrid grid, Prediction? prediction = null, INoiseSource? noise = null)
     {
         using var result = Sampler(solver, grid)
             .Sample(Model(grid.Schedule, prediction), Request(noise: noise), cancellationToken: TestContext.Current.CancellationToken);

@@ -187,8 +187,8 @@ public class SamplerFaultTests
         public Tensor Step(SolverStep context) => step(context.Sample);
     }
 
-    private sealed class BrokenThresholding : IThresholding
+    private sealed class BrokenThresholding : Thresholding
     {
-        public Tensor Apply(Tensor data) => data.reshape(-1).clone();
+        public override Tensor Apply(Tensor data) => data.reshape(-1).clone();
     }
 }

@@ -7,7 +7,7 @@ public class RatioSpacingTests
 {
     private static readonly DiscreteSchedule _schedule = DiscreteSchedule.ScaledLinear();
 
-    public static Dictionary<string, ITimeSpacing> Spacings { get; } = new()
+    public static Dictionary<string, TimeSpacing> Spacings { get; } = new()
     {
         ["Karras"] = SigmaSpacing.Karras(),
         ["Karras, rho 3, cut"] = SigmaSpacing.Karras(3.0, 0.05, 10.0),

@@ -218,15 +218,15 @@ public class SolverTests
     private static ReplayNoise Replayed() => new((_, _) => tensor(_z));
 
     /// <summary>x_0, with coefficients of eps that are not finite without noise.</summary>
-    private sealed class UnguardedData : IPrediction
+    private sealed class UnguardedData : Prediction
     {
-        public string Name => "unguarded data";
+        public override string Name => "unguarded data";
 
-        public LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(1.0, 0.0);
+        public override LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(1.0, 0.0);
 
-        public LinearPair ToX0(NoiseLevel level, NoiseLevel previous) => new(0.0, 1.0);
+        public override LinearPair ToX0(NoiseLevel level, NoiseLevel previous) => new(0.0, 1.0);
 
-        public LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous) => new(1.0 / level.Sigma, -level.Alpha / level.Sigma);
+        public override LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous) => new(1.0 / level.Sigma, -level.Alpha / level.Sigma);
     }
 
     private sealed class FixedEvaluator : IEvaluator

@@ -31,7 +31,7 @@ public class TrajectoryAgreementTests
                 Difference(trajectory[k], reference[k]).Should().BeLessThan(tolerance, $"x after step {k} is the same, predicted as {name}");
         }
 
-        List<double[]> Trajectory(IPrediction prediction)
+        List<double[]> Trajectory(Prediction prediction)
         {
             var sampler = new DiffusionSampler(
                 grid, Combinations.Solvers[solver], new SamplerOptions { Threshold = Combinations.Thresholds[threshold] });
@@ -84,9 +84,9 @@ public class TrajectoryAgreementTests
         schedule.Alpha(49).Should().Be(0.0);
         var grid = TimeSpacing.Trailing.CreateGrid(schedule, Steps);
         var sampler = new DiffusionSampler(grid, Combinations.Solvers[solver]);
-        DiffusionModel Model(IPrediction prediction)
+        DiffusionModel Model(Prediction prediction)
             => new ExactDenoiser(schedule, ExactDenoiser.Mixture, prediction).Model.With(DataRange.Images);
-        double[] Result(IPrediction prediction)
+        double[] Result(Prediction prediction)
         {
             using var result = sampler.Sample(
                 Model(prediction),

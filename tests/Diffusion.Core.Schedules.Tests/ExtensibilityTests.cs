@@ -119,23 +119,23 @@ public sealed class ExtensibilityTests
     }
 
     /// <summary>2 eps.</summary>
-    private sealed class TwiceTheNoise : IPrediction
+    private sealed class TwiceTheNoise : Prediction
     {
-        public string Name => "twice the noise";
+        public override string Name => "twice the noise";
 
-        public LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(0.0, 2.0);
+        public override LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(0.0, 2.0);
 
-        public LinearPair ToX0(NoiseLevel level, NoiseLevel previous) => new(1.0 / level.Alpha, -0.5 * level.Sigma / level.Alpha);
+        public override LinearPair ToX0(NoiseLevel level, NoiseLevel previous) => new(1.0 / level.Alpha, -0.5 * level.Sigma / level.Alpha);
 
-        public LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous) => new(0.0, 0.5);
+        public override LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous) => new(0.0, 0.5);
     }
 
     /// <summary>The geometric mean of the two fixed variances.</summary>
-    private sealed class Between : IReverseVariance
+    private sealed class Between : ReverseVariance
     {
-        public string Name => "between";
+        public override string Name => "between";
 
-        public LinearPair LogVariance(ReverseTransition transition)
+        public override LinearPair LogVariance(ReverseTransition transition)
             => new(0.5 * Math.Log(transition.ClippedPosteriorVariance * transition.ForwardVariance), 0.0);
     }
 }

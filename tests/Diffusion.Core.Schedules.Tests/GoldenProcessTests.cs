@@ -116,17 +116,17 @@ public sealed class GoldenProcessTests
 
     private static LinearPair Magnitude(LinearPair pair) => new(Math.Abs(pair.First), Math.Abs(pair.Second));
 
-    private sealed class SinglePrecisionPrediction(IPrediction inner) : IPrediction
+    private sealed class SinglePrecisionPrediction(Prediction inner) : Prediction
     {
-        public string Name => inner.Name;
+        public override string Name => inner.Name;
 
-        public bool IsPosteriorMean => inner.IsPosteriorMean;
+        public override bool IsPosteriorMean => inner.IsPosteriorMean;
 
-        public LinearPair Target(NoiseLevel level, NoiseLevel previous) => Cast(inner.Target(level, previous));
+        public override LinearPair Target(NoiseLevel level, NoiseLevel previous) => Cast(inner.Target(level, previous));
 
-        public LinearPair ToX0(NoiseLevel level, NoiseLevel previous) => Cast(inner.ToX0(level, previous));
+        public override LinearPair ToX0(NoiseLevel level, NoiseLevel previous) => Cast(inner.ToX0(level, previous));
 
-        public LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous) => Cast(inner.ToEpsilon(level, previous));
+        public override LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous) => Cast(inner.ToEpsilon(level, previous));
 
         private static LinearPair Cast(LinearPair pair) => new((float)pair.First, (float)pair.Second);
     }

@@ -5,7 +5,7 @@ namespace Diffusion.Core.Schedules.Tests;
 
 public sealed class ReverseProcessTests
 {
-    private static readonly IReverseVariance[] Variances = [ReverseVariance.FixedSmall, ReverseVariance.FixedLarge];
+    private static readonly ReverseVariance[] Variances = [ReverseVariance.FixedSmall, ReverseVariance.FixedLarge];
 
     public static TheoryData<string> Schedules => TestSchedules.Names;
 
@@ -191,10 +191,10 @@ public sealed class ReverseProcessTests
         }).Should().Be(0);
     }
 
-    private sealed class NoVariance : IReverseVariance
+    private sealed class NoVariance : ReverseVariance
     {
-        public string Name => "none";
+        public override string Name => "none";
 
-        public LinearPair LogVariance(ReverseTransition transition) => new(double.NegativeInfinity, 0.0);
+        public override LinearPair LogVariance(ReverseTransition transition) => new(double.NegativeInfinity, 0.0);
     }
 }

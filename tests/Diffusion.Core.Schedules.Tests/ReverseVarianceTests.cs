@@ -5,13 +5,13 @@ namespace Diffusion.Core.Schedules.Tests;
 
 public sealed class ReverseVarianceTests
 {
-    private static readonly (IReverseVariance Form, IReverseVariance Log)[] Twins =
+    private static readonly (ReverseVariance Form, ReverseVariance Log)[] Twins =
     [
         (ReverseVariance.FixedSmall, ReverseVariance.FixedSmallLog),
         (ReverseVariance.FixedLarge, ReverseVariance.FixedLargeLog),
     ];
 
-    private static readonly IReverseVariance[] All =
+    private static readonly ReverseVariance[] All =
     [
         ReverseVariance.FixedSmall, ReverseVariance.FixedLarge, ReverseVariance.FixedSmallLog, ReverseVariance.FixedLargeLog,
         ReverseVariance.Learned, ReverseVariance.LearnedRange,

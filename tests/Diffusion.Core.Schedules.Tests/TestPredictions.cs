@@ -3,7 +3,7 @@ namespace Diffusion.Core.Schedules.Tests;
 /// <summary>Every prediction that the library offers, by name.</summary>
 public static class TestPredictions
 {
-    private static readonly Dictionary<string, IPrediction> Table = new(StringComparer.Ordinal)
+    private static readonly Dictionary<string, Prediction> Table = new(StringComparer.Ordinal)
     {
         ["epsilon"] = Prediction.Epsilon,
         ["data"] = Prediction.X0,
@@ -18,12 +18,12 @@ public static class TestPredictions
 
     public static IEnumerable<string> Names => Table.Keys;
 
-    public static IEnumerable<IPrediction> All => Table.Values;
+    public static IEnumerable<Prediction> All => Table.Values;
 
-    public static IPrediction Named(string name) => Table[name];
+    public static Prediction Named(string name) => Table[name];
 
     /// <summary>False where there is nothing for the network to say: a score without noise, a consistency model at its boundary.</summary>
-    public static bool HasTarget(IPrediction prediction, NoiseLevel level) => prediction.Name switch
+    public static bool HasTarget(Prediction prediction, NoiseLevel level) => prediction.Name switch
     {
         "score" => level.Sigma > 0.0,
         "consistency" => level.Sigma != 0.002 * level.Alpha,
@@ -31,10 +31,10 @@ public static class TestPredictions
     };
 
     /// <summary>False where nothing of the data is left and the network spoke of the noise.</summary>
-    public static bool DeterminesData(IPrediction prediction, NoiseLevel level)
+    public static bool DeterminesData(Prediction prediction, NoiseLevel level)
         => level.Alpha > 0.0 || prediction.Name is not ("epsilon" or "score");
 
     /// <summary>False where there is no noise and the network spoke of the data: eps is then taken as zero.</summary>
-    public static bool DeterminesNoise(IPrediction prediction, NoiseLevel level)
+    public static bool DeterminesNoise(Prediction prediction, NoiseLevel level)
         => level.Sigma > 0.0 || prediction.Name is not ("data" or "consistency");
 }

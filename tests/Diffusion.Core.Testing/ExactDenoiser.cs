@@ -11,7 +11,7 @@ namespace Diffusion.Core.Testing;
 /// <param name="schedule">The schedule whose times it is asked at.</param>
 /// <param name="expectedData">E[x_0 | x_t] at a level.</param>
 /// <param name="prediction">The form of the answer.</param>
-public sealed class ExactDenoiser(INoiseSchedule schedule, Func<double, NoiseLevel, double> expectedData, IPrediction prediction) : IDenoiser
+public sealed class ExactDenoiser(INoiseSchedule schedule, Func<double, NoiseLevel, double> expectedData, Prediction prediction) : IDenoiser
 {
     /// <summary>The denoiser on its schedule, with its prediction.</summary>
     public DiffusionModel Model => new(this, schedule, prediction);

@@ -17,7 +17,7 @@ public static class OpenAiCase
         };
     }
 
-    public static IPrediction Mean(JsonElement settings) => settings.GetProperty("mean").GetString() switch
+    public static Prediction Mean(JsonElement settings) => settings.GetProperty("mean").GetString() switch
     {
         "EPSILON" => Prediction.Epsilon,
         "START_X" => Prediction.X0,
@@ -25,7 +25,7 @@ public static class OpenAiCase
         var other => throw new NotSupportedException($"mean '{other}'"),
     };
 
-    public static IReverseVariance Variance(JsonElement settings) => settings.GetProperty("var").GetString() switch
+    public static ReverseVariance Variance(JsonElement settings) => settings.GetProperty("var").GetString() switch
     {
         "FIXED_SMALL" => ReverseVariance.FixedSmall,
         "FIXED_LARGE" => ReverseVariance.FixedLarge,

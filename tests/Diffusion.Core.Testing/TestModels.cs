@@ -8,6 +8,6 @@ public static class TestModels
 {
     /// <summary>A network as a model on a schedule.</summary>
     public static DiffusionModel On(
-        this IDenoiser network, INoiseSchedule schedule, IPrediction? prediction = null, bool learnsVariance = false)
+        this IDenoiser network, INoiseSchedule schedule, Prediction? prediction = null, bool learnsVariance = false)
         => new(network, schedule, prediction) { LearnsVariance = learnsVariance };
 }

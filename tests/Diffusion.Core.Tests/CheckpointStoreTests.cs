@@ -146,13 +146,13 @@ public class CheckpointStoreTests
             make.Should().Throw<ArgumentException>();
     }
 
-    private static TrainerOptions Options(string folder, long steps, ICheckpointRetention retention)
+    private static TrainerOptions Options(string folder, long steps, CheckpointRetention retention)
         => Runs.Options with { Steps = steps, CheckpointFolder = folder, CheckpointEvery = 4, CheckpointRetention = retention };
 
-    private static DdpmTrainer Trainer(TinyDenoiser model, string folder, long steps, ICheckpointRetention retention)
+    private static DdpmTrainer Trainer(TinyDenoiser model, string folder, long steps, CheckpointRetention retention)
         => Runs.Trainer(model, Options(folder, steps, retention));
 
-    private static void Run(string folder, long steps, ICheckpointRetention retention)
+    private static void Run(string folder, long steps, CheckpointRetention retention)
     {
         using var model = new TinyDenoiser();
         using var trainer = Trainer(model, folder, steps, retention);
@@ -168,12 +168,12 @@ public class CheckpointStoreTests
                 ? new() { ["fid"] = new RecordedMetric(value, one.Step) }
                 : new Dictionary<string, RecordedMetric>()));
 
-    private static IEnumerable<long> Kept(ICheckpointRetention retention, CheckpointInfo[] all)
+    private static IEnumerable<long> Kept(CheckpointRetention retention, CheckpointInfo[] all)
         => retention.Keep(all).Select(checkpoint => checkpoint.Step).Order();
 
-    private sealed class Nothing : ICheckpointRetention
+    private sealed class Nothing : CheckpointRetention
     {
-        public IEnumerable<CheckpointInfo> Keep(IReadOnlyList<CheckpointInfo> checkpoints) => [];
+        public override IEnumerable<CheckpointInfo> Keep(IReadOnlyList<CheckpointInfo> checkpoints) => [];
     }
 
     private sealed class Measuring(Dictionary<long, double> values) : ITrainerCallback

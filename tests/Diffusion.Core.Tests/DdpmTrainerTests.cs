@@ -221,7 +221,7 @@ public class DdpmTrainerTests
             MicroBatchSize = part,
             MaxGradNorm = clipNorm,
             Precision = scales ? Precision.Float16() : Precision.BFloat16,
-            ExtraEmas = new Dictionary<string, IEmaDecay> { ["short"] = EmaDecay.Constant(0.9) },
+            ExtraEmas = new Dictionary<string, EmaDecay> { ["short"] = EmaDecay.Constant(0.9) },
         };
         // The tables of a discrete schedule are out of reach: libtorch's C++ cannot look anything up on the meta device.
         using var trainer = new DdpmTrainer(model, new Straight(), new Untabled(), options);

@@ -87,7 +87,7 @@ public sealed class DocumentedTrainingTests : IDisposable
                 .. ParameterGroup.NoDecayOnNormsAndBiases,
             ],
             Ema = EmaDecay.WarmUp(0.9999),
-            ExtraEmas = new Dictionary<string, IEmaDecay> { ["short"] = EmaDecay.Constant(0.999) },
+            ExtraEmas = new Dictionary<string, EmaDecay> { ["short"] = EmaDecay.Constant(0.999) },
         };
         using var trainer = Fit(options, keep: true)!;
 
@@ -101,7 +101,7 @@ public sealed class DocumentedTrainingTests : IDisposable
         var options = new TrainerOptions
         {
             Ema = EmaDecay.PowerFunction(0.05),
-            ExtraEmas = new Dictionary<string, IEmaDecay> { ["wide"] = EmaDecay.PowerFunction(0.10) },
+            ExtraEmas = new Dictionary<string, EmaDecay> { ["wide"] = EmaDecay.PowerFunction(0.10) },
             Callbacks = [new EmaSnapshots(Path.Combine(run, "averages"), every: 2_000)],
         };
         Fit(options with { Callbacks = [new EmaSnapshots(Path.Combine(run, "averages"), every: 1)] });

@@ -21,7 +21,7 @@ public class LoadWeightsTests
         {
             BatchSize = 3,
             Seed = 9,
-            ExtraEmas = new Dictionary<string, IEmaDecay> { ["slow"] = EmaDecay.Constant(0.99) },
+            ExtraEmas = new Dictionary<string, EmaDecay> { ["slow"] = EmaDecay.Constant(0.99) },
         });
 
         trainer.LoadWeights(folder.File(from), averaged);

@@ -107,7 +107,7 @@ public class PowerFunctionAverageTests
             using var trainer = Runs.Trainer(model, Runs.Options with
             {
                 Ema = EmaDecay.PowerFunction(0.1),
-                ExtraEmas = names.ToDictionary(name => name, _ => (IEmaDecay)EmaDecay.PowerFunction(0.05)),
+                ExtraEmas = names.ToDictionary(name => name, _ => (EmaDecay)EmaDecay.PowerFunction(0.05)),
                 Callbacks = [new EmaSnapshots(folder.File($"{names.Length}"), 5)],
             });
             trainer.Run(new Points(50));
@@ -176,7 +176,7 @@ public class PowerFunctionAverageTests
             CheckpointFolder = checkpoint,
             CheckpointEvery = 50,
             Ema = EmaDecay.PowerFunction(0.05),
-            ExtraEmas = new Dictionary<string, IEmaDecay>
+            ExtraEmas = new Dictionary<string, EmaDecay>
             {
                 ["wide"] = EmaDecay.PowerFunction(0.10),
                 ["between"] = new Tracked(new PowerFunctionDecay(0.07)),
@@ -201,8 +201,8 @@ public class PowerFunctionAverageTests
     }
 
     /// <summary>Hides that it could be stored.</summary>
-    private sealed class Tracked(IEmaDecay decay) : IEmaDecay
+    private sealed class Tracked(EmaDecay decay) : EmaDecay
     {
-        public double At(long step) => decay.At(step);
+        public override double At(long step) => decay.At(step);
     }
 }

@@ -33,7 +33,7 @@ public class SavedModelTests
         }
     }
 
-    private static Dictionary<string, IPrediction> Predictions { get; } = new[]
+    private static Dictionary<string, Prediction> Predictions { get; } = new[]
     {
         Prediction.Epsilon, Prediction.X0, Prediction.Velocity, Prediction.Score, Prediction.FlowVelocity, Prediction.PreviousMean,
         Prediction.Edm(0.3), Prediction.EdmVelocity(0.7), Prediction.Consistency(0.4, 0.003), new HalfPrediction(),
@@ -277,14 +277,14 @@ public class SavedModelTests
     }
 
     /// <summary>Half of eps.</summary>
-    private sealed class HalfPrediction : IPrediction
+    private sealed class HalfPrediction : Prediction
     {
-        public string Name => "half";
+        public override string Name => "half";
 
-        public LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(0.0, 0.5);
+        public override LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(0.0, 0.5);
 
-        public LinearPair ToX0(NoiseLevel level, NoiseLevel previous) => new(1.0 / level.Alpha, -2.0 * level.Sigma / level.Alpha);
+        public override LinearPair ToX0(NoiseLevel level, NoiseLevel previous) => new(1.0 / level.Alpha, -2.0 * level.Sigma / level.Alpha);
 
-        public LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous) => new(0.0, 2.0);
+        public override LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous) => new(0.0, 2.0);
     }
 }

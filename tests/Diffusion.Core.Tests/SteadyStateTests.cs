@@ -27,7 +27,7 @@ public class SteadyStateTests
             LogEvery = 50,
             Timesteps = timesteps,
             MicroBatchSize = 5,
-            ExtraEmas = new Dictionary<string, IEmaDecay> { ["slow"] = EmaDecay.Constant(0.99) },
+            ExtraEmas = new Dictionary<string, EmaDecay> { ["slow"] = EmaDecay.Constant(0.99) },
             CheckpointFolder = folder.Path,
             CheckpointEvery = Every,
             Callbacks = [watch],

@@ -28,8 +28,8 @@ public class TrainerFaultTests
         { "Precision", new TrainerOptions { Precision = null! } },
         { "GrowthInterval", new TrainerOptions { Precision = Precision.Float16(new GradScaler { GrowthInterval = 0 }) } },
         { "MicroBatchSize", new TrainerOptions { MicroBatchSize = 0 } },
-        { "ExtraEmas", new TrainerOptions { ExtraEmas = new Dictionary<string, IEmaDecay> { ["ema"] = EmaDecay.WarmUp() } } },
-        { "ExtraEmas", new TrainerOptions { ExtraEmas = new Dictionary<string, IEmaDecay> { ["a/b"] = EmaDecay.WarmUp() } } },
+        { "ExtraEmas", new TrainerOptions { ExtraEmas = new Dictionary<string, EmaDecay> { ["ema"] = EmaDecay.WarmUp() } } },
+        { "ExtraEmas", new TrainerOptions { ExtraEmas = new Dictionary<string, EmaDecay> { ["a/b"] = EmaDecay.WarmUp() } } },
         { "Callbacks", new TrainerOptions { Callbacks = null! } },
         { "Callbacks", new TrainerOptions { Callbacks = [new EarlyStop("loss"), new EarlyStop("loss")] } },
         { "MaxGradNorm", new TrainerOptions { MaxGradNorm = 0.0 } },
@@ -256,11 +256,11 @@ public class TrainerFaultTests
 
     private static DdpmTrainer Make(ITrainableDenoiser model, INoiseSchedule schedule, IDiffusionLoss loss) => new(model, schedule, loss);
 
-    private sealed class Failing : IEmaDecay
+    private sealed class Failing : EmaDecay
     {
         public double Value { get; set; }
 
-        public double At(long step) => Value;
+        public override double At(long step) => Value;
     }
 
     /// <summary>A sampler that learns nothing, and may fail at it.</summary>

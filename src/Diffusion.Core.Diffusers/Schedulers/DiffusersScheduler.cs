@@ -113,7 +113,7 @@ public static class DiffusersScheduler
     }
 
     /// <summary>Of schedulers that take the network for one on a process of their own.</summary>
-    private static (INoiseSchedule Schedule, IPrediction Prediction) OfGrid(SchedulerConfig config)
+    private static (INoiseSchedule Schedule, Prediction Prediction) OfGrid(SchedulerConfig config)
     {
         const int AnyNumber = 10;
         var mapped = Create(config, new SchedulerCall { Steps = AnyNumber });
@@ -133,7 +133,7 @@ public static class DiffusersScheduler
 /// in the coordinates of the schedule: divide by <c>SamplerState.Level.Alpha</c> to compare.
 /// </param>
 public sealed record DiffusersSampler(
-    DiffusionSampler Sampler, IPrediction Prediction, bool LearnsVariance = false, bool IsExploding = false)
+    DiffusionSampler Sampler, Prediction Prediction, bool LearnsVariance = false, bool IsExploding = false)
 {
     /// <summary>The model that this scheduler takes a network for: on the schedule of the grid, without a data range.</summary>
     /// <param name="network">The network. It is not disposed.</param>

@@ -16,7 +16,7 @@ internal static class DistilledSchedulers
     private const double TcdGamma = 0.3;
 
     /// <summary>The schedule that a consistency model was trained with, and what it predicts.</summary>
-    public static (INoiseSchedule Schedule, IPrediction Prediction) Trained(SchedulerConfig config)
+    public static (INoiseSchedule Schedule, Prediction Prediction) Trained(SchedulerConfig config)
     {
         var min = config.Number("sigma_min", 0.002);
         return (

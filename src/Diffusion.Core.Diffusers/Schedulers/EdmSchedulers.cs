@@ -8,7 +8,7 @@ namespace Diffusion.Core.Diffusers;
 internal static class EdmSchedulers
 {
     /// <summary>The settings of an EDMEulerScheduler.</summary>
-    public static JsonObject Describe(IPrediction prediction, EdmSchedule schedule)
+    public static JsonObject Describe(Prediction prediction, EdmSchedule schedule)
     {
         var type = prediction.Name == Prediction.Edm().Name ? "epsilon"
             : prediction.Name == Prediction.EdmVelocity().Name ? "v_prediction"
@@ -61,7 +61,7 @@ internal static class EdmSchedulers
     }
 
     /// <summary>The schedule that the network was trained with, and what it predicts.</summary>
-    public static (INoiseSchedule Schedule, IPrediction Prediction) Trained(SchedulerConfig config)
+    public static (INoiseSchedule Schedule, Prediction Prediction) Trained(SchedulerConfig config)
     {
         var (kind, deviation) = (config.Text("prediction_type", "epsilon"), config.Number("sigma_data", 0.5));
         return (

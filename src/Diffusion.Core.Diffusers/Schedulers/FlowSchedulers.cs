@@ -13,7 +13,7 @@ internal static class FlowSchedulers
     private static readonly SamplerOptions _options = new() { Threshold = Thresholding.None, InitialScale = 1.0 };
 
     /// <summary>The schedule that the network was trained with, and what it predicts.</summary>
-    public static (INoiseSchedule Schedule, IPrediction Prediction) Trained(SchedulerConfig config)
+    public static (INoiseSchedule Schedule, Prediction Prediction) Trained(SchedulerConfig config)
         => (new RectifiedFlowSchedule(TrainedSchedule.Steps(config)), Prediction.FlowVelocity);
 
     /// <summary>The settings of a FlowMatchEulerDiscreteScheduler.</summary>

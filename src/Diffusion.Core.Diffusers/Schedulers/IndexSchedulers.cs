@@ -99,7 +99,7 @@ internal static class IndexSchedulers
         var spacing = config.Text("timestep_spacing", "leading");
         if (spacing == "linspace" && count == 1)
             return new TimeGrid(schedule, [0.0]); // numpy's linspace of one point is its start.
-        ITimeSpacing chosen = spacing switch
+        TimeSpacing chosen = spacing switch
         {
             "leading" => TimeSpacing.Leading(config.Whole("steps_offset", 0)),
             "trailing" => TimeSpacing.Trailing,
@@ -110,7 +110,7 @@ internal static class IndexSchedulers
     }
 
     /// <summary>The variance of a step.</summary>
-    public static IReverseVariance Variance(SchedulerConfig config, string missing = "fixed_small")
+    public static ReverseVariance Variance(SchedulerConfig config, string missing = "fixed_small")
     {
         var kind = config.Text("variance_type", missing);
         return kind switch

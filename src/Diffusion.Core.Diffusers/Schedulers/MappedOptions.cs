@@ -39,13 +39,13 @@ internal static class MappedOptions
 
     /// <summary>The <c>prediction_type</c> of a prediction.</summary>
     /// <exception cref="NotSupportedException">diffusers has none.</exception>
-    public static string TypeOf(IPrediction prediction)
+    public static string TypeOf(Prediction prediction)
         => prediction == Prediction.Epsilon ? "epsilon"
             : prediction == Prediction.X0 ? "sample"
             : prediction == Prediction.Velocity ? "v_prediction"
             : throw new NotSupportedException($"diffusers has no prediction_type for '{prediction.Name}'; it has: epsilon, sample, v_prediction.");
 
-    private static IThresholding Dynamic(SchedulerConfig config)
+    private static Thresholding Dynamic(SchedulerConfig config)
     {
         var most = config.Number("sample_max_value", 1.0);
         return most >= 1.0
@@ -54,7 +54,7 @@ internal static class MappedOptions
     }
 
     /// <summary>What <c>prediction_type</c> names.</summary>
-    public static IPrediction PredictionOf(SchedulerConfig config)
+    public static Prediction PredictionOf(SchedulerConfig config)
     {
         var kind = config.Text("prediction_type", "epsilon");
         return kind switch

@@ -68,15 +68,15 @@ internal static class PndmSchedulers
     /// v, whose x_0 is had from eps by a division by alpha. Without signal, at the start of the grid, diffusers' guard against a division
     /// by zero makes it zero, where v itself says what it is.
     /// </summary>
-    private sealed class FromNoise : IPrediction
+    private sealed class FromNoise : Prediction
     {
-        public string Name => "velocity-by-noise";
+        public override string Name => "velocity-by-noise";
 
-        public LinearPair Target(NoiseLevel level, NoiseLevel previous) => Prediction.Velocity.Target(level, previous);
+        public override LinearPair Target(NoiseLevel level, NoiseLevel previous) => Prediction.Velocity.Target(level, previous);
 
-        public LinearPair ToX0(NoiseLevel level, NoiseLevel previous)
+        public override LinearPair ToX0(NoiseLevel level, NoiseLevel previous)
             => level.Alpha == 0.0 ? new LinearPair(0.0, 0.0) : Prediction.Velocity.ToX0(level, previous);
 
-        public LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous) => Prediction.Velocity.ToEpsilon(level, previous);
+        public override LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous) => Prediction.Velocity.ToEpsilon(level, previous);
     }
 }

@@ -39,7 +39,7 @@ public sealed class AutoencoderLoss : IAutoencoderLoss
     /// gradient. 0 for none.
     /// </param>
     /// <exception cref="ArgumentOutOfRangeException">A number is negative or not finite.</exception>
-    public AutoencoderLoss(IReconstructionLoss? reconstruction = null, double beta = 1.0, double freeBits = 0.0)
+    public AutoencoderLoss(Reconstruction? reconstruction = null, double beta = 1.0, double freeBits = 0.0)
     {
         Reconstruction = reconstruction ?? Losses.Reconstruction.Gaussian();
         Beta = Guard.InRange(beta, 0.0, double.MaxValue);
@@ -47,7 +47,7 @@ public sealed class AutoencoderLoss : IAutoencoderLoss
     }
 
     /// <summary>The loss of the decoder.</summary>
-    public IReconstructionLoss Reconstruction { get; }
+    public Reconstruction Reconstruction { get; }
 
     /// <summary>The weight of the divergence.</summary>
     public double Beta { get; }

@@ -3,63 +3,59 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Losses;
 
 /// <summary>How badly a decoder's output explains the data, element by element: a distance, or -log p(x | z) in nats.</summary>
-public interface IReconstructionLoss
+public abstract class Reconstruction
 {
     /// <summary>The field's name of the loss, such as <c>bernoulli</c>.</summary>
-    string Name { get; }
+    public abstract string Name { get; }
 
     /// <summary>The loss of each element.</summary>
     /// <param name="output">What the decoder says: the shape of <paramref name="x"/> unless the loss says otherwise.</param>
     /// <param name="x">[B, ...] the data.</param>
     /// <returns>The shape of <paramref name="x"/>, with gradients; the caller's.</returns>
     /// <exception cref="ArgumentException">The output does not have the shape it should.</exception>
-    Tensor Of(Tensor output, Tensor x);
-}
+    public abstract Tensor Of(Tensor output, Tensor x);
 
-/// <summary>The reconstruction losses of autoencoders.</summary>
-public static class Reconstruction
-{
     /// <summary>The absolute error.</summary>
-    public static IReconstructionLoss L1 { get; } = Of(Distance.L1);
+    public static Reconstruction L1 { get; } = Of(Distance.L1);
 
     /// <summary>The squared error.</summary>
-    public static IReconstructionLoss L2 { get; } = Of(Distance.L2);
+    public static Reconstruction L2 { get; } = Of(Distance.L2);
 
     /// <summary>-log Bernoulli(x; sigmoid(output)), the cross-entropy of logits, for data in [0, 1] (Kingma and Welling 2014).</summary>
-    public static IReconstructionLoss Bernoulli { get; } = new BernoulliLoss();
+    public static Reconstruction Bernoulli { get; } = new BernoulliLoss();
 
     /// <summary>
     /// -log N(x; mean, exp(logVariance)) of a decoder that says both: [B, 2C, ...], the mean in the first half of the channels.
     /// </summary>
-    public static IReconstructionLoss LearnedGaussian { get; } = new LearnedGaussianLoss();
+    public static Reconstruction LearnedGaussian { get; } = new LearnedGaussianLoss();
 
     /// <summary>-log N(x; output, std^2) with a fixed scale.</summary>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="std"/> is not finite and greater than 0.</exception>
-    public static IReconstructionLoss Gaussian(double std = 1.0) => new FixedGaussianLoss(2.0 * Math.Log(Guard.Positive(std)));
+    public static Reconstruction Gaussian(double std = 1.0) => new FixedGaussianLoss(2.0 * Math.Log(Guard.Positive(std)));
 
     /// <summary>
     /// -log N(x; output, exp(logVariance)) with a scale that is learned beside the decoder, one for all data (Rybkin et al. 2021,
     /// "sigma-VAE"; the logvar of latent diffusion).
     /// </summary>
     /// <param name="logVariance">A parameter that broadcasts to the data; the caller's, and used as long as the loss is.</param>
-    public static IReconstructionLoss Gaussian(Tensor logVariance)
+    public static Reconstruction Gaussian(Tensor logVariance)
     {
         ArgumentNullException.ThrowIfNull(logVariance);
         return new SharedGaussianLoss(logVariance);
     }
 
     /// <summary>A pointwise distance between output and data.</summary>
-    public static IReconstructionLoss Of(IPointwiseDistance distance)
+    public static Reconstruction Of(Distance distance)
     {
         ArgumentNullException.ThrowIfNull(distance);
         return new DistanceLoss(distance);
     }
 
-    private sealed class DistanceLoss(IPointwiseDistance distance) : IReconstructionLoss
+    private sealed class DistanceLoss(Distance distance) : Reconstruction
     {
-        public string Name => distance.Name;
+        public override string Name => distance.Name;
 
-        public Tensor Of(Tensor output, Tensor x)
+        public override Tensor Of(Tensor output, Tensor x)
         {
             Guard.SameShape(x, output);
             using var difference = output.sub(x);
@@ -67,13 +63,13 @@ public static class Reconstruction
         }
     }
 
-    private sealed class BernoulliLoss : IReconstructionLoss
+    private sealed class BernoulliLoss : Reconstruction
     {
-        public string Name => "bernoulli";
+        public override string Name => "bernoulli";
 
         // (l + |l|) / 2 - l x + log(1 + exp(-|l|)) neither overflows nor loses digits, and at 0 its gradient is the true one, which that of
         // max(l, 0) would not be.
-        public Tensor Of(Tensor output, Tensor x)
+        public override Tensor Of(Tensor output, Tensor x)
         {
             Guard.SameShape(x, output);
             using var scope = NewDisposeScope();
@@ -83,11 +79,11 @@ public static class Reconstruction
         }
     }
 
-    private sealed class FixedGaussianLoss(double logVariance) : IReconstructionLoss
+    private sealed class FixedGaussianLoss(double logVariance) : Reconstruction
     {
-        public string Name => "gaussian";
+        public override string Name => "gaussian";
 
-        public Tensor Of(Tensor output, Tensor x)
+        public override Tensor Of(Tensor output, Tensor x)
         {
             Guard.SameShape(x, output);
             using var scope = NewDisposeScope();
@@ -96,11 +92,11 @@ public static class Reconstruction
         }
     }
 
-    private sealed class SharedGaussianLoss(Tensor logVariance) : IReconstructionLoss
+    private sealed class SharedGaussianLoss(Tensor logVariance) : Reconstruction
     {
-        public string Name => "gaussian-shared-scale";
+        public override string Name => "gaussian-shared-scale";
 
-        public Tensor Of(Tensor output, Tensor x)
+        public override Tensor Of(Tensor output, Tensor x)
         {
             Guard.SameShape(x, output);
             using var density = GaussianMath.LogDensity(x, output, logVariance);
@@ -108,11 +104,11 @@ public static class Reconstruction
         }
     }
 
-    private sealed class LearnedGaussianLoss : IReconstructionLoss
+    private sealed class LearnedGaussianLoss : Reconstruction
     {
-        public string Name => "gaussian-learned-scale";
+        public override string Name => "gaussian-learned-scale";
 
-        public Tensor Of(Tensor output, Tensor x)
+        public override Tensor Of(Tensor output, Tensor x)
         {
             ArgumentNullException.ThrowIfNull(x);
             var expected = x.shape;

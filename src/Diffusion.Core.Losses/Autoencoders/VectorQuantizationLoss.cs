@@ -10,7 +10,7 @@ namespace Diffusion.Core.Losses;
 /// <remarks>Source: van den Oord et al. 2017, eq. 3.</remarks>
 /// <param name="reconstruction">Of the decoder; the squared error unless said otherwise.</param>
 /// <param name="codebookWeight">The weight of the codebook and commitment terms, at least 0. 1 by default.</param>
-public sealed class VectorQuantizationLoss(IReconstructionLoss? reconstruction = null, double codebookWeight = 1.0) : IAutoencoderLoss
+public sealed class VectorQuantizationLoss(Reconstruction? reconstruction = null, double codebookWeight = 1.0) : IAutoencoderLoss
 {
     /// <summary>
     /// The name of the codebook and commitment terms among the terms: summed over the dimensions of a code, without weight, and one value
@@ -19,7 +19,7 @@ public sealed class VectorQuantizationLoss(IReconstructionLoss? reconstruction =
     public const string CodebookName = "codebook";
 
     /// <summary>The loss of the decoder.</summary>
-    public IReconstructionLoss Reconstruction { get; } = reconstruction ?? Losses.Reconstruction.L2;
+    public Reconstruction Reconstruction { get; } = reconstruction ?? Losses.Reconstruction.L2;
 
     /// <summary>The weight of the codebook and commitment terms.</summary>
     public double CodebookWeight { get; } = Guard.InRange(codebookWeight, 0.0, double.MaxValue);

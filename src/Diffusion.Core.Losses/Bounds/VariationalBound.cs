@@ -23,7 +23,7 @@ public sealed class VariationalBound : IDisposable
     /// The schedule has no steps; the prediction does not determine x_0, or the variance has no logarithm, at some t; or the variance is
     /// learned and the model does not learn it, or the other way round.
     /// </exception>
-    public VariationalBound(DiffusionModel model, IReverseVariance? variance = null, IDataLikelihood? likelihood = null, bool clip = false)
+    public VariationalBound(DiffusionModel model, ReverseVariance? variance = null, DataLikelihood? likelihood = null, bool clip = false)
     {
         ArgumentNullException.ThrowIfNull(model);
         variance ??= model.LearnsVariance ? ReverseVariance.LearnedRange : ReverseVariance.FixedSmall;
@@ -40,9 +40,9 @@ public sealed class VariationalBound : IDisposable
     }
 
     /// <summary>The bound of a model, kept among the tables of the model, which owns it.</summary>
-    /// <inheritdoc cref="VariationalBound(DiffusionModel, IReverseVariance?, IDataLikelihood?, bool)"/>
+    /// <inheritdoc cref="VariationalBound(DiffusionModel, ReverseVariance?, DataLikelihood?, bool)"/>
     public static VariationalBound Of(
-        DiffusionModel model, IReverseVariance? variance = null, IDataLikelihood? likelihood = null, bool clip = false)
+        DiffusionModel model, ReverseVariance? variance = null, DataLikelihood? likelihood = null, bool clip = false)
     {
         ArgumentNullException.ThrowIfNull(model);
         return model.Process.Tables(
@@ -57,7 +57,7 @@ public sealed class VariationalBound : IDisposable
     public ReverseProcess Reverse { get; }
 
     /// <summary>p(x_0 | x_1).</summary>
-    public IDataLikelihood Likelihood { get; }
+    public DataLikelihood Likelihood { get; }
 
     /// <summary>The term of index t: -log p(x_0 | x_1) at 0, KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t)) after it.</summary>
     /// <param name="x0">[B, ...] data.</param>

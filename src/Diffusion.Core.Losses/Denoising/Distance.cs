@@ -3,59 +3,55 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Losses;
 
 /// <summary>How far a prediction is from its target, element by element.</summary>
-public interface IPointwiseDistance
+public abstract class Distance
 {
     /// <summary>The field's name of the distance, such as <c>l2</c>.</summary>
-    string Name { get; }
+    public abstract string Name { get; }
 
     /// <summary>The distance of each element.</summary>
     /// <param name="difference">[...] prediction minus target; not changed.</param>
     /// <returns>The shape of <paramref name="difference"/>, with gradients, and always a new tensor; the caller's.</returns>
-    Tensor Of(Tensor difference);
-}
+    public abstract Tensor Of(Tensor difference);
 
-/// <summary>The pointwise distances of the literature, of a difference d.</summary>
-public static class Distance
-{
     /// <summary><c>d^2</c> (Ho et al. 2020, eq. 14).</summary>
-    public static IPointwiseDistance L2 { get; } = new SquaredDistance();
+    public static Distance L2 { get; } = new SquaredDistance();
 
     /// <summary><c>|d|</c>.</summary>
-    public static IPointwiseDistance L1 { get; } = new AbsoluteDistance();
+    public static Distance L1 { get; } = new AbsoluteDistance();
 
     /// <summary>
     /// <c>d^2 / 2</c> up to <paramref name="delta"/> and <c>delta (|d| - delta / 2)</c> beyond (Huber 1964): PyTorch's huber_loss.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="delta"/> is not finite and greater than 0.</exception>
-    public static IPointwiseDistance Huber(double delta = 1.0) => new HuberDistance(Guard.Positive(delta));
+    public static Distance Huber(double delta = 1.0) => new HuberDistance(Guard.Positive(delta));
 
     /// <summary>
     /// <c>sqrt(d^2 + c^2) - c</c>: about <c>d^2 / 2c</c> near 0 and <c>|d|</c> far away, smooth in between (Charbonnier et al. 1997).
     /// Song and Dhariwal 2023, section 3.3, put the norm of the whole sample in the place of d.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="c"/> is not finite and greater than 0.</exception>
-    public static IPointwiseDistance PseudoHuber(double c = 1e-3) => new PseudoHuberDistance(Guard.Positive(c));
+    public static Distance PseudoHuber(double c = 1e-3) => new PseudoHuberDistance(Guard.Positive(c));
 
-    private sealed class SquaredDistance : IPointwiseDistance
+    private sealed class SquaredDistance : Distance
     {
-        public string Name => "l2";
+        public override string Name => "l2";
 
-        public Tensor Of(Tensor difference) => difference.mul(difference);
+        public override Tensor Of(Tensor difference) => difference.mul(difference);
     }
 
-    private sealed class AbsoluteDistance : IPointwiseDistance
+    private sealed class AbsoluteDistance : Distance
     {
-        public string Name => "l1";
+        public override string Name => "l1";
 
-        public Tensor Of(Tensor difference) => difference.abs();
+        public override Tensor Of(Tensor difference) => difference.abs();
     }
 
-    private sealed class HuberDistance(double delta) : IPointwiseDistance
+    private sealed class HuberDistance(double delta) : Distance
     {
-        public string Name => "huber";
+        public override string Name => "huber";
 
         // With q = min(|d|, delta) both branches are q (|d| - q / 2), and no branch is needed.
-        public Tensor Of(Tensor difference)
+        public override Tensor Of(Tensor difference)
         {
             using var size = difference.abs();
             using var near = size.Clamp(max: delta);
@@ -65,11 +61,11 @@ public static class Distance
         }
     }
 
-    private sealed class PseudoHuberDistance(double c) : IPointwiseDistance
+    private sealed class PseudoHuberDistance(double c) : Distance
     {
-        public string Name => "pseudo-huber";
+        public override string Name => "pseudo-huber";
 
-        public Tensor Of(Tensor difference)
+        public override Tensor Of(Tensor difference)
         {
             using var square = difference.mul(difference);
             using var raised = square.Add(c * c);

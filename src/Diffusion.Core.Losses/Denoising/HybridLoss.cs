@@ -20,7 +20,7 @@ public sealed class HybridLoss : IDiffusionLoss
     /// <param name="vlbWeight">The weight of one term of the bound. The default is T / 1000.</param>
     /// <exception cref="ArgumentException">The variance is not learned, or the weight is negative or not finite.</exception>
     public HybridLoss(
-        SimpleLoss? simple = null, IReverseVariance? variance = null, IDataLikelihood? likelihood = null, double? vlbWeight = null)
+        SimpleLoss? simple = null, ReverseVariance? variance = null, DataLikelihood? likelihood = null, double? vlbWeight = null)
     {
         Variance = variance ?? ReverseVariance.LearnedRange;
         if (!Variance.IsLearned)
@@ -33,13 +33,13 @@ public sealed class HybridLoss : IDiffusionLoss
     }
 
     /// <summary>The variance of a reverse step.</summary>
-    public IReverseVariance Variance { get; }
+    public ReverseVariance Variance { get; }
 
     /// <summary>The loss of the mean.</summary>
     public SimpleLoss Simple { get; }
 
     /// <summary>p(x_0 | x_1).</summary>
-    public IDataLikelihood Likelihood { get; }
+    public DataLikelihood Likelihood { get; }
 
     /// <summary>The weight of one term of the bound; <see langword="null"/> for T / 1000.</summary>
     public double? VlbWeight { get; }

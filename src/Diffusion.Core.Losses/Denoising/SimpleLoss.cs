@@ -9,16 +9,16 @@ namespace Diffusion.Core.Losses;
 /// </summary>
 /// <param name="distance">Between elements. The default is <see cref="Distance.L2"/>.</param>
 /// <param name="weighting">Of the noise levels. The default is <see cref="LossWeighting.None"/>.</param>
-public sealed class SimpleLoss(IPointwiseDistance? distance = null, ILossWeighting? weighting = null) : IDiffusionLoss
+public sealed class SimpleLoss(Distance? distance = null, LossWeighting? weighting = null) : IDiffusionLoss
 {
     /// <summary>The name of the mean squared error among the terms, unweighted and without gradients.</summary>
     public const string MseName = "mse";
 
     /// <summary>The distance between elements.</summary>
-    public IPointwiseDistance Distance { get; } = distance ?? Losses.Distance.L2;
+    public Distance Distance { get; } = distance ?? Distance.L2;
 
     /// <summary>The weight of each noise level.</summary>
-    public ILossWeighting Weighting { get; } = weighting ?? LossWeighting.None;
+    public LossWeighting Weighting { get; } = weighting ?? LossWeighting.None;
 
     /// <inheritdoc/>
     /// <returns>
@@ -42,17 +42,17 @@ public sealed class SimpleLoss(IPointwiseDistance? distance = null, ILossWeighti
         var (process, form) = (context.Model.Process, context.Model.Prediction);
         var difference = prediction.sub(process.Target(form, context.X0, context.T, context.Noise));
         var loss = Denoising.MeanOfSamples(Distance.Of(difference));
-        var mse = ReferenceEquals(Distance, Losses.Distance.L2)
+        var mse = ReferenceEquals(Distance, Distance.L2)
             ? loss.detach().clone()
-            : Denoising.MeanOfSamples(Losses.Distance.L2.Of(difference.detach()));
+            : Denoising.MeanOfSamples(Distance.L2.Of(difference.detach()));
         return ReferenceEquals(Weighting, LossWeighting.None) ? (loss, mse) : (loss.mul(Weights(process, form).At(context.T, mse)), mse);
     }
 
-    private ScheduledValue Weights(ForwardProcess process, IPrediction prediction)
+    private ScheduledValue Weights(ForwardProcess process, Prediction prediction)
         => process.Tables(
             (Weighting, prediction), schedule => new ScheduledValue(schedule, (level, previous) => Weight(level, previous, prediction)));
 
-    private double Weight(NoiseLevel level, NoiseLevel previous, IPrediction prediction)
+    private double Weight(NoiseLevel level, NoiseLevel previous, Prediction prediction)
     {
         var weight = Weighting.Weight(level, previous, prediction);
         return weight >= 0.0 && double.IsFinite(weight)

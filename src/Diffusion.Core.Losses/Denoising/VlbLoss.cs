@@ -15,16 +15,16 @@ namespace Diffusion.Core.Losses;
 /// True to multiply the term by T, so that its mean over uniformly drawn times is the bound itself, except for L_T (OpenAI's rescaled KL).
 /// False for the term alone (their KL).
 /// </param>
-public sealed class VlbLoss(IReverseVariance? variance = null, IDataLikelihood? likelihood = null, bool rescale = false) : IDiffusionLoss
+public sealed class VlbLoss(ReverseVariance? variance = null, DataLikelihood? likelihood = null, bool rescale = false) : IDiffusionLoss
 {
     /// <summary>The name of the term of the bound among the terms, not rescaled and without gradients.</summary>
     public const string VlbName = "vlb";
 
     /// <summary>The variance of a reverse step; <see langword="null"/> for the default of the model.</summary>
-    public IReverseVariance? Variance { get; } = variance;
+    public ReverseVariance? Variance { get; } = variance;
 
     /// <summary>p(x_0 | x_1).</summary>
-    public IDataLikelihood Likelihood { get; } = likelihood ?? DataLikelihood.Bytes;
+    public DataLikelihood Likelihood { get; } = likelihood ?? DataLikelihood.Bytes;
 
     /// <summary>Whether the term is multiplied by T.</summary>
     public bool Rescale { get; } = rescale;

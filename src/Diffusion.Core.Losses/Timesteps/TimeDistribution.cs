@@ -4,33 +4,25 @@ using MathNet.Numerics.Distributions;
 namespace Diffusion.Core.Losses;
 
 /// <summary>A distribution over the times of a schedule, as the quantile function that turns an even draw into a time.</summary>
-public interface ITimeDistribution
+public abstract class TimeDistribution
 {
     /// <summary>The field's name of the distribution, such as <c>log-normal</c>.</summary>
-    string Name { get; }
+    public abstract string Name { get; }
 
     /// <summary>The time below which a share <paramref name="u"/> of the draws lies.</summary>
     /// <param name="schedule">The schedule whose times are drawn.</param>
     /// <param name="u">In [0, 1].</param>
     /// <returns>A time of the schedule, growing with u; for a discrete one, an index.</returns>
-    double Quantile(INoiseSchedule schedule, double u);
-}
+    public abstract double Quantile(INoiseSchedule schedule, double u);
 
-/// <summary>
-/// The distributions of training times of the literature. Some are over the noise level: they draw a log-SNR, whatever the schedule
-/// calls its times, and take the end of the schedule where it lies beyond, the nearest index where the schedule is discrete. The others
-/// are over the time itself, as a share s of the way from MinTime to MaxTime; index floor(s T) where it is discrete.
-/// </summary>
-public static class TimeDistribution
-{
     /// <summary>Every time alike (Ho et al. 2020, algorithm 1). Over the time.</summary>
-    public static ITimeDistribution Uniform { get; } = OfTime("uniform", u => u);
+    public static TimeDistribution Uniform { get; } = OfTime("uniform", u => u);
 
     /// <summary>Every log-SNR of the schedule alike; its ends need noise and signal. Over the noise level.</summary>
-    public static ITimeDistribution UniformLogSnr { get; } = new EvenLogSnr();
+    public static TimeDistribution UniformLogSnr { get; } = new EvenLogSnr();
 
     /// <summary>The density 2 / (pi (1 - 2 s + 2 s^2)) (Esser et al. 2024, section 3.1). Over the time.</summary>
-    public static ITimeDistribution CosMap { get; } = OfTime("cosmap", FlowDensity.CosMapQuantile);
+    public static TimeDistribution CosMap { get; } = OfTime("cosmap", FlowDensity.CosMapQuantile);
 
     /// <summary>
     /// log(sigma / alpha) from N(mean, std^2), the log-normal noise of EDM (Karras et al. 2022, table 1). On the straight path
@@ -39,7 +31,7 @@ public static class TimeDistribution
     /// <param name="mean">P_mean, finite.</param>
     /// <param name="std">P_std, finite and greater than 0.</param>
     /// <exception cref="ArgumentOutOfRangeException">A number is out of range.</exception>
-    public static ITimeDistribution LogNormal(double mean = -1.2, double std = 1.2)
+    public static TimeDistribution LogNormal(double mean = -1.2, double std = 1.2)
     {
         Guard.InRange(mean, double.MinValue, double.MaxValue);
         Guard.Positive(std);
@@ -53,7 +45,7 @@ public static class TimeDistribution
     /// <param name="mean">Where the log-SNR is densest, finite.</param>
     /// <param name="scale">The mean distance from there, finite and greater than 0.</param>
     /// <exception cref="ArgumentOutOfRangeException">A number is out of range.</exception>
-    public static ITimeDistribution Laplace(double mean = 0.0, double scale = 0.5)
+    public static TimeDistribution Laplace(double mean = 0.0, double scale = 0.5)
     {
         Guard.InRange(mean, double.MinValue, double.MaxValue);
         Guard.Positive(scale);
@@ -64,7 +56,7 @@ public static class TimeDistribution
     /// <param name="mean">Above 0, more noise.</param>
     /// <param name="std">Finite and greater than 0.</param>
     /// <exception cref="ArgumentOutOfRangeException">A number is out of range.</exception>
-    public static ITimeDistribution LogitNormal(double mean = 0.0, double std = 1.0)
+    public static TimeDistribution LogitNormal(double mean = 0.0, double std = 1.0)
     {
         Guard.InRange(mean, double.MinValue, double.MaxValue);
         Guard.Positive(std);
@@ -74,7 +66,7 @@ public static class TimeDistribution
     /// <summary>Mode sampling with heavy tails (Esser et al. 2024, eq. 20). Over the time.</summary>
     /// <param name="scale">In [-1, 2 / (pi - 2)]: above 0 the middle is drawn more often, below 0 the ends.</param>
     /// <exception cref="ArgumentOutOfRangeException">The scale lies outside its range.</exception>
-    public static ITimeDistribution Mode(double scale = 1.29)
+    public static TimeDistribution Mode(double scale = 1.29)
     {
         Guard.InRange(scale, -1.0, 2.0 / (Math.PI - 2.0));
         return OfTime("mode", u => FlowDensity.ModeQuantile(u, scale));
@@ -92,7 +84,7 @@ public static class TimeDistribution
     /// <param name="minSigma">The least sigma / alpha.</param>
     /// <param name="maxSigma">The greatest sigma / alpha.</param>
     /// <exception cref="ArgumentOutOfRangeException">A number is not finite and greater than 0, or the sigmas are not in order.</exception>
-    public static ITimeDistribution CosineInterpolated(
+    public static TimeDistribution CosineInterpolated(
         double imageSize,
         double lowSize = 32.0,
         double highSize = 64.0,
@@ -118,7 +110,7 @@ public static class TimeDistribution
 
     /// <summary>The noise levels of one schedule at even times, for a network that is trained on another.</summary>
     /// <param name="noise">The schedule whose noise levels are drawn.</param>
-    public static ITimeDistribution NoiseOf(INoiseSchedule noise)
+    public static TimeDistribution NoiseOf(INoiseSchedule noise)
     {
         ArgumentNullException.ThrowIfNull(noise);
         return OfLogSnr("noise-of", u => noise.LogSnr(Math.Min(noise.MinTime + (u * (noise.MaxTime - noise.MinTime)), noise.MaxTime)));
@@ -127,7 +119,7 @@ public static class TimeDistribution
     /// <summary>A distribution over the time, from the quantile function of its share of the way.</summary>
     /// <param name="name">The field's name.</param>
     /// <param name="quantile">From [0, 1] to [0, 1], growing.</param>
-    public static ITimeDistribution OfTime(string name, Func<double, double> quantile)
+    public static TimeDistribution OfTime(string name, Func<double, double> quantile)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
         ArgumentNullException.ThrowIfNull(quantile);
@@ -137,7 +129,7 @@ public static class TimeDistribution
     /// <summary>A distribution over the noise level, from the quantile function of the log-SNR.</summary>
     /// <param name="name">The field's name.</param>
     /// <param name="logSnr">From [0, 1] to the log-SNR in nats, falling: the greatest at 0, as the least noise comes first.</param>
-    public static ITimeDistribution OfLogSnr(string name, Func<double, double> logSnr)
+    public static TimeDistribution OfLogSnr(string name, Func<double, double> logSnr)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
         ArgumentNullException.ThrowIfNull(logSnr);
@@ -153,11 +145,11 @@ public static class TimeDistribution
         return schedule is DiscreteSchedule ? Math.Round(time) : time;
     }
 
-    private sealed class ShareDistribution(string name, Func<double, double> quantile) : ITimeDistribution
+    private sealed class ShareDistribution(string name, Func<double, double> quantile) : TimeDistribution
     {
-        public string Name => name;
+        public override string Name => name;
 
-        public double Quantile(INoiseSchedule schedule, double u)
+        public override double Quantile(INoiseSchedule schedule, double u)
         {
             ArgumentNullException.ThrowIfNull(schedule);
             var share = Math.Clamp(quantile(Guard.InRange(u, 0.0, 1.0)), 0.0, 1.0);
@@ -167,22 +159,22 @@ public static class TimeDistribution
         }
     }
 
-    private sealed class LogSnrDistribution(string name, Func<double, double> logSnr) : ITimeDistribution
+    private sealed class LogSnrDistribution(string name, Func<double, double> logSnr) : TimeDistribution
     {
-        public string Name => name;
+        public override string Name => name;
 
-        public double Quantile(INoiseSchedule schedule, double u)
+        public override double Quantile(INoiseSchedule schedule, double u)
         {
             ArgumentNullException.ThrowIfNull(schedule);
             return TimeOf(schedule, logSnr(Guard.InRange(u, 0.0, 1.0)));
         }
     }
 
-    private sealed class EvenLogSnr : ITimeDistribution
+    private sealed class EvenLogSnr : TimeDistribution
     {
-        public string Name => "uniform-log-snr";
+        public override string Name => "uniform-log-snr";
 
-        public double Quantile(INoiseSchedule schedule, double u)
+        public override double Quantile(INoiseSchedule schedule, double u)
         {
             ArgumentNullException.ThrowIfNull(schedule);
             Guard.InRange(u, 0.0, 1.0);

@@ -41,12 +41,12 @@ public static class TimestepSampler
     /// <param name="draws">
     /// How a batch is drawn. The default is <see cref="UnitDraws.LowDiscrepancy"/>, which makes the mean over a batch less noisy.
     /// </param>
-    public static ITimestepSampler FromDistribution(ITimeDistribution? distribution = null, IUnitDraws? draws = null)
+    public static ITimestepSampler FromDistribution(TimeDistribution? distribution = null, UnitDraws? draws = null)
         => new DistributedTimesteps(distribution ?? TimeDistribution.Uniform, draws ?? UnitDraws.LowDiscrepancy);
 }
 
 /// <summary>A quantile function applied to uniform draws.</summary>
-internal sealed class DistributedTimesteps(ITimeDistribution distribution, IUnitDraws draws) : ITimestepSampler
+internal sealed class DistributedTimesteps(TimeDistribution distribution, UnitDraws draws) : ITimestepSampler
 {
     /// <inheritdoc/>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="count"/> is less than 1, or too great.</exception>

@@ -3,29 +3,25 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Losses;
 
 /// <summary>How a batch of numbers is drawn from [0, 1), each of them evenly, together perhaps with less chance than alone.</summary>
-public interface IUnitDraws
+public abstract class UnitDraws
 {
     /// <summary>The draws of a batch.</summary>
     /// <param name="count">B, at least 1.</param>
     /// <param name="generator">A generator on the CPU; every draw comes from it.</param>
     /// <returns>[B] numbers in [0, 1).</returns>
-    double[] Draw(int count, Generator generator);
-}
+    public abstract double[] Draw(int count, Generator generator);
 
-/// <summary>The ways to draw a batch from [0, 1) of the literature.</summary>
-public static class UnitDraws
-{
     /// <summary>Each number by itself.</summary>
-    public static IUnitDraws Independent { get; } = new IndependentDraws();
+    public static UnitDraws Independent { get; } = new IndependentDraws();
 
     /// <summary>One number in each of B equal parts, the i-th in the i-th (k-diffusion's stratified_uniform).</summary>
-    public static IUnitDraws Stratified { get; } = new StratifiedDraws();
+    public static UnitDraws Stratified { get; } = new StratifiedDraws();
 
     /// <summary>
     /// <c>(u + i / B) mod 1</c> with one u for the batch: the low-discrepancy sampler of Kingma et al. 2021, "Variational Diffusion
     /// Models", appendix I.1.
     /// </summary>
-    public static IUnitDraws LowDiscrepancy { get; } = new LowDiscrepancyDraws();
+    public static UnitDraws LowDiscrepancy { get; } = new LowDiscrepancyDraws();
 
     private static double[] Uniform(int count, Generator generator)
     {
@@ -38,14 +34,14 @@ public static class UnitDraws
     // i + u may round up to i + 1 and so out of [0, 1).
     private static double BelowOne(double value) => Math.Min(value, Math.BitDecrement(1.0));
 
-    private sealed class IndependentDraws : IUnitDraws
+    private sealed class IndependentDraws : UnitDraws
     {
-        public double[] Draw(int count, Generator generator) => Uniform(count, generator);
+        public override double[] Draw(int count, Generator generator) => Uniform(count, generator);
     }
 
-    private sealed class StratifiedDraws : IUnitDraws
+    private sealed class StratifiedDraws : UnitDraws
     {
-        public double[] Draw(int count, Generator generator)
+        public override double[] Draw(int count, Generator generator)
         {
             var draws = Uniform(count, generator);
             for (var i = 0; i < draws.Length; i++)
@@ -54,9 +50,9 @@ public static class UnitDraws
         }
     }
 
-    private sealed class LowDiscrepancyDraws : IUnitDraws
+    private sealed class LowDiscrepancyDraws : UnitDraws
     {
-        public double[] Draw(int count, Generator generator)
+        public override double[] Draw(int count, Generator generator)
         {
             Guard.InRange(count, 1, int.MaxValue);
             var first = Uniform(1, generator)[0];

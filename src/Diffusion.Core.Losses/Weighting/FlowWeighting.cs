@@ -15,16 +15,16 @@ namespace Diffusion.Core.Losses;
 public static class FlowWeighting
 {
     /// <summary>1 for the velocity: w = 1 / t^2, <c>sigma_sqrt</c> of diffusers' training scripts.</summary>
-    public static ILossWeighting SigmaSqrt { get; } = OfVelocity("sigma-sqrt", _ => 1.0);
+    public static LossWeighting SigmaSqrt { get; } = OfVelocity("sigma-sqrt", _ => 1.0);
 
     /// <summary>The density 2 / (pi (1 - 2 t + 2 t^2)) of CosMap, which is that of a cosine schedule.</summary>
-    public static ILossWeighting CosMap { get; } = OfVelocity("cosmap", FlowDensity.CosMap);
+    public static LossWeighting CosMap { get; } = OfVelocity("cosmap", FlowDensity.CosMap);
 
     /// <summary>The density of a t whose logit is N(mean, std^2).</summary>
     /// <exception cref="ArgumentOutOfRangeException">
     /// <paramref name="mean"/> lies outside [-20, 20], or <paramref name="std"/> is not finite and greater than 0.
     /// </exception>
-    public static ILossWeighting LogitNormal(double mean = 0.0, double std = 1.0)
+    public static LossWeighting LogitNormal(double mean = 0.0, double std = 1.0)
     {
         Guard.InRange(mean, -20.0, 20.0);
         Guard.Positive(std);
@@ -34,7 +34,7 @@ public static class FlowWeighting
     /// <summary>The density of the mode sampling of Esser et al., eq. 20.</summary>
     /// <param name="scale">In [-1, 1.75]: above 0 the middle counts more, below 0 the ends. The density has a pole at 2 / (pi - 2).</param>
     /// <exception cref="ArgumentOutOfRangeException">The scale lies outside its range.</exception>
-    public static ILossWeighting Mode(double scale = 1.29)
+    public static LossWeighting Mode(double scale = 1.29)
     {
         Guard.InRange(scale, -1.0, 1.75);
         return OfVelocity("mode", t => FlowDensity.Mode(t, scale));
@@ -43,7 +43,7 @@ public static class FlowWeighting
     /// <summary>A weighting from its weight of the squared error of the straight path's velocity.</summary>
     /// <param name="name">The field's name.</param>
     /// <param name="weight">A pure function of t in (0, 1).</param>
-    public static ILossWeighting OfVelocity(string name, Func<double, double> weight)
+    public static LossWeighting OfVelocity(string name, Func<double, double> weight)
     {
         ArgumentNullException.ThrowIfNull(weight);
         return LossWeighting.OfData(name, level =>

@@ -8,48 +8,37 @@ namespace Diffusion.Core.Losses;
 /// most weightings are stated once, as a weight w of the squared error in x_0, and weigh the squared error of an output by w b^2:
 /// one model in any parametrisation then has one loss. <see cref="LossWeighting.OfData"/> makes a weighting from such a w.
 /// </remarks>
-public interface ILossWeighting
+public abstract class LossWeighting
 {
     /// <summary>The field's name of the weighting, such as <c>min-snr</c>.</summary>
-    string Name { get; }
+    public abstract string Name { get; }
 
     /// <summary>The weight of the distance between the output of a network and its target.</summary>
     /// <param name="level">alpha and sigma at t; either may be 0.</param>
     /// <param name="previous">alpha and sigma one step nearer to the data; few predictions need it.</param>
     /// <param name="prediction">What the network predicts.</param>
     /// <returns>Finite and not negative.</returns>
-    double Weight(NoiseLevel level, NoiseLevel previous, IPrediction prediction);
-}
+    public abstract double Weight(NoiseLevel level, NoiseLevel previous, Prediction prediction);
 
-/// <summary>
-/// The weightings of the literature. Each but <see cref="None"/> is a weight w of the squared error in x_0, given in its summary, where
-/// SNR is <c>alpha^2 / sigma^2</c>; see <see cref="ILossWeighting"/> for what becomes of it in other parametrisations.
-/// </summary>
-/// <remarks>
-/// All are finite everywhere: a level without noise or without signal is weighed as one with an SNR of 1e16 or 1e-16, where a weight is
-/// within rounding of its limit if it has one.
-/// </remarks>
-public static class LossWeighting
-{
     /// <summary>1 whatever the prediction, so that parametrisations differ: L_simple (Ho et al. 2020, eq. 14).</summary>
-    public static ILossWeighting None { get; } = new NoWeighting();
+    public static LossWeighting None { get; } = new NoWeighting();
 
     /// <summary>w = SNR: the error in eps, whatever the prediction (Salimans and Ho 2022, section 4).</summary>
-    public static ILossWeighting Snr { get; } = OfData("snr", level => level.Snr);
+    public static LossWeighting Snr { get; } = OfData("snr", level => level.Snr);
 
     /// <summary>w = max(SNR, 1) (Salimans and Ho 2022, section 4).</summary>
-    public static ILossWeighting TruncatedSnr { get; } = OfData("truncated-snr", level => Math.Max(level.Snr, 1.0));
+    public static LossWeighting TruncatedSnr { get; } = OfData("truncated-snr", level => Math.Max(level.Snr, 1.0));
 
     /// <summary>
     /// w = sqrt(SNR), so that eps is weighed by 1 / sqrt(SNR) (Yu et al. 2024, "Unmasking Bias in Diffusion Model Training", section 4).
     /// </summary>
-    public static ILossWeighting Debiased { get; } = OfData("debiased", level => 1.0 / level.Ratio);
+    public static LossWeighting Debiased { get; } = OfData("debiased", level => 1.0 / level.Ratio);
 
     /// <summary>
     /// w = min(SNR, gamma): eps is weighed by min(SNR, gamma) / SNR and v by min(SNR, gamma) / (SNR + 1) (Hang et al. 2023, section 3.4).
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="gamma"/> is not finite and greater than 0.</exception>
-    public static ILossWeighting MinSnr(double gamma = 5.0)
+    public static LossWeighting MinSnr(double gamma = 5.0)
     {
         Guard.Positive(gamma);
         return OfData("min-snr", level => Math.Min(level.Snr, gamma));
@@ -60,7 +49,7 @@ public static class LossWeighting
     /// Transformers"). k-diffusion's soft-min-snr with sigma_data has gamma = 1 / sigma_data^2.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="gamma"/> is not finite and greater than 0.</exception>
-    public static ILossWeighting SoftMinSnr(double gamma = 4.0)
+    public static LossWeighting SoftMinSnr(double gamma = 4.0)
     {
         Guard.Positive(gamma);
         return OfData("soft-min-snr", level => 1.0 / ((1.0 / level.Snr) + (1.0 / gamma)));
@@ -72,7 +61,7 @@ public static class LossWeighting
     /// (<see cref="TimeDistribution.UniformLogSnr"/>), or the density of the times is a further weight.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="bias"/> lies outside [-30, 30].</exception>
-    public static ILossWeighting Sigmoid(double bias = 0.0)
+    public static LossWeighting Sigmoid(double bias = 0.0)
     {
         Guard.InRange(bias, -30.0, 30.0);
         return OfData("sigmoid", level => 1.0 / ((1.0 / level.Snr) + Math.Exp(-bias)));
@@ -85,7 +74,7 @@ public static class LossWeighting
     /// <exception cref="ArgumentOutOfRangeException">
     /// <paramref name="k"/> is not finite and greater than 0, or <paramref name="gamma"/> lies outside [0, 4].
     /// </exception>
-    public static ILossWeighting P2(double k = 1.0, double gamma = 1.0)
+    public static LossWeighting P2(double k = 1.0, double gamma = 1.0)
     {
         Guard.Positive(k);
         Guard.InRange(gamma, 0.0, 4.0);
@@ -97,7 +86,7 @@ public static class LossWeighting
     /// weight 1 (Karras et al. 2022, table 1).
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="sigmaData"/> is not finite and greater than 0.</exception>
-    public static ILossWeighting Edm(double sigmaData = 0.5)
+    public static LossWeighting Edm(double sigmaData = 0.5)
     {
         Guard.Positive(sigmaData);
         return OfData("edm", level => level.Snr + (1.0 / (sigmaData * sigmaData)));
@@ -106,28 +95,28 @@ public static class LossWeighting
     /// <summary>A weighting from its weight of the squared error in x_0.</summary>
     /// <param name="name">The field's name.</param>
     /// <param name="weight">A pure function of alpha and sigma, neither of them 0.</param>
-    public static ILossWeighting OfData(string name, Func<NoiseLevel, double> weight)
+    public static LossWeighting OfData(string name, Func<NoiseLevel, double> weight)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
         ArgumentNullException.ThrowIfNull(weight);
         return new DataWeighting(name, weight);
     }
 
-    private sealed class NoWeighting : ILossWeighting
+    private sealed class NoWeighting : LossWeighting
     {
-        public string Name => "none";
+        public override string Name => "none";
 
-        public double Weight(NoiseLevel level, NoiseLevel previous, IPrediction prediction) => 1.0;
+        public override double Weight(NoiseLevel level, NoiseLevel previous, Prediction prediction) => 1.0;
     }
 
-    private sealed class DataWeighting(string name, Func<NoiseLevel, double> weight) : ILossWeighting
+    private sealed class DataWeighting(string name, Func<NoiseLevel, double> weight) : LossWeighting
     {
         // The root of the least and the greatest SNR that is told apart from 0 and infinity.
         private const double Least = 1e-8;
 
-        public string Name => name;
+        public override string Name => name;
 
-        public double Weight(NoiseLevel level, NoiseLevel previous, IPrediction prediction)
+        public override double Weight(NoiseLevel level, NoiseLevel previous, Prediction prediction)
         {
             ArgumentNullException.ThrowIfNull(prediction);
             var inner = new NoiseLevel(Math.Max(level.Alpha, Least * level.Sigma), Math.Max(level.Sigma, Least * level.Alpha));

@@ -26,16 +26,16 @@ public sealed class DiffusionModel : IDisposable
     /// <param name="network">The network. The caller must dispose it after the model.</param>
     /// <param name="schedule">The noise schedule that the network is trained with.</param>
     /// <param name="prediction">What the output of the network means. The default is <see cref="Prediction.Epsilon"/>.</param>
-    public DiffusionModel(IDenoiser network, INoiseSchedule schedule, IPrediction? prediction = null)
+    public DiffusionModel(IDenoiser network, INoiseSchedule schedule, Prediction? prediction = null)
     {
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(schedule);
-        (Network, Schedule, Prediction) = (network, schedule, prediction ?? Schedules.Prediction.Epsilon);
+        (Network, Schedule, Prediction) = (network, schedule, prediction ?? Prediction.Epsilon);
         (_process, _ownsProcess) = (new Lazy<ForwardProcess>(() => new ForwardProcess(schedule)), true);
     }
 
     /// <summary>A model that disposes its network.</summary>
-    internal DiffusionModel(IDenoiser network, INoiseSchedule schedule, IPrediction prediction, IDisposable? ownedNetwork)
+    internal DiffusionModel(IDenoiser network, INoiseSchedule schedule, Prediction prediction, IDisposable? ownedNetwork)
         : this(network, schedule, prediction)
         => _ownedNetwork = ownedNetwork;
 
@@ -54,7 +54,7 @@ public sealed class DiffusionModel : IDisposable
     public INoiseSchedule Schedule { get; }
 
     /// <summary>What the output of the network means.</summary>
-    public IPrediction Prediction { get; }
+    public Prediction Prediction { get; }
 
     /// <summary>
     /// True if the network returns twice the channels of x_t, [B, 2C, ...]: the prediction, then what it learned about the variance of a

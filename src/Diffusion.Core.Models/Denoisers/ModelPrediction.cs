@@ -62,7 +62,7 @@ public sealed class ModelPrediction : IDisposable
     public Tensor Epsilon => _epsilon ??= _epsilonOfSource.Apply(_sample!, _source!).DetachFromDisposeScope();
 
     /// <summary>
-    /// [B, ...] the second half of the network's channels, v of <see cref="IReverseVariance"/>; <see langword="null"/> unless
+    /// [B, ...] the second half of the network's channels, v of <see cref="ReverseVariance"/>; <see langword="null"/> unless
     /// <see cref="DiffusionModel.LearnsVariance"/>. Owned by the prediction.
     /// </summary>
     public Tensor? Variance { get; }

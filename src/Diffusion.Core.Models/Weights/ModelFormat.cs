@@ -16,12 +16,12 @@ public sealed class ModelFormat
 
     private readonly NetworkRegistry _networks;
     private readonly IReadOnlyDictionary<string, ScheduleClass> _schedules;
-    private readonly IReadOnlyDictionary<string, Func<JsonObject, IPrediction>> _predictions;
+    private readonly IReadOnlyDictionary<string, Func<JsonObject, Prediction>> _predictions;
 
     private ModelFormat(
         NetworkRegistry networks,
         IReadOnlyDictionary<string, ScheduleClass> schedules,
-        IReadOnlyDictionary<string, Func<JsonObject, IPrediction>> predictions)
+        IReadOnlyDictionary<string, Func<JsonObject, Prediction>> predictions)
         => (_networks, _schedules, _predictions) = (networks, schedules, predictions);
 
     /// <summary>The classes of this library.</summary>
@@ -31,14 +31,14 @@ public sealed class ModelFormat
     public ModelFormat With(INetworkType network) => new(_networks.With(network), _schedules, _predictions);
 
     /// <summary>The same with one more prediction, which replaces one of the same name.</summary>
-    /// <param name="prediction">The prediction, recognised by its <see cref="IPrediction.Name"/>.</param>
-    public ModelFormat With(IPrediction prediction)
+    /// <param name="prediction">The prediction, recognised by its <see cref="Prediction.Name"/>.</param>
+    public ModelFormat With(Prediction prediction)
     {
         ArgumentNullException.ThrowIfNull(prediction);
         return new ModelFormat(
             _networks,
             _schedules,
-            new Dictionary<string, Func<JsonObject, IPrediction>>(_predictions, StringComparer.Ordinal) { [prediction.Name] = _ => prediction });
+            new Dictionary<string, Func<JsonObject, Prediction>>(_predictions, StringComparer.Ordinal) { [prediction.Name] = _ => prediction });
     }
 
     /// <summary>The same with one more class of schedules, which replaces one of the same name.</summary>
@@ -74,7 +74,7 @@ public sealed class ModelFormat
     }
 
     /// <summary>The name and parameters of a prediction.</summary>
-    internal static JsonObject Describe(IPrediction prediction)
+    internal static JsonObject Describe(Prediction prediction)
     {
         var description = new JsonObject { [TypeKey] = prediction.Name };
         if (prediction.Parameters.Count > 0)
@@ -114,7 +114,7 @@ public sealed class ModelFormat
 
     /// <summary>The prediction of a description.</summary>
     /// <exception cref="NotSupportedException">The name is not known.</exception>
-    internal IPrediction CreatePrediction(JsonObject description)
+    internal Prediction CreatePrediction(JsonObject description)
     {
         var name = TypeOf(description);
         return _predictions.TryGetValue(name, out var create)
@@ -129,12 +129,12 @@ public sealed class ModelFormat
 
     private static string Names(IEnumerable<string> names) => string.Join(", ", names.Order(StringComparer.Ordinal));
 
-    private static Dictionary<string, Func<JsonObject, IPrediction>> SavedPredictions()
+    private static Dictionary<string, Func<JsonObject, Prediction>> SavedPredictions()
     {
         var known = new[]
         {
             Prediction.Epsilon, Prediction.X0, Prediction.Velocity, Prediction.Score, Prediction.FlowVelocity, Prediction.PreviousMean,
-        }.ToDictionary(prediction => prediction.Name, prediction => (Func<JsonObject, IPrediction>)(_ => prediction), StringComparer.Ordinal);
+        }.ToDictionary(prediction => prediction.Name, prediction => (Func<JsonObject, Prediction>)(_ => prediction), StringComparer.Ordinal);
         known.Add(Prediction.Edm().Name, options => Prediction.Edm(Number(options, "sigma_data")));
         known.Add(Prediction.EdmVelocity().Name, options => Prediction.EdmVelocity(Number(options, "sigma_data")));
         known.Add(

@@ -18,7 +18,7 @@ public sealed class AncestralSampler : DiffusionSampler
     /// <param name="options">Thresholding and the initial noise.</param>
     /// <exception cref="ArgumentOutOfRangeException">There are no steps.</exception>
     public AncestralSampler(
-        int? steps = null, IReverseVariance? variance = null, ITimeSpacing? spacing = null, SamplerOptions? options = null)
+        int? steps = null, ReverseVariance? variance = null, TimeSpacing? spacing = null, SamplerOptions? options = null)
         : base(
             new AncestralSolver(variance),
             steps is { } count ? Guard.InRange(count, 1, int.MaxValue, nameof(steps)) : null,
@@ -32,7 +32,7 @@ public sealed class AncestralSampler : DiffusionSampler
     /// <param name="grid">The times to visit.</param>
     /// <param name="variance">That of the noise added by a step, as for the schedule of the model.</param>
     /// <param name="options">Thresholding and the initial noise.</param>
-    public AncestralSampler(TimeGrid grid, IReverseVariance? variance = null, SamplerOptions? options = null)
+    public AncestralSampler(TimeGrid grid, ReverseVariance? variance = null, SamplerOptions? options = null)
         : base(grid, new AncestralSolver(variance), options)
     {
     }

@@ -10,7 +10,7 @@ public sealed class DdimSampler : DiffusionSampler
     /// <param name="spacing">Which times. The default is <see cref="TimeSpacing.Trailing"/>.</param>
     /// <param name="options">Thresholding and the initial noise.</param>
     /// <exception cref="ArgumentOutOfRangeException">An argument is outside its range.</exception>
-    public DdimSampler(int steps, double eta = 0.0, ITimeSpacing? spacing = null, SamplerOptions? options = null)
+    public DdimSampler(int steps, double eta = 0.0, TimeSpacing? spacing = null, SamplerOptions? options = null)
         : base(new DdimSolver(eta), steps, spacing, options)
     {
     }

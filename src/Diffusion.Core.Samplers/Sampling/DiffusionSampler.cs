@@ -16,7 +16,7 @@ public class DiffusionSampler : ISampler
     /// <param name="spacing">Which times. The default is <see cref="TimeSpacing.Trailing"/>.</param>
     /// <param name="options">Thresholding and the initial noise. The default is <see cref="SamplerOptions"/> as constructed.</param>
     /// <exception cref="ArgumentOutOfRangeException">There are no steps.</exception>
-    public DiffusionSampler(ISolver solver, int steps, ITimeSpacing? spacing = null, SamplerOptions? options = null)
+    public DiffusionSampler(ISolver solver, int steps, TimeSpacing? spacing = null, SamplerOptions? options = null)
         : this(solver, Guard.InRange(steps, 1, int.MaxValue), spacing, options, grid: null)
     {
     }
@@ -33,7 +33,7 @@ public class DiffusionSampler : ISampler
         => solver.Validate(grid);
 
     /// <summary>A sampler over all steps of the schedule of the model, which must be discrete.</summary>
-    private protected DiffusionSampler(ISolver solver, int? steps, ITimeSpacing? spacing, SamplerOptions? options, TimeGrid? grid)
+    private protected DiffusionSampler(ISolver solver, int? steps, TimeSpacing? spacing, SamplerOptions? options, TimeGrid? grid)
     {
         ArgumentNullException.ThrowIfNull(solver);
         (Solver, StepCount, Grid) = (solver, grid?.Count ?? steps, grid);
@@ -49,7 +49,7 @@ public class DiffusionSampler : ISampler
     public int? StepCount { get; }
 
     /// <summary>Which times of the schedule are visited, where there is no <see cref="Grid"/>.</summary>
-    public ITimeSpacing Spacing { get; }
+    public TimeSpacing Spacing { get; }
 
     /// <summary>The custom grid; <see langword="null"/> if the times follow from the schedule of the model.</summary>
     public TimeGrid? Grid { get; }
@@ -110,7 +110,7 @@ public sealed record SamplerOptions
     /// Keeps the predicted x_0 in range, before each step. The default, <see langword="null"/>, clips to the
     /// <see cref="DiffusionModel.DataRange"/> of the model; <see cref="Thresholding.None"/> clips nothing.
     /// </summary>
-    public IThresholding? Threshold { get; init; }
+    public Thresholding? Threshold { get; init; }
 
     /// <summary>
     /// True to derive eps from x_t and the thresholded x_0, so that the two agree and a model has the same trajectory whatever it predicts.

@@ -4,26 +4,21 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>Keeps a predicted x_0 within the range of the data.</summary>
-public interface IThresholding
+public abstract class Thresholding
 {
     /// <summary>The prediction, within range.</summary>
     /// <param name="data">[B, ...] the predicted x_0.</param>
     /// <returns>A new tensor of the same shape; the caller's.</returns>
-    Tensor Apply(Tensor data);
-}
+    public abstract Tensor Apply(Tensor data);
 
-/// <summary>The thresholdings of the literature.</summary>
-/// <remarks>Source: Saharia et al. 2022, "Photorealistic Text-to-Image Diffusion Models", section 2.3.</remarks>
-public static class Thresholding
-{
     private static readonly StaticThresholding _images = new(-1.0, 1.0);
 
     /// <summary>Leaves the prediction as it is.</summary>
-    public static IThresholding None { get; } = new NoThresholding();
+    public static Thresholding None { get; } = new NoThresholding();
 
     /// <summary>Clips every value to the range of the data; <see cref="None"/> if it is unbounded.</summary>
     /// <param name="range">The range.</param>
-    public static IThresholding To(DataRange range)
+    public static Thresholding To(DataRange range)
     {
         ArgumentNullException.ThrowIfNull(range);
         return range == DataRange.Images ? _images : range.IsBounded ? new StaticThresholding(range.Min, range.Max) : None;
@@ -31,7 +26,7 @@ public static class Thresholding
 
     /// <summary>Clips every value to [-range, range].</summary>
     /// <exception cref="ArgumentOutOfRangeException">The range is not finite and greater than 0.</exception>
-    public static IThresholding Static(double range = 1.0) => new StaticThresholding(-Guard.Positive(range), range);
+    public static Thresholding Static(double range = 1.0) => new StaticThresholding(-Guard.Positive(range), range);
 
     /// <summary>
     /// Clips each sample to [-s, s] and divides it by s, where s is a quantile of the sample's absolute values, at least 1 and at most
@@ -40,34 +35,34 @@ public static class Thresholding
     /// <param name="quantile">In [0, 1]; between two values it is interpolated linearly.</param>
     /// <param name="maximum">The largest s, at least 1; no limit when null.</param>
     /// <exception cref="ArgumentOutOfRangeException">An argument lies outside its range.</exception>
-    public static IThresholding Dynamic(double quantile = 0.995, double? maximum = null)
+    public static Thresholding Dynamic(double quantile = 0.995, double? maximum = null)
     {
         Guard.InRange(quantile, 0.0, 1.0);
         Guard.InRange(maximum ?? 1.0, 1.0, double.MaxValue, nameof(maximum));
         return new DynamicThresholding(quantile, maximum);
     }
 
-    private sealed class NoThresholding : IThresholding
+    private sealed class NoThresholding : Thresholding
     {
-        public Tensor Apply(Tensor data)
+        public override Tensor Apply(Tensor data)
         {
             ArgumentNullException.ThrowIfNull(data);
             return data.clone();
         }
     }
 
-    private sealed class StaticThresholding(double min, double max) : IThresholding
+    private sealed class StaticThresholding(double min, double max) : Thresholding
     {
-        public Tensor Apply(Tensor data)
+        public override Tensor Apply(Tensor data)
         {
             ArgumentNullException.ThrowIfNull(data);
             return data.Clamp(min, max);
         }
     }
 
-    private sealed class DynamicThresholding(double quantile, double? maximum) : IThresholding
+    private sealed class DynamicThresholding(double quantile, double? maximum) : Thresholding
     {
-        public Tensor Apply(Tensor data)
+        public override Tensor Apply(Tensor data)
         {
             Guard.Floating(data);
             if (data.dim() == 0 || data.numel() == 0)

@@ -19,10 +19,10 @@ public sealed class AncestralSolver : ISolver
     /// That of the noise added by a step. The default is <see cref="ReverseVariance.LearnedRange"/> for a model that learns its variance,
     /// and <see cref="ReverseVariance.FixedSmall"/> for others.
     /// </param>
-    public AncestralSolver(IReverseVariance? variance = null) => Variance = variance;
+    public AncestralSolver(ReverseVariance? variance = null) => Variance = variance;
 
     /// <summary>The variance of the noise added by a step; <see langword="null"/> for the default of the model.</summary>
-    public IReverseVariance? Variance { get; }
+    public ReverseVariance? Variance { get; }
 
     /// <inheritdoc/>
     /// <exception cref="ArgumentException">The variance is learned, and the model does not learn it.</exception>

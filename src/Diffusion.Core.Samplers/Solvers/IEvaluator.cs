@@ -36,7 +36,7 @@ public interface IEvaluator
 /// </param>
 /// <param name="rederiveNoise">Whether eps is derived from x_t and the thresholded x_0; see <see cref="SamplerOptions.RederiveNoise"/>.</param>
 public sealed class ModelEvaluator(
-    DiffusionModel model, Condition? condition = null, IThresholding? threshold = null, bool rederiveNoise = true) : IEvaluator
+    DiffusionModel model, Condition? condition = null, Thresholding? threshold = null, bool rederiveNoise = true) : IEvaluator
 {
     private readonly DiffusionModel _model = model ?? throw new ArgumentNullException(nameof(model));
 

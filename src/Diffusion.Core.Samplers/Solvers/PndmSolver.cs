@@ -18,7 +18,7 @@ namespace Diffusion.Core.Samplers;
 public sealed class PndmSolver : ISolver
 {
     private const int Start = 12;
-    private readonly IPrediction _quantity;
+    private readonly Prediction _quantity;
 
     /// <summary>A method of the family.</summary>
     /// <param name="rungeKuttaStart">
@@ -27,7 +27,7 @@ public sealed class PndmSolver : ISolver
     /// <param name="quantity">
     /// What is extrapolated; eps unless said otherwise. diffusers extrapolates v where the network predicts it.
     /// </param>
-    public PndmSolver(bool rungeKuttaStart = false, IPrediction? quantity = null)
+    public PndmSolver(bool rungeKuttaStart = false, Prediction? quantity = null)
         => (RungeKuttaStart, _quantity) = (rungeKuttaStart, quantity ?? Prediction.Epsilon);
 
     /// <summary>True where the first twelve steps are three of Runge and Kutta's.</summary>

@@ -9,7 +9,7 @@ namespace Diffusion.Core.Samplers;
 /// Spacings that choose noise levels, sigma / alpha, rather than times, over any schedule. The network is told the times that the schedule
 /// has these levels at, which lie between the indices of a discrete schedule. Each ends without noise.
 /// </summary>
-public sealed class SigmaSpacing : ITimeSpacing
+public sealed class SigmaSpacing : TimeSpacing
 {
     private readonly double? _min;
     private readonly double? _max;
@@ -103,7 +103,7 @@ public sealed class SigmaSpacing : ITimeSpacing
     /// <exception cref="ArgumentException">
     /// There are no steps, or the schedule begins without noise or ends without signal and no min or max was given in place of that.
     /// </exception>
-    public TimeGrid CreateGrid(INoiseSchedule schedule, int steps)
+    public override TimeGrid CreateGrid(INoiseSchedule schedule, int steps)
     {
         ArgumentNullException.ThrowIfNull(schedule);
         var least = _min ?? schedule.LevelAt(schedule.MinTime).Ratio;

@@ -3,32 +3,21 @@ using Diffusion.Core.Schedules;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>How a sampler spreads its steps over a schedule.</summary>
-public interface ITimeSpacing
+public abstract class TimeSpacing
 {
     /// <summary>A grid of exactly <paramref name="steps"/> times.</summary>
     /// <exception cref="ArgumentException">The schedule does not have that many steps, or the spacing does not fit it.</exception>
-    TimeGrid CreateGrid(INoiseSchedule schedule, int steps);
-}
+    public abstract TimeGrid CreateGrid(INoiseSchedule schedule, int steps);
 
-/// <summary>
-/// The spacings of the literature over the T indices of a <see cref="DiscreteSchedule"/>, for any number of steps N from 1 to T. Each
-/// gives N different indices in falling order, and ends without noise.
-/// </summary>
-/// <remarks>
-/// Source: Lin et al. 2024, "Common Diffusion Noise Schedules and Sample Steps are Flawed", table 2. Ties are rounded to even, as
-/// numpy does, so that grids equal those of the reference implementation.
-/// </remarks>
-public static class TimeSpacing
-{
     /// <summary>
     /// <c>round(T - k T / N) - 1</c>: starts at the last index, where training ends in pure noise. The default of every sampler here.
     /// </summary>
-    public static ITimeSpacing Trailing { get; } = new Spacing(TrailingIndices);
+    public static TimeSpacing Trailing { get; } = new Spacing(TrailingIndices);
 
     /// <summary>
     /// N indices from T - 1 to 0, both included, rounded; a single step starts at T - 1.
     /// </summary>
-    public static ITimeSpacing Linspace { get; } = new Spacing(LinspaceIndices);
+    public static TimeSpacing Linspace { get; } = new Spacing(LinspaceIndices);
 
     /// <summary>
     /// <c>(T div N) k + offset</c>, from the highest k to 0. Never visits the last index unless the offset leads there, so sampling starts
@@ -36,7 +25,7 @@ public static class TimeSpacing
     /// </summary>
     /// <param name="offset">Added to every index, at least 0. A grid that it pushes beyond T - 1 is refused.</param>
     /// <exception cref="ArgumentOutOfRangeException">The offset is negative.</exception>
-    public static ITimeSpacing Leading(int offset = 0)
+    public static TimeSpacing Leading(int offset = 0)
     {
         Guard.InRange(offset, 0, int.MaxValue);
         return new Spacing((total, steps) => LeadingIndices(total, steps, offset));
@@ -78,9 +67,9 @@ public static class TimeSpacing
         return times;
     }
 
-    private sealed class Spacing(Func<int, int, double[]> indices) : ITimeSpacing
+    private sealed class Spacing(Func<int, int, double[]> indices) : TimeSpacing
     {
-        public TimeGrid CreateGrid(INoiseSchedule schedule, int steps)
+        public override TimeGrid CreateGrid(INoiseSchedule schedule, int steps)
         {
             ArgumentNullException.ThrowIfNull(schedule);
             if (schedule is not DiscreteSchedule discrete)
@@ -110,12 +99,12 @@ public static class ScheduleTimeSpacing
     /// <remarks>
     /// Source: Song et al. 2021, "Score-Based Generative Modeling through Stochastic Differential Equations", appendix C.
     /// </remarks>
-    public static ITimeSpacing Uniform(double? first = null) => new Spacing(first, share => share);
+    public static TimeSpacing Uniform(double? first = null) => new Spacing(first, share => share);
 
     /// <summary>Equal steps of the square root of time: shorter ones near the data (DDIM's "quad").</summary>
     /// <inheritdoc cref="Uniform" path="/param"/>
     /// <remarks>Source: Song, Meng and Ermon 2021, "Denoising Diffusion Implicit Models", appendix D.2.</remarks>
-    public static ITimeSpacing Quadratic(double? first = null) => new Spacing(first, share => share * share);
+    public static TimeSpacing Quadratic(double? first = null) => new Spacing(first, share => share * share);
 
     /// <summary>
     /// Equal steps of time on a straight line, moved towards noise: <c>t' = shift t / (1 + (shift - 1) t)</c>, t a share of time.
@@ -124,16 +113,16 @@ public static class ScheduleTimeSpacing
     /// <param name="first">The time of the last step's start; without it, one whole step above the schedule's first.</param>
     /// <exception cref="ArgumentOutOfRangeException">The shift is not finite and greater than 0.</exception>
     /// <remarks>Source: Esser et al. 2024, "Scaling Rectified Flow Transformers", eq. 23.</remarks>
-    public static ITimeSpacing Shifted(double shift, double? first = null)
+    public static TimeSpacing Shifted(double shift, double? first = null)
     {
         Guard.Positive(shift);
         return new Spacing(first, share => shift * share / (1.0 + ((shift - 1.0) * share)));
     }
 
     /// <summary>Shares of time from 1 downwards, bent by a rising function of [0, 1] onto itself.</summary>
-    private sealed class Spacing(double? first, Func<double, double> bend) : ITimeSpacing
+    private sealed class Spacing(double? first, Func<double, double> bend) : TimeSpacing
     {
-        public TimeGrid CreateGrid(INoiseSchedule schedule, int steps)
+        public override TimeGrid CreateGrid(INoiseSchedule schedule, int steps)
         {
             ArgumentNullException.ThrowIfNull(schedule);
             Guard.InRange(steps, 1, int.MaxValue);

@@ -5,23 +5,23 @@ namespace Diffusion.Core.Schedules;
 /// et al. 2023, appendix C, in x_t / alpha at sigma / alpha, become c_skip = sigma_data^2 alpha / (d^2 + sigma_data^2 alpha^2) and c_out
 /// = d sigma_data / n, with n and c_in those of EDM.
 /// </summary>
-internal sealed record ConsistencyPrediction(double SigmaData, double SigmaMin) : IPrediction
+internal sealed class ConsistencyPrediction(double sigmaData, double sigmaMin) : Prediction
 {
     /// <inheritdoc/>
-    public string Name => "consistency";
+    public override string Name => "consistency";
 
     /// <inheritdoc/>
-    public IReadOnlyDictionary<string, double> Parameters
-        => new Dictionary<string, double> { ["sigma_data"] = SigmaData, ["sigma_min"] = SigmaMin };
+    public override IReadOnlyDictionary<string, double> Parameters
+        => new Dictionary<string, double> { ["sigma_data"] = sigmaData, ["sigma_min"] = sigmaMin };
 
     /// <inheritdoc/>
-    public Func<NoiseLevel, double> InputScale => level => 1.0 / EdmPrediction.Deviation(level, SigmaData);
+    public override Func<NoiseLevel, double> InputScale => level => 1.0 / EdmPrediction.Deviation(level, sigmaData);
 
     /// <inheritdoc/>
-    public LinearPair Target(NoiseLevel level, NoiseLevel previous)
+    public override LinearPair Target(NoiseLevel level, NoiseLevel previous)
     {
         var (skip, output) = ToX0(level, previous);
-        var (distance, scale) = (Distance(level), SigmaData * level.Alpha);
+        var (distance, scale) = (Distance(level), sigmaData * level.Alpha);
 
         // 1 - alpha c_skip, without the difference of nearly equal numbers.
         var rest = distance * distance / ((distance * distance) + (scale * scale));
@@ -29,24 +29,31 @@ internal sealed record ConsistencyPrediction(double SigmaData, double SigmaMin) 
     }
 
     /// <inheritdoc/>
-    public LinearPair ToX0(NoiseLevel level, NoiseLevel previous)
+    public override LinearPair ToX0(NoiseLevel level, NoiseLevel previous)
     {
-        var (distance, scale) = (Distance(level), SigmaData * level.Alpha);
+        var (distance, scale) = (Distance(level), sigmaData * level.Alpha);
         return new LinearPair(
-            SigmaData * scale / ((distance * distance) + (scale * scale)),
-            distance * SigmaData / EdmPrediction.Deviation(level, SigmaData));
+            sigmaData * scale / ((distance * distance) + (scale * scale)),
+            distance * sigmaData / EdmPrediction.Deviation(level, sigmaData));
     }
 
     /// <inheritdoc/>
-    public LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous)
+    public override LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous)
     {
         if (level.Sigma == 0.0)
             return Prediction.EpsilonGivenX0(level);
-        var (distance, scale) = (Distance(level), SigmaData * level.Alpha);
+        var (distance, scale) = (Distance(level), sigmaData * level.Alpha);
         return new LinearPair(
             distance * distance / ((distance * distance) + (scale * scale)) / level.Sigma,
-            -scale * distance / (level.Sigma * EdmPrediction.Deviation(level, SigmaData)));
+            -scale * distance / (level.Sigma * EdmPrediction.Deviation(level, sigmaData)));
     }
 
-    private double Distance(NoiseLevel level) => level.Sigma - (SigmaMin * level.Alpha);
+    /// <inheritdoc/>
+    public override bool Equals(object? obj)
+        => obj is ConsistencyPrediction other && Parameters.SequenceEqual(other.Parameters);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashCode.Combine(sigmaData, sigmaMin);
+
+    private double Distance(NoiseLevel level) => level.Sigma - (sigmaMin * level.Alpha);
 }

@@ -5,37 +5,46 @@ namespace Diffusion.Core.Schedules;
 /// coefficients of Karras et al. 2022, table 1, in x_t / alpha at sigma / alpha, become c_skip = sigma_data^2 alpha / n^2, c_out =
 /// sigma sigma_data / n and c_in = 1 / n, which need no division by alpha.
 /// </summary>
-internal sealed record EdmPrediction(string Name, double SigmaData, double Sign) : IPrediction
+internal sealed class EdmPrediction(string name, double sigmaData, double sign) : Prediction
 {
     /// <inheritdoc/>
-    public IReadOnlyDictionary<string, double> Parameters => new Dictionary<string, double> { ["sigma_data"] = SigmaData };
+    public override string Name => name;
 
     /// <inheritdoc/>
-    public Func<NoiseLevel, double> InputScale => level => 1.0 / Deviation(level, SigmaData);
+    public override IReadOnlyDictionary<string, double> Parameters => new Dictionary<string, double> { ["sigma_data"] = sigmaData };
+
+    /// <inheritdoc/>
+    public override Func<NoiseLevel, double> InputScale => level => 1.0 / Deviation(level, sigmaData);
 
     /// <summary>The standard deviation of x_t, for data of the given one.</summary>
     public static double Deviation(NoiseLevel level, double sigmaData) => Math.Sqrt(Variance(level, sigmaData));
 
     /// <inheritdoc/>
-    public LinearPair Target(NoiseLevel level, NoiseLevel previous)
+    public override LinearPair Target(NoiseLevel level, NoiseLevel previous)
     {
-        var deviation = Deviation(level, SigmaData);
-        return new LinearPair(Sign * level.Sigma / (SigmaData * deviation), -Sign * SigmaData * level.Alpha / deviation);
+        var deviation = Deviation(level, sigmaData);
+        return new LinearPair(sign * level.Sigma / (sigmaData * deviation), -sign * sigmaData * level.Alpha / deviation);
     }
 
     /// <inheritdoc/>
-    public LinearPair ToX0(NoiseLevel level, NoiseLevel previous)
+    public override LinearPair ToX0(NoiseLevel level, NoiseLevel previous)
     {
-        var variance = Variance(level, SigmaData);
-        return new LinearPair(SigmaData * SigmaData * level.Alpha / variance, Sign * level.Sigma * SigmaData / Math.Sqrt(variance));
+        var variance = Variance(level, sigmaData);
+        return new LinearPair(sigmaData * sigmaData * level.Alpha / variance, sign * level.Sigma * sigmaData / Math.Sqrt(variance));
     }
 
     /// <inheritdoc/>
-    public LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous)
+    public override LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous)
     {
-        var variance = Variance(level, SigmaData);
-        return new LinearPair(level.Sigma / variance, -Sign * level.Alpha * SigmaData / Math.Sqrt(variance));
+        var variance = Variance(level, sigmaData);
+        return new LinearPair(level.Sigma / variance, -sign * level.Alpha * sigmaData / Math.Sqrt(variance));
     }
+
+    /// <inheritdoc/>
+    public override bool Equals(object? obj) => obj is EdmPrediction other && other.Name == name && other.Parameters["sigma_data"] == sigmaData;
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashCode.Combine(name, sigmaData);
 
     private static double Variance(NoiseLevel level, double sigmaData)
         => (level.Sigma * level.Sigma) + (sigmaData * sigmaData * level.Alpha * level.Alpha);

@@ -1,80 +1,80 @@
 namespace Diffusion.Core.Schedules;
 
-public static partial class Prediction
+public abstract partial class Prediction
 {
-    private sealed class EpsilonPrediction : IPrediction
+    private sealed class EpsilonPrediction : Prediction
     {
-        public string Name => "epsilon";
+        public override string Name => "epsilon";
 
-        public LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(0.0, 1.0);
+        public override LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(0.0, 1.0);
 
-        public LinearPair ToX0(NoiseLevel level, NoiseLevel previous) => new(1.0 / level.Alpha, -level.Sigma / level.Alpha);
+        public override LinearPair ToX0(NoiseLevel level, NoiseLevel previous) => new(1.0 / level.Alpha, -level.Sigma / level.Alpha);
 
-        public LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous) => new(0.0, 1.0);
+        public override LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous) => new(0.0, 1.0);
     }
 
-    private sealed class DataPrediction : IPrediction
+    private sealed class DataPrediction : Prediction
     {
-        public string Name => "data";
+        public override string Name => "data";
 
-        public LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(1.0, 0.0);
+        public override LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(1.0, 0.0);
 
-        public LinearPair ToX0(NoiseLevel level, NoiseLevel previous) => new(0.0, 1.0);
+        public override LinearPair ToX0(NoiseLevel level, NoiseLevel previous) => new(0.0, 1.0);
 
-        public LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous) => EpsilonGivenX0(level);
+        public override LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous) => EpsilonGivenX0(level);
     }
 
-    private sealed class VelocityPrediction : IPrediction
+    private sealed class VelocityPrediction : Prediction
     {
-        public string Name => "velocity";
+        public override string Name => "velocity";
 
-        public LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(-level.Sigma, level.Alpha);
+        public override LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(-level.Sigma, level.Alpha);
 
         // The division makes the inverse exact for processes that do not preserve variance.
-        public LinearPair ToX0(NoiseLevel level, NoiseLevel previous)
+        public override LinearPair ToX0(NoiseLevel level, NoiseLevel previous)
         {
             var norm = (level.Alpha * level.Alpha) + (level.Sigma * level.Sigma);
             return new LinearPair(level.Alpha / norm, -level.Sigma / norm);
         }
 
-        public LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous)
+        public override LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous)
         {
             var norm = (level.Alpha * level.Alpha) + (level.Sigma * level.Sigma);
             return new LinearPair(level.Sigma / norm, level.Alpha / norm);
         }
     }
 
-    private sealed class ScorePrediction : IPrediction
+    private sealed class ScorePrediction : Prediction
     {
-        public string Name => "score";
+        public override string Name => "score";
 
-        public LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(0.0, -1.0 / level.Sigma);
+        public override LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(0.0, -1.0 / level.Sigma);
 
-        public LinearPair ToX0(NoiseLevel level, NoiseLevel previous) => new(1.0 / level.Alpha, level.Sigma * level.Sigma / level.Alpha);
+        public override LinearPair ToX0(NoiseLevel level, NoiseLevel previous) => new(1.0 / level.Alpha, level.Sigma * level.Sigma / level.Alpha);
 
-        public LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous) => new(0.0, -level.Sigma);
+        public override LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous) => new(0.0, -level.Sigma);
     }
 
-    private sealed class FlowVelocityPrediction : IPrediction
+    private sealed class FlowVelocityPrediction : Prediction
     {
-        public string Name => "flow-velocity";
+        public override string Name => "flow-velocity";
 
-        public LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(-1.0, 1.0);
+        public override LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(-1.0, 1.0);
 
-        public LinearPair ToX0(NoiseLevel level, NoiseLevel previous)
+        public override LinearPair ToX0(NoiseLevel level, NoiseLevel previous)
             => new(1.0 / (level.Alpha + level.Sigma), -level.Sigma / (level.Alpha + level.Sigma));
 
-        public LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous)
+        public override LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous)
             => new(1.0 / (level.Alpha + level.Sigma), level.Alpha / (level.Alpha + level.Sigma));
     }
 
-    private sealed class PreviousMeanPrediction : IPrediction
+    private sealed class PreviousMeanPrediction : Prediction
     {
-        public string Name => "previous-mean";
+        public override string Name => "previous-mean";
 
-        public bool IsPosteriorMean => true;
+        public override bool IsPosteriorMean => true;
 
-        public LinearPair Target(NoiseLevel level, NoiseLevel previous)
+        public override LinearPair Target(NoiseLevel level, NoiseLevel previous)
         {
             var posterior = Posterior(level, previous);
             return new LinearPair(
@@ -82,13 +82,13 @@ public static partial class Prediction
                 posterior.Second * level.Sigma);
         }
 
-        public LinearPair ToX0(NoiseLevel level, NoiseLevel previous)
+        public override LinearPair ToX0(NoiseLevel level, NoiseLevel previous)
         {
             var posterior = Posterior(level, previous);
             return new LinearPair(-posterior.Second / posterior.First, 1.0 / posterior.First);
         }
 
-        public LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous)
+        public override LinearPair ToEpsilon(NoiseLevel level, NoiseLevel previous)
         {
             var data = ToX0(level, previous);
             var noise = EpsilonGivenX0(level);

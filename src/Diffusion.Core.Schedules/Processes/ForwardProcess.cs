@@ -42,7 +42,7 @@ public class ForwardProcess : IDisposable
     /// <param name="noise">The shape and type of <paramref name="x0"/>: the noise that x_t was made with.</param>
     /// <returns>The shape of <paramref name="x0"/>; the caller's.</returns>
     /// <exception cref="ArgumentException">The shapes or types do not fit each other, or a time lies outside the schedule.</exception>
-    public Tensor Target(IPrediction prediction, Tensor x0, Tensor t, Tensor noise)
+    public Tensor Target(Prediction prediction, Tensor x0, Tensor t, Tensor noise)
     {
         ArgumentNullException.ThrowIfNull(prediction);
         return Tables(prediction, schedule => new ScheduledPair(schedule, prediction.Target)).Apply(t, x0, noise);
@@ -66,13 +66,13 @@ public class ForwardProcess : IDisposable
         return (T)_tables.GetOrAdd((typeof(T), key), _ => make(Schedule));
     }
 
-    /// <summary>What a network of some prediction is shown of x_t: x_t itself, or scaled by <see cref="IPrediction.InputScale"/>.</summary>
+    /// <summary>What a network of some prediction is shown of x_t: x_t itself, or scaled by <see cref="Prediction.InputScale"/>.</summary>
     /// <param name="prediction">What the network predicts.</param>
     /// <param name="xt">[B, ...] as <see cref="Sample"/> made it.</param>
     /// <param name="t">[B] times of the schedule: int64 indices for a discrete one, floating point for a continuous one.</param>
     /// <returns>The shape of <paramref name="xt"/>, and its memory where nothing is scaled; the caller's.</returns>
     /// <exception cref="ArgumentException">The shapes do not fit each other, or a time lies outside the schedule.</exception>
-    public Tensor NetworkInput(IPrediction prediction, Tensor xt, Tensor t)
+    public Tensor NetworkInput(Prediction prediction, Tensor xt, Tensor t)
     {
         ArgumentNullException.ThrowIfNull(prediction);
         ArgumentNullException.ThrowIfNull(xt);

@@ -27,11 +27,11 @@ public sealed class ReverseProcess : IDisposable
     /// The prediction does not determine x_0 at some t (eps where no signal is left), or the variance has no finite logarithm there.
     /// </exception>
     public ReverseProcess(
-        DiscreteSchedule schedule, IPrediction? prediction = null, IReverseVariance? variance = null, bool clip = true)
+        DiscreteSchedule schedule, Prediction? prediction = null, ReverseVariance? variance = null, bool clip = true)
     {
         ArgumentNullException.ThrowIfNull(schedule);
         (Schedule, Clip) = (schedule, clip);
-        Prediction = prediction ?? Schedules.Prediction.Epsilon;
+        Prediction = prediction ?? Prediction.Epsilon;
         Variance = variance ?? ReverseVariance.FixedSmall;
 
         var (variances, logs, slopes) = (new double[schedule.Steps], new double[schedule.Steps], new double[schedule.Steps]);
@@ -59,10 +59,10 @@ public sealed class ReverseProcess : IDisposable
     public DiscreteSchedule Schedule { get; }
 
     /// <summary>What the network predicts.</summary>
-    public IPrediction Prediction { get; }
+    public Prediction Prediction { get; }
 
     /// <summary>The variance of a step.</summary>
-    public IReverseVariance Variance { get; }
+    public ReverseVariance Variance { get; }
 
     /// <summary>Whether the predicted x_0 is clipped to [-1, 1] before the mean is formed.</summary>
     public bool Clip { get; }
@@ -108,7 +108,7 @@ public sealed class ReverseProcess : IDisposable
         _logVarianceSlope.Dispose();
     }
 
-    private static void RequireData(IPrediction prediction, ReverseTransition transition, int t)
+    private static void RequireData(Prediction prediction, ReverseTransition transition, int t)
     {
         var (first, second) = prediction.ToX0(transition.Level, transition.Earlier);
         if (!double.IsFinite(first) || !double.IsFinite(second))
@@ -164,7 +164,7 @@ public sealed class ReverseDistribution(Tensor mean, Tensor variance, Tensor log
     }
 }
 
-/// <summary>One step of the reverse process, from x_t to the x_s before it, as a <see cref="IReverseVariance"/> sees it.</summary>
+/// <summary>One step of the reverse process, from x_t to the x_s before it, as a <see cref="ReverseVariance"/> sees it.</summary>
 /// <param name="Level">alpha and sigma at t.</param>
 /// <param name="Earlier">alpha and sigma at s, one step nearer to the data.</param>
 /// <param name="FinalVariance">

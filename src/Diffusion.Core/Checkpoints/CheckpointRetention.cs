@@ -1,22 +1,18 @@
 namespace Diffusion.Core;
 
 /// <summary>Which checkpoints of a run are kept when another has been saved. The newest always is.</summary>
-public interface ICheckpointRetention
+public abstract class CheckpointRetention
 {
     /// <summary>Those to keep; all others are removed.</summary>
     /// <param name="checkpoints">All that are there, oldest first, the new one last.</param>
-    IEnumerable<CheckpointInfo> Keep(IReadOnlyList<CheckpointInfo> checkpoints);
-}
+    public abstract IEnumerable<CheckpointInfo> Keep(IReadOnlyList<CheckpointInfo> checkpoints);
 
-/// <summary>The usual choices of checkpoints to keep, and their combination.</summary>
-public static class CheckpointRetention
-{
     /// <summary>Every one.</summary>
-    public static ICheckpointRetention All { get; } = new Rule(checkpoints => checkpoints);
+    public static CheckpointRetention All { get; } = new Rule(checkpoints => checkpoints);
 
     /// <summary>The newest <paramref name="count"/>.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The count is less than 1.</exception>
-    public static ICheckpointRetention Last(int count)
+    public static CheckpointRetention Last(int count)
     {
         Guard.InRange(count, 1, int.MaxValue);
         return new Rule(checkpoints => checkpoints.TakeLast(count));
@@ -24,7 +20,7 @@ public static class CheckpointRetention
 
     /// <summary>Those whose step is a multiple of <paramref name="steps"/>, for good.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The number of steps is less than 1.</exception>
-    public static ICheckpointRetention Every(long steps)
+    public static CheckpointRetention Every(long steps)
     {
         Guard.InRange(steps, 1, long.MaxValue);
         return new Rule(checkpoints => checkpoints.Where(checkpoint => checkpoint.Step % steps == 0));
@@ -41,7 +37,7 @@ public static class CheckpointRetention
     /// <param name="count">How many, at least 1.</param>
     /// <param name="higherIsBetter">False for losses and distances.</param>
     /// <exception cref="ArgumentException">The name is empty, or the count less than 1.</exception>
-    public static ICheckpointRetention Best(string metric, int count = 1, bool higherIsBetter = false)
+    public static CheckpointRetention Best(string metric, int count = 1, bool higherIsBetter = false)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(metric);
         Guard.InRange(count, 1, int.MaxValue);
@@ -56,7 +52,7 @@ public static class CheckpointRetention
 
     /// <summary>Those that any of several choices keeps.</summary>
     /// <exception cref="ArgumentException">There is none.</exception>
-    public static ICheckpointRetention Any(params IReadOnlyList<ICheckpointRetention> choices)
+    public static CheckpointRetention Any(params IReadOnlyList<CheckpointRetention> choices)
     {
         ArgumentNullException.ThrowIfNull(choices);
         if (choices.Count == 0 || choices.Contains(null!))
@@ -64,8 +60,8 @@ public static class CheckpointRetention
         return new Rule(checkpoints => choices.SelectMany(choice => choice.Keep(checkpoints)).Distinct());
     }
 
-    private sealed class Rule(Func<IReadOnlyList<CheckpointInfo>, IEnumerable<CheckpointInfo>> keep) : ICheckpointRetention
+    private sealed class Rule(Func<IReadOnlyList<CheckpointInfo>, IEnumerable<CheckpointInfo>> keep) : CheckpointRetention
     {
-        public IEnumerable<CheckpointInfo> Keep(IReadOnlyList<CheckpointInfo> checkpoints) => keep(checkpoints);
+        public override IEnumerable<CheckpointInfo> Keep(IReadOnlyList<CheckpointInfo> checkpoints) => keep(checkpoints);
     }
 }

@@ -24,7 +24,7 @@ public sealed class CheckpointStore
     private const string Prefix = "step-";
     private const string AbandonedPrefix = "abandoned-";
 
-    private readonly ICheckpointRetention _retention;
+    private readonly CheckpointRetention _retention;
     private readonly Action<string>? _trace;
 
     /// <summary>Opens a folder for writing; as the other constructor, with the newest checkpoints kept.</summary>
@@ -45,7 +45,7 @@ public sealed class CheckpointStore
     /// <param name="retention">Which checkpoints are kept.</param>
     /// <param name="trace">Told what is about to be done to files; null for nobody.</param>
     /// <exception cref="CheckpointException">The folder cannot be made or written to.</exception>
-    public CheckpointStore(string folder, ICheckpointRetention retention, Action<string>? trace = null)
+    public CheckpointStore(string folder, CheckpointRetention retention, Action<string>? trace = null)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
         ArgumentNullException.ThrowIfNull(retention);

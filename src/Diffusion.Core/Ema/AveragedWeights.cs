@@ -216,4 +216,4 @@ internal sealed class AveragedAutoencoder(ITrainableAutoencoder model, AveragedW
 /// <param name="Name">Its name among those of a run.</param>
 /// <param name="Values">[N].</param>
 /// <param name="Decay">How fast it forgets.</param>
-internal sealed record EmaWeights(string Name, Tensor Values, IEmaDecay Decay);
+internal sealed record EmaWeights(string Name, Tensor Values, EmaDecay Decay);

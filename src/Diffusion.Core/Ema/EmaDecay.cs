@@ -3,26 +3,16 @@ using MathNet.Numerics;
 namespace Diffusion.Core;
 
 /// <summary>How much of an exponential moving average of the weights survives one step, as a function of that step.</summary>
-public interface IEmaDecay
+public abstract class EmaDecay
 {
     /// <summary>The d of <c>average = d average + (1 - d) weights</c>, taken after a step.</summary>
     /// <param name="step">The number of steps up to and including that one: 1 for the first.</param>
     /// <returns>In [0, 1].</returns>
-    double At(long step);
-}
+    public abstract double At(long step);
 
-/// <summary>The usual decays of averaged weights.</summary>
-/// <remarks>
-/// <see cref="WarmUp"/>, the default, suits runs of any length that are long enough for its decay: 0.9999 averages over ten thousand steps.
-/// <see cref="Power"/> forgets the start more slowly. <see cref="Constant"/> is for comparing with papers; it remembers its start for
-/// about <c>5 / (1 - decay)</c> steps. <see cref="PowerFunction"/> is for tuning: keep two, at 0.05 and 0.10, with
-/// <see cref="EmaSnapshots"/>, and find the best width after training.
-/// </remarks>
-public static class EmaDecay
-{
     /// <summary>The same decay from the first step on.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The decay is not in [0, 1).</exception>
-    public static IEmaDecay Constant(double decay)
+    public static EmaDecay Constant(double decay)
     {
         Require(decay);
         return new Function(_ => decay);
@@ -33,7 +23,7 @@ public static class EmaDecay
     /// (the warm-up of TensorFlow's moving average).
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The decay is not in [0, 1).</exception>
-    public static IEmaDecay WarmUp(double decay = 0.9999)
+    public static EmaDecay WarmUp(double decay = 0.9999)
     {
         Require(decay);
         return new Function(step => Math.Min(decay, (1.0 + step) / (10.0 + step)));
@@ -43,7 +33,7 @@ public static class EmaDecay
     /// <c>min(decay, 1 - (1 + step)^-power)</c>. A power of 2/3 suits long runs (0.999 at step 31,622), 3/4 short ones.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The power is not in (0, 1], or the decay not in [0, 1).</exception>
-    public static IEmaDecay Power(double power = 2.0 / 3.0, double decay = 0.9999)
+    public static EmaDecay Power(double power = 2.0 / 3.0, double decay = 0.9999)
     {
         Guard.InRange(power, double.Epsilon, 1.0);
         Require(decay);
@@ -55,13 +45,13 @@ public static class EmaDecay
     /// </summary>
     /// <param name="relativeStandardDeviation">The width of its profile as a share of the run: 0.05 to 0.15 usually.</param>
     /// <exception cref="ArgumentOutOfRangeException">The width is not in (0, 0.288].</exception>
-    public static IEmaDecay PowerFunction(double relativeStandardDeviation = 0.10) => new PowerFunctionDecay(relativeStandardDeviation);
+    public static EmaDecay PowerFunction(double relativeStandardDeviation = 0.10) => new PowerFunctionDecay(relativeStandardDeviation);
 
     private static void Require(double decay) => Guard.InRange(decay, 0.0, Math.BitDecrement(1.0));
 
-    private sealed class Function(Func<long, double> decay) : IEmaDecay
+    private sealed class Function(Func<long, double> decay) : EmaDecay
     {
-        public double At(long step)
+        public override double At(long step)
         {
             Guard.InRange(step, 1, long.MaxValue);
             return decay(step);
@@ -77,7 +67,7 @@ public static class EmaDecay
 /// Source: Karras et al. 2024, "Analyzing and Improving the Training Dynamics of Diffusion Models", section 3.1. Averages of this kind are
 /// what <see cref="EmaSnapshots"/> stores and <see cref="PostHocEma"/> makes others of.
 /// </remarks>
-public sealed record PowerFunctionDecay : IEmaDecay
+public sealed class PowerFunctionDecay : EmaDecay
 {
     /// <summary>The width at which gamma is 0; a wider profile has none.</summary>
     private static readonly double Widest = 1.0 / Math.Sqrt(12.0);
@@ -106,7 +96,7 @@ public sealed record PowerFunctionDecay : IEmaDecay
     public double Gamma { get; }
 
     /// <inheritdoc/>
-    public double At(long step)
+    public override double At(long step)
     {
         Guard.InRange(step, 1, long.MaxValue);
         return Math.Pow(1.0 - (1.0 / step), Gamma + 1.0);

@@ -74,10 +74,10 @@ public sealed record TrainerOptions
     public double? MaxGradNorm { get; init; } = 1.0;
 
     /// <summary>The decay of the averaged weights: at most 0.9999, less at the start.</summary>
-    public IEmaDecay Ema { get; init; } = EmaDecay.WarmUp(0.9999);
+    public EmaDecay Ema { get; init; } = EmaDecay.WarmUp(0.9999);
 
     /// <summary>Further averages beside <see cref="Ema"/>, by name: none.</summary>
-    public IReadOnlyDictionary<string, IEmaDecay> ExtraEmas { get; init; } = new SortedDictionary<string, IEmaDecay>();
+    public IReadOnlyDictionary<string, EmaDecay> ExtraEmas { get; init; } = new SortedDictionary<string, EmaDecay>();
 
     /// <summary>
     /// Which times each batch is trained at: uniform. Trainers of denoisers look at it. A sampler that learns
@@ -110,8 +110,8 @@ public sealed record TrainerOptions
     /// <summary>How many of the newest checkpoints are kept: 3.</summary>
     public int KeepCheckpoints { get; init; } = 3;
 
-    /// <summary>Which checkpoints are kept, as from <see cref="Core.CheckpointRetention"/>; takes the place of the number above.</summary>
-    public ICheckpointRetention? CheckpointRetention { get; init; }
+    /// <summary>Which checkpoints are kept, as from <see cref="CheckpointRetention"/>; takes the place of the number above.</summary>
+    public CheckpointRetention? CheckpointRetention { get; init; }
 
     /// <summary>
     /// Skipped steps in a row that end <see cref="Trainer{TBatch}.Fit"/>, as seen at the next report: 10. A step is skipped when its loss
@@ -120,7 +120,7 @@ public sealed record TrainerOptions
     public long MaxSkippedInARow { get; init; } = 10;
 
     /// <summary>Every average by name, the main one first.</summary>
-    internal IReadOnlyList<KeyValuePair<string, IEmaDecay>> AllAverages
+    internal IReadOnlyList<KeyValuePair<string, EmaDecay>> AllAverages
         => [new(MainEma, Ema), .. ExtraEmas.OrderBy(average => average.Key, StringComparer.Ordinal)];
 
     /// <summary>The learning rate in force.</summary>
@@ -128,7 +128,7 @@ public sealed record TrainerOptions
         => LearningRateSchedule ?? Core.LearningRate.Constant(LearningRate, WarmupSteps);
 
     /// <summary>The retention in force.</summary>
-    internal ICheckpointRetention EffectiveRetention => CheckpointRetention ?? Core.CheckpointRetention.Last(KeepCheckpoints);
+    internal CheckpointRetention EffectiveRetention => CheckpointRetention ?? CheckpointRetention.Last(KeepCheckpoints);
 
     /// <summary>Checks everything that can be checked without a model.</summary>
     /// <exception cref="ArgumentException">A value is out of range; the message names it, what it may be and what it is.</exception>

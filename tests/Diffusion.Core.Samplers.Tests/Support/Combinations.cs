@@ -13,7 +13,7 @@ internal static class Combinations
         ["linear, 100 steps"] = DiscreteSchedule.Linear(100, 1e-3, 0.2),
     };
 
-    public static IReadOnlyDictionary<string, ITimeSpacing> Spacings { get; } = new Dictionary<string, ITimeSpacing>
+    public static IReadOnlyDictionary<string, TimeSpacing> Spacings { get; } = new Dictionary<string, TimeSpacing>
     {
         ["leading"] = TimeSpacing.Leading(),
         ["leading, offset 1"] = TimeSpacing.Leading(1),
@@ -21,7 +21,7 @@ internal static class Combinations
         ["linspace"] = TimeSpacing.Linspace,
     };
 
-    public static IReadOnlyDictionary<string, IPrediction> Predictions { get; } = new Dictionary<string, IPrediction>
+    public static IReadOnlyDictionary<string, Prediction> Predictions { get; } = new Dictionary<string, Prediction>
     {
         ["epsilon"] = Prediction.Epsilon,
         ["data"] = Prediction.X0,
@@ -38,7 +38,7 @@ internal static class Combinations
         ["ddim, eta 1"] = new DdimSolver(1.0),
     };
 
-    public static IReadOnlyDictionary<string, IThresholding> Thresholds { get; } = new Dictionary<string, IThresholding>
+    public static IReadOnlyDictionary<string, Thresholding> Thresholds { get; } = new Dictionary<string, Thresholding>
     {
         ["none"] = Thresholding.None,
         ["static"] = Thresholding.Static(0.8),

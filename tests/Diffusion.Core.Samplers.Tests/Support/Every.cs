@@ -158,7 +158,7 @@ internal static class Every
         ["unipc-4"] = (4.44, 4.47),
     };
 
-    public static IReadOnlyList<IPrediction> Predictions { get; } =
+    public static IReadOnlyList<Prediction> Predictions { get; } =
     [
         Prediction.Epsilon,
         Prediction.X0,

@@ -21,7 +21,7 @@ internal static class MixtureRun
         => schedule.LevelAt(schedule.MinTime).Ratio <= Last && schedule.LevelAt(schedule.MaxTime).Ratio >= First;
 
     /// <summary>Whether a prediction is defined on a schedule: the mean of the previous step needs steps.</summary>
-    public static bool Applies(IPrediction prediction, INoiseSchedule schedule)
+    public static bool Applies(Prediction prediction, INoiseSchedule schedule)
         => !prediction.IsPosteriorMean || schedule is DiscreteSchedule { IsRespaced: false };
 
     /// <summary>[n] the quantiles of the mixture with noise of a given sigma, at (i + 1/2) / n.</summary>
@@ -48,7 +48,7 @@ internal static class MixtureRun
     /// <param name="prediction">What the network predicts.</param>
     /// <param name="starts">x / alpha at the start, one for each element.</param>
     /// <param name="width">The elements of a sample.</param>
-    public static double[] Of(ISolver solver, INoiseSchedule schedule, IPrediction prediction, double[] starts, int width = 1)
+    public static double[] Of(ISolver solver, INoiseSchedule schedule, Prediction prediction, double[] starts, int width = 1)
     {
         var ratios = SigmaSpacing.Exponential().Ratios(Steps + 1, Last, First);
         var end = schedule.LevelAt(schedule.TimeOf(-2.0 * Math.Log(Last)));
@@ -63,7 +63,7 @@ internal static class MixtureRun
     }
 
     /// <summary>The exact network, whatever the schedule tells it for a time, and however the prediction scales its input.</summary>
-    private sealed class Network(INoiseSchedule schedule, IPrediction prediction) : IDenoiser
+    private sealed class Network(INoiseSchedule schedule, Prediction prediction) : IDenoiser
     {
         private readonly Dictionary<double, double> _times = [];
 

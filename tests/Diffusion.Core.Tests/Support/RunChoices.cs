@@ -28,7 +28,7 @@ internal static class RunChoices
         new("power", o => o with { Ema = EmaDecay.Power() }),
         new("several", o => o with
         {
-            ExtraEmas = new Dictionary<string, IEmaDecay> { ["slow"] = EmaDecay.Constant(0.99), ["fast"] = EmaDecay.Constant(0.5) },
+            ExtraEmas = new Dictionary<string, EmaDecay> { ["slow"] = EmaDecay.Constant(0.99), ["fast"] = EmaDecay.Constant(0.5) },
         }),
     ];
 
@@ -85,7 +85,7 @@ internal static class RunChoices
 internal sealed record RunChoice(string Name, Func<TrainerOptions, TrainerOptions> Set);
 
 /// <summary>One loss, what its network predicts, and whether that answers with a variance too.</summary>
-internal sealed record LossChoice(string Name, Func<IDiffusionLoss> Make, IPrediction? Prediction = null, bool IsTwofold = false)
+internal sealed record LossChoice(string Name, Func<IDiffusionLoss> Make, Prediction? Prediction = null, bool IsTwofold = false)
 {
     public DiffusionModel Of(TinyDenoiser network, INoiseSchedule schedule)
         => new(IsTwofold ? new Twofold(network) : network, schedule, Prediction) { LearnsVariance = IsTwofold };
