@@ -56,8 +56,8 @@ public sealed class ConsumerApplication : IDisposable
             using Diffusion.Core.Schedules;
 
             using var network = new MlpDenoiser(new MlpDenoiserOptions { Features = 2, Width = 16 });
-            var sampler = new DdimSampler(DiscreteSchedule.Cosine(steps: 100), steps: 5);
-            using var points = sampler.Sample(network, shape: [4, 2], seed: 0);
+            using var model = new DiffusionModel(network, DiscreteSchedule.Cosine(steps: 100));
+            using var points = new DdimSampler(steps: 5).Sample(model, shape: [4, 2], seed: 0);
             System.Console.WriteLine($"sampled {points.shape[0]} points");
             """);
         Succeed("restore", "-r", "linux-x64");

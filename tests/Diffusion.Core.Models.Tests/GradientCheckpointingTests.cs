@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models.Tests;
 
-public class ActivationCheckpointTests
+public class GradientCheckpointingTests
 {
     [Theory]
     [InlineData(0.0)]

@@ -1,6 +1,6 @@
 namespace Diffusion.Core.Models.Tests;
 
-public class UNetCatalogTests
+public class UNetPresetsTests
 {
     /// <summary>The network, its first width, first widths that take little memory, and its parameters.</summary>
     public static TheoryData<string, int, int[], long> Networks => new()

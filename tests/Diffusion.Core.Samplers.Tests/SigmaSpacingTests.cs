@@ -3,7 +3,7 @@ using Diffusion.Core.Testing;
 
 namespace Diffusion.Core.Samplers.Tests;
 
-public class RatioSpacingTests
+public class SigmaSpacingTests
 {
     private static readonly DiscreteSchedule _schedule = DiscreteSchedule.ScaledLinear();
 

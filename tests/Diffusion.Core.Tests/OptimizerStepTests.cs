@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Tests;
 
-public class UpdateEngineTests
+public class OptimizerStepTests
 {
     /// <summary>Gradients of a small quadratic with different curvatures, so that every element goes its own way.</summary>
     private static readonly double[] Start = [1.0, -2.0, 0.5, 3.0, -0.25, 0.0];
