@@ -75,7 +75,7 @@ public class CheckpointRefusalTests
             resume.Should().NotThrow();
         else
             resume.Should().Throw<CheckpointException>().WithMessage(message);
-        File.ReadAllText(folder.File("a/trainer.json")).Contains("network_times", StringComparison.Ordinal)
+        File.ReadAllText(folder.File("a/trainer.json")).Contains("model_timesteps", StringComparison.Ordinal)
             .Should().Be(scale != 1.0, "checkpoints of schedules whose network is told the time itself stay as they were");
     }
 

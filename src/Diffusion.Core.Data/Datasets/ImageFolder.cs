@@ -1,5 +1,5 @@
-using Diffusion.Core.Models;
 using System.Buffers;
+using Diffusion.Core.Models;
 
 namespace Diffusion.Core.Data;
 

@@ -164,8 +164,12 @@ public sealed class DiffusionModel : IDisposable
         Tensor x, double time, NoiseLevel level, Tensor sample, NoiseLevel sampleLevel, Condition? condition = null)
     {
         ArgumentNullException.ThrowIfNull(x);
-        Guard.SameShape(x, sample);
-        Guard.SameType(x, sample);
+        if (!ReferenceEquals(x, sample))
+        {
+            Guard.SameShape(x, sample);
+            Guard.SameType(x, sample);
+        }
+
         var scale = Prediction.InputScale?.Invoke(level) ?? 1.0;
         using var scaled = scale == 1.0 ? null : x.Mul(scale);
         using var timesteps = Timesteps(x, time);

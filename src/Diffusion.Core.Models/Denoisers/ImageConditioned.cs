@@ -32,4 +32,5 @@ public sealed class ImageConditioned(ITrainableDenoiser network) : DelegatingTra
         Guard.SameType(xt, image, nameof(xt), nameof(condition));
         using var joined = cat([xt, image], 1);
         return Inner.Predict(joined, t, condition);
-    }}
+    }
+}

@@ -72,11 +72,11 @@ public abstract class AdaptiveSampler : ISampler
     {
         cancellationToken.ThrowIfCancellationRequested();
         using var run = new AdaptiveRun(this, span, model, request);
-        yield return run.State;
+        yield return run.State();
         while (!run.IsFinished)
         {
             run.Advance(cancellationToken);
-            yield return run.State;
+            yield return run.State();
         }
     }
 }
@@ -132,6 +132,7 @@ internal sealed class AdaptiveRun : IDisposable
     private readonly AdaptiveMethod _method;
     private NoiseLevel _level;
     private SharedTensor? _sample;
+    private SamplerState? _state;
     private int _step;
 
     public AdaptiveRun(AdaptiveSampler sampler, AdaptiveSpan span, DiffusionModel model, SamplingRequest request)
@@ -159,14 +160,18 @@ internal sealed class AdaptiveRun : IDisposable
     public bool IsFinished { get; private set; }
 
     /// <summary>Where the run stands. The caller must dispose it.</summary>
-    public SamplerState State => new()
+    public SamplerState State()
     {
-        Step = _step,
-        Steps = IsFinished ? _step : _step + 1,
-        Level = _level,
-        Sample = _sample!.Tensor,
-        Shared = _sample.Share(),
-    };
+        _state?.Outlive();
+        return _state = new SamplerState
+        {
+            Step = _step,
+            Steps = IsFinished ? _step : _step + 1,
+            Level = _level,
+            Sample = _sample!.Tensor,
+            Shared = _sample.Share(),
+        };
+    }
 
     /// <summary>Takes one step, after as many tries as it needs.</summary>
     public void Advance(CancellationToken cancellationToken)
@@ -194,7 +199,7 @@ internal sealed class AdaptiveRun : IDisposable
         _step++;
         if (_onStep is null)
             return;
-        using var state = State;
+        using var state = State();
         var replaced = RequestStart.Replace(_sample, _onStep(state));
         if (!ReferenceEquals(replaced, _sample))
             _method.Forget();

@@ -93,12 +93,12 @@ public class DiffusionSampler : ISampler
     {
         cancellationToken.ThrowIfCancellationRequested();
         using var trajectory = new Trajectory(this, grid, model, request);
-        yield return trajectory.State;
+        yield return trajectory.State();
         for (var k = 0; k < grid.Count; k++)
         {
             cancellationToken.ThrowIfCancellationRequested();
             trajectory.Advance();
-            yield return trajectory.State;
+            yield return trajectory.State();
         }
     }
 }

@@ -90,8 +90,7 @@ public static class SamplerExtensions
 public sealed class SamplerState : IDisposable
 {
     private readonly Tensor? _denoised;
-    private readonly SharedTensor? _shared;
-    private long _pressure;
+    private MemoryPressure? _pressure;
     private bool _disposed;
 
     /// <summary>Steps done: 0 for the noise sampling starts from, N for the finished sample.</summary>
@@ -120,19 +119,7 @@ public sealed class SamplerState : IDisposable
     internal ModelPrediction? Prediction { get; init; }
 
     /// <summary>The other owners of the sample.</summary>
-    internal SharedTensor? Shared
-    {
-        get => _shared;
-        init
-        {
-            // The garbage collector does not see the memory of tensors, and frees states that are not disposed too late without a hint.
-            (_shared, _pressure) = (value, value!.Bytes);
-            GC.AddMemoryPressure(_pressure);
-        }
-    }
-
-    /// <summary>Takes back what was told to the garbage collector.</summary>
-    ~SamplerState() => Relieve();
+    internal SharedTensor? Shared { get; init; }
 
     /// <inheritdoc/>
     public void Dispose()
@@ -140,20 +127,42 @@ public sealed class SamplerState : IDisposable
         if (_disposed)
             return;
         _disposed = true;
-        if (_shared is not null)
-            _shared.Dispose();
+        if (Shared is not null)
+            Shared.Dispose();
         else
             Sample.Dispose();
         _denoised?.Dispose();
         Prediction?.Dispose();
-        Relieve();
-        GC.SuppressFinalize(this);
+        _pressure?.Dispose();
     }
 
-    private void Relieve()
+    /// <summary>
+    /// Tells the garbage collector, which does not see the memory of tensors, of a state that is kept or forgotten after the trajectory has
+    /// moved on.
+    /// </summary>
+    internal void Outlive()
     {
-        if (Interlocked.Exchange(ref _pressure, 0) is var pressure and > 0)
-            GC.RemoveMemoryPressure(pressure);
+        if (!_disposed && Shared is not null)
+            _pressure = new MemoryPressure(Shared.Bytes);
+    }
+
+    private sealed class MemoryPressure : IDisposable
+    {
+        private readonly long _bytes;
+
+        public MemoryPressure(long bytes)
+        {
+            _bytes = bytes;
+            GC.AddMemoryPressure(bytes);
+        }
+
+        ~MemoryPressure() => GC.RemoveMemoryPressure(_bytes);
+
+        public void Dispose()
+        {
+            GC.RemoveMemoryPressure(_bytes);
+            GC.SuppressFinalize(this);
+        }
     }
 }
 
@@ -166,7 +175,7 @@ internal sealed class SharedTensor(Tensor tensor) : IDisposable
     public Tensor Tensor { get; } = tensor.DetachFromDisposeScope();
 
     /// <summary>The memory of the tensor.</summary>
-    public long Bytes { get; } = Math.Max(1, tensor.numel() * tensor.element_size());
+    public long Bytes => Math.Max(1, Tensor.numel() * Tensor.element_size());
 
     /// <summary>Gives the tensor one more owner.</summary>
     public SharedTensor Share()

@@ -18,6 +18,7 @@ internal sealed class Trajectory : IDisposable
     private readonly bool _ownsNoise;
     private readonly IDisposable? _inference;
     private SharedTensor? _sample;
+    private SamplerState? _state;
     private ModelPrediction? _last;
     private int _step;
 
@@ -44,15 +45,19 @@ internal sealed class Trajectory : IDisposable
     }
 
     /// <summary>Where the run stands. The caller must dispose it.</summary>
-    public SamplerState State => new()
+    public SamplerState State()
     {
-        Step = _step,
-        Steps = _grid.Count,
-        Level = _grid.Levels[_step],
-        Sample = _sample!.Tensor,
-        Shared = _sample.Share(),
-        Prediction = (_last ?? (_history.Count > 0 ? _history[0].Prediction : null))?.Share(),
-    };
+        _state?.Outlive();
+        return _state = new SamplerState
+        {
+            Step = _step,
+            Steps = _grid.Count,
+            Level = _grid.Levels[_step],
+            Sample = _sample!.Tensor,
+            Shared = _sample.Share(),
+            Prediction = (_last ?? (_history.Count > 0 ? _history[0].Prediction : null))?.Share(),
+        };
+    }
 
     /// <summary>Takes one step.</summary>
     public void Advance()
@@ -94,7 +99,7 @@ internal sealed class Trajectory : IDisposable
     {
         if (_onStep is null)
             return;
-        using var state = State;
+        using var state = State();
         _sample = RequestStart.Replace(_sample!, _onStep(state));
     }
 

@@ -113,4 +113,5 @@ internal sealed class NetworkInput(ITrainableDenoiser model, TrainerOptions opti
             input = ChannelsLast.Of(input);
         using var told = _narrow is { } dtype ? condition?.To(dtype) : null;
         return Inner.Predict(input, t, told ?? condition).to(xt.dtype).MoveToOuterDisposeScope();
-    }}
+    }
+}
