@@ -1,3 +1,4 @@
+using System.Reflection;
 using Diffusion.Core.Samplers.Tests.Support;
 using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
@@ -49,8 +50,9 @@ public class EveryCombinationTests
             .Should().BeEmpty();
 
         var predictions = Every.Predictions.Select(prediction => prediction.Name).ToHashSet();
-        typeof(Prediction).GetProperties().Select(property => ((Prediction)property.GetValue(null)!).Name).Should().BeSubsetOf(predictions);
-        typeof(Prediction).GetMethods()
+        typeof(Prediction).GetProperties(BindingFlags.Public | BindingFlags.Static)
+            .Select(property => ((Prediction)property.GetValue(null)!).Name).Should().BeSubsetOf(predictions);
+        typeof(Prediction).GetMethods(BindingFlags.Public | BindingFlags.Static)
             .Where(method => method.ReturnType == typeof(Prediction) && !method.IsSpecialName)
             .Select(method => ((Prediction)method.Invoke(null, [.. method.GetParameters().Select(parameter => parameter.DefaultValue)])!).Name)
             .Should().BeSubsetOf(predictions);
