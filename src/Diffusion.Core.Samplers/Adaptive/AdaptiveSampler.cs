@@ -4,12 +4,11 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Samplers;
 
-/// <summary>
-/// A sampler that chooses its own steps, so that their number is not known before the last: <see cref="SamplerState.Steps"/> is one more
-/// than the steps done, until it ends. Each step waits once for the device, to read its error.
-/// </summary>
+/// <summary>The base class of samplers that choose the size of each step from an estimate of its error.</summary>
 /// <remarks>
-/// The steps are those of the whole batch: a sample depends on the others of its batch within the tolerance, and on nothing else.
+/// The number of steps is not known in advance: until sampling ends, <see cref="SamplerState.Steps"/> is one more than the number of
+/// completed steps. All samples of a batch take the same steps: a sample depends on the others of its batch, within the tolerance, and on
+/// nothing else. Each step waits for the device once, to read its error.
 /// </remarks>
 public abstract class AdaptiveSampler : ISampler
 {
@@ -24,20 +23,20 @@ public abstract class AdaptiveSampler : ISampler
             Guard.Positive(scale, "options.InitialScale");
     }
 
-    /// <summary>How the steps are chosen.</summary>
+    /// <summary>Controls the size of the steps.</summary>
     public StepSizeControl Control { get; }
 
     /// <summary>Thresholding and the initial noise.</summary>
     public SamplerOptions Options { get; }
 
-    /// <summary>The time that sampling starts at; <see langword="null"/> for the last time of the schedule.</summary>
+    /// <summary>The time at which sampling starts; <see langword="null"/> for the last time of the schedule.</summary>
     public double? StartTime { get; }
 
-    /// <summary>The time that the adaptive steps end at; <see langword="null"/> for the first time of the schedule.</summary>
+    /// <summary>The time at which the adaptive steps end; <see langword="null"/> for the first time of the schedule.</summary>
     public double? EndTime { get; }
 
     /// <summary>
-    /// True where a last step leads from <see cref="EndTime"/> to the x_0 predicted there; false where what is left of the noise stays.
+    /// True if a last step leads from <see cref="EndTime"/> to the x_0 predicted there; false if the remaining noise is kept.
     /// </summary>
     public bool EndsClean { get; }
 
@@ -59,12 +58,12 @@ public abstract class AdaptiveSampler : ISampler
         return Walk(span, model, request, cancellationToken);
     }
 
-    /// <summary>Throws where the method cannot walk from one end to the other.</summary>
+    /// <summary>Throws if the method cannot integrate over the span.</summary>
     internal virtual void Validate(AdaptiveSpan span)
     {
     }
 
-    /// <summary>The method at the start of a run.</summary>
+    /// <summary>Creates the method for one run.</summary>
     internal abstract AdaptiveMethod Begin(AdaptiveSpan span, IEvaluator evaluator, INoiseSource noise);
 
     private IEnumerable<SamplerState> Walk(
@@ -81,37 +80,38 @@ public abstract class AdaptiveSampler : ISampler
     }
 }
 
-/// <summary>The part of a schedule that an <see cref="AdaptiveSampler"/> walks.</summary>
-/// <param name="Schedule">Gives alpha and sigma.</param>
-/// <param name="StartTime">The time that sampling starts at.</param>
-/// <param name="EndTime">The time that the adaptive steps end at.</param>
+/// <summary>The part of a schedule that an <see cref="AdaptiveSampler"/> integrates over.</summary>
+/// <param name="Schedule">The source of alpha and sigma.</param>
+/// <param name="StartTime">The time at which sampling starts.</param>
+/// <param name="EndTime">The time at which the adaptive steps end.</param>
 internal sealed record AdaptiveSpan(INoiseSchedule Schedule, double StartTime, double EndTime);
 
-/// <summary>A method with an estimate of its own error, during one run of an <see cref="AdaptiveSampler"/>.</summary>
+/// <summary>A method that estimates its own error, during one run of an <see cref="AdaptiveSampler"/>.</summary>
 internal abstract class AdaptiveMethod : IDisposable
 {
-    /// <summary>The time reached.</summary>
+    /// <summary>The current time.</summary>
     public abstract double Time { get; }
 
-    /// <summary>alpha and sigma at that time.</summary>
+    /// <summary>alpha and sigma at the current time.</summary>
     public abstract NoiseLevel Level { get; }
 
     /// <summary>True once <see cref="AdaptiveSpan.EndTime"/> is reached.</summary>
     public abstract bool IsAtEnd { get; }
 
-    /// <summary>Tries one step.</summary>
-    /// <param name="x">[B, ...] the sample at <see cref="Level"/>; not changed.</param>
+    /// <summary>Attempts one step.</summary>
+    /// <param name="x">[B, ...] the sample at <see cref="Level"/>. It is not modified.</param>
     /// <returns>
-    /// The sample at the level that is now reached, the caller's; null where the step was too long, and nothing has changed.
+    /// The sample at the level that is now reached, or <see langword="null"/> if the step was too long, in which case the time and the
+    /// level have not changed. The caller must dispose the tensor.
     /// </returns>
     public abstract Tensor? TryStep(Tensor x);
 
-    /// <summary>Frees what is kept of earlier steps, which does not hold for a sample that the caller has replaced.</summary>
+    /// <summary>Frees what is kept from earlier steps, which is not valid for a sample that the caller has replaced.</summary>
     public abstract void Forget();
 
     public void Dispose() => Forget();
 
-    /// <summary>The root mean square of <c>difference / tolerance</c>. Waits for the device, as nothing else of a step does.</summary>
+    /// <summary>The root mean square of <c>difference / tolerance</c>. Waits for the device; nothing else in a step does.</summary>
     protected static double Error(StepSizeControl control, Tensor difference, Tensor first, Tensor second)
     {
         using var scope = NewDisposeScope();
@@ -120,7 +120,7 @@ internal abstract class AdaptiveMethod : IDisposable
     }
 }
 
-/// <summary>One run of an <see cref="AdaptiveSampler"/>: the current sample, and the method that moves it.</summary>
+/// <summary>One run of an <see cref="AdaptiveSampler"/>: the current sample, and the method that advances it.</summary>
 internal sealed class AdaptiveRun : IDisposable
 {
     private readonly AdaptiveSampler _sampler;
@@ -159,7 +159,7 @@ internal sealed class AdaptiveRun : IDisposable
     /// <summary>True after the last step.</summary>
     public bool IsFinished { get; private set; }
 
-    /// <summary>Where the run stands. The caller must dispose it.</summary>
+    /// <summary>The current state. The caller must dispose it.</summary>
     public SamplerState State()
     {
         _state?.Outlive();
@@ -173,7 +173,7 @@ internal sealed class AdaptiveRun : IDisposable
         };
     }
 
-    /// <summary>Takes one step, after as many tries as it needs.</summary>
+    /// <summary>Takes one step, with as many attempts as it needs.</summary>
     public void Advance(CancellationToken cancellationToken)
     {
         using var noGrad = no_grad();

@@ -3,19 +3,19 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Samplers;
 
-/// <summary>
-/// The adaptive method of Dormand and Prince, known as RK45: steps of order 5, each as long as its estimated error allows.
-/// </summary>
+/// <summary>The adaptive method of Dormand and Prince (RK45): steps of fifth order, each as long as its estimated error allows.</summary>
 /// <remarks>
 /// <para>Source: Dormand and Prince 1980; step control and first step of Hairer, Norsett and Wanner 1993, sections II.4 and II.5.</para>
 /// <para>All samples of a batch take the same steps: the error is the root mean square over the whole state of
-/// <c>error / (atol + rtol max(|y|, |y next|))</c>. So a sample agrees with itself in another batch to within the tolerances, not to the
-/// last digit.</para>
-/// <para>Each step waits once for the device, to read its error, and the first one twice more.</para>
+/// <c>error / (atol + rtol max(|y|, |y next|))</c>. The results for a sample in two different batches therefore agree within the
+/// tolerances, but not bit for bit.</para>
+/// <para>Each step waits for the device once, to read its error; the first step waits three more times.</para>
 /// </remarks>
-/// <param name="relativeTolerance">rtol, greater than 0.</param>
-/// <param name="absoluteTolerance">atol, greater than 0.</param>
-/// <param name="maxSteps">Steps, refused ones included, after which the integration is given up.</param>
+/// <param name="relativeTolerance">rtol, greater than 0. The default is 1e-5.</param>
+/// <param name="absoluteTolerance">atol, greater than 0. The default is 1e-5.</param>
+/// <param name="maxSteps">
+/// The maximum number of steps, including rejected ones, after which the integration throws. The default is 10,000.
+/// </param>
 public sealed class DormandPrince(double relativeTolerance = 1e-5, double absoluteTolerance = 1e-5, int maxSteps = 10_000) : IOdeSolver
 {
     private const double Safety = 0.9;
@@ -24,13 +24,13 @@ public sealed class DormandPrince(double relativeTolerance = 1e-5, double absolu
 
     private static readonly ButcherTableau _tableau = ButcherTableau.DormandPrince5;
 
-    /// <summary>rtol.</summary>
+    /// <summary>rtol, the relative tolerance.</summary>
     public double RelativeTolerance { get; } = Guard.Positive(relativeTolerance);
 
-    /// <summary>atol.</summary>
+    /// <summary>atol, the absolute tolerance.</summary>
     public double AbsoluteTolerance { get; } = Guard.Positive(absoluteTolerance);
 
-    /// <summary>Steps, refused ones included, after which the integration is given up.</summary>
+    /// <summary>The maximum number of steps, including rejected ones, after which the integration throws.</summary>
     public int MaxSteps { get; } = Guard.InRange(maxSteps, 1, int.MaxValue);
 
     /// <inheritdoc/>
@@ -67,7 +67,7 @@ public sealed class DormandPrince(double relativeTolerance = 1e-5, double absolu
         throw new ArithmeticException($"The interval from {from} to {to} needs more than {MaxSteps} steps; it was left at {s}.");
     }
 
-    /// <summary>By what to multiply the step; after a refused step it does not grow.</summary>
+    /// <summary>The factor by which the step is multiplied. After a rejected step it is at most 1.</summary>
     private static double Factor(double error, bool refused)
     {
         if (!double.IsFinite(error))

@@ -4,24 +4,28 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// DPM-Solver with steps of its own choice: of second order, controlled by the first, or of third order, controlled by the second.
+/// DPM-Solver with adaptive steps: the second-order method, with the first-order method as its error estimate, or the third-order method,
+/// with the second-order method as its error estimate.
 /// <c>new DpmAdaptiveSampler().Sample(model, [64, 1, 28, 28], seed: 0)</c>.
 /// </summary>
 /// <remarks>
-/// Steps are in lambda = log(alpha / sigma), errors in x / alpha. The schedule must hold signal where sampling starts.
+/// Steps are taken in lambda = log(alpha / sigma), and errors are measured in x / alpha. The schedule must contain signal where sampling
+/// starts.
 /// Source: Lu et al. 2022, "DPM-Solver", appendix C; k-diffusion, sample_dpm_adaptive.
 /// </remarks>
 public sealed class DpmAdaptiveSampler : AdaptiveSampler
 {
     /// <summary>Adaptive sampling over the schedule of a model.</summary>
-    /// <param name="order">2 or 3: calls of the network for each step that is tried.</param>
-    /// <param name="eta">From 0, deterministic, to 1, the noise of the posterior.</param>
-    /// <param name="noiseScale">The standard deviation of that noise; 1 unless said otherwise.</param>
-    /// <param name="control">The tolerances and the first step; those of k-diffusion unless said otherwise.</param>
-    /// <param name="options">The prediction, the thresholding and the initial noise.</param>
-    /// <param name="startTime">Where to start; the last time of the schedule unless said otherwise.</param>
-    /// <param name="endTime">Where the adaptive steps end; the first time of the schedule unless said otherwise.</param>
-    /// <param name="endsClean">True for a last step to the x_0 predicted there.</param>
+    /// <param name="order">2 or 3, which is also the number of network calls for each attempted step. The default is 3.</param>
+    /// <param name="eta">From 0 (deterministic) to 1 (the noise of the posterior). The default is 0.</param>
+    /// <param name="noiseScale">The standard deviation of that noise. The default is 1.</param>
+    /// <param name="control">
+    /// The tolerances and the first step. The default is <see cref="StepSizeControl"/> as constructed, as in k-diffusion.
+    /// </param>
+    /// <param name="options">Thresholding and the initial noise. The default is <see cref="SamplerOptions"/> as constructed.</param>
+    /// <param name="startTime">The time at which sampling starts. The default is the last time of the schedule.</param>
+    /// <param name="endTime">The time at which the adaptive steps end. The default is the first time of the schedule.</param>
+    /// <param name="endsClean">True for a last step to the x_0 predicted there. The default is <see langword="true"/>.</param>
     /// <exception cref="ArgumentException">
     /// An argument is outside its range. Sampling throws if the schedule has no signal at the start or no noise at the end.
     /// </exception>
@@ -44,7 +48,7 @@ public sealed class DpmAdaptiveSampler : AdaptiveSampler
     /// <summary>2 or 3.</summary>
     public int Order { get; }
 
-    /// <summary>How much of the posterior's noise is drawn anew, 0 to 1.</summary>
+    /// <summary>The factor of the standard deviation of the posterior noise, 0 to 1.</summary>
     public double Eta { get; }
 
     /// <summary>The standard deviation of that noise.</summary>
@@ -73,7 +77,7 @@ internal sealed class DpmAdaptiveMethod(DpmAdaptiveSampler sampler, AdaptiveSpan
     private double _lambda = span.Schedule.LevelAt(span.StartTime).Lambda;
     private double _time = span.StartTime;
 
-    /// <summary>The less exact of the last two solutions, against which the next error is measured too.</summary>
+    /// <summary>The less accurate of the two solutions of the last step, which also enters the tolerance of the next error.</summary>
     private Tensor? _previous;
 
     public override double Time => _time;
@@ -90,7 +94,7 @@ internal sealed class DpmAdaptiveMethod(DpmAdaptiveSampler sampler, AdaptiveSpan
         var (down, up) = SigmaAlgebra.Ancestral(from, to, sampler.Eta);
         if (up > 0.0)
         {
-            // No further down than the end, where the schedule ends too.
+            // Not below the end of the span, where the schedule ends too.
             down = Math.Max(down, Math.Exp(-_end));
             up = Math.Sqrt((to - down) * (to + down));
         }
@@ -145,12 +149,12 @@ internal sealed class DpmAdaptiveMethod(DpmAdaptiveSampler sampler, AdaptiveSpan
         return (low, Euler(y, slope, target).Add_(atSecond, alpha: -1.5 * Curvature(h, target)));
     }
 
-    /// <summary>Along one slope from here to a lambda.</summary>
+    /// <summary>An Euler step along one slope from the current lambda to another.</summary>
     private Tensor Euler(Tensor y, Tensor slope, double target) => y.Add(slope, alpha: Length(target));
 
     /// <summary>r' - r, for r = exp(-lambda).</summary>
     private double Length(double target) => Math.Exp(-target) - Math.Exp(-_lambda);
 
-    /// <summary><c>r' ((e^h - 1) / h - 1)</c>, what a slope that changes along the way counts.</summary>
+    /// <summary><c>r' ((e^h - 1) / h - 1)</c>, the weight of a change of the slope along the step.</summary>
     private static double Curvature(double h, double target) => Math.Exp(-target) * h * PhiFunction.Of(2, h);
 }

@@ -4,27 +4,27 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// The probability flow, solved by the method of Dormand and Prince (RK45) to a tolerance: for flow matching as for any other process,
-/// from pure noise or from a level that still holds signal.
+/// Solves the probability flow ODE with the method of Dormand and Prince (RK45) to a tolerance, for flow matching and every other process,
+/// from pure noise or from a level that still contains signal.
 /// <c>new ProbabilityFlowSampler().Sample(model, [64, 1, 28, 28], seed: 0)</c>.
 /// </summary>
 /// <remarks>
-/// Steps are in the angle phi = atan(sigma / alpha), in which the flow of <c>z = x / sqrt(alpha^2 + sigma^2)</c> is <c>dz / dphi =
-/// cos(phi) eps - sin(phi) x_0</c>: bounded at both ends, and the same on every process. Fifth order, six calls of the network for each
-/// step that is tried, and one more for the first.
+/// The integration variable is the angle phi = atan(sigma / alpha), in which the ODE of <c>z = x / sqrt(alpha^2 + sigma^2)</c> is
+/// <c>dz / dphi = cos(phi) eps - sin(phi) x_0</c>. It is bounded at both ends, and the same for every process. Fifth order; six network
+/// calls for each attempted step, and one more for the first.
 /// Source: Song et al. 2021, "Score-Based Generative Modeling through Stochastic Differential Equations", section 4.3; Dormand and Prince
 /// 1980; Salimans and Ho 2022, appendix D, for the angle.
 /// </remarks>
 public sealed class ProbabilityFlowSampler : AdaptiveSampler
 {
-    /// <summary>The flow over the schedule of a model.</summary>
-    /// <param name="control">The tolerances and the first step; 1e-5 relative and absolute unless said otherwise.</param>
-    /// <param name="options">The prediction, the thresholding and the initial noise.</param>
-    /// <param name="startTime">Where to start; the last time of the schedule unless said otherwise.</param>
-    /// <param name="endTime">Where the adaptive steps end; the first time of the schedule unless said otherwise.</param>
-    /// <param name="endsClean">True for a last step to the x_0 predicted there.</param>
+    /// <summary>A sampler over the schedule of a model.</summary>
+    /// <param name="control">The tolerances and the first step. The default is a relative and an absolute tolerance of 1e-5.</param>
+    /// <param name="options">Thresholding and the initial noise. The default is <see cref="SamplerOptions"/> as constructed.</param>
+    /// <param name="startTime">The time at which sampling starts. The default is the last time of the schedule.</param>
+    /// <param name="endTime">The time at which the adaptive steps end. The default is the first time of the schedule.</param>
+    /// <param name="endsClean">True for a last step to the x_0 predicted there. The default is <see langword="true"/>.</param>
     /// <exception cref="ArgumentException">
-    /// An argument lies outside its range, or the prediction does not determine x_0 and eps at the ends.
+    /// An argument is outside its range. Sampling throws if the prediction does not determine x_0 and eps at the ends.
     /// </exception>
     public ProbabilityFlowSampler(
         StepSizeControl? control = null,
@@ -42,10 +42,10 @@ public sealed class ProbabilityFlowSampler : AdaptiveSampler
         => new ProbabilityFlowMethod(Control, span, evaluator);
 }
 
-/// <summary>The pair of Dormand and Prince in z = x / sqrt(alpha^2 + sigma^2) over the angle atan(sigma / alpha).</summary>
+/// <summary>The method of Dormand and Prince in z = x / sqrt(alpha^2 + sigma^2) over the angle atan(sigma / alpha).</summary>
 internal sealed class ProbabilityFlowMethod(StepSizeControl control, AdaptiveSpan span, IEvaluator evaluator) : AdaptiveMethod
 {
-    // What rounding moves an angle by.
+    // The rounding error of an angle.
     private const double Rounding = 1e-14;
 
     private static readonly ButcherTableau _tableau = ButcherTableau.DormandPrince5;
@@ -54,7 +54,7 @@ internal sealed class ProbabilityFlowMethod(StepSizeControl control, AdaptiveSpa
     private readonly double _end = Angle(span.Schedule.LevelAt(span.EndTime));
     private double _angle = Angle(span.Schedule.LevelAt(span.StartTime));
 
-    /// <summary>The slope where the last step ended: the last stage of a step is the first of the next.</summary>
+    /// <summary>The slope at the end of the last step: the last stage of a step is the first stage of the next.</summary>
     private Tensor? _slope;
 
     public override double Time => TimeOf(_angle);

@@ -4,31 +4,33 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>The right-hand side of an ordinary differential equation, <c>dy/ds = f(s, y)</c>.</summary>
-/// <param name="s">Where.</param>
-/// <param name="y">[B, ...] the state; not to be changed.</param>
-/// <returns>The shape and type of <paramref name="y"/>, and always a new tensor; the caller's.</returns>
+/// <param name="s">The independent variable.</param>
+/// <param name="y">[B, ...] the state. It must not be modified.</param>
+/// <returns>The shape and type of <paramref name="y"/>, always a new tensor. The caller must dispose it.</returns>
 public delegate Tensor OdeFunction(double s, Tensor y);
 
-/// <summary>A method for ordinary differential equations over tensors. Holds no state: same call, same answer.</summary>
+/// <summary>
+/// A method for ordinary differential equations over tensors. It holds no state: the same arguments give the same result.
+/// </summary>
 public interface IOdeSolver
 {
-    /// <summary>The solution at <paramref name="to"/> of the equation that starts at <paramref name="from"/>.</summary>
+    /// <summary>Integrates the equation from <paramref name="from"/> to <paramref name="to"/>.</summary>
     /// <param name="function">The right-hand side.</param>
-    /// <param name="y">[B, ...] the state at the start, floating point; not changed.</param>
-    /// <param name="from">Where it starts, finite.</param>
-    /// <param name="to">Where it ends, finite; on either side of the start.</param>
-    /// <param name="cancellationToken">Looked at before each step.</param>
-    /// <returns>The shape and type of <paramref name="y"/>; the caller's.</returns>
-    /// <exception cref="ArgumentException">A number is not finite, or the function answers with another shape or type.</exception>
+    /// <param name="y">[B, ...] the state at the start, floating point. It is not modified.</param>
+    /// <param name="from">The start, finite.</param>
+    /// <param name="to">The end, finite, on either side of the start.</param>
+    /// <param name="cancellationToken">Checked before each step.</param>
+    /// <returns>The state at the end, of the shape and type of <paramref name="y"/>. The caller must dispose the tensor.</returns>
+    /// <exception cref="ArgumentException">A number is not finite, or the function returns another shape or type.</exception>
     Tensor Integrate(OdeFunction function, Tensor y, double from, double to, CancellationToken cancellationToken = default);
 }
 
-/// <summary>An explicit Runge-Kutta method in equal steps. Nothing waits for the device.</summary>
-/// <param name="tableau">The method.</param>
+/// <summary>An explicit Runge-Kutta method with equal steps. It does not wait for the device.</summary>
+/// <param name="tableau">The coefficients of the method.</param>
 /// <param name="steps">N, at least 1.</param>
 public sealed class RungeKutta(ButcherTableau tableau, int steps) : IOdeSolver
 {
-    /// <summary>The method.</summary>
+    /// <summary>The coefficients of the method.</summary>
     public ButcherTableau Tableau { get; } = tableau ?? throw new ArgumentNullException(nameof(tableau));
 
     /// <summary>N, the number of steps.</summary>
@@ -51,7 +53,7 @@ public sealed class RungeKutta(ButcherTableau tableau, int steps) : IOdeSolver
         return state.MoveToOuterDisposeScope();
     }
 
-    /// <summary>Refuses what no method can integrate.</summary>
+    /// <summary>Throws if the arguments of an integration are not valid.</summary>
     internal static void Check(OdeFunction function, Tensor y, double from, double to)
     {
         ArgumentNullException.ThrowIfNull(function);
@@ -60,7 +62,7 @@ public sealed class RungeKutta(ButcherTableau tableau, int steps) : IOdeSolver
             throw new ArgumentException($"The interval must be finite, got {from} to {to}.", nameof(from));
     }
 
-    /// <summary>The slopes of the stages from <paramref name="first"/> on, in the current scope.</summary>
+    /// <summary>Computes the slopes of the stages from <paramref name="first"/> on, in the current dispose scope.</summary>
     internal static void Fill(
         ButcherTableau tableau, OdeFunction function, Tensor y, double s, double h, Tensor[] slopes, int first)
     {
@@ -71,7 +73,7 @@ public sealed class RungeKutta(ButcherTableau tableau, int steps) : IOdeSolver
         }
     }
 
-    /// <summary>The right-hand side, checked.</summary>
+    /// <summary>The right-hand side, with its shape and type checked.</summary>
     internal static Tensor Slope(OdeFunction function, double s, Tensor y)
     {
         var slope = function(s, y)
@@ -81,7 +83,7 @@ public sealed class RungeKutta(ButcherTableau tableau, int steps) : IOdeSolver
         return slope;
     }
 
-    /// <summary><c>y + h sum_i weight_i slope_i</c>, in the current scope.</summary>
+    /// <summary><c>y + h sum_i weight_i slope_i</c>, in the current dispose scope.</summary>
     internal static Tensor Combine(Tensor y, double h, ReadOnlySpan<double> weights, Tensor[] slopes)
     {
         var terms = new (double, Tensor)[weights.Length + 1];
@@ -112,12 +114,12 @@ public sealed class ButcherTableau
     private readonly double[] _error;
     private readonly double[] _nodes;
 
-    /// <summary>A method from its coefficients; the nodes c_i are the sums of the a_ij.</summary>
+    /// <summary>A method from its coefficients. The nodes c_i are the sums of the a_ij.</summary>
     /// <param name="order">The order of the step.</param>
-    /// <param name="stages">a_ij: the i-th has i numbers, the first none.</param>
+    /// <param name="stages">a_ij: stage i has i coefficients, the first none.</param>
     /// <param name="weights">b_i, one for each stage.</param>
-    /// <param name="error">b_i less those of an embedded method, to estimate the error with; empty where there is none.</param>
-    /// <exception cref="ArgumentException">The numbers of coefficients do not fit each other, or the weights do not sum to 1.</exception>
+    /// <param name="error">b_i minus the weights of an embedded method, for the error estimate. The default is empty: no estimate.</param>
+    /// <exception cref="ArgumentException">The numbers of coefficients do not match, or the weights do not sum to 1.</exception>
     public ButcherTableau(
         int order, IReadOnlyList<double[]> stages, ReadOnlySpan<double> weights, ReadOnlySpan<double> error = default)
     {
@@ -143,15 +145,16 @@ public sealed class ButcherTableau
     /// <summary>Euler's method, of order 1.</summary>
     public static ButcherTableau Euler { get; } = new(1, [[]], [1.0]);
 
-    /// <summary>Heun's method, of order 2: the trapezoid with a step of Euler's as its end.</summary>
+    /// <summary>Heun's method, of order 2: the trapezoidal rule, with an Euler step for the end point.</summary>
     public static ButcherTableau Heun { get; } = new(2, [[], [1.0]], [0.5, 0.5]);
 
-    /// <summary>The classical method of Runge and Kutta, of order 4.</summary>
+    /// <summary>The classical Runge-Kutta method, of order 4.</summary>
     public static ButcherTableau RungeKutta4 { get; } = new(
         4, [[], [0.5], [0.0, 0.5], [0.0, 0.0, 1.0]], [1.0 / 6.0, 1.0 / 3.0, 1.0 / 3.0, 1.0 / 6.0]);
 
     /// <summary>
-    /// The method of Dormand and Prince 1980, of order 5 with an embedded one of order 4. Its last stage is the first of the next step.
+    /// The method of Dormand and Prince 1980, of order 5 with an embedded method of order 4. Its last stage is the first stage of the next
+    /// step.
     /// </summary>
     public static ButcherTableau DormandPrince5 { get; } = new(
         5,
@@ -170,18 +173,18 @@ public sealed class ButcherTableau
     /// <summary>The order of the step.</summary>
     public int Order { get; }
 
-    /// <summary>The number of stages, and of calls of the right-hand side.</summary>
+    /// <summary>The number of stages, and of calls of the right-hand side per step.</summary>
     public int Stages => _stages.Length;
 
-    /// <summary>b_i.</summary>
+    /// <summary>The weights b_i.</summary>
     public ReadOnlySpan<double> Weights => _weights;
 
-    /// <summary>b_i less those of the embedded method; empty where there is none.</summary>
+    /// <summary>b_i minus the weights of the embedded method; empty if there is none.</summary>
     public ReadOnlySpan<double> Error => _error;
 
-    /// <summary>c_i.</summary>
+    /// <summary>The nodes c_i.</summary>
     public ReadOnlySpan<double> Nodes => _nodes;
 
-    /// <summary>a_ij of stage i.</summary>
+    /// <summary>The coefficients a_ij of stage i.</summary>
     public ReadOnlySpan<double> Stage(int i) => _stages[i];
 }

@@ -1,12 +1,10 @@
 namespace Diffusion.Core.Samplers;
 
-/// <summary>
-/// How an adaptive sampler chooses its steps: by the error of a step relative to the tolerances, through a PID controller.
-/// </summary>
+/// <summary>Controls the step size of an adaptive sampler: a PID controller over the error of a step relative to the tolerances.</summary>
 /// <remarks>
-/// The error is the root mean square over the batch of <c>(difference of two solutions) / max(absolute, relative |x|)</c>. A step is
-/// changed by the factor <c>1 + atan(f - 1)</c> with <c>f = e_0^((P + I + D) / k) e_1^(-(P + 2 D) / k) e_2^(D / k)</c>, the e being
-/// inverse errors and k the order, and is accepted where that factor is at least <see cref="AcceptSafety"/>.
+/// The error is the root mean square over the batch of <c>(difference of two solutions) / max(absolute, relative |x|)</c>. The step size is
+/// multiplied by <c>1 + atan(f - 1)</c> with <c>f = e_0^((P + I + D) / k) e_1^(-(P + 2 D) / k) e_2^(D / k)</c>, where the e are inverse
+/// errors and k is the order. A step is accepted if that factor is at least <see cref="AcceptSafety"/>.
 /// Source: Soderlind 2003, "Digital Filters in Adaptive Time-Stepping"; k-diffusion, PIDStepSizeController.
 /// </remarks>
 public sealed record StepSizeControl
@@ -16,40 +14,40 @@ public sealed record StepSizeControl
     private readonly double _initialStep = 0.05;
     private readonly int _maxSteps = 10_000;
 
-    /// <summary>The tolerance relative to the size of the sample.</summary>
+    /// <summary>The tolerance relative to the size of the sample. The default is 0.05.</summary>
     public double RelativeTolerance
     {
         get => _relative;
         init => _relative = Guard.Positive(value, nameof(RelativeTolerance));
     }
 
-    /// <summary>The tolerance below which nothing counts as an error, in units of the data.</summary>
+    /// <summary>The absolute tolerance, in units of the data: the lower bound of the tolerance of a value. The default is 0.0078.</summary>
     public double AbsoluteTolerance
     {
         get => _absolute;
         init => _absolute = Guard.Positive(value, nameof(AbsoluteTolerance));
     }
 
-    /// <summary>The first step that is tried, in the variable that the sampler steps in.</summary>
+    /// <summary>The first step that is attempted, in the integration variable of the sampler. The default is 0.05.</summary>
     public double InitialStep
     {
         get => _initialStep;
         init => _initialStep = Guard.Positive(value, nameof(InitialStep));
     }
 
-    /// <summary>P of the controller.</summary>
+    /// <summary>The proportional coefficient P of the controller. The default is 0.</summary>
     public double Proportional { get; init; }
 
-    /// <summary>I of the controller.</summary>
+    /// <summary>The integral coefficient I of the controller. The default is 1.</summary>
     public double Integral { get; init; } = 1.0;
 
-    /// <summary>D of the controller.</summary>
+    /// <summary>The derivative coefficient D of the controller. The default is 0.</summary>
     public double Derivative { get; init; }
 
-    /// <summary>The factor for the next step from which this one is accepted.</summary>
+    /// <summary>The smallest factor of the step size with which a step is accepted. The default is 0.81.</summary>
     public double AcceptSafety { get; init; } = 0.81;
 
-    /// <summary>Steps tried, accepted or not, after which sampling is given up with an error.</summary>
+    /// <summary>The maximum number of attempted steps, accepted or not, after which sampling throws. The default is 10,000.</summary>
     public int MaxSteps
     {
         get => _maxSteps;
@@ -58,23 +56,24 @@ public sealed record StepSizeControl
 }
 
 /// <summary>The state of a <see cref="StepSizeControl"/> during one run.</summary>
-/// <param name="control">Tolerances and coefficients.</param>
-/// <param name="order">The order of the error in the step.</param>
+/// <param name="control">The tolerances and coefficients.</param>
+/// <param name="order">The order of the error in the step size.</param>
 internal sealed class StepSizeController(StepSizeControl control, double order)
 {
-    // Keeps a step without any error from a division by zero.
+    // Avoids a division by zero for a step without error.
     private const double Smallest = 1e-8;
     private double _newer = double.NaN;
     private double _older;
     private int _tried;
 
-    /// <summary>The step to try next.</summary>
+    /// <summary>The size of the next step to attempt.</summary>
     public double Step { get; private set; } = control.InitialStep;
 
     /// <summary>
-    /// Takes the error of a step, 1 being what is tolerated, and changes <see cref="Step"/>; true where the step is good enough.
+    /// Updates <see cref="Step"/> with the error of a step, where 1 is the tolerance, and returns <see langword="true"/> if the step is
+    /// accepted.
     /// </summary>
-    /// <exception cref="InvalidOperationException">Too many steps were tried, or the error is not finite.</exception>
+    /// <exception cref="InvalidOperationException">Too many steps were attempted, or the error is not finite.</exception>
     public bool Accepts(double error)
     {
         if (++_tried > control.MaxSteps)

@@ -5,13 +5,13 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// A network led up the gradient of a classifier of noisy samples: <c>eps - scale sigma grad log p(y | x_t)</c>, in whatever form the
-/// network predicts. Created by <see cref="Guidance.Classifier"/>. Its tables belong to the model.
+/// A network guided by the gradient of a classifier of noisy samples: <c>eps - scale sigma grad log p(y | x_t)</c>, for every type of
+/// prediction. Created by <see cref="Guidance.Classifier"/>. Its tables are owned by the model.
 /// </summary>
 /// <remarks>
 /// Source: Dhariwal and Nichol 2021, "Diffusion Models Beat GANs on Image Synthesis", Algorithm 2. A change of eps by d changes x_0 by
-/// <c>-sigma / alpha d</c>, and so every prediction, which is linear in the two, by one factor that depends on t alone. What the network
-/// says about the variance, in an answer of twice the channels, stays.
+/// <c>-sigma / alpha d</c>. Every prediction is linear in the two, and therefore changes by d times a factor that depends on t alone. If
+/// the network learns the variance and returns twice the channels, the variance channels are not changed.
 /// </remarks>
 public sealed class ClassifierGuidance : DelegatingDenoiser
 {
@@ -30,17 +30,17 @@ public sealed class ClassifierGuidance : DelegatingDenoiser
             throw new ArgumentException($"The classifier receives x_t itself; the prediction '{form.Name}' scales it.", nameof(model));
         _factor = model.Process.Tables((nameof(ClassifierGuidance), form, scale), schedule => new ScheduledValue(schedule, (level, previous) =>
         {
-            // Without signal a classifier has nothing to say, and x_0 nothing to divide by.
+            // Without signal the classifier contributes no information, and x_0 would need a division by zero.
             var (data, noise) = form.Target(level, previous);
             return level.Alpha == 0.0 ? 0.0 : scale * level.Sigma * ((data * level.Ratio) - noise);
         }));
     }
 
-    /// <summary>How strongly; 1 for Bayes' rule.</summary>
+    /// <summary>The strength of the guidance; 1 for Bayes' rule.</summary>
     public double Scale { get; }
 
     /// <inheritdoc/>
-    /// <exception cref="ArgumentException">The classifier does not answer with one value for each sample.</exception>
+    /// <exception cref="ArgumentException">The classifier does not return one value for each sample.</exception>
     public override Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
     {
         var answer = Inner.Predict(xt, t, condition);

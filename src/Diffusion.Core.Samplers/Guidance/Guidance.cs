@@ -4,19 +4,19 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// The guidances of the literature. Each returns a model around models, so that samplers need not know of it and guidances can be nested.
+/// Standard guidance methods. Each returns a model that wraps the given one, so that every sampler supports it and methods can be nested.
 /// </summary>
 public static class Guidance
 {
     /// <summary>
     /// Classifier-free guidance of a network with class labels, one of which stands for "no class":
-    /// <c>none + scale (labelled - none)</c>.
+    /// <c>unconditional + scale (conditional - unconditional)</c>.
     /// </summary>
-    /// <param name="model">The model; not disposed.</param>
-    /// <param name="scale">1 for the conditional network alone, 0 for the unconditional one, more for guidance.</param>
-    /// <param name="nullLabel">The label that stands for no class. The default is that of the model.</param>
-    /// <param name="options">Refinements.</param>
-    /// <exception cref="ArgumentException">The scale is not finite, or an option lies outside its range.</exception>
+    /// <param name="model">The model. It is not disposed.</param>
+    /// <param name="scale">1 for the conditional prediction alone, 0 for the unconditional one, greater than 1 for guidance.</param>
+    /// <param name="nullLabel">The label that stands for "no class". The default is that of the model.</param>
+    /// <param name="options">Further options. The default is <see cref="GuidanceOptions"/> as constructed.</param>
+    /// <exception cref="ArgumentException">The scale is not finite, or an option is outside its range.</exception>
     /// <remarks>
     /// Source: Ho and Salimans 2022, "Classifier-Free Diffusion Guidance", eq. 6, with scale = 1 + w.
     /// </remarks>
@@ -35,12 +35,13 @@ public static class Guidance
     }
 
     /// <summary>Classifier-free guidance of any conditional network.</summary>
-    /// <param name="model">The model; not disposed.</param>
-    /// <param name="scale">1 for the conditional network alone, 0 for the unconditional one, more for guidance.</param>
+    /// <param name="model">The model. It is not disposed.</param>
+    /// <param name="scale">1 for the conditional prediction alone, 0 for the unconditional one, greater than 1 for guidance.</param>
     /// <param name="unconditional">
-    /// From a condition to the one that stands for none, or null; what it makes anew is disposed after the call.
+    /// Returns the unconditional counterpart of a condition, or <see langword="null"/>. A condition that it creates is disposed after the
+    /// call.
     /// </param>
-    /// <param name="options">Refinements.</param>
+    /// <param name="options">Further options. The default is <see cref="GuidanceOptions"/> as constructed.</param>
     /// <inheritdoc cref="ClassifierFree(DiffusionModel, double, long?, GuidanceOptions?)" path="/exception"/>
     /// <inheritdoc cref="ClassifierFree(DiffusionModel, double, long?, GuidanceOptions?)" path="/remarks"/>
     public static DiffusionModel ClassifierFree(
@@ -51,12 +52,12 @@ public static class Guidance
         return model.With(new GuidedDenoiser(network, new ReconditionedDenoiser(network, unconditional), scale, options));
     }
 
-    /// <summary>Autoguidance: a network led away from a worse version of itself, under the same condition.</summary>
-    /// <param name="model">The model; not disposed.</param>
-    /// <param name="worse">A smaller or less trained network of the same task; not disposed.</param>
-    /// <param name="scale">1 for the network alone, more for guidance.</param>
-    /// <param name="options">Refinements.</param>
-    /// <exception cref="ArgumentException">The scale is not finite, or an option lies outside its range.</exception>
+    /// <summary>Autoguidance: guides a network away from a worse version of itself, under the same condition.</summary>
+    /// <param name="model">The model. It is not disposed.</param>
+    /// <param name="worse">A smaller or less trained network for the same task. It is not disposed.</param>
+    /// <param name="scale">1 for the network alone, greater than 1 for guidance.</param>
+    /// <param name="options">Further options. The default is <see cref="GuidanceOptions"/> as constructed.</param>
+    /// <exception cref="ArgumentException">The scale is not finite, or an option is outside its range.</exception>
     /// <remarks>Source: Karras et al. 2024, "Guiding a Diffusion Model with a Bad Version of Itself", eq. 3.</remarks>
     public static DiffusionModel Auto(DiffusionModel model, IDenoiser worse, double scale, GuidanceOptions? options = null)
     {
@@ -64,13 +65,14 @@ public static class Guidance
         return model.With(new GuidedDenoiser(model.Network, worse, scale, options));
     }
 
-    /// <summary>Classifier guidance: a network led up the gradient of a classifier of noisy samples.</summary>
-    /// <param name="model">The model; not disposed.</param>
+    /// <summary>Classifier guidance: guides a network with the gradient of a classifier of noisy samples.</summary>
+    /// <param name="model">The model. It is not disposed.</param>
     /// <param name="logProbability">
-    /// [B] log p(y | x_t), of x_t [B, ...], t [B] and the condition, differentiable in x_t. The tensor it returns is disposed.
+    /// Returns [B] log p(y | x_t) for x_t [B, ...], t [B] and the condition, differentiable in x_t. The returned tensor is disposed after
+    /// use.
     /// </param>
-    /// <param name="scale">1 for Bayes' rule, more for sharper samples, 0 for none.</param>
-    /// <exception cref="ArgumentException">The scale is not finite, or the prediction scales the network's input.</exception>
+    /// <param name="scale">1 for Bayes' rule, greater than 1 for sharper samples, 0 for no guidance. The default is 1.</param>
+    /// <exception cref="ArgumentException">The scale is not finite, or the prediction scales the input of the network.</exception>
     /// <remarks>Source: Dhariwal and Nichol 2021, "Diffusion Models Beat GANs on Image Synthesis", Algorithm 2.</remarks>
     public static DiffusionModel Classifier(
         DiffusionModel model, Func<Tensor, Tensor, Condition?, Tensor> logProbability, double scale = 1.0)
@@ -81,44 +83,52 @@ public static class Guidance
 }
 
 /// <summary>
-/// Refinements of guidance, all of the prediction alone: what a network says about the variance is not touched. The defaults are plain
+/// Options of guidance. They apply to the prediction only; the variance channels of a network are not changed. The default is plain
 /// guidance, at all times.
 /// </summary>
 public sealed record GuidanceOptions
 {
     /// <summary>
-    /// How far the guided answer is given back the standard deviation of the strong one, per sample, 0 to 1; 0.7 is usual. Keeps large
-    /// scales from overexposing.
+    /// How far the standard deviation of the guided prediction is restored to that of the strong prediction, per sample, from 0 to 1; 0.7
+    /// is common. This keeps large scales from overexposing images. The default is 0.
     /// </summary>
     /// <remarks>Source: Lin et al. 2024, "Common Diffusion Noise Schedules and Sample Steps are Flawed", section 3.4.</remarks>
     public double Rescale { get; init; }
 
-    /// <summary>The least time with guidance; below it the strong answer stands alone. In the times that the network is told.</summary>
+    /// <summary>
+    /// The lowest timestep with guidance, as passed to the network; below it, only the strong prediction is used. The default is negative
+    /// infinity.
+    /// </summary>
     /// <remarks>Source: Kynkäänniemi et al. 2024, "Applying Guidance in a Limited Interval".</remarks>
     public double MinTime { get; init; } = double.NegativeInfinity;
 
-    /// <summary>The greatest time with guidance; above it the strong answer stands alone.</summary>
+    /// <summary>
+    /// The highest timestep with guidance, as passed to the network; above it, only the strong prediction is used. The default is positive
+    /// infinity.
+    /// </summary>
     /// <inheritdoc cref="MinTime" path="/remarks"/>
     public double MaxTime { get; init; } = double.PositiveInfinity;
 
     /// <summary>
-    /// True to scale the weak answer, per sample, to where it is nearest to the strong one before the two are compared.
+    /// True to scale the weak prediction, per sample, by the factor that brings it nearest to the strong one before the two are combined.
+    /// The default is <see langword="false"/>.
     /// </summary>
     /// <remarks>Source: Fan et al. 2025, "CFG-Zero*: Improved Classifier-Free Guidance for Flow Matching Models", eq. 9.</remarks>
     public bool ZeroStar { get; init; }
 
     /// <summary>
-    /// Above this time the answer is zero: the "zero-init" of CFG-Zero*, for networks that predict a flow velocity. Never unless said
-    /// otherwise.
+    /// The timestep above which the output is zero: the "zero-init" of CFG-Zero*, for networks that predict a flow velocity. The default is
+    /// positive infinity: never.
     /// </summary>
     /// <remarks>Source: Fan et al. 2025, "CFG-Zero*", section 4.2.</remarks>
     public double ZeroAbove { get; init; } = double.PositiveInfinity;
 }
 
-/// <summary>A network that is told another condition than it is given: the unconditional half of classifier-free guidance.</summary>
-/// <param name="denoiser">The network; not disposed.</param>
+/// <summary>A network that receives another condition than the given one: the unconditional network of classifier-free guidance.</summary>
+/// <param name="denoiser">The network. It is not disposed.</param>
 /// <param name="condition">
-/// From the given condition to the one that the network is told, or null for none; what it makes anew is disposed after the call.
+/// Returns the condition that the network receives in place of the given one, or <see langword="null"/> for none. A condition that it
+/// creates is disposed after the call.
 /// </param>
 public sealed class ReconditionedDenoiser(IDenoiser denoiser, Func<Condition?, Condition?> condition) : DelegatingDenoiser(denoiser)
 {

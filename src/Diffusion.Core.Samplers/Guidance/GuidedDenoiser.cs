@@ -4,22 +4,22 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// Two networks that answer as one: <c>weak + scale (strong - weak)</c>. With the same network without its condition as the weak one this
-/// is classifier-free guidance; with a smaller or less trained network, autoguidance. Made by <see cref="Guidance"/>.
+/// Guidance between two networks: <c>weak + scale (strong - weak)</c>. If the weak network is the same network without its condition, this
+/// is classifier-free guidance; if it is a smaller or less trained network, autoguidance. Created by <see cref="Guidance"/>.
 /// </summary>
 /// <remarks>
-/// A scale of 1 is the strong network and a scale of 0 the weak one, exactly and with one call. Works on any prediction, since each is
-/// linear in x_0 and eps. Where the networks answer with twice the channels of x_t, only the prediction is guided, and what the strong
-/// one says about the variance stays, as in GLIDE, DiT and DeepFloyd IF.
+/// A scale of 1 is exactly the strong network and a scale of 0 exactly the weak one, with one network call. Guidance works with every type
+/// of prediction, because each is linear in x_0 and eps. If the networks return twice the channels of x_t, only the prediction is guided,
+/// and the variance channels of the strong network are kept, as in GLIDE, DiT and DeepFloyd IF.
 /// </remarks>
 public sealed class GuidedDenoiser : DelegatingDenoiser
 {
     /// <summary>Guidance between two networks.</summary>
-    /// <param name="strong">The network whose answer is strengthened; not disposed.</param>
-    /// <param name="weak">The network it is led away from; not disposed.</param>
-    /// <param name="scale">How far, 1 for not at all; finite.</param>
-    /// <param name="options">Refinements.</param>
-    /// <exception cref="ArgumentException">The scale is not finite, or an option lies outside its range.</exception>
+    /// <param name="strong">The network whose prediction is strengthened. It is not disposed.</param>
+    /// <param name="weak">The network that the prediction is guided away from. It is not disposed.</param>
+    /// <param name="scale">The strength of the guidance, finite; 1 for none.</param>
+    /// <param name="options">Further options. The default is <see cref="GuidanceOptions"/> as constructed.</param>
+    /// <exception cref="ArgumentException">The scale is not finite, or an option is outside its range.</exception>
     public GuidedDenoiser(IDenoiser strong, IDenoiser weak, double scale, GuidanceOptions? options = null)
         : base(strong)
     {
@@ -33,20 +33,20 @@ public sealed class GuidedDenoiser : DelegatingDenoiser
                 nameof(options));
     }
 
-    /// <summary>The network whose answer is strengthened.</summary>
+    /// <summary>The network whose prediction is strengthened.</summary>
     public IDenoiser Strong => Inner;
 
-    /// <summary>The network it is led away from.</summary>
+    /// <summary>The network that the prediction is guided away from.</summary>
     public IDenoiser Weak { get; }
 
-    /// <summary>How far: 1 for not at all.</summary>
+    /// <summary>The strength of the guidance; 1 for none.</summary>
     public double Scale { get; }
 
-    /// <summary>Refinements.</summary>
+    /// <summary>Further options.</summary>
     public GuidanceOptions Options { get; }
 
     /// <inheritdoc/>
-    /// <exception cref="ArgumentException">The two networks answer with different shapes.</exception>
+    /// <exception cref="ArgumentException">The two networks return different shapes or types.</exception>
     public override Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
     {
         ArgumentNullException.ThrowIfNull(xt);
@@ -92,7 +92,7 @@ public sealed class GuidedDenoiser : DelegatingDenoiser
             .MoveToOuterDisposeScope();
     }
 
-    /// <summary>The prediction of the strong network, led away from that of the weak one; in the current scope.</summary>
+    /// <summary>The prediction of the strong network, guided away from that of the weak one, in the current dispose scope.</summary>
     private Tensor Lead(Tensor strong, Tensor weak, Tensor t, bool? guided)
     {
         var from = Options.ZeroStar ? weak.mul(Nearest(strong, weak)) : weak;
@@ -110,7 +110,10 @@ public sealed class GuidedDenoiser : DelegatingDenoiser
         return strong.lerp(result, PerSample(above.logical_and(below), strong));
     }
 
-    /// <summary>Whether all of a batch is guided, or none; null where some is, or where looking would stall the device.</summary>
+    /// <summary>
+    /// True if the whole batch is guided, false if none of it is; <see langword="null"/> if a part is, or if reading the times would wait
+    /// for the device.
+    /// </summary>
     private bool? Guided(Tensor t)
     {
         if (double.IsNegativeInfinity(Options.MinTime) && double.IsPositiveInfinity(Options.MaxTime))
@@ -122,7 +125,7 @@ public sealed class GuidedDenoiser : DelegatingDenoiser
         return inside.Length == 1 ? inside[0] : null;
     }
 
-    /// <summary>[B, 1, ...] the factor of the weak answer that brings it nearest to the strong one.</summary>
+    /// <summary>[B, 1, ...] the factor that brings the weak prediction nearest to the strong one.</summary>
     private static Tensor Nearest(Tensor strong, Tensor weak)
     {
         var (a, b) = (strong.reshape(strong.shape[0], -1), weak.reshape(weak.shape[0], -1));
@@ -158,18 +161,16 @@ public sealed class GuidedDenoiser : DelegatingDenoiser
     }
 }
 
-/// <summary>
-/// Answers of networks that also say something about the variance: [B, 2C, ...] to an x_t of [B, C, ...], the prediction first.
-/// </summary>
+/// <summary>Handles outputs of networks that learn the variance: [B, 2C, ...] for an x_t of [B, C, ...], the prediction first.</summary>
 internal static class VarianceChannels
 {
-    /// <summary>[B, C, ...] the prediction: a view of the answer, or the answer itself where it is no more than that.</summary>
+    /// <summary>[B, C, ...] the prediction: a view of the output, or the output itself if it has no variance channels.</summary>
     public static Tensor Prediction(Tensor answer, Tensor xt) => Are(answer, xt) ? answer.narrow(1, 0, xt.shape[1]) : answer;
 
-    /// <summary>An answer whose prediction is changed, and what it says about the variance kept.</summary>
-    /// <param name="answer">[B, C, ...] or [B, 2C, ...].</param>
-    /// <param name="xt">[B, C, ...] what the network was given.</param>
-    /// <param name="change">From [B, C, ...] to a new tensor of that shape.</param>
+    /// <summary>Replaces the prediction in an output and keeps its variance channels.</summary>
+    /// <param name="answer">[B, C, ...] or [B, 2C, ...] the output.</param>
+    /// <param name="xt">[B, C, ...] the input of the network.</param>
+    /// <param name="change">Maps [B, C, ...] to a new tensor of that shape.</param>
     public static Tensor Keep(Tensor answer, Tensor xt, Func<Tensor, Tensor> change)
     {
         var changed = change(Prediction(answer, xt));

@@ -4,15 +4,15 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// Noise that follows one Brownian path over sigma / alpha for each sample: the draw for an interval is the increment of the path over it,
-/// divided by the square root of its length. However an interval is cut into steps, the increments add up to the same, so that a
-/// stochastic solver converges on one picture as its steps grow in number.
+/// Noise from one Brownian path over sigma / alpha for each sample. The draw for an interval is the increment of the path over it, divided
+/// by the square root of its length. The increments have the same sum for every division of an interval into steps, so that a stochastic
+/// solver converges to one image as the number of steps grows.
 /// </summary>
 /// <remarks>
-/// A virtual Brownian tree: nothing of the path is kept but the values last asked for. Between powers of two it is found by bisection,
-/// every midpoint being drawn from a generator seeded by (seed, index of the sample, octave, node); ratios are rounded to 2^-16 of their
-/// octave, and lie between 2^-32 and 2^32. A draw without an interval, that of the initial sample, is the one of
-/// <see cref="PerSampleNoise"/>. Not safe for use by two threads at once.
+/// A virtual Brownian tree: only the last requested values of the path are stored. Between powers of two the path is computed by bisection,
+/// with every midpoint drawn from a generator seeded by (seed, index of the sample, octave, node). Ratios are rounded to 2^-16 of their
+/// octave, and clamped to the range from 2^-32 to 2^32. A draw without an interval, that of the initial sample, is that of
+/// <see cref="PerSampleNoise"/>. Not thread-safe.
 /// Source: Li et al. 2020, "Scalable Gradients for Stochastic Differential Equations", section 4.
 /// </remarks>
 public sealed class BrownianTreeNoise : INoiseSource
@@ -30,7 +30,7 @@ public sealed class BrownianTreeNoise : INoiseSource
     /// <param name="seed">The root seed.</param>
     /// <param name="count">B, the number of samples drawn together.</param>
     /// <param name="firstSample">The index of the first of them.</param>
-    /// <exception cref="ArgumentOutOfRangeException">There is no sample, or an index is negative.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The count is less than 1, or an index is negative.</exception>
     public BrownianTreeNoise(long seed, long count, long firstSample = 0)
     {
         _independent = new PerSampleNoise(seed, count, firstSample);
@@ -44,9 +44,9 @@ public sealed class BrownianTreeNoise : INoiseSource
     public Tensor Draw(Tensor like) => _independent.Draw(like);
 
     /// <inheritdoc/>
-    /// <remarks>Zero where the interval is empty.</remarks>
+    /// <remarks>The draw is zero if the interval is empty.</remarks>
     /// <exception cref="ArgumentException">
-    /// <paramref name="like"/> is not floating point or does not have one row for each sample, or a ratio is negative or no number.
+    /// <paramref name="like"/> is not floating point or does not have one row for each sample, or a ratio is negative or not a number.
     /// </exception>
     public Tensor Draw(Tensor like, double from, double to)
     {
@@ -81,7 +81,10 @@ public sealed class BrownianTreeNoise : INoiseSource
         return Math.Round(ratio / unit) * unit;
     }
 
-    /// <summary>[B, ...] the paths at a ratio, on the CPU and in double precision; 0 at ratio 1. Remembered, not the caller's.</summary>
+    /// <summary>
+    /// [B, ...] the paths at a ratio, on the CPU and in double precision; 0 at ratio 1. The tensor is cached; the caller must not dispose
+    /// it.
+    /// </summary>
     private Tensor Value(double ratio, long[] size)
     {
         foreach (var (known, knownSize, knownValue) in _values)
@@ -121,7 +124,7 @@ public sealed class BrownianTreeNoise : INoiseSource
         var node = 1L;
         while (left < ratio)
         {
-            // Between two known ends, the middle is normal about their mean, with a quarter of the length as its variance.
+            // Given both ends of an interval, the middle is normal around their mean, with a quarter of the length as its variance.
             var first = rise.Mul(0.5).Add_(Normal(sample, octave, node, size), alpha: 0.5 * Math.Sqrt(length));
             length *= 0.5;
             var isRight = left + length <= ratio;

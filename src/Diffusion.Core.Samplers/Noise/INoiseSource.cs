@@ -3,27 +3,27 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Samplers;
 
-/// <summary>Where a sampler's Gaussian draws come from.</summary>
+/// <summary>A source of Gaussian draws for a sampler.</summary>
 public interface INoiseSource : IDisposable
 {
-    /// <summary>The next draw from N(0, I).</summary>
-    /// <param name="like">[B, ...]; gives the shape, the type and the device.</param>
-    /// <returns>A new tensor; the caller's.</returns>
+    /// <summary>Returns the next draw from N(0, I).</summary>
+    /// <param name="like">[B, ...] a tensor of the shape, the type and the device of the draw.</param>
+    /// <returns>A new tensor. The caller must dispose it.</returns>
     Tensor Draw(Tensor like);
 
     /// <summary>
-    /// The draw from N(0, I) that belongs to an interval of noise, for sources that follow one Brownian path however it is cut into steps;
-    /// other sources just draw.
+    /// Returns the draw from N(0, I) for an interval of noise levels. A source that follows a Brownian path returns the normalised
+    /// increment of the path over the interval; other sources ignore the interval.
     /// </summary>
-    /// <param name="like">[B, ...]; gives the shape, the type and the device.</param>
-    /// <param name="from">sigma / alpha where the interval starts.</param>
-    /// <param name="to">sigma / alpha where it ends.</param>
-    /// <returns>A new tensor; the caller's.</returns>
+    /// <param name="like">[B, ...] a tensor of the shape, the type and the device of the draw.</param>
+    /// <param name="from">sigma / alpha at the start of the interval.</param>
+    /// <param name="to">sigma / alpha at the end of the interval.</param>
+    /// <returns>A new tensor. The caller must dispose it.</returns>
     Tensor Draw(Tensor like, double from, double to) => Draw(like);
 }
 
-/// <summary>The draws of another source, each a new one whatever interval it is for.</summary>
-/// <param name="source">The other source; not disposed.</param>
+/// <summary>Independent draws from another source, for every interval.</summary>
+/// <param name="source">The other source. It is not disposed.</param>
 internal sealed class IndependentNoise(INoiseSource source) : INoiseSource
 {
     /// <inheritdoc/>
@@ -36,9 +36,9 @@ internal sealed class IndependentNoise(INoiseSource source) : INoiseSource
 }
 
 /// <summary>
-/// One generator for each sample of a batch, seeded by (seed, index of the sample): a sample is the same whichever batch it is drawn
-/// in. Draws are made on the CPU in double precision and then cast and moved, so that it is also the same on every device, and in
-/// every type up to rounding.
+/// One generator for each sample of a batch, seeded by (seed, index of the sample), so that a sample does not depend on the batch in which
+/// it is drawn. Draws are generated on the CPU in double precision and then converted and moved, so that a sample is also the same on every
+/// device, and in every type up to rounding.
 /// </summary>
 public sealed class PerSampleNoise : INoiseSource
 {
@@ -48,7 +48,7 @@ public sealed class PerSampleNoise : INoiseSource
     /// <param name="seed">The root seed.</param>
     /// <param name="count">B, the number of samples drawn together.</param>
     /// <param name="firstSample">The index of the first of them.</param>
-    /// <exception cref="ArgumentOutOfRangeException">There is no sample, or an index is negative.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The count is less than 1, or an index is negative.</exception>
     public PerSampleNoise(long seed, long count, long firstSample = 0)
     {
         Guard.InRange(count, 1, int.MaxValue);

@@ -3,7 +3,8 @@ using Diffusion.Core.Schedules;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// The sampler of DDPM, in all steps of the schedule or fewer: <c>new AncestralSampler().Sample(model, shape: [64, 1, 28, 28], seed: 0)</c>.
+/// The sampler of DDPM, in all steps of the schedule or fewer:
+/// <c>new AncestralSampler().Sample(model, shape: [64, 1, 28, 28], seed: 0)</c>.
 /// </summary>
 /// <remarks>Source: Ho, Jain and Abbeel 2020, Algorithm 2. The step is <see cref="AncestralSolver"/>.</remarks>
 public sealed class AncestralSampler : DiffusionSampler
@@ -11,11 +12,11 @@ public sealed class AncestralSampler : DiffusionSampler
     /// <summary>Ancestral sampling over the schedule of the model.</summary>
     /// <param name="steps">N, at most the steps of the schedule. The default is all steps of a discrete schedule.</param>
     /// <param name="variance">
-    /// That of the noise added by a step. The default is <see cref="ReverseVariance.LearnedRange"/> for a model that learns its variance,
-    /// and <see cref="ReverseVariance.FixedSmall"/> for others.
+    /// The variance of the noise added by a step. The default is <see cref="ReverseVariance.LearnedRange"/> for a model that learns its
+    /// variance, and <see cref="ReverseVariance.FixedSmall"/> for others.
     /// </param>
     /// <param name="spacing">Which times. The default is <see cref="TimeSpacing.Trailing"/>.</param>
-    /// <param name="options">Thresholding and the initial noise.</param>
+    /// <param name="options">Thresholding and the initial noise. The default is <see cref="SamplerOptions"/> as constructed.</param>
     /// <exception cref="ArgumentOutOfRangeException">There are no steps.</exception>
     public AncestralSampler(
         int? steps = null, ReverseVariance? variance = null, TimeSpacing? spacing = null, SamplerOptions? options = null)
@@ -30,8 +31,10 @@ public sealed class AncestralSampler : DiffusionSampler
 
     /// <summary>Ancestral sampling over a custom grid.</summary>
     /// <param name="grid">The times to visit.</param>
-    /// <param name="variance">That of the noise added by a step, as for the schedule of the model.</param>
-    /// <param name="options">Thresholding and the initial noise.</param>
+    /// <param name="variance">
+    /// The variance of the noise added by a step. The default is that of a sampler over the schedule of the model.
+    /// </param>
+    /// <param name="options">Thresholding and the initial noise. The default is <see cref="SamplerOptions"/> as constructed.</param>
     public AncestralSampler(TimeGrid grid, ReverseVariance? variance = null, SamplerOptions? options = null)
         : base(grid, new AncestralSolver(variance), options)
     {

@@ -6,9 +6,9 @@ public sealed class DdimSampler : DiffusionSampler
 {
     /// <summary>DDIM over the schedule of the model.</summary>
     /// <param name="steps">N, at most the steps of the schedule.</param>
-    /// <param name="eta">From 0, deterministic, to 1, ancestral.</param>
+    /// <param name="eta">From 0 (deterministic) to 1 (ancestral). The default is 0.</param>
     /// <param name="spacing">Which times. The default is <see cref="TimeSpacing.Trailing"/>.</param>
-    /// <param name="options">Thresholding and the initial noise.</param>
+    /// <param name="options">Thresholding and the initial noise. The default is <see cref="SamplerOptions"/> as constructed.</param>
     /// <exception cref="ArgumentOutOfRangeException">An argument is outside its range.</exception>
     public DdimSampler(int steps, double eta = 0.0, TimeSpacing? spacing = null, SamplerOptions? options = null)
         : base(new DdimSolver(eta), steps, spacing, options)
@@ -17,8 +17,8 @@ public sealed class DdimSampler : DiffusionSampler
 
     /// <summary>DDIM over a custom grid.</summary>
     /// <param name="grid">The times to visit.</param>
-    /// <param name="eta">From 0, deterministic, to 1, ancestral.</param>
-    /// <param name="options">Thresholding and the initial noise.</param>
+    /// <param name="eta">From 0 (deterministic) to 1 (ancestral). The default is 0.</param>
+    /// <param name="options">Thresholding and the initial noise. The default is <see cref="SamplerOptions"/> as constructed.</param>
     /// <exception cref="ArgumentOutOfRangeException">An argument is outside its range.</exception>
     public DdimSampler(TimeGrid grid, double eta = 0.0, SamplerOptions? options = null)
         : base(grid, new DdimSolver(eta), options)

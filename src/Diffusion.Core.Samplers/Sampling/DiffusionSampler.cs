@@ -113,7 +113,7 @@ public sealed record SamplerOptions
     public Thresholding? Threshold { get; init; }
 
     /// <summary>
-    /// True to derive eps from x_t and the thresholded x_0, so that the two agree and a model has the same trajectory whatever it predicts.
+    /// True to derive eps from x_t and the thresholded x_0, so that the two agree and the trajectory is the same for every prediction type.
     /// False keeps the predicted eps with the thresholded x_0 (diffusers' DDIM without <c>use_clipped_model_output</c>). Without
     /// thresholding there is no difference. The default is <see langword="true"/>.
     /// </summary>

@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// Turns noise into data with a model. Implement this one method for a sampler of your own;
-/// <see cref="SamplerExtensions"/> makes the rest of it.
+/// Turns noise into data with a model. A custom sampler implements <see cref="Steps"/>; <see cref="SamplerExtensions"/> provides the other
+/// methods.
 /// </summary>
 public interface ISampler
 {
@@ -20,7 +20,7 @@ public interface ISampler
     /// </remarks>
     /// <param name="model">Its inference scope lasts as long as the enumeration.</param>
     /// <param name="request">What to sample.</param>
-    /// <param name="cancellationToken">Looked at before each step.</param>
+    /// <param name="cancellationToken">Checked before each step.</param>
     /// <exception cref="ArgumentException">
     /// The request does not fit together, or the sampler does not fit the model; or, while enumerating, the output of the network does not
     /// have the shape of its input.
@@ -29,7 +29,7 @@ public interface ISampler
     IEnumerable<SamplerState> Steps(DiffusionModel model, SamplingRequest request, CancellationToken cancellationToken = default);
 }
 
-/// <summary>What every sampler can do.</summary>
+/// <summary>Methods of every sampler.</summary>
 public static class SamplerExtensions
 {
     /// <summary>Samples a batch from a seed.</summary>
@@ -37,10 +37,12 @@ public static class SamplerExtensions
     /// <param name="model">The model, in an inference scope while it is sampled from.</param>
     /// <param name="shape">[B, ...] the shape of the batch, such as <c>[64, 1, 28, 28]</c>.</param>
     /// <param name="seed">The root seed; sample i depends on it and on i only.</param>
-    /// <param name="condition">What the network is told beside x_t and t, for the whole batch; not disposed.</param>
-    /// <param name="progress">Told after each step.</param>
-    /// <param name="cancellationToken">Looked at before each step.</param>
-    /// <returns>Float32, on the device of the model; the caller's.</returns>
+    /// <param name="condition">
+    /// Passed to the network with x_t and t, for the whole batch. It is not disposed. The default is <see langword="null"/>: none.
+    /// </param>
+    /// <param name="progress">Receives a report after each step. The default is <see langword="null"/>: none.</param>
+    /// <param name="cancellationToken">Checked before each step.</param>
+    /// <returns>The finished batch, in float32 on the device of the model. The caller must dispose the tensor.</returns>
     /// <inheritdoc cref="ISampler.Steps" path="/exception"/>
     public static Tensor Sample(
         this ISampler sampler,
@@ -53,13 +55,13 @@ public static class SamplerExtensions
         => sampler.Sample(
             model, new SamplingRequest { Shape = shape, Seed = seed, Condition = condition }, progress, cancellationToken);
 
-    /// <summary>Samples what a request asks for.</summary>
+    /// <summary>Samples a batch that a request specifies.</summary>
     /// <param name="sampler">The sampler.</param>
     /// <param name="model">The model, in an inference scope while it is sampled from.</param>
-    /// <param name="request">What to sample, from which noise, where and in which type.</param>
-    /// <param name="progress">Told after each step.</param>
-    /// <param name="cancellationToken">Looked at before each step.</param>
-    /// <returns>The finished batch; the caller's.</returns>
+    /// <param name="request">What to sample, from which noise, on which device and in which type.</param>
+    /// <param name="progress">Receives a report after each step. The default is <see langword="null"/>: none.</param>
+    /// <param name="cancellationToken">Checked before each step.</param>
+    /// <returns>The finished batch. The caller must dispose the tensor.</returns>
     /// <inheritdoc cref="ISampler.Steps" path="/exception"/>
     public static Tensor Sample(
         this ISampler sampler,
@@ -84,8 +86,8 @@ public static class SamplerExtensions
 }
 
 /// <summary>
-/// A trajectory between two steps. Owns its tensors, so that it can be kept after the enumeration has moved on:
-/// <c>sampler.Steps(model, request).ToList()</c>. Dispose it when it is no longer needed; change no tensor of it in place.
+/// The state of a trajectory between two steps. It owns its tensors, so that it can be kept after the enumeration has moved on:
+/// <c>sampler.Steps(model, request).ToList()</c>. Dispose it when it is no longer needed, and do not modify its tensors in place.
 /// </summary>
 public sealed class SamplerState : IDisposable
 {
@@ -93,21 +95,21 @@ public sealed class SamplerState : IDisposable
     private MemoryPressure? _pressure;
     private bool _disposed;
 
-    /// <summary>Steps done: 0 for the noise sampling starts from, N for the finished sample.</summary>
+    /// <summary>The number of completed steps: 0 for the noise that sampling starts from, N for the finished sample.</summary>
     public required int Step { get; init; }
 
-    /// <summary>N, the steps of the whole trajectory.</summary>
+    /// <summary>N, the number of steps of the whole trajectory.</summary>
     public required int Steps { get; init; }
 
     /// <summary>alpha and sigma of <see cref="Sample"/>.</summary>
     public required NoiseLevel Level { get; init; }
 
-    /// <summary>[B, ...] x after that many steps. Owned by the state.</summary>
+    /// <summary>[B, ...] x after <see cref="Step"/> steps. Owned by the state.</summary>
     public required Tensor Sample { get; init; }
 
     /// <summary>
-    /// [B, ...] the x_0 predicted at the start of the last step; <see langword="null"/> before the first, and where the method did not
-    /// evaluate there. Owned by the state.
+    /// [B, ...] the x_0 predicted at the start of the last step; <see langword="null"/> before the first step, and if the method did not
+    /// call the network there. Owned by the state.
     /// </summary>
     public Tensor? Denoised
     {
@@ -115,7 +117,7 @@ public sealed class SamplerState : IDisposable
         init => _denoised = value;
     }
 
-    /// <summary>What <see cref="Denoised"/> is computed from when it is read.</summary>
+    /// <summary>The prediction from which <see cref="Denoised"/> is computed when it is read.</summary>
     internal ModelPrediction? Prediction { get; init; }
 
     /// <summary>The other owners of the sample.</summary>
@@ -137,8 +139,8 @@ public sealed class SamplerState : IDisposable
     }
 
     /// <summary>
-    /// Tells the garbage collector, which does not see the memory of tensors, of a state that is kept or forgotten after the trajectory has
-    /// moved on.
+    /// Reports the memory of a state that is used after the trajectory has moved on to the garbage collector, which does not see the memory
+    /// of tensors.
     /// </summary>
     internal void Outlive()
     {
@@ -177,7 +179,7 @@ internal sealed class SharedTensor(Tensor tensor) : IDisposable
     /// <summary>The memory of the tensor.</summary>
     public long Bytes => Math.Max(1, Tensor.numel() * Tensor.element_size());
 
-    /// <summary>Gives the tensor one more owner.</summary>
+    /// <summary>Adds an owner of the tensor.</summary>
     public SharedTensor Share()
     {
         Interlocked.Increment(ref _owners);
@@ -192,7 +194,7 @@ internal sealed class SharedTensor(Tensor tensor) : IDisposable
     }
 }
 
-/// <summary>How far a sampler has come.</summary>
-/// <param name="Step">Steps done, 1..<paramref name="Steps"/>.</param>
-/// <param name="Steps">N, the steps of the whole trajectory.</param>
+/// <summary>The progress of a sampler.</summary>
+/// <param name="Step">The number of completed steps, 1..<paramref name="Steps"/>.</param>
+/// <param name="Steps">N, the number of steps of the whole trajectory.</param>
 public readonly record struct SamplingProgress(int Step, int Steps);

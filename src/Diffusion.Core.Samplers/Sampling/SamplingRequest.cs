@@ -4,54 +4,61 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Samplers;
 
-/// <summary>What to sample: how many, how large, from which seed or noise, and where. Owns none of its tensors.</summary>
+/// <summary>
+/// Specifies what to sample: how many, how large, from which seed or noise, and on which device. Owns none of its tensors.
+/// </summary>
 public sealed record SamplingRequest
 {
     /// <summary>[B, ...] the shape of the batch, such as <c>[64, 1, 28, 28]</c>.</summary>
     public required long[] Shape { get; init; }
 
-    /// <summary>The root seed. Sample i of the batch depends on (Seed, FirstSample + i) and on nothing else.</summary>
+    /// <summary>The root seed. Sample i of the batch depends on (Seed, FirstSample + i) and on nothing else. The default is 0.</summary>
     public long Seed { get; init; }
 
     /// <summary>
-    /// The index of the first sample of the batch: samples 64 to 127 of a seed are those of a second batch of 64 that starts at 64.
+    /// The index of the first sample of the batch: samples 64 to 127 of a seed are those of a second batch of 64 that starts at 64. The
+    /// default is 0.
     /// </summary>
     public long FirstSample { get; init; }
 
-    /// <summary>What the network is told beside x_t and t, for the whole batch, or null.</summary>
+    /// <summary>Passed to the network with x_t and t, for the whole batch. The default is <see langword="null"/>: none.</summary>
     public Condition? Condition { get; init; }
 
     /// <summary>
-    /// [B, ...] x at the first level of the grid, in place of a draw; used as it is. It decides the type and the device.
+    /// [B, ...] x at the first level of the grid, used unchanged in place of a random draw. It determines the type and the device. The
+    /// default is <see langword="null"/>.
     /// </summary>
     public Tensor? InitialSample { get; init; }
 
     /// <summary>
-    /// [B, ...] data that the trajectory starts from, noised to the first level of the grid: image to image, with
-    /// <see cref="TimeGrid.StartingAt"/> for a grid that begins later. It decides the type and the device.
+    /// [B, ...] data that the trajectory starts from, noised to the first level of the grid, for image-to-image;
+    /// <see cref="TimeGrid.StartingAt"/> creates a grid that begins later. It determines the type and the device. The default is
+    /// <see langword="null"/>.
     /// </summary>
     public Tensor? InitialData { get; init; }
 
     /// <summary>
-    /// Called after each step with the new state. It may answer with a tensor that takes the place of the sample, which is then the
-    /// sampler's, or with null. Runs without gradients, in a dispose scope of the step.
+    /// Called after each step with the new state. It returns a tensor that replaces the sample, the ownership of which passes to the
+    /// sampler, or <see langword="null"/> to keep the sample. It runs without gradients, in a dispose scope of the step.
     /// </summary>
     public Func<SamplerState, Tensor?>? OnStep { get; init; }
 
     /// <summary>
-    /// Gaussian draws in place of those of <see cref="Seed"/>; not disposed. The first draw is that of the initial sample,
-    /// unless it is given.
+    /// Gaussian draws in place of those of <see cref="Seed"/>. The first draw is that of the initial sample, unless
+    /// <see cref="InitialSample"/> is given. It is not disposed. The default is <see langword="null"/>.
     /// </summary>
     public INoiseSource? Noise { get; init; }
 
-    /// <summary>Where to sample; null for the device of the model, or the CPU where it names none.</summary>
+    /// <summary>
+    /// The device to sample on. The default, <see langword="null"/>, is the device of the model, or the CPU if the model has none.
+    /// </summary>
     public Device? Device { get; init; }
 
-    /// <summary>The floating point type of the trajectory.</summary>
+    /// <summary>The floating-point type of the trajectory. The default is float32.</summary>
     public ScalarType Dtype { get; init; } = ScalarType.Float32;
 }
 
-/// <summary>What every sampler does with a request: refuse it, draw what it starts from, and let its caller change a sample.</summary>
+/// <summary>What every sampler does with a request: validates it, creates the initial sample, and replaces a sample after a step.</summary>
 internal static class RequestStart
 {
     /// <summary>Throws if the prediction of a model does not determine x_0 and eps at a time.</summary>
@@ -68,8 +75,8 @@ internal static class RequestStart
                 nameof(model));
     }
 
-    /// <summary>Refuses a request that does not fit together.</summary>
-    /// <exception cref="ArgumentException">It does not, with the reason.</exception>
+    /// <summary>Throws if the parts of a request do not fit each other or the model.</summary>
+    /// <exception cref="ArgumentException">They do not fit; the message contains the reason.</exception>
     public static void Validate(SamplingRequest request, DiffusionModel model)
     {
         ArgumentNullException.ThrowIfNull(request.Shape, "request.Shape");
@@ -98,13 +105,13 @@ internal static class RequestStart
     }
 
     /// <summary>The standard deviation of the noise that sampling starts from.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">The options name one that is not finite and greater than 0.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The options specify a value that is not finite and greater than 0.</exception>
     public static double Scale(SamplerOptions options, NoiseLevel start)
         => options.InitialScale is { } scale
             ? Guard.Positive(scale, "options.InitialScale")
             : Math.Sqrt((start.Alpha * start.Alpha) + (start.Sigma * start.Sigma));
 
-    /// <summary>[B, ...] the sample that a request starts from; the caller's, in no dispose scope.</summary>
+    /// <summary>[B, ...] the sample that a request starts from, in no dispose scope. The caller must dispose the tensor.</summary>
     public static Tensor Sample(SamplingRequest request, INoiseSource noise, NoiseLevel start, double scale, Device device)
     {
         using var noGrad = no_grad();
@@ -118,13 +125,15 @@ internal static class RequestStart
         if (request.InitialData is { } data)
             return new LinearPair(start.Alpha, start.Sigma).Apply(data, drawn).DetachFromDisposeScope();
 
-        // A process that preserves variance starts from the draw itself: its scale is 1 but for rounding.
+        // A variance-preserving process starts from the draw itself: its scale is 1 up to rounding.
         if (Math.Abs(scale - 1.0) > 1e-12)
             drawn.Mul_(scale);
         return drawn.DetachFromDisposeScope();
     }
 
-    /// <summary>The sample, or what <see cref="SamplingRequest.OnStep"/> has put in its place; the one given up is freed.</summary>
+    /// <summary>
+    /// The sample, or the tensor with which <see cref="SamplingRequest.OnStep"/> replaces it. The replaced sample is freed.
+    /// </summary>
     public static SharedTensor Replace(SharedTensor sample, Tensor? other)
     {
         if (other is null || ReferenceEquals(other, sample.Tensor))

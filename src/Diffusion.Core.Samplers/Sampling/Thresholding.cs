@@ -6,14 +6,14 @@ namespace Diffusion.Core.Samplers;
 /// <summary>Keeps a predicted x_0 within the range of the data.</summary>
 public abstract class Thresholding
 {
-    /// <summary>The prediction, within range.</summary>
+    /// <summary>Limits a prediction to the range.</summary>
     /// <param name="data">[B, ...] the predicted x_0.</param>
-    /// <returns>A new tensor of the same shape; the caller's.</returns>
+    /// <returns>A new tensor of the same shape. The caller must dispose it.</returns>
     public abstract Tensor Apply(Tensor data);
 
     private static readonly StaticThresholding _images = new(-1.0, 1.0);
 
-    /// <summary>Leaves the prediction as it is.</summary>
+    /// <summary>No thresholding: the prediction is not changed.</summary>
     public static Thresholding None { get; } = new NoThresholding();
 
     /// <summary>Clips every value to the range of the data; <see cref="None"/> if it is unbounded.</summary>
@@ -29,12 +29,12 @@ public abstract class Thresholding
     public static Thresholding Static(double range = 1.0) => new StaticThresholding(-Guard.Positive(range), range);
 
     /// <summary>
-    /// Clips each sample to [-s, s] and divides it by s, where s is a quantile of the sample's absolute values, at least 1 and at most
+    /// Clips each sample to [-s, s] and divides it by s, where s is a quantile of the absolute values of the sample, at least 1 and at most
     /// <paramref name="maximum"/>.
     /// </summary>
-    /// <param name="quantile">In [0, 1]; between two values it is interpolated linearly.</param>
-    /// <param name="maximum">The largest s, at least 1; no limit when null.</param>
-    /// <exception cref="ArgumentOutOfRangeException">An argument lies outside its range.</exception>
+    /// <param name="quantile">In [0, 1], with linear interpolation between two values. The default is 0.995.</param>
+    /// <param name="maximum">The largest s, at least 1. The default is <see langword="null"/>: no limit.</param>
+    /// <exception cref="ArgumentOutOfRangeException">An argument is outside its range.</exception>
     public static Thresholding Dynamic(double quantile = 0.995, double? maximum = null)
     {
         Guard.InRange(quantile, 0.0, 1.0);

@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// One run of a <see cref="DiffusionSampler"/>: the current sample and what a step leaves behind. No dispose scope and no gradient mode
-/// stays open between steps, because both belong to the thread and the caller's code runs there.
+/// One run of a <see cref="DiffusionSampler"/>: the current sample and the history of the solver. No dispose scope and no gradient mode
+/// stays open between steps, because both belong to the thread, on which the code of the caller runs between steps.
 /// </summary>
 internal sealed class Trajectory : IDisposable
 {
@@ -26,7 +26,7 @@ internal sealed class Trajectory : IDisposable
     {
         (_grid, _solver, _onStep) = (grid, sampler.Solver, request.OnStep);
 
-        // A grid can be that of another schedule of the same process, such as a respaced one, which then gives the timesteps.
+        // A grid can have another schedule of the same process, such as a respaced one, which then determines the timesteps.
         model = ReferenceEquals(grid.Schedule, model.Schedule) ? model : model.With(grid.Schedule);
         _evaluator = new ModelEvaluator(model, request.Condition, sampler.Options.Threshold, sampler.Options.RederiveNoise);
         _ownsNoise = request.Noise is null;
@@ -44,7 +44,7 @@ internal sealed class Trajectory : IDisposable
         }
     }
 
-    /// <summary>Where the run stands. The caller must dispose it.</summary>
+    /// <summary>The current state. The caller must dispose it.</summary>
     public SamplerState State()
     {
         _state?.Outlive();
@@ -94,7 +94,7 @@ internal sealed class Trajectory : IDisposable
         _inference?.Dispose();
     }
 
-    /// <summary>Lets the caller see the new sample, and put another in its place.</summary>
+    /// <summary>Calls <see cref="SamplingRequest.OnStep"/>, which may replace the new sample.</summary>
     private void Replace()
     {
         if (_onStep is null)

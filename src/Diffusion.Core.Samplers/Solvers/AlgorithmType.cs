@@ -4,28 +4,28 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// What an exponential integrator takes as the slowly changing part of the probability flow. Both forms solve the rest exactly, in any
-/// process: over lambda = log(alpha / sigma), either <c>d(x / sigma) = e^lambda x_0 dlambda</c> or
-/// <c>d(x / alpha) = -e^-lambda eps dlambda</c>.
+/// The quantity that an exponential integrator approximates by a polynomial: the predicted x_0 (DPM-Solver++) or eps (DPM-Solver). Both
+/// solve the rest of the probability flow ODE exactly, for every process: over lambda = log(alpha / sigma), either
+/// <c>d(x / sigma) = e^lambda x_0 dlambda</c> or <c>d(x / alpha) = -e^-lambda eps dlambda</c>.
 /// </summary>
 /// <remarks>Source: Lu et al. 2022, "DPM-Solver", eq. 3.4, and "DPM-Solver++", eq. 8.</remarks>
 public sealed class AlgorithmType
 {
     private AlgorithmType(string name) => Name = name;
 
-    /// <summary>The predicted x_0. A step to data without noise is finite, and thresholding does what one expects.</summary>
+    /// <summary>The predicted x_0, the "++". A step to clean data is finite, and thresholding works as expected.</summary>
     public static AlgorithmType DataPrediction { get; } = new("data");
 
-    /// <summary>The predicted eps. Such a method cannot reach data without noise: end its grid at a small sigma.</summary>
+    /// <summary>The predicted eps. Such a method cannot reach clean data: its grid must end at a small sigma.</summary>
     public static AlgorithmType NoisePrediction { get; } = new("noise");
 
-    /// <summary>The name of the form.</summary>
+    /// <summary>The name of the algorithm type.</summary>
     public string Name { get; }
 
-    /// <summary>The quantity itself; owned by the evaluation.</summary>
+    /// <summary>The quantity in a prediction. Owned by the prediction.</summary>
     internal Tensor Of(ModelPrediction evaluation) => this == DataPrediction ? evaluation.X0 : evaluation.Epsilon;
 
-    /// <summary>Refuses the grids that a method in this form cannot walk.</summary>
+    /// <summary>Throws if a method of this type cannot traverse the grid.</summary>
     internal void Validate(TimeGrid grid, bool stochastic)
     {
         ArgumentNullException.ThrowIfNull(grid);

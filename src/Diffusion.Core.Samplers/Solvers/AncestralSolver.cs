@@ -5,19 +5,19 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// The sampler of DDPM: the mean of q(x_s | x_t, x_0) at the predicted x_0, plus noise. Between neighbouring indices it is Algorithm 2
-/// of the paper; between distant ones, the same formula with the betas of the shorter process. A step to data without noise adds none,
-/// unless the variance says so.
+/// The sampler of DDPM: the mean of q(x_s | x_t, x_0) at the predicted x_0, plus noise. Between neighbouring indices it is Algorithm 2 of
+/// the paper; between distant ones, the same formula with the betas of the shorter process. A step to clean data adds no noise, unless the
+/// variance specifies it.
 /// </summary>
 /// <remarks>
 /// Source: Ho, Jain and Abbeel 2020, Algorithm 2 and eq. 7; Nichol and Dhariwal 2021, section 4, for fewer steps.
 /// </remarks>
 public sealed class AncestralSolver : ISolver
 {
-    /// <summary>The method for one choice of variance.</summary>
+    /// <summary>A solver with one choice of variance.</summary>
     /// <param name="variance">
-    /// That of the noise added by a step. The default is <see cref="ReverseVariance.LearnedRange"/> for a model that learns its variance,
-    /// and <see cref="ReverseVariance.FixedSmall"/> for others.
+    /// The variance of the noise added by a step. The default is <see cref="ReverseVariance.LearnedRange"/> for a model that learns its
+    /// variance, and <see cref="ReverseVariance.FixedSmall"/> for others.
     /// </param>
     public AncestralSolver(ReverseVariance? variance = null) => Variance = variance;
 
@@ -25,7 +25,7 @@ public sealed class AncestralSolver : ISolver
     public ReverseVariance? Variance { get; }
 
     /// <inheritdoc/>
-    /// <exception cref="ArgumentException">The variance is learned, and the model does not learn it.</exception>
+    /// <exception cref="ArgumentException">The variance is a learned one, but the model does not learn it.</exception>
     public Tensor Step(SolverStep step)
     {
         ArgumentNullException.ThrowIfNull(step);

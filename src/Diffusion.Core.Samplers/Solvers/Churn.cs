@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// Noise added before a step, so that errors of earlier steps are forgotten: where sigma / alpha lies in a range, it is raised by the
-/// factor <c>1 + min(Amount / N, sqrt(2) - 1)</c>, N being the steps of the grid, and no further than the schedule reaches.
+/// Noise added before a step, which reduces the errors of earlier steps: if sigma / alpha is in a range, it is multiplied by
+/// <c>1 + min(Amount / N, sqrt(2) - 1)</c>, where N is the number of steps of the grid, up to the largest value of the schedule.
 /// </summary>
 /// <remarks>Source: Karras et al. 2022, "Elucidating the Design Space of Diffusion-Based Generative Models", Algorithm 2.</remarks>
 public sealed record Churn
@@ -15,10 +15,10 @@ public sealed record Churn
     private readonly double _amount;
     private readonly double _noiseScale = 1.0;
 
-    /// <summary>No noise at all.</summary>
+    /// <summary>No noise.</summary>
     public static Churn None { get; } = new();
 
-    /// <summary>S_churn, at least 0; 0 for none.</summary>
+    /// <summary>S_churn, at least 0. The default is 0: no noise.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is negative or not finite.</exception>
     public double Amount
     {
@@ -26,13 +26,16 @@ public sealed record Churn
         init => _amount = Guard.InRange(value, 0.0, double.MaxValue, nameof(Amount));
     }
 
-    /// <summary>S_tmin: below this sigma / alpha nothing is added.</summary>
+    /// <summary>S_tmin: below this sigma / alpha no noise is added. The default is 0.</summary>
     public double MinRatio { get; init; }
 
-    /// <summary>S_tmax: above this sigma / alpha nothing is added.</summary>
+    /// <summary>S_tmax: above this sigma / alpha no noise is added. The default is positive infinity.</summary>
     public double MaxRatio { get; init; } = double.PositiveInfinity;
 
-    /// <summary>S_noise: the standard deviation of the noise, slightly above 1 to make up for what networks remove too much.</summary>
+    /// <summary>
+    /// S_noise: the standard deviation of the noise. Values slightly above 1 compensate for networks that remove too much noise. The
+    /// default is 1.
+    /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is not finite and greater than 0.</exception>
     public double NoiseScale
     {
@@ -41,17 +44,17 @@ public sealed record Churn
     }
 
     /// <summary>
-    /// True to call the network before the noise is added and to read its answer at the noisier sample, as diffusers does. False,
-    /// as in the paper, to call it at the noisier sample and its time.
+    /// True to call the network before the noise is added, and to derive x_0 and eps for the noisier sample from its output, as diffusers
+    /// does. False to call it with the noisier sample and its time, as in the paper. The default is <see langword="false"/>.
     /// </summary>
     public bool CallsNetworkFirst { get; init; }
 
-    /// <summary>gamma: by what share sigma / alpha is raised at the start of a step.</summary>
+    /// <summary>gamma: the relative increase of sigma / alpha at the start of a step.</summary>
     internal double Share(NoiseLevel from, int steps)
         => from.Ratio >= MinRatio && from.Ratio <= MaxRatio && double.IsFinite(from.Ratio) ? Math.Min(Amount / steps, _largest) : 0.0;
 }
 
-/// <summary>Where a step starts after <see cref="Churn"/> has added its noise, and what the network says there.</summary>
+/// <summary>The start of a step after <see cref="Churn"/> has added its noise, and the prediction there.</summary>
 internal readonly struct ChurnedStart : IDisposable
 {
     private readonly bool _isNew;
@@ -59,16 +62,16 @@ internal readonly struct ChurnedStart : IDisposable
     private ChurnedStart(Tensor sample, NoiseLevel level, ModelPrediction evaluation, bool isNew)
         => (Sample, Level, Prediction, _isNew) = (sample, level, evaluation, isNew);
 
-    /// <summary>[B, ...] the noisier sample; that of the step where nothing was added.</summary>
+    /// <summary>[B, ...] the noisier sample, or the sample of the step if no noise was added.</summary>
     public Tensor Sample { get; }
 
     /// <summary>alpha and sigma of <see cref="Sample"/>.</summary>
     public NoiseLevel Level { get; }
 
-    /// <summary>What the network says there. Owned by the step.</summary>
+    /// <summary>The prediction there. Owned by the step.</summary>
     public ModelPrediction Prediction { get; }
 
-    /// <summary>Adds the noise that a step calls for, if any.</summary>
+    /// <summary>Adds the noise for a step, if any.</summary>
     public static ChurnedStart Of(SolverStep step, Churn churn)
     {
         var from = step.From;
@@ -76,7 +79,7 @@ internal readonly struct ChurnedStart : IDisposable
         if (share == 0.0)
             return new ChurnedStart(step.Sample, from, step.Current, isNew: false);
 
-        // Where the network is not called at the new level, nothing bounds it, and alpha may stay.
+        // The network is not called at the new level, so the level may be outside the schedule, and alpha need not change.
         if (churn.CallsNetworkFirst)
         {
             var raised = new NoiseLevel(from.Alpha, from.Sigma * (1.0 + share));

@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// Multistep consistency sampling: the network maps a sample to the data in one call, and a step puts fresh noise of the next level on
-/// it. For consistency models and, as <see cref="Latent"/>, for latent consistency models.
+/// Multistep consistency sampling: the network maps a sample to the data in one call, and a step adds fresh noise of the next level. For
+/// consistency models and, with <see cref="Latent"/>, for latent consistency models.
 /// </summary>
 /// <remarks>
 /// <c>x' = alpha' f + sqrt(sigma'^2 - alpha'^2 r_min^2) z</c>, where f is the x_0 of the prediction.
@@ -17,22 +17,22 @@ public sealed class ConsistencySolver : ISolver
 
     /// <summary>The sampler of consistency models.</summary>
     /// <param name="minRatio">
-    /// sigma / alpha where the network is the identity, at least 0: the noise that its answer still holds. A grid of such a network ends
-    /// there.
+    /// sigma / alpha at which the network is the identity, at least 0: the noise that its output still contains. The grid of such a network
+    /// ends there. The default is 0.
     /// </param>
-    /// <param name="noiseScale">The standard deviation of z; 1 unless said otherwise.</param>
+    /// <param name="noiseScale">The standard deviation of z. The default is 1.</param>
     /// <param name="boundary">
-    /// f as coefficients of (x_0, x_t) at the time the network is told, for networks whose boundary condition depends on time; null where
-    /// the prediction itself answers with f.
+    /// Returns f as coefficients of (x_0, x_t) at a time of the schedule, for networks whose boundary condition depends on time. The
+    /// default, <see langword="null"/>, is the x_0 of the prediction.
     /// </param>
-    /// <exception cref="ArgumentOutOfRangeException">The ratio is negative, or the scale not finite and greater than 0.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The ratio is negative, or the scale is not finite and greater than 0.</exception>
     public ConsistencySolver(double minRatio = 0.0, double noiseScale = 1.0, Func<double, LinearPair>? boundary = null)
     {
         (MinRatio, NoiseScale) = (Guard.InRange(minRatio, 0.0, double.MaxValue), Guard.Positive(noiseScale));
         _boundary = boundary;
     }
 
-    /// <summary>sigma / alpha where the network is the identity.</summary>
+    /// <summary>sigma / alpha at which the network is the identity.</summary>
     public double MinRatio { get; }
 
     /// <summary>The standard deviation of z.</summary>
@@ -42,8 +42,8 @@ public sealed class ConsistencySolver : ISolver
     /// The sampler of latent consistency models: <c>f = c_skip x_t + c_out x_0</c> with <c>c_skip = s^2 / ((k t)^2 + s^2)</c> and
     /// <c>c_out = k t / sqrt((k t)^2 + s^2)</c>.
     /// </summary>
-    /// <param name="timeScale">k, what times are multiplied by; 10 for the published models over 1000 indices.</param>
-    /// <param name="dataDeviation">s, the standard deviation that the data is taken to have.</param>
+    /// <param name="timeScale">k, the factor of times. The default is 10, for the published models over 1000 indices.</param>
+    /// <param name="dataDeviation">s, the assumed standard deviation of the data. The default is 0.5.</param>
     /// <exception cref="ArgumentOutOfRangeException">A value is not finite and greater than 0.</exception>
     public static ConsistencySolver Latent(double timeScale = 10.0, double dataDeviation = 0.5)
     {

@@ -4,21 +4,21 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// DDIM: from (alpha, sigma) to (alpha', sigma') by <c>alpha' x_0 + sqrt(sigma'^2 - w^2) eps + w z</c>, where w is <c>eta</c> times the
-/// standard deviation of q(x_s | x_t, x_0). With eta 0 nothing is random, and the step is Euler's for the probability flow; with eta 1 it
-/// is the "Euler ancestral" of k-diffusion, on every process.
+/// DDIM: a step from (alpha, sigma) to (alpha', sigma') by <c>alpha' x_0 + sqrt(sigma'^2 - w^2) eps + w z</c>, where w is <c>eta</c> times
+/// the standard deviation of q(x_s | x_t, x_0). With eta 0 the step is deterministic, and equals an Euler step of the probability flow ODE;
+/// with eta 1 it is the "Euler ancestral" of k-diffusion, for every process.
 /// </summary>
 /// <remarks>Source: Song, Meng and Ermon 2021, "Denoising Diffusion Implicit Models", eq. 12 and 16.</remarks>
 public sealed class DdimSolver : ISolver
 {
-    /// <summary>The method for one eta.</summary>
-    /// <param name="eta">From 0, deterministic, to 1, the ancestral sampler with the posterior's variance.</param>
-    /// <param name="noiseScale">The standard deviation of z; 1 unless said otherwise.</param>
-    /// <exception cref="ArgumentOutOfRangeException">eta lies outside [0, 1], or the scale is not finite and greater than 0.</exception>
+    /// <summary>A solver with one value of eta.</summary>
+    /// <param name="eta">From 0 (deterministic) to 1 (the ancestral sampler with the variance of the posterior). The default is 0.</param>
+    /// <param name="noiseScale">The standard deviation of z. The default is 1.</param>
+    /// <exception cref="ArgumentOutOfRangeException">eta is outside [0, 1], or the scale is not finite and greater than 0.</exception>
     public DdimSolver(double eta = 0.0, double noiseScale = 1.0)
         => (Eta, NoiseScale) = (Guard.InRange(eta, 0.0, 1.0), Guard.Positive(noiseScale));
 
-    /// <summary>How much of the posterior's noise is drawn anew, 0 to 1.</summary>
+    /// <summary>The factor of the standard deviation of the posterior noise, 0 to 1.</summary>
     public double Eta { get; }
 
     /// <summary>The standard deviation of z.</summary>

@@ -3,29 +3,31 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// DEIS in its logarithmic form: eps is taken for the polynomial in log(sigma / alpha) through its last values, and
-/// <c>d(x / alpha) = eps d(sigma / alpha)</c> is integrated exactly. Unlike other methods in eps it also reaches data without noise,
-/// because those integrals are finite.
+/// DEIS in its logarithmic form: eps is approximated by the polynomial in log(sigma / alpha) through its last values, and
+/// <c>d(x / alpha) = eps d(sigma / alpha)</c> is integrated exactly. Unlike other methods with noise prediction it can also reach clean
+/// data, because those integrals are finite.
 /// </summary>
 /// <remarks>
-/// Source: Zhang and Chen 2023, "Fast Sampling of Diffusion Models with Exponential Integrator", section 3 (tAB-DEIS), with the
-/// polynomial in log rho. It equals exponential Adams-Bashforth in the noise form, DPM-Solver's "heun" in second order.
+/// Source: Zhang and Chen 2023, "Fast Sampling of Diffusion Models with Exponential Integrator", section 3 (tAB-DEIS), with the polynomial
+/// in log rho. It equals exponential Adams-Bashforth with noise prediction and, in second order, DPM-Solver with "heun".
 /// </remarks>
 public sealed class DeisSolver : ISolver
 {
     private const int FewSteps = 15;
 
-    /// <summary>A method of the family.</summary>
-    /// <param name="order">1, which is DDIM, to 4.</param>
-    /// <param name="lowerOrderFinal">True to lower the order of the last two steps in walks of less than 15 steps.</param>
-    /// <exception cref="ArgumentOutOfRangeException">The order lies outside its range.</exception>
+    /// <summary>A DEIS solver.</summary>
+    /// <param name="order">From 1 (DDIM) to 4. The default is 2.</param>
+    /// <param name="lowerOrderFinal">
+    /// True to lower the order of the last steps if there are fewer than 15 steps. The default is <see langword="true"/>.
+    /// </param>
+    /// <exception cref="ArgumentOutOfRangeException">The order is outside its range.</exception>
     public DeisSolver(int order = 2, bool lowerOrderFinal = true)
         => (Order, LowerOrderFinal) = (Guard.InRange(order, 1, 4), lowerOrderFinal);
 
-    /// <summary>The order once there is history, 1 to 4.</summary>
+    /// <summary>The order once there is enough history, 1 to 4.</summary>
     public int Order { get; }
 
-    /// <summary>True where short walks end in lower order.</summary>
+    /// <summary>True if the order of the last steps is lowered when there are fewer than 15 steps.</summary>
     public bool LowerOrderFinal { get; }
 
     /// <inheritdoc/>

@@ -4,26 +4,26 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// DPM2 and DPM2 ancestral: the slope in the middle of the step, by log(sigma / alpha). With eta above 0 a step goes down further than the
-/// grid says and noise makes up for it.
+/// DPM2 and DPM2 ancestral: a step along the slope at its midpoint in log(sigma / alpha). With eta greater than 0, a step first goes to a
+/// lower noise level than that of the grid, and noise is then added to reach the level of the grid.
 /// </summary>
 /// <remarks>
-/// <c>y' = y + (r_down - r) eps(y_mid, r_mid) + r_up z</c> with y = x / alpha, r = sigma / alpha and <c>r_mid = sqrt(r r_down)</c>. Of
-/// second order without noise, two calls of the network a step; one where the step leads to data without noise, or leaves from noise
-/// without data, which are Euler's steps. Without noise this is DPM-Solver-2 with r_1 = 1/2 (Lu et al. 2022, Algorithm 1).
+/// <c>y' = y + (r_down - r) eps(y_mid, r_mid) + r_up z</c> with y = x / alpha, r = sigma / alpha and <c>r_mid = sqrt(r r_down)</c>. Second
+/// order without noise; two network calls per step. A step that leads to clean data or starts from pure noise is an Euler step, with one
+/// call. Without noise this is DPM-Solver-2 with r_1 = 1/2 (Lu et al. 2022, Algorithm 1).
 /// Source: k-diffusion, sample_dpm_2 and sample_dpm_2_ancestral; Karras et al. 2022, Algorithm 2 for the churn.
 /// </remarks>
 public sealed class Dpm2Solver : ISolver
 {
-    /// <summary>The method for one eta.</summary>
-    /// <param name="eta">From 0, deterministic, to 1, the noise of the posterior.</param>
-    /// <param name="noiseScale">The standard deviation of z; 1 unless said otherwise.</param>
-    /// <param name="churn">Noise added before a step; none unless said otherwise.</param>
-    /// <exception cref="ArgumentOutOfRangeException">eta lies outside [0, 1], or the scale is not finite and greater than 0.</exception>
+    /// <summary>A solver with one value of eta.</summary>
+    /// <param name="eta">From 0 (deterministic) to 1 (the noise of the posterior). The default is 0.</param>
+    /// <param name="noiseScale">The standard deviation of z. The default is 1.</param>
+    /// <param name="churn">Noise added before a step. The default is none.</param>
+    /// <exception cref="ArgumentOutOfRangeException">eta is outside [0, 1], or the scale is not finite and greater than 0.</exception>
     public Dpm2Solver(double eta = 0.0, double noiseScale = 1.0, Churn? churn = null)
         => (Eta, NoiseScale, Churn) = (Guard.InRange(eta, 0.0, 1.0), Guard.Positive(noiseScale), churn ?? Churn.None);
 
-    /// <summary>How much of the posterior's noise is drawn anew, 0 to 1.</summary>
+    /// <summary>The factor of the standard deviation of the posterior noise, 0 to 1.</summary>
     public double Eta { get; }
 
     /// <summary>The standard deviation of z.</summary>

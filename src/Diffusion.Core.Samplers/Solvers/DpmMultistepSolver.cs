@@ -3,34 +3,39 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// DPM-Solver and DPM-Solver++ with one call of the network a step: the network's last answers are taken for a polynomial in lambda,
-/// whose integral is exact. In the data form it is DPM-Solver++(2M) and (3M), in the noise form multistep DPM-Solver; with
-/// <see cref="Tau"/> 1 the same for the reverse diffusion, SDE-DPM-Solver(++). The first steps have lower order, for want of history.
+/// DPM-Solver and DPM-Solver++ with one network call per step: the last predictions are interpolated by a polynomial in lambda, which is
+/// integrated exactly. With data prediction this is DPM-Solver++(2M) and (3M), with noise prediction multistep DPM-Solver, and with
+/// <see cref="Tau"/> 1 the same for the reverse SDE, SDE-DPM-Solver(++). The first steps have a lower order, because of missing history.
 /// </summary>
 /// <remarks>
-/// Source: Lu et al. 2022, "DPM-Solver++: Fast Solver for Guided Sampling", Algorithm 2, eq. 19 and appendix B. Measured on a mixture
-/// of Gaussians, order 2 has order 2; order 3 as published halves the second derivative, and is of second order too, though better
-/// below about 40 steps on Karras grids. Its stochastic form is that of diffusers, where one constant has the other sign: the spread of its
-/// samples is of first order only. <see cref="Corrected"/> has the weights that polynomials ask for: order 3 from exact history, and a
-/// spread of second order.
+/// Source: Lu et al. 2022, "DPM-Solver++: Fast Solver for Guided Sampling", Algorithm 2, eq. 19 and appendix B. Measured on a mixture of
+/// Gaussians, order 2 converges with second order. Order 3 as published halves the second derivative and also converges with second order,
+/// but is more accurate below about 40 steps on Karras grids. Its stochastic form is that of diffusers, in which one constant has the
+/// opposite sign, so that the spread of its samples converges with first order only. <see cref="Corrected"/> has the exact weights of the
+/// polynomial: third order with exact history, and second order in the spread.
 /// </remarks>
 public sealed class DpmMultistepSolver : ISolver
 {
-    // The reference implementation lowers the order at the end of walks shorter than this.
+    // The reference implementation lowers the order of the last steps if there are fewer steps than this.
     private const int FewSteps = 15;
 
-    /// <summary>A method of the family; DPM-Solver++(2M) unless said otherwise.</summary>
-    /// <param name="order">1, which is DDIM where nothing is random, 2 or 3.</param>
-    /// <param name="form"><see cref="AlgorithmType.DataPrediction"/>, the "++", unless said otherwise.</param>
+    /// <summary>A multistep solver. The default is DPM-Solver++(2M).</summary>
+    /// <param name="order">1 (DDIM if tau is 0), 2 or 3. The default is 2.</param>
+    /// <param name="form">The algorithm type. The default is <see cref="AlgorithmType.DataPrediction"/>, the "++".</param>
     /// <param name="tau">
-    /// How much noise is drawn anew: 0 for the probability flow, 1 for the reverse diffusion. Its square is k-diffusion's eta.
+    /// The amount of noise: 0 for the probability flow ODE, 1 for the reverse SDE. Its square is k-diffusion's eta. The default is 0.
     /// </param>
     /// <param name="heun">
-    /// The weight of the slope in the second order method: the exact integral ("heun"), or half of the first weight ("midpoint").
+    /// The weight of the slope in the second-order method: true for the exact integral ("heun"), false for half of the first weight
+    /// ("midpoint"). The default is <see langword="false"/>.
     /// </param>
-    /// <param name="lowerOrderFinal">True to lower the order of the last two steps in walks of less than 15 steps.</param>
-    /// <param name="eulerAtFinal">True for a last step of first order, however many there are.</param>
-    /// <exception cref="ArgumentOutOfRangeException">The order or tau lies outside its range.</exception>
+    /// <param name="lowerOrderFinal">
+    /// True to lower the order of the last two steps if there are fewer than 15 steps. The default is <see langword="true"/>.
+    /// </param>
+    /// <param name="eulerAtFinal">
+    /// True for a last step of first order, for any number of steps. The default is <see langword="false"/>.
+    /// </param>
+    /// <exception cref="ArgumentOutOfRangeException">The order or tau is outside its range.</exception>
     public DpmMultistepSolver(
         int order = 2, AlgorithmType? form = null, double tau = 0.0, bool heun = false, bool lowerOrderFinal = true, bool eulerAtFinal = false)
     {
@@ -40,31 +45,31 @@ public sealed class DpmMultistepSolver : ISolver
         (Heun, LowerOrderFinal, EulerAtFinal) = (heun, lowerOrderFinal, eulerAtFinal);
     }
 
-    /// <summary>The third order method with the whole second derivative, where the published one has half of it.</summary>
+    /// <summary>The third-order method with the whole second derivative, instead of half of it as in the published method.</summary>
     /// <inheritdoc cref="DpmMultistepSolver(int, AlgorithmType?, double, bool, bool, bool)" path="/param"/>
     public static DpmMultistepSolver Corrected(
         AlgorithmType? form = null, double tau = 0.0, bool lowerOrderFinal = true, bool eulerAtFinal = false)
         => new(3, form, tau, heun: true, lowerOrderFinal, eulerAtFinal) { IsCorrected = true };
 
-    /// <summary>The order of the method once there is history, 1 to 3.</summary>
+    /// <summary>The order of the method once there is enough history, 1 to 3.</summary>
     public int Order { get; }
 
-    /// <summary>What is integrated.</summary>
+    /// <summary>The algorithm type: the quantity that is integrated.</summary>
     public AlgorithmType Form { get; }
 
-    /// <summary>How much noise is drawn anew.</summary>
+    /// <summary>The amount of noise: 0 for the probability flow ODE, 1 for the reverse SDE.</summary>
     public double Tau { get; }
 
-    /// <summary>True where the second order method integrates the slope exactly.</summary>
+    /// <summary>True if the second-order method integrates the slope exactly.</summary>
     public bool Heun { get; }
 
-    /// <summary>True where short walks end in lower order.</summary>
+    /// <summary>True if the order of the last steps is lowered when there are fewer than 15 steps.</summary>
     public bool LowerOrderFinal { get; }
 
-    /// <summary>True where the last step has first order.</summary>
+    /// <summary>True if the last step has first order.</summary>
     public bool EulerAtFinal { get; }
 
-    /// <summary>True where the third order method is not the published one.</summary>
+    /// <summary>True if the weights are those of <see cref="Corrected"/> instead of the published ones.</summary>
     public bool IsCorrected { get; private init; }
 
     /// <inheritdoc/>
@@ -98,7 +103,7 @@ public sealed class DpmMultistepSolver : ISolver
         if (count < 3 || IsCorrected)
             return moments;
 
-        // As published and in use: half of the second derivative, and in the stochastic data form a constant of the other sign.
+        // As published and implemented: half of the second derivative, and in the stochastic data form a constant of the opposite sign.
         moments[2] *= 0.5;
         if (Tau != 0.0 && Form == AlgorithmType.DataPrediction)
             moments[2] -= move.Scale * move.Length * move.Length;

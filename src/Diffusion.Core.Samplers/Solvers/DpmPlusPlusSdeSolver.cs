@@ -4,37 +4,39 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// DPM-Solver++ SDE (2S): an ancestral step to a point between, and one over the whole step with the x_0 found there. Both follow one
-/// Brownian path where the noise is a <see cref="BrownianTreeNoise"/>.
+/// DPM-Solver++ SDE (2S): an ancestral step to an intermediate point, and one over the whole step with the x_0 predicted there. Both follow
+/// one Brownian path if the noise is a <see cref="BrownianTreeNoise"/>.
 /// </summary>
 /// <remarks>
-/// With y = x / alpha and r = sigma / alpha, each of the two is <c>(r_down / r) y + (1 - r_down / r) x_0 + r_up z</c>, from x_0 at the
-/// start and then from <c>(1 - 1 / (2 c)) x_0 + 1 / (2 c) x_0'</c>. Two calls of the network a step; one where the step leads to data
-/// without noise, or leaves from noise without data. With eta 0 it is DPM-Solver++(2S), of second order. With noise the spread of the
-/// samples converges with second order along one path, <c>SamplingRequest.Noise = new BrownianTreeNoise(seed, count)</c>, and only with
-/// first order from independent draws.
+/// With y = x / alpha and r = sigma / alpha, each of the two steps is <c>(r_down / r) y + (1 - r_down / r) x_0 + r_up z</c>, the first with
+/// the x_0 at the start, the second with <c>(1 - 1 / (2 c)) x_0 + 1 / (2 c) x_0'</c>. Two network calls per step, or one if the step leads
+/// to clean data or starts from pure noise. With eta 0 it is DPM-Solver++(2S), of second order. With noise, the spread of the samples
+/// converges with second order along one path, <c>SamplingRequest.Noise = new BrownianTreeNoise(seed, count)</c>, and only with first order
+/// for independent draws.
 /// Source: Lu et al. 2022, "DPM-Solver++", section 6 and appendix B; k-diffusion, sample_dpmpp_sde.
 /// </remarks>
 public sealed class DpmPlusPlusSdeSolver : ISolver
 {
-    /// <summary>The method for one eta.</summary>
-    /// <param name="eta">From 0, deterministic, to 1, the noise of the posterior.</param>
-    /// <param name="noiseScale">The standard deviation of z; 1 unless said otherwise.</param>
-    /// <param name="fraction">c: where the point between lies, as a share of the step in log(sigma / alpha), in (0, 1].</param>
-    /// <exception cref="ArgumentOutOfRangeException">eta, the scale or the fraction lies outside its range.</exception>
+    /// <summary>A solver with one value of eta.</summary>
+    /// <param name="eta">From 0 (deterministic) to 1 (the noise of the posterior). The default is 1.</param>
+    /// <param name="noiseScale">The standard deviation of z. The default is 1.</param>
+    /// <param name="fraction">
+    /// c: the position of the intermediate point, as a fraction of the step in log(sigma / alpha), in (0, 1]. The default is 0.5.
+    /// </param>
+    /// <exception cref="ArgumentOutOfRangeException">eta, the scale or the fraction is outside its range.</exception>
     public DpmPlusPlusSdeSolver(double eta = 1.0, double noiseScale = 1.0, double fraction = 0.5)
     {
         (Eta, NoiseScale) = (Guard.InRange(eta, 0.0, 1.0), Guard.Positive(noiseScale));
         Fraction = Guard.InRange(Guard.Positive(fraction), 0.0, 1.0);
     }
 
-    /// <summary>How much of the posterior's noise is drawn anew, 0 to 1.</summary>
+    /// <summary>The factor of the standard deviation of the posterior noise, 0 to 1.</summary>
     public double Eta { get; }
 
     /// <summary>The standard deviation of z.</summary>
     public double NoiseScale { get; }
 
-    /// <summary>Where the point between lies, as a share of the step in log(sigma / alpha).</summary>
+    /// <summary>The position of the intermediate point, as a fraction of the step in log(sigma / alpha).</summary>
     public double Fraction { get; }
 
     /// <inheritdoc/>
@@ -55,7 +57,7 @@ public sealed class DpmPlusPlusSdeSolver : ISolver
         return Move(step, to, data);
     }
 
-    /// <summary>The ancestral step with a given x_0, in a form that no infinite ratio enters: (r_down / r) y = r_down x / sigma.</summary>
+    /// <summary>The ancestral step with a given x_0, written without an infinite ratio: (r_down / r) y = r_down x / sigma.</summary>
     private Tensor Move(SolverStep step, NoiseLevel to, Tensor data)
     {
         var from = step.From;

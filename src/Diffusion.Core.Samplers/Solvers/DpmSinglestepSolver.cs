@@ -3,27 +3,29 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// Singlestep DPM-Solver and DPM-Solver++ of order 1 to 3. The points of the grid between which a Runge-Kutta method evaluates are
-/// points of the grid itself: blocks of <see cref="Order"/> steps all leave from the first sample of their block, so that N counts calls
-/// of the network, whatever the order. On a grid refined at fractions 1/2, or 1/3 and 2/3, of each step
-/// (<see cref="TimeGridExtensions.Refined"/>) it is DPM-Solver-2 or DPM-Solver-3 of the paper.
+/// Singlestep DPM-Solver and DPM-Solver++ of order 1 to 3. The intermediate points of the Runge-Kutta method are points of the grid itself:
+/// all steps of a block of <see cref="Order"/> steps start from the first sample of the block, so that N is the number of network calls for
+/// every order. On a grid refined at fractions 1/2, or 1/3 and 2/3, of each step (<see cref="TimeGridExtensions.Refined"/>) it is
+/// DPM-Solver-2 or DPM-Solver-3 of the paper.
 /// </summary>
 /// <remarks>
-/// Source: Lu et al. 2022, "DPM-Solver", Algorithms 1 and 2 and appendix D.2 (DPM-Solver-fast), and "DPM-Solver++", Algorithm 1.
-/// The last block is shorter where the steps do not come out even.
+/// Source: Lu et al. 2022, "DPM-Solver", Algorithms 1 and 2 and appendix D.2 (DPM-Solver-fast), and "DPM-Solver++", Algorithm 1. The last
+/// block is shorter if N is not a multiple of the order.
 /// </remarks>
 public sealed class DpmSinglestepSolver : ISolver
 {
-    /// <summary>A method of the family; DPM-Solver++(2S) unless said otherwise.</summary>
-    /// <param name="order">1 to 3, the steps of a block.</param>
-    /// <param name="form"><see cref="AlgorithmType.DataPrediction"/>, the "++", unless said otherwise.</param>
-    /// <param name="tau">How much noise is drawn anew: 0 for the probability flow, 1 for the reverse diffusion.</param>
+    /// <summary>A singlestep solver. The default is DPM-Solver++(2S).</summary>
+    /// <param name="order">1 to 3, the number of steps of a block. The default is 2.</param>
+    /// <param name="form">The algorithm type. The default is <see cref="AlgorithmType.DataPrediction"/>, the "++".</param>
+    /// <param name="tau">The amount of noise: 0 for the probability flow ODE, 1 for the reverse SDE. The default is 0.</param>
     /// <param name="heun">
-    /// The weights of the derivatives: exact integrals ("heun"), or half of the first weight in second order and no second derivative in
-    /// third ("midpoint").
+    /// The weights of the derivatives: true for exact integrals ("heun"), false for half of the first weight in second order and no second
+    /// derivative in third order ("midpoint"). The default is <see langword="false"/>.
     /// </param>
-    /// <param name="lowerOrderFinal">True for a last step of first order, also where the steps come out even.</param>
-    /// <exception cref="ArgumentOutOfRangeException">The order or tau lies outside its range.</exception>
+    /// <param name="lowerOrderFinal">
+    /// True for a last step of first order, even if N is a multiple of the order. The default is <see langword="false"/>.
+    /// </param>
+    /// <exception cref="ArgumentOutOfRangeException">The order or tau is outside its range.</exception>
     public DpmSinglestepSolver(int order = 2, AlgorithmType? form = null, double tau = 0.0, bool heun = false, bool lowerOrderFinal = false)
     {
         Order = Guard.InRange(order, 1, 3);
@@ -33,8 +35,8 @@ public sealed class DpmSinglestepSolver : ISolver
     }
 
     /// <summary>
-    /// The method with the weights of the papers: DPM-Solver-1, -2 and -3, or DPM-Solver++(2S). It differs from the default, that of
-    /// diffusers, in third order, where it integrates the slope exactly at the second inner point too.
+    /// The method with the weights of the papers: DPM-Solver-1, -2 and -3, or DPM-Solver++(2S). Compared with the default, which is that of
+    /// diffusers, it differs in third order, where it integrates the slope exactly at the second inner point too.
     /// </summary>
     /// <inheritdoc cref="DpmSinglestepSolver(int, AlgorithmType?, double, bool, bool)"/>
     public static DpmSinglestepSolver Published(int order = 2, AlgorithmType? form = null, double tau = 0.0, bool lowerOrderFinal = false)
@@ -43,19 +45,19 @@ public sealed class DpmSinglestepSolver : ISolver
     /// <summary>The order of a whole block, 1 to 3.</summary>
     public int Order { get; }
 
-    /// <summary>What is integrated.</summary>
+    /// <summary>The algorithm type: the quantity that is integrated.</summary>
     public AlgorithmType Form { get; }
 
-    /// <summary>How much noise is drawn anew.</summary>
+    /// <summary>The amount of noise: 0 for the probability flow ODE, 1 for the reverse SDE.</summary>
     public double Tau { get; }
 
-    /// <summary>True where derivatives are integrated exactly.</summary>
+    /// <summary>True if derivatives are integrated exactly.</summary>
     public bool Heun { get; }
 
-    /// <summary>True where the last step always has first order.</summary>
+    /// <summary>True if the last step always has first order.</summary>
     public bool LowerOrderFinal { get; }
 
-    /// <summary>True where the weights of third order are those of the paper.</summary>
+    /// <summary>True if the weights of third order are those of the paper.</summary>
     public bool IsPublished { get; private init; }
 
     /// <inheritdoc/>
@@ -74,7 +76,7 @@ public sealed class DpmSinglestepSolver : ISolver
             : (step.History[position - 1].Sample, step.History[position - 1].Prediction);
         var move = new ExponentialStep(Form, start.Level, step.To, Tau);
 
-        // The midpoint method of third order passes over the first of its inner points.
+        // The third-order midpoint method skips the first of its inner points.
         var nodes = ExponentialNodes.Of(Form, start, [], 0, 0);
         if (position == 2 && Heun)
             nodes.Add(step.History[0].Prediction);
@@ -89,7 +91,7 @@ public sealed class DpmSinglestepSolver : ISolver
         });
     }
 
-    /// <summary>The steps since the sample that the block leaves from.</summary>
+    /// <summary>The number of steps since the sample that the block starts from.</summary>
     private int PositionAt(SolverStep step)
     {
         var startsAnew = step.IsLast && (step.To.Sigma == 0.0 || (LowerOrderFinal && step.Grid.Count % Order == 0));

@@ -3,18 +3,18 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// Euler's method for the probability flow, with noise added before a step where <see cref="Churn"/> says so. Without it this is
-/// <see cref="DdimSolver"/> with eta 0, on every process; Euler's method with ancestral noise is <see cref="DdimSolver"/> with eta 1.
+/// Euler's method for the probability flow ODE, with noise added before a step as <see cref="Churn"/> specifies. Without churn this is
+/// <see cref="DdimSolver"/> with eta 0, for every process; Euler's method with ancestral noise is <see cref="DdimSolver"/> with eta 1.
 /// </summary>
 /// <remarks>
-/// <c>y' = y + (r' - r) eps</c> with y = x / alpha and r = sigma / alpha. Of first order, one call of the network a step. On a straight
-/// line, alpha = 1 - s and sigma = s, it is <c>x' = x + (s' - s) v</c>, the Euler method of flow matching.
+/// <c>y' = y + (r' - r) eps</c> with y = x / alpha and r = sigma / alpha. First order; one network call per step. For rectified flow, alpha
+/// = 1 - s and sigma = s, it is <c>x' = x + (s' - s) v</c>, the Euler method of flow matching.
 /// Source: Karras et al. 2022, Algorithm 2 without its correction.
 /// </remarks>
 public sealed class EulerSolver : ISolver
 {
-    /// <summary>The method, with or without churn.</summary>
-    /// <param name="churn">Noise added before a step; none unless said otherwise.</param>
+    /// <summary>A solver with or without churn.</summary>
+    /// <param name="churn">Noise added before a step. The default is none.</param>
     public EulerSolver(Churn? churn = null) => Churn = churn ?? Churn.None;
 
     /// <summary>Noise added before a step.</summary>

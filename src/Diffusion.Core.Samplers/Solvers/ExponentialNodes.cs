@@ -6,17 +6,19 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// What the network said at several levels, as values of a polynomial in lambda, and the weights with which a step sums them. Levels
-/// that repeat another, or lie infinitely far away, say nothing about the slope and are left out: the order falls instead.
+/// The predictions at several levels, as values of a polynomial in lambda, and the weights with which a step sums them. A level that
+/// repeats another, or that is infinitely far away, contains no information about the slope and is left out, which lowers the order.
 /// </summary>
 internal sealed class ExponentialNodes(AlgorithmType form, NoiseLevel origin)
 {
     private readonly List<(double Offset, Tensor Value)> _nodes = [];
 
-    /// <summary>How many nodes there are; the order of the polynomial method.</summary>
+    /// <summary>The number of nodes, which is the order of the polynomial method.</summary>
     public int Count => _nodes.Count;
 
-    /// <summary>The nodes of a step that extrapolates: where it leaves from, and up to <paramref name="past"/> levels before.</summary>
+    /// <summary>
+    /// The nodes of a step that extrapolates: the level at which it starts, and up to <paramref name="past"/> earlier levels.
+    /// </summary>
     public static ExponentialNodes Of(AlgorithmType form, ModelPrediction start, IReadOnlyList<PastStep> history, int first, int past)
     {
         var nodes = new ExponentialNodes(form, start.Level);
@@ -26,7 +28,7 @@ internal sealed class ExponentialNodes(AlgorithmType form, NoiseLevel origin)
         return nodes;
     }
 
-    /// <summary>Adds a node, unless it is of no use.</summary>
+    /// <summary>Adds a node, unless its level repeats another or is infinitely far away.</summary>
     public void Add(ModelPrediction evaluation)
     {
         var offset = ExponentialStep.Distance(origin, evaluation.Level);
@@ -36,8 +38,8 @@ internal sealed class ExponentialNodes(AlgorithmType form, NoiseLevel origin)
     }
 
     /// <summary>
-    /// w such that <c>sum_i w_i p(offset_i)</c> is the functional with the given moments, for every polynomial p with as many coefficients
-    /// as there are nodes.
+    /// The weights w for which <c>sum_i w_i p(offset_i)</c> is the functional with the given moments, for every polynomial p with as many
+    /// coefficients as there are nodes.
     /// </summary>
     /// <param name="moments">The values of the functional at 1, s, s^2, ..., as many as there are nodes.</param>
     public double[] Weights(double[] moments)
@@ -50,13 +52,13 @@ internal sealed class ExponentialNodes(AlgorithmType form, NoiseLevel origin)
         return powers.Solve(right).ToArray();
     }
 
-    /// <summary>A step from where the nodes originate: <c>factor x + sum_i w_i value_i + deviation z</c>.</summary>
-    /// <param name="step">Gives the level that is reached, and the noise.</param>
+    /// <summary>A step from the origin of the nodes: <c>factor x + sum_i w_i value_i + deviation z</c>.</summary>
+    /// <param name="step">The source of the level that is reached, and of the noise.</param>
     /// <param name="move">The exact part of the step.</param>
     /// <param name="x">[B, ...] the sample at the origin.</param>
-    /// <param name="start">What the network said there.</param>
-    /// <param name="moments">The moments of the method for so many nodes.</param>
-    /// <returns>A new tensor; the caller's.</returns>
+    /// <param name="start">The prediction at the origin.</param>
+    /// <param name="moments">Returns the moments of the method for a number of nodes.</param>
+    /// <returns>A new tensor. The caller must dispose it.</returns>
     public Tensor Advance(
         SolverStep step, ExponentialStep move, Tensor x, ModelPrediction start, Func<ExponentialStep, int, double[]> moments)
     {
@@ -73,13 +75,13 @@ internal sealed class ExponentialNodes(AlgorithmType form, NoiseLevel origin)
     }
 
     /// <summary>
-    /// A sample that these nodes have led to, as if others had: what they added is taken off, and that of the others put on.
+    /// Replaces these nodes by others in the step that led to a sample: subtracts what these nodes added, and adds the same for the others.
     /// </summary>
     /// <param name="x">[B, ...] the sample at the end of the step.</param>
     /// <param name="move">The exact part of the step.</param>
     /// <param name="others">Nodes of the same origin.</param>
-    /// <param name="moments">The moments of the method for so many nodes.</param>
-    /// <returns>A new tensor; the caller's.</returns>
+    /// <param name="moments">Returns the moments of the method for a number of nodes.</param>
+    /// <returns>A new tensor. The caller must dispose it.</returns>
     public Tensor Replace(Tensor x, ExponentialStep move, ExponentialNodes others, Func<ExponentialStep, int, double[]> moments)
     {
         var (here, there) = (Weights(moments(move, Count)), others.Weights(moments(move, others.Count)));
@@ -101,16 +103,16 @@ internal sealed class ExponentialNodes(AlgorithmType form, NoiseLevel origin)
 }
 
 /// <summary>
-/// The functions that every exponential integrator is made of: <c>phi_0(z) = e^z</c> and
-/// <c>phi_k(z) = (phi_{k-1}(z) - 1 / (k-1)!) / z</c>, so that <c>phi_k(0) = 1 / k!</c>.
+/// The phi functions of exponential integrators: <c>phi_0(z) = e^z</c> and <c>phi_k(z) = (phi_{k-1}(z) - 1 / (k-1)!) / z</c>, so that
+/// <c>phi_k(0) = 1 / k!</c>.
 /// </summary>
 /// <remarks>Source: Hochbruck and Ostermann 2010, "Exponential integrators", eq. 2.10 and 2.11.</remarks>
 internal static class PhiFunction
 {
-    // Below, the recursion would lose digits to cancellation; above, the series is slow.
+    // Within this radius the recursion would lose digits to cancellation; outside, the series is slow.
     private const double SeriesRadius = 2.0;
 
-    /// <summary>phi_k(z), to all but the last few digits for every finite z.</summary>
+    /// <summary>phi_k(z), accurate to all but the last few digits for every finite z.</summary>
     public static double Of(int k, double z)
     {
         if (Math.Abs(z) <= SeriesRadius)

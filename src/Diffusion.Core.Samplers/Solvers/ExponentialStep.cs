@@ -3,9 +3,8 @@ using Diffusion.Core.Schedules;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// The exact part of one step between two levels: the factor of x, the moments of the integral over the network's answer, and the noise.
-/// With tau = 0 it is the probability flow, with tau = 1 the reverse diffusion, and every tau
-/// samples the same distributions.
+/// The exact part of one step between two levels: the factor of x, the moments of the integral over the prediction, and the noise. With tau
+/// = 0 it is the probability flow ODE, with tau = 1 the reverse SDE; every tau samples the same distributions.
 /// </summary>
 /// <remarks>
 /// Source: Lu et al. 2022, "DPM-Solver", eq. 3.4, and "DPM-Solver++", eq. 8 and 19; Xue et al. 2023, "SA-Solver", eq. 14, for any tau.
@@ -23,7 +22,7 @@ internal readonly struct ExponentialStep
         Length = Distance(from, to);
         if (Length == 0.0)
         {
-            // Two levels of one log-SNR differ by a scale at most.
+            // Two levels with the same log-SNR differ by at most a scale.
             Sample = from == to ? 1.0 : (to.Alpha + to.Sigma) / (from.Alpha + from.Sigma);
             return;
         }
@@ -34,7 +33,7 @@ internal readonly struct ExponentialStep
             Deviation = to.Sigma * (_ofData ? Math.Sqrt(-Grown(-2.0 * square * Length)) : tau * Math.Sqrt(Grown(2.0 * Length)));
     }
 
-    /// <summary>h, by how much lambda grows; infinite from a level without signal, or to one without noise.</summary>
+    /// <summary>h, the increase of lambda; infinite from a level without signal, or to a level without noise.</summary>
     public double Length { get; }
 
     /// <summary>The factor of x.</summary>
@@ -43,7 +42,7 @@ internal readonly struct ExponentialStep
     /// <summary>The standard deviation of the noise that is added.</summary>
     public double Deviation { get; }
 
-    /// <summary>The factor of the integral: alpha' in the data form, -sigma' in the noise form.</summary>
+    /// <summary>The factor of the integral: alpha' for data prediction, -sigma' for noise prediction.</summary>
     public double Scale => _ofData ? _to.Alpha : -_to.Sigma;
 
     /// <summary>1 + tau^2.</summary>
@@ -53,17 +52,17 @@ internal readonly struct ExponentialStep
     public double Exponent => _ofData ? -_kappa * Length : Length;
 
     /// <summary>
-    /// True where the step leaves from a level at which x says nothing about what the form integrates, and has no formula but the
-    /// limit: x at the new level is made of x_0 and eps as they are.
+    /// True if the step starts at a level at which x contains no information about the integrated quantity. The formula then has only a
+    /// limit: x at the new level is composed of the predicted x_0 and eps.
     /// </summary>
     public bool IsSingular => Length != 0.0 && (_ofData ? _from.Sigma : _from.Alpha) == 0.0;
 
-    /// <summary>True where moments beyond the first are finite.</summary>
+    /// <summary>True if moments beyond the first are finite.</summary>
     public bool HasMoments => double.IsFinite(Length) || (!_ofData && _from.Alpha > 0.0);
 
     /// <summary>
-    /// The integral of <c>(lambda - lambda_from)^k</c> over the step, with its kernel: <c>scale (1 + tau^2) k! h^{k+1} phi_{k+1}(z)</c>.
-    /// Replacing the network's answer by a polynomial makes a step a sum of these.
+    /// The integral of <c>(lambda - lambda_from)^k</c> over the step, with its kernel: <c>scale (1 + tau^2) k! h^{k+1} phi_{k+1}(z)</c>. If
+    /// the prediction is approximated by a polynomial, a step is a sum of these.
     /// </summary>
     public double Moment(int k)
     {
@@ -83,7 +82,7 @@ internal readonly struct ExponentialStep
         return moments;
     }
 
-    /// <summary>lambda' - lambda, 0 between equal levels even where both are infinite.</summary>
+    /// <summary>lambda' - lambda; 0 between equal levels, even if both are infinite.</summary>
     public static double Distance(NoiseLevel from, NoiseLevel to) => from.Lambda == to.Lambda ? 0.0 : to.Lambda - from.Lambda;
 
     /// <summary>e^z - 1, without cancellation.</summary>

@@ -4,14 +4,13 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// Heun's method along the straight line between two levels, where x moves by <c>d(alpha) x_0 + d(sigma) eps</c>: on a straight-line
-/// process that is the velocity that flow matching predicts. It starts from pure noise without an exception, unlike
-/// <see cref="HeunSolver"/>.
+/// Heun's method along the straight line between two levels, where x changes by <c>d(alpha) x_0 + d(sigma) eps</c>: for rectified flow,
+/// that is the velocity that flow matching predicts. Unlike <see cref="HeunSolver"/>, it starts from pure noise without a special case.
 /// </summary>
 /// <remarks>
-/// <c>x' = x + (s' - s) (v + v') / 2</c> where alpha = 1 - s, sigma = s and v = eps - x_0. Of second order, two calls of the network a
-/// step, one where the step leads to data without noise. On an exploding process this is <see cref="HeunSolver"/>; elsewhere the two
-/// differ in their error, because Heun's method depends on its coordinates where Euler's does not.
+/// <c>x' = x + (s' - s) (v + v') / 2</c> where alpha = 1 - s, sigma = s and v = eps - x_0. Second order; two network calls per step, or one
+/// if the step leads to clean data. On a variance-exploding process this is <see cref="HeunSolver"/>; on others the two differ in their
+/// error, because Heun's method depends on the coordinates, while Euler's does not.
 /// Source: Lipman et al. 2023, "Flow Matching for Generative Modeling"; Esser et al. 2024, "Scaling Rectified Flow Transformers".
 /// </remarks>
 public sealed class FlowHeunSolver : ISolver

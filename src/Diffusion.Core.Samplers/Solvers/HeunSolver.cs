@@ -3,17 +3,17 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// Heun's method for the probability flow: an Euler step, then the mean of the slopes at both ends. The sampler of EDM.
+/// Heun's method for the probability flow ODE: an Euler step, then the mean of the slopes at both ends. The sampler of EDM.
 /// </summary>
 /// <remarks>
-/// <c>y' = y + (r' - r) (eps + eps') / 2</c> with y = x / alpha and r = sigma / alpha. Of second order, two calls of the network a step;
-/// one where the step leads to data without noise, or leaves from noise without data, which are Euler's steps.
+/// <c>y' = y + (r' - r) (eps + eps') / 2</c> with y = x / alpha and r = sigma / alpha. Second order; two network calls per step. A step
+/// that leads to clean data or starts from pure noise is an Euler step, with one call.
 /// Source: Karras et al. 2022, Algorithms 1 and 2.
 /// </remarks>
 public sealed class HeunSolver : ISolver
 {
-    /// <summary>The method, with or without churn.</summary>
-    /// <param name="churn">Noise added before a step; none unless said otherwise.</param>
+    /// <summary>A solver with or without churn.</summary>
+    /// <param name="churn">Noise added before a step. The default is none.</param>
     public HeunSolver(Churn? churn = null) => Churn = churn ?? Churn.None;
 
     /// <summary>Noise added before a step.</summary>

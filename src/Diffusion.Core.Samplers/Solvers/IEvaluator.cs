@@ -34,7 +34,10 @@ public interface IEvaluator
 /// <param name="threshold">
 /// Keeps the predicted x_0 in range. The default clips to the <see cref="DiffusionModel.DataRange"/> of the model.
 /// </param>
-/// <param name="rederiveNoise">Whether eps is derived from x_t and the thresholded x_0; see <see cref="SamplerOptions.RederiveNoise"/>.</param>
+/// <param name="rederiveNoise">
+/// True to derive eps from x_t and the thresholded x_0; see <see cref="SamplerOptions.RederiveNoise"/>. The default is
+/// <see langword="true"/>.
+/// </param>
 public sealed class ModelEvaluator(
     DiffusionModel model, Condition? condition = null, Thresholding? threshold = null, bool rederiveNoise = true) : IEvaluator
 {

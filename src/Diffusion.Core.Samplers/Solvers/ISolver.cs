@@ -4,33 +4,33 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// One step of a numerical method, as a pure function of its argument: same call, same answer, whatever came before. Sample, grid,
-/// history, network and noise are all in the step.
+/// One step of a numerical method, as a pure function of its argument: the same step gives the same result, regardless of earlier calls.
+/// The step contains the sample, grid, history, network and noise.
 /// </summary>
 public interface ISolver
 {
-    /// <summary>How many earlier steps a step reads; 0 for a one-step method.</summary>
+    /// <summary>The number of earlier steps that a step reads. The default is 0, for a one-step method.</summary>
     int HistoryLength => 0;
 
-    /// <summary>Refuses a grid that this method cannot walk; called once, when a sampler is made.</summary>
-    /// <exception cref="ArgumentException">The grid does not fit, with the reason.</exception>
+    /// <summary>Throws if this method cannot traverse a grid. Called before sampling starts.</summary>
+    /// <exception cref="ArgumentException">The grid does not fit the method; the message contains the reason.</exception>
     void Validate(TimeGrid grid)
     {
     }
 
-    /// <summary>x at the next level of the grid.</summary>
-    /// <param name="step">Where the step starts and leads, and what the network says.</param>
-    /// <returns>A new tensor of the shape of <see cref="SolverStep.Sample"/>; the caller's.</returns>
+    /// <summary>Computes x at the next level of the grid.</summary>
+    /// <param name="step">The start and the target of the step, and the prediction at its start.</param>
+    /// <returns>A new tensor of the shape of <see cref="SolverStep.Sample"/>. The caller must dispose it.</returns>
     Tensor Step(SolverStep step);
 }
 
-/// <summary>An earlier step of a trajectory, as multistep methods need it. Owns its tensors.</summary>
+/// <summary>An earlier step of a trajectory, for multistep methods. Owns its tensors.</summary>
 public sealed class PastStep : IDisposable
 {
     private readonly SharedTensor _sample;
 
     /// <summary>A step.</summary>
-    /// <param name="sample">[B, ...] the sample that the step left from. Ownership passes to the step.</param>
+    /// <param name="sample">[B, ...] the sample that the step started from. Ownership passes to the step.</param>
     /// <param name="prediction">The prediction there. Ownership passes to the step.</param>
     public PastStep(Tensor sample, ModelPrediction prediction)
         : this(new SharedTensor(Guard.NotNull(sample)), prediction)
@@ -39,7 +39,7 @@ public sealed class PastStep : IDisposable
 
     internal PastStep(SharedTensor sample, ModelPrediction prediction) => (_sample, Prediction) = (sample, prediction);
 
-    /// <summary>[B, ...] the sample that the step left from.</summary>
+    /// <summary>[B, ...] the sample that the step started from.</summary>
     public Tensor Sample => _sample.Tensor;
 
     /// <summary>The prediction there.</summary>

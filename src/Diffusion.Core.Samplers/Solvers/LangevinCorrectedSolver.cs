@@ -3,26 +3,28 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// Predictor and corrector: the step of any solver, then steps of annealed Langevin dynamics at the level it led to, which pull the
-/// sample back to the distribution of that level. Without noise there is nothing to correct.
+/// Predictor-corrector sampling: the step of any solver, followed by steps of annealed Langevin dynamics at the level that it led to, which
+/// move the sample back to the distribution of that level. A step to clean data is not corrected.
 /// </summary>
 /// <remarks>
-/// <c>x - 2 q^2 sigma eps + 2 q sigma z</c> with <c>q = snr |z| / |eps|</c>, the norms being those of one sample, so that it does not
-/// depend on the others of its batch. One further call of the network for each correction. With <see cref="AncestralSolver"/> and fixed
-/// large variance as predictor, on an exploding schedule, this is the predictor-corrector sampler of the paper; its step is the same on
+/// <c>x - 2 q^2 sigma eps + 2 q sigma z</c> with <c>q = snr |z| / |eps|</c>, where the norms are those of one sample, so that it does not
+/// depend on the others of its batch. One additional network call for each correction. With <see cref="AncestralSolver"/> and fixed large
+/// variance as predictor, on a variance-exploding schedule, this is the predictor-corrector sampler of the paper; its step is the same for
 /// every process in x / alpha.
-/// Source: Song et al. 2021, "Score-Based Generative Modeling through Stochastic Differential Equations", Algorithm 4 with
-/// score = -eps / sigma.
+/// Source: Song et al. 2021, "Score-Based Generative Modeling through Stochastic Differential Equations", Algorithm 4 with score = -eps /
+/// sigma.
 /// </remarks>
 public sealed class LangevinCorrectedSolver : ISolver
 {
-    // Keeps an answer of exactly zero from a division by zero.
+    // Avoids a division by zero for a prediction of exactly zero.
     private const double SmallestNorm = 1e-12;
 
-    /// <summary>A solver, corrected.</summary>
+    /// <summary>A solver whose steps are corrected.</summary>
     /// <param name="predictor">The step that is corrected.</param>
-    /// <param name="snr">r, the ratio of the norms of drift and noise that sets the step size; .16 as the authors use on images.</param>
-    /// <param name="corrections">M, Langevin steps after each step, at least 1.</param>
+    /// <param name="snr">
+    /// r, the ratio of the norms of drift and noise, which determines the step size. The default is 0.16, the authors' value for images.
+    /// </param>
+    /// <param name="corrections">M, the number of Langevin steps after each step, at least 1. The default is 1.</param>
     /// <exception cref="ArgumentOutOfRangeException">The ratio is not finite and greater than 0, or there is no correction.</exception>
     public LangevinCorrectedSolver(ISolver predictor, double snr = 0.16, int corrections = 1)
     {
@@ -36,7 +38,7 @@ public sealed class LangevinCorrectedSolver : ISolver
     /// <summary>r, the ratio of the norms of drift and noise.</summary>
     public double Snr { get; }
 
-    /// <summary>M, Langevin steps after each step.</summary>
+    /// <summary>M, the number of Langevin steps after each step.</summary>
     public int Corrections { get; }
 
     /// <inheritdoc/>
@@ -73,7 +75,7 @@ public sealed class LangevinCorrectedSolver : ISolver
         return x.Addcmul(evaluation.Epsilon, drift, 1.0).Addcmul_(noise, deviation, 1.0).MoveToOuterDisposeScope();
     }
 
-    /// <summary>[B, 1, ...] the Euclidean norm of each sample, whose sum is formed in one order whatever the batch.</summary>
+    /// <summary>[B, 1, ...] the Euclidean norm of each sample, summed in an order that does not depend on the batch.</summary>
     private static Tensor Norm(Tensor x)
     {
         var shape = new long[x.dim()];

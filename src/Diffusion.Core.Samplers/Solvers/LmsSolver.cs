@@ -3,31 +3,33 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// Linear multistep (Adams-Bashforth on unequal steps): the polynomial through the last slopes, integrated exactly over the step.
+/// The linear multistep method (Adams-Bashforth with unequal steps): the polynomial through the last slopes, integrated exactly over the
+/// step.
 /// </summary>
 /// <remarks>
 /// <c>y' = y + sum_j eps_j integral of l_j(r) dr</c> with y = x / alpha, r = sigma / alpha and the Lagrange polynomials l_j of the last
-/// ratios. One call of the network a step. The first step is Euler's, so that a whole run is of second order whatever the order of the
-/// formula. Earlier steps at the same ratio, or at no signal at all, are left out of the polynomial.
+/// ratios. One network call per step. The first step is an Euler step, so that a whole run is of second order at most, even if the formula
+/// has a higher order. Earlier steps at the same ratio, or without signal, are left out of the polynomial.
 /// Source: k-diffusion, sample_lms; Hairer, Norsett and Wanner 1993, "Solving Ordinary Differential Equations I", section III.5.
 /// </remarks>
 public sealed class LmsSolver : ISolver
 {
     private const int MaxOrder = 4;
 
-    /// <summary>The method of one order.</summary>
-    /// <param name="order">1, which is Euler's, to 4.</param>
+    /// <summary>A solver of one order.</summary>
+    /// <param name="order">From 1 (Euler) to 4. The default is 4.</param>
     /// <param name="eulerAtEnd">
-    /// True to end a step to data without noise in the denoised value; false for the formula there too, as k-diffusion and diffusers do.
+    /// True if a step to clean data is an Euler step, which returns the predicted x_0; false to use the formula there too, as k-diffusion
+    /// and diffusers do. The default is <see langword="true"/>.
     /// </param>
-    /// <exception cref="ArgumentOutOfRangeException">The order lies outside [1, 4].</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The order is outside [1, 4].</exception>
     public LmsSolver(int order = MaxOrder, bool eulerAtEnd = true)
         => (Order, EulerAtEnd) = (Guard.InRange(order, 1, MaxOrder), eulerAtEnd);
 
     /// <summary>The order of the formula, once there is enough history.</summary>
     public int Order { get; }
 
-    /// <summary>Whether a step to data without noise is Euler's.</summary>
+    /// <summary>True if a step to clean data is an Euler step.</summary>
     public bool EulerAtEnd { get; }
 
     /// <inheritdoc/>
@@ -58,7 +60,7 @@ public sealed class LmsSolver : ISolver
         return next;
     }
 
-    /// <summary>The integral of the j-th Lagrange polynomial: two Gauss points are exact up to the third degree, that of order 4.</summary>
+    /// <summary>The integral of the j-th Lagrange polynomial. Two Gauss points are exact up to degree 3, the degree for order 4.</summary>
     private static double IntegralOfLagrange(ReadOnlySpan<double> nodes, int j, double from, double to)
     {
         var (middle, half) = (0.5 * (from + to), 0.5 * (to - from));

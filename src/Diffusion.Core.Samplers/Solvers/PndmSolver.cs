@@ -5,32 +5,33 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// PNDM and iPNDM: Adams and Bashforth's formulas for equal steps, up to fourth order, over the network's last answers, and DDIM's step
-/// with what they give. Linear multistep, PLMS, is cheap but takes a start: none (Euler, as iPNDM), a second call at the end of the
-/// first step (PLMS of latent diffusion; a grid from <see cref="TimeGridExtensions.WithTrapezoidStart"/>), or three steps of Runge and
-/// Kutta (PRK; a grid from <see cref="TimeGridExtensions.WithRungeKuttaStart"/>).
+/// PNDM and iPNDM: the Adams-Bashforth formulas for equal steps, up to fourth order, over the last predictions, and a DDIM step with the
+/// result. Linear multistep, PLMS, needs one network call per step, and one of three starts: none (Euler, as in iPNDM), a second call at
+/// the end of the first step (PLMS of latent diffusion; a grid from <see cref="TimeGridExtensions.WithTrapezoidStart"/>), or three
+/// Runge-Kutta steps (PRK; a grid from <see cref="TimeGridExtensions.WithRungeKuttaStart"/>).
 /// </summary>
 /// <remarks>
-/// Source: Liu et al. 2022, "Pseudo Numerical Methods for Diffusion Models on Manifolds", eq. 9, 11, 12, 13 and Algorithm 2; Zhang and
-/// Chen 2023, appendix H, for iPNDM. The last step has the order of the others, so that a step to data without noise does not return
-/// the last x_0, but what the extrapolated answer makes of it.
+/// Source: Liu et al. 2022, "Pseudo Numerical Methods for Diffusion Models on Manifolds", eq. 9, 11, 12, 13 and Algorithm 2; Zhang and Chen
+/// 2023, appendix H, for iPNDM. The last step has the order of the others, so that a step to clean data returns an extrapolated x_0 instead
+/// of the last one.
 /// </remarks>
 public sealed class PndmSolver : ISolver
 {
     private const int Start = 12;
     private readonly Prediction _quantity;
 
-    /// <summary>A method of the family.</summary>
+    /// <summary>A PNDM solver.</summary>
     /// <param name="rungeKuttaStart">
-    /// True for a grid whose first twelve steps are three of Runge and Kutta's, from <see cref="TimeGridExtensions.WithRungeKuttaStart"/>.
+    /// True for a grid whose first twelve steps are three Runge-Kutta steps, from <see cref="TimeGridExtensions.WithRungeKuttaStart"/>. The
+    /// default is <see langword="false"/>.
     /// </param>
     /// <param name="quantity">
-    /// What is extrapolated; eps unless said otherwise. diffusers extrapolates v where the network predicts it.
+    /// The quantity that is extrapolated. The default is eps. diffusers extrapolates v if the network predicts it.
     /// </param>
     public PndmSolver(bool rungeKuttaStart = false, Prediction? quantity = null)
         => (RungeKuttaStart, _quantity) = (rungeKuttaStart, quantity ?? Prediction.Epsilon);
 
-    /// <summary>True where the first twelve steps are three of Runge and Kutta's.</summary>
+    /// <summary>True if the first twelve steps are three Runge-Kutta steps.</summary>
     public bool RungeKuttaStart { get; }
 
     /// <inheritdoc/>
@@ -85,7 +86,7 @@ public sealed class PndmSolver : ISolver
         return Move(step, step.Sample, step.Current, [.. weights.Zip(answers)]);
     }
 
-    /// <summary>One of the four calls of a step of Runge and Kutta's, which all leave from the first sample.</summary>
+    /// <summary>One of the four calls of a Runge-Kutta step, all of which start from the first sample.</summary>
     private Tensor RungeKutta(SolverStep step)
     {
         var call = step.Index % 4;
@@ -106,15 +107,16 @@ public sealed class PndmSolver : ISolver
                 ]);
     }
 
-    /// <summary>True for the second call of the first step, by which the trapezoid rule improves its end.</summary>
+    /// <summary>True for the second call of the first step, with which the trapezoidal rule improves the end of that step.</summary>
     private static bool IsSecondCall(SolverStep step) => step.Index == 1 && step.History.Count == 1 && step.From == step.To;
 
-    /// <summary>True where a step was one of the evenly spaced ones, whose answers the formulas are over.</summary>
+    /// <summary>True if a step is one of the evenly spaced ones, whose predictions the formulas use.</summary>
     private bool IsOnGrid(TimeGrid grid, int index)
         => RungeKuttaStart && index < Start ? index % 4 == 0 : grid.Levels[index] != grid.Levels[index + 1];
 
     /// <summary>
-    /// DDIM's step with the sum of several answers: x' = alpha' x_0 + sigma' eps, both read from it at the level it leaves from.
+    /// A DDIM step with the weighted sum of several predictions: x' = alpha' x_0 + sigma' eps, where both are derived from the sum at the
+    /// level at which the step starts.
     /// </summary>
     private Tensor Move(SolverStep step, Tensor x, ModelPrediction start, ReadOnlySpan<(double Weight, ModelPrediction Answer)> answers)
     {
@@ -124,7 +126,7 @@ public sealed class PndmSolver : ISolver
         var ofSample = ((to.Alpha * data.First) + (to.Sigma * noise.First)) / scale;
         var ofSum = (to.Alpha * data.Second) + (to.Sigma * noise.Second);
 
-        // Without signal eps says nothing about x_0, and the two are taken as they are.
+        // Without signal eps does not determine x_0, and both are taken from the predictions.
         var isSingular = !double.IsFinite(ofSample + ofSum);
         var terms = new List<(double, Tensor)>();
         if (!isSingular)
@@ -144,7 +146,7 @@ public sealed class PndmSolver : ISolver
     }
 
     /// <summary>
-    /// The level of the process that preserves variance, and the scale: quantities such as v depend on it, and steps must not.
+    /// The level of the variance-preserving process, and the scale. Quantities such as v depend on the scale, but steps must not.
     /// </summary>
     private static (NoiseLevel Unit, double Scale) Normalised(NoiseLevel level)
     {

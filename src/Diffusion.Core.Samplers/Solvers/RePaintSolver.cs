@@ -4,12 +4,12 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// Inpainting without training: after each step the known part of an image is put back, noised to the level just reached. On a grid
-/// from <see cref="Resampled"/> the trajectory also goes back up, so that the two parts come to fit each other.
+/// Inpainting without training: after each step the known part of an image is restored, noised to the level just reached. On a grid from
+/// <see cref="Resampled"/> the trajectory also returns to higher noise levels, so that the two parts become consistent.
 /// </summary>
 /// <remarks>
-/// Every draw is a new one, as the algorithm has it, also where the noise is a <see cref="BrownianTreeNoise"/>: its increments over an
-/// interval are the same for both parts and on every walk.
+/// Every draw is a new one, as in the algorithm, even if the noise is a <see cref="BrownianTreeNoise"/>, whose increments over an interval
+/// are the same for both parts and in every repetition.
 /// Source: Lugmayr et al. 2022, "RePaint: Inpainting using Denoising Diffusion Probabilistic Models", Algorithm 1.
 /// </remarks>
 public sealed class RePaintSolver : ISolver
@@ -18,11 +18,11 @@ public sealed class RePaintSolver : ISolver
     private readonly Tensor _known;
     private readonly Tensor _mask;
 
-    /// <summary>Inpainting by a one-step method.</summary>
+    /// <summary>Inpainting with a one-step method.</summary>
     /// <param name="solver">The method for the unknown part; <see cref="AncestralSolver"/> in the paper.</param>
-    /// <param name="known">[B, ...] the image, of which only the known part is read; not disposed.</param>
+    /// <param name="known">[B, ...] the image, of which only the known part is read. It is not disposed.</param>
     /// <param name="mask">
-    /// The shape of <paramref name="known"/>: 1 where the image is known, 0 where it is to be made; not disposed.
+    /// The shape of <paramref name="known"/>: 1 where the image is known, 0 where it is generated. It is not disposed.
     /// </param>
     /// <exception cref="ArgumentException">The shapes or types differ, or the method reads its history.</exception>
     public RePaintSolver(ISolver solver, Tensor known, Tensor mask)
@@ -39,12 +39,12 @@ public sealed class RePaintSolver : ISolver
     }
 
     /// <summary>
-    /// A grid that goes over parts of itself again: every <paramref name="jump"/> steps it goes back up as many, and down again, until each
-    /// part has been walked <paramref name="repeats"/> times.
+    /// A grid that repeats parts of itself: after every <paramref name="jump"/> steps it returns to the start of the part, until each part
+    /// has been traversed <paramref name="repeats"/> times.
     /// </summary>
     /// <param name="grid">The grid.</param>
-    /// <param name="jump">j, the steps of a part; 10 in the paper.</param>
-    /// <param name="repeats">r, at least 1, for no going back; 10 in the paper.</param>
+    /// <param name="jump">j, the number of steps of a part. The default is 10, as in the paper.</param>
+    /// <param name="repeats">r, at least 1; 1 for no repetition. The default is 10, as in the paper.</param>
     /// <exception cref="ArgumentOutOfRangeException">A number is less than 1.</exception>
     public static TimeGrid Resampled(TimeGrid grid, int jump = 10, int repeats = 10)
     {
@@ -59,7 +59,7 @@ public sealed class RePaintSolver : ISolver
             {
                 if (repeat > 0)
                 {
-                    // The way up: from the level at the end of the part to that at its start, in one draw.
+                    // Back to the start: from the level at the end of the part to that at its start, with one draw.
                     times.Add(grid.Times[end - 1]);
                     levels.Add(grid.Levels[end]);
                 }

@@ -4,29 +4,32 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// SA-Solver: stochastic Adams methods, a predictor and a corrector, for the family of reverse processes that tau chooses from at each
-/// time: 0 for the probability flow, 1 for the reverse diffusion. One call of the network a step.
+/// SA-Solver: a stochastic Adams predictor and corrector. tau selects the reverse process at each time: 0 for the probability flow ODE, 1
+/// for the reverse SDE. One network call per step.
 /// </summary>
 /// <remarks>
 /// Source: Xue et al. 2023, "SA-Solver: Stochastic Adams Solver for Fast Sampling of Diffusion Models", eq. 14, 17 and 20, Algorithm 1.
-/// Integrals of the interpolating polynomials are exact but for the second order methods in the data form, whose slope has the weight
-/// <c>(1 + tau^2) h / 2</c>, as in the authors' program. A step draws whether or not its tau is 0, so that the draws of other steps do
+/// Integrals of the interpolating polynomials are exact, except in the second-order methods with data prediction, whose slope has the
+/// weight <c>(1 + tau^2) h / 2</c>, as in the authors' code. A step draws noise even if its tau is 0, so that the draws of other steps do
 /// not depend on tau.
 /// </remarks>
 public sealed class SaSolver : ISolver
 {
     private readonly Func<double, NoiseLevel, double> _tau;
 
-    /// <summary>A method of the family.</summary>
-    /// <param name="predictorOrder">1 to 4.</param>
-    /// <param name="correctorOrder">0 for none, to 4; how many answers it uses, the newest included.</param>
-    /// <param name="tau">
-    /// Of the time the network is told and the level there, for the step that leaves from it; <see cref="MiddleTau"/> unless said
-    /// otherwise.
+    /// <summary>A stochastic Adams solver.</summary>
+    /// <param name="predictorOrder">From 1 to 4. The default is 2.</param>
+    /// <param name="correctorOrder">
+    /// From 0 (no corrector) to 4: the number of predictions that it uses, including the newest. The default is 2.
     /// </param>
-    /// <param name="form"><see cref="AlgorithmType.DataPrediction"/> unless said otherwise.</param>
-    /// <param name="lowerOrderFinal">True to lower the orders towards the end, to 1 and 2 in the last step.</param>
-    /// <exception cref="ArgumentOutOfRangeException">An order lies outside its range.</exception>
+    /// <param name="tau">
+    /// Returns tau for the step that starts at a time of the schedule and the level there. The default is <see cref="MiddleTau"/>.
+    /// </param>
+    /// <param name="form">The algorithm type. The default is <see cref="AlgorithmType.DataPrediction"/>.</param>
+    /// <param name="lowerOrderFinal">
+    /// True to lower the orders towards the end, to 1 and 2 in the last step. The default is <see langword="true"/>.
+    /// </param>
+    /// <exception cref="ArgumentOutOfRangeException">An order is outside its range.</exception>
     public SaSolver(
         int predictorOrder = 2,
         int correctorOrder = 2,
@@ -40,19 +43,19 @@ public sealed class SaSolver : ISolver
         (_tau, LowerOrderFinal) = (tau ?? MiddleTau, lowerOrderFinal);
     }
 
-    /// <summary>1 from index 200 to index 800 of a schedule of 1,000 steps, otherwise 0: the choice of diffusers.</summary>
+    /// <summary>1 from index 200 to index 800 of a schedule of 1,000 steps, and 0 otherwise, as in diffusers.</summary>
     public static Func<double, NoiseLevel, double> MiddleTau { get; } = (time, _) => time is >= 200.0 and <= 800.0 ? 1.0 : 0.0;
 
-    /// <summary>The order of the predictor once there is history.</summary>
+    /// <summary>The order of the predictor once there is enough history.</summary>
     public int PredictorOrder { get; }
 
-    /// <summary>The order of the corrector once there is history; 0 for none.</summary>
+    /// <summary>The order of the corrector once there is enough history; 0 for no corrector.</summary>
     public int CorrectorOrder { get; }
 
-    /// <summary>What is integrated.</summary>
+    /// <summary>The algorithm type: the quantity that is integrated.</summary>
     public AlgorithmType Form { get; }
 
-    /// <summary>True where the orders fall towards the end.</summary>
+    /// <summary>True if the orders are lowered towards the end.</summary>
     public bool LowerOrderFinal { get; }
 
     /// <inheritdoc/>
@@ -76,7 +79,10 @@ public sealed class SaSolver : ISolver
             .Advance(step, move, corrected ?? step.Sample, step.Current, Moments);
     }
 
-    /// <summary>The sample, less what the predictor made of the last step, plus what the corrector does; its noise stays.</summary>
+    /// <summary>
+    /// The sample with the last step of the predictor replaced by that of the corrector and its noise kept; <see langword="null"/> if it is
+    /// not corrected.
+    /// </summary>
     private Tensor? Corrected(SolverStep step)
     {
         if (step.History.Count == 0 || CorrectorOrder == 0)

@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// Everything a solver may look at in one step: where it is, where the step leads, what the network says, what came before, and the
-/// random draws. Frees what it evaluated when it is disposed.
+/// The input of one step of a solver: the sample, the levels at the start and the end, the prediction, the earlier steps, and the random
+/// draws. Disposing the step frees the predictions that it owns.
 /// </summary>
 public sealed class SolverStep : IDisposable
 {
@@ -17,12 +17,12 @@ public sealed class SolverStep : IDisposable
     private Tensor? _departed;
 
     /// <summary>Step <paramref name="index"/> of a grid.</summary>
-    /// <param name="grid">The grid being walked.</param>
+    /// <param name="grid">The grid to traverse.</param>
     /// <param name="index">k, 0..N-1.</param>
-    /// <param name="sample">[B, ...] the sample at level k; not changed and not taken over.</param>
+    /// <param name="sample">[B, ...] the sample at level k. It is neither modified nor disposed.</param>
     /// <param name="evaluator">The network.</param>
-    /// <param name="noise">Gaussian draws.</param>
-    /// <param name="history">Earlier steps, newest first; not taken over.</param>
+    /// <param name="noise">Gaussian draws. They are not disposed.</param>
+    /// <param name="history">Earlier steps, newest first. They are not disposed. The default is none.</param>
     /// <exception cref="ArgumentOutOfRangeException">The grid has no such step.</exception>
     public SolverStep(
         TimeGrid grid, int index, Tensor sample, IEvaluator evaluator, INoiseSource noise, IReadOnlyList<PastStep>? history = null)
@@ -43,13 +43,13 @@ public sealed class SolverStep : IDisposable
         : this(parent.Grid, parent.Index, parent.Sample, parent._evaluator, noise, parent.History)
         => _parent = parent;
 
-    /// <summary>The grid being walked.</summary>
+    /// <summary>The grid to traverse.</summary>
     public TimeGrid Grid { get; }
 
     /// <summary>The index k of this step, 0..N-1.</summary>
     public int Index { get; }
 
-    /// <summary>[B, ...] x at the start of the step. Owned by the sampler; never change it in place.</summary>
+    /// <summary>[B, ...] x at the start of the step. Owned by the sampler. It must not be modified in place.</summary>
     public Tensor Sample { get; }
 
     /// <summary>Gaussian draws.</summary>
@@ -58,47 +58,47 @@ public sealed class SolverStep : IDisposable
     /// <summary>Earlier steps, newest first, at most <see cref="ISolver.HistoryLength"/> of them. Owned by the sampler.</summary>
     public IReadOnlyList<PastStep> History { get; }
 
-    /// <summary>The time t_k that the network is told at the start of the step.</summary>
+    /// <summary>The time t_k at the start of the step, from which the timestep passed to the network follows.</summary>
     public double Time => Grid.Times[Index];
 
     /// <summary>alpha and sigma at the start of the step.</summary>
     public NoiseLevel From => Grid.Levels[Index];
 
-    /// <summary>alpha and sigma where the step leads.</summary>
+    /// <summary>alpha and sigma at the end of the step.</summary>
     public NoiseLevel To => Grid.Levels[Index + 1];
 
     /// <summary>True for the step that ends the trajectory.</summary>
     public bool IsLast => Index == Grid.Count - 1;
 
     /// <summary>
-    /// What the network says at the start of the step. The network is called when this is first read: a method that evaluates
-    /// somewhere else only, such as one that first adds noise, does not pay for it. Owned by the step.
+    /// The prediction at the start of the step. The network is called when the property is first read, so that a method that calls it only
+    /// elsewhere, such as one that adds noise first, avoids this call. Owned by the step.
     /// </summary>
     public ModelPrediction Current => _parent?.Current ?? (_current ??= _evaluator.Evaluate(Sample, Time, From));
 
-    /// <summary>A further call of the network, for methods with more than one a step.</summary>
-    /// <param name="x">[B, ...] a sample at <paramref name="time"/>; not changed.</param>
+    /// <summary>Calls the network again, for methods with more than one call per step.</summary>
+    /// <param name="x">[B, ...] a sample at <paramref name="time"/>. It must not change while the prediction is in use.</param>
     /// <param name="time">A time of the schedule, on the grid or between its points.</param>
-    /// <param name="level">alpha and sigma of <paramref name="x"/>; those of the schedule at that time unless said otherwise.</param>
-    /// <returns>The caller's.</returns>
+    /// <param name="level">alpha and sigma of <paramref name="x"/>. The default is those of the schedule at that time.</param>
+    /// <returns>The prediction. The caller must dispose it.</returns>
     public ModelPrediction Evaluate(Tensor x, double time, NoiseLevel? level = null)
         => _evaluator.Evaluate(x, time, level ?? Grid.Schedule.LevelAt(time));
 
     /// <summary>
-    /// A call of the network at the start of the step, whose answer is read as if it had been given at another sample: for methods that
-    /// call it before they change the sample.
+    /// Calls the network at the start of the step, with x_0 and eps derived for another sample: for methods that call it before they change
+    /// the sample.
     /// </summary>
-    /// <param name="readAt">The shape of <see cref="Sample"/>: the sample that x_0 and eps are derived for; not changed.</param>
+    /// <param name="readAt">The shape of <see cref="Sample"/>: the sample that x_0 and eps are derived for. It is not modified.</param>
     /// <param name="readLevel">alpha and sigma of <paramref name="readAt"/>.</param>
-    /// <returns>The evaluation of <paramref name="readAt"/>; the caller's.</returns>
+    /// <returns>The prediction for <paramref name="readAt"/>. The caller must dispose it.</returns>
     public ModelPrediction EvaluateAs(Tensor readAt, NoiseLevel readLevel) => _evaluator.EvaluateAs(Sample, Time, From, readAt, readLevel);
 
     /// <summary>
-    /// Says which evaluation the step goes by, for methods that do not read <see cref="Current"/>: <see cref="SamplerState.Denoised"/> is
-    /// then the x_0 of this one.
+    /// Sets the prediction of the step, for methods that do not read <see cref="Current"/>: <see cref="SamplerState.Denoised"/> is then the
+    /// x_0 of this prediction.
     /// </summary>
-    /// <param name="evaluation">Taken over.</param>
-    /// <returns>The same object; owned by the step.</returns>
+    /// <param name="evaluation">The prediction. Ownership passes to the step.</param>
+    /// <returns>The same object. Owned by the step.</returns>
     public ModelPrediction Show(ModelPrediction evaluation)
     {
         ArgumentNullException.ThrowIfNull(evaluation);
@@ -109,8 +109,8 @@ public sealed class SolverStep : IDisposable
     }
 
     /// <summary>
-    /// Where the schedule of the grid has a given log(alpha / sigma), for methods that evaluate between the points of the grid. A level
-    /// beyond the schedule has the time of its end.
+    /// The time and the level at which the schedule of the grid has a given log(alpha / sigma), for methods that call the network between
+    /// the points of the grid. A level beyond the schedule has the time of its end.
     /// </summary>
     /// <param name="lambda">Half the log-SNR; finite.</param>
     public (double Time, NoiseLevel Level) At(double lambda)
@@ -132,25 +132,27 @@ public sealed class SolverStep : IDisposable
         }
     }
 
-    /// <summary>The same step without its history, on its way to another level than the grid's next: for methods made of others.</summary>
-    /// <param name="target">alpha and sigma where the step leads.</param>
-    /// <returns>A step that shares the evaluation of this one; the caller's.</returns>
+    /// <summary>
+    /// The same step without its history, towards another level than the next of the grid, for methods composed of others.
+    /// </summary>
+    /// <param name="target">alpha and sigma at the end of the step.</param>
+    /// <returns>A step that shares the prediction of this one. The caller must dispose it.</returns>
     public SolverStep Towards(NoiseLevel target) => new(this, target);
 
-    /// <summary>The same step with other draws, for methods made of others.</summary>
-    /// <param name="noise">Gaussian draws; not disposed.</param>
-    /// <returns>A step that shares the evaluation of this one; the caller's.</returns>
+    /// <summary>The same step with other draws, for methods composed of others.</summary>
+    /// <param name="noise">Gaussian draws. They are not disposed.</param>
+    /// <returns>A step that shares the prediction of this one. The caller must dispose it.</returns>
     internal SolverStep With(INoiseSource noise) => new(this, noise);
 
-    /// <summary>A draw from N(0, I) for the way from here to the next level.</summary>
-    /// <returns>The shape of <see cref="Sample"/>; the caller's.</returns>
+    /// <summary>A draw from N(0, I) for the interval from the current level to the next.</summary>
+    /// <returns>The shape of <see cref="Sample"/>. The caller must dispose the tensor.</returns>
     public Tensor DrawNoise() => Noise.Draw(Sample, From.Ratio, To.Ratio);
 
     /// <summary>
-    /// Says that the step leaves from another sample than it was given: one that a corrector has improved. The next step finds it in
-    /// its history as <see cref="PastStep.Sample"/>.
+    /// Sets another sample as the start of the step than the given one, such as one that a corrector has improved. The history of the next
+    /// step contains it as <see cref="PastStep.Sample"/>.
     /// </summary>
-    /// <param name="corrected">The shape and type of <see cref="Sample"/>, at the same level; taken over.</param>
+    /// <param name="corrected">The shape and type of <see cref="Sample"/>, at the same level. Ownership passes to the step.</param>
     /// <exception cref="ArgumentException">The shapes or types differ.</exception>
     public void DepartFrom(Tensor corrected)
     {
@@ -174,7 +176,7 @@ public sealed class SolverStep : IDisposable
         _departed?.Dispose();
     }
 
-    /// <summary>The corrected sample, if there is one; the caller's from now on.</summary>
+    /// <summary>The corrected sample, or <see langword="null"/>. Ownership passes to the caller.</summary>
     internal Tensor? TakeDeparted()
     {
         var departed = _departed;
@@ -182,7 +184,10 @@ public sealed class SolverStep : IDisposable
         return departed;
     }
 
-    /// <summary>What was evaluated at the start of the step, or shown in its place, if anything was; the caller's from now on.</summary>
+    /// <summary>
+    /// The prediction at the start of the step, or the one that <see cref="Show"/> set in its place, or <see langword="null"/>. Ownership
+    /// passes to the caller.
+    /// </summary>
     internal ModelPrediction? TakeCurrent()
     {
         if (_current is null)

@@ -4,23 +4,23 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// Strategic stochastic sampling of trajectory consistency models: a step goes without noise to an earlier time s than the grid says,
-/// and the forward process leads from there back to the grid.
+/// Strategic stochastic sampling of trajectory consistency models: a step goes without noise to a time s earlier than that of the grid, and
+/// the forward process leads from there back to the time of the grid.
 /// </summary>
 /// <remarks>
-/// <c>x_s = alpha_s x_0 + sigma_s eps</c> at <c>s = (1 - gamma) t'</c>, then q(x_t' | x_s). On a discrete schedule s is rounded down to
-/// an index. With gamma 0 this is <see cref="DdimSolver"/>, with gamma 1 it is <see cref="ConsistencySolver"/> where the schedule begins
-/// without noise. The step to data without noise gives x_0. Unlike other solvers it depends on what a schedule calls time.
+/// <c>x_s = alpha_s x_0 + sigma_s eps</c> at <c>s = (1 - gamma) t'</c>, then q(x_t' | x_s). On a discrete schedule s is rounded down to an
+/// index. With gamma 0 this is <see cref="DdimSolver"/>; with gamma 1 it is <see cref="ConsistencySolver"/> if the schedule begins without
+/// noise. The step to clean data gives x_0. Unlike other solvers, it depends on how the schedule measures time.
 /// Source: Zheng et al. 2024, "Trajectory Consistency Distillation", Algorithm 2.
 /// </remarks>
 public sealed class TcdSolver : ISolver
 {
-    /// <summary>The method for one gamma.</summary>
-    /// <param name="gamma">From 0, deterministic, to 1; .3 as the authors recommend.</param>
-    /// <exception cref="ArgumentOutOfRangeException">gamma lies outside [0, 1].</exception>
+    /// <summary>A solver with one value of gamma.</summary>
+    /// <param name="gamma">From 0 (deterministic) to 1. The default is 0.3, as the authors recommend.</param>
+    /// <exception cref="ArgumentOutOfRangeException">gamma is outside [0, 1].</exception>
     public TcdSolver(double gamma = 0.3) => Gamma = Guard.InRange(gamma, 0.0, 1.0);
 
-    /// <summary>The share of the way to the data that a step goes too far, 0 to 1; diffusers calls it eta.</summary>
+    /// <summary>The fraction of the remaining time by which a step goes beyond its target, 0 to 1; called eta in diffusers.</summary>
     public double Gamma { get; }
 
     /// <inheritdoc/>
@@ -31,7 +31,7 @@ public sealed class TcdSolver : ISolver
         if (to.Sigma == 0.0)
             return SigmaAlgebra.EulerTo(step.Current, to);
 
-        // A step that stays where it is must not be undone by the rounding of s.
+        // A step between equal levels must not change because of the rounding of s.
         var early = to == step.From ? to : Earlier(step);
         var next = SigmaAlgebra.EulerTo(step.Current, early);
         if (early == to)

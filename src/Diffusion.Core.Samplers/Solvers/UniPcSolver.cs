@@ -3,30 +3,32 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// UniPC: a multistep predictor, and a corrector that uses the answer at the predicted point twice, once to improve that point and once
-/// to leave from it. One call of the network a step, and one order more than the predictor alone.
+/// UniPC: a multistep predictor, and a corrector that uses the prediction at the predicted point twice, to improve that point and to start
+/// from it. One network call per step, and one order more than the predictor alone.
 /// </summary>
 /// <remarks>
 /// Source: Zhao et al. 2023, "UniPC: A Unified Predictor-Corrector Framework", Algorithms 1 and 2 and appendix A. With three points or more
-/// the weights follow from the moment conditions alone; with two, they are <c>B(h) / 2</c>, which is all that B decides.
-/// The last prediction is not corrected, since that would cost a call. An infinite step, from a level without signal or to one without
-/// noise, is of first order and left uncorrected, so that it is finite for every B.
+/// the weights follow from the moment conditions alone; with two, they are <c>B(h) / 2</c>, which is the only effect of B.
+/// The last prediction is not corrected, because that would need another call. An infinite step, from a level without signal or to a level
+/// without noise, is of first order and not corrected, so that it is finite for every B.
 /// </remarks>
 public sealed class UniPcSolver : ISolver
 {
     private readonly Func<double, double> _b;
     private readonly Func<int, bool>? _corrects;
 
-    /// <summary>A method of the family; UniPC-2 with B2 unless said otherwise.</summary>
-    /// <param name="order">p, 1 to 4.</param>
-    /// <param name="form"><see cref="AlgorithmType.DataPrediction"/> unless said otherwise.</param>
+    /// <summary>A UniPC solver. The default is UniPC-2 with B2.</summary>
+    /// <param name="order">p, from 1 to 4. The default is 2.</param>
+    /// <param name="form">The algorithm type. The default is <see cref="AlgorithmType.DataPrediction"/>.</param>
     /// <param name="b">
-    /// B(z) of the paper, with B(z) = z + O(z^2): <see cref="Bh1"/>, <see cref="Bh2"/>, the default, or one's own. z is h in the noise
-    /// form and -h in the data form.
+    /// B(z) of the paper, with B(z) = z + O(z^2): <see cref="Bh1"/>, <see cref="Bh2"/> or a custom function. z is h for noise prediction
+    /// and -h for data prediction. The default is <see cref="Bh2"/>.
     /// </param>
-    /// <param name="corrects">Whether the end of step k, 0..N-2, is corrected; all are unless said otherwise.</param>
-    /// <param name="lowerOrderFinal">True to lower the order towards the end, to 1 in the last step.</param>
-    /// <exception cref="ArgumentOutOfRangeException">The order lies outside its range.</exception>
+    /// <param name="corrects">Returns whether the end of step k, 0..N-2, is corrected. The default corrects all of them.</param>
+    /// <param name="lowerOrderFinal">
+    /// True to lower the order towards the end, to 1 in the last step. The default is <see langword="true"/>.
+    /// </param>
+    /// <exception cref="ArgumentOutOfRangeException">The order is outside its range.</exception>
     public UniPcSolver(
         int order = 2,
         AlgorithmType? form = null,
@@ -48,10 +50,10 @@ public sealed class UniPcSolver : ISolver
     /// <summary>p, 1 to 4; the corrector has one order more.</summary>
     public int Order { get; }
 
-    /// <summary>What is integrated.</summary>
+    /// <summary>The algorithm type: the quantity that is integrated.</summary>
     public AlgorithmType Form { get; }
 
-    /// <summary>True where the order falls towards the end.</summary>
+    /// <summary>True if the order is lowered towards the end.</summary>
     public bool LowerOrderFinal { get; }
 
     /// <inheritdoc/>
@@ -73,7 +75,9 @@ public sealed class UniPcSolver : ISolver
             .Advance(step, move, corrected ?? step.Sample, step.Current, Moments);
     }
 
-    /// <summary>The sample, less what the predictor made of the last step, plus what the corrector does; null where it stays.</summary>
+    /// <summary>
+    /// The sample with the last step of the predictor replaced by that of the corrector; <see langword="null"/> if it is not corrected.
+    /// </summary>
     private Tensor? Corrected(SolverStep step)
     {
         if (step.History.Count == 0 || !(_corrects?.Invoke(step.Index - 1) ?? true))

@@ -6,8 +6,8 @@ using BetaDistribution = MathNet.Numerics.Distributions.Beta;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// Spacings that choose noise levels, sigma / alpha, rather than times, over any schedule. The network is told the times that the schedule
-/// has these levels at, which lie between the indices of a discrete schedule. Each ends without noise.
+/// Spacings that choose noise levels sigma / alpha, the sigmas of k-diffusion, instead of times, over any schedule. The times of the grid
+/// are those at which the schedule has these levels; on a discrete schedule they lie between indices. Each grid ends without noise.
 /// </summary>
 public sealed class SigmaSpacing : TimeSpacing
 {
@@ -26,12 +26,12 @@ public sealed class SigmaSpacing : TimeSpacing
     }
 
     /// <summary>
-    /// <c>(max^(1/rho) + k / (N - 1) (min^(1/rho) - max^(1/rho)))^rho</c>: short steps at little noise. On an EDM schedule this is the
-    /// grid of EDM.
+    /// <c>(max^(1/rho) + k / (N - 1) (min^(1/rho) - max^(1/rho)))^rho</c>: shorter steps at low noise levels. On an EDM schedule this is
+    /// the grid of EDM.
     /// </summary>
-    /// <param name="rho">7 for images; larger values put more steps near the data.</param>
-    /// <param name="min">The least sigma / alpha; that of the schedule unless said otherwise.</param>
-    /// <param name="max">The greatest sigma / alpha; that of the schedule unless said otherwise.</param>
+    /// <param name="rho">The exponent; larger values place more steps near the data. The default is 7, for images.</param>
+    /// <param name="min">The smallest sigma / alpha. The default is that of the schedule.</param>
+    /// <param name="max">The largest sigma / alpha. The default is that of the schedule.</param>
     /// <exception cref="ArgumentException">An argument is not finite and greater than 0, or min is not less than max.</exception>
     /// <remarks>Source: Karras et al. 2022, "Elucidating the Design Space of Diffusion-Based Generative Models", eq. 5.</remarks>
     public static SigmaSpacing Karras(double rho = 7.0, double? min = null, double? max = null)
@@ -45,7 +45,7 @@ public sealed class SigmaSpacing : TimeSpacing
     }
 
     /// <summary>
-    /// Equally spaced in log(sigma / alpha), which is uniform log-SNR: the grid of DPM-Solver ("lu"), and of k-diffusion's
+    /// Equally spaced in log(sigma / alpha), that is, uniform in log-SNR: the grid of DPM-Solver ("lu"), and of k-diffusion's
     /// "exponential".
     /// </summary>
     /// <inheritdoc cref="Karras" path="/param[@name!='rho']"/>
@@ -58,13 +58,11 @@ public sealed class SigmaSpacing : TimeSpacing
             return Fill(steps, share => Math.Exp(high + (share * (low - high))));
         });
 
-    /// <summary>
-    /// Quantiles of a Beta distribution over [min, max] of sigma / alpha: steps gather at both ends.
-    /// </summary>
-    /// <param name="alpha">The first parameter of the distribution.</param>
-    /// <param name="beta">The second.</param>
-    /// <param name="min">The least sigma / alpha; that of the schedule unless said otherwise.</param>
-    /// <param name="max">The greatest sigma / alpha; that of the schedule unless said otherwise.</param>
+    /// <summary>Quantiles of a Beta distribution over [min, max] of sigma / alpha, which places more steps at both ends.</summary>
+    /// <param name="alpha">The first parameter of the distribution. The default is 0.6.</param>
+    /// <param name="beta">The second parameter of the distribution. The default is 0.6.</param>
+    /// <param name="min">The smallest sigma / alpha. The default is that of the schedule.</param>
+    /// <param name="max">The largest sigma / alpha. The default is that of the schedule.</param>
     /// <exception cref="ArgumentException">An argument is not finite and greater than 0, or min is not less than max.</exception>
     /// <remarks>Source: Lee et al. 2024, "Beta Sampling is All You Need", section 3.3.</remarks>
     public static SigmaSpacing Beta(double alpha = 0.6, double beta = 0.6, double? min = null, double? max = null)
@@ -77,11 +75,13 @@ public sealed class SigmaSpacing : TimeSpacing
     }
 
     /// <summary>
-    /// A table of levels found for one number of steps, interpolated to any other: linearly in log(sigma / alpha), each interval cut into
-    /// equal parts.
+    /// A table of levels for one number of steps, interpolated to any other number: linearly in log(sigma / alpha), at equally spaced
+    /// positions of the table.
     /// </summary>
-    /// <param name="ratios">At least two sigma / alpha, finite, greater than 0 and falling; the zero at the end is not among them.</param>
-    /// <exception cref="ArgumentException">The table does not fall, or is too short.</exception>
+    /// <param name="ratios">At least two values of sigma / alpha, finite, greater than 0 and decreasing, without the final zero.</param>
+    /// <exception cref="ArgumentException">
+    /// A value is not finite and greater than 0, the values do not decrease, or there are fewer than two.
+    /// </exception>
     /// <remarks>Source: Sabour et al. 2024, "Align Your Steps", section 4; see <see cref="AlignYourSteps"/> for its tables.</remarks>
     public static SigmaSpacing Tabulated(params ReadOnlySpan<double> ratios)
     {
@@ -101,7 +101,7 @@ public sealed class SigmaSpacing : TimeSpacing
 
     /// <inheritdoc/>
     /// <exception cref="ArgumentException">
-    /// There are no steps, or the schedule begins without noise or ends without signal and no min or max was given in place of that.
+    /// There are no steps, or the schedule begins without noise or ends without signal and no min or max was specified for that end.
     /// </exception>
     public override TimeGrid CreateGrid(INoiseSchedule schedule, int steps)
     {
@@ -115,9 +115,10 @@ public sealed class SigmaSpacing : TimeSpacing
     }
 
     /// <summary>
-    /// The levels alone: N values of sigma / alpha from <paramref name="max"/> to <paramref name="min"/>; one step starts at max.
+    /// The levels without a grid: N values of sigma / alpha from <paramref name="max"/> to <paramref name="min"/>. A single step starts at
+    /// max.
     /// </summary>
-    /// <exception cref="ArgumentException">There are no steps, or the ends are not in order.</exception>
+    /// <exception cref="ArgumentException">There are no steps, or min is not less than max.</exception>
     public double[] Ratios(int steps, double min, double max)
     {
         Guard.InRange(steps, 1, int.MaxValue);
@@ -133,7 +134,7 @@ public sealed class SigmaSpacing : TimeSpacing
         return result;
     }
 
-    /// <summary>The values at k / (N - 1); a single step starts at the first.</summary>
+    /// <summary>The values at k / (N - 1); a single step has the first.</summary>
     private static double[] Fill(int steps, Func<double, double> value)
     {
         var values = new double[steps];
@@ -149,18 +150,21 @@ public sealed class SigmaSpacing : TimeSpacing
     }
 }
 
-/// <summary>Ways from one sample to another, through the noise that they come from.</summary>
+/// <summary>Interpolation between samples, through the noise that they are generated from.</summary>
 public static class Interpolation
 {
     /// <summary>
-    /// Spherical interpolation, sample by sample: <c>sin((1 - w) theta) / sin(theta) a + sin(w theta) / sin(theta) b</c>, with theta the
-    /// angle between the two. Between two draws of Gaussian noise it keeps their length, which a straight line does not.
+    /// Spherical interpolation of each sample: <c>sin((1 - w) theta) / sin(theta) a + sin(w theta) / sin(theta) b</c>, where theta is the
+    /// angle between the two. Between two draws of Gaussian noise it preserves their norm, which linear interpolation does not.
     /// </summary>
-    /// <param name="first">[B, ...] where w is 0.</param>
-    /// <param name="second">The shape and type of <paramref name="first"/>, where w is 1.</param>
+    /// <param name="first">[B, ...] the result for w = 0.</param>
+    /// <param name="second">The shape and type of <paramref name="first"/>: the result for w = 1.</param>
     /// <param name="weight">w, from 0 to 1.</param>
-    /// <returns>The shape of <paramref name="first"/>; the caller's. Where the two point the same way, a straight line.</returns>
-    /// <exception cref="ArgumentException">The shapes or types differ, or the weight lies outside [0, 1].</exception>
+    /// <returns>
+    /// The shape of <paramref name="first"/>. Where the two samples are nearly parallel, the interpolation is linear. The caller must
+    /// dispose the tensor.
+    /// </returns>
+    /// <exception cref="ArgumentException">The shapes or types differ, or the weight is outside [0, 1].</exception>
     /// <remarks>Source: Shoemake 1985; Song, Meng and Ermon 2021, "Denoising Diffusion Implicit Models", appendix D.5.</remarks>
     public static Tensor Spherical(Tensor first, Tensor second, double weight)
     {
@@ -175,7 +179,7 @@ public static class Interpolation
         var lengths = a.mul(a).sum(1L).mul_(b.mul(b).sum(1L)).sqrt().ClampMin(1e-30);
         var cosine = a.mul(b).sum(1L).div_(lengths).Clamp(-1.0, 1.0);
 
-        // Of a nearly straight way the sines lose their digits, and a straight line is as good.
+        // For nearly parallel samples the sines lose digits, and linear interpolation is as accurate.
         var straight = cosine.abs().Gt(1.0 - 1e-6);
         var angle = cosine.MaskedFill(straight, 0.5).acos();
         var sine = angle.sin();
@@ -186,18 +190,18 @@ public static class Interpolation
 }
 
 /// <summary>
-/// The grid of iPNDM, which brings a process of its own: alpha and sigma are the cosine and the sine of <c>pi t / 2</c>, and the times are
-/// such that <c>sigma = sin^2(pi u / 2)</c> with u falling evenly from 1 to 0. It starts without signal and ends without noise.
+/// The grid of iPNDM, with its own process: alpha and sigma are the cosine and the sine of <c>pi t / 2</c>, and the times are such that
+/// <c>sigma = sin^2(pi u / 2)</c>, where u decreases evenly from 1 to 0. It starts without signal and ends without noise.
 /// </summary>
 /// <remarks>The schedule and spacing of diffusers' IPNDMScheduler, after Crowson's k-diffusion and v-diffusion.</remarks>
 public static class IpndmGrid
 {
-    /// <summary>The process: t from 0, data, to 1, noise, both included.</summary>
+    /// <summary>The process: t from 0 (data) to 1 (noise), both included.</summary>
     public static INoiseSchedule Schedule { get; } = new QuarterCircle();
 
     /// <summary>N steps from t = 1 to t = 0.</summary>
     /// <param name="steps">N, at least 1.</param>
-    /// <exception cref="ArgumentOutOfRangeException">There are none.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">There are no steps.</exception>
     public static TimeGrid Create(int steps)
     {
         Guard.InRange(steps, 1, int.MaxValue);
@@ -217,7 +221,7 @@ public static class IpndmGrid
 
         public double MaxTime => 1.0;
 
-        // Both by the sine, which is exactly 0 at the ends.
+        // Both are computed by the sine, which is exactly 0 at the ends.
         public NoiseLevel LevelAt(double t)
         {
             Guard.InRange(t, MinTime, MaxTime);

@@ -3,23 +3,25 @@ using Diffusion.Core.Schedules;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// The times a sampler visits and the noise level at each, and the level it ends at. Immutable. The target of step k is level k + 1,
-/// and of the last step the final level: nothing else decides where a step goes.
+/// The times that a sampler visits, the noise level at each, and the final level. Immutable. Step k leads to level k + 1, and the last step
+/// to the final level: nothing else determines the target of a step.
 /// </summary>
 public sealed class TimeGrid
 {
-    // Published tables of levels have four or five digits, and start at the end of a schedule.
+    // Published tables of levels are rounded to four or five digits, and start at the end of a schedule.
     private const double RatioRounding = 1e-4;
 
     private readonly double[] _times;
     private readonly NoiseLevel[] _levels;
 
-    /// <summary>The grid of a schedule at times of one's own, from the noisiest to the cleanest.</summary>
-    /// <param name="schedule">Gives alpha and sigma at each time.</param>
+    /// <summary>A grid over a schedule at custom times, from the noisiest to the cleanest.</summary>
+    /// <param name="schedule">The source of alpha and sigma at each time.</param>
     /// <param name="times">At least one time of the schedule, never increasing; duplicates are allowed.</param>
-    /// <param name="finalLevel">Where the last step leads; no noise at all unless said otherwise.</param>
+    /// <param name="finalLevel">
+    /// The level that the last step leads to. The default is <see cref="NoiseLevel.Clean"/>, without noise.
+    /// </param>
     /// <exception cref="ArgumentException">
-    /// No times, an increasing time, one outside the schedule, or a level that is not finite.
+    /// There are no times, a time increases or is outside the schedule, or a level is not finite.
     /// </exception>
     public TimeGrid(INoiseSchedule schedule, ReadOnlySpan<double> times, NoiseLevel? finalLevel = null)
     {
@@ -37,14 +39,16 @@ public sealed class TimeGrid
     }
 
     /// <summary>
-    /// A grid whose levels do not follow from its times, or do not fall: noise levels chosen first and given to the network as the
-    /// nearest time it knows, or a walk from data to noise.
+    /// A grid whose levels do not follow from its times, or do not decrease: noise levels that are chosen first and passed to the network
+    /// as the nearest time it knows, or a trajectory from data to noise.
     /// </summary>
-    /// <param name="schedule">The schedule the network was trained with.</param>
-    /// <param name="times">[N] at least one time of the schedule, in any order: what the network is told.</param>
+    /// <param name="schedule">The schedule that the network was trained with.</param>
+    /// <param name="times">
+    /// [N] at least one time of the schedule, in any order, from which the timesteps passed to the network follow.
+    /// </param>
     /// <param name="levels">[N + 1] the level at the start of each step, then the final level.</param>
     /// <exception cref="ArgumentException">
-    /// No times, one outside the schedule, another number of levels than N + 1, or a level that is not finite.
+    /// There are no times, a time is outside the schedule, the number of levels is not N + 1, or a level is not finite.
     /// </exception>
     public TimeGrid(INoiseSchedule schedule, ReadOnlySpan<double> times, ReadOnlySpan<NoiseLevel> levels)
     {
@@ -58,11 +62,13 @@ public sealed class TimeGrid
             CheckedLevel(_levels[k], k, nameof(levels));
     }
 
-    /// <summary>The grid of a schedule at noise levels of one's own; the network is told the times the schedule has them at.</summary>
-    /// <param name="schedule">Gives the time, alpha and sigma of each level.</param>
-    /// <param name="ratios">[N] sigma / alpha, finite, never increasing; k-diffusion's sigmas without the zero at the end.</param>
-    /// <param name="finalLevel">Where the last step leads; no noise at all unless said otherwise.</param>
-    /// <exception cref="ArgumentException">No ratios, an increasing one, or one that the schedule does not reach.</exception>
+    /// <summary>A grid over a schedule at custom noise levels. Its times are those at which the schedule has these levels.</summary>
+    /// <param name="schedule">The source of the time, alpha and sigma of each level.</param>
+    /// <param name="ratios">[N] sigma / alpha, finite, never increasing: k-diffusion's sigmas without the final zero.</param>
+    /// <param name="finalLevel">
+    /// The level that the last step leads to. The default is <see cref="NoiseLevel.Clean"/>, without noise.
+    /// </param>
+    /// <exception cref="ArgumentException">There are no ratios, or a ratio increases or is outside the schedule.</exception>
     public static TimeGrid FromSigmas(INoiseSchedule schedule, ReadOnlySpan<double> ratios, NoiseLevel? finalLevel = null)
     {
         ArgumentNullException.ThrowIfNull(schedule);
@@ -70,7 +76,7 @@ public sealed class TimeGrid
         var times = new double[ratios.Length];
         for (var k = 0; k < times.Length; k++)
         {
-            // The ends of the schedule are meant where rounding has moved a ratio just past them.
+            // A ratio that rounding has moved just past an end of the schedule stands for that end.
             if (!(ratios[k] >= least * (1.0 - RatioRounding) && ratios[k] <= most * (1.0 + RatioRounding)))
                 throw new ArgumentException(
                     $"Every sigma / alpha must lie in [{least}, {most}], the range of the schedule, got {ratios[k]} at step {k}.",
@@ -82,19 +88,19 @@ public sealed class TimeGrid
         return new TimeGrid(schedule, times, finalLevel);
     }
 
-    /// <summary>The schedule the times belong to.</summary>
+    /// <summary>The schedule that the times belong to.</summary>
     public INoiseSchedule Schedule { get; }
 
     /// <summary>N, the number of steps.</summary>
     public int Count => _times.Length;
 
-    /// <summary>[N] the times that the network is told.</summary>
+    /// <summary>[N] the times of the schedule, from which the timesteps passed to the network follow.</summary>
     public ReadOnlySpan<double> Times => _times;
 
     /// <summary>[N + 1] the level at the start of each step, then the final level.</summary>
     public ReadOnlySpan<NoiseLevel> Levels => _levels;
 
-    /// <summary>The same steps, the last of which leads elsewhere.</summary>
+    /// <summary>The same grid with another final level.</summary>
     /// <exception cref="ArgumentException">The level is not finite.</exception>
     public TimeGrid WithFinalLevel(NoiseLevel finalLevel)
     {
@@ -104,10 +110,10 @@ public sealed class TimeGrid
     }
 
     /// <summary>
-    /// The part of the grid that remains from a strength on: image to image begins there, with data noised to its first level.
+    /// The last part of the grid, for image-to-image: sampling starts there from data noised to the first level of that part.
     /// </summary>
-    /// <param name="strength">In (0, 1]: the share of the steps that is taken, 1 for all; at least one step is.</param>
-    /// <exception cref="ArgumentOutOfRangeException">The strength lies outside (0, 1].</exception>
+    /// <param name="strength">The fraction of the steps that is taken, in (0, 1]; 1 for all. At least one step is taken.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The strength is outside (0, 1].</exception>
     public TimeGrid StartingAt(double strength)
     {
         Guard.InRange(Guard.Positive(strength), 0.0, 1.0);
@@ -137,20 +143,22 @@ public sealed class TimeGrid
                 $"alpha and sigma must be finite, not negative and not both zero, got {level.Alpha} and {level.Sigma} at index {index}.", name);
 }
 
-/// <summary>Grids made of others: with points between, backwards, or with the to and fro that some methods start with.</summary>
+/// <summary>
+/// Methods that derive a grid from another: with intermediate points, reversed, or with the start that some methods need.
+/// </summary>
 public static class TimeGridExtensions
 {
     private const double IndexRounding = 1e-6;
 
     /// <summary>
-    /// The grid with further points at fractions of each step in lambda = log(alpha / sigma), so that singlestep methods evaluate there:
-    /// with 1/2, order 2 is DPM-Solver-2; with 1/3 and 2/3, order 3 is DPM-Solver-3 (Lu et al. 2022, Algorithms 1 and 2). A last step to
-    /// data without noise stays whole, for lambda has no end there.
+    /// The grid with additional points at fractions of each step in lambda = log(alpha / sigma), at which singlestep methods call the
+    /// network: with 1/2, order 2 is DPM-Solver-2; with 1/3 and 2/3, order 3 is DPM-Solver-3 (Lu et al. 2022, Algorithms 1 and 2). A last
+    /// step to clean data is not divided, because lambda is infinite there.
     /// </summary>
     /// <param name="grid">A grid that starts with signal.</param>
-    /// <param name="fractions">Rising, in (0, 1).</param>
+    /// <param name="fractions">Increasing values in (0, 1).</param>
     /// <exception cref="ArgumentException">
-    /// The fractions are not such, the grid starts without signal, or its schedule does not reach a point between.
+    /// The fractions do not increase in (0, 1), the grid starts without signal, or its schedule does not reach an intermediate point.
     /// </exception>
     public static TimeGrid Refined(this TimeGrid grid, params ReadOnlySpan<double> fractions)
     {
@@ -186,12 +194,13 @@ public static class TimeGridExtensions
     }
 
     /// <summary>
-    /// The way back, from data to noise, for inversion: the same levels in the opposite order, and at each the network is told its own
-    /// time. At a final level that is none of the schedule's, such as data without noise, that is the schedule's first.
+    /// The reversed grid, from data to noise, for inversion: the same levels in the opposite order, each with its own time. A final level
+    /// that is not on the schedule, such as clean data, has the first time of the schedule.
     /// </summary>
     /// <param name="grid">A grid from noise to data.</param>
     /// <param name="tellTarget">
-    /// True to tell the network the time a step leads to, in place of that where it starts: DDIM inversion as diffusers has it.
+    /// True to pass the network the time that a step leads to instead of the time at which it starts, as in the DDIM inversion of
+    /// diffusers. The default is <see langword="false"/>.
     /// </param>
     public static TimeGrid Inverted(this TimeGrid grid, bool tellTarget = false)
     {
@@ -212,9 +221,9 @@ public static class TimeGridExtensions
         return new TimeGrid(schedule, [first, .. times[..^1]], levels);
     }
 
-    /// <summary>The grid with its second point twice: the network is called there again, to improve the first step of PLMS.</summary>
+    /// <summary>The grid with its second point repeated: the network is called there again, to improve the first step of PLMS.</summary>
     /// <remarks>Source: Liu et al. 2022, Algorithm 2, as used in latent diffusion (Rombach et al. 2022).</remarks>
-    /// <param name="grid">A grid of at least two steps, otherwise it stays as it is.</param>
+    /// <param name="grid">The grid. With fewer than two steps it is returned unchanged.</param>
     public static TimeGrid WithTrapezoidStart(this TimeGrid grid)
     {
         ArgumentNullException.ThrowIfNull(grid);
@@ -227,12 +236,12 @@ public static class TimeGridExtensions
     }
 
     /// <summary>
-    /// The grid with its first three steps made of four each, as Runge and Kutta's method calls the network: at the start, twice in the
-    /// middle, and at the end. On a discrete schedule the middle is an index.
+    /// The grid with each of its first three steps replaced by four, for the network calls of the Runge-Kutta method: at the start, twice
+    /// in the middle, and at the end. On a discrete schedule the middle is rounded down to an index.
     /// </summary>
     /// <remarks>Source: Liu et al. 2022, "Pseudo Numerical Methods for Diffusion Models on Manifolds", eq. 12 and Algorithm 2.</remarks>
     /// <param name="grid">A grid of at least four steps.</param>
-    /// <exception cref="ArgumentException">There are fewer.</exception>
+    /// <exception cref="ArgumentException">The grid has fewer than four steps.</exception>
     public static TimeGrid WithRungeKuttaStart(this TimeGrid grid)
     {
         ArgumentNullException.ThrowIfNull(grid);

@@ -2,28 +2,28 @@ using Diffusion.Core.Schedules;
 
 namespace Diffusion.Core.Samplers;
 
-/// <summary>How a sampler spreads its steps over a schedule.</summary>
+/// <summary>Specifies how the steps of a sampler are distributed over a schedule.</summary>
 public abstract class TimeSpacing
 {
-    /// <summary>A grid of exactly <paramref name="steps"/> times.</summary>
+    /// <summary>Creates a grid of exactly <paramref name="steps"/> times.</summary>
     /// <exception cref="ArgumentException">The schedule does not have that many steps, or the spacing does not fit it.</exception>
     public abstract TimeGrid CreateGrid(INoiseSchedule schedule, int steps);
 
     /// <summary>
-    /// <c>round(T - k T / N) - 1</c>: starts at the last index, where training ends in pure noise. The default of every sampler here.
+    /// <c>round(T - k T / N) - 1</c>: starts at the last index, where training ends in pure noise. The default of every sampler.
     /// </summary>
     public static TimeSpacing Trailing { get; } = new Spacing(TrailingIndices);
 
-    /// <summary>
-    /// N indices from T - 1 to 0, both included, rounded; a single step starts at T - 1.
-    /// </summary>
+    /// <summary>N rounded indices from T - 1 to 0, both included. A single step starts at T - 1.</summary>
     public static TimeSpacing Linspace { get; } = new Spacing(LinspaceIndices);
 
     /// <summary>
-    /// <c>(T div N) k + offset</c>, from the highest k to 0. Never visits the last index unless the offset leads there, so sampling starts
-    /// from noise at a level that still holds signal; use it where a model's own configuration says so.
+    /// <c>(T div N) k + offset</c>, from the largest k to 0. It does not visit the last index unless the offset reaches it, so sampling
+    /// starts from noise at a level that still contains signal. Use it if the configuration of a model specifies it.
     /// </summary>
-    /// <param name="offset">Added to every index, at least 0. A grid that it pushes beyond T - 1 is refused.</param>
+    /// <param name="offset">
+    /// Added to every index, at least 0. The default is 0. <see cref="CreateGrid"/> throws if an index exceeds T - 1.
+    /// </param>
     /// <exception cref="ArgumentOutOfRangeException">The offset is negative.</exception>
     public static TimeSpacing Leading(int offset = 0)
     {
@@ -33,7 +33,7 @@ public abstract class TimeSpacing
 
     private static double[] TrailingIndices(int total, int steps)
     {
-        // The increment as numpy's arange forms it, so that ties fall the same way.
+        // The increment is computed as in numpy's arange, so that ties round the same way.
         var ratio = (double)total / steps;
         var increment = total - ratio - total;
         return Fill(steps, k => Math.Round(total + (k * increment), MidpointRounding.ToEven) - 1.0);
@@ -86,31 +86,36 @@ public abstract class TimeSpacing
 }
 
 /// <summary>
-/// Spacings over the time of any schedule, continuous or discrete, from its last time to its first; on a discrete schedule the times lie
-/// between indices. Each ends without noise.
+/// Spacings over the time of any schedule, continuous or discrete, from its last time to its first. On a discrete schedule the times lie
+/// between indices. Each grid ends without noise.
 /// </summary>
 public static class ScheduleTimeSpacing
 {
     /// <summary>
-    /// Equal steps of time. On a variance preserving schedule this is k-diffusion's "vp" grid (with its eps as <paramref name="first"/>);
-    /// on a straight line, that of flow matching.
+    /// Equal steps in time. On a variance-preserving schedule this is k-diffusion's "vp" grid (with its eps as <paramref name="first"/>);
+    /// for rectified flow, that of flow matching.
     /// </summary>
-    /// <param name="first">The time of the last step's start, above the schedule's first; without it, one whole step above that.</param>
+    /// <param name="first">
+    /// The time at which the last step starts, above the first time of the schedule. The default is one whole step above that time.
+    /// </param>
     /// <remarks>
     /// Source: Song et al. 2021, "Score-Based Generative Modeling through Stochastic Differential Equations", appendix C.
     /// </remarks>
     public static TimeSpacing Uniform(double? first = null) => new Spacing(first, share => share);
 
-    /// <summary>Equal steps of the square root of time: shorter ones near the data (DDIM's "quad").</summary>
+    /// <summary>Equal steps in the square root of time, shorter near the data (DDIM's "quad").</summary>
     /// <inheritdoc cref="Uniform" path="/param"/>
     /// <remarks>Source: Song, Meng and Ermon 2021, "Denoising Diffusion Implicit Models", appendix D.2.</remarks>
     public static TimeSpacing Quadratic(double? first = null) => new Spacing(first, share => share * share);
 
     /// <summary>
-    /// Equal steps of time on a straight line, moved towards noise: <c>t' = shift t / (1 + (shift - 1) t)</c>, t a share of time.
+    /// Equal steps in time for rectified flow, shifted towards noise: <c>t' = shift t / (1 + (shift - 1) t)</c>, where t is a fraction of
+    /// the time range.
     /// </summary>
-    /// <param name="shift">Finite and greater than 0; 1 changes nothing, 3 is usual for large images.</param>
-    /// <param name="first">The time of the last step's start; without it, one whole step above the schedule's first.</param>
+    /// <param name="shift">Finite and greater than 0; 1 changes nothing, 3 is common for large images.</param>
+    /// <param name="first">
+    /// The time at which the last step starts. The default is one whole step above the first time of the schedule.
+    /// </param>
     /// <exception cref="ArgumentOutOfRangeException">The shift is not finite and greater than 0.</exception>
     /// <remarks>Source: Esser et al. 2024, "Scaling Rectified Flow Transformers", eq. 23.</remarks>
     public static TimeSpacing Shifted(double shift, double? first = null)
@@ -119,7 +124,7 @@ public static class ScheduleTimeSpacing
         return new Spacing(first, share => shift * share / (1.0 + ((shift - 1.0) * share)));
     }
 
-    /// <summary>Shares of time from 1 downwards, bent by a rising function of [0, 1] onto itself.</summary>
+    /// <summary>Fractions of the time range from 1 downwards, mapped by an increasing function of [0, 1] onto itself.</summary>
     private sealed class Spacing(double? first, Func<double, double> bend) : TimeSpacing
     {
         public override TimeGrid CreateGrid(INoiseSchedule schedule, int steps)
@@ -143,7 +148,7 @@ public static class ScheduleTimeSpacing
 }
 
 /// <summary>
-/// The tables of Align Your Steps: levels optimised for ten steps of a family of models, for any number of steps by interpolation.
+/// The tables of Align Your Steps: levels optimised for ten steps of a family of models, interpolated to any number of steps.
 /// </summary>
 /// <remarks>
 /// Source: Sabour, Fidler and Kreis 2024, "Align Your Steps: Optimizing Sampling Schedules in Diffusion Models", appendix.
