@@ -77,7 +77,7 @@ internal static class QuickstartRun
             Callbacks =
             [
                 new MetricsFile(options.File(RunReport.MetricsName)),
-                Every.Steps(200, samples.Run, atEnd: true),
+                Every.StepsAndEnd(200, samples.Run),
                 clock,
                 new RunReport(options.Output),
             ],

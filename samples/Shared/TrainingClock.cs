@@ -5,7 +5,7 @@ using Diffusion.Core;
 namespace Samples;
 
 /// <summary>Estimates how long training will still take, and ends it after a number of minutes where one is given.</summary>
-internal sealed class TrainingClock(double? minutes) : ITrainerCallback
+internal sealed class TrainingClock(double? minutes) : TrainerCallback
 {
     private readonly Stopwatch _clock = new();
     private long _firstStep;
@@ -24,13 +24,13 @@ internal sealed class TrainingClock(double? minutes) : ITrainerCallback
         return option;
     }
 
-    public void Started(TrainingRun run)
+    public override void Started(TrainingRun run)
     {
         _firstStep = run.Step;
         _clock.Restart();
     }
 
-    public void AfterStep(TrainingRun run)
+    public override void AfterStep(TrainingRun run)
     {
         if (minutes is { } limit && _clock.Elapsed.TotalMinutes >= limit)
             run.Stop($"The limit of {limit} minutes is reached.");

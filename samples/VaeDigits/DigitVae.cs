@@ -20,7 +20,7 @@ internal static class DigitVae
 
     /// <summary>Pixels are drawn black or white anew at each look, with the grey value as the probability of white.</summary>
     public static AutoencoderTrainer Trainer(
-        Vae vae, long steps, int batchSize, long seed, torch.Device? device, string? checkpoints = null, ITrainerCallback? callback = null)
+        Vae vae, long steps, int batchSize, long seed, torch.Device? device, string? checkpoints = null, TrainerCallback? callback = null)
         => new(vae, new DynamicBinarization(new AutoencoderLoss(Likelihood)), new TrainerOptions
         {
             Steps = steps,

@@ -26,7 +26,7 @@ public sealed partial class RunReportTests : IDisposable
             Report(step, 1.0 / step);
             if (step % 100 == 0)
             {
-                Line(step, "measurement", ("name", "validation_loss"), ("value", 2.0 / step));
+                Line(step, "metric", ("name", "validation_loss"), ("value", 2.0 / step));
                 Picture(step, (byte)(step / 10));
             }
         }
@@ -190,7 +190,7 @@ public sealed partial class RunReportTests : IDisposable
     private void Picture(int step, byte grey)
     {
         PngWriter.Save(_folder.File($"samples/{step}.png"), [grey, grey, grey, grey], 2, 2, 1);
-        Line(step, "picture", ("name", "samples"), ("path", $"samples/{step}.png"));
+        Line(step, "image", ("name", "samples"), ("path", $"samples/{step}.png"));
     }
 
     private void Line(int step, string kind, params (string Name, JsonNode Value)[] values)

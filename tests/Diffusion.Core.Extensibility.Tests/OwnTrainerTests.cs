@@ -83,7 +83,7 @@ public sealed class OwnTrainerTests : IDisposable
         }
     }
 
-    private sealed class Counter : IStatefulCallback
+    private sealed class Counter : TrainerCallback, IStatefulCallback
     {
         public string Key => "counter";
 
@@ -93,9 +93,9 @@ public sealed class OwnTrainerTests : IDisposable
 
         public List<double> Masked { get; } = [];
 
-        public void AfterStep(TrainingRun run) => Count++;
+        public override void AfterStep(TrainingRun run) => Count++;
 
-        public void Reported(TrainingRun run, TrainingProgress progress)
+        public override void Reported(TrainingRun run, TrainingProgress progress)
         {
             Losses.Add(progress.Loss);
             Masked.Add(progress.Metrics["masked_mse"]);

@@ -43,8 +43,8 @@ public class CallbackTests
         var recorder = new RecordingCallback();
         recorder.Acting = run =>
         {
-            run.Measure("score", 0.5);
-            run.Show("samples", picture);
+            run.LogMetric("score", 0.5);
+            run.LogImage("samples", picture);
         };
         var calls = Run(recorder, Runs.Options with { Steps = 1 });
 
@@ -55,10 +55,11 @@ public class CallbackTests
     public void A_picture_that_is_not_there_cannot_be_shown()
     {
         using var folder = new TemporaryFolder();
-        var recorder = new RecordingCallback { Acting = run => run.Show("samples", folder.File("none.png")) };
+        var recorder = new RecordingCallback { Acting = run => run.LogImage("samples", folder.File("none.png")) };
 
-        FluentActions.Invoking(() => Run(recorder, Runs.Options)).Should().Throw<FileNotFoundException>().WithMessage("*none.png*");
-        recorder.Calls[^1].Should().Be("ended FileNotFoundException 1");
+        FluentActions.Invoking(() => Run(recorder, Runs.Options))
+            .Should().Throw<TrainerCallbackException>().WithInnerException<FileNotFoundException>().WithMessage("*none.png*");
+        recorder.Calls[^1].Should().Be("ended TrainerCallbackException 1");
     }
 
     [Fact]
@@ -84,8 +85,9 @@ public class CallbackTests
         recorder.Calls.Should().Equal("started 0", "before 0", "after 1", "ended OperationCanceledException 1");
 
         recorder.Acting = _ => throw new InvalidDataException("no");
-        FluentActions.Invoking(() => trainer.Run(new Points(50))).Should().Throw<InvalidDataException>();
-        recorder.Calls[^1].Should().Be("ended InvalidDataException 2");
+        FluentActions.Invoking(() => trainer.Run(new Points(50)))
+            .Should().Throw<TrainerCallbackException>().WithInnerException<InvalidDataException>();
+        recorder.Calls[^1].Should().Be("ended TrainerCallbackException 2");
     }
 
     [Fact]
@@ -93,24 +95,72 @@ public class CallbackTests
     {
         var calls = new List<string>();
         var options = Runs.Options with { Steps = 1 };
-        ITrainerCallback[] callbacks = [new Failing(), new RecordingCallback("", calls), new Failing()];
+        TrainerCallback[] callbacks = [new Failing(), new RecordingCallback("", calls), new Failing()];
 
-        FluentActions.Invoking(() => Fit(options with { Callbacks = callbacks })).Should().Throw<IOException>().WithMessage("in the end");
-        calls[^1].Should().Be("ended IOException 1");
+        FluentActions.Invoking(() => Fit(options with { Callbacks = callbacks }))
+            .Should().Throw<TrainerCallbackException>().WithMessage("*in the end*").WithInnerException<IOException>();
+        calls[^1].Should().Be("ended TrainerCallbackException 1");
 
         var action = Every.Steps(1, _ => throw new InvalidDataException("on the way"));
-        FluentActions.Invoking(() => Fit(options with { Callbacks = [.. callbacks, action] })).Should().Throw<InvalidDataException>();
-        calls[^1].Should().Be("ended InvalidDataException 1");
+        FluentActions.Invoking(() => Fit(options with { Callbacks = [.. callbacks, action] }))
+            .Should().Throw<TrainerCallbackException>().WithMessage("*on the way*").WithInnerException<InvalidDataException>();
+        calls[^1].Should().Be("ended TrainerCallbackException 1");
     }
 
     [Fact]
     public void Only_callbacks_that_were_started_are_ended()
     {
         var calls = new List<string>();
-        ITrainerCallback[] callbacks = [new RecordingCallback("a ", calls), new Failing { FailsAtStart = true }, new RecordingCallback("b ", calls)];
+        TrainerCallback[] callbacks = [new RecordingCallback("a ", calls), new Failing { FailsAtStart = true }, new RecordingCallback("b ", calls)];
 
-        FluentActions.Invoking(() => Fit(Runs.Options with { Callbacks = callbacks })).Should().Throw<IOException>().WithMessage("at the start");
-        calls.Should().Equal("a started 0", "a ended IOException 0");
+        FluentActions.Invoking(() => Fit(Runs.Options with { Callbacks = callbacks }))
+            .Should().Throw<TrainerCallbackException>().WithMessage("Failing.Started failed at step 0: at the start");
+        calls.Should().Equal("a started 0", "a ended TrainerCallbackException 0");
+    }
+
+    [Fact]
+    public void A_callback_that_fails_ends_the_run_after_the_others_were_called_and_the_run_was_saved()
+    {
+        using var folder = new TemporaryFolder();
+        var calls = new List<string>();
+        var options = Runs.Options with { Steps = 8, CheckpointFolder = folder.Path };
+        var failing = new FailingAt(5);
+        var logger = new ListLogger();
+        using (var model = new TinyDenoiser())
+        using (var trainer = Runs.Trainer(model, options with { Callbacks = [failing, new RecordingCallback("", calls)] }, logger: logger))
+        {
+            var error = FluentActions.Invoking(() => trainer.Run(new Points(50))).Should().Throw<TrainerCallbackException>().Which;
+
+            error.Message.Should().Be("FailingAt.AfterStep failed at step 5: no more");
+            error.Callback.Should().BeSameAs(failing);
+            error.Step.Should().Be(5);
+            calls[^3..].Should().Equal("after 5", "saved 5", "ended TrainerCallbackException 5");
+            logger.Entries.Should().ContainSingle(entry => entry.Text == "The callback FailingAt failed in AfterStep at step 5.");
+        }
+
+        CheckpointStore.List(folder.Path).Select(Path.GetFileName).Should().Equal("step-00000005");
+        using var resumed = new TinyDenoiser();
+        using var rest = Runs.Trainer(resumed, options);
+        rest.Run(new Points(50));
+        using var whole = new TinyDenoiser();
+        using var once = Runs.Trainer(whole, Runs.Options with { Steps = 8 });
+        once.Run(new Points(50));
+        rest.Save(folder.File("rest"));
+        once.Save(folder.File("once"));
+        foreach (var file in (string[])["model.safetensors", "ema.safetensors", "optimizer.safetensors"])
+            Bits.OfFile(folder.File($"rest/{file}")).Should().Be(Bits.OfFile(folder.File($"once/{file}")), file);
+    }
+
+    [Fact]
+    public void Progress_that_fails_ends_the_run_after_saving_and_is_named()
+    {
+        using var folder = new TemporaryFolder();
+        using var model = new TinyDenoiser();
+        using var trainer = Runs.Trainer(model, Runs.Options with { Steps = 4, LogEvery = 3, CheckpointFolder = folder.Path });
+
+        FluentActions.Invoking(() => trainer.Fit(new Points(50), new FailingProgress(), TestContext.Current.CancellationToken))
+            .Should().Throw<TrainerCallbackException>().WithMessage("FailingProgress.Report failed at step 3: no display");
+        CheckpointStore.List(folder.Path).Select(Path.GetFileName).Should().Equal("step-00000003");
     }
 
     [Fact]
@@ -121,7 +171,7 @@ public class CallbackTests
         Fit(Runs.Options with
         {
             Steps = 10,
-            Callbacks = [Every.Steps(4, run => acted.Add(run.Step)), Every.Steps(5, run => ended.Add(run.Step), atEnd: true), Every.Steps(3, run => ended.Add(-run.Step), atEnd: true)],
+            Callbacks = [Every.Steps(4, run => acted.Add(run.Step)), Every.StepsAndEnd(5, run => ended.Add(run.Step)), Every.StepsAndEnd(3, run => ended.Add(-run.Step))],
         });
 
         acted.Should().Equal(4, 8);
@@ -133,7 +183,7 @@ public class CallbackTests
     {
         using var folder = new TemporaryFolder();
         var acted = new List<long>();
-        var action = Every.Steps(4, run => acted.Add(run.Step), atEnd: true);
+        var action = Every.StepsAndEnd(4, run => acted.Add(run.Step));
         var options = Runs.Options with { Steps = 14, CheckpointFolder = folder.Path, Callbacks = [action] };
         using var source = new CancellationTokenSource();
         var stop = Every.Steps(6, _ => source.Cancel());
@@ -162,16 +212,30 @@ public class CallbackTests
         trainer.Fit(new Points(50), null, cancellationToken ?? TestContext.Current.CancellationToken);
     }
 
-    private sealed class Failing : ITrainerCallback
+    private sealed class Failing : TrainerCallback
     {
         public bool FailsAtStart { get; init; }
 
-        public void Started(TrainingRun run)
+        public override void Started(TrainingRun run)
         {
             if (FailsAtStart)
                 throw new IOException("at the start");
         }
 
-        public void Ended(TrainingRun run, Exception? error) => throw new IOException("in the end");
+        public override void Ended(TrainingRun run, Exception? error) => throw new IOException("in the end");
+    }
+
+    private sealed class FailingAt(long step) : TrainerCallback
+    {
+        public override void AfterStep(TrainingRun run)
+        {
+            if (run.Step == step)
+                throw new InvalidOperationException("no more");
+        }
+    }
+
+    private sealed class FailingProgress : IProgress<TrainingProgress>
+    {
+        public void Report(TrainingProgress value) => throw new IOException("no display");
     }
 }

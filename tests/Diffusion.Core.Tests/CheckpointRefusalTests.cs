@@ -24,7 +24,7 @@ public class CheckpointRefusalTests
         With(new MlpDenoiserOptions { Width = 8 }, trainer => trainer.Save(folder.File("a")));
 
         With(new MlpDenoiserOptions { Width = 16 }, trainer => FluentActions.Invoking(() => trainer.Resume(folder.File("a")))
-            .Should().Throw<CheckpointException>().WithMessage("*was made with network.options.width 8, this trainer has 16."));
+            .Should().Throw<CheckpointException>().WithMessage("*was saved with network.options.width 8, this trainer has 16."));
         var before = JsonNode.Parse("""{"network": {"options": {"use_gradient_checkpointing": false, "width": 8}}}""")!.AsObject();
         var now = JsonNode.Parse("""{"network": {"options": {"use_gradient_checkpointing": true, "width": 8}}}""")!.AsObject();
         RunIdentity.Difference(before, now).Should().BeNull();
@@ -47,8 +47,8 @@ public class CheckpointRefusalTests
             Bits.Of(model.get_parameter("_first.weight")!).Should().Be(before);
         }
 
-        Refused("*trainer.json: was made with a seed of 5, this trainer has 7*", Runs.Options with { Seed = 7 });
-        Refused("*trainer.json: was made with a batch size of 8, this trainer has 16*", Runs.Options with { BatchSize = 16 });
+        Refused("*trainer.json: was saved with a seed of 5, this trainer has 7*", Runs.Options with { Seed = 7 });
+        Refused("*trainer.json: was saved with a batch size of 8, this trainer has 16*", Runs.Options with { BatchSize = 16 });
         Refused("*model.safetensors: '_first.weight' must be Float32 [17, 3], is Float32 [16, 3]*", width: 17);
         Refused("*another noise schedule: times from 0 to 999, not 0 to 99*", schedule: DiscreteSchedule.Linear(100));
         Refused("*another noise schedule: alpha 0.99995 and sigma 0.01 at time 0, not 0.99997*", schedule: DiscreteSchedule.Cosine());
@@ -91,7 +91,7 @@ public class CheckpointRefusalTests
 
         using var next = Runs.Trainer(model, options with { Steps = 30 });
         FluentActions.Invoking(() => next.Run(new Points(51)))
-            .Should().Throw<CheckpointException>().WithMessage("*trainer.json: was made with a size of the data set of 50, this trainer has 51*");
+            .Should().Throw<CheckpointException>().WithMessage("*trainer.json: was saved with a size of the data set of 50, this trainer has 51*");
         next.Step.Should().Be(0);
         next.Resume(folder.Path);
         FluentActions.Invoking(() => next.Run(new Points(51)))

@@ -111,7 +111,7 @@ public class CheckpointStoreTests
     public void What_callbacks_remember_comes_back_and_what_is_not_asked_for_stays()
     {
         using var folder = new TemporaryFolder();
-        void Part(long steps, params ITrainerCallback[] callbacks)
+        void Part(long steps, params TrainerCallback[] callbacks)
         {
             using var model = new TinyDenoiser();
             var options = Options(folder.Path, steps, CheckpointRetention.All) with { Callbacks = callbacks };
@@ -128,7 +128,7 @@ public class CheckpointStoreTests
         third.Steps.Should().Be(4 + 4, "the part in the middle did not count");
         File.ReadAllText(folder.File("step-00000012/trainer.json")).Should().Contain("\"b\": 4");
         third.Broken = true;
-        FluentActions.Invoking(() => Part(16, third)).Should().Throw<CheckpointException>().WithMessage("*the callback 'a' remembers*");
+        FluentActions.Invoking(() => Part(16, third)).Should().Throw<CheckpointException>().WithMessage("*the state of the callback 'a' cannot be read*");
     }
 
     [Fact]
@@ -176,16 +176,16 @@ public class CheckpointStoreTests
         public override IEnumerable<CheckpointInfo> Keep(IReadOnlyList<CheckpointInfo> checkpoints) => [];
     }
 
-    private sealed class Measuring(Dictionary<long, double> values) : ITrainerCallback
+    private sealed class Measuring(Dictionary<long, double> values) : TrainerCallback
     {
-        public void AfterStep(TrainingRun run)
+        public override void AfterStep(TrainingRun run)
         {
             if (values.TryGetValue(run.Step, out var value))
-                run.Measure("fid", value);
+                run.LogMetric("fid", value);
         }
     }
 
-    private sealed class Counting(string key) : IStatefulCallback
+    private sealed class Counting(string key) : TrainerCallback, IStatefulCallback
     {
         public int Steps { get; private set; }
 
@@ -193,7 +193,7 @@ public class CheckpointStoreTests
 
         public string Key => key;
 
-        public void AfterStep(TrainingRun run) => Steps++;
+        public override void AfterStep(TrainingRun run) => Steps++;
 
         public JsonElement Save() => JsonSerializer.SerializeToElement(Steps);
 

@@ -111,15 +111,15 @@ public class DamagedCheckpointTests
         }
 
         Refused("\"step\": 20", "\"step\": 21", "*trainer.json: is damaged*", fits: false);
-        Refused("\"step\": 20", "\"step\": 21", "*step-00000020: must hold step 20, holds 21.");
+        Refused("\"step\": 20", "\"step\": 21", "*step-00000020: must contain step 20, contains 21.");
         Refused("\"seed\": 5", "\"seed\": 6", "*a seed of 6, this trainer has 5*");
         Refused("\"version\": 2", "\"version\": 3", "*version 1 to 2, got diffusion-core-trainer version 3*");
         Refused("\"name\": \"model", "\"name\": \"../model", "*must list .safetensors files beside it*");
         Refused("\"name\": \"ema.", "\"name\": \"model.", "*model.safetensors: *");
-        Refused("AdamW", "Momentum", "*trainer.json: was made with optimizer Momentum, this trainer has AdamW.");
-        Refused("\"ema\"", "\"ema\", \"slow\"", "*was made with averages [ema, slow], this trainer has [ema].");
-        Refused("UniformTimesteps", "Others", "*was made with timestep sampler Others, this trainer has UniformTimesteps.");
-        Refused("\"precision\": \"Full\"", "\"precision\": \"BFloat16\"", "*was made with precision BFloat16, this trainer has Full.");
+        Refused("AdamW", "Momentum", "*trainer.json: was saved with optimizer Momentum, this trainer has AdamW.");
+        Refused("\"ema\"", "\"ema\", \"slow\"", "*was saved with averages [ema, slow], this trainer has [ema].");
+        Refused("UniformTimesteps", "Others", "*was saved with timestep sampler Others, this trainer has UniformTimesteps.");
+        Refused("\"precision\": \"Full\"", "\"precision\": \"BFloat16\"", "*was saved with precision BFloat16, this trainer has Full.");
     }
 
     [Fact]
@@ -139,16 +139,16 @@ public class DamagedCheckpointTests
 
         FluentActions.Invoking(() => next.Resume(folder.Path))
             .Should().Throw<CheckpointException>().WithMessage("*before it is *step-00000015.");
-        next.Resume(folder.Path, fallBack: true);
+        next.Resume(folder.Path, new ResumeOptions { FallBack = true });
 
         next.Step.Should().Be(10);
-        logger.Entries.Where(entry => entry.Level == LogLevel.Warning).Select(entry => entry.Text.Split(" Going on from ")[^1])
-            .Should().Equal($"the one before it, {folder.File("step-00000015")}.", $"the one before it, {folder.File("step-00000010")}.");
+        logger.Entries.Where(entry => entry.Level == LogLevel.Warning).Select(entry => entry.Text.Split(" Continuing from ")[^1])
+            .Should().Equal($"the checkpoint before it, {folder.File("step-00000015")}.", $"the checkpoint before it, {folder.File("step-00000010")}.");
         next.Run(new Points(50));
         Bits.OfFolder(folder.File("step-00000020")).Should().Equal(whole);
         foreach (var path in CheckpointStore.List(folder.Path))
             File.Delete(Path.Combine(path, "model.safetensors"));
-        FluentActions.Invoking(() => next.Resume(folder.Path, fallBack: true)).Should().Throw<CheckpointException>();
+        FluentActions.Invoking(() => next.Resume(folder.Path, new ResumeOptions { FallBack = true })).Should().Throw<CheckpointException>();
     }
 
     [Fact]

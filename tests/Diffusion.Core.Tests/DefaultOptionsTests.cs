@@ -58,11 +58,11 @@ public class DefaultOptionsTests
         validation["averaged"].Should().BeLessThan(validation["trained"] + 0.01).And.BeLessThan(0.8 * first);
     }
 
-    private sealed class Watch(Action<string, double> measured, Action end) : ITrainerCallback
+    private sealed class Watch(Action<string, double> measured, Action end) : TrainerCallback
     {
-        public void Measured(TrainingRun run, string name, double value) => measured(name, value);
+        public override void MetricLogged(TrainingRun run, string name, double value) => measured(name, value);
 
-        public void AfterStep(TrainingRun run)
+        public override void AfterStep(TrainingRun run)
         {
             if (run.Step == 1_500)
                 end();

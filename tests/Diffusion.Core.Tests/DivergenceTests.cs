@@ -87,7 +87,7 @@ public class DivergenceTests
         error.File.Should().BeNull();
         error.Steps.Should().HaveCount(5);
         logger.Entries.Select(entry => entry.Text)
-            .Should().Contain(text => text.StartsWith("The report of the steps that were skipped is lost.", StringComparison.Ordinal));
+            .Should().Contain(text => text.StartsWith("The report of the skipped steps could not be written.", StringComparison.Ordinal));
     }
 
     /// <summary>A loss that, from some step on, is not finite, or has a gradient that is not.</summary>

@@ -57,8 +57,8 @@ public sealed class DocumentedTrainingTests : IDisposable
             [
                 new MetricsFile(Path.Combine(run, "metrics.jsonl")),
                 new TensorBoardLog(Path.Combine(run, "tensorboard")),
-                Every.Steps(1_000, new ValidationLoss(heldOut).Run, atEnd: true),
-                Every.Steps(2_500, new SampleGrid(sampler, [16, 1, 16, 16], Path.Combine(run, "samples")).Run, atEnd: true),
+                Every.StepsAndEnd(1_000, new ValidationLoss(heldOut).Run),
+                Every.StepsAndEnd(2_500, new SampleGrid(sampler, [16, 1, 16, 16], Path.Combine(run, "samples")).Run),
                 new EarlyStop("validation_loss") { Patience = 20 },
                 new RunReport(run),
             ],
@@ -67,7 +67,7 @@ public sealed class DocumentedTrainingTests : IDisposable
 
         RunReport.Write(run);
         var best = MetricsFile.Read(Path.Combine(run, "metrics.jsonl"))
-            .OfType<MeasurementRecord>()
+            .OfType<MetricRecord>()
             .MinBy(record => record.Value);
         best!.Name.Should().Be("validation_loss");
         File.ReadAllText(Path.Combine(run, "report.html")).Should().Contain("validation_loss").And.Contain("data:image/png");
@@ -182,7 +182,7 @@ public sealed class DocumentedTrainingTests : IDisposable
         trainer.Metrics["largest_gradient"].Value.Should().BeGreaterThan(0.0);
 
         void Measure(TrainingRun run)
-            => new Measurement("spread", current =>
+            => new CustomMetric("spread", current =>
             {
                 var sampler = new DdimSampler(steps: 20);
                 using var images = sampler.Sample(((DdpmTrainer)current.Trainer).Ema, [64, 1, 16, 16], seed: 0);
@@ -222,7 +222,7 @@ public sealed class DocumentedTrainingTests : IDisposable
             lines.Should().Contain(line => line.StartsWith('|') && line.Contains($"`{option.Name}`"), "{0} is an option", option.Name);
         var kinds = typeof(Trainer).Assembly.GetExportedTypes()
             .Concat(typeof(RunReport).Assembly.GetExportedTypes())
-            .Where(type => !type.IsAbstract && (type.IsAssignableTo(typeof(ITrainerCallback)) || type.IsAssignableTo(typeof(IOptimizer))))
+            .Where(type => !type.IsAbstract && (type.IsAssignableTo(typeof(TrainerCallback)) || type.IsAssignableTo(typeof(IOptimizer))))
             .ToArray();
         kinds.Should().HaveCountGreaterThan(5);
         foreach (var kind in kinds)
@@ -242,16 +242,16 @@ public sealed class DocumentedTrainingTests : IDisposable
         return null;
     }
 
-    public sealed class WorstSoFar : IStatefulCallback
+    public sealed class WorstSoFar : TrainerCallback, IStatefulCallback
     {
         private double _worst;
 
         public string Key => "worst-so-far";
 
-        public void Reported(TrainingRun run, TrainingProgress progress)
+        public override void Reported(TrainingRun run, TrainingProgress progress)
         {
             _worst = Math.Max(_worst, progress.GradientNorm);
-            run.Measure("largest_gradient", _worst);
+            run.LogMetric("largest_gradient", _worst);
         }
 
         public JsonElement Save() => JsonSerializer.SerializeToElement(_worst);

@@ -90,7 +90,7 @@ public class EarlyStopTests
         {
             Steps = values.Length,
             CheckpointFolder = folder,
-            Callbacks = [Every.Steps(1, run => run.Measure("score", values[run.Step - 1])), stop],
+            Callbacks = [Every.Steps(1, run => run.LogMetric("score", values[run.Step - 1])), stop],
         });
         trainer.Run(new Points(50));
         return trainer.Step;

@@ -28,7 +28,7 @@ public class EventFileTests
         using var folder = new TemporaryFolder();
         var file = new EventFile(folder.Path, firstStep: 7);
         file.AddScalar("train/loss", 0.1, 300_000_000_000);
-        file.AddPicture("samples", Convert.FromHexString(TinyPng), 50);
+        file.AddImage("samples", Convert.FromHexString(TinyPng), 50);
 
         Messages(file.FilePath).Select(message => Convert.ToHexString(message.AsSpan(9))).Should().Equal(
             "1A0D627261696E2E4576656E743A32",
@@ -65,7 +65,7 @@ public class EventFileTests
         using var folder = new TemporaryFolder();
         var file = new EventFile(folder.Path);
 
-        FluentActions.Invoking(() => file.AddPicture("x", new byte[100], 1)).Should().Throw<ArgumentException>().WithParameterName("png");
+        FluentActions.Invoking(() => file.AddImage("x", new byte[100], 1)).Should().Throw<ArgumentException>().WithParameterName("png");
         FluentActions.Invoking(() => file.AddScalar(" ", 1.0, 1)).Should().Throw<ArgumentException>();
         Messages(file.FilePath).Should().HaveCount(1);
     }
@@ -85,8 +85,8 @@ public class EventFileTests
                 new TensorBoardLog(folder.File("events")),
                 Every.Steps(2, run =>
                 {
-                    run.Measure("score", 1.0);
-                    run.Show("samples", folder.File("a.png"));
+                    run.LogMetric("score", 1.0);
+                    run.LogImage("samples", folder.File("a.png"));
                 }),
             ],
         };

@@ -8,11 +8,11 @@ namespace Diffusion.Core.Tests;
 public class LoadWeightsTests
 {
     [Theory]
-    [InlineData("run", true, "ema.safetensors")]
-    [InlineData("run/step-00000020", true, "ema.safetensors")]
-    [InlineData("run", false, "model.safetensors")]
-    [InlineData("run/step-00000010/model.safetensors", true, "../step-00000010/model.safetensors")]
-    public void A_run_starts_from_the_weights_of_another(string from, bool averaged, string file)
+    [InlineData("run", "ema", "ema.safetensors")]
+    [InlineData("run/step-00000020", "ema", "ema.safetensors")]
+    [InlineData("run", null, "model.safetensors")]
+    [InlineData("run/step-00000010/model.safetensors", "ema", "../step-00000010/model.safetensors")]
+    public void A_run_starts_from_the_weights_of_another(string from, string? average, string file)
     {
         using var folder = new TemporaryFolder();
         Train(folder.File("run"));
@@ -24,7 +24,7 @@ public class LoadWeightsTests
             ExtraEmas = new Dictionary<string, EmaDecay> { ["slow"] = EmaDecay.Constant(0.99) },
         });
 
-        trainer.LoadWeights(folder.File(from), averaged);
+        trainer.LoadWeights(folder.File(from), average);
 
         trainer.Step.Should().Be(0);
         trainer.Save(folder.File("started"));
@@ -37,6 +37,30 @@ public class LoadWeightsTests
         Bits.OfFile(folder.File("started/optimizer.safetensors")).Should().Be(Bits.OfFile(folder.File("fresh/optimizer.safetensors")));
         trainer.Run(new Points(50));
         trainer.Step.Should().Be(20);
+    }
+
+    [Fact]
+    public void A_run_starts_from_a_named_average()
+    {
+        using var folder = new TemporaryFolder();
+        var options = Runs.Options with { ExtraEmas = new Dictionary<string, EmaDecay> { ["slow"] = EmaDecay.Constant(0.99) } };
+        using (var first = new TinyDenoiser(seed: 3))
+        using (var before = Runs.Trainer(first, options))
+        {
+            before.Run(new Points(50));
+            before.Save(folder.File("before"));
+        }
+
+        using var model = new TinyDenoiser(seed: 4);
+        using var trainer = Runs.Trainer(model);
+
+        trainer.LoadWeights(folder.File("before"), "slow");
+
+        trainer.Save(folder.File("started"));
+        Bits.OfFile(folder.File("started/model.safetensors")).Should().Be(Bits.OfFile(folder.File("before/ema-slow.safetensors")))
+            .And.NotBe(Bits.OfFile(folder.File("before/ema.safetensors")));
+        FluentActions.Invoking(() => trainer.LoadWeights(folder.File("before"), "fast"))
+            .Should().Throw<CheckpointException>().WithMessage("*'fast'*ema, slow*");
     }
 
     [Fact]

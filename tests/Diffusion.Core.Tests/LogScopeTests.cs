@@ -11,7 +11,7 @@ public class LogScopeTests
         using var model = new TinyDenoiser();
         var logger = new ScopeLogger();
         using var trainer = Runs.Trainer(
-            model, Runs.Options with { Steps = 4, LogEvery = 2, Callbacks = [Every.Steps(3, run => run.Measure("score", 1.0))] }, logger: logger);
+            model, Runs.Options with { Steps = 4, LogEvery = 2, Callbacks = [Every.Steps(3, run => run.LogMetric("score", 1.0))] }, logger: logger);
         trainer.Run(new Points(16));
 
         logger.Entries.Where(entry => entry.Scope is not null).Should().Equal(

@@ -27,7 +27,7 @@ public class MeasurementTests
             [
                 watch,
                 Every.Steps(3, new ValidationLoss(new Points(30)) { Average = average, BatchSize = 7 }.Run),
-                Every.Steps(2, new Measurement("weight", run => ((DdpmTrainer)run.Trainer).LastLoss) { Average = average }.Run),
+                Every.Steps(2, new CustomMetric("weight", run => ((DdpmTrainer)run.Trainer).LastLoss) { Average = average }.Run),
                 Every.Steps(4, new SampleGrid(new DdimSampler(3, options: Runs.Clipped), [4, 2], folder.File("grids")) { ToImages = AsImages }.Run),
             ],
         });
@@ -42,7 +42,7 @@ public class MeasurementTests
     {
         var values = new Dictionary<string, List<double>>();
         var watch = new Watch((name, value) => (values.TryGetValue(name, out var list) ? list : values[name] = []).Add(value));
-        ITrainerCallback Validate(string name, int batchSize, long seed = 0, string? average = null) => Every.Steps(
+        TrainerCallback Validate(string name, int batchSize, long seed = 0, string? average = null) => Every.Steps(
             10, new ValidationLoss(new Points(30)) { Name = name, BatchSize = batchSize, Seed = seed, Average = average, Samples = 25 }.Run);
         using var model = new TinyDenoiser(dropout: 0.5);
         using var trainer = Runs.Trainer(model, Runs.Options with
@@ -66,7 +66,7 @@ public class MeasurementTests
     {
         using var model = new TinyDenoiser(dropout: 0.5);
         var validation = new ValidationLoss(new Points(30)) { BatchSize = 7 };
-        var raw = new Measurement("mode", run =>
+        var raw = new CustomMetric("mode", run =>
         {
             model.training.Should().BeFalse();
             is_grad_enabled().Should().BeFalse();
@@ -98,12 +98,12 @@ public class MeasurementTests
     {
         using var model = new TinyDenoiser();
         using var trainer = Runs.Trainer(model, Runs.Options with { Callbacks = [Every.Steps(1, new ValidationLoss(new Points(0)).Run)] });
-        FluentActions.Invoking(() => trainer.Run(new Points(50))).Should().Throw<ArgumentOutOfRangeException>().WithMessage("*Samples*");
+        FluentActions.Invoking(() => trainer.Run(new Points(50))).Should().Throw<TrainerCallbackException>().WithInnerException<ArgumentOutOfRangeException>().WithMessage("*Samples*");
 
         using var vae = new Vae(new() { Body = new MlpBody { SampleShape = [2], Hidden = [4], LatentFeatures = 2 } });
         using var other = new AutoencoderTrainer(
             vae, new AutoencoderLoss(), Runs.Options with { Callbacks = [Every.Steps(1, new ValidationLoss(new Points(5)).Run)] });
-        FluentActions.Invoking(() => other.Run(new Points(50))).Should().Throw<InvalidOperationException>().WithMessage("*AutoencoderTrainer*");
+        FluentActions.Invoking(() => other.Run(new Points(50))).Should().Throw<TrainerCallbackException>().WithInnerException<InvalidOperationException>().WithMessage("*AutoencoderTrainer*");
     }
 
     /// <summary>The same mean from the definition: every sample's time and noise, and the network called by hand.</summary>
@@ -141,8 +141,8 @@ public class MeasurementTests
     private static Dictionary<string, string> State(string run)
         => Bits.OfFolder(CheckpointStore.Latest(run)!).Where(file => file.Key.EndsWith(".safetensors", StringComparison.Ordinal)).ToDictionary();
 
-    private sealed class Watch(Action<string, double> measured) : ITrainerCallback
+    private sealed class Watch(Action<string, double> measured) : TrainerCallback
     {
-        public void Measured(TrainingRun run, string name, double value) => measured(name, value);
+        public override void MetricLogged(TrainingRun run, string name, double value) => measured(name, value);
     }
 }

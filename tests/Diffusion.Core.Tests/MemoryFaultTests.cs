@@ -30,7 +30,7 @@ public class MemoryFaultTests
 
         error.StateIsWhole.Should().BeTrue();
         error.Message.Should().Contain("Step 2").And.Contain("MicroBatchSize").And.Contain("UseGradientCheckpointing")
-            .And.Contain("Precision").And.Contain("BatchSize").And.Contain("as it was before the step");
+            .And.Contain("Precision").And.Contain("BatchSize").And.Contain("in the state before the step");
         error.InnerException.Should().NotBeNull();
         trainer.Save(folder.File("after"));
         Bits.OfFolder(folder.File("after")).Should().Equal(Bits.OfFolder(folder.File("before")));

@@ -18,11 +18,11 @@ public class MetricsFileTests
             path,
             Runs.Options with { Steps = 10, LogEvery = 5, CheckpointFolder = folder.File("checkpoints"), CheckpointEvery = 5 },
             progress,
-            Every.Steps(5, run => run.Measure("score", run.Step / 10.0)));
+            Every.Steps(5, run => run.LogMetric("score", run.Step / 10.0)));
 
         var lines = File.ReadAllLines(path);
         lines.Select(line => JsonDocument.Parse(line).RootElement).Select(line => $"{line.GetProperty("kind")} {line.GetProperty("step")}").Should().Equal(
-            "event 0", "measurement 5", "report 5", "event 5", "measurement 10", "report 10", "event 10", "event 10");
+            "event 0", "metric 5", "report 5", "event 5", "metric 10", "report 10", "event 10", "event 10");
         var report = JsonDocument.Parse(lines[2]).RootElement;
         report.EnumerateObject().Select(property => property.Name).Should().Equal(
             "kind", "step", "epoch", "loss", "learning_rate", "gradient_norm", "samples_per_second", "seconds_per_step", "data_wait", "skipped_steps", "metrics", "time");
@@ -49,16 +49,16 @@ public class MetricsFileTests
         File.WriteAllBytes(picture, [1]);
         Fit(path, Runs.Options with { Steps = 1 }, progress, Every.Steps(1, run =>
         {
-            run.Measure("score", double.NegativeInfinity);
-            run.Show("grid", picture);
+            run.LogMetric("score", double.NegativeInfinity);
+            run.LogImage("grid", picture);
         }));
 
         var records = MetricsFile.Read(path);
 
         records.Select(record => record.GetType().Name).Should().Equal(
-            nameof(EventRecord), nameof(MeasurementRecord), nameof(PictureRecord), nameof(ReportRecord), nameof(EventRecord));
-        ((MeasurementRecord)records[1]).Should().Match<MeasurementRecord>(record => record.Name == "score" && record.Value == double.NegativeInfinity);
-        ((PictureRecord)records[2]).Should().Match<PictureRecord>(record => record.Name == "grid" && record.Path == "samples/a.png");
+            nameof(EventRecord), nameof(MetricRecord), nameof(ImageRecord), nameof(ReportRecord), nameof(EventRecord));
+        ((MetricRecord)records[1]).Should().Match<MetricRecord>(record => record.Name == "score" && record.Value == double.NegativeInfinity);
+        ((ImageRecord)records[2]).Should().Match<ImageRecord>(record => record.Name == "grid" && record.Path == "samples/a.png");
         var report = (ReportRecord)records[3];
         report.Metrics.Should().BeEquivalentTo(progress.Reports[0].Metrics);
         report.DataWait.Should().Be(progress.Reports[0].DataWait.TotalSeconds);
@@ -98,7 +98,7 @@ public class MetricsFileTests
             {
                 Fit(path, Runs.Options with { Steps = 3 }, null, Every.Steps(2, acting));
             }
-            catch (Exception error) when (error is IOException or OperationCanceledException)
+            catch (Exception error) when (error is TrainerCallbackException or OperationCanceledException)
             {
             }
 
@@ -108,7 +108,7 @@ public class MetricsFileTests
 
         End("a", _ => { }).Should().Be("finished  3");
         End("b", run => run.Stop("enough")).Should().Be("stopped enough 2");
-        End("c", _ => throw new IOException("/home/me is full")).Should().Be("failed IOException 2", "a message may name folders");
+        End("c", _ => throw new IOException("/home/me is full")).Should().Be("failed Every.Steps(2, action) IOException 2", "a message may name folders");
         End("d", _ => throw new OperationCanceledException()).Should().Be("cancelled  2");
     }
 
@@ -117,14 +117,23 @@ public class MetricsFileTests
     {
         using var folder = new TemporaryFolder();
         var options = Runs.Options with { Steps = 20, LogEvery = 2, CheckpointEvery = 4 };
-        var measure = Every.Steps(3, run => run.Measure("score", run.Step));
+        var measure = Every.Steps(3, run => run.LogMetric("score", run.Step));
         Fit(folder.File("whole.jsonl"), options with { CheckpointFolder = folder.File("whole") }, null, measure);
 
-        // Killed after step 11, three steps after a checkpoint, halfway through a line.
+        // What a process leaves that is killed after step 11, three steps after a checkpoint, halfway through a line.
         var path = folder.File("parts.jsonl");
         var parts = options with { CheckpointFolder = folder.File("parts") };
-        var killed = Every.Steps(11, _ => throw new IOException("killed"));
-        FluentActions.Invoking(() => Fit(path, parts, null, killed, null, measure)).Should().Throw<IOException>();
+        var kill = Every.Steps(11, _ =>
+        {
+            File.Copy(folder.File("running.jsonl"), path);
+            foreach (var file in Directory.EnumerateFiles(folder.File("running"), "*", SearchOption.AllDirectories))
+            {
+                var copy = folder.File(Path.Combine("parts", Path.GetRelativePath(folder.File("running"), file)));
+                Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
+                File.Copy(file, copy);
+            }
+        });
+        Fit(folder.File("running.jsonl"), options with { CheckpointFolder = folder.File("running") }, null, kill, null, measure);
         File.AppendAllText(path, """{"kind":"report","step":12,"epo""");
         Fit(path, parts, null, measure);
 
@@ -162,7 +171,7 @@ public class MetricsFileTests
     [InlineData("null")]
     [InlineData("{}")]
     [InlineData("""{"kind":"weather","step":1}""")]
-    [InlineData("""{"kind":"measurement","step":1,"epoch":0,"time":"2026-01-02T03:04:05Z"}""")]
+    [InlineData("""{"kind":"metric","step":1,"epoch":0,"time":"2026-01-02T03:04:05Z"}""")]
     public void A_damaged_line_is_refused_by_its_number(string line)
     {
         using var folder = new TemporaryFolder();
@@ -186,13 +195,13 @@ public class MetricsFileTests
         string path,
         TrainerOptions options,
         IProgress<TrainingProgress>? progress = null,
-        ITrainerCallback? action = null,
+        TrainerCallback? action = null,
         Points? points = null,
-        ITrainerCallback? more = null)
+        TrainerCallback? more = null)
     {
         using var model = new TinyDenoiser();
-        ITrainerCallback?[] all = [new MetricsFile(path), more, action];
-        using var trainer = Runs.Trainer(model, options with { Callbacks = [.. all.OfType<ITrainerCallback>()] });
+        TrainerCallback?[] all = [new MetricsFile(path), more, action];
+        using var trainer = Runs.Trainer(model, options with { Callbacks = [.. all.OfType<TrainerCallback>()] });
         trainer.Run(points ?? new Points(50), progress);
     }
 }

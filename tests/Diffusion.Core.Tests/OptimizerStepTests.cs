@@ -72,7 +72,7 @@ public class OptimizerStepTests
         dirty.State().Should().Equal(clean.State());
         dirty.Engine.Skipped.Should().Be(9);
         clean.Engine.Skipped.Should().Be(0);
-        dirty.Engine.TakeMeanLoss().Should().Be(clean.Engine.TakeMeanLoss());
+        dirty.Engine.TakeMeans().Loss.Should().Be(clean.Engine.TakeMeans().Loss);
     }
 
     [Fact]
@@ -96,12 +96,12 @@ public class OptimizerStepTests
         using var run = new Run(Settings(new AdamW(), 1.0));
         run.Step(Gradient, 0.01, loss: 1.0);
         run.Step(Gradient, 0.01, loss: 2.0);
-        run.Engine.TakeMeanLoss().Should().Be(1.5);
+        run.Engine.TakeMeans().Loss.Should().Be(1.5);
 
         run.Step(Gradient, 0.01, loss: 5.0);
         run.Engine.Loss.Should().Be(5.0);
-        run.Engine.TakeMeanLoss().Should().Be(5.0);
-        run.Engine.TakeMeanLoss().Should().Be(double.NaN);
+        run.Engine.TakeMeans().Loss.Should().Be(5.0);
+        run.Engine.TakeMeans().Loss.Should().Be(double.NaN);
     }
 
     [Fact]

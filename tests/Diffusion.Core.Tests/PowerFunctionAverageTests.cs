@@ -142,7 +142,8 @@ public class PowerFunctionAverageTests
         var options = Runs.Options with { Callbacks = [new EmaSnapshots(folder.Path, 5)] };
         using var trainer = Runs.Trainer(model, options);
 
-        FluentActions.Invoking(() => trainer.Run(new Points(50))).Should().Throw<InvalidOperationException>().WithMessage("*PowerFunction*");
+        FluentActions.Invoking(() => trainer.Run(new Points(50)))
+            .Should().Throw<TrainerCallbackException>().WithInnerException<InvalidOperationException>().WithMessage("*PowerFunction*");
         FluentActions.Invoking(() => PostHocEma.Reconstruct(folder.Path, 0.1)).Should().Throw<InvalidDataException>().WithMessage("*it has none*");
         FluentActions.Invoking(() => new PowerFunctionDecay(0.3)).Should().Throw<ArgumentOutOfRangeException>();
         FluentActions.Invoking(() => EmaDecay.PowerFunction(double.NaN)).Should().Throw<ArgumentOutOfRangeException>();

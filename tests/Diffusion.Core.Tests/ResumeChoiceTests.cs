@@ -140,9 +140,9 @@ public class ResumeChoiceTests
         return $"{string.Join('-', indices)} {string.Join(", ", names)}";
     }
 
-    private sealed class Canceller(int? step, CancellationTokenSource source) : ITrainerCallback
+    private sealed class Canceller(int? step, CancellationTokenSource source) : TrainerCallback
     {
-        public void AfterStep(TrainingRun run)
+        public override void AfterStep(TrainingRun run)
         {
             if (run.Step == step)
                 source.Cancel();

@@ -22,7 +22,7 @@ public class SampleGridTests
         {
             Steps = 3,
             BatchSize = 2,
-            Callbacks = [Every.Steps(2, grid.Run, atEnd: true), new Watch((name, path) => shown.Add($"{name} {Path.GetFileName(path)}"))],
+            Callbacks = [Every.StepsAndEnd(2, grid.Run), new Watch((name, path) => shown.Add($"{name} {Path.GetFileName(path)}"))],
         });
 
         trainer.Run(new SyntheticDigits(count: 20, imageSize: 16));
@@ -51,14 +51,15 @@ public class SampleGridTests
             => new(vae, new AutoencoderLoss(), Runs.Options with { Steps = 1, Callbacks = [Every.Steps(1, which.Run)] });
 
         using (var trainer = Trainer(grid))
-            FluentActions.Invoking(() => trainer.Run(new Points(50))).Should().Throw<InvalidOperationException>().WithMessage("*AutoencoderTrainer*Model*");
+            FluentActions.Invoking(() => trainer.Run(new Points(50))).Should().Throw<TrainerCallbackException>()
+                .WithMessage("*SampleGrid.Run*").WithInnerException<InvalidOperationException>().WithMessage("*AutoencoderTrainer*Model*");
         using (var trainer = Trainer(told))
             trainer.Run(new Points(50));
         Directory.GetFiles(folder.Path, "*", SearchOption.AllDirectories).Select(Path.GetFileName).Should().Equal("step-00000001.png");
     }
 
-    private sealed class Watch(Action<string, string> pictured) : ITrainerCallback
+    private sealed class Watch(Action<string, string> pictured) : TrainerCallback
     {
-        public void Pictured(TrainingRun run, string name, string path) => pictured(name, path);
+        public override void ImageLogged(TrainingRun run, string name, string path) => pictured(name, path);
     }
 }

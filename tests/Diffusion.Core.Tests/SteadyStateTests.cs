@@ -60,13 +60,13 @@ public class SteadyStateTests
 
     private sealed record Seen(long Step, long Tensors, long Managed, long Native);
 
-    private sealed class Watch : ITrainerCallback
+    private sealed class Watch : TrainerCallback
     {
         public List<Seen> Seen { get; } = [];
 
         public Action? Sample { get; set; }
 
-        public void AfterStep(TrainingRun run)
+        public override void AfterStep(TrainingRun run)
         {
             if (run.Step % Every != Every / 2)
                 return;

@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Data;
 
 /// <summary>
-/// Draws samples with averaged weights while a network is trained: <c>Every.Steps(1000, new SampleGrid(...).Run, atEnd: true)</c>. The
+/// Draws samples with averaged weights while a network is trained: <c>Every.StepsAndEnd(1000, new SampleGrid(...).Run)</c>. The
 /// noise is the same each time, so that the pictures compare; what comes after is the same, bit for bit, as without them.
 /// </summary>
 /// <remarks>
@@ -74,6 +74,6 @@ public sealed class SampleGrid
             ImageGrid.SavePng(where(images.isfinite(), images, images.FullLike(-1.0)), path, Columns, scale: Scale);
         }
 
-        run.Show(Name, path);
+        run.LogImage(Name, path);
     }
 }

@@ -3,7 +3,7 @@ using System.Xml;
 namespace Diffusion.Core.Data;
 
 /// <summary>The curves of a <see cref="RunReport"/>.</summary>
-internal sealed class ReportCharts(ReportRecord[] reports, MeasurementRecord[] measurements)
+internal sealed class ReportCharts(ReportRecord[] reports, MetricRecord[] measurements)
 {
     /// <summary>A mean covers about this part of all reports.</summary>
     private const double Spans = 25.0;
@@ -35,7 +35,7 @@ internal sealed class ReportCharts(ReportRecord[] reports, MeasurementRecord[] m
     private bool IsNews(string name)
         => reports.Any(report => Metric(report, name) is var value && Math.Abs(value - report.Loss) > 1e-6 * Math.Abs(report.Loss));
 
-    private static LineSeries Measured(string name, MeasurementRecord[] values)
+    private static LineSeries Measured(string name, MetricRecord[] values)
         => new(name, [.. values.Select(value => (double)value.Step)], [.. values.Select(value => value.Value)])
         {
             HasMarkers = values.Length < 60,
@@ -93,7 +93,7 @@ internal sealed class ReportCharts(ReportRecord[] reports, MeasurementRecord[] m
 }
 
 /// <summary>The pictures of a <see cref="RunReport"/>, each series with a slider over its steps.</summary>
-internal sealed class ReportPictures(PictureRecord[] pictures, string folder)
+internal sealed class ReportPictures(ImageRecord[] pictures, string folder)
 {
     /// <summary>What a page may hold of one series: so many pictures, and so many bytes of them.</summary>
     private const int MaxPictures = 32;

@@ -24,8 +24,8 @@ internal sealed class ReportPage(IReadOnlyList<RunRecord> records, string folder
         html.Element("p", Status());
         html.WriteFullEndElement();
         Tiles(html);
-        new ReportCharts(_reports, [.. records.OfType<MeasurementRecord>().OrderBy(record => record.Step)]).Write(html);
-        new ReportPictures([.. records.OfType<PictureRecord>()], folder).Write(html);
+        new ReportCharts(_reports, [.. records.OfType<MetricRecord>().OrderBy(record => record.Step)]).Write(html);
+        new ReportPictures([.. records.OfType<ImageRecord>()], folder).Write(html);
         Events(html);
         Tables(html);
         html.WriteStartElement("script");
@@ -76,7 +76,7 @@ internal sealed class ReportPage(IReadOnlyList<RunRecord> records, string folder
         Tile("samples/s", ReportHtml.Number(last.SamplesPerSecond));
         Tile("seconds a step", ReportHtml.Number(last.SecondsPerStep));
         Tile("skipped steps", ReportHtml.Number(last.SkippedSteps));
-        foreach (var measured in records.OfType<MeasurementRecord>().GroupBy(record => record.Name).Take(6))
+        foreach (var measured in records.OfType<MetricRecord>().GroupBy(record => record.Name).Take(6))
             Tile(measured.Key, ReportHtml.Number(measured.Last().Value));
         html.WriteFullEndElement();
 

@@ -9,7 +9,7 @@ namespace Diffusion.Core.Data;
 /// </summary>
 /// <remarks>As a callback it rewrites the page while the run goes on; list it after the metrics file. Nothing on the page names a folder
 /// of the machine but that of the run.</remarks>
-public sealed class RunReport : ITrainerCallback
+public sealed class RunReport : TrainerCallback
 {
     /// <summary>The metrics file that a folder is looked into for, and the page that is written beside it: these names.</summary>
     public const string MetricsName = "metrics.jsonl", ReportName = "report.html";
@@ -46,14 +46,14 @@ public sealed class RunReport : ITrainerCallback
     public static void Write(string run, string? path = null) => new RunReport(run, path).Write();
 
     /// <inheritdoc/>
-    public void Reported(TrainingRun run, TrainingProgress progress)
+    public override void Reported(TrainingRun run, TrainingProgress progress)
     {
         if (++_reports % EveryReports == 0)
             Write();
     }
 
     /// <inheritdoc/>
-    public void Ended(TrainingRun run, Exception? error) => Write();
+    public override void Ended(TrainingRun run, Exception? error) => Write();
 
     private void Write()
     {

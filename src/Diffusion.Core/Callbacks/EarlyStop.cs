@@ -8,7 +8,7 @@ namespace Diffusion.Core;
 /// name in <see cref="TrainingProgress.Metrics"/>. The best value and how often it was missed since are part of a checkpoint.
 /// </summary>
 /// <param name="metric">Its name.</param>
-public sealed class EarlyStop(string metric) : IStatefulCallback
+public sealed class EarlyStop(string metric) : TrainerCallback, IStatefulCallback
 {
     private readonly string _metric = Guard.NotNull(metric);
     private readonly int _patience = 10;
@@ -45,7 +45,7 @@ public sealed class EarlyStop(string metric) : IStatefulCallback
     public string Key => $"early-stop:{_metric}";
 
     /// <inheritdoc/>
-    public void Reported(TrainingRun run, TrainingProgress progress)
+    public override void Reported(TrainingRun run, TrainingProgress progress)
     {
         ArgumentNullException.ThrowIfNull(run);
         ArgumentNullException.ThrowIfNull(progress);
@@ -56,7 +56,7 @@ public sealed class EarlyStop(string metric) : IStatefulCallback
     }
 
     /// <inheritdoc/>
-    public void Measured(TrainingRun run, string name, double value)
+    public override void MetricLogged(TrainingRun run, string name, double value)
     {
         ArgumentNullException.ThrowIfNull(run);
         if (name == _metric)

@@ -1,41 +1,53 @@
 namespace Diffusion.Core;
 
-/// <summary>Actions that are taken now and then while a trainer runs.</summary>
+/// <summary>Callbacks that call an action at an interval of steps.</summary>
 public static class Every
 {
     /// <summary>
-    /// Acts after each step whose number is a multiple of <paramref name="steps"/>. The number counts from the start of the run, so that
-    /// one which was resumed acts at the same steps as one which was not.
+    /// Calls an action after each step whose number is a multiple of <paramref name="steps"/>. The number counts from the start of the run,
+    /// so that a resumed run calls it at the same steps as a run that was not stopped.
     /// </summary>
-    /// <param name="steps">At least 1.</param>
-    /// <param name="action">What to do, on the training thread, between two steps: <c>new SampleGrid(...).Run</c>.</param>
-    /// <param name="atEnd">
-    /// Whether it is also done when the run is complete or a callback has stopped it, where it was not just done. A run that is cancelled,
-    /// or that an exception ends, is to go on, and so does not end here.
-    /// </param>
+    /// <param name="steps">The interval in steps, at least 1.</param>
+    /// <param name="action">The action, called on the training thread between two steps, such as <c>new SampleGrid(...).Run</c>.</param>
+    /// <returns>The callback.</returns>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="steps"/> is less than 1.</exception>
-    public static ITrainerCallback Steps(long steps, Action<TrainingRun> action, bool atEnd = false)
+    public static TrainerCallback Steps(long steps, Action<TrainingRun> action) => Create(steps, action, atEnd: false);
+
+    /// <summary>
+    /// As <see cref="Steps"/>, and also when all steps are done or a callback has stopped the run, unless the action was called at that step.
+    /// A run that is cancelled, or that an exception ends, can be resumed, and therefore does not end here.
+    /// </summary>
+    /// <inheritdoc cref="Steps"/>
+    public static TrainerCallback StepsAndEnd(long steps, Action<TrainingRun> action) => Create(steps, action, atEnd: true);
+
+    private static Timer Create(long steps, Action<TrainingRun> action, bool atEnd)
     {
         Guard.InRange(steps, 1, long.MaxValue);
         ArgumentNullException.ThrowIfNull(action);
         return new Timer(steps, action, atEnd);
     }
 
-    private sealed class Timer(long steps, Action<TrainingRun> action, bool atEnd) : ITrainerCallback
+    private sealed class Timer(long steps, Action<TrainingRun> action, bool atEnd) : TrainerCallback
     {
         private long _actedAt;
 
-        // A run that goes on from here has nothing new to act upon.
-        public void Started(TrainingRun run) => _actedAt = run.Step;
+        internal override string Name => $"{nameof(Every)}.{(atEnd ? nameof(StepsAndEnd) : nameof(Steps))}({steps}, {ActionName})";
 
-        public void AfterStep(TrainingRun run)
+        /// <summary>The name of a method; lambdas have none.</summary>
+        private string ActionName
+            => action.Method.Name.Contains('<', StringComparison.Ordinal) ? "action" : $"{action.Method.DeclaringType?.Name}.{action.Method.Name}";
+
+        // A run that continues from here has nothing new to act upon.
+        public override void Started(TrainingRun run) => _actedAt = run.Step;
+
+        public override void AfterStep(TrainingRun run)
         {
-            // The last step counts here already, so that the last checkpoint knows what was measured.
+            // The last step is handled here, so that the last checkpoint contains what was measured.
             if (run.Step % steps == 0 || (atEnd && run.Step == run.Options.Steps))
                 Act(run);
         }
 
-        public void Ended(TrainingRun run, Exception? error)
+        public override void Ended(TrainingRun run, Exception? error)
         {
             if (atEnd && error is null && _actedAt != run.Step)
                 Act(run);

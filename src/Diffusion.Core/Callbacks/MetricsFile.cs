@@ -18,7 +18,7 @@ namespace Diffusion.Core;
 /// name.
 /// </remarks>
 /// <param name="path">The file, conventionally <c>metrics.jsonl</c>; its folder is made where it is missing.</param>
-public sealed class MetricsFile(string path) : ITrainerCallback
+public sealed class MetricsFile(string path) : TrainerCallback
 {
     private const byte LineEnd = (byte)'\n';
 
@@ -40,7 +40,7 @@ public sealed class MetricsFile(string path) : ITrainerCallback
     }
 
     /// <inheritdoc/>
-    public void Started(TrainingRun run)
+    public override void Started(TrainingRun run)
     {
         ArgumentNullException.ThrowIfNull(run);
         Directory.CreateDirectory(Path.GetDirectoryName(FilePath)!);
@@ -57,7 +57,7 @@ public sealed class MetricsFile(string path) : ITrainerCallback
     }
 
     /// <inheritdoc/>
-    public void Reported(TrainingRun run, TrainingProgress progress)
+    public override void Reported(TrainingRun run, TrainingProgress progress)
     {
         ArgumentNullException.ThrowIfNull(run);
         ArgumentNullException.ThrowIfNull(progress);
@@ -78,25 +78,25 @@ public sealed class MetricsFile(string path) : ITrainerCallback
     }
 
     /// <inheritdoc/>
-    public void Measured(TrainingRun run, string name, double value)
+    public override void MetricLogged(TrainingRun run, string name, double value)
     {
         ArgumentNullException.ThrowIfNull(run);
-        Append(new MeasurementRecord { Step = run.Step, Epoch = run.Epoch, Time = DateTimeOffset.UtcNow, Name = name, Value = value });
+        Append(new MetricRecord { Step = run.Step, Epoch = run.Epoch, Time = DateTimeOffset.UtcNow, Name = name, Value = value });
     }
 
     /// <inheritdoc/>
-    public void Pictured(TrainingRun run, string name, string path)
+    public override void ImageLogged(TrainingRun run, string name, string path)
     {
         ArgumentNullException.ThrowIfNull(run);
         var relative = Path.GetRelativePath(Path.GetDirectoryName(FilePath)!, Path.GetFullPath(path)).Replace('\\', '/');
-        Append(new PictureRecord { Step = run.Step, Epoch = run.Epoch, Time = DateTimeOffset.UtcNow, Name = name, Path = relative });
+        Append(new ImageRecord { Step = run.Step, Epoch = run.Epoch, Time = DateTimeOffset.UtcNow, Name = name, Path = relative });
     }
 
     /// <inheritdoc/>
-    public void Saved(TrainingRun run, string path) => Happened(run, EventRecord.Saved, ("checkpoint", Path.GetFileName(path)));
+    public override void Saved(TrainingRun run, string path) => Happened(run, EventRecord.Saved, ("checkpoint", Path.GetFileName(path)));
 
     /// <inheritdoc/>
-    public void Ended(TrainingRun run, Exception? error)
+    public override void Ended(TrainingRun run, Exception? error)
     {
         ArgumentNullException.ThrowIfNull(run);
         switch (error)
@@ -113,6 +113,9 @@ public sealed class MetricsFile(string path) : ITrainerCallback
             case DivergedException diverged:
                 // Its message names a file of the machine.
                 Happened(run, EventRecord.Diverged, ("reason", $"the last {diverged.Steps.Count} steps were not finite"));
+                break;
+            case TrainerCallbackException { Callback: { } callback, InnerException: { } cause }:
+                Happened(run, EventRecord.Failed, ("error", cause.GetType().Name), ("callback", TrainerCallbackException.NameOf(callback)));
                 break;
             default:
                 Happened(run, EventRecord.Failed, ("error", error.GetType().Name));
@@ -201,9 +204,9 @@ internal static class RunDescription
         var texts = new SortedDictionary<string, string>(StringComparer.Ordinal)
         {
             ["trainer"] = trainer.GetType().Name,
-            ["parameters"] = Text(trainer.ParameterCount),
+            ["parameters"] = Text(trainer.State.Parameters.Slices.Sum(slice => slice.Count)),
             ["device"] = trainer.Device.ToString(),
-            ["weights"] = trainer.WeightType.ToString(),
+            ["weights"] = trainer.State.Parameters.Dtype.ToString(),
             ["precision"] = options.Precision.Name,
             ["channels_last"] = options.ChannelsLast ? "yes" : "no",
             ["steps"] = Text(options.Steps),

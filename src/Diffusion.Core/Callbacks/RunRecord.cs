@@ -6,8 +6,8 @@ namespace Diffusion.Core;
 /// <summary>One line of a <see cref="MetricsFile"/>.</summary>
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "kind")]
 [JsonDerivedType(typeof(ReportRecord), "report")]
-[JsonDerivedType(typeof(MeasurementRecord), "measurement")]
-[JsonDerivedType(typeof(PictureRecord), "picture")]
+[JsonDerivedType(typeof(MetricRecord), "metric")]
+[JsonDerivedType(typeof(ImageRecord), "image")]
 [JsonDerivedType(typeof(EventRecord), "event")]
 public abstract record RunRecord
 {
@@ -59,7 +59,7 @@ public sealed record EventRecord : RunRecord
 }
 
 /// <summary>What anyone measured.</summary>
-public sealed record MeasurementRecord : RunRecord
+public sealed record MetricRecord : RunRecord
 {
     /// <summary>What was measured.</summary>
     public required string Name { get; init; }
@@ -69,7 +69,7 @@ public sealed record MeasurementRecord : RunRecord
 }
 
 /// <summary>A picture that was made.</summary>
-public sealed record PictureRecord : RunRecord
+public sealed record ImageRecord : RunRecord
 {
     /// <summary>What it shows.</summary>
     public required string Name { get; init; }
@@ -112,12 +112,12 @@ public sealed record ReportRecord : RunRecord
 public sealed record RecordedMetric(double Value, long Step);
 
 /// <summary>
-/// Measures something now and then: <c>Every.Steps(1000, new Measurement("accuracy", run => ...).Run)</c>. The network is in evaluation
+/// Measures something now and then: <c>Every.Steps(1000, new CustomMetric("accuracy", run => ...).Run)</c>. The network is in evaluation
 /// mode meanwhile and there are no gradients; what comes after is the same, bit for bit, as without it.
 /// </summary>
 /// <param name="name">What is measured; the log, metrics and the choice of the best checkpoint know it by this name.</param>
 /// <param name="measure">The value. Tensors that it makes and forgets are freed.</param>
-public sealed class Measurement(string name, Func<TrainingRun, double> measure)
+public sealed class CustomMetric(string name, Func<TrainingRun, double> measure)
 {
     /// <summary>What is measured.</summary>
     public string Name { get; } = Guard.NotNull(name);
@@ -135,7 +135,7 @@ public sealed class Measurement(string name, Func<TrainingRun, double> measure)
         using (no_grad())
         using (NewDisposeScope())
             value = measure(run);
-        run.Measure(Name, value);
+        run.LogMetric(Name, value);
     }
 }
 

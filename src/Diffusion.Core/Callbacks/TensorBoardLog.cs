@@ -7,19 +7,19 @@ namespace Diffusion.Core;
 /// <summary>Writes reports, measurements and pictures for TensorBoard: <c>tensorboard --logdir FOLDER</c>.</summary>
 /// <remarks>Each part of a run writes a file of its own; steps that a resumed run takes again replace the earlier ones.</remarks>
 /// <param name="folder">The folder of the run, made where it is missing.</param>
-public sealed class TensorBoardLog(string folder) : ITrainerCallback
+public sealed class TensorBoardLog(string folder) : TrainerCallback
 {
     private EventFile? _file;
 
     /// <inheritdoc/>
-    public void Started(TrainingRun run)
+    public override void Started(TrainingRun run)
     {
         ArgumentNullException.ThrowIfNull(run);
         _file = new EventFile(folder, run.Step == 0 ? null : run.Step + 1);
     }
 
     /// <inheritdoc/>
-    public void Reported(TrainingRun run, TrainingProgress progress)
+    public override void Reported(TrainingRun run, TrainingProgress progress)
     {
         ArgumentNullException.ThrowIfNull(progress);
         var step = progress.Step;
@@ -34,17 +34,17 @@ public sealed class TensorBoardLog(string folder) : ITrainerCallback
     }
 
     /// <inheritdoc/>
-    public void Measured(TrainingRun run, string name, double value)
+    public override void MetricLogged(TrainingRun run, string name, double value)
     {
         ArgumentNullException.ThrowIfNull(run);
         _file?.AddScalar(name, value, run.Step);
     }
 
     /// <inheritdoc/>
-    public void Pictured(TrainingRun run, string name, string path)
+    public override void ImageLogged(TrainingRun run, string name, string path)
     {
         ArgumentNullException.ThrowIfNull(run);
-        _file?.AddPicture(name, File.ReadAllBytes(path), run.Step);
+        _file?.AddImage(name, File.ReadAllBytes(path), run.Step);
     }
 }
 
@@ -115,7 +115,7 @@ public sealed class EventFile
     /// <param name="step">The step it belongs to.</param>
     /// <exception cref="ArgumentException">It does not begin as a PNG file does.</exception>
     /// <exception cref="IOException">The file cannot be written to.</exception>
-    public void AddPicture(string tag, ReadOnlySpan<byte> png, long step)
+    public void AddImage(string tag, ReadOnlySpan<byte> png, long step)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(tag);
         if (png.Length < 26 || !png.StartsWith((ReadOnlySpan<byte>)[0x89, (byte)'P', (byte)'N', (byte)'G']))

@@ -46,7 +46,7 @@ public sealed class ValidationLoss(IDataset dataset)
         ArgumentNullException.ThrowIfNull(run);
         if (run.Trainer is not DdpmTrainer trainer)
             throw new InvalidOperationException(
-                $"A validation loss is that of a {nameof(DdpmTrainer)}, got {run.Trainer.GetType().Name}; use {nameof(Measurement)}.");
+                $"A validation loss is that of a {nameof(DdpmTrainer)}, got {run.Trainer.GetType().Name}; use {nameof(CustomMetric)}.");
         var count = Guard.InRange(Math.Min(Samples ?? long.MaxValue, _dataset.Count), 1, int.MaxValue, nameof(Samples));
         var batchSize = Guard.InRange(BatchSize ?? run.Options.MicroBatchSize ?? run.Options.BatchSize, 1, int.MaxValue, nameof(BatchSize));
         double value;
@@ -62,7 +62,7 @@ public sealed class ValidationLoss(IDataset dataset)
             value = sum.item<double>() / count;
         }
 
-        run.Measure(Name, value);
+        run.LogMetric(Name, value);
     }
 
     private void Add(Tensor sum, DdpmTrainer trainer, Tensor times, long first, long count)
@@ -72,9 +72,9 @@ public sealed class ValidationLoss(IDataset dataset)
         for (var i = 0; i < count; i++)
             indices[i] = first + i;
         using var loaded = _dataset.Load(indices);
-        using var batch = loaded.To(trainer.Device, trainer.WeightType);
+        using var batch = loaded.To(trainer.Device, trainer.State.Parameters.Dtype);
         var t = times.narrow(0, first, count);
-        var noise = stack(indices.Select(index => Noise(index, batch.Samples.shape[1..]))).to(trainer.WeightType, trainer.Device);
+        var noise = stack(indices.Select(index => Noise(index, batch.Samples.shape[1..]))).to(trainer.State.Parameters.Dtype, trainer.Device);
         using var terms = trainer.LossAt(batch, t, t.to(trainer.Device), noise);
         sum.Add_(terms.Loss.to(ScalarType.Float64).sum());
     }

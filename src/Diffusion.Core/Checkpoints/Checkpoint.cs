@@ -30,9 +30,15 @@ internal static class Checkpoint
     /// <summary>The SHA-256 of the manifest, as sha256sum writes it.</summary>
     public const string ChecksumFile = ManifestFile + ".sha256";
 
-    /// <summary>The file of an average beside the main one.</summary>
-    public static string AverageFileOf(string name) => $"ema-{name}{Extension}";
+    /// <summary>The file of an average.</summary>
+    public static string AverageFileOf(string name) => name == TrainerOptions.MainEma ? AverageFile : $"{AveragePrefix}{name}{Extension}";
 
+    /// <summary>The name of the average in a file; <see langword="null"/> for another file.</summary>
+    public static string? AverageOf(string file) => file == AverageFile
+        ? TrainerOptions.MainEma
+        : file.StartsWith(AveragePrefix, StringComparison.Ordinal) ? file[AveragePrefix.Length..^Extension.Length] : null;
+
+    private const string AveragePrefix = "ema-";
     private const string Extension = ".safetensors";
     private const string Partial = "partial";
     private const string Replaced = "replaced";

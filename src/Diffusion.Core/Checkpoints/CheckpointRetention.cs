@@ -31,7 +31,7 @@ public abstract class CheckpointRetention
     /// have the same one, the first of them was the nearest to it, and is the better. Those without a value are the worst.
     /// </summary>
     /// <param name="metric">
-    /// Its name: <c>loss</c> is the mean training loss of the last report; others come from <see cref="TrainingRun.Measure"/> and
+    /// Its name: <c>loss</c> is the mean training loss of the last report; others come from <see cref="TrainingRun.LogMetric"/> and
     /// <see cref="Trainer.RecordMetric"/>.
     /// </param>
     /// <param name="count">How many, at least 1.</param>

@@ -1,12 +1,13 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
+using Diffusion.Core.Losses;
 using Diffusion.Core.Schedules;
 
 namespace Diffusion.Core;
 
-/// <summary>What a run was made with, section by section, and the first difference from another in words.</summary>
-internal static class RunIdentity
+/// <summary>What a checkpoint records in addition to the state of a trainer, to compare it when the run is resumed.</summary>
+internal sealed record RunIdentity
 {
     /// <summary>Room for mathematical libraries that differ in the last digits.</summary>
     private const double Tolerance = 1e-9;
@@ -16,6 +17,18 @@ internal static class RunIdentity
 
     /// <summary>What changes the memory or time a network takes, and no result.</summary>
     private static readonly string[] Harmless = ["use_gradient_checkpointing"];
+
+    /// <summary>The noise schedule; <see langword="null"/> for a trainer without one.</summary>
+    public ScheduleFingerprint? Schedule { get; init; }
+
+    /// <summary>Settings that must be the same, by name.</summary>
+    public JsonObject Settings { get; init; } = [];
+
+    /// <summary>Returns the content of <c>model.json</c>; <see langword="null"/> for a trainer without a diffusion model.</summary>
+    public Func<string>? Model { get; init; }
+
+    /// <summary>The timestep sampler whose state is part of the checkpoint; <see langword="null"/> for none.</summary>
+    public IAdaptiveTimestepSampler? Timesteps { get; init; }
 
     /// <summary>The first difference, such as <c>optimizer AdamW, this trainer has Lion</c>; null where there is none.</summary>
     /// <remarks>Only text compares: a number in memory has a type, which one that was read has not.</remarks>

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using Diffusion.Core.Models;
+using static TorchSharp.torch;
 
 namespace Diffusion.Core;
 
@@ -15,17 +16,17 @@ namespace Diffusion.Core;
 /// </remarks>
 /// <param name="folder">Where to; made where it is missing.</param>
 /// <param name="every">Steps between snapshots, counted from the start of the run.</param>
-public sealed class EmaSnapshots(string folder, long every) : ITrainerCallback
+public sealed class EmaSnapshots(string folder, long every) : TrainerCallback
 {
     private readonly string _folder = Guard.NotNull(folder);
     private readonly long _every = Guard.InRange(every, 1, long.MaxValue);
 
     /// <inheritdoc/>
     /// <exception cref="InvalidOperationException">The run has no average of a power-function profile.</exception>
-    public void Started(TrainingRun run)
+    public override void Started(TrainingRun run)
     {
         ArgumentNullException.ThrowIfNull(run);
-        if (!run.Trainer.Profiles().Any())
+        if (!Profiles(run).Any())
             throw new InvalidOperationException(
                 $"There is nothing to store: neither {nameof(TrainerOptions.Ema)} nor any of {nameof(TrainerOptions.ExtraEmas)} "
                 + $"is made by {nameof(EmaDecay)}.{nameof(EmaDecay.PowerFunction)}.");
@@ -33,11 +34,30 @@ public sealed class EmaSnapshots(string folder, long every) : ITrainerCallback
 
     /// <inheritdoc/>
     /// <exception cref="IOException">A file cannot be written; nothing half-written stays behind.</exception>
-    public void AfterStep(TrainingRun run)
+    public override void AfterStep(TrainingRun run)
     {
         ArgumentNullException.ThrowIfNull(run);
         if (run.Step % _every == 0)
-            run.Trainer.SaveProfiles(_folder);
+            Save(run.Trainer.State);
+    }
+
+    private static IEnumerable<EmaWeights> Profiles(TrainingRun run)
+        => run.Trainer.State.OptimizerStep.Averages.Where(average => average.Decay is PowerFunctionDecay);
+
+    private void Save(TrainingState state)
+    {
+        using var claim = state.Averages.Claim("save its averages");
+        using var scope = NewDisposeScope();
+        var tensors = state.Module.state_dict();
+        foreach (var average in state.OptimizerStep.Averages)
+        {
+            if (average.Decay is not PowerFunctionDecay decay)
+                continue;
+            var weights = state.Weights(average.Values);
+            var kept = weights.Keys.Where(name => ReferenceEquals(weights[name], tensors[name]));
+            var snapshot = EmaSnapshot.Of(_folder, average.Name, decay, state.Step);
+            Safetensors.Save(snapshot.Path, weights, snapshot.Metadata(kept));
+        }
     }
 }
 

@@ -13,11 +13,13 @@ namespace Diffusion.Core;
 /// </remarks>
 internal sealed class OptimizerStep : IDisposable
 {
+    /// <summary>The name of the loss among <see cref="Sums"/>.</summary>
+    private const string LossName = "";
+
     private readonly double? _clipNorm;
     private readonly Tensor _loss;
     private readonly Tensor _norm;
-    private readonly Tensor _lossSum;
-    private readonly Tensor _lossCount;
+    private readonly NamedSums _lossSums;
     private readonly Tensor _skipped;
     private readonly Tensor _skippedInARow;
 
@@ -33,8 +35,7 @@ internal sealed class OptimizerStep : IDisposable
         Means = new RunningMeans(parameters.Device);
         _loss = parameters.Layout.NewNumber(double.NaN);
         _norm = parameters.Layout.NewNumber(double.NaN);
-        _lossSum = parameters.Layout.NewNumber(0.0);
-        _lossCount = parameters.Layout.NewNumber(0.0);
+        _lossSums = new NamedSums([LossName], _loss.view(1).DetachFromDisposeScope(), _loss.new_ones(1).DetachFromDisposeScope());
         _skipped = parameters.Layout.NewNumber(0.0);
         _skippedInARow = parameters.Layout.NewNumber(0.0);
     }
@@ -80,29 +81,14 @@ internal sealed class OptimizerStep : IDisposable
     }
 
     /// <summary>
-    /// What the next report is made of so far: sum and count by name, the loss under the empty one. Waits for the device.
+    /// The values of the next report so far: sum and count by name, where the name of the loss is empty. Waits for the device.
     /// </summary>
     public SortedDictionary<string, ReportSum> Sums
     {
-        get
-        {
-            var sums = new SortedDictionary<string, ReportSum>(StringComparer.Ordinal)
-            {
-                [""] = new(_lossSum.item<double>(), _lossCount.item<double>()),
-            };
-            foreach (var (name, (sum, count)) in Means.Partial)
-                sums[name] = new(sum, count);
-            return sums;
-        }
-
-        set
-        {
-            var loss = value.GetValueOrDefault("", new(0.0, 0.0));
-            _lossSum.Fill_(loss.Sum);
-            _lossCount.Fill_(loss.Count);
-            Means.Partial = value.Where(entry => entry.Key.Length > 0).ToDictionary(
-                entry => entry.Key, entry => (entry.Value.Sum, entry.Value.Count));
-        }
+        get => new(
+            Means.Partial.ToDictionary(entry => entry.Key, entry => new ReportSum(entry.Value.Sum, entry.Value.Count)),
+            StringComparer.Ordinal);
+        set => Means.Partial = value.ToDictionary(entry => entry.Key, entry => (entry.Value.Sum, entry.Value.Count));
     }
 
     /// <summary>Takes one step with the gradients at hand, or skips it.</summary>
@@ -125,6 +111,7 @@ internal sealed class OptimizerStep : IDisposable
         var apply = finite.to(ScalarType.Float64);
         var skip = apply.Eq(0.0);
         Count(apply, skip);
+        Means.Stage(_lossSums);
         Means.Commit(apply, skip);
 
         if (_clipNorm is { } maxNorm)
@@ -136,19 +123,20 @@ internal sealed class OptimizerStep : IDisposable
             FlatLayout.Blend(Averages[i].Values, Parameters.Values, apply.Mul(1.0 - decays[i]));
     }
 
-    /// <summary>The mean loss of the steps since the last call that were not skipped; NaN when all were. Waits for the device.</summary>
-    public double TakeMeanLoss()
+    /// <summary>
+    /// Returns the mean loss and the other means over the steps since the last call that were not skipped; NaN when all were. Waits for the
+    /// device.
+    /// </summary>
+    public (double Loss, SortedDictionary<string, double> Others) TakeMeans()
     {
-        var mean = _lossSum.item<double>() / _lossCount.item<double>();
-        _lossSum.Fill_(0.0);
-        _lossCount.Fill_(0.0);
-        return mean;
+        var means = Means.Take();
+        return means.Remove(LossName, out var loss) ? (loss, means) : (double.NaN, means);
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (var tensor in (Tensor[])[_loss, _norm, _lossSum, _lossCount, _skipped, _skippedInARow])
+        foreach (var tensor in (Tensor[])[_lossSums.Sums, _lossSums.Counts, _loss, _norm, _skipped, _skippedInARow])
             tensor.Dispose();
         foreach (var average in Averages)
             average.Values.Dispose();
@@ -188,8 +176,6 @@ internal sealed class OptimizerStep : IDisposable
 
     private void Count(Tensor apply, Tensor skip)
     {
-        _lossSum.Add_(_loss.MaskedFill(skip, 0.0));
-        _lossCount.Add_(apply);
         var skipped = skip.to(ScalarType.Float64);
         _skipped.Add_(skipped);
         _skippedInARow.Add_(GradScale is null ? skipped : GradScale.Update(apply, IsFinite(_loss)));

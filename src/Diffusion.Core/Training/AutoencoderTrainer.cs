@@ -40,7 +40,7 @@ public sealed class AutoencoderTrainer : Trainer<Batch>
     /// <summary>The model with averaged weights of a name, as <see cref="Ema"/> is with the main ones.</summary>
     /// <param name="name"><see cref="TrainerOptions.MainEma"/>, or one of <see cref="TrainerOptions.ExtraEmas"/>.</param>
     /// <exception cref="ArgumentException">There is no such average.</exception>
-    public IAutoencoder AverageOf(string name) => new AveragedAutoencoder(_model, Average, Average.IndexOf(name));
+    public IAutoencoder AverageOf(string name) => new AveragedAutoencoder(_model, State.Averages, State.Averages.IndexOf(name));
 
     /// <inheritdoc/>
     protected override StepLoss Evaluate(Batch batch, StepRandom draws)

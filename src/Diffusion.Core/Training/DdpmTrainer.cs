@@ -69,13 +69,11 @@ public sealed class DdpmTrainer : Trainer<Batch>
 
     private INoiseSchedule Schedule => Model.Schedule;
 
-    private protected override IAdaptiveTimestepSampler? LearnedTimesteps => Options.Timesteps as IAdaptiveTimestepSampler;
-
     /// <summary>The model with averaged weights of a name, as <see cref="Ema"/> is with the main ones.</summary>
     /// <param name="name"><see cref="TrainerOptions.MainEma"/>, or one of <see cref="TrainerOptions.ExtraEmas"/>.</param>
     /// <exception cref="ArgumentException">There is no such average.</exception>
     public DiffusionModel AverageOf(string name)
-        => _model.With(new AveragedDenoiser(_model.Network, Average, Average.IndexOf(name)));
+        => _model.With(new AveragedDenoiser(_model.Network, State.Averages, State.Averages.IndexOf(name)));
 
     /// <inheritdoc/>
     protected override StepLoss Evaluate(Batch batch, StepRandom draws)
@@ -89,7 +87,7 @@ public sealed class DdpmTrainer : Trainer<Batch>
         var noise = draws.Normal(RandomStream.Noise, x0.shape, x0.dtype, Device);
         var onDevice = drawn.to(Device, non_blocking: true);
         using var terms = LossAt(batch, drawn, onDevice, noise);
-        if (LearnedTimesteps is not { } adaptive)
+        if (Options.Timesteps is not IAdaptiveTimestepSampler adaptive)
             return Reported(new StepLoss(terms.Loss.mean()), terms, onDevice);
         var weights = adaptive.Weights(drawn).to(terms.Loss.dtype, Device);
         var result = new StepLoss(terms.Loss.mul(weights).mean());
@@ -120,19 +118,19 @@ public sealed class DdpmTrainer : Trainer<Batch>
         base.Dispose(disposing);
     }
 
-    private protected override JsonObject Identity()
+    private protected override RunIdentity Identify() => new()
     {
-        var identity = base.Identity();
-        identity["timestep_sampler"] = Options.Timesteps.GetType().Name;
-        identity["prediction"] = Model.Prediction.Name;
-        identity["learns_variance"] = Model.LearnsVariance;
-        identity["data_range"] = Model.DataRange?.ToString();
-        return identity;
-    }
-
-    private protected override string Describe() => Model.Describe(Checkpoint.AverageFile, Options.ModelFormat);
-
-    private protected override ScheduleFingerprint Fingerprint() => ScheduleFingerprint.Of(Schedule);
+        Schedule = ScheduleFingerprint.Of(Schedule),
+        Settings = new JsonObject
+        {
+            ["timestep_sampler"] = Options.Timesteps.GetType().Name,
+            ["prediction"] = Model.Prediction.Name,
+            ["learns_variance"] = Model.LearnsVariance,
+            ["data_range"] = Model.DataRange?.ToString(),
+        },
+        Model = () => Model.Describe(Checkpoint.AverageFile, Options.ModelFormat),
+        Timesteps = Options.Timesteps as IAdaptiveTimestepSampler,
+    };
 
     /// <summary>Warns of a data set whose range is not that of the model.</summary>
     private protected override void Check(IDataset<Batch> dataset)
@@ -142,7 +140,7 @@ public sealed class DdpmTrainer : Trainer<Batch>
         var expected = Model.RangeOf([1, .. data.SampleShape]);
         if (range == expected)
             return;
-        LogRange(Logger, range, expected);
+        TrainerLog.RangeOfDataset(Log, range, expected);
         _rangeIsChecked = true;
     }
 
@@ -161,7 +159,7 @@ public sealed class DdpmTrainer : Trainer<Batch>
         var (min, max) = (x0.min().to(ScalarType.Float64).item<double>(), x0.max().to(ScalarType.Float64).item<double>());
         var isHalf = range == DataRange.Images && min >= 0.0 && min < max && max <= 1.0;
         if (min < range.Min - Tolerance || max > range.Max + Tolerance || isHalf)
-            LogValues(Logger, min, max, range);
+            TrainerLog.RangeOfBatch(Log, min, max, range);
     }
 
     /// <summary>Adds the terms beside the loss, and the loss by quarters of time.</summary>

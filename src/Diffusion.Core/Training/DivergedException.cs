@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Microsoft.Extensions.Logging;
 
 namespace Diffusion.Core;
 
@@ -29,14 +30,45 @@ public sealed class DivergedException : Exception
     /// <summary>The steps skipped in a row and the samples of their batches, the first step first; at most a thousand.</summary>
     public IReadOnlyList<SkippedStep> Steps { get; init; } = [];
 
-    /// <summary>The file that says the same, <c>diverged.json</c> in the folder of the run; null where there is no folder.</summary>
+    /// <summary>
+    /// The file with the same list, <c>diverged.json</c> in the folder of the run; <see langword="null"/> where there is no folder.
+    /// </summary>
     public string? File { get; init; }
+
+    /// <summary>Creates the exception of a run that makes no more progress, and writes its file.</summary>
+    internal static DivergedException Of(TrainingState state, ILogger logger)
+    {
+        var (options, inARow) = (state.Options, state.OptimizerStep.SkippedInARow);
+        var order = new DataOrder(options.Seed, state.DatasetCount!.Value, options.BatchSize);
+        var report = DivergenceReport.Of(state.Step, inARow, order, options.BatchSize);
+        string? file = null;
+        try
+        {
+            file = options.CheckpointFolder is { } folder ? report.Write(Path.GetFullPath(folder)) : null;
+        }
+        catch (IOException e)
+        {
+            TrainerLog.DivergenceNotWritten(logger, e.Message);
+        }
+
+        var samples = string.Join(", ", report.Steps[0].Indices.Take(16)) + (options.BatchSize > 16 ? ", ..." : "");
+        return new DivergedException(
+            $"The last {inARow} steps up to step {state.Step} had a loss or gradient that is not finite; "
+            + $"{options.MaxSkippedInARow} such steps end the run. Lower the learning rate, or look for such values in the data: "
+            + $"the first of these steps had the samples {samples}. "
+            + (file is null ? "" : $"{file} lists all of them. ")
+            + "The weights are those before these steps.")
+        {
+            Steps = report.Steps,
+            File = file,
+        };
+    }
 }
 
-/// <summary>What diverged.json says, to look for the data that a run diverged on.</summary>
-/// <param name="Step">Steps done when it was noticed.</param>
-/// <param name="SkippedInARow">How many of the last were skipped.</param>
-/// <param name="Steps">They, the first first; at most <see cref="MaxSteps"/>.</param>
+/// <summary>The content of diverged.json, to find the data on which a run diverged.</summary>
+/// <param name="Step">The completed steps when it was detected.</param>
+/// <param name="SkippedInARow">The number of the last steps that were skipped.</param>
+/// <param name="Steps">These steps, in order; at most <see cref="MaxSteps"/>.</param>
 internal sealed record DivergenceReport(long Step, long SkippedInARow, IReadOnlyList<SkippedStep> Steps)
 {
     /// <summary>The name of the file.</summary>

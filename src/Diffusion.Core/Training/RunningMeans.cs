@@ -5,11 +5,11 @@ namespace Diffusion.Core;
 /// <summary>Means of named values over the steps since they were last taken, kept on the device until then.</summary>
 internal sealed class RunningMeans(Device device) : IDisposable
 {
-    private readonly Dictionary<string, (IReadOnlyList<string> Names, Tensor Sums, Tensor Counts)> _kept = new(StringComparer.Ordinal);
-    private readonly List<(IReadOnlyList<string> Names, Tensor Sums, Tensor Counts)> _staged = [];
+    private readonly Dictionary<string, NamedSums> _kept = new(StringComparer.Ordinal);
+    private readonly List<NamedSums> _staged = [];
     private Dictionary<string, (double Sum, double Count)> _earlier = new(StringComparer.Ordinal);
 
-    /// <summary>Sum and count of each name so far, for a checkpoint; setting them replaces all there is. Waits for the device.</summary>
+    /// <summary>Sum and count of each name so far, for a checkpoint. Setting them replaces all values. Waits for the device.</summary>
     public IReadOnlyDictionary<string, (double Sum, double Count)> Partial
     {
         get
@@ -37,28 +37,22 @@ internal sealed class RunningMeans(Device device) : IDisposable
         }
     }
 
-    /// <summary>Values of the step at hand; they count once it is taken.</summary>
-    /// <param name="names">n of them.</param>
-    /// <param name="sums">[n] the sum of the values of each, without gradients; alive until <see cref="Commit"/>.</param>
-    /// <param name="counts">[n] how many they were.</param>
-    public void Stage(IReadOnlyList<string> names, Tensor sums, Tensor counts) => _staged.Add((names, sums, counts));
+    /// <summary>Adds values of the current step, which count once <see cref="Commit"/> is called and must be alive until then.</summary>
+    public void Stage(NamedSums sums) => _staged.Add(sums);
 
-    /// <summary>Forgets values of a step that failed.</summary>
+    /// <summary>Removes the values of a step that failed.</summary>
     public void Discard() => _staged.Clear();
 
-    /// <summary>Takes the staged values in, or leaves them out.</summary>
-    /// <param name="apply">[] float64: 1 to take them.</param>
-    /// <param name="skip">[] bool: true to leave them.</param>
+    /// <summary>Adds the staged values to the means, unless the step was skipped.</summary>
+    /// <param name="apply">[] float64: 1 for a step that was not skipped, 0 otherwise.</param>
+    /// <param name="skip">[] bool: true for a skipped step.</param>
     public void Commit(Tensor apply, Tensor skip)
     {
         foreach (var (names, sums, counts) in _staged)
         {
             var key = string.Join('\n', names);
             if (!_kept.TryGetValue(key, out var kept))
-                kept = _kept[key] = (
-                    names,
-                    NewSums(SumsOf(names)),
-                    NewSums(CountsOf(names)));
+                kept = _kept[key] = new NamedSums(names, NewSums(SumsOf(names)), NewSums(CountsOf(names)));
             kept.Sums.Add_(sums.MaskedFill(skip, 0.0));
             kept.Counts.Add_(counts.mul(apply));
         }
@@ -66,7 +60,7 @@ internal sealed class RunningMeans(Device device) : IDisposable
         _staged.Clear();
     }
 
-    /// <summary>The means by name, NaN for what had no value; all start anew. Waits for the device.</summary>
+    /// <summary>Returns the means by name, NaN where there was no value, and starts new ones. Waits for the device.</summary>
     public SortedDictionary<string, double> Take()
     {
         var means = new SortedDictionary<string, double>(StringComparer.Ordinal);
@@ -108,3 +102,9 @@ internal sealed class RunningMeans(Device device) : IDisposable
 
     private Tensor NewSums(double[] values) => tensor(values, device: device).DetachFromDisposeScope();
 }
+
+/// <summary>Sums of named values over samples, on the device.</summary>
+/// <param name="Names">n names.</param>
+/// <param name="Sums">[n] float64, the sum of the values of each, without gradients.</param>
+/// <param name="Counts">[n] float64, the number of values.</param>
+internal sealed record NamedSums(IReadOnlyList<string> Names, Tensor Sums, Tensor Counts);

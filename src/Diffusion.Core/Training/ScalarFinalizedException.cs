@@ -39,6 +39,20 @@ public sealed class ScalarFinalizedException : InvalidOperationException
     /// </summary>
     public bool StateIsWhole { get; init; } = true;
 
+    internal static ScalarFinalizedException Of(TrainingState state, int repeats, Exception cause) => new(
+        $"Step {state.Step + 1} failed{(repeats > 0 ? $" {repeats + 1} times" : "")}: the garbage collector freed a number that was passed to "
+        + "an operator while libtorch was reading it. TorchSharp does not keep the number in `x * 0.5` or `x.mul(0.5)` alive. Write "
+        + "`using Scalar half = 0.5; x.mul(half)`, or keep constants in static fields of type Scalar, in the network, the loss, the "
+        + "optimizer and the callbacks of the application. "
+        + (state.IsWhole
+            ? "The trainer is in the state before the step: it can be saved, or continue."
+            : "The step had begun to change the weights: resume from a checkpoint.")
+        + $" libtorch reported: {cause.Message.Split('\n')[0]}",
+        cause)
+    {
+        StateIsWhole = state.IsWhole,
+    };
+
     /// <summary>Whether an error has the message of a scalar that was freed.</summary>
     internal static bool IsCauseOf(Exception error)
         => error is ExternalException && Signs.Any(sign => error.Message.Contains(sign, StringComparison.Ordinal));

@@ -3,15 +3,15 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core;
 
-/// <summary>What a trainer minimises in one step, over one part of its batch, and what it wants reported. Owns its tensors.</summary>
+/// <summary>The loss of one part of a batch, and further values to report. Owns its tensors.</summary>
 public sealed class StepLoss : IDisposable
 {
-    private readonly List<(IReadOnlyList<string> Names, Tensor Sums, Tensor Counts)> _reports = [];
+    private readonly List<NamedSums> _reports = [];
     private readonly List<Tensor> _owned = [];
 
-    /// <summary>A value to minimise.</summary>
-    /// <param name="loss">[] with gradients: the mean over the samples of the part; taken over.</param>
-    /// <exception cref="ArgumentException">It is not one number.</exception>
+    /// <summary>Initializes a new instance of the <see cref="StepLoss"/> class.</summary>
+    /// <param name="loss">[] with gradients: the mean over the samples of the part. Ownership passes to this object.</param>
+    /// <exception cref="ArgumentException"><paramref name="loss"/> is not a scalar.</exception>
     public StepLoss(Tensor loss)
     {
         Guard.Shape(loss, []);
@@ -21,18 +21,18 @@ public sealed class StepLoss : IDisposable
     /// <summary>[] the mean over the samples.</summary>
     public Tensor Loss { get; }
 
-    /// <summary>Called after the weights have moved, or the step was skipped; null for nothing.</summary>
+    /// <summary>An action to call after the weights were updated or the step was skipped. The default is <see langword="null"/>.</summary>
     public Action? AfterStep { get; set; }
 
-    internal IReadOnlyList<(IReadOnlyList<string> Names, Tensor Sums, Tensor Counts)> Reports => _reports;
+    internal IReadOnlyList<NamedSums> Reports => _reports;
 
     /// <summary>
     /// Reports named values, whose means over the steps since the last report come with <see cref="TrainingProgress.Metrics"/>. They stay
     /// on the device until then.
     /// </summary>
     /// <param name="names">n names.</param>
-    /// <param name="sums">[n] float64, the sum over samples of each value, without gradients; taken over.</param>
-    /// <param name="counts">[n] float64, the number of samples that had it; taken over.</param>
+    /// <param name="sums">[n] float64, the sum over samples of each value, without gradients. Ownership passes to this object.</param>
+    /// <param name="counts">[n] float64, the number of samples that had it. Ownership passes to this object.</param>
     /// <returns>This object.</returns>
     /// <exception cref="ArgumentException">There are not n sums and n counts in float64.</exception>
     public StepLoss Report(IReadOnlyList<string> names, Tensor sums, Tensor counts)
@@ -45,11 +45,11 @@ public sealed class StepLoss : IDisposable
                 throw new ArgumentException($"{name} must be Float64, got {tensor.dtype}.", name);
         }
 
-        _reports.Add((names, Keep(sums), Keep(counts)));
+        _reports.Add(new NamedSums(names, Keep(sums), Keep(counts)));
         return this;
     }
 
-    /// <summary>Reports the means of all terms of a loss but the one that is minimised.</summary>
+    /// <summary>Reports the means of all terms of a loss except the one that is minimised.</summary>
     /// <returns>This object.</returns>
     internal StepLoss ReportTerms(LossTerms terms)
     {
@@ -69,7 +69,7 @@ public sealed class StepLoss : IDisposable
             tensor.Dispose();
     }
 
-    /// <summary>Takes a tensor over, out of any dispose scope, for <see cref="AfterStep"/> to use.</summary>
+    /// <summary>Takes ownership of a tensor, out of any dispose scope, for <see cref="AfterStep"/> to use.</summary>
     internal Tensor Keep(Tensor tensor)
     {
         _owned.Add(tensor.DetachFromDisposeScope());

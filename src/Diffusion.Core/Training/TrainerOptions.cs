@@ -90,7 +90,7 @@ public sealed record TrainerOptions
     public LoaderOptions Loader { get; init; } = new();
 
     /// <summary>Who looks on, in this order: nobody.</summary>
-    public IReadOnlyList<ITrainerCallback> Callbacks { get; init; } = [];
+    public IReadOnlyList<TrainerCallback> Callbacks { get; init; } = [];
 
     /// <summary>Steps between reports: 50.</summary>
     public long LogEvery { get; init; } = 50;

@@ -9,18 +9,17 @@ namespace Diffusion.Core;
 internal static class TrainerTensors
 {
     /// <summary>Views of the state itself; they live in the current dispose scope, or are the module's own.</summary>
-    public static Dictionary<string, Dictionary<string, Tensor>> Of(
-        nn.Module module, OptimizerStep engine, IAdaptiveTimestepSampler? timesteps)
+    public static Dictionary<string, Dictionary<string, Tensor>> Of(TrainingState state, IAdaptiveTimestepSampler? timesteps)
     {
-        var parameters = engine.Parameters;
+        var engine = state.OptimizerStep;
         var files = new Dictionary<string, Dictionary<string, Tensor>>
         {
-            [Checkpoint.ModelFile] = Weights(module, parameters, parameters.Values),
-            [Checkpoint.AverageFile] = Weights(module, parameters, engine.Averages[0].Values),
+            [Checkpoint.ModelFile] = state.Weights(state.Parameters.Values),
+            [Checkpoint.AverageFile] = state.Weights(engine.Averages[0].Values),
             [Checkpoint.OptimizerFile] = OptimizerState(engine),
         };
         foreach (var average in engine.Averages.Skip(1))
-            files[Checkpoint.AverageFileOf(average.Name)] = Weights(module, parameters, average.Values);
+            files[Checkpoint.AverageFileOf(average.Name)] = state.Weights(average.Values);
         if (timesteps is not null)
             files[Checkpoint.TimestepsFile] = new Dictionary<string, Tensor>(timesteps.State, StringComparer.Ordinal);
         return files;

@@ -8,38 +8,107 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// A trainer for batches of one kind. Derive from it for a loss over batches of your own: everything but
-/// <see cref="Evaluate"/> is here.
+/// Minimises a loss over batches of a data set: an optimizer along the clipped gradient, averaged weights, reports, and checkpoints from
+/// which a run continues exactly as if it had not stopped. Derive from it for a custom loss or custom batches, and override
+/// <see cref="Evaluate"/>.
 /// </summary>
-/// <typeparam name="TBatch">What a data set gives for one step: <see cref="Batch"/>, or your own.</typeparam>
-public abstract partial class Trainer<TBatch> : Trainer
+/// <typeparam name="TBatch">The type of the batches of a data set: <see cref="Batch"/>, or a custom type.</typeparam>
+public abstract class Trainer<TBatch> : Trainer
     where TBatch : class, IBatch<TBatch>
 {
-    /// <summary>How often a step is repeated when a number of it was freed; each time is as unlikely as the first.</summary>
+    /// <summary>How often a step is repeated when a number of it was freed.</summary>
     private const int Repeats = 3;
 
+    /// <summary>The place of this process among several.</summary>
+    private const long Rank = 0;
+
+    private readonly MicroBatching _microBatching;
     private readonly ILearningRateSchedule _learningRate;
 
-    /// <summary>A trainer of a module, at step 0.</summary>
-    /// <param name="module">The network; moved to <see cref="TrainerOptions.Device"/> if that is given.</param>
+    /// <summary>Initializes a trainer at step 0.</summary>
+    /// <param name="module">The network, which is moved to <see cref="TrainerOptions.Device"/> if that is set.</param>
     /// <param name="beginInference">
-    /// What readies the network for sampling while averaged weights are used, beside evaluation mode; null for nothing.
+    /// Prepares the network for sampling while averaged weights are used, in addition to evaluation mode; <see langword="null"/> for
+    /// nothing.
     /// </param>
-    /// <param name="options">How; the defaults where null.</param>
-    /// <param name="logger">Told about reports, checkpoints and skipped steps.</param>
+    /// <param name="options">The options; <see langword="null"/> for the defaults.</param>
+    /// <param name="logger">The logger that receives reports, checkpoints and skipped steps.</param>
     /// <exception cref="ArgumentException">
-    /// An option is out of range, or the module has no trainable parameters, or not of one type on one device.
+    /// An option is out of range, or the module has no trainable parameters, or parameters of several types or on several devices.
     /// </exception>
     /// <exception cref="InvalidOperationException">The module already belongs to another trainer.</exception>
     /// <exception cref="CheckpointException"><see cref="TrainerOptions.CheckpointFolder"/> cannot be written to.</exception>
     protected Trainer(nn.Module module, Func<IDisposable?>? beginInference, TrainerOptions? options, ILogger? logger)
-        : base(module, beginInference, options, logger) => _learningRate = Options.EffectiveLearningRate;
+        : base(module, beginInference, options, logger)
+        => (_microBatching, _learningRate) = (new MicroBatching(State, Log), Options.EffectiveLearningRate);
 
-    /// <summary>Takes one step on a batch of the caller's; <see cref="Fit"/> does the same in a loop.</summary>
-    /// <param name="batch">On any device; not changed, and still the caller's.</param>
+    /// <summary>
+    /// Trains until <see cref="TrainerOptions.Steps"/> steps are done. A trainer at step 0 first resumes from the newest checkpoint in
+    /// <see cref="TrainerOptions.CheckpointFolder"/>, if there is one.
+    /// </summary>
+    /// <param name="dataset">The data, which must be the same in every part of a run.</param>
+    /// <param name="progress">
+    /// Receives a report every <see cref="TrainerOptions.LogEvery"/> steps and at the end, between steps. <see cref="Progress{T}"/> passes
+    /// it to another thread; to sample in it, implement the interface, or a <see cref="TrainerCallback"/>.
+    /// </param>
+    /// <param name="cancellationToken">Ends the run after the current step, with a checkpoint where a folder for them is set.</param>
+    /// <exception cref="OperationCanceledException">The run was cancelled; its state is saved, and the trainer can continue.</exception>
+    /// <exception cref="TrainerCallbackException">A callback failed; the state is saved, and the trainer can continue.</exception>
+    /// <exception cref="BatchLoadException">The data set failed; the message names the step and the samples.</exception>
+    /// <exception cref="DivergedException">Too many steps in a row were skipped.</exception>
+    /// <exception cref="CheckpointException">A checkpoint cannot be resumed from, or written.</exception>
+    /// <exception cref="ArgumentException">
+    /// The data set is empty or of another size than before, or a batch of it does not fit the model.
+    /// </exception>
+    public void Fit(
+        IDataset<TBatch> dataset, IProgress<TrainingProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        Begin(dataset);
+        var run = new TrainingRun(this);
+        var reporter = new ProgressReporter(run, progress);
+        using var logScope = reporter.BeginScope();
+        Exception? error = null;
+        try
+        {
+            run.Callbacks.Started();
+            using var loader = new BatchLoader<TBatch>(dataset, Options.BatchSize, Options.Seed, Step, Options.Loader, Device);
+            while (Step < Options.Steps && run.StopReason is null && !cancellationToken.IsCancellationRequested)
+            {
+                run.Callbacks.BeforeStep();
+                using (var batch = loader.Next(cancellationToken))
+                    TrainStep(batch);
+                run.Callbacks.AfterStep();
+
+                var isLast = Step == Options.Steps || run.StopReason is not null;
+                if (isLast || Step % Options.LogEvery == 0)
+                    reporter.Report(_learningRate.At(Step - 1), loader.Waited);
+                if (isLast || Step % Options.CheckpointEvery == 0 || run.StopReason is not null)
+                    SaveRun(run);
+            }
+
+            End(run, cancellationToken);
+        }
+        catch (Exception e)
+        {
+            error = e;
+            SaveFailed(run, e);
+            throw;
+        }
+        finally
+        {
+            run.Callbacks.Ended(error);
+        }
+    }
+
+    /// <summary>Takes one step on a batch. <see cref="Fit"/> does the same in a loop.</summary>
+    /// <param name="batch">The batch, on any device. It is not changed, and the caller must dispose it.</param>
     /// <exception cref="ArgumentException">The batch is empty, or does not fit the model or the loss. Nothing has changed.</exception>
-    /// <exception cref="InvalidOperationException">The averaged weights are in use, or the module's parameters were replaced.</exception>
-    /// <exception cref="TrainingOutOfMemoryException">There is not enough memory for the step; it names what lowers it.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The averaged weights are in use, or the parameters of the module were replaced.
+    /// </exception>
+    /// <exception cref="TrainingOutOfMemoryException">
+    /// There is not enough memory for the step; the message names settings that need less.
+    /// </exception>
     /// <exception cref="ScalarFinalizedException">
     /// The garbage collector freed a number that code of the application passed to an operator, in several attempts at the step or while the
     /// weights were updated.
@@ -47,53 +116,116 @@ public abstract partial class Trainer<TBatch> : Trainer
     public void TrainStep(TBatch batch)
     {
         ArgumentNullException.ThrowIfNull(batch);
-        RequireWholeState("take a step");
+        State.RequireWhole("take a step");
         for (var repeats = 0; ;)
         {
-            Engine.Updating = false;
+            State.OptimizerStep.Updating = false;
             try
             {
                 TakeStep(batch);
                 return;
             }
-            catch (Exception e) when (TrainingOutOfMemoryException.IsCauseOf(e))
+            catch (Exception e)
             {
-                if (Engine.Updating || !HalveParts(batch.Count))
-                    throw OutOfMemory(e);
-            }
-            catch (Exception e) when (ScalarFinalizedException.IsCauseOf(e))
-            {
-                if (Engine.Updating || repeats == Repeats)
-                    throw ScalarFinalized(e, repeats);
-                LogRepeated(Logger, Step + 1, ++repeats, Repeats);
-            }
-            catch when (Engine.Updating)
-            {
-                Tear();
-                throw;
+                State.NoteFailure();
+                if (TrainingOutOfMemoryException.IsCauseOf(e))
+                {
+                    if (!State.IsWhole || !_microBatching.Halve(batch.Count))
+                        throw TrainingOutOfMemoryException.Of(State, e);
+                }
+                else if (ScalarFinalizedException.IsCauseOf(e))
+                {
+                    if (!State.IsWhole || repeats == Repeats)
+                        throw ScalarFinalizedException.Of(State, repeats, e);
+                    TrainerLog.Repeated(Log, Step + 1, ++repeats, Repeats);
+                }
+                else
+                {
+                    throw;
+                }
             }
         }
     }
 
-    /// <summary>The loss of a batch, or of a part of one, by which the weights move.</summary>
-    /// <param name="batch">On the device of the module, in the type of its weights; not to be disposed.</param>
-    /// <param name="draws">All randomness but that of the network comes from here.</param>
-    /// <returns>Disposed by the trainer.</returns>
+    /// <summary>Computes the loss of a batch, or of a part of one.</summary>
+    /// <param name="batch">The batch, on the device of the module, in the type of its weights. The method must not dispose it.</param>
+    /// <param name="draws">The source of all random draws but those of the network.</param>
+    /// <returns>The loss. The trainer disposes it.</returns>
     protected abstract StepLoss Evaluate(TBatch batch, StepRandom draws);
+
+    /// <summary>Compares the data set with the model before the first step.</summary>
+    private protected virtual void Check(IDataset<TBatch> dataset)
+    {
+    }
+
+    /// <summary>Resumes if there is a checkpoint, and ensures that the order of the data continues.</summary>
+    private void Begin(IDataset<TBatch> dataset)
+    {
+        ArgumentNullException.ThrowIfNull(dataset);
+        RequireAlive();
+        var count = dataset.Count;
+        if (count < 1)
+            throw new ArgumentException($"A data set must have at least one sample, got {count}.", nameof(dataset));
+        Checkpoints.ResumeRun(count);
+        if (State.DatasetCount is { } before && before != count)
+            throw new ArgumentException(
+                $"The run so far had a data set of {before} samples, this one has {count}: the order of the data would not continue.",
+                nameof(dataset));
+        State.DatasetCount = count;
+        State.Parameters.EnsureAttached();
+        TrainerLog.Started(Log, Step, Options.Steps, count);
+        Check(dataset);
+    }
+
+    private void End(TrainingRun run, CancellationToken cancellationToken)
+    {
+        if (run.StopReason is { } reason)
+            TrainerLog.Stopped(Log, Step, Options.Steps, reason);
+        else if (Step < Options.Steps)
+            cancellationToken.ThrowIfCancellationRequested();
+    }
+
+    private string? SaveRun(TrainingRun run)
+    {
+        if (Checkpoints.Folder is null || Checkpoints.IsSaved)
+            return null;
+        var path = Save();
+        run.Callbacks.Saved(path);
+        return path;
+    }
+
+    /// <summary>Saves a run that was cancelled, or that an exception ended between two steps.</summary>
+    private void SaveFailed(TrainingRun run, Exception error)
+    {
+        if (error is CheckpointException or DivergedException || !State.IsWhole || (Step == 0 && error is not OperationCanceledException))
+            return;
+        string? path = null;
+        try
+        {
+            path = SaveRun(run);
+        }
+        catch (Exception e) when (error is not OperationCanceledException)
+        {
+            TrainerLog.NotSaved(Log, e, Step);
+        }
+
+        if (error is OperationCanceledException)
+            TrainerLog.Cancelled(Log, Step, Options.Steps, path ?? "none");
+    }
 
     private void TakeStep(TBatch batch)
     {
-        using var claim = Average.Claim("take a step", isStep: true);
+        using var claim = State.Averages.Claim("take a step", isStep: true);
         var count = batch.Count;
         if (count < 1)
             throw new ArgumentException($"A batch must have at least one sample, got {count}.", nameof(batch));
         var rate = Guard.InRange(_learningRate.At(Step), 0.0, double.MaxValue);
-        if (!Network.training)
-            Network.train();
+        if (!State.Module.training)
+            State.Module.train();
 
         using var scope = NewDisposeScope();
-        using var moved = batch.To(Device, Engine.Parameters.Dtype);
-        Engine.Parameters.ZeroGradients();
+        using var moved = batch.To(Device, State.Parameters.Dtype);
+        State.Parameters.ZeroGradients();
         using var draws = new StepRandom(Options.Seed, Step, Rank, count);
         using var networkDraws = SeedSequence.Generator(Device, Options.Seed, RandomStream.Network, Step, Rank);
         using var networkScope = TrainingRandom.Use(networkDraws);
@@ -101,25 +233,26 @@ public abstract partial class Trainer<TBatch> : Trainer
         try
         {
             var loss = Backward(moved, draws, evaluated);
-            Engine.Apply(loss, rate, Step + 1);
+            State.OptimizerStep.Apply(loss, rate, Step + 1);
             foreach (var part in evaluated)
                 part.AfterStep?.Invoke();
         }
         finally
         {
-            Engine.Means.Discard();
+            State.OptimizerStep.Means.Discard();
             foreach (var part in evaluated)
                 part.Dispose();
         }
 
-        Step++;
+        State.Step++;
     }
 
-    /// <summary>Forward and backward, part by part; gradients add up to those of the mean over the whole batch.</summary>
+    /// <summary>Forward and backward passes, part by part; gradients add up to those of the mean over the whole batch.</summary>
     private Tensor Backward(TBatch batch, StepRandom draws, List<StepLoss> evaluated)
     {
         var total = zeros([], dtype: ScalarType.Float64, device: Device);
-        var size = PartSize(batch, draws.BatchSize);
+        var optimizer = State.OptimizerStep;
+        var size = _microBatching.Size(draws.BatchSize, count => MeasureForward(batch, count));
         for (var first = 0L; first < draws.BatchSize; first += size)
         {
             var count = Math.Min(size, draws.BatchSize - first);
@@ -130,13 +263,27 @@ public abstract partial class Trainer<TBatch> : Trainer
             evaluated.Add(loss);
             var share = count == draws.BatchSize ? loss.Loss : loss.Loss.Mul((double)count / draws.BatchSize);
             total.Add_(share.detach());
-            RunBackward(Engine.GradScale?.Scale(share) ?? share);
-            Engine.Parameters.CollectGradients();
-            foreach (var (names, sums, counts) in loss.Reports)
-                Engine.Means.Stage(names, sums, counts);
+            RunBackward(optimizer.GradScale?.Scale(share) ?? share);
+            State.Parameters.CollectGradients();
+            foreach (var sums in loss.Reports)
+                optimizer.Means.Stage(sums);
         }
 
         return total;
+    }
+
+    /// <summary>The bytes that a forward pass over the first samples keeps. The draws of the step are repeated afterwards.</summary>
+    private long MeasureForward(TBatch batch, long count)
+    {
+        using var scope = NewDisposeScope();
+        using var draws = new StepRandom(Options.Seed, Step, Rank, batch.Count);
+        using var networkDraws = SeedSequence.Generator(Device, Options.Seed, RandomStream.Network, Step, Rank);
+        using var networkScope = TrainingRandom.Use(networkDraws);
+        draws.MoveTo(0, count);
+        var before = HostMemory.InUse();
+        using var part = batch.Slice(0, count);
+        using var loss = Evaluate(part, draws);
+        return HostMemory.InUse() - before;
     }
 
     /// <summary>Runs the backward pass. Where a function of this library or a checkpoint failed, its own exception is thrown.</summary>

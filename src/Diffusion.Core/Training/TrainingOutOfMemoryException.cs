@@ -33,6 +33,19 @@ public sealed class TrainingOutOfMemoryException : OutOfMemoryException
     /// </summary>
     public bool StateIsWhole { get; init; } = true;
 
+    internal static TrainingOutOfMemoryException Of(TrainingState state, Exception cause) => new(
+        $"Step {state.Step + 1} needs more memory than is available. These settings need less: a smaller TrainerOptions.MicroBatchSize, "
+        + "UseGradientCheckpointing of the options of the network, Precision.BFloat16, fewer averages, an optimizer with less state, "
+        + "a smaller BatchSize, network or sample. "
+        + (state.IsWhole
+            ? "The trainer is in the state before the step: it can be saved, or continue."
+            : "The step had begun to change the weights: resume from a checkpoint.")
+        + $" The allocator reported: {cause.Message}",
+        cause)
+    {
+        StateIsWhole = state.IsWhole,
+    };
+
     /// <summary>Whether an error is that of an allocator.</summary>
     internal static bool IsCauseOf(Exception error) => error switch
     {

@@ -1,0 +1,86 @@
+using System.Runtime.ExceptionServices;
+using Microsoft.Extensions.Logging;
+
+namespace Diffusion.Core;
+
+/// <summary>
+/// Notifies the callbacks of a run, in order. An exception in one of them is thrown as a <see cref="TrainerCallbackException"/> after the
+/// others have been notified, so that all callbacks have received the same steps when the run is saved.
+/// </summary>
+internal sealed class CallbackList(TrainingRun run, ILogger logger)
+{
+    private int _started;
+
+    public void Started()
+    {
+        foreach (var callback in run.Options.Callbacks)
+        {
+            if (Call(callback, nameof(Started), 0, static (callback, run, _) => callback.Started(run)) is { } failure)
+                ExceptionDispatchInfo.Throw(failure);
+            _started++;
+        }
+    }
+
+    public void BeforeStep() => Notify(nameof(BeforeStep), 0, static (callback, run, _) => callback.BeforeStep(run));
+
+    public void AfterStep() => Notify(nameof(AfterStep), 0, static (callback, run, _) => callback.AfterStep(run));
+
+    public void Reported(TrainingProgress progress)
+        => Notify(nameof(Reported), progress, static (callback, run, progress) => callback.Reported(run, progress));
+
+    public void MetricLogged(string name, double value)
+        => Notify(nameof(MetricLogged), (name, value), static (callback, run, metric) => callback.MetricLogged(run, metric.name, metric.value));
+
+    public void ImageLogged(string name, string path)
+        => Notify(nameof(ImageLogged), (name, path), static (callback, run, image) => callback.ImageLogged(run, image.name, image.path));
+
+    public void Saved(string path) => Notify(nameof(Saved), path, static (callback, run, path) => callback.Saved(run, path));
+
+    /// <summary>Notifies the callbacks that were started. An exception in one of them does not hide what ended the run.</summary>
+    public void Ended(Exception? error)
+    {
+        var reason = error;
+        foreach (var callback in run.Options.Callbacks.Take(_started))
+        {
+            var failure = Call(callback, nameof(Ended), reason, static (callback, run, reason) => callback.Ended(run, reason));
+            reason ??= failure;
+        }
+
+        if (error is null && reason is not null)
+            ExceptionDispatchInfo.Throw(reason);
+    }
+
+    private void Notify<T>(string member, T argument, Action<TrainerCallback, TrainingRun, T> notify)
+    {
+        Exception? failure = null;
+        foreach (var callback in run.Options.Callbacks)
+        {
+            var exception = Call(callback, member, argument, notify);
+            failure ??= exception;
+        }
+
+        if (failure is not null)
+            ExceptionDispatchInfo.Throw(failure);
+    }
+
+    /// <summary>Calls one callback.</summary>
+    /// <returns>The exception that ends the run; <see langword="null"/> for none.</returns>
+    private Exception? Call<T>(TrainerCallback callback, string member, T argument, Action<TrainerCallback, TrainingRun, T> notify)
+    {
+        try
+        {
+            notify(callback, run, argument);
+            return null;
+        }
+        catch (Exception e) when (e is OperationCanceledException or TrainerCallbackException)
+        {
+            // A cancelled token is no failure, and a callback that was notified by this one is already named.
+            return e;
+        }
+        catch (Exception e)
+        {
+            TrainerLog.CallbackFailed(logger, e, callback.Name, member, run.Step);
+            return new TrainerCallbackException(callback, member, run.Step, e);
+        }
+    }
+}

@@ -1,0 +1,274 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Diffusion.Core.Models;
+using Microsoft.Extensions.Logging;
+using static TorchSharp.torch;
+
+namespace Diffusion.Core;
+
+/// <summary>Writes the checkpoints of a trainer, and restores its state from them.</summary>
+internal sealed class RunCheckpoints
+{
+    private readonly TrainingState _state;
+    private readonly Func<RunIdentity> _identity;
+    private readonly ILogger _logger;
+    private readonly CheckpointStore? _store;
+
+    /// <summary>The states in the last checkpoint of callbacks that this trainer does not have.</summary>
+    private readonly SortedDictionary<string, JsonElement> _callbacks = new(StringComparer.Ordinal);
+
+    private long _savedStep = -1;
+
+    public RunCheckpoints(TrainingState state, Func<RunIdentity> identity, ILogger logger)
+    {
+        (_state, _identity, _logger) = (state, identity, logger);
+        if (Options.CheckpointFolder is { } folder)
+            _store = new CheckpointStore(folder, Options.EffectiveRetention, operation => TrainerLog.FileOperation(logger, operation));
+    }
+
+    /// <summary>The folder of the run; <see langword="null"/> for none.</summary>
+    public string? Folder => _store?.Folder;
+
+    /// <summary>Whether the current step has been written to the folder of the run.</summary>
+    public bool IsSaved => _savedStep == _state.Step;
+
+    private TrainerOptions Options => _state.Options;
+
+    /// <inheritdoc cref="Trainer.Save(string)"/>
+    public void Save(string folder) => Write((manifest, tensors) =>
+    {
+        Checkpoint.Write(folder, manifest, tensors, trace: operation => TrainerLog.FileOperation(_logger, operation));
+        return folder;
+    });
+
+    /// <inheritdoc cref="Trainer.Save()"/>
+    public string Save()
+    {
+        var store = _store ?? throw new InvalidOperationException("TrainerOptions.CheckpointFolder is not set; pass a folder to Save.");
+        var path = Write(store.Write);
+        _savedStep = _state.Step;
+        return path;
+    }
+
+    /// <summary>Resumes a trainer at step 0 from the folder of the run, if there is a checkpoint for a data set of this size.</summary>
+    public void ResumeRun(long datasetCount)
+    {
+        if (_state.Step == 0 && _store is not null && Resume(_store.Folder, datasetCount, ResumeOptions.Default))
+            _savedStep = _state.Step;
+    }
+
+    /// <summary>Restores the state from a checkpoint.</summary>
+    /// <returns><see langword="false"/> where there is none.</returns>
+    public bool Resume(string folder, long? datasetCount, ResumeOptions options)
+    {
+        var (path, manifest) = Find(folder, options);
+        if (path is null)
+            return false;
+        Load(path, manifest!, datasetCount);
+        return true;
+    }
+
+    /// <inheritdoc cref="Trainer.LoadWeights"/>
+    public WeightReport LoadWeights(string path, string? average, WeightOptions? options)
+    {
+        if (_state.Step != 0)
+            throw new InvalidOperationException($"Initial weights must be loaded before the first step, got step {_state.Step}.");
+        using var claim = _state.Averages.Claim("load weights");
+        using var scope = NewDisposeScope();
+        if (Directory.Exists(path) && Find(path, ResumeOptions.Default) is ({ } checkpoint, { } manifest))
+            path = Path.Combine(checkpoint, FileOf(average, checkpoint, manifest));
+
+        // The weights that are trained, which a module in lower precision does not contain.
+        var parameters = _state.Parameters;
+        var report = ModuleWeights.Load(_state.Weights(parameters.Values), path, options);
+        parameters.Publish();
+        using var gradientsOff = no_grad();
+        foreach (var ema in _state.OptimizerStep.Averages)
+            ema.Values.copy_(parameters.Values);
+        TrainerLog.WeightsLoaded(_logger, path);
+        return report;
+    }
+
+    private static string FileOf(string? average, string checkpoint, CheckpointManifest manifest)
+    {
+        if (average is null)
+            return Checkpoint.ModelFile;
+        if (manifest.Files.Any(file => file.Name == Checkpoint.AverageFileOf(average)))
+            return Checkpoint.AverageFileOf(average);
+        var averages = manifest.Files.Select(file => Checkpoint.AverageOf(file.Name)).OfType<string>();
+        throw new CheckpointException(checkpoint, $"has no average '{average}'; it has: {string.Join(", ", averages)}.", null);
+    }
+
+    /// <summary>Returns the verified checkpoint of a path; <see langword="null"/> where there is none.</summary>
+    private (string? Path, CheckpointManifest? Manifest) Find(string folder, ResumeOptions options)
+    {
+        if (!Directory.Exists(folder))
+            Checkpoint.Recover(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
+        if (Checkpoint.IsCheckpoint(folder))
+            return (folder, Checkpoint.Read(folder));
+        var all = CheckpointStore.NewestFirst(folder);
+        for (var i = 0; i < all.Count; i++)
+        {
+            try
+            {
+                return (all[i].Path, ReadNamed(all[i]));
+            }
+            catch (CheckpointException e) when (i + 1 < all.Count)
+            {
+                if (!options.FallBack)
+                    throw new CheckpointException($"{e.Message} The checkpoint before it is {all[i + 1].Path}.", e) { Path = e.Path };
+                TrainerLog.FellBack(_logger, e.Message, all[i + 1].Path);
+            }
+        }
+
+        return (null, null);
+    }
+
+    private static CheckpointManifest ReadNamed(CheckpointInfo checkpoint)
+    {
+        var manifest = Checkpoint.Read(checkpoint.Path);
+        return manifest.Step == checkpoint.Step
+            ? manifest
+            : throw new CheckpointException(checkpoint.Path, $"must contain step {checkpoint.Step}, contains {manifest.Step}.", null);
+    }
+
+    private string Write(Func<CheckpointManifest, Dictionary<string, Dictionary<string, Tensor>>, string> write)
+    {
+        _state.RequireWhole("save");
+        using var claim = _state.Averages.Claim("save");
+        using var scope = NewDisposeScope();
+        var (identity, optimizer) = (_identity(), _state.OptimizerStep);
+        var manifest = new CheckpointManifest
+        {
+            Format = CheckpointManifest.FormatName,
+            Version = CheckpointManifest.CurrentVersion,
+            Step = _state.Step,
+            Seed = Options.Seed,
+            BatchSize = Options.BatchSize,
+            MicroBatchSize = _state.MicroBatchSize,
+            DatasetCount = _state.DatasetCount,
+            SkippedSteps = optimizer.Skipped,
+            SkippedInARow = optimizer.SkippedInARow,
+            Schedule = identity.Schedule,
+            MadeWith = Settings(identity),
+            Sums = optimizer.Sums,
+            Metrics = _state.Metrics,
+            Callbacks = SaveCallbacks(),
+            Files = [],
+            Model = identity.Model?.Invoke(),
+        };
+        var path = write(manifest, TrainerTensors.Of(_state, identity.Timesteps));
+        TrainerLog.Saved(_logger, _state.Step, path);
+        return path;
+    }
+
+    private void Load(string folder, CheckpointManifest manifest, long? datasetCount)
+    {
+        using var claim = _state.Averages.Claim("resume");
+        using var scope = NewDisposeScope();
+        var (identity, optimizer) = (_identity(), _state.OptimizerStep);
+        RequireSameRun(Path.Combine(folder, Checkpoint.ManifestFile), manifest, datasetCount, identity);
+        TrainerTensors.Read(
+            folder, manifest.Files, TrainerTensors.Of(_state, identity.Timesteps), () => LoadCallbacks(folder, manifest.Callbacks));
+        _state.Parameters.Publish();
+        _state.Step = manifest.Step;
+        _savedStep = -1;
+        _state.MicroBatchSize = Options.MicroBatchSize ?? manifest.MicroBatchSize;
+        _state.DatasetCount = manifest.DatasetCount;
+        optimizer.Skipped = manifest.SkippedSteps;
+        optimizer.SkippedInARow = manifest.SkippedInARow;
+        optimizer.Sums = manifest.Sums;
+        _state.Metrics.Clear();
+        foreach (var (name, metric) in manifest.Metrics)
+            _state.Metrics[name] = metric;
+        _state.NoteLoaded();
+        TrainerLog.Resumed(_logger, _state.Step, folder);
+    }
+
+    private void RequireSameRun(string path, CheckpointManifest manifest, long? datasetCount, RunIdentity identity)
+    {
+        if (manifest.Version < CheckpointManifest.CurrentVersion)
+            throw new CheckpointException(
+                path,
+                $"is of version {manifest.Version}, which kept another state of the optimizer. LoadWeights starts from its weights.",
+                null);
+        Require("seed", manifest.Seed, Options.Seed);
+        Require("batch size", manifest.BatchSize, Options.BatchSize);
+        if (datasetCount is { } count && manifest.DatasetCount is { } before)
+            Require("size of the data set", before, count);
+        if (manifest.Schedule is null != identity.Schedule is null)
+            throw new CheckpointException(
+                path,
+                $"was saved {(manifest.Schedule is null ? "without" : "with")} a noise schedule, this trainer has "
+                + $"{(identity.Schedule is null ? "none" : "one")}.",
+                null);
+        if (identity.Schedule is { } schedule && manifest.Schedule!.DifferenceFrom(schedule) is { } change)
+            throw new CheckpointException(path, $"was saved with another noise schedule: {change}.", null);
+        if (manifest.MadeWith is { } settings && RunIdentity.Difference(settings, Settings(identity)) is { } difference)
+            throw new CheckpointException(path, $"was saved with {difference}.", null);
+
+        void Require(string what, long expected, long actual)
+        {
+            if (expected != actual)
+                throw new CheckpointException(path, $"was saved with a {what} of {expected}, this trainer has {actual}.", null);
+        }
+    }
+
+    /// <summary>The settings that must be the same when a run is resumed, by name.</summary>
+    private JsonObject Settings(RunIdentity identity)
+    {
+        var settings = new JsonObject
+        {
+            ["network"] = NetworkRegistry.Default.TryDescribe(_state.Module),
+            ["parameters"] = _state.Parameters.Dtype.ToString(),
+            ["optimizer"] = Options.Optimizer.Name,
+            ["averages"] = new JsonArray([.. _state.OptimizerStep.Averages.Select(average => JsonValue.Create(average.Name))]),
+            ["precision"] = Options.Precision.Name,
+        };
+        foreach (var (name, setting) in identity.Settings)
+            settings[name] = setting?.DeepClone();
+        return settings;
+    }
+
+    private SortedDictionary<string, JsonElement> SaveCallbacks()
+    {
+        foreach (var callback in Options.Callbacks.OfType<IStatefulCallback>())
+            _callbacks[callback.Key] = callback.Save();
+        return _callbacks;
+    }
+
+    private void LoadCallbacks(string folder, IReadOnlyDictionary<string, JsonElement> states)
+    {
+        foreach (var callback in Options.Callbacks.OfType<IStatefulCallback>())
+        {
+            try
+            {
+                if (states.TryGetValue(callback.Key, out var state))
+                    callback.Load(state);
+            }
+            catch (JsonException e)
+            {
+                throw new CheckpointException(
+                    Path.Combine(folder, Checkpoint.ManifestFile),
+                    $"the state of the callback '{callback.Key}' cannot be read: {e.Message}",
+                    e);
+            }
+        }
+
+        _callbacks.Clear();
+        foreach (var (key, state) in states)
+            _callbacks[key] = state;
+    }
+}
+
+/// <summary>How a run is resumed.</summary>
+public sealed record ResumeOptions
+{
+    internal static readonly ResumeOptions Default = new();
+
+    /// <summary>
+    /// Whether to continue from the newest undamaged checkpoint in a folder, with a warning, where the newest one is damaged. The default is
+    /// <see langword="false"/>: a damaged checkpoint is an error, whose message names the one before it.
+    /// </summary>
+    public bool FallBack { get; init; }
+}

@@ -1,0 +1,90 @@
+using Diffusion.Core.Models;
+using Microsoft.Extensions.Logging;
+
+namespace Diffusion.Core;
+
+/// <summary>The messages of a trainer.</summary>
+internal static partial class TrainerLog
+{
+    [LoggerMessage(EventId = 1, Level = LogLevel.Information, Message = "Training from step {Step} to {Steps} on {Count} samples.")]
+    public static partial void Started(ILogger logger, long step, long steps, long count);
+
+    [LoggerMessage(
+        EventId = 2,
+        Level = LogLevel.Information,
+        Message = "Step {Step} of {Steps}: loss {Loss:G5}, learning rate {LearningRate:G3}, gradient norm {GradientNorm:G3}, "
+            + "{SamplesPerSecond:F1} samples/s.")]
+    public static partial void Progress(
+        ILogger logger, long step, long steps, double loss, double learningRate, double gradientNorm, double samplesPerSecond);
+
+    [LoggerMessage(
+        EventId = 3,
+        Level = LogLevel.Warning,
+        Message = "{New} steps before step {Step} were skipped, {Total} in total: their loss or gradient was not finite.")]
+    public static partial void Skipped(ILogger logger, long @new, long total, long step);
+
+    [LoggerMessage(EventId = 4, Level = LogLevel.Information, Message = "Saved step {Step} to {Path}.")]
+    public static partial void Saved(ILogger logger, long step, string path);
+
+    [LoggerMessage(EventId = 5, Level = LogLevel.Information, Message = "Resumed at step {Step} from {Path}.")]
+    public static partial void Resumed(ILogger logger, long step, string path);
+
+    [LoggerMessage(EventId = 6, Level = LogLevel.Information, Message = "Cancelled at step {Step} of {Steps}; new checkpoint: {Path}.")]
+    public static partial void Cancelled(ILogger logger, long step, long steps, string path);
+
+    [LoggerMessage(EventId = 7, Level = LogLevel.Information, Message = "Stopped at step {Step} of {Steps}: {Reason}")]
+    public static partial void Stopped(ILogger logger, long step, long steps, string reason);
+
+    [LoggerMessage(EventId = 8, Level = LogLevel.Information, Message = "Step {Step}: {Name} {Value:G6}.")]
+    public static partial void Metric(ILogger logger, long step, string name, double value);
+
+    [LoggerMessage(EventId = 9, Level = LogLevel.Trace, Message = "Checkpoint: about to {Operation}.")]
+    public static partial void FileOperation(ILogger logger, string operation);
+
+    [LoggerMessage(EventId = 10, Level = LogLevel.Warning, Message = "{Damage} Continuing from the checkpoint before it, {Path}.")]
+    public static partial void FellBack(ILogger logger, string damage, string path);
+
+    [LoggerMessage(EventId = 11, Level = LogLevel.Warning, Message = "The report of the skipped steps could not be written. {Reason}")]
+    public static partial void DivergenceNotWritten(ILogger logger, string reason);
+
+    [LoggerMessage(EventId = 12, Level = LogLevel.Information, Message = "Starting from the weights of {Path}.")]
+    public static partial void WeightsLoaded(ILogger logger, string path);
+
+    [LoggerMessage(
+        EventId = 13,
+        Level = LogLevel.Warning,
+        Message = "Step {Step} ran out of memory with {Before} samples in a forward pass; it is repeated with {After}.")]
+    public static partial void Halved(ILogger logger, long step, long before, int after);
+
+    [LoggerMessage(
+        EventId = 14,
+        Level = LogLevel.Information,
+        Message = "{Size} of {Count} samples are in a forward pass, to stay within {Limit} bytes.")]
+    public static partial void MicroBatches(ILogger logger, int size, long count, long limit);
+
+    [LoggerMessage(EventId = 15, Level = LogLevel.Error, Message = "The callback {Callback} failed in {Member} at step {Step}.")]
+    public static partial void CallbackFailed(ILogger logger, Exception error, string callback, string member, long step);
+
+    [LoggerMessage(
+        EventId = 16,
+        Level = LogLevel.Warning,
+        Message = "Step {Step} is repeated, attempt {Attempt} of {Attempts}: the garbage collector freed a number that code of the application "
+            + "passed to an operator. Keep it alive in a Scalar: using Scalar half = 0.5; x.mul(half).")]
+    public static partial void Repeated(ILogger logger, long step, int attempt, int attempts);
+
+    [LoggerMessage(
+        EventId = 17,
+        Level = LogLevel.Warning,
+        Message = "The data set has values in {Data}, and the model in {Model}, to which samplers clip. Scale the data, or set DataRange of the model.")]
+    public static partial void RangeOfDataset(ILogger logger, DataRange data, DataRange model);
+
+    [LoggerMessage(
+        EventId = 18,
+        Level = LogLevel.Warning,
+        Message = "The first batch has values from {Min} to {Max}, which does not fit the range {Model} of the model, to which samplers clip. "
+            + "Scale the data, or set DataRange of the model.")]
+    public static partial void RangeOfBatch(ILogger logger, double min, double max, DataRange model);
+
+    [LoggerMessage(EventId = 19, Level = LogLevel.Error, Message = "Step {Step} could not be saved after a callback failed.")]
+    public static partial void NotSaved(ILogger logger, Exception error, long step);
+}
