@@ -2,7 +2,9 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>Times as sines and cosines of frequencies drawn once from N(0, scale^2), which are no parameters.</summary>
+/// <summary>
+/// Embeds times as sines and cosines of random frequencies, drawn once from N(0, scale^2). The frequencies are not trained.
+/// </summary>
 /// <remarks>
 /// Source: Tancik et al. 2020, eq. 5, as Song et al. 2021, appendix C, apply it to t. State: <c>weight</c>, a buffer, [width / 2].
 /// </remarks>
@@ -13,12 +15,12 @@ public sealed class FourierEmbedding : nn.Module<Tensor, Tensor>
     private readonly bool _logarithm;
     private readonly bool _flipSinToCos;
 
-    /// <summary>An embedding of a given width.</summary>
-    /// <param name="width">Of the result, an even number from 2.</param>
+    /// <summary>Creates an embedding of a given width.</summary>
+    /// <param name="width">The width of the output, an even number of at least 2.</param>
     /// <param name="scale">The standard deviation of the frequencies, in cycles.</param>
-    /// <param name="logarithm">True to encode log t, for a t that is a noise level.</param>
+    /// <param name="logarithm">True to encode log t, for times that are noise levels.</param>
     /// <param name="flipSinToCos">The order: [cos, sin] when true, [sin, cos] when false.</param>
-    /// <exception cref="ArgumentException">The width is not even, or the scale not positive.</exception>
+    /// <exception cref="ArgumentException">The width is not an even number of at least 2, or the scale is not positive.</exception>
     public FourierEmbedding(int width, double scale = 16, bool logarithm = true, bool flipSinToCos = false)
         : base(nameof(FourierEmbedding))
     {
@@ -30,8 +32,8 @@ public sealed class FourierEmbedding : nn.Module<Tensor, Tensor>
     }
 
     /// <summary>The embedding of each time.</summary>
-    /// <param name="input">t, [B], integer or floating point, on any device; greater than 0 where its logarithm is taken.</param>
-    /// <returns>[B, width] in the type and on the device of the frequencies; the caller's.</returns>
+    /// <param name="input">t, [B], integer or floating point, on any device; greater than 0 if its logarithm is encoded.</param>
+    /// <returns>[B, width] in the type and on the device of the frequencies. The caller must dispose the tensor.</returns>
     public override Tensor forward(Tensor input)
     {
         Guard.Shape(input, [-1]);

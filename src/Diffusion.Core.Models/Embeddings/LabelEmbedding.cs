@@ -3,13 +3,13 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>A learned vector for each class, drawn from N(0, 1) at first.</summary>
+/// <summary>A learned vector for each class, initialized from N(0, 1).</summary>
 /// <remarks>State: <c>weight</c>, [classes, width].</remarks>
 public sealed class LabelEmbedding : nn.Module<Tensor, Tensor>
 {
     private const string WeightName = "weight";
 
-    /// <summary>A table of given size.</summary>
+    /// <summary>Creates a table of a given size.</summary>
     /// <param name="classes">The number of classes.</param>
     /// <param name="width">The width of each vector.</param>
     public LabelEmbedding(int classes, int width)
@@ -26,11 +26,13 @@ public sealed class LabelEmbedding : nn.Module<Tensor, Tensor>
 
     /// <summary>The vector of each label.</summary>
     /// <param name="input">
-    /// [B] int64 in 0..classes-1. A label outside is refused on the CPU; on other devices, where looking would stall the device, it is
-    /// undefined what happens.
+    /// [B] int64 in 0..classes-1. On the CPU a label out of range throws; on other devices, where the check would synchronize with the
+    /// device, the behavior is undefined.
     /// </param>
-    /// <returns>[B, width]; the caller's.</returns>
-    /// <exception cref="ArgumentException">Not [B] int64, on another device than the table, or a label out of range.</exception>
+    /// <returns>[B, width]. The caller must dispose the tensor.</returns>
+    /// <exception cref="ArgumentException">
+    /// The labels are not [B] int64, are on another device than the table, or contain a label out of range.
+    /// </exception>
     public override Tensor forward(Tensor input)
     {
         var weight = get_parameter(WeightName)!;
@@ -46,18 +48,18 @@ public sealed class LabelEmbedding : nn.Module<Tensor, Tensor>
 }
 
 /// <summary>
-/// In training mode replaces each label, with a given probability, by one that stands for "no class"; in evaluation mode, and for
-/// probability 0, the identity. Draws from <see cref="TrainingRandom"/>, so that a resumed run repeats them.
+/// In training mode, replaces each label with a given probability by a label that means "no class"; in evaluation mode, and for probability
+/// 0, the identity. Random numbers are drawn from <see cref="TrainingRandom"/>, so that a resumed run repeats them.
 /// </summary>
 /// <remarks>Source: Ho and Salimans 2022, algorithm 1.</remarks>
 public sealed class LabelDropout : nn.Module<Tensor, Tensor>
 {
     private readonly long _nullLabel;
 
-    /// <summary>A dropout of labels.</summary>
+    /// <summary>Creates a dropout of labels.</summary>
     /// <param name="probability">In [0, 1).</param>
-    /// <param name="nullLabel">What takes the place of a dropped label.</param>
-    /// <exception cref="ArgumentOutOfRangeException">Outside [0, 1).</exception>
+    /// <param name="nullLabel">The label that replaces a dropped label.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The probability is outside [0, 1).</exception>
     public LabelDropout(double probability, long nullLabel)
         : base(nameof(LabelDropout))
     {
@@ -70,9 +72,9 @@ public sealed class LabelDropout : nn.Module<Tensor, Tensor>
     /// <summary>The probability that a label is dropped.</summary>
     public double Probability { get; }
 
-    /// <summary>The labels, some of them dropped.</summary>
+    /// <summary>Returns the labels, some of them replaced.</summary>
     /// <param name="input">[B] int64.</param>
-    /// <returns>[B] int64, always a new tensor object; the caller's.</returns>
+    /// <returns>[B] int64, always a new tensor object. The caller must dispose the tensor.</returns>
     public override Tensor forward(Tensor input)
     {
         Guard.Shape(input, [-1]);

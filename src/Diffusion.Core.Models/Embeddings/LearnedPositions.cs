@@ -3,10 +3,10 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>A learned vector for every place of a grid of patches, and for tokens that stand before it.</summary>
+/// <summary>A learned vector for every position of a grid of patches, and for tokens that precede the patches.</summary>
 /// <remarks>
-/// Source: Dosovitskiy et al. 2021, eq. 1; for a grid of another size the vectors are interpolated linearly (section 3.2). State:
-/// <c>weight</c>, [1, extra + rows * columns, D], drawn from N(0, 0.02^2) at first.
+/// Source: Dosovitskiy et al. 2021, eq. 1; for a grid of another size the vectors are interpolated bilinearly (section 3.2). State:
+/// <c>weight</c>, [1, extra + side * side, D], initialized from N(0, 0.02^2).
 /// </remarks>
 public sealed class LearnedPositions : nn.Module<Tensor, Tensor>
 {
@@ -16,11 +16,11 @@ public sealed class LearnedPositions : nn.Module<Tensor, Tensor>
     private readonly int _side;
     private readonly int _width;
 
-    /// <summary>Positions of a square grid.</summary>
+    /// <summary>Creates the positions of a square grid.</summary>
     /// <param name="width">D, the width of a token.</param>
-    /// <param name="side">Patches on a side.</param>
-    /// <param name="extra">Tokens before those of the grid.</param>
-    /// <exception cref="ArgumentException">A size is not positive, or there are fewer than no extra tokens.</exception>
+    /// <param name="side">The number of patches on a side of the grid.</param>
+    /// <param name="extra">The number of tokens before those of the grid. 0 by default.</param>
+    /// <exception cref="ArgumentException">A size is not positive, or the number of extra tokens is negative.</exception>
     public LearnedPositions(int width, int side, int extra = 0)
         : base(nameof(LearnedPositions))
     {
@@ -30,18 +30,18 @@ public sealed class LearnedPositions : nn.Module<Tensor, Tensor>
         register_parameter(WeightName, (Parameter)nn.Parameter(table.Mul(0.02)).DetachFromDisposeScope());
     }
 
-    /// <summary>Tokens with their positions added, those of the grid it was made for.</summary>
+    /// <summary>Adds the positions to tokens of the grid that the positions are learned for.</summary>
     /// <param name="input">[B, extra + side * side, D].</param>
-    /// <returns>[B, extra + side * side, D]; the caller's.</returns>
-    /// <exception cref="ArgumentException">The shape does not fit.</exception>
+    /// <returns>[B, extra + side * side, D]. The caller must dispose the tensor.</returns>
+    /// <exception cref="ArgumentException">The shape does not match.</exception>
     public override Tensor forward(Tensor input) => forward(input, _side, _side);
 
-    /// <summary>Tokens with their positions added.</summary>
+    /// <summary>Adds the positions to tokens.</summary>
     /// <param name="input">[B, extra + rows * columns, D].</param>
-    /// <param name="rows">Patches down.</param>
-    /// <param name="columns">Patches across.</param>
-    /// <returns>[B, extra + rows * columns, D]; the caller's.</returns>
-    /// <exception cref="ArgumentException">The shape does not fit.</exception>
+    /// <param name="rows">The number of rows of patches.</param>
+    /// <param name="columns">The number of columns of patches.</param>
+    /// <returns>[B, extra + rows * columns, D]. The caller must dispose the tensor.</returns>
+    /// <exception cref="ArgumentException">The shape does not match.</exception>
     public Tensor forward(Tensor input, long rows, long columns)
     {
         Guard.Shape(input, [-1, _extra + (rows * columns), _width]);
@@ -60,7 +60,7 @@ public sealed class LearnedPositions : nn.Module<Tensor, Tensor>
     {
         var grid = weight.narrow(1, _extra, (long)_side * _side).transpose(1, 2).reshape(1, _width, _side, _side);
 
-        // Not every device interpolates in half precision.
+        // Not every device can interpolate in half precision.
         var exact = weight.dtype == ScalarType.Float64 ? grid : grid.to(ScalarType.Float32);
         var resized = nn.functional.interpolate(exact, size: [rows, columns], mode: InterpolationMode.Bilinear, align_corners: false)
             .to(weight.dtype).flatten(2).transpose(1, 2);

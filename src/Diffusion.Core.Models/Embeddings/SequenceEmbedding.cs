@@ -4,11 +4,11 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// A sequence of tokens as one vector: norm, attention of their mean to them and to itself, linear, norm.
+/// Embeds a sequence of tokens as one vector: norm, attention of the mean token to the tokens and to itself, linear layer, norm.
 /// </summary>
 /// <remarks>
-/// Source: the attention pooling of Radford et al. 2021 (CLIP), section 2.4, with the mean's position learned. State: <c>norm1</c>,
-/// <c>pool.positional_embedding</c>, <c>pool.{k,q,v}_proj</c>, <c>proj</c>, <c>norm2</c>.
+/// Source: the attention pooling of Radford et al. 2021 (CLIP), section 2.4, with a learned position of the mean token. State:
+/// <c>norm1</c>, <c>pool.positional_embedding</c>, <c>pool.{k,q,v}_proj</c>, <c>proj</c>, <c>norm2</c>.
 /// </remarks>
 internal sealed class SequenceEmbedding : nn.Module<Tensor, Tensor>
 {
@@ -18,7 +18,7 @@ internal sealed class SequenceEmbedding : nn.Module<Tensor, Tensor>
     private readonly Linear _projection;
     private readonly LayerNormalization _norm2;
 
-    /// <summary>An embedding of given widths.</summary>
+    /// <summary>Creates an embedding of given widths.</summary>
     public SequenceEmbedding(int inputs, int heads, int outputs)
         : base(nameof(SequenceEmbedding))
     {
@@ -29,7 +29,7 @@ internal sealed class SequenceEmbedding : nn.Module<Tensor, Tensor>
         register_module("norm2", _norm2 = new LayerNormalization(outputs));
     }
 
-    /// <summary>[B, L, inputs] to [B, outputs].</summary>
+    /// <summary>Maps [B, L, inputs] to [B, outputs].</summary>
     public override Tensor forward(Tensor sequence)
     {
         Guard.Shape(sequence, [-1, -1, _inputs]);

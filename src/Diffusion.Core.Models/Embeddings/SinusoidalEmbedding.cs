@@ -6,15 +6,15 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// Times as sines and cosines of geometrically spaced frequencies, <c>w_i = 10000^(-i / (D/2 - shift))</c>, computed in double precision.
-/// Has no parameters.
+/// Embeds times as sines and cosines of geometrically spaced frequencies, <c>w_i = 10000^(-i / (D/2 - shift))</c>, computed in double
+/// precision. It has no parameters.
 /// </summary>
 /// <remarks>Source: Vaswani et al. 2017, section 3.5, as Ho et al. 2020 apply it to t.</remarks>
 public sealed class SinusoidalEmbedding : nn.Module<Tensor, Tensor>
 {
     private const double MaxPeriod = 10_000;
 
-    /// <summary>Steps of a schedule whose embeddings are worth keeping, and the fewest that are kept.</summary>
+    /// <summary>The largest and the smallest number of rows of a table of embeddings.</summary>
     private const int MostKept = 4096;
     private const int FewestKept = 1024;
 
@@ -22,13 +22,15 @@ public sealed class SinusoidalEmbedding : nn.Module<Tensor, Tensor>
     private readonly TensorCache<int> _frequencies = new();
     private readonly TensorCache<int> _tables = new();
 
-    /// <summary>An embedding of a given width.</summary>
-    /// <param name="width">D, an even number from 2.</param>
+    /// <summary>Creates an embedding of a given width.</summary>
+    /// <param name="width">D, an even number of at least 2.</param>
     /// <param name="flipSinToCos">True for [cos, sin], false for [sin, cos].</param>
     /// <param name="frequencyShift">
-    /// Less than D/2. 1 makes the lowest frequency exactly 1/10000, as in Ho et al.; 0 stops just above it.
+    /// Less than D/2. With 1 the lowest frequency is exactly 1/10000, as in Ho et al.; with 0, the default, it is slightly higher.
     /// </param>
-    /// <exception cref="ArgumentException">The width is not even, or the shift does not fit it.</exception>
+    /// <exception cref="ArgumentException">
+    /// The width is not an even number of at least 2, or the shift is not less than half the width.
+    /// </exception>
     public SinusoidalEmbedding(int width, bool flipSinToCos = true, double frequencyShift = 0)
         : base(nameof(SinusoidalEmbedding))
     {
@@ -52,7 +54,7 @@ public sealed class SinusoidalEmbedding : nn.Module<Tensor, Tensor>
 
     /// <summary>The embedding of each time.</summary>
     /// <param name="input">t, [B], integer or floating point, on any device.</param>
-    /// <returns>[B, D] float64 on the device of t; the caller's.</returns>
+    /// <returns>[B, D] float64 on the device of t. The caller must dispose the tensor.</returns>
     public override Tensor forward(Tensor input)
     {
         Guard.Shape(input, [-1]);
@@ -64,7 +66,7 @@ public sealed class SinusoidalEmbedding : nn.Module<Tensor, Tensor>
     /// <inheritdoc/>
     protected override void RegisterComponents()
     {
-        // The frequencies stay out of the state dict, and stay double when the module is cast.
+        // The frequencies are not part of the state dict, and remain float64 when the module is cast.
     }
 
     /// <inheritdoc/>
@@ -80,8 +82,8 @@ public sealed class SinusoidalEmbedding : nn.Module<Tensor, Tensor>
     }
 
     /// <summary>
-    /// The size of a table that holds the times; null where they are to be computed. Only a CPU can tell what they are without waiting, and
-    /// only there sines take longer than looking them up.
+    /// The number of rows of a table that contains the times; null if the embedding is to be computed. Only on the CPU can the times be
+    /// read without waiting for a device, and only there is a lookup faster than computing the sines.
     /// </summary>
     private static int? RowsFor(Tensor input)
     {

@@ -3,12 +3,12 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// Where a patch is, as sines and cosines: half of the width tells the column, the other half the row, each with frequencies
-/// <c>10000^(-i / (D/4))</c>. Has no parameters.
+/// Encodes the position of a patch as sines and cosines: half of the width encodes the column, the other half the row, each with
+/// frequencies <c>10000^(-i / (D/4))</c>. It has no parameters.
 /// </summary>
 /// <remarks>
-/// Source: Peebles and Xie 2023, section 3.2, after Vaswani et al. 2017, section 3.5. A grid other than the one it was made for is
-/// stretched over the same coordinates.
+/// Source: Peebles and Xie 2023, section 3.2, after Vaswani et al. 2017, section 3.5. A grid of another size than the one given to the
+/// constructor is scaled to the same range of coordinates.
 /// </remarks>
 public sealed class SinusoidalPositions : nn.Module<Tensor, Tensor>
 {
@@ -18,10 +18,10 @@ public sealed class SinusoidalPositions : nn.Module<Tensor, Tensor>
     private readonly int _width;
     private readonly int _side;
 
-    /// <summary>Positions for tokens of a given width.</summary>
+    /// <summary>Creates positions for tokens of a given width.</summary>
     /// <param name="width">D, a multiple of 4.</param>
-    /// <param name="side">Patches on a side of the images that the network is made for.</param>
-    /// <exception cref="ArgumentException">The width is not a multiple of 4, or the side not positive.</exception>
+    /// <param name="side">The number of patches on a side of the images that the network is designed for.</param>
+    /// <exception cref="ArgumentException">The width is not a positive multiple of 4, or the side is not positive.</exception>
     public SinusoidalPositions(int width, int side)
         : base(nameof(SinusoidalPositions))
     {
@@ -30,18 +30,18 @@ public sealed class SinusoidalPositions : nn.Module<Tensor, Tensor>
         (_width, _side) = (width, Guard.Positive(side));
     }
 
-    /// <summary>Tokens with their positions added, those of a square grid.</summary>
+    /// <summary>Adds the positions to tokens of a square grid.</summary>
     /// <param name="input">[B, side * side, D].</param>
-    /// <returns>[B, side * side, D]; the caller's.</returns>
-    /// <exception cref="ArgumentException">The shape does not fit.</exception>
+    /// <returns>[B, side * side, D]. The caller must dispose the tensor.</returns>
+    /// <exception cref="ArgumentException">The shape does not match.</exception>
     public override Tensor forward(Tensor input) => forward(input, _side, _side);
 
-    /// <summary>Tokens with their positions added.</summary>
+    /// <summary>Adds the positions to tokens.</summary>
     /// <param name="input">[B, rows * columns, D].</param>
-    /// <param name="rows">Patches down.</param>
-    /// <param name="columns">Patches across.</param>
-    /// <returns>[B, rows * columns, D]; the caller's.</returns>
-    /// <exception cref="ArgumentException">The shape does not fit.</exception>
+    /// <param name="rows">The number of rows of patches.</param>
+    /// <param name="columns">The number of columns of patches.</param>
+    /// <returns>[B, rows * columns, D]. The caller must dispose the tensor.</returns>
+    /// <exception cref="ArgumentException">The shape does not match.</exception>
     public Tensor forward(Tensor input, long rows, long columns)
     {
         Guard.Shape(input, [-1, rows * columns, _width]);
@@ -51,7 +51,7 @@ public sealed class SinusoidalPositions : nn.Module<Tensor, Tensor>
     /// <inheritdoc/>
     protected override void RegisterComponents()
     {
-        // The tables follow from the sizes and stay out of the state dict.
+        // The tables depend on the sizes only and are not part of the state dict.
     }
 
     /// <inheritdoc/>

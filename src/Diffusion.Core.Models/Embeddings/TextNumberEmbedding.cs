@@ -3,7 +3,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// A vector [text, numbers], the numbers encoded as times are, through two layers. State: <c>linear_1</c>, <c>linear_2</c>.
+/// Embeds a vector [text, numbers] with two layers; the numbers are encoded in the same way as times. State: <c>linear_1</c>,
+/// <c>linear_2</c>.
 /// </summary>
 internal sealed class TextNumberEmbedding : nn.Module<Tensor, Tensor, Tensor>
 {
@@ -11,7 +12,7 @@ internal sealed class TextNumberEmbedding : nn.Module<Tensor, Tensor, Tensor>
     private readonly SinusoidalEmbedding _encoding;
     private readonly TimeEmbedding _embedding;
 
-    /// <summary>An embedding of given widths.</summary>
+    /// <summary>Creates an embedding of given widths.</summary>
     public TextNumberEmbedding(int textWidth, int numbers, SinusoidalEmbedding encoding, int outputs)
         : base(nameof(TextNumberEmbedding))
     {
@@ -22,7 +23,7 @@ internal sealed class TextNumberEmbedding : nn.Module<Tensor, Tensor, Tensor>
             register_module(name, part);
     }
 
-    /// <summary>[B, text + numbers] to [B, outputs], in the type of another tensor.</summary>
+    /// <summary>Maps [B, text + numbers] to [B, outputs], in the type and on the device of another tensor.</summary>
     public override Tensor forward(Tensor vector, Tensor like)
     {
         using var scope = NewDisposeScope();

@@ -3,9 +3,9 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>The two-layer network behind an encoding of time, or of a vector: linear, activation, linear.</summary>
+/// <summary>The two-layer network applied to an encoding of time, or to a vector: linear, activation, linear.</summary>
 /// <remarks>
-/// Source: Ho et al. 2020, appendix B. State: <c>linear_1</c>, <c>linear_2</c> and, with a vector beside, <c>cond_proj</c>.
+/// Source: Ho et al. 2020, appendix B. State: <c>linear_1</c>, <c>linear_2</c> and, with an additional vector, <c>cond_proj</c>.
 /// </remarks>
 public sealed class TimeEmbedding : nn.Module<Tensor, Tensor>
 {
@@ -14,13 +14,13 @@ public sealed class TimeEmbedding : nn.Module<Tensor, Tensor>
     private readonly IActivation _activation;
     private readonly Linear _second;
 
-    /// <summary>A network of given widths.</summary>
+    /// <summary>Creates a network of given widths.</summary>
     /// <param name="inputs">The width of the encoding.</param>
-    /// <param name="outputs">The width that the rest of the network is told.</param>
-    /// <param name="activation">Between the layers, or null for <see cref="Activation.Silu"/>.</param>
+    /// <param name="outputs">The width of the embedding that is passed to the rest of the network.</param>
+    /// <param name="activation">The activation between the layers. The default is <see cref="Activation.Silu"/>.</param>
     /// <param name="beside">
-    /// The width of a vector that is added to the encoding through a linear layer of its own, such as an embedding of a guidance scale
-    /// (Meng et al. 2023, section 3.1), or null for none.
+    /// The width of an additional vector that is added to the encoding after a separate linear layer, such as an embedding of a guidance
+    /// scale (Meng et al. 2023, section 3.1). The default is <see langword="null"/>: no such vector.
     /// </param>
     public TimeEmbedding(int inputs, int outputs, IActivation? activation = null, int? beside = null)
         : base(nameof(TimeEmbedding))
@@ -36,18 +36,18 @@ public sealed class TimeEmbedding : nn.Module<Tensor, Tensor>
             register_module("cond_proj", _beside = nn.Linear(Guard.Positive(width, nameof(beside)), inputs, false));
     }
 
-    /// <summary>The weights of the first layer, of the type and on the device of all.</summary>
+    /// <summary>The weight of the first layer, which has the type and the device of all weights.</summary>
     internal Tensor Weight => _first.weight;
 
-    /// <summary>The embedding that residual blocks take.</summary>
+    /// <summary>Computes the embedding that is passed to residual blocks.</summary>
     /// <param name="input">[B, inputs].</param>
-    /// <returns>[B, outputs]; the caller's.</returns>
+    /// <returns>[B, outputs]. The caller must dispose the tensor.</returns>
     public override Tensor forward(Tensor input) => forward(input, null);
 
-    /// <summary>The embedding with a vector beside.</summary>
+    /// <summary>Computes the embedding with an additional vector.</summary>
     /// <param name="input">[B, inputs].</param>
-    /// <param name="beside">[B, its width], or null to add nothing.</param>
-    /// <returns>[B, outputs]; the caller's.</returns>
+    /// <param name="beside">[B, width of the vector], or <see langword="null"/> to add nothing.</param>
+    /// <returns>[B, outputs]. The caller must dispose the tensor.</returns>
     public Tensor forward(Tensor input, Tensor? beside)
     {
         using var scope = NewDisposeScope();

@@ -2,30 +2,34 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>How a network writes t as a vector before it learns from it. The usual ones are in <see cref="TimeEncoding"/>.</summary>
+/// <summary>
+/// The encoding of t as a vector, which is the input of the time embedding. The standard encodings are in <see cref="TimeEncoding"/>.
+/// </summary>
 public interface ITimeEncoding
 {
-    /// <summary>The width of the vector in a network whose first level has the given one.</summary>
+    /// <summary>Returns the width of the vector in a network whose first level has a given width.</summary>
     int Width(int firstWidth);
 
-    /// <summary>A new module from t, [B], to [B, width], floating point of any type.</summary>
-    /// <exception cref="ArgumentException">The encoding does not fit the width.</exception>
+    /// <summary>Creates a module that maps t, [B], to [B, width], floating point of any type.</summary>
+    /// <exception cref="ArgumentException">The encoding does not support this width.</exception>
     nn.Module<Tensor, Tensor> Build(int firstWidth);
 }
 
-/// <summary>The usual encodings of time.</summary>
+/// <summary>The standard encodings of time.</summary>
 public static class TimeEncoding
 {
     /// <summary>Sines and cosines of fixed frequencies (Ho et al. 2020); see <see cref="SinusoidalEmbedding"/>.</summary>
     /// <param name="flipSinToCos">The order: [cos, sin] when true, [sin, cos] when false.</param>
-    /// <param name="frequencyShift">1 makes the lowest frequency exactly 1/10000, as in Ho et al.; 0 stops just above it.</param>
+    /// <param name="frequencyShift">
+    /// With 1 the lowest frequency is exactly 1/10000, as in Ho et al.; with 0, the default, it is slightly higher.
+    /// </param>
     public static ITimeEncoding Sinusoidal(bool flipSinToCos = true, double frequencyShift = 0) => new Sines(flipSinToCos, frequencyShift);
 
     /// <summary>
-    /// Sines and cosines of random frequencies that stay as they are (Song et al. 2021); see <see cref="FourierEmbedding"/>.
+    /// Sines and cosines of random frequencies that are not trained (Song et al. 2021); see <see cref="FourierEmbedding"/>.
     /// </summary>
     /// <param name="scale">The standard deviation of the frequencies, in cycles.</param>
-    /// <param name="logarithm">True to encode log t, for a t that is a noise level.</param>
+    /// <param name="logarithm">True to encode log t, for times that are noise levels.</param>
     /// <param name="flipSinToCos">The order: [cos, sin] when true, [sin, cos] when false.</param>
     /// <param name="width">The width of the encoding, even; twice that of the first level by default.</param>
     public static ITimeEncoding Fourier(double scale = 16, bool logarithm = true, bool flipSinToCos = false, int? width = null)
