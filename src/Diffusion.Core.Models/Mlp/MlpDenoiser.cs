@@ -3,10 +3,11 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>A small network for vectors, such as points in the plane: residual layers told of time and class.</summary>
+/// <summary>
+/// A small network for vectors, such as points in the plane: residual layers that receive an embedding of time and class.
+/// </summary>
 /// <remarks>
-/// State: <c>linear_in</c>, <c>time_embedding</c>, <c>class_embedding</c>, <c>vector_embedding</c>, <c>layers</c>,
-/// <c>linear_out</c>.
+/// State: <c>linear_in</c>, <c>time_embedding</c>, <c>class_embedding</c>, <c>vector_embedding</c>, <c>layers</c>, <c>linear_out</c>.
 /// </remarks>
 public sealed class MlpDenoiser : DenoisingNetwork
 {
@@ -19,8 +20,8 @@ public sealed class MlpDenoiser : DenoisingNetwork
     private readonly ModuleList<MlpLayer> _layers = new();
     private readonly Linear _linearOut;
 
-    /// <summary>A network with fresh weights from the default generator, on the CPU, in float32.</summary>
-    /// <exception cref="ArgumentException">The options do not fit each other.</exception>
+    /// <summary>Creates a network with random weights from the default generator, on the CPU, in float32.</summary>
+    /// <exception cref="ArgumentException">The options are inconsistent.</exception>
     public MlpDenoiser(MlpDenoiserOptions options)
         : base(nameof(MlpDenoiser))
     {
@@ -49,13 +50,15 @@ public sealed class MlpDenoiser : DenoisingNetwork
 
     /// <summary>The raw output of the network.</summary>
     /// <param name="xt">[B, D] noisy vectors, of the type and on the device of the weights.</param>
-    /// <param name="t">[B] int64 or floating point times, the unit of which is one step: 0..T-1 for a discrete schedule.</param>
+    /// <param name="t">[B] int64 or floating point times in steps: 0..T-1 for a discrete schedule.</param>
     /// <param name="condition">
-    /// With labels, [B] int64 in 0..classes-1, where the network has classes, and a vector, [B, vector width], where it
-    /// takes one.
+    /// Must contain labels, [B] int64 in 0..classes-1, if the network has classes, and a vector, [B, vector width], if the network has a
+    /// vector width.
     /// </param>
-    /// <returns>[B, D]; the caller's.</returns>
-    /// <exception cref="ArgumentException">A shape, type, device or label does not fit; the message names what was expected.</exception>
+    /// <returns>[B, D]. The caller must dispose the tensor.</returns>
+    /// <exception cref="ArgumentException">
+    /// A shape, type, device or label does not match; the message contains the expected and the actual one.
+    /// </exception>
     public override Tensor forward(Tensor xt, Tensor t, Condition? condition)
     {
         Guard.Shape(xt, [-1, Options.Features]);
@@ -71,7 +74,7 @@ public sealed class MlpDenoiser : DenoisingNetwork
             embedding.Add_(_labelEmbedding.call(condition!.Labels!));
         if (_vectorEmbedding is not null)
             embedding.Add_(_vectorEmbedding.call(condition!.Vector!));
-        // All layers are told the same: it is activated once.
+        // All layers receive the same embedding, so it is activated once.
         var told = nn.functional.silu(embedding);
         var hidden = _linearIn.call(WithFourierFeatures(xt));
         foreach (var layer in _layers)
@@ -92,7 +95,7 @@ public sealed class MlpDenoiser : DenoisingNetwork
     {
         if (Options.FourierFeatures == 0)
             return x;
-        // In lower precision the frequencies themselves would be off.
+        // In lower precision the frequencies would be inaccurate.
         var type = x.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32;
         var angles = x.unsqueeze(1).mul(_frequencies.Get(Options.FourierFeatures, x.device, type, Frequencies));
         return cat([x, stack([angles.sin(), angles.cos()], 2).flatten(1).to(x.dtype)], 1);
@@ -119,20 +122,20 @@ public sealed record MlpDenoiserOptions
     public int Layers { get; init; } = 3;
 
     /// <summary>
-    /// n, the number of Fourier features of x_t: sin and cos of <c>2^k pi x</c> for k in 0..n-1 stand beside x itself, so that the network
-    /// can follow detail as fine as 2^-n. 6 by default; 0 for x alone.
+    /// n, the number of frequencies of the Fourier features of x_t: sin and cos of <c>2^k pi x</c> for k in 0..n-1 are concatenated to x,
+    /// so that the network can represent detail as fine as 2^-n. 6 by default; 0 for x alone.
     /// </summary>
     /// <remarks>Source: Tancik et al. 2020; the frequencies are those of Mildenhall et al. 2020, eq. 4.</remarks>
     public int FourierFeatures { get; init; } = 6;
 
-    /// <summary>The number of classes, or null, the default, for an unconditional network.</summary>
+    /// <summary>The number of classes. The default is <see langword="null"/>: the network takes no labels.</summary>
     public int? Classes { get; init; }
 
-    /// <summary>The width of <see cref="Condition.Vector"/>; null, the default, for a network that takes none.</summary>
+    /// <summary>The width of <see cref="Condition.Vector"/>. The default is <see langword="null"/>: the network takes no vector.</summary>
     public int? VectorWidth { get; init; }
 
-    /// <summary>Refuses options that do not fit each other.</summary>
-    /// <exception cref="ArgumentException">The first that does not.</exception>
+    /// <summary>Throws if the options are inconsistent.</summary>
+    /// <exception cref="ArgumentException">An option is out of range or inconsistent with another.</exception>
     internal void Validate()
     {
         Guard.Positive(Features);
@@ -146,8 +149,8 @@ public sealed record MlpDenoiserOptions
 }
 
 /// <summary>
-/// A residual layer over vectors: <c>h + B silu(A silu(h) + P e)</c>, where e is what all layers are told, activated. State:
-/// <c>linear_1</c>, <c>time_emb_proj</c>, <c>linear_2</c>.
+/// A residual layer over vectors: <c>h + B silu(A silu(h) + P e)</c>, where e is the activated embedding of time and condition, the same
+/// for all layers. State: <c>linear_1</c>, <c>time_emb_proj</c>, <c>linear_2</c>.
 /// </summary>
 internal sealed class MlpLayer : nn.Module<Tensor, Tensor, Tensor>
 {
@@ -155,7 +158,7 @@ internal sealed class MlpLayer : nn.Module<Tensor, Tensor, Tensor>
     private readonly Linear _projection;
     private readonly Linear _second;
 
-    /// <summary>A layer that keeps its width.</summary>
+    /// <summary>Creates a layer whose output has the width of its input.</summary>
     public MlpLayer(int width)
         : base(nameof(MlpLayer))
     {
@@ -167,7 +170,7 @@ internal sealed class MlpLayer : nn.Module<Tensor, Tensor, Tensor>
         register_module("linear_2", _second);
     }
 
-    /// <summary>[B, W] from [B, W] and the activated embedding [B, W].</summary>
+    /// <summary>Maps [B, W] and the activated embedding, [B, W], to [B, W].</summary>
     public override Tensor forward(Tensor hidden, Tensor told)
     {
         using var scope = NewDisposeScope();
