@@ -2,22 +2,22 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>An autoencoder without noise: x to a code z and back to x.</summary>
+/// <summary>A deterministic autoencoder: it encodes x as a code z and decodes z to x.</summary>
 /// <remarks>State: <c>encoder</c>, <c>decoder</c>.</remarks>
 public sealed class Autoencoder : AutoencodingNetwork
 {
     private readonly nn.Module<Tensor, Tensor> _encoder;
     private readonly nn.Module<Tensor, Tensor> _decoder;
 
-    /// <summary>An autoencoder of an architecture, with fresh weights.</summary>
-    /// <exception cref="ArgumentException">The options of the body do not fit each other.</exception>
+    /// <summary>Creates an autoencoder of an architecture, with random weights.</summary>
+    /// <exception cref="ArgumentException">The options are inconsistent.</exception>
     public Autoencoder(IAutoencoderBody body)
         : this(Guard.NotNull(body).Encoder(1), body.Decoder(1))
         => Body = body;
 
-    /// <summary>An autoencoder of any two networks; it owns them from here on.</summary>
-    /// <param name="encoder">From [B, ...] data to [B, C, ...] codes.</param>
-    /// <param name="decoder">From [B, C, ...] codes to what the reconstruction loss wants.</param>
+    /// <summary>Creates an autoencoder from two custom networks, of which it takes ownership.</summary>
+    /// <param name="encoder">Maps data, [B, ...], to codes, [B, C, ...].</param>
+    /// <param name="decoder">Maps codes, [B, C, ...], to the input of the reconstruction loss.</param>
     public Autoencoder(nn.Module<Tensor, Tensor> encoder, nn.Module<Tensor, Tensor> decoder)
         : base(nameof(Autoencoder))
     {
@@ -28,7 +28,7 @@ public sealed class Autoencoder : AutoencodingNetwork
         register_module("decoder", decoder);
     }
 
-    /// <summary>The architecture; null where the two networks were given.</summary>
+    /// <summary>The architecture; <see langword="null"/> if the autoencoder was created from two networks.</summary>
     public IAutoencoderBody? Body { get; }
 
     /// <inheritdoc/>
@@ -42,7 +42,7 @@ public sealed class Autoencoder : AutoencodingNetwork
     public override Tensor Decode(Tensor z) => _decoder.call(z);
 }
 
-/// <summary>What files say of an <see cref="Autoencoder"/>.</summary>
+/// <summary>The description of an <see cref="Autoencoder"/> in files.</summary>
 internal sealed record AutoencoderDescription
 {
     /// <summary>The architecture.</summary>

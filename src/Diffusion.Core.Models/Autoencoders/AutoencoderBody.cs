@@ -2,21 +2,21 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>An architecture of encoders and decoders, of which autoencoders make the networks that they need.</summary>
+/// <summary>An architecture of encoders and decoders, from which autoencoders create the networks that they need.</summary>
 public interface IAutoencoderBody
 {
-    /// <summary>A new encoder.</summary>
+    /// <summary>Creates an encoder.</summary>
     /// <param name="outputsPerFeature">
-    /// k, the outputs for each feature of the code: 1 for the code itself, 2 for its mean and log variance.
+    /// k, the number of outputs for each feature of the code: 1 for the code itself, 2 for its mean and log variance.
     /// </param>
-    /// <returns>From [B, ...] data to [B, k C, ...]; the caller's.</returns>
-    /// <exception cref="ArgumentException">The options do not fit each other.</exception>
+    /// <returns>A module that maps data, [B, ...], to [B, k C, ...]. The caller must dispose it.</returns>
+    /// <exception cref="ArgumentException">The options are inconsistent.</exception>
     nn.Module<Tensor, Tensor> Encoder(int outputsPerFeature);
 
-    /// <summary>A new decoder.</summary>
-    /// <param name="outputsPerValue">k, the outputs for each value of the data: 1, or 2 for a mean and a log variance.</param>
-    /// <returns>From [B, C, ...] codes to data with k times the channels; the caller's.</returns>
-    /// <exception cref="ArgumentException">The options do not fit each other.</exception>
+    /// <summary>Creates a decoder.</summary>
+    /// <param name="outputsPerValue">k, the number of outputs for each value of the data: 1, or 2 for a mean and a log variance.</param>
+    /// <returns>A module that maps codes, [B, C, ...], to data with k times the channels. The caller must dispose it.</returns>
+    /// <exception cref="ArgumentException">The options are inconsistent.</exception>
     nn.Module<Tensor, Tensor> Decoder(int outputsPerValue);
 }
 
@@ -27,14 +27,14 @@ public sealed record MlpBody : IAutoencoderBody
     public required IReadOnlyList<long> SampleShape { get; init; }
 
     /// <summary>
-    /// The widths of the hidden layers of the encoder, from the data inwards; the decoder has them in reverse. [400] by default.
+    /// The widths of the hidden layers of the encoder, from data to code; the decoder has them in reverse order. [400] by default.
     /// </summary>
     public IReadOnlyList<int> Hidden { get; init; } = [400];
 
     /// <summary>C, the number of features of the code. 20 by default.</summary>
     public int LatentFeatures { get; init; } = 20;
 
-    /// <summary>The nonlinearity. <see cref="Models.Activation.Relu"/> by default.</summary>
+    /// <summary>The activation. <see cref="Models.Activation.Relu"/> by default.</summary>
     public IActivation Activation { get; init; } = Models.Activation.Relu;
 
     /// <inheritdoc/>
@@ -55,40 +55,45 @@ public sealed record MlpBody : IAutoencoderBody
 /// <remarks>Source: Esser et al. 2021, table 7; Rombach et al. 2022, appendix G.1. The networks are those of diffusers.</remarks>
 public sealed record ConvolutionalBody : IAutoencoderBody
 {
-    /// <summary>Channels of the images. 3 by default.</summary>
+    /// <summary>The number of channels of the images. 3 by default.</summary>
     public int Channels { get; init; } = 3;
 
-    /// <summary>Channels of what the decoder says; those of the images by default.</summary>
+    /// <summary>The number of channels of the decoder's output. The default is <see langword="null"/>: that of the images.</summary>
     public int? OutChannels { get; init; }
 
     /// <summary>
-    /// Channels of each level, from full resolution down; every level but the last halves the resolution, so that f is 2 to the power of
-    /// their number less one. [64] by default.
+    /// The number of channels of each level, from full resolution down. Every level except the last halves the resolution, so that f is
+    /// 2^(levels - 1). [64] by default.
     /// </summary>
     public IReadOnlyList<int> Widths { get; init; } = [64];
 
-    /// <summary>Residual blocks of each level of the encoder; the decoder has one more. 1 by default; 0 for widths all alike.</summary>
+    /// <summary>
+    /// The number of residual blocks of each level of the encoder; the decoder has one more. 1 by default; 0 is allowed if all widths are
+    /// equal.
+    /// </summary>
     public int LayersPerBlock { get; init; } = 1;
 
-    /// <summary>C, the channels of the code. 4 by default.</summary>
+    /// <summary>C, the number of channels of the code. 4 by default.</summary>
     public int LatentChannels { get; init; } = 4;
 
-    /// <summary>Groups of the group norms; divides every width. 32 by default.</summary>
+    /// <summary>The number of groups of the group norms, which must divide every width. 32 by default.</summary>
     public int Groups { get; init; } = 32;
 
-    /// <summary>Self-attention between the two residual blocks at the lowest resolution. On by default.</summary>
+    /// <summary>
+    /// True for self-attention between the two residual blocks at the lowest resolution. The default is <see langword="true"/>.
+    /// </summary>
     public bool MiddleAttention { get; init; } = true;
 
-    /// <summary>The levels of the encoder, 0 for full resolution, with attention after each residual block. None by default.</summary>
+    /// <summary>The levels of the encoder, 0 for full resolution, with attention after each residual block. Empty by default.</summary>
     public IReadOnlyList<int> EncoderAttentionLevels { get; init; } = [];
 
-    /// <summary>The levels of the decoder, 0 for full resolution, with attention after each residual block. None by default.</summary>
+    /// <summary>The levels of the decoder, 0 for full resolution, with attention after each residual block. Empty by default.</summary>
     public IReadOnlyList<int> DecoderAttentionLevels { get; init; } = [];
 
-    /// <summary>The nonlinearity of the residual blocks. <see cref="Models.Activation.Silu"/> by default.</summary>
+    /// <summary>The activation of the residual blocks. <see cref="Models.Activation.Silu"/> by default.</summary>
     public IActivation Activation { get; init; } = Models.Activation.Silu;
 
-    /// <summary>f, by how much the code is smaller than the image in each direction.</summary>
+    /// <summary>f, the factor by which the code is smaller than the image in each direction.</summary>
     public int Reduction => 1 << (Widths.Count - 1);
 
     /// <inheritdoc/>
@@ -97,8 +102,8 @@ public sealed record ConvolutionalBody : IAutoencoderBody
     /// <inheritdoc/>
     public nn.Module<Tensor, Tensor> Decoder(int outputsPerValue) => new ImageDecoder(this, outputsPerValue);
 
-    /// <summary>Refuses options that do not fit each other.</summary>
-    /// <exception cref="ArgumentException">The first that does not.</exception>
+    /// <summary>Throws if the options are inconsistent.</summary>
+    /// <exception cref="ArgumentException">An option is out of range or inconsistent with another.</exception>
     internal void Validate()
     {
         Guard.Positive(Channels);

@@ -3,11 +3,13 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>The variational autoencoder of latent diffusion: images to Gaussians over smaller images, and back.</summary>
+/// <summary>
+/// The variational autoencoder of latent diffusion. It encodes images as Gaussian distributions over smaller latent images.
+/// </summary>
 /// <remarks>
 /// <para>Source: Rombach et al. 2022, section 3.1 and appendix G. State, as in diffusers: <c>encoder</c>, <c>decoder</c>,
 /// <c>quant_conv</c>, <c>post_quant_conv</c>.</para>
-/// <para>That of Stable Diffusion 1 and 2 has widths 128, 256, 512, 512, two layers a block and 4 latent channels: 83,653,863
+/// <para>The autoencoder of Stable Diffusion 1 and 2 has widths 128, 256, 512, 512, two layers per block and 4 latent channels: 83,653,863
 /// parameters.</para>
 /// </remarks>
 public sealed class AutoencoderKL : AutoencodingNetwork
@@ -17,8 +19,8 @@ public sealed class AutoencoderKL : AutoencodingNetwork
     private readonly Conv2d? _quantConvolution;
     private readonly Conv2d? _postQuantConvolution;
 
-    /// <summary>A network with fresh weights from the default generator, on the CPU, in float32.</summary>
-    /// <exception cref="ArgumentException">The options do not fit each other.</exception>
+    /// <summary>Creates a network with random weights from the default generator, on the CPU, in float32.</summary>
+    /// <exception cref="ArgumentException">The options are inconsistent.</exception>
     public AutoencoderKL(AutoencoderKLOptions options)
         : base(nameof(AutoencoderKL))
     {
@@ -40,9 +42,9 @@ public sealed class AutoencoderKL : AutoencodingNetwork
     /// <inheritdoc/>
     public override LatentScaling Scaling { get; }
 
-    /// <summary>q(z | x).</summary>
+    /// <summary>Encodes images as q(z | x).</summary>
     /// <param name="x">[B, channels, H, W] images, each side at least f.</param>
-    /// <returns>Over latents [B, C, H / f, W / f]; the caller's to dispose.</returns>
+    /// <returns>A distribution over latents, [B, C, H / f, W / f]. The caller must dispose it.</returns>
     /// <inheritdoc cref="AutoencodingNetwork.Encode" path="/exception"/>
     public override DiagonalGaussian Encode(Tensor x)
     {
@@ -50,9 +52,9 @@ public sealed class AutoencoderKL : AutoencodingNetwork
         return DiagonalGaussian.FromMoments(moments);
     }
 
-    /// <summary>The mean and the log variance, before it is clamped, of q(z | x).</summary>
+    /// <summary>Computes the mean and the log variance of q(z | x), without the clamping of the log variance.</summary>
     /// <param name="x">[B, channels, H, W] images, each side at least f.</param>
-    /// <returns>[B, 2C, H / f, W / f]; the caller's.</returns>
+    /// <returns>[B, 2C, H / f, W / f]. The caller must dispose the tensor.</returns>
     /// <inheritdoc cref="AutoencodingNetwork.Encode" path="/exception"/>
     public Tensor Moments(Tensor x)
     {
@@ -75,34 +77,41 @@ public sealed class AutoencoderKL : AutoencodingNetwork
     }
 }
 
-/// <summary>The architecture of an <see cref="AutoencoderKL"/>, and the scale at which denoisers see its latents.</summary>
+/// <summary>The architecture of an <see cref="AutoencoderKL"/>, and the scaling of the latents that are passed to denoisers.</summary>
 public sealed record AutoencoderKLOptions
 {
     /// <summary>The encoder and the decoder.</summary>
     public ConvolutionalBody Body { get; init; } = new();
 
-    /// <summary>A 1x1 convolution after the encoder. On by default.</summary>
+    /// <summary>True for a 1x1 convolution after the encoder. The default is <see langword="true"/>.</summary>
     public bool QuantConvolution { get; init; } = true;
 
-    /// <summary>A 1x1 convolution before the decoder. On by default.</summary>
+    /// <summary>True for a 1x1 convolution before the decoder. The default is <see langword="true"/>.</summary>
     public bool PostQuantConvolution { get; init; } = true;
 
-    /// <summary>What latents are multiplied by for the denoiser. 0.18215 by default, that of Stable Diffusion 1 and 2.</summary>
+    /// <summary>
+    /// The factor by which latents are multiplied for the denoiser. 0.18215 by default, the value of Stable Diffusion 1 and 2.
+    /// </summary>
     public double ScalingFactor { get; init; } = 0.18215;
 
-    /// <summary>What is subtracted from latents before that; 0 by default.</summary>
+    /// <summary>The value that is subtracted from latents before the multiplication. 0 by default.</summary>
     public double ShiftFactor { get; init; }
 
-    /// <summary>The mean of each latent channel, subtracted in place of <see cref="ShiftFactor"/>; null for none.</summary>
+    /// <summary>
+    /// The mean of each latent channel, subtracted instead of <see cref="ShiftFactor"/>. The default is <see langword="null"/>: none.
+    /// </summary>
     public IReadOnlyList<double>? LatentsMean { get; init; }
 
     /// <summary>
-    /// The standard deviation of each latent channel, which divides what <see cref="ScalingFactor"/> multiplies; null for none.
+    /// The standard deviation of each latent channel, by which <see cref="ScalingFactor"/> is divided. The default is
+    /// <see langword="null"/>: none.
     /// </summary>
     public IReadOnlyList<double>? LatentsStd { get; init; }
 
-    /// <summary>The numbers above as one change of coordinates.</summary>
-    /// <exception cref="ArgumentException">There is not one mean and deviation for each channel, or a number is out of range.</exception>
+    /// <summary>Combines the factors and shifts above.</summary>
+    /// <exception cref="ArgumentException">
+    /// The number of means or standard deviations is not that of the latent channels, or a number is out of range.
+    /// </exception>
     internal LatentScaling Scaling()
     {
         if (LatentsMean is null && LatentsStd is null)

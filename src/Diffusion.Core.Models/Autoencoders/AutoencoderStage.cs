@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// One level, or the middle, of an image encoder or decoder: a row of residual blocks, attention and a change of resolution. State:
-/// <c>resnets</c>, <c>attentions</c>, <c>downsamplers</c>, <c>upsamplers</c>.
+/// One level, or the middle, of an image encoder or decoder: residual blocks, attention and a change of resolution. State: <c>resnets</c>,
+/// <c>attentions</c>, <c>downsamplers</c>, <c>upsamplers</c>.
 /// </summary>
 internal sealed class AutoencoderStage : nn.Module<Tensor, Tensor?, Tensor>
 {
@@ -22,7 +22,7 @@ internal sealed class AutoencoderStage : nn.Module<Tensor, Tensor?, Tensor>
         : base(nameof(AutoencoderStage))
         => (_body, _codeChannels) = (body, codeChannels);
 
-    /// <summary>A level of an encoder; all but the last halve the resolution at their end.</summary>
+    /// <summary>Creates a level of an encoder. All levels except the last halve the resolution at their end.</summary>
     public static AutoencoderStage Encoder(ConvolutionalBody body, int level)
     {
         var stage = new AutoencoderStage(body, null);
@@ -41,7 +41,7 @@ internal sealed class AutoencoderStage : nn.Module<Tensor, Tensor?, Tensor>
         return stage;
     }
 
-    /// <summary>The lowest resolution.</summary>
+    /// <summary>Creates the middle stage, at the lowest resolution.</summary>
     public static AutoencoderStage Middle(ConvolutionalBody body, int? codeChannels)
     {
         var stage = new AutoencoderStage(body, codeChannels);
@@ -54,7 +54,7 @@ internal sealed class AutoencoderStage : nn.Module<Tensor, Tensor?, Tensor>
         return stage;
     }
 
-    /// <summary>A level of a decoder; all but the one of full resolution double it at their end.</summary>
+    /// <summary>Creates a level of a decoder. All levels except that of full resolution double the resolution at their end.</summary>
     public static AutoencoderStage Decoder(ConvolutionalBody body, int level, int? codeChannels)
     {
         var stage = new AutoencoderStage(body, codeChannels);
@@ -74,10 +74,10 @@ internal sealed class AutoencoderStage : nn.Module<Tensor, Tensor?, Tensor>
         return stage;
     }
 
-    /// <summary>The image after this stage.</summary>
+    /// <summary>Applies this stage to an image.</summary>
     /// <param name="input">[B, C, H, W].</param>
-    /// <param name="code">[B, Z, h, w] for norms that read it, else null.</param>
-    /// <returns>A new tensor; the caller's.</returns>
+    /// <param name="code">[B, Z, h, w] the code, if the stage has spatial norms; otherwise <see langword="null"/>.</param>
+    /// <returns>A new tensor. The caller must dispose it.</returns>
     public override Tensor forward(Tensor input, Tensor? code)
     {
         var current = input.alias();
@@ -93,7 +93,7 @@ internal sealed class AutoencoderStage : nn.Module<Tensor, Tensor?, Tensor>
     /// <inheritdoc/>
     protected override void RegisterComponents()
     {
-        // Done by name once the parts are there.
+        // Done by name in the factory methods.
     }
 
     private void AddLayers(int layers, int inputs, int width, bool attends)

@@ -2,23 +2,25 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>q(z | x) = N(z; mean, diag(exp(logVariance))): what the encoder of a variational autoencoder says. Owns its tensors.</summary>
+/// <summary>
+/// q(z | x) = N(z; mean, diag(exp(logVariance))): the output of the encoder of a variational autoencoder. The object owns its tensors.
+/// </summary>
 /// <remarks>
-/// Source: Kingma and Welling 2014, section 2.4. The log variance is clamped to [-30, 20], as in the code of Rombach et al. 2022, beyond
-/// which it has no gradient.
+/// Source: Kingma and Welling 2014, section 2.4. The log variance is clamped to [-30, 20], as in the code of Rombach et al. 2022; outside
+/// this range its gradient is zero.
 /// </remarks>
 public sealed class DiagonalGaussian : ILatentDistribution
 {
-    /// <summary>The least log variance.</summary>
+    /// <summary>The minimum log variance.</summary>
     public const double MinLogVariance = -30.0;
 
-    /// <summary>The greatest log variance.</summary>
+    /// <summary>The maximum log variance.</summary>
     public const double MaxLogVariance = 20.0;
 
-    /// <summary>A Gaussian of given moments.</summary>
-    /// <param name="mean">[B, C, ...], floating point; still the caller's.</param>
-    /// <param name="logVariance">The shape, type and device of <paramref name="mean"/>; still the caller's.</param>
-    /// <exception cref="ArgumentException">The two do not fit each other.</exception>
+    /// <summary>Creates a Gaussian with a given mean and log variance.</summary>
+    /// <param name="mean">[B, C, ...], floating point. The caller keeps ownership.</param>
+    /// <param name="logVariance">A tensor with the shape, type and device of <paramref name="mean"/>. The caller keeps ownership.</param>
+    /// <exception cref="ArgumentException">The shapes, types or devices differ, or are not supported.</exception>
     public DiagonalGaussian(Tensor mean, Tensor logVariance)
     {
         Guard.SameShape(mean, logVariance);
@@ -40,10 +42,10 @@ public sealed class DiagonalGaussian : ILatentDistribution
     public Tensor Mode => Mean;
 
     /// <summary>
-    /// A Gaussian whose moments share the channels of one tensor: the mean in the first half, the log variance in the second.
+    /// Creates a Gaussian from one tensor: the first half of the channels is the mean, the second half the log variance.
     /// </summary>
-    /// <param name="moments">[B, 2C, ...]; still the caller's.</param>
-    /// <exception cref="ArgumentException">There is no even number of channels.</exception>
+    /// <param name="moments">[B, 2C, ...]. The caller keeps ownership.</param>
+    /// <exception cref="ArgumentException">The number of channels is odd, or there are fewer than two dimensions.</exception>
     public static DiagonalGaussian FromMoments(Tensor moments)
     {
         ArgumentNullException.ThrowIfNull(moments);
@@ -60,7 +62,7 @@ public sealed class DiagonalGaussian : ILatentDistribution
     /// <inheritdoc/>
     public Tensor Sample(Generator? generator = null)
     {
-        // In float32 at least, so that the draw of a seed does not depend on the precision.
+        // At least float32, so that the numbers drawn for a seed do not depend on the precision.
         var dtype = Mean.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32;
         using var drawn = randn(Mean.shape, dtype: dtype, device: generator?.device ?? Mean.device, generator: generator);
         GC.KeepAlive(generator);
@@ -68,7 +70,7 @@ public sealed class DiagonalGaussian : ILatentDistribution
         return Sample(noise);
     }
 
-    /// <summary>The latent that a draw of standard normals stands for: <c>mean + exp(logVariance / 2) noise</c>.</summary>
+    /// <summary>Maps standard normal noise to a latent: <c>mean + exp(logVariance / 2) noise</c>.</summary>
     /// <inheritdoc/>
     /// <remarks>Source: Kingma and Welling 2014, eq. 10.</remarks>
     public Tensor Sample(Tensor noise)
@@ -81,8 +83,8 @@ public sealed class DiagonalGaussian : ILatentDistribution
         return Mean.Add(moved);
     }
 
-    /// <summary>KL(q || N(0, I)) of each sample, in nats, summed over all dimensions of the code.</summary>
-    /// <returns>[B], with gradients; the caller's.</returns>
+    /// <summary>Computes KL(q || N(0, I)) of each sample, in nats, summed over all dimensions of the code.</summary>
+    /// <returns>[B], with gradients. The caller must dispose the tensor.</returns>
     /// <remarks>Source: Kingma and Welling 2014, appendix B.</remarks>
     public Tensor Kl()
     {
@@ -90,9 +92,9 @@ public sealed class DiagonalGaussian : ILatentDistribution
         return PerSample(LogVariance.exp().sub(LogVariance).Sub(1.0).Add(Mean.Square())).MoveToOuterDisposeScope();
     }
 
-    /// <summary>KL(q || other) of each sample, in nats, summed over all dimensions of the code.</summary>
-    /// <param name="other">Of the same shape.</param>
-    /// <returns>[B], with gradients; the caller's.</returns>
+    /// <summary>Computes KL(q || other) of each sample, in nats, summed over all dimensions of the code.</summary>
+    /// <param name="other">A Gaussian of the same shape.</param>
+    /// <returns>[B], with gradients. The caller must dispose the tensor.</returns>
     public Tensor Kl(DiagonalGaussian other)
     {
         ArgumentNullException.ThrowIfNull(other);
@@ -113,11 +115,11 @@ public sealed class DiagonalGaussian : ILatentDistribution
     private static Tensor PerSample(Tensor twice) => twice.Mul(0.5).reshape(twice.shape[0], -1).sum(1L);
 }
 
-/// <summary>All probability in one latent: what an encoder without noise says.</summary>
+/// <summary>A distribution with all probability at one latent: the output of a deterministic encoder.</summary>
 public sealed class LatentPoint : ILatentDistribution
 {
-    /// <summary>A point.</summary>
-    /// <param name="latent">[B, C, ...]; still the caller's.</param>
+    /// <summary>Creates a point distribution.</summary>
+    /// <param name="latent">[B, C, ...]. The caller keeps ownership.</param>
     public LatentPoint(Tensor latent)
     {
         ArgumentNullException.ThrowIfNull(latent);
@@ -127,11 +129,11 @@ public sealed class LatentPoint : ILatentDistribution
     /// <inheritdoc/>
     public Tensor Mode { get; }
 
-    /// <summary>The point itself, whatever the generator.</summary>
+    /// <summary>Returns the point itself; the generator is not used.</summary>
     /// <inheritdoc/>
     public Tensor Sample(Generator? generator = null) => Mode.alias();
 
-    /// <summary>The point itself, whatever the noise.</summary>
+    /// <summary>Returns the point itself; the noise is not used.</summary>
     /// <inheritdoc/>
     public Tensor Sample(Tensor noise)
     {

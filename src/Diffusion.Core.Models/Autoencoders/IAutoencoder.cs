@@ -2,72 +2,82 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>A network that gives data a code and makes data of a code: what latent diffusion stands on.</summary>
+/// <summary>
+/// An autoencoder: encodes data as latents and decodes latents to data. Latent diffusion models are trained on the latents.
+/// </summary>
 public interface IAutoencoder
 {
-    /// <summary>The code of data.</summary>
+    /// <summary>Encodes data.</summary>
     /// <param name="x">[B, ...] data.</param>
-    /// <returns>A distribution over latents [B, C, ...]; the caller's to dispose.</returns>
+    /// <returns>A distribution over latents, [B, C, ...]. The caller must dispose it.</returns>
     ILatentDistribution Encode(Tensor x);
 
-    /// <summary>The data of a code.</summary>
-    /// <param name="z">[B, C, ...] latents, as the encoder gives them.</param>
-    /// <returns>[B, ...] what the reconstruction loss wants: data, logits, or the moments of data; the caller's.</returns>
+    /// <summary>Decodes latents.</summary>
+    /// <param name="z">[B, C, ...] latents, as returned by the encoder.</param>
+    /// <returns>
+    /// [B, ...] the input of the reconstruction loss: data, logits, or the mean and log variance of data. The caller must dispose the
+    /// tensor.
+    /// </returns>
     Tensor Decode(Tensor z);
 
-    /// <summary>The scale and shift at which denoisers see the latents, where the autoencoder was published with one.</summary>
+    /// <summary>The scaling of the latents that are passed to denoisers; <see langword="null"/> if none is known.</summary>
     LatentScaling? Scaling => null;
 
-    /// <summary>Where the autoencoder wants its inputs; null when it takes them anywhere.</summary>
+    /// <summary>The device on which the autoencoder expects its inputs; <see langword="null"/> for any device.</summary>
     Device? Device => null;
 
-    /// <summary>Readies the autoencoder for inference until the returned scope is disposed; null when there is nothing to do.</summary>
+    /// <summary>
+    /// Prepares the autoencoder for inference until the returned scope is disposed. Returns <see langword="null"/> if nothing has to be
+    /// done.
+    /// </summary>
     IDisposable? BeginInference() => null;
 }
 
-/// <summary>An autoencoder whose weights a trainer can see.</summary>
+/// <summary>An autoencoder whose parameters are accessible to a trainer.</summary>
 public interface ITrainableAutoencoder : IAutoencoder
 {
     /// <summary>The module that owns the parameters and buffers.</summary>
     nn.Module Module { get; }
 
-    /// <summary>The device of the parameters; null for a module without any.</summary>
+    /// <summary>The device of the parameters; <see langword="null"/> for a module without parameters.</summary>
     Device? IAutoencoder.Device => Module.parameters().FirstOrDefault()?.device;
 }
 
-/// <summary>An autoencoder whose decoder sees vectors of a codebook in place of the encoder's latents.</summary>
+/// <summary>An autoencoder whose decoder receives vectors of a codebook instead of the encoder's latents.</summary>
 public interface IQuantizedAutoencoder : IAutoencoder
 {
-    /// <summary>The vectors of the codebook that stand for latents.</summary>
-    /// <param name="z">[B, D, ...] latents, as the encoder gives them.</param>
-    /// <returns>The caller's to dispose.</returns>
+    /// <summary>Replaces latents by vectors of the codebook.</summary>
+    /// <param name="z">[B, D, ...] latents, as returned by the encoder.</param>
+    /// <returns>The codebook vectors, their indices and the loss. The caller must dispose the object.</returns>
     Quantization Quantize(Tensor z);
 
-    /// <summary>The data of vectors that are taken as they are.</summary>
+    /// <summary>Decodes vectors that are already quantized.</summary>
     /// <param name="quantized">[B, D, ...].</param>
-    /// <returns>[B, ...]; the caller's.</returns>
+    /// <returns>[B, ...]. The caller must dispose the tensor.</returns>
     Tensor DecodeQuantized(Tensor quantized);
 }
 
-/// <summary>What an encoder says of the code of a batch: a distribution over latents, or one point. Owns its tensors.</summary>
+/// <summary>The output of an encoder for a batch: a distribution over latents, or one point. The object owns its tensors.</summary>
 public interface ILatentDistribution : IDisposable
 {
-    /// <summary>[B, C, ...] the likeliest latent; the distribution's own.</summary>
+    /// <summary>[B, C, ...] the most probable latent. The distribution owns the tensor.</summary>
     Tensor Mode { get; }
 
-    /// <summary>A latent drawn from the distribution, with gradients to its parameters.</summary>
-    /// <param name="generator">Where the draw comes from, on any device; null for the default generator.</param>
-    /// <returns>The shape of <see cref="Mode"/>; the caller's.</returns>
+    /// <summary>Draws a latent from the distribution, with gradients to its parameters.</summary>
+    /// <param name="generator">
+    /// The generator of the noise, on any device. The default is <see langword="null"/>: the default generator.
+    /// </param>
+    /// <returns>A tensor with the shape of <see cref="Mode"/>. The caller must dispose the tensor.</returns>
     Tensor Sample(Generator? generator = null);
 
-    /// <summary>The latent that a draw of standard normals stands for, with gradients to the parameters of the distribution.</summary>
-    /// <param name="noise">The shape, type and device of <see cref="Mode"/>.</param>
-    /// <returns>The shape of <see cref="Mode"/>; the caller's.</returns>
-    /// <exception cref="ArgumentException">The noise does not fit.</exception>
+    /// <summary>Maps standard normal noise to a latent, with gradients to the parameters of the distribution.</summary>
+    /// <param name="noise">Standard normal noise, with the shape, type and device of <see cref="Mode"/>.</param>
+    /// <returns>A tensor with the shape of <see cref="Mode"/>. The caller must dispose the tensor.</returns>
+    /// <exception cref="ArgumentException">The noise does not match.</exception>
     Tensor Sample(Tensor noise);
 }
 
-/// <summary>The base of this library's autoencoders. Called as a module, it reconstructs.</summary>
+/// <summary>The base class of this library's autoencoders. As a module, it returns the reconstruction of its input.</summary>
 /// <param name="name">The name of the module.</param>
 public abstract class AutoencodingNetwork(string name) : nn.Module<Tensor, Tensor>(name), ITrainableAutoencoder
 {
@@ -77,16 +87,20 @@ public abstract class AutoencodingNetwork(string name) : nn.Module<Tensor, Tenso
     public virtual LatentScaling? Scaling => null;
 
     /// <inheritdoc/>
-    /// <exception cref="ArgumentException">The shape or type does not fit; the message names what was expected.</exception>
+    /// <exception cref="ArgumentException">
+    /// The shape or type does not match; the message contains the expected and the actual one.
+    /// </exception>
     public abstract ILatentDistribution Encode(Tensor x);
 
     /// <inheritdoc/>
-    /// <exception cref="ArgumentException">The shape or type does not fit; the message names what was expected.</exception>
+    /// <exception cref="ArgumentException">
+    /// The shape or type does not match; the message contains the expected and the actual one.
+    /// </exception>
     public abstract Tensor Decode(Tensor z);
 
-    /// <summary>The reconstruction from the mode of the code.</summary>
+    /// <summary>Reconstructs data from the mode of its latent distribution.</summary>
     /// <param name="input">[B, ...] data.</param>
-    /// <returns>[B, ...] what <see cref="Decode"/> makes of it; the caller's.</returns>
+    /// <returns>[B, ...] the output of <see cref="Decode"/>. The caller must dispose the tensor.</returns>
     public override Tensor forward(Tensor input)
     {
         using var code = Encode(input);
@@ -99,6 +113,6 @@ public abstract class AutoencodingNetwork(string name) : nn.Module<Tensor, Tenso
     /// <inheritdoc/>
     protected override void RegisterComponents()
     {
-        // Networks register their parts by name in the constructor.
+        // Networks register their modules by name in the constructor.
     }
 }

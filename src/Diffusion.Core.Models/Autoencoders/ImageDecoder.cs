@@ -7,7 +7,7 @@ namespace Diffusion.Core.Models;
 /// The decoder of <see cref="AutoencoderKL"/> and <see cref="VQModel"/>: convolution, middle, levels, norm, SiLU, convolution.
 /// </summary>
 /// <remarks>
-/// Source: Esser et al. 2021, table 7; norms that read the code: Zheng et al. 2022. State: <c>conv_in</c>, <c>mid_block</c>,
+/// Source: Esser et al. 2021, table 7; norms conditioned on the code: Zheng et al. 2022. State: <c>conv_in</c>, <c>mid_block</c>,
 /// <c>up_blocks</c>, <c>conv_norm_out</c>, <c>conv_out</c>.
 /// </remarks>
 public sealed class ImageDecoder : nn.Module<Tensor, Tensor>
@@ -21,11 +21,13 @@ public sealed class ImageDecoder : nn.Module<Tensor, Tensor>
     private readonly nn.Module _normOut;
     private readonly Conv2d _convolutionOut;
 
-    /// <summary>A decoder with fresh weights, on the CPU, in float32.</summary>
+    /// <summary>Creates a decoder with random weights, on the CPU, in float32.</summary>
     /// <param name="body">The architecture.</param>
-    /// <param name="outputsPerValue">k: 1 for images, 2 for their mean and log variance.</param>
-    /// <param name="spatialNorm">True for norms that read the code; the widths must then be multiples of 32.</param>
-    /// <exception cref="ArgumentException">The options do not fit each other.</exception>
+    /// <param name="outputsPerValue">k: 1 for images, 2 for their mean and log variance. 1 by default.</param>
+    /// <param name="spatialNorm">
+    /// True for norms conditioned on the code; the widths must then be multiples of 32. The default is <see langword="false"/>.
+    /// </param>
+    /// <exception cref="ArgumentException">The options are inconsistent.</exception>
     public ImageDecoder(ConvolutionalBody body, int outputsPerValue = 1, bool spatialNorm = false)
         : base(nameof(ImageDecoder))
     {
@@ -53,17 +55,17 @@ public sealed class ImageDecoder : nn.Module<Tensor, Tensor>
         register_module("conv_out", _convolutionOut);
     }
 
-    /// <summary>The images of codes, which the norms read too where they do.</summary>
+    /// <summary>Decodes codes to images. The codes also condition the norms, if the decoder has spatial norms.</summary>
     /// <param name="input">[B, C, h, w].</param>
-    /// <returns>[B, k channels, f h, f w]; the caller's.</returns>
-    /// <exception cref="ArgumentException">The shape or type does not fit.</exception>
+    /// <returns>[B, k channels, f h, f w]. The caller must dispose the tensor.</returns>
+    /// <exception cref="ArgumentException">The shape or type does not match.</exception>
     public override Tensor forward(Tensor input) => forward(input, input);
 
-    /// <summary>The images of codes.</summary>
+    /// <summary>Decodes codes to images, with a separate code for the norms.</summary>
     /// <param name="input">[B, C, h, w].</param>
-    /// <param name="code">[B, C, h, w] what the norms read; not looked at where they do not.</param>
-    /// <returns>[B, k channels, f h, f w]; the caller's.</returns>
-    /// <exception cref="ArgumentException">The shape or type does not fit.</exception>
+    /// <param name="code">[B, C, h, w] the code that conditions the norms; ignored if the decoder has no spatial norms.</param>
+    /// <returns>[B, k channels, f h, f w]. The caller must dispose the tensor.</returns>
+    /// <exception cref="ArgumentException">The shape or type does not match.</exception>
     public Tensor forward(Tensor input, Tensor code)
     {
         Guard.Shape(input, [-1, _body.LatentChannels, -1, -1]);

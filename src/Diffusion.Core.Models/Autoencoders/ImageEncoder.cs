@@ -19,10 +19,10 @@ public sealed class ImageEncoder : nn.Module<Tensor, Tensor>
     private readonly GroupNormalization _normOut;
     private readonly Conv2d _convolutionOut;
 
-    /// <summary>An encoder with fresh weights, on the CPU, in float32.</summary>
+    /// <summary>Creates an encoder with random weights, on the CPU, in float32.</summary>
     /// <param name="body">The architecture.</param>
-    /// <param name="outputsPerFeature">k: 1 for a code, 2 for its mean and log variance.</param>
-    /// <exception cref="ArgumentException">The options do not fit each other.</exception>
+    /// <param name="outputsPerFeature">k: 1 for a code, 2 for its mean and log variance. 1 by default.</param>
+    /// <exception cref="ArgumentException">The options are inconsistent.</exception>
     public ImageEncoder(ConvolutionalBody body, int outputsPerFeature = 1)
         : base(nameof(ImageEncoder))
     {
@@ -43,10 +43,12 @@ public sealed class ImageEncoder : nn.Module<Tensor, Tensor>
         register_module("conv_out", _convolutionOut);
     }
 
-    /// <summary>The code of images.</summary>
-    /// <param name="input">[B, channels, H, W], each side at least f; one that f does not divide loses the rest.</param>
-    /// <returns>[B, k C, H / f, W / f]; the caller's.</returns>
-    /// <exception cref="ArgumentException">The shape or type does not fit.</exception>
+    /// <summary>Encodes images.</summary>
+    /// <param name="input">
+    /// [B, channels, H, W], each side at least f. If f does not divide a side, the remaining pixels are ignored.
+    /// </param>
+    /// <returns>[B, k C, H / f, W / f]. The caller must dispose the tensor.</returns>
+    /// <exception cref="ArgumentException">The shape or type does not match.</exception>
     public override Tensor forward(Tensor input)
     {
         Guard.Shape(input, [-1, _body.Channels, -1, -1]);

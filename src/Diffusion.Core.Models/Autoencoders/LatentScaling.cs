@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The change of coordinates between the latents of an autoencoder and those that a denoiser sees: <c>factor (z - shift)</c>, so that
-/// they have about unit variance, as noise schedules expect.
+/// The scaling of the latents of an autoencoder for a denoiser: <c>factor (z - shift)</c>, so that they have about unit variance, as noise
+/// schedules expect.
 /// </summary>
 /// <remarks>Source: Rombach et al. 2022, section 3.1 and appendix G: the factor is 1/std of the latents of the first batch.</remarks>
 public sealed record LatentScaling
@@ -13,19 +13,19 @@ public sealed record LatentScaling
     private readonly double[] _factors;
     private readonly double[] _shifts;
 
-    /// <summary>One factor and shift for all channels.</summary>
+    /// <summary>Creates a scaling with one factor and one shift for all channels.</summary>
     /// <param name="factor">Finite and greater than 0, such as 0.18215 for Stable Diffusion 1 and 2.</param>
-    /// <param name="shift">Finite.</param>
+    /// <param name="shift">Finite. 0 by default.</param>
     /// <exception cref="ArgumentOutOfRangeException">A number is out of range.</exception>
     public LatentScaling(double factor, double shift = 0.0)
         : this([factor], [shift])
     {
     }
 
-    /// <summary>A factor and a shift for each channel.</summary>
-    /// <param name="factors">C of them, or one for all channels; finite and greater than 0.</param>
-    /// <param name="shifts">As many, finite.</param>
-    /// <exception cref="ArgumentException">There is not one shift for each factor, or a number is out of range.</exception>
+    /// <summary>Creates a scaling with a factor and a shift for each channel.</summary>
+    /// <param name="factors">C factors, or one for all channels; finite and greater than 0.</param>
+    /// <param name="shifts">As many shifts as factors; finite.</param>
+    /// <exception cref="ArgumentException">The numbers of factors and shifts differ or are zero, or a number is out of range.</exception>
     [JsonConstructor]
     public LatentScaling(IReadOnlyList<double> factors, IReadOnlyList<double> shifts)
     {
@@ -42,7 +42,7 @@ public sealed record LatentScaling
         (_factors, _shifts) = ([.. factors], [.. shifts]);
     }
 
-    /// <summary>The latents as they are.</summary>
+    /// <summary>The identity.</summary>
     public static LatentScaling None { get; } = new(1.0);
 
     /// <summary>One factor for each channel, or one for all.</summary>
@@ -54,14 +54,16 @@ public sealed record LatentScaling
     public IReadOnlyList<double> Shifts => _shifts;
 
     /// <summary>
-    /// The scaling that gives latents unit variance: the factor is 1/std of all their values, or of each channel; the shift is 0, or the
+    /// Computes the scaling that gives latents unit variance: the factor is 1/std of all values, or of each channel; the shift is 0, or the
     /// mean of each channel.
     /// </summary>
     /// <param name="latents">
-    /// [B, C, ...] a batch, of at least two values (in each channel); still the caller's. Waits for its device.
+    /// [B, C, ...] a batch, of at least two values (in each channel). The caller keeps ownership. The method waits for its device.
     /// </param>
-    /// <param name="perChannel">False, the default, for the one factor of Rombach et al. 2022.</param>
-    /// <exception cref="ArgumentException">There are too few values, or they are all the same or not finite.</exception>
+    /// <param name="perChannel">
+    /// True for a factor and a shift for each channel; false, the default, for one factor, as in Rombach et al. 2022.
+    /// </param>
+    /// <exception cref="ArgumentException">There are too few values, or they are all equal or not finite.</exception>
     public static LatentScaling Measure(Tensor latents, bool perChannel = false)
     {
         Guard.Floating(latents);
@@ -80,16 +82,16 @@ public sealed record LatentScaling
         return new LatentScaling(factors, perChannel ? [.. mean.reshape(-1).cpu().data<double>()] : [0.0]);
     }
 
-    /// <summary>What a denoiser sees of latents.</summary>
+    /// <summary>Scales latents for a denoiser.</summary>
     /// <param name="z">[B, C, ...] latents of an autoencoder.</param>
-    /// <returns>The same shape; the caller's.</returns>
-    /// <exception cref="ArgumentException">There are factors for another number of channels.</exception>
+    /// <returns>A tensor of the same shape. The caller must dispose the tensor.</returns>
+    /// <exception cref="ArgumentException">The number of factors is neither 1 nor the number of channels.</exception>
     public Tensor Apply(Tensor z) => PerChannel(z, static (part, factor, shift) => part.Sub(shift).Mul_(factor));
 
-    /// <summary>The latents of what a denoiser sees.</summary>
-    /// <param name="scaled">[B, C, ...].</param>
-    /// <returns>The same shape; the caller's.</returns>
-    /// <exception cref="ArgumentException">There are factors for another number of channels.</exception>
+    /// <summary>Undoes <see cref="Apply"/>: returns the latents of the autoencoder.</summary>
+    /// <param name="scaled">[B, C, ...] scaled latents.</param>
+    /// <returns>A tensor of the same shape. The caller must dispose the tensor.</returns>
+    /// <exception cref="ArgumentException">The number of factors is neither 1 nor the number of channels.</exception>
     public Tensor Invert(Tensor scaled) => PerChannel(scaled, static (part, factor, shift) => part.Div(factor).Add_(shift));
 
     /// <inheritdoc/>

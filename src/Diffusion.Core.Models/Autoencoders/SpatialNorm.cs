@@ -3,18 +3,20 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>A group norm that the code of an image scales and shifts, place by place: <c>norm(x) y(code) + b(code)</c>.</summary>
+/// <summary>
+/// A group norm that is scaled and shifted by functions of the code of an image, at each pixel: <c>norm(x) y(code) + b(code)</c>.
+/// </summary>
 /// <remarks>Source: Zheng et al. 2022 (MoVQ), eq. 4. State: <c>norm_layer</c>, <c>conv_y</c>, <c>conv_b</c>.</remarks>
 internal sealed class SpatialNorm : nn.Module<Tensor, Tensor, Tensor>
 {
-    /// <summary>The number of groups, as in diffusers: there is no option for it.</summary>
+    /// <summary>The number of groups, which is fixed, as in diffusers.</summary>
     public const int Groups = 32;
 
     private readonly GroupNormalization _norm;
     private readonly Conv2d _scale;
     private readonly Conv2d _shift;
 
-    /// <summary>A norm over a multiple of <see cref="Groups"/> channels.</summary>
+    /// <summary>Creates a norm. The number of channels must be a multiple of <see cref="Groups"/>.</summary>
     public SpatialNorm(int channels, int codeChannels)
         : base(nameof(SpatialNorm))
     {
@@ -26,7 +28,7 @@ internal sealed class SpatialNorm : nn.Module<Tensor, Tensor, Tensor>
         register_module("conv_b", _shift);
     }
 
-    /// <summary>[B, C, H, W] from the same and a code [B, Z, h, w].</summary>
+    /// <summary>Maps [B, C, H, W] and a code, [B, Z, h, w], to [B, C, H, W].</summary>
     public override Tensor forward(Tensor x, Tensor code)
     {
         using var scope = NewDisposeScope();
@@ -42,8 +44,8 @@ internal sealed class SpatialNorm : nn.Module<Tensor, Tensor, Tensor>
 }
 
 /// <summary>
-/// A residual block whose norms read the code. State: <c>norm1</c>, <c>conv1</c>, <c>norm2</c>, <c>conv2</c> and, where channels change,
-/// <c>conv_shortcut</c>.
+/// A residual block whose norms are conditioned on the code. State: <c>norm1</c>, <c>conv1</c>, <c>norm2</c>, <c>conv2</c> and, if the
+/// numbers of input and output channels differ, <c>conv_shortcut</c>.
 /// </summary>
 internal sealed class SpatialResidualBlock : nn.Module<Tensor, Tensor, Tensor>
 {
@@ -54,7 +56,7 @@ internal sealed class SpatialResidualBlock : nn.Module<Tensor, Tensor, Tensor>
     private readonly Conv2d? _shortcut;
     private readonly IActivation _activation;
 
-    /// <summary>A block of given sizes.</summary>
+    /// <summary>Creates a block of given sizes.</summary>
     public SpatialResidualBlock(int inputs, int outputs, int codeChannels, IActivation activation)
         : base(nameof(SpatialResidualBlock))
     {
@@ -67,7 +69,7 @@ internal sealed class SpatialResidualBlock : nn.Module<Tensor, Tensor, Tensor>
             register_module("conv_shortcut", _shortcut = Layers.Conv2d(inputs, outputs, 1L));
     }
 
-    /// <summary>[B, outputs, H, W] from [B, inputs, H, W] and a code [B, Z, h, w].</summary>
+    /// <summary>Maps [B, inputs, H, W] and a code, [B, Z, h, w], to [B, outputs, H, W].</summary>
     public override Tensor forward(Tensor x, Tensor code)
     {
         using var scope = NewDisposeScope();
@@ -84,7 +86,7 @@ internal sealed class SpatialResidualBlock : nn.Module<Tensor, Tensor, Tensor>
 }
 
 /// <summary>
-/// Self-attention of one head over the pixels of an image, whose norm reads the code. State: <c>spatial_norm</c>, <c>to_q</c>,
+/// Self-attention of one head over the pixels of an image, whose norm is conditioned on the code. State: <c>spatial_norm</c>, <c>to_q</c>,
 /// <c>to_k</c>, <c>to_v</c>, <c>to_out.0</c>.
 /// </summary>
 internal sealed class SpatialAttention2d : nn.Module<Tensor, Tensor, Tensor>
@@ -92,7 +94,7 @@ internal sealed class SpatialAttention2d : nn.Module<Tensor, Tensor, Tensor>
     private readonly SpatialNorm _norm;
     private readonly MultiHeadAttention _attention;
 
-    /// <summary>Attention of given sizes.</summary>
+    /// <summary>Creates attention of given sizes.</summary>
     public SpatialAttention2d(int channels, int codeChannels)
         : base(nameof(SpatialAttention2d))
     {
@@ -103,7 +105,7 @@ internal sealed class SpatialAttention2d : nn.Module<Tensor, Tensor, Tensor>
             register_module(name, part);
     }
 
-    /// <summary>[B, C, H, W] from the same and a code [B, Z, h, w].</summary>
+    /// <summary>Maps [B, C, H, W] and a code, [B, Z, h, w], to [B, C, H, W].</summary>
     public override Tensor forward(Tensor x, Tensor code)
     {
         using var scope = NewDisposeScope();

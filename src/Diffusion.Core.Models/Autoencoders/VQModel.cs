@@ -3,10 +3,11 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>The autoencoder with a codebook of latent diffusion (VQ-VAE, the generator of VQGAN).</summary>
+/// <summary>The vector-quantized autoencoder of latent diffusion (VQ-VAE, the generator of VQGAN).</summary>
 /// <remarks>
-/// Source: van den Oord et al. 2017; Esser et al. 2021; Rombach et al. 2022, appendix G. Latents are those of the encoder; the decoder
-/// quantises them. State, as in diffusers: <c>encoder</c>, <c>quant_conv</c>, <c>quantize</c>, <c>post_quant_conv</c>, <c>decoder</c>.
+/// Source: van den Oord et al. 2017; Esser et al. 2021; Rombach et al. 2022, appendix G. Latents are the output of the encoder; they are
+/// quantized before decoding. State, as in diffusers: <c>encoder</c>, <c>quant_conv</c>, <c>quantize</c>, <c>post_quant_conv</c>,
+/// <c>decoder</c>.
 /// </remarks>
 public sealed class VQModel : AutoencodingNetwork, IQuantizedAutoencoder
 {
@@ -15,8 +16,8 @@ public sealed class VQModel : AutoencodingNetwork, IQuantizedAutoencoder
     private readonly Conv2d _postQuantConvolution;
     private readonly ImageDecoder _decoder;
 
-    /// <summary>A network with fresh weights from the default generator, on the CPU, in float32.</summary>
-    /// <exception cref="ArgumentException">The options do not fit each other.</exception>
+    /// <summary>Creates a network with random weights from the default generator, on the CPU, in float32.</summary>
+    /// <exception cref="ArgumentException">The options are inconsistent.</exception>
     public VQModel(VQModelOptions options)
         : base(nameof(VQModel))
     {
@@ -52,9 +53,9 @@ public sealed class VQModel : AutoencodingNetwork, IQuantizedAutoencoder
     /// <inheritdoc/>
     public override LatentScaling Scaling { get; }
 
-    /// <summary>The latents of images, before they are quantised.</summary>
+    /// <summary>Encodes images as latents that are not yet quantized.</summary>
     /// <param name="x">[B, channels, H, W] images, each side at least f.</param>
-    /// <returns>[B, D, H / f, W / f]; the caller's to dispose.</returns>
+    /// <returns>Latents, [B, D, H / f, W / f]. The caller must dispose the object.</returns>
     /// <inheritdoc cref="AutoencodingNetwork.Encode" path="/exception"/>
     public override LatentPoint Encode(Tensor x)
     {
@@ -66,18 +67,19 @@ public sealed class VQModel : AutoencodingNetwork, IQuantizedAutoencoder
     /// <inheritdoc/>
     public Quantization Quantize(Tensor z) => Quantizer.Quantize(z);
 
-    /// <summary>The images of latents, which are quantised first.</summary>
+    /// <summary>Quantizes latents and decodes them to images.</summary>
     /// <param name="z">[B, D, h, w].</param>
-    /// <returns>[B, channels, f h, f w]; the caller's.</returns>
+    /// <returns>[B, channels, f h, f w]. The caller must dispose the tensor.</returns>
     /// <inheritdoc cref="AutoencodingNetwork.Decode" path="/exception"/>
     public override Tensor Decode(Tensor z) => Decode(z, quantize: true);
 
-    /// <summary>The images of latents.</summary>
+    /// <summary>Decodes latents to images.</summary>
     /// <param name="z">
-    /// [B, D, h, w]; or, where they are not quantised and the options say so, [B, h, w] int64 places in the codebook.
+    /// [B, D, h, w] latents; or, if <paramref name="quantize"/> is false and <see cref="VQModelOptions.LookupFromCodebook"/> is true, [B,
+    /// h, w] int64 indices of the codebook.
     /// </param>
-    /// <param name="quantize">False to take the latents as vectors of the codebook already.</param>
-    /// <returns>[B, channels, f h, f w]; the caller's.</returns>
+    /// <param name="quantize">True to quantize the latents first; false if they are already vectors of the codebook.</param>
+    /// <returns>[B, channels, f h, f w]. The caller must dispose the tensor.</returns>
     /// <inheritdoc cref="AutoencodingNetwork.Decode" path="/exception"/>
     public Tensor Decode(Tensor z, bool quantize)
     {
@@ -90,9 +92,9 @@ public sealed class VQModel : AutoencodingNetwork, IQuantizedAutoencoder
         return Options.LookupFromCodebook ? DecodeIndices(z) : DecodeQuantized(z);
     }
 
-    /// <summary>The images of places in the codebook.</summary>
+    /// <summary>Decodes indices of the codebook to images.</summary>
     /// <param name="indices">[B, h, w] int64 in 0..K-1.</param>
-    /// <returns>[B, channels, f h, f w]; the caller's.</returns>
+    /// <returns>[B, channels, f h, f w]. The caller must dispose the tensor.</returns>
     /// <inheritdoc cref="AutoencodingNetwork.Decode" path="/exception"/>
     public Tensor DecodeIndices(Tensor indices)
     {
@@ -111,31 +113,34 @@ public sealed class VQModel : AutoencodingNetwork, IQuantizedAutoencoder
     }
 }
 
-/// <summary>The architecture of a <see cref="VQModel"/>, and the scale at which denoisers see its latents.</summary>
+/// <summary>The architecture of a <see cref="VQModel"/>, and the scaling of the latents that are passed to denoisers.</summary>
 public sealed record VQModelOptions
 {
-    /// <summary>The encoder and the decoder. 3 latent channels by default.</summary>
+    /// <summary>The encoder and the decoder. By default it has 3 latent channels.</summary>
     public ConvolutionalBody Body { get; init; } = new() { LatentChannels = 3 };
 
     /// <summary>K, the number of vectors in the codebook. 256 by default.</summary>
     public int Codes { get; init; } = 256;
 
-    /// <summary>D, the width of each vector; the latent channels by default.</summary>
+    /// <summary>D, the width of each vector. The default is <see langword="null"/>: the number of latent channels.</summary>
     public int? CodeWidth { get; init; }
 
-    /// <summary>Norms in the decoder that read the code. Off by default; D must then be the number of latent channels.</summary>
+    /// <summary>
+    /// True for norms in the decoder that are conditioned on the code; D must then be the number of latent channels. The default is
+    /// <see langword="false"/>.
+    /// </summary>
     public bool SpatialNorm { get; init; }
 
     /// <summary>
-    /// True when <see cref="VQModel.Decode(TorchSharp.torch.Tensor, bool)"/> without quantising takes places in the codebook. Off by
-    /// default.
+    /// True if <see cref="VQModel.Decode(TorchSharp.torch.Tensor, bool)"/> without quantization receives indices of the codebook. The
+    /// default is <see langword="false"/>.
     /// </summary>
     public bool LookupFromCodebook { get; init; }
 
-    /// <summary>What latents are multiplied by for the denoiser. 0.18215 by default.</summary>
+    /// <summary>The factor by which latents are multiplied for the denoiser. 0.18215 by default.</summary>
     public double ScalingFactor { get; init; } = 0.18215;
 
-    /// <summary>beta of the codebook's loss. 0.25 by default.</summary>
+    /// <summary>beta of the loss of the codebook. 0.25 by default.</summary>
     public double Beta { get; init; } = 0.25;
 
     /// <inheritdoc cref="VectorQuantizerOptions.LegacyBeta"/>

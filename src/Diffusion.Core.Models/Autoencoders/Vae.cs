@@ -19,8 +19,8 @@ public sealed class Vae : AutoencodingNetwork
     private readonly nn.Module<Tensor, Tensor>? _logVarianceEncoder;
     private readonly nn.Module<Tensor, Tensor> _decoder;
 
-    /// <summary>A network of an architecture, with fresh weights.</summary>
-    /// <exception cref="ArgumentException">The options of the body do not fit each other.</exception>
+    /// <summary>Creates a network of an architecture, with random weights.</summary>
+    /// <exception cref="ArgumentException">The options are inconsistent.</exception>
     public Vae(VaeOptions options)
         : this(
             Guard.NotNull(options).Body.Encoder(options.TwoEncoders ? 1 : 2),
@@ -29,26 +29,30 @@ public sealed class Vae : AutoencodingNetwork
             options.TwoEncoders)
         => Options = options;
 
-    /// <summary>The architecture; null where the parts were given.</summary>
+    /// <summary>The architecture; <see langword="null"/> if the network was created from custom networks.</summary>
     public VaeOptions? Options { get; }
 
     /// <inheritdoc/>
     public override LatentScaling? Scaling => Options?.Scaling;
 
-    /// <summary>One encoder for both moments; the network owns the parts from here on.</summary>
+    /// <summary>
+    /// Creates a network with one encoder for the mean and the log variance. It takes ownership of the encoder and the decoder.
+    /// </summary>
     /// <param name="encoder">
-    /// From [B, ...] data to [B, 2C, ...]: the mean in the first half of the channels, the log variance in the second.
+    /// Maps data, [B, ...], to [B, 2C, ...]: the mean in the first half of the channels, the log variance in the second.
     /// </param>
-    /// <param name="decoder">From [B, C, ...] latents to what the reconstruction loss wants.</param>
+    /// <param name="decoder">Maps latents, [B, C, ...], to the input of the reconstruction loss.</param>
     public Vae(nn.Module<Tensor, Tensor> encoder, nn.Module<Tensor, Tensor> decoder)
         : this(encoder, null, decoder, false)
     {
     }
 
-    /// <summary>An encoder for each moment; the network owns the parts from here on.</summary>
-    /// <param name="meanEncoder">From [B, ...] data to [B, C, ...], the mean.</param>
-    /// <param name="logVarianceEncoder">From [B, ...] data to [B, C, ...], the log variance.</param>
-    /// <param name="decoder">From [B, C, ...] latents to what the reconstruction loss wants.</param>
+    /// <summary>
+    /// Creates a network with separate encoders for the mean and the log variance. It takes ownership of the encoders and the decoder.
+    /// </summary>
+    /// <param name="meanEncoder">Maps data, [B, ...], to the mean, [B, C, ...].</param>
+    /// <param name="logVarianceEncoder">Maps data, [B, ...], to the log variance, [B, C, ...].</param>
+    /// <param name="decoder">Maps latents, [B, C, ...], to the input of the reconstruction loss.</param>
     public Vae(nn.Module<Tensor, Tensor> meanEncoder, nn.Module<Tensor, Tensor> logVarianceEncoder, nn.Module<Tensor, Tensor> decoder)
         : this(meanEncoder, logVarianceEncoder, decoder, true)
     {
@@ -73,7 +77,7 @@ public sealed class Vae : AutoencodingNetwork
         register_module("decoder", _decoder = decoder);
     }
 
-    /// <summary>q(z | x).</summary>
+    /// <summary>Encodes data as q(z | x).</summary>
     /// <inheritdoc cref="AutoencodingNetwork.Encode"/>
     public override DiagonalGaussian Encode(Tensor x)
     {
@@ -96,21 +100,22 @@ public sealed class Vae : AutoencodingNetwork
 public sealed record VaeOptions
 {
     /// <summary>
-    /// What the encoder and the decoder are made of: an <see cref="MlpBody"/>, a <see cref="ConvolutionalBody"/>, or one's own.
+    /// The architecture of the encoder and the decoder: an <see cref="MlpBody"/>, a <see cref="ConvolutionalBody"/>, or a custom one.
     /// </summary>
     public required IAutoencoderBody Body { get; init; }
 
     /// <summary>
-    /// True for two encoders, one for the mean and one for the log variance, that share nothing; false, the default, for one encoder with
-    /// two outputs for each feature of the code.
+    /// True for two encoders, one for the mean and one for the log variance, without shared weights; false, the default, for one encoder
+    /// with two outputs for each feature of the code.
     /// </summary>
     public bool TwoEncoders { get; init; }
 
     /// <summary>
-    /// Outputs of the decoder for each value of the data: 1 by default, 2 for a decoder that says a mean and a log variance.
+    /// The number of outputs of the decoder for each value of the data: 1 by default, 2 for a decoder that predicts a mean and a log
+    /// variance.
     /// </summary>
     public int OutputsPerValue { get; init; } = 1;
 
-    /// <summary>The scale at which denoisers see the latents, once it is measured; null, the default, where none is known.</summary>
+    /// <summary>The scaling of the latents that are passed to denoisers. The default is <see langword="null"/>: not known.</summary>
     public LatentScaling? Scaling { get; init; }
 }

@@ -2,10 +2,10 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>A codebook: latents are replaced by the nearest of K vectors, and gradients pass through as if they were not.</summary>
+/// <summary>A codebook: latents are replaced by the nearest of K vectors, with a straight-through gradient to the latents.</summary>
 /// <remarks>
-/// Source: van den Oord et al. 2017, eq. 1 to 3. State: <c>embedding.weight</c>, [K, D]; where it is a moving average also
-/// <c>cluster_size</c>, [K], and <c>embed_avg</c>, [K, D].
+/// Source: van den Oord et al. 2017, eq. 1 to 3. State: <c>embedding.weight</c>, [K, D]; with
+/// <see cref="VectorQuantizerOptions.AverageDecay"/> also <c>cluster_size</c>, [K], and <c>embed_avg</c>, [K, D].
 /// </remarks>
 public sealed class VectorQuantizer : nn.Module
 {
@@ -15,7 +15,7 @@ public sealed class VectorQuantizer : nn.Module
 
     private readonly LabelEmbedding _embedding;
 
-    /// <summary>A codebook drawn from U(-1/K, 1/K).</summary>
+    /// <summary>Creates a codebook with vectors drawn from U(-1/K, 1/K).</summary>
     /// <exception cref="ArgumentException">An option is out of range.</exception>
     public VectorQuantizer(VectorQuantizerOptions options)
         : base(nameof(VectorQuantizer))
@@ -37,16 +37,18 @@ public sealed class VectorQuantizer : nn.Module
         register_buffer(SumsName, Codebook.detach().clone().DetachFromDisposeScope());
     }
 
-    /// <summary>The codebook's options.</summary>
+    /// <summary>The options of the codebook.</summary>
     public VectorQuantizerOptions Options { get; }
 
     /// <summary>[K, D] the codebook.</summary>
     public Tensor Codebook => _embedding.get_parameter("weight")!;
 
-    /// <summary>How many codes are in use, as if all were used alike: <c>exp(-sum p log p)</c> over the shares p of the codes.</summary>
-    /// <param name="indices">Int64 places in a codebook.</param>
-    /// <param name="codes">K.</param>
-    /// <returns>In [1, K]; waits for the device.</returns>
+    /// <summary>
+    /// Computes the perplexity, the effective number of codes in use: <c>exp(-sum p log p)</c> over the frequencies p of the codes.
+    /// </summary>
+    /// <param name="indices">Int64 indices of a codebook.</param>
+    /// <param name="codes">K, the number of codes.</param>
+    /// <returns>The perplexity, in [1, K]. The method waits for the device.</returns>
     public static double Perplexity(Tensor indices, int codes)
     {
         using var scope = NewDisposeScope();
@@ -55,10 +57,10 @@ public sealed class VectorQuantizer : nn.Module
         return Math.Exp(-shares.mul(shares.ClampMin(double.Epsilon).log()).sum().item<double>());
     }
 
-    /// <summary>The share of codes that occur at all.</summary>
-    /// <param name="indices">Int64 places in a codebook.</param>
-    /// <param name="codes">K.</param>
-    /// <returns>In [0, 1]; waits for the device.</returns>
+    /// <summary>Computes the fraction of codes that occur.</summary>
+    /// <param name="indices">Int64 indices of a codebook.</param>
+    /// <param name="codes">K, the number of codes.</param>
+    /// <returns>The fraction, in [0, 1]. The method waits for the device.</returns>
     public static double Usage(Tensor indices, int codes)
     {
         using var scope = NewDisposeScope();
@@ -67,8 +69,8 @@ public sealed class VectorQuantizer : nn.Module
 
     /// <summary>Replaces latents by the nearest vectors of the codebook.</summary>
     /// <param name="z">[B, D, ...], of the type and on the device of the codebook.</param>
-    /// <returns>The caller's to dispose.</returns>
-    /// <exception cref="ArgumentException">The shape or type does not fit.</exception>
+    /// <returns>The codebook vectors, their indices and the loss. The caller must dispose the object.</returns>
+    /// <exception cref="ArgumentException">The shape or type does not match.</exception>
     public Quantization Quantize(Tensor z)
     {
         ArgumentNullException.ThrowIfNull(z);
@@ -99,10 +101,12 @@ public sealed class VectorQuantizer : nn.Module
             quantized.MoveToOuterDisposeScope(), loss.MoveToOuterDisposeScope(), indices.MoveToOuterDisposeScope());
     }
 
-    /// <summary>The vectors at places of the codebook.</summary>
-    /// <param name="indices">[B, ...] int64 in 0..K-1; what happens to others is undefined on devices other than the CPU.</param>
-    /// <returns>[B, D, ...], with gradients to the codebook; the caller's.</returns>
-    /// <exception cref="ArgumentException">Not int64 places in the codebook, on its device.</exception>
+    /// <summary>Returns the codebook vectors of given indices.</summary>
+    /// <param name="indices">
+    /// [B, ...] int64 in 0..K-1. On the CPU an index out of range throws; on other devices the behavior is undefined.
+    /// </param>
+    /// <returns>[B, D, ...], with gradients to the codebook. The caller must dispose the tensor.</returns>
+    /// <exception cref="ArgumentException">The indices are not int64, out of range, or on another device than the codebook.</exception>
     public Tensor Lookup(Tensor indices)
     {
         ArgumentNullException.ThrowIfNull(indices);
@@ -130,7 +134,7 @@ public sealed class VectorQuantizer : nn.Module
     private static Tensor OneHot(Tensor places, int codes, ScalarType dtype)
         => places.unsqueeze(1).eq(Scalars.Arange(codes, ScalarType.Int64, places.device)).to(dtype);
 
-    /// <summary>argmin |z - e|^2 = argmax (2 z e - |e|^2), in float32 at least: [N] from [N, D].</summary>
+    /// <summary>argmin |z - e|^2 = argmax (2 z e - |e|^2), in at least float32. Maps [N, D] to [N].</summary>
     private Tensor Nearest(Tensor rows)
     {
         using var gradientsOff = no_grad();
@@ -148,14 +152,14 @@ public sealed class VectorQuantizer : nn.Module
         sizes.Mul_(decay).Add_(chosen.sum(0L).Mul(1.0 - decay));
         sums.Mul_(decay).Add_(chosen.t().matmul(sound).Mul(1.0 - decay));
 
-        // Laplace smoothing keeps the sizes of codes that nothing chooses away from zero.
+        // Laplace smoothing keeps the sizes of unused codes above zero.
         var total = sizes.sum();
         var smoothed = sizes.Add(Smoothing).div(total.Add(Options.Codes * Smoothing)).mul(total);
         Codebook.copy_(sums.div(smoothed.unsqueeze(1)));
     }
 }
 
-/// <summary>The codebook of a <see cref="VectorQuantizer"/>.</summary>
+/// <summary>The options of a <see cref="VectorQuantizer"/>.</summary>
 public sealed record VectorQuantizerOptions
 {
     /// <summary>K, the number of vectors in the codebook. 256 by default.</summary>
@@ -168,35 +172,37 @@ public sealed record VectorQuantizerOptions
     public double Beta { get; init; } = 0.25;
 
     /// <summary>
-    /// True, the default, when beta weighs the codebook term, as in the released code of Esser et al. 2021 and in diffusers; false when it
-    /// weighs the commitment term, as in the paper.
+    /// True, the default, if beta is the weight of the codebook term, as in the released code of Esser et al. 2021 and in diffusers; false
+    /// if it is the weight of the commitment term, as in the paper.
     /// </summary>
     public bool LegacyBeta { get; init; } = true;
 
     /// <summary>
-    /// The decay of a codebook that is a moving average of the vectors it stands for, in place of one that is learned by gradient: 0.99,
-    /// say. Null, the default, for the gradient. It moves in training mode only.
+    /// The decay, such as 0.99, of a codebook that is an exponential moving average of the latents assigned to each vector. The average is
+    /// updated in training mode only. The default is <see langword="null"/>: the codebook is learned by gradient descent.
     /// </summary>
     /// <remarks>
-    /// Source: van den Oord et al. 2017, appendix A.1. The loss is then beta times the commitment term alone. The codebook moves in the
-    /// forward pass, and so also in a step that a trainer skips; values that are not finite count as 0.
+    /// Source: van den Oord et al. 2017, appendix A.1. The loss is then beta times the commitment term alone. The codebook is updated in
+    /// the forward pass, and therefore also in a step that a trainer skips; values that are not finite count as 0.
     /// </remarks>
     public double? AverageDecay { get; init; }
 }
 
-/// <summary>What a <see cref="VectorQuantizer"/> makes of latents. Owns its tensors.</summary>
+/// <summary>The output of a <see cref="VectorQuantizer"/>. The object owns its tensors.</summary>
 public sealed class Quantization : IDisposable
 {
     internal Quantization(Tensor quantized, Tensor loss, Tensor indices)
         => (Quantized, Loss, Indices) = (quantized, loss, indices);
 
-    /// <summary>[B, D, ...] the nearest vectors of the codebook; its gradient is passed to the latents as it is.</summary>
+    /// <summary>
+    /// [B, D, ...] the nearest vectors of the codebook. The gradient is passed to the latents unchanged (straight-through).
+    /// </summary>
     public Tensor Quantized { get; }
 
-    /// <summary>[] the codebook and commitment terms, with gradients to the codebook and to the latents.</summary>
+    /// <summary>[] the sum of the codebook and commitment terms, with gradients to the codebook and to the latents.</summary>
     public Tensor Loss { get; }
 
-    /// <summary>[B, ...] int64, the places of those vectors in the codebook.</summary>
+    /// <summary>[B, ...] int64, the indices of those vectors in the codebook.</summary>
     public Tensor Indices { get; }
 
     /// <inheritdoc/>
