@@ -4,11 +4,11 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The condition's say in a transformer block: shifts, scales and gates of the width of the tokens, all zero at first, so that the block
-/// begins as the identity.
+/// The modulation of a transformer block by the condition: shifts, scales and gates of the width of the tokens. They are initialized as
+/// zero, so that the block is initially the identity.
 /// </summary>
 /// <remarks>
-/// Source: Peebles and Xie 2023, section 3.2, "adaLN-Zero". State: <c>linear</c>, and <c>emb</c> where the block has its own.
+/// Source: Peebles and Xie 2023, section 3.2, "adaLN-Zero". State: <c>linear</c>, and <c>emb</c> if the block has its own embedding.
 /// </remarks>
 internal sealed class AdaLayerNorm : nn.Module<Tensor, Tensor>
 {
@@ -18,11 +18,13 @@ internal sealed class AdaLayerNorm : nn.Module<Tensor, Tensor>
     private readonly int _parts;
     private readonly int _width;
 
-    /// <summary>A layer of given sizes.</summary>
+    /// <summary>Creates a layer of given sizes.</summary>
     /// <param name="width">The width of the tokens.</param>
     /// <param name="embeddingWidth">The width of the condition's embedding.</param>
-    /// <param name="parts">How many vectors the embedding gives.</param>
-    /// <param name="own">Registered here, where diffusers has it; not called.</param>
+    /// <param name="parts">The number of vectors to compute.</param>
+    /// <param name="own">
+    /// The embedding of the block, which is registered here, as in diffusers, but not called here; <see langword="null"/> for none.
+    /// </param>
     public AdaLayerNorm(int width, int embeddingWidth, int parts, TransformerEmbedding? own)
         : base(nameof(AdaLayerNorm))
     {
@@ -33,10 +35,10 @@ internal sealed class AdaLayerNorm : nn.Module<Tensor, Tensor>
         InitialWeights.Zero(_linear);
     }
 
-    /// <summary>[B, E] to [B, parts, 1, width]; the caller's.</summary>
+    /// <summary>Maps [B, E] to [B, parts, 1, width]. The caller must dispose the tensor.</summary>
     public override Tensor forward(Tensor embedding) => Vectors(_linear, embedding, _parts, _width);
 
-    /// <summary>The vectors that a linear layer makes of the activated embedding: [B, parts, 1, width]; the caller's.</summary>
+    /// <summary>Applies a linear layer to the activated embedding: [B, parts, 1, width]. The caller must dispose the tensor.</summary>
     public static Tensor Vectors(Linear linear, Tensor embedding, int parts, int width)
     {
         using var activated = nn.functional.silu(embedding);
@@ -45,7 +47,8 @@ internal sealed class AdaLayerNorm : nn.Module<Tensor, Tensor>
     }
 
     /// <summary>
-    /// norm(x) (1 + scale) + shift for tokens [B, N, width], vector <c>first</c> being the shift and the next the scale; the caller's.
+    /// Computes norm(x) (1 + scale) + shift for tokens [B, N, width]. The shift is the vector at index <c>first</c>, the scale the next
+    /// one. The caller must dispose the tensor.
     /// </summary>
     public static Tensor Modulate(Tensor normed, Tensor vectors, int first)
     {
@@ -55,7 +58,7 @@ internal sealed class AdaLayerNorm : nn.Module<Tensor, Tensor>
         return normed.mul(factor).Add_(shift);
     }
 
-    /// <summary>The norm without parameters that is modulated; the caller's.</summary>
+    /// <summary>Computes the norm without parameters that is modulated. The caller must dispose the tensor.</summary>
     public static Tensor Norm(Tensor tokens) => nn.functional.layer_norm(tokens, [tokens.shape[^1]], null, null, Epsilon);
 
     /// <inheritdoc/>

@@ -5,25 +5,19 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The diffusion transformer: patches with fixed positions through blocks that time, label and vector shift, scale and gate. It takes
-/// images of any height and width that patches tile.
+/// The diffusion transformer: patches with fixed positional embeddings, and blocks that are shifted, scaled and gated by functions of time,
+/// label and vector. It accepts images of any height and width that are multiples of the patch size.
 /// </summary>
 /// <remarks>
-/// <para>
-/// Source: Peebles and Xie 2023. Weights begin as theirs: Xavier-uniform linear layers, N(0, 0.02^2) embeddings, and zero where the
-/// condition modulates and at the output, so that every block begins as the identity and the first prediction is zero.
-/// </para>
-/// <para>
-/// The state dict has the names of diffusers' <c>DiTTransformer2DModel</c>, whose weights fit an equal architecture. With
-/// <see cref="DiTOptions.SharedEmbedding"/> the one embedding is <c>emb</c> instead of <c>transformer_blocks.i.norm1.emb</c>, and
-/// <see cref="WithEmbeddingPerBlock"/> gives what diffusers loads. A label is dropped once for a sample, for all blocks together, as in
-/// the paper.
-/// </para>
-/// <para>
-/// Parameters (<see cref="DiTOptions.CountParameters"/>) of the paper's sizes for 1000 classes: 32,865,056 (S/2), 130,315,808 (B/2),
-/// 457,840,672 (L/2), 674,834,720 (XL/2); the paper's code also counts its fixed positions.
-/// </para>
-/// <para>On a device other than the CPU labels are not looked at: one out of range is undefined there.</para>
+/// <para>Source: Peebles and Xie 2023. Weights are initialized as in the paper: Xavier-uniform linear layers, N(0, 0.02^2) embeddings, and
+/// zero in the modulation layers and the output layer, so that initially every block is the identity and the prediction is zero.</para>
+/// <para>The state dict has the names of diffusers' <c>DiTTransformer2DModel</c>, whose weights can be loaded into an equal architecture.
+/// With <see cref="DiTOptions.SharedEmbedding"/> the shared embedding is <c>emb</c> instead of <c>transformer_blocks.i.norm1.emb</c>;
+/// <see cref="WithEmbeddingPerBlock"/> returns a network that diffusers can load. A label is dropped for all blocks of a sample or for
+/// none, as in the paper.</para>
+/// <para>Parameters (<see cref="DiTOptions.CountParameters"/>) of the paper's sizes for 1000 classes: 32,865,056 (S/2), 130,315,808 (B/2),
+/// 457,840,672 (L/2), 674,834,720 (XL/2); the paper's code also counts its fixed positions.</para>
+/// <para>On devices other than the CPU, labels are not checked: the behavior for a label out of range is undefined.</para>
 /// </remarks>
 public sealed class DiT : DenoisingNetwork
 {
@@ -37,8 +31,8 @@ public sealed class DiT : DenoisingNetwork
     private readonly ModuleList<TransformerBlock> _blocks = new();
     private readonly ModulatedOutput _output;
 
-    /// <summary>A network with fresh weights from the default generator, on the CPU, in float32.</summary>
-    /// <exception cref="ArgumentException">The options do not fit each other.</exception>
+    /// <summary>Creates a network with random weights from the default generator, on the CPU, in float32.</summary>
+    /// <exception cref="ArgumentException">The options are inconsistent.</exception>
     public DiT(DiTOptions options)
         : base(nameof(DiT))
     {
@@ -63,17 +57,19 @@ public sealed class DiT : DenoisingNetwork
     /// <summary>The architecture.</summary>
     public DiTOptions Options { get; }
 
-    /// <summary>The raw output of the network.</summary>
+    /// <summary>Computes the raw output of the network.</summary>
     /// <param name="xt">
     /// [B, C, H, W] noisy images or latents, H and W multiples of the patch size, of the type and on the device of the weights.
     /// </param>
-    /// <param name="t">[B] int64 or floating point times, the unit of which is one step: 0..T-1 for a discrete schedule.</param>
+    /// <param name="t">[B] int64 or floating point times in steps: 0..T-1 for a discrete schedule.</param>
     /// <param name="condition">
-    /// With labels, [B] int64 in 0..classes-1 or <see cref="TransformerOptions.NullLabel"/>, where the network has classes, and a vector,
-    /// [B, vector width], where it takes one.
+    /// Must contain labels, [B] int64 in 0..classes-1 or <see cref="TransformerOptions.NullLabel"/>, if the network has classes, and a
+    /// vector, [B, vector width], if the network has a vector width.
     /// </param>
-    /// <returns>[B, out channels, H, W]; the caller's.</returns>
-    /// <exception cref="ArgumentException">A shape, type, device or label does not fit; the message names what was expected.</exception>
+    /// <returns>[B, out channels, H, W]. The caller must dispose the tensor.</returns>
+    /// <exception cref="ArgumentException">
+    /// A shape, type, device or label does not match; the message contains the expected and the actual one.
+    /// </exception>
     public override Tensor forward(Tensor xt, Tensor t, Condition? condition)
     {
         _patches.Check(xt, nameof(xt));
@@ -100,10 +96,10 @@ public sealed class DiT : DenoisingNetwork
     }
 
     /// <summary>
-    /// The same network with an embedding in each block, all of them equal at first: what diffusers loads. Of a network that has them, a
-    /// copy.
+    /// Copies the network to one with an embedding in each block, as diffusers expects. The embeddings are initially equal if this network
+    /// has a shared embedding.
     /// </summary>
-    /// <returns>A network on the device and in the type of this one; the caller's.</returns>
+    /// <returns>A network on the device and in the type of this one. The caller must dispose it.</returns>
     public DiT WithEmbeddingPerBlock()
     {
         var copy = new DiT(Options with { SharedEmbedding = false });
@@ -148,9 +144,9 @@ public sealed record DiTOptions : TransformerOptions
     private const int Modulations = 6;
 
     /// <summary>
-    /// The side of the images or latents in pixels that positions are made for; a multiple of the patch size. 32 by default.
+    /// The side, in pixels, of the images or latents that the positions are designed for; a multiple of the patch size. 32 by default.
     /// </summary>
-    /// <remarks>The network takes others too: their grid of patches is stretched over the same positions.</remarks>
+    /// <remarks>The network also accepts other sizes: the positions of their patches are scaled to the same range.</remarks>
     public int ImageSize { get; init; } = 32;
 
     /// <summary>The width of the tokens, a multiple of 4 and of the heads. 384 by default.</summary>
@@ -163,41 +159,44 @@ public sealed record DiTOptions : TransformerOptions
     public int Heads { get; init; } = 6;
 
     /// <summary>
-    /// True for one embedding of time and condition for all blocks, as in the paper; false, the default, for one in each block, as
-    /// diffusers' <c>DiTTransformer2DModel</c> has it and its weight files hold it. <see cref="DiT.WithEmbeddingPerBlock"/> leads from
-    /// the first form to the second.
+    /// True for one embedding of time and condition for all blocks, as in the paper; false, the default, for one in each block, as in
+    /// diffusers' <c>DiTTransformer2DModel</c> and its weight files. <see cref="DiT.WithEmbeddingPerBlock"/> converts the first form to the
+    /// second.
     /// </summary>
     public bool SharedEmbedding { get; init; }
 
-    /// <summary>A bias in the projections to queries, keys and values. On by default.</summary>
+    /// <summary>True for a bias in the projections to queries, keys and values. The default is <see langword="true"/>.</summary>
     public bool AttentionBias { get; init; } = true;
 
-    /// <summary>Learned weight and bias in the norms before the feed-forward layers. Off by default, as in the paper.</summary>
+    /// <summary>
+    /// True for a learned weight and bias in the norms before the feed-forward layers. The default is <see langword="false"/>, as in the
+    /// paper.
+    /// </summary>
     public bool NormAffine { get; init; }
 
     /// <summary>
-    /// The epsilon of the norms before the feed-forward layers; all others have 1e-6. 1e-6 by default; diffusers' default is 1e-5.
+    /// The epsilon of the norms before the feed-forward layers; all other norms have 1e-6. 1e-6 by default; diffusers' default is 1e-5.
     /// </summary>
     public double NormEpsilon { get; init; } = 1e-6;
 
     /// <summary>DiT-S: width 384, 12 blocks, 6 heads; 33 million parameters with patches of 2.</summary>
-    /// <param name="patchSize">2, 4 and 8 in the paper.</param>
+    /// <param name="patchSize">The side of a patch; 2, 4 and 8 in the paper. 2 by default.</param>
     public static DiTOptions Small(int patchSize = 2) => ImageNet(patchSize, 384, 12, 6);
 
     /// <summary>DiT-B: width 768, 12 blocks, 12 heads; 130 million parameters with patches of 2.</summary>
-    /// <param name="patchSize">2, 4 and 8 in the paper.</param>
+    /// <param name="patchSize">The side of a patch; 2, 4 and 8 in the paper. 2 by default.</param>
     public static DiTOptions Base(int patchSize = 2) => ImageNet(patchSize, 768, 12, 12);
 
     /// <summary>DiT-L: width 1024, 24 blocks, 16 heads; 458 million parameters with patches of 2.</summary>
-    /// <param name="patchSize">2, 4 and 8 in the paper.</param>
+    /// <param name="patchSize">The side of a patch; 2, 4 and 8 in the paper. 2 by default.</param>
     public static DiTOptions Large(int patchSize = 2) => ImageNet(patchSize, 1024, 24, 16);
 
     /// <summary>DiT-XL: width 1152, 28 blocks, 16 heads; 675 million parameters with patches of 2.</summary>
-    /// <param name="patchSize">2, 4 and 8 in the paper.</param>
+    /// <param name="patchSize">The side of a patch; 2, 4 and 8 in the paper. 2 by default.</param>
     public static DiTOptions ExtraLarge(int patchSize = 2) => ImageNet(patchSize, 1152, 28, 16);
 
-    /// <summary>The number of parameters of a network of these options, from the sizes alone.</summary>
-    /// <exception cref="ArgumentException">The options do not fit each other.</exception>
+    /// <summary>Computes the number of parameters of a network with these options, without creating it.</summary>
+    /// <exception cref="ArgumentException">The options are inconsistent.</exception>
     public long CountParameters()
     {
         Validate();

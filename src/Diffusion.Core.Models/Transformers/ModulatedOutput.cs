@@ -3,7 +3,9 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>The last layer of a modulated transformer, from tokens to the pixels of their patches; zero at first.</summary>
+/// <summary>
+/// The last layer of a modulated transformer, which maps tokens to the pixels of their patches. It is initialized as zero.
+/// </summary>
 /// <remarks>Source: Peebles and Xie 2023, section 3.2, "transformer decoder". State: <c>proj_out_1</c>, <c>proj_out_2</c>.</remarks>
 internal sealed class ModulatedOutput : nn.Module<Tensor, Tensor, Tensor>
 {
@@ -11,7 +13,7 @@ internal sealed class ModulatedOutput : nn.Module<Tensor, Tensor, Tensor>
     private readonly Linear _modulation;
     private readonly Linear _projection;
 
-    /// <summary>A layer of given sizes.</summary>
+    /// <summary>Creates a layer of given sizes.</summary>
     public ModulatedOutput(int width, int embeddingWidth, int outputs)
         : base(nameof(ModulatedOutput))
     {
@@ -22,7 +24,7 @@ internal sealed class ModulatedOutput : nn.Module<Tensor, Tensor, Tensor>
         InitialWeights.Zero(_projection);
     }
 
-    /// <summary>[B, N, outputs] from tokens [B, N, width] and the embedding [B, E]; the caller's.</summary>
+    /// <summary>Maps tokens, [B, N, width], and the embedding, [B, E], to [B, N, outputs]. The caller must dispose the tensor.</summary>
     public override Tensor forward(Tensor tokens, Tensor embedding)
     {
         using var scope = NewDisposeScope();

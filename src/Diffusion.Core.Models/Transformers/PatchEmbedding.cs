@@ -3,14 +3,14 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>Images as tokens: each square patch through one linear layer, and back.</summary>
+/// <summary>Maps images to tokens, with one linear layer for each square patch, and joins patches to images.</summary>
 /// <remarks>Source: Dosovitskiy et al. 2021, eq. 1. State: <c>proj</c>.</remarks>
 public sealed class PatchEmbedding : nn.Module<Tensor, Tensor>
 {
     private readonly Conv2d _projection;
 
-    /// <summary>An embedding of given sizes.</summary>
-    /// <param name="channels">C.</param>
+    /// <summary>Creates an embedding of given sizes.</summary>
+    /// <param name="channels">C, the number of channels.</param>
     /// <param name="patchSize">p, the side of a patch in pixels.</param>
     /// <param name="width">D, the width of a token.</param>
     /// <exception cref="ArgumentException">A size is not positive.</exception>
@@ -23,19 +23,19 @@ public sealed class PatchEmbedding : nn.Module<Tensor, Tensor>
         register_module("proj", _projection);
     }
 
-    /// <summary>C.</summary>
+    /// <summary>C, the number of channels.</summary>
     public int Channels { get; }
 
     /// <summary>p, the side of a patch in pixels.</summary>
     public int PatchSize { get; }
 
-    /// <summary>The weights, [D, C, p, p].</summary>
+    /// <summary>The weight, [D, C, p, p].</summary>
     internal Tensor Weight => _projection.weight;
 
-    /// <summary>The tokens of images, row by row.</summary>
-    /// <param name="input">[B, C, H, W], H and W multiples of p.</param>
-    /// <returns>[B, H/p * W/p, D]; the caller's.</returns>
-    /// <exception cref="ArgumentException">The shape does not fit.</exception>
+    /// <summary>Maps images to tokens, row by row.</summary>
+    /// <param name="input">[B, C, H, W]; H and W are multiples of p.</param>
+    /// <returns>[B, H/p * W/p, D]. The caller must dispose the tensor.</returns>
+    /// <exception cref="ArgumentException">The shape does not match.</exception>
     public override Tensor forward(Tensor input)
     {
         Check(input);
@@ -43,13 +43,13 @@ public sealed class PatchEmbedding : nn.Module<Tensor, Tensor>
         return _projection.call(input).flatten(2).transpose(1, 2).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The image of tokens that hold the pixels of their patches, channels last.</summary>
+    /// <summary>Joins tokens that contain the pixels of their patches, channels last, to images.</summary>
     /// <param name="tokens">[B, rows * columns, p * p * C].</param>
-    /// <param name="rows">Patches down.</param>
-    /// <param name="columns">Patches across.</param>
-    /// <param name="patchSize">p.</param>
-    /// <returns>[B, C, rows * p, columns * p]; the caller's.</returns>
-    /// <exception cref="ArgumentException">The shape does not fit.</exception>
+    /// <param name="rows">The number of rows of patches.</param>
+    /// <param name="columns">The number of columns of patches.</param>
+    /// <param name="patchSize">p, the side of a patch in pixels.</param>
+    /// <returns>[B, C, rows * p, columns * p]. The caller must dispose the tensor.</returns>
+    /// <exception cref="ArgumentException">The shape does not match.</exception>
     public static Tensor Join(Tensor tokens, long rows, long columns, int patchSize)
     {
         Guard.Shape(tokens, [-1, rows * columns, -1]);
@@ -64,7 +64,7 @@ public sealed class PatchEmbedding : nn.Module<Tensor, Tensor>
             .MoveToOuterDisposeScope();
     }
 
-    /// <summary>Requires images that patches tile.</summary>
+    /// <summary>Throws unless the height and the width of the images are multiples of the patch size.</summary>
     internal void Check(Tensor input, string name = "input")
     {
         Guard.Shape(input, [-1, Channels, -1, -1], name);

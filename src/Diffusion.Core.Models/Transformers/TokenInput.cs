@@ -3,8 +3,7 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The sequence that a vision transformer starts from: tokens of the condition where they are tokens, then the patches, with learned
-/// positions.
+/// The input sequence of a vision transformer: tokens of time and condition, if they are tokens, then the patches, with learned positions.
 /// </summary>
 /// <remarks>
 /// Source: Dosovitskiy et al. 2021, eq. 1; Bao et al. 2023, section 3. State: <c>patch_embed</c>, <c>emb</c>, <c>pos_embed</c>.
@@ -18,12 +17,14 @@ internal sealed class TokenInput : nn.Module<Tensor, Tensor, Condition?, Tensor>
     private readonly LabelDropout? _labelDropout;
     private readonly bool _asTokens;
 
-    /// <summary>An input for a network.</summary>
+    /// <summary>Creates the input of a network.</summary>
     /// <param name="options">Valid options.</param>
     /// <param name="width">The width of the tokens.</param>
-    /// <param name="imageSize">The side of the images that positions are learned for.</param>
-    /// <param name="asTokens">True for tokens of time and condition before the patches, false to add them to every patch.</param>
-    /// <param name="timeNetwork">False to take the sines and cosines of t as they are.</param>
+    /// <param name="imageSize">The side, in pixels, of the images that the positions are learned for.</param>
+    /// <param name="asTokens">
+    /// True for tokens of time and condition before the patches; false to add their embeddings to every patch.
+    /// </param>
+    /// <param name="timeNetwork">True for a network applied to the sines and cosines of t; false to use them directly.</param>
     public TokenInput(TransformerOptions options, int width, int imageSize, bool asTokens, bool timeNetwork)
         : base(nameof(TokenInput))
     {
@@ -36,17 +37,17 @@ internal sealed class TokenInput : nn.Module<Tensor, Tensor, Condition?, Tensor>
             register_module("label_dropout", _labelDropout);
     }
 
-    /// <summary>How many tokens stand before the patches.</summary>
+    /// <summary>The number of tokens before the patches.</summary>
     public int Extra { get; }
 
-    /// <summary>Requires inputs that fit.</summary>
+    /// <summary>Throws if the inputs do not match the network.</summary>
     public void Check(Tensor xt, Tensor t, Condition? condition)
     {
         _patches.Check(xt, nameof(xt));
         TransformerInputs.Check(_options, xt, t, condition, _patches.Weight);
     }
 
-    /// <summary>[B, extra + patches, width]; the caller's.</summary>
+    /// <summary>Returns tokens, [B, extra + patches, width]. The caller must dispose the tensor.</summary>
     public override Tensor forward(Tensor xt, Tensor t, Condition? condition)
     {
         using var scope = NewDisposeScope();
@@ -59,7 +60,8 @@ internal sealed class TokenInput : nn.Module<Tensor, Tensor, Condition?, Tensor>
     }
 
     /// <summary>
-    /// The image of tokens [B, extra + patches, p * p * C] for inputs of a shape, without what stands before the patches; the caller's.
+    /// Joins tokens, [B, extra + patches, p * p * C], to images of the size of the input with a given shape, without the tokens before the
+    /// patches. The caller must dispose the tensor.
     /// </summary>
     public Tensor Join(Tensor tokens, long[] shape)
     {

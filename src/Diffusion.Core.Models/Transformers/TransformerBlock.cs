@@ -3,17 +3,16 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The block a transformer is made of: self-attention, attention to a context where it has one, and a feed-forward layer, each behind a
-/// norm and added to what came in. An embedding of time and condition may modulate it (adaLN-Zero).
+/// A transformer block: self-attention, optional cross-attention to a context, and a feed-forward layer, each applied after a norm and
+/// added to its input. It may be modulated by an embedding of time and condition (adaLN-Zero).
 /// </summary>
 /// <remarks>
-/// Source: Vaswani et al. 2017, section 3.1, with norms first (Xiong et al. 2020); Peebles and Xie 2023, section 3.2. State, named as
-/// diffusers names it: <c>norm1</c> (<c>norm1.linear</c> where modulated), <c>attn1</c>, <c>norm2</c>, <c>attn2</c>, <c>norm3</c>,
-/// <c>ff</c>.
+/// Source: Vaswani et al. 2017, section 3.1, with norms first (Xiong et al. 2020); Peebles and Xie 2023, section 3.2. State, with the names
+/// of diffusers: <c>norm1</c> (<c>norm1.linear</c> if modulated), <c>attn1</c>, <c>norm2</c>, <c>attn2</c>, <c>norm3</c>, <c>ff</c>.
 /// </remarks>
 public sealed class TransformerBlock : nn.Module<Tensor, Tensor?, Tensor?, Tensor>
 {
-    // Of the vectors of an embedding: shift, scale and gate of attention, then those of the feed-forward layer.
+    // The vectors of the modulation: shift, scale and gate of attention, then shift, scale and gate of the feed-forward layer.
     private const int Vectors = 6;
     private const int AttentionGate = 2;
     private const int ForwardShift = 3;
@@ -29,14 +28,14 @@ public sealed class TransformerBlock : nn.Module<Tensor, Tensor?, Tensor?, Tenso
     private readonly FeedForward _forward;
     private readonly SeededDropout _dropout;
 
-    /// <summary>A block of given sizes.</summary>
-    /// <exception cref="ArgumentException">A size does not fit.</exception>
+    /// <summary>Creates a block of given sizes.</summary>
+    /// <exception cref="ArgumentException">A size does not match.</exception>
     public TransformerBlock(TransformerBlockOptions options)
         : this(options, null)
     {
     }
 
-    /// <summary>A block that holds the embedding it is modulated by.</summary>
+    /// <summary>Creates a block that contains the embedding by which it is modulated.</summary>
     internal TransformerBlock(TransformerBlockOptions options, TransformerEmbedding? embedding)
         : base(nameof(TransformerBlock))
     {
@@ -62,10 +61,12 @@ public sealed class TransformerBlock : nn.Module<Tensor, Tensor?, Tensor?, Tenso
         register_module("dropout", _dropout = new SeededDropout(options.Dropout));
     }
 
-    /// <summary>The embedding that it holds, for the network to call; null where the network has one for all.</summary>
+    /// <summary>
+    /// The embedding of the block, which is called by the network; <see langword="null"/> if the block does not have its own.
+    /// </summary>
     internal TransformerEmbedding? Embedding { get; }
 
-    /// <summary>Sets the weights of attention and of the feed-forward layer; norms and what modulates them stay as they are.</summary>
+    /// <summary>Initializes the weights of attention and of the feed-forward layer; norms and modulation are not changed.</summary>
     internal void Initialise(Action<nn.Module> fill)
     {
         fill(_attention);
@@ -74,32 +75,32 @@ public sealed class TransformerBlock : nn.Module<Tensor, Tensor?, Tensor?, Tenso
         fill(_forward);
     }
 
-    /// <summary>The tokens after the block.</summary>
+    /// <summary>Applies the block to tokens.</summary>
     /// <param name="tokens">[B, N, width].</param>
-    /// <param name="embedding">[B, embedding width]; null for a plain block.</param>
-    /// <param name="context">[B, M, context width]; null for a block without context.</param>
-    /// <returns>[B, N, width]; the caller's.</returns>
-    /// <exception cref="ArgumentException">A shape does not fit, or something is missing or not expected.</exception>
+    /// <param name="embedding">[B, embedding width]; <see langword="null"/> for a block without modulation.</param>
+    /// <param name="context">[B, M, context width]; <see langword="null"/> for a block without context.</param>
+    /// <returns>[B, N, width]. The caller must dispose the tensor.</returns>
+    /// <exception cref="ArgumentException">A shape does not match, or a tensor is missing or not expected.</exception>
     public override Tensor forward(Tensor tokens, Tensor? embedding, Tensor? context) => forward(tokens, embedding, context, null);
 
-    /// <summary>The tokens after the block, with parts of the context hidden.</summary>
+    /// <summary>Applies the block to tokens, with a mask of the context.</summary>
     /// <param name="tokens">[B, N, width].</param>
-    /// <param name="embedding">[B, embedding width]; null for a plain block.</param>
-    /// <param name="context">[B, M, context width]; null for a block without context.</param>
+    /// <param name="embedding">[B, embedding width]; <see langword="null"/> for a block without modulation.</param>
+    /// <param name="context">[B, M, context width]; <see langword="null"/> for a block without context.</param>
     /// <param name="contextMask">
-    /// Broadcast over [B, heads, N, M], as <see cref="MultiHeadAttention"/> takes it; null to hide nothing.
+    /// A mask that broadcasts to [B, heads, N, M], as in <see cref="MultiHeadAttention"/>; <see langword="null"/> for no mask.
     /// </param>
-    /// <returns>[B, N, width]; the caller's.</returns>
-    /// <exception cref="ArgumentException">A shape does not fit, or something is missing or not expected.</exception>
+    /// <returns>[B, N, width]. The caller must dispose the tensor.</returns>
+    /// <exception cref="ArgumentException">A shape does not match, or a tensor is missing or not expected.</exception>
     public Tensor forward(Tensor tokens, Tensor? embedding, Tensor? context, Tensor? contextMask)
         => _options.OnlyCrossAttention
             ? Run(tokens, embedding, context, contextMask, (attention, normed) => attention.call(normed, context, contextMask))
             : Run(tokens, embedding, context, contextMask, static (attention, normed) => attention.call(normed, null, null));
 
-    /// <summary>The block with self-attention of another reach.</summary>
+    /// <summary>Applies the block with a custom form of self-attention.</summary>
     /// <param name="tokens">[B, N, width].</param>
-    /// <param name="embedding">[B, embedding width]; null for a plain block.</param>
-    /// <param name="attend">From the attention and the normed tokens [B, N, width] to new ones.</param>
+    /// <param name="embedding">[B, embedding width]; <see langword="null"/> for a block without modulation.</param>
+    /// <param name="attend">Maps the attention layer and the normalized tokens, [B, N, width], to the attended tokens.</param>
     internal Tensor Run(Tensor tokens, Tensor? embedding, Func<MultiHeadAttention, Tensor, Tensor> attend)
         => Run(tokens, embedding, null, null, attend);
 
@@ -161,22 +162,29 @@ public sealed record TransformerBlockOptions
     /// <summary>The number of heads.</summary>
     public required int Heads { get; init; }
 
-    /// <summary>Channels of one head; the width over the heads by default.</summary>
+    /// <summary>
+    /// The number of channels of one head. The default is <see langword="null"/>: the width divided by the number of heads.
+    /// </summary>
     public int? HeadWidth { get; init; }
 
     /// <summary>
-    /// The width of the condition's embedding, which then shifts, scales and gates both halves of the block (adaLN-Zero); null, the
-    /// default, for a plain pre-norm block.
+    /// The width of the embedding of the condition, which shifts, scales and gates attention and the feed-forward layer (adaLN-Zero). The
+    /// default is <see langword="null"/>: a pre-norm block without modulation.
     /// </summary>
     public int? EmbeddingWidth { get; init; }
 
-    /// <summary>The width of the context, which the tokens then attend to between the halves; null, the default, for none.</summary>
+    /// <summary>
+    /// The width of the context, to which the tokens attend after self-attention. The default is <see langword="null"/>: no
+    /// cross-attention.
+    /// </summary>
     public int? ContextWidth { get; init; }
 
-    /// <summary>True where the first attention too attends to the context, not to the tokens. Off by default.</summary>
+    /// <summary>
+    /// True if the first attention also attends to the context instead of the tokens. The default is <see langword="false"/>.
+    /// </summary>
     public bool OnlyCrossAttention { get; init; }
 
-    /// <summary>The hidden width of the feed-forward layer; four times the width by default.</summary>
+    /// <summary>The hidden width of the feed-forward layer. The default is <see langword="null"/>: four times the width.</summary>
     public int? Hidden { get; init; }
 
     /// <summary>The activation of the feed-forward layer; <see cref="Activation.Gelu"/> by default.</summary>
@@ -185,12 +193,15 @@ public sealed record TransformerBlockOptions
     /// <summary>The probability of dropout after attention and inside the feed-forward layer. 0 by default.</summary>
     public double Dropout { get; init; }
 
-    /// <summary>A bias in the projections to queries, keys and values. On by default.</summary>
+    /// <summary>True for a bias in the projections to queries, keys and values. The default is <see langword="true"/>.</summary>
     public bool AttentionBias { get; init; } = true;
 
-    /// <summary>Learned weight and bias in the norms, but for the one that an embedding modulates. On by default.</summary>
+    /// <summary>
+    /// True for a learned weight and bias in the norms, except in the first norm of a modulated block. The default is
+    /// <see langword="true"/>.
+    /// </summary>
     public bool NormAffine { get; init; } = true;
 
-    /// <summary>The epsilon of the norms; the one that an embedding modulates has 1e-6. 1e-5 by default.</summary>
+    /// <summary>The epsilon of the norms, except the first norm of a modulated block, which has 1e-6. 1e-5 by default.</summary>
     public double NormEpsilon { get; init; } = 1e-5;
 }

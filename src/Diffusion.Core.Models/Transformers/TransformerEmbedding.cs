@@ -2,9 +2,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>
-/// What a transformer is told beside x_t, as vectors of the width of its tokens: time, and where it has them label and vector.
-/// </summary>
+/// <summary> The embeddings of time and, if the network has them, label and vector, as vectors of the width of the tokens. </summary>
 /// <remarks>
 /// Source: Peebles and Xie 2023, section 3.2. State: <c>timestep_embedder</c>, <c>class_embedder.embedding_table</c>,
 /// <c>vector_embedder</c>.
@@ -18,14 +16,16 @@ internal sealed class TransformerEmbedding : nn.Module<Tensor, Tensor?, Tensor?,
     private readonly ClassTable? _classes;
     private readonly TimeEmbedding? _vector;
 
-    /// <summary>An embedding for a network.</summary>
+    /// <summary>Creates an embedding for a network.</summary>
     /// <param name="options">Valid options.</param>
     /// <param name="width">The width of each vector.</param>
-    /// <param name="timeNetwork">False to take the sines and cosines of t as they are, which needs an even width.</param>
+    /// <param name="timeNetwork">
+    /// True for a network applied to the sines and cosines of t; false to use them directly, which requires an even width.
+    /// </param>
     public TransformerEmbedding(TransformerOptions options, int width, bool timeNetwork = true)
         : base(nameof(TransformerEmbedding))
     {
-        // diffusers ends the 128 frequencies of its DiT at 1/10000 exactly, DiT's own code just above it.
+        // The lowest of the 128 frequencies is exactly 1/10000 in diffusers' DiT, and slightly higher in the code of the DiT paper.
         _sinusoids = timeNetwork ? new(Frequencies, frequencyShift: 1) : new(width);
         register_module("time_proj", _sinusoids);
         if (timeNetwork)
@@ -39,14 +39,14 @@ internal sealed class TransformerEmbedding : nn.Module<Tensor, Tensor?, Tensor?,
             nn.init.normal_(_classes.Weight, 0, 0.02);
     }
 
-    /// <summary>How many vectors <see cref="Parts"/> gives.</summary>
+    /// <summary>Returns the number of vectors that <see cref="Parts"/> returns.</summary>
     public static int Count(TransformerOptions options) => 1 + (options.Classes is null ? 0 : 1) + (options.VectorWidth is null ? 0 : 1);
 
-    /// <summary>How many parameters an embedding has.</summary>
+    /// <summary>Returns the number of parameters of an embedding.</summary>
     public static long CountParameters(TransformerOptions options, long width)
         => Layers(Frequencies, width) + (options.Labels * width) + (options.VectorWidth is { } vector ? Layers(vector, width) : 0);
 
-    /// <summary>The sum of the parts: [B, width]; the caller's.</summary>
+    /// <summary>Returns the sum of the embeddings: [B, width]. The caller must dispose the tensor.</summary>
     /// <param name="t">[B] times.</param>
     /// <param name="labels">[B] int64, for a network with classes.</param>
     /// <param name="vector">[B, vector width], for a network with vectors.</param>
@@ -57,11 +57,13 @@ internal sealed class TransformerEmbedding : nn.Module<Tensor, Tensor?, Tensor?,
         return parts.Skip(1).Aggregate(parts[0], (sum, part) => sum.Add(part)).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The embeddings of time, label and vector, those of them that there are: each [B, width]; the caller's.</summary>
+    /// <summary>
+    /// Returns the embeddings of time and, if the network has them, label and vector, each [B, width]. The caller must dispose the tensors.
+    /// </summary>
     /// <param name="t">[B] times.</param>
     /// <param name="labels">[B] int64, for a network with classes.</param>
     /// <param name="vector">[B, vector width], for a network with vectors.</param>
-    /// <param name="like">Of the type and on the device that they must have; required where t has no network.</param>
+    /// <param name="like">A tensor with the type and device of the results; required if t has no network.</param>
     public IReadOnlyList<Tensor> Parts(Tensor t, Tensor? labels, Tensor? vector, Tensor? like = null)
     {
         var weight = like ?? _time!.Weight;
@@ -89,7 +91,7 @@ internal sealed class TransformerEmbedding : nn.Module<Tensor, Tensor?, Tensor?,
 
     private static long Layers(long inputs, long width) => (inputs * width) + (width * width) + (2 * width);
 
-    /// <summary>The level that diffusers' names have between an embedder and its table.</summary>
+    /// <summary>The module between the embedder and its table in the names of diffusers.</summary>
     private sealed class ClassTable : nn.Module<Tensor, Tensor>
     {
         private readonly LabelEmbedding _table;

@@ -2,17 +2,20 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>What the options of all transformers that denoise images have in common.</summary>
+/// <summary>The common options of all transformers that denoise images.</summary>
 public abstract record TransformerOptions
 {
     private protected TransformerOptions()
     {
     }
 
-    /// <summary>Channels of x_t. 3 by default.</summary>
+    /// <summary>The number of channels of x_t. 3 by default.</summary>
     public int Channels { get; init; } = 3;
 
-    /// <summary>Channels of the answer; <see cref="Channels"/> by default. Twice as many where the variance is learned too.</summary>
+    /// <summary>
+    /// The number of channels of the output: twice that of x_t if the variance is learned too. The default is <see langword="null"/>:
+    /// <see cref="Channels"/>.
+    /// </summary>
     public int? OutChannels { get; init; }
 
     /// <summary>The side in pixels of the square patches that become tokens. 2 by default.</summary>
@@ -21,41 +24,43 @@ public abstract record TransformerOptions
     /// <summary>The hidden width of the feed-forward layers as a multiple of the tokens' width. 4 by default.</summary>
     public int FeedForwardRatio { get; init; } = 4;
 
-    /// <summary>The activation of the feed-forward layers; null, the default, for the one of the paper.</summary>
+    /// <summary>The activation of the feed-forward layers. The default is <see langword="null"/>: that of the paper.</summary>
     public IActivation? Activation { get; init; }
 
     /// <summary>The probability of dropout after attention and inside the feed-forward layers. 0 by default.</summary>
     public double Dropout { get; init; }
 
-    /// <summary>The number of classes; null, the default, for a network that takes no labels.</summary>
+    /// <summary>The number of classes. The default is <see langword="null"/>: the network takes no labels.</summary>
     public int? Classes { get; init; }
 
     /// <summary>
-    /// The probability, in training mode, that a sample's label is replaced by <see cref="NullLabel"/>, so that the network can be guided
-    /// without a classifier (Ho and Salimans 2022). 0.1 by default; 0 for no such label. Of no effect without <see cref="Classes"/>.
+    /// The probability, in training mode, that a sample's label is replaced by <see cref="NullLabel"/>, for classifier-free guidance (Ho
+    /// and Salimans 2022). 0.1 by default; with 0 there is no such label. Ignored without <see cref="Classes"/>.
     /// </summary>
     public double LabelDropout { get; init; } = 0.1;
 
-    /// <summary>The width of <see cref="Condition.Vector"/>; null, the default, for a network that takes none.</summary>
+    /// <summary>The width of <see cref="Condition.Vector"/>. The default is <see langword="null"/>: the network takes no vector.</summary>
     public int? VectorWidth { get; init; }
 
     /// <summary>
-    /// True to keep, in training, only what goes into each block and to compute the block again on the way back
-    /// (<see cref="GradientCheckpointing"/>): less memory for about a third more time. Off by default.
+    /// True to store, in training, only the inputs of each block and to recompute the block in the backward pass
+    /// (<see cref="GradientCheckpointing"/>), which needs less memory and about a third more time. The default is <see langword="false"/>.
     /// </summary>
     public bool UseGradientCheckpointing { get; init; }
 
-    /// <summary>The label that says "no class", one beyond the last; null where there is none.</summary>
+    /// <summary>The label that means "no class", which is the number of classes; <see langword="null"/> if there is none.</summary>
     public int? NullLabel => LabelDropout > 0 ? Classes : null;
 
-    /// <summary>The channels of the answer.</summary>
+    /// <summary>The number of channels of the output.</summary>
     internal int Outputs => OutChannels ?? Channels;
 
-    /// <summary>The rows of the table of labels.</summary>
+    /// <summary>The number of rows of the table of labels.</summary>
     internal int Labels => (Classes ?? 0) + (NullLabel is null ? 0 : 1);
 
-    /// <summary>Refuses options that do not fit each other.</summary>
-    /// <exception cref="ArgumentException">The first that does not, with what it is and what was expected.</exception>
+    /// <summary>Throws if the options are inconsistent.</summary>
+    /// <exception cref="ArgumentException">
+    /// An option is out of range or inconsistent with another; the message contains the expected and the actual value.
+    /// </exception>
     internal virtual void Validate()
     {
         Guard.Positive(Channels);
@@ -68,7 +73,7 @@ public abstract record TransformerOptions
         Probability(LabelDropout, nameof(LabelDropout));
     }
 
-    /// <summary>Requires a width that the heads divide.</summary>
+    /// <summary>Throws unless the number of heads divides the width.</summary>
     internal static void ValidateHeads(int width, int heads, string name)
     {
         Guard.Positive(width);
@@ -76,7 +81,7 @@ public abstract record TransformerOptions
             throw new ArgumentException($"{name} must be positive and divide the width {width}, got {heads}.", name);
     }
 
-    /// <summary>Requires images that patches tile.</summary>
+    /// <summary>Throws unless the image size is a multiple of the patch size.</summary>
     private protected void ValidateSize(int imageSize, string name)
     {
         if (imageSize < 1 || imageSize % PatchSize != 0)
@@ -90,10 +95,10 @@ public abstract record TransformerOptions
     }
 }
 
-/// <summary>What every transformer does with what it is given, before its first layer.</summary>
+/// <summary>The checks and the label dropout of all transformers, before their first layer.</summary>
 internal static class TransformerInputs
 {
-    /// <summary>Requires data, times and conditions that fit.</summary>
+    /// <summary>Throws if data, times or conditions do not match the network.</summary>
     public static void Check(TransformerOptions options, Tensor xt, Tensor t, Condition? condition, Tensor weight)
     {
         DenoiserGuard.Data(xt, weight);
@@ -104,11 +109,11 @@ internal static class TransformerInputs
             DenoiserGuard.Vector(condition?.Vector, width, xt.shape[0], weight);
     }
 
-    /// <summary>The layer that drops labels, or null where there is no label to take their place.</summary>
+    /// <summary>Creates the layer that drops labels; returns <see langword="null"/> if there is no null label.</summary>
     public static LabelDropout? Dropout(TransformerOptions options)
         => options.NullLabel is { } none ? new LabelDropout(options.LabelDropout, none) : null;
 
-    /// <summary>The labels that the network hears of; the caller's.</summary>
+    /// <summary>Returns the labels after dropout. The caller must dispose the tensor.</summary>
     public static Tensor? Labels(TransformerOptions options, LabelDropout? dropout, Condition? condition)
         => options.Classes is null ? null : dropout is null ? condition!.Labels!.alias() : dropout.call(condition!.Labels!);
 }

@@ -5,23 +5,17 @@ namespace Diffusion.Core.Models;
 
 /// <summary>
 /// A vision transformer with the long skip connections of a U-Net: time, label, vector and patches are tokens of one sequence, and each
-/// block after the middle one sees what its counterpart before it made.
+/// block after the middle one also receives the output of its counterpart before the middle one.
 /// </summary>
 /// <remarks>
-/// <para>
-/// Source: Bao et al. 2023, section 3 and figure 1: skips joined and put through a linear layer, pre-norm blocks, tokens for time and
-/// condition, learned positions, a 3x3 convolution after the linear projection to pixels. Weights begin as theirs: N(0, 0.02^2) linear
-/// layers with zero biases.
-/// </para>
-/// <para>
-/// State: <c>patch_embed</c>, <c>pos_embed</c>, <c>emb</c>, <c>in_blocks</c>, <c>mid_block</c>, <c>out_blocks</c>, <c>skips</c>,
-/// <c>norm_out</c>, <c>proj_out</c>, <c>conv_out</c>.
-/// </para>
-/// <para>
-/// Parameters (<see cref="ModuleWeights.Count"/>): 44,255,328 for U-ViT-S with patches of 2 on 32x32 colour images (44 million in the
-/// paper), 130,941,060 for U-ViT-M with patches of 4 on 64x64 and 1000 classes (131 million).
-/// </para>
-/// <para>On a device other than the CPU labels are not looked at: one out of range is undefined there.</para>
+/// <para>Source: Bao et al. 2023, section 3 and figure 1: skips that are concatenated and projected by a linear layer, pre-norm blocks,
+/// tokens for time and condition, learned positions, a 3x3 convolution after the linear projection to pixels. Weights are initialized as in
+/// the paper: N(0, 0.02^2) linear layers with zero biases.</para>
+/// <para>State: <c>patch_embed</c>, <c>pos_embed</c>, <c>emb</c>, <c>in_blocks</c>, <c>mid_block</c>, <c>out_blocks</c>, <c>skips</c>,
+/// <c>norm_out</c>, <c>proj_out</c>, <c>conv_out</c>.</para>
+/// <para>Parameters (<see cref="ModuleWeights.Count"/>): 44,255,328 for U-ViT-S with patches of 2 on 32x32 colour images (44 million in
+/// the paper), 130,941,060 for U-ViT-M with patches of 4 on 64x64 and 1000 classes (131 million).</para>
+/// <para>On devices other than the CPU, labels are not checked: the behavior for a label out of range is undefined.</para>
 /// </remarks>
 public sealed class UViT : DenoisingNetwork
 {
@@ -34,8 +28,8 @@ public sealed class UViT : DenoisingNetwork
     private readonly Linear _projectionOut;
     private readonly Conv2d? _convolutionOut;
 
-    /// <summary>A network with fresh weights from the default generator, on the CPU, in float32.</summary>
-    /// <exception cref="ArgumentException">The options do not fit each other.</exception>
+    /// <summary>Creates a network with random weights from the default generator, on the CPU, in float32.</summary>
+    /// <exception cref="ArgumentException">The options are inconsistent.</exception>
     public UViT(UViTOptions options)
         : base(nameof(UViT))
     {
@@ -68,17 +62,19 @@ public sealed class UViT : DenoisingNetwork
     /// <summary>The architecture.</summary>
     public UViTOptions Options { get; }
 
-    /// <summary>The raw output of the network.</summary>
+    /// <summary>Computes the raw output of the network.</summary>
     /// <param name="xt">
     /// [B, C, H, W] noisy images or latents, H and W multiples of the patch size, of the type and on the device of the weights.
     /// </param>
-    /// <param name="t">[B] int64 or floating point times, the unit of which is one step: 0..T-1 for a discrete schedule.</param>
+    /// <param name="t">[B] int64 or floating point times in steps: 0..T-1 for a discrete schedule.</param>
     /// <param name="condition">
-    /// With labels, [B] int64 in 0..classes-1 or <see cref="TransformerOptions.NullLabel"/>, where the network has classes, and a vector,
-    /// [B, vector width], where it takes one.
+    /// Must contain labels, [B] int64 in 0..classes-1 or <see cref="TransformerOptions.NullLabel"/>, if the network has classes, and a
+    /// vector, [B, vector width], if the network has a vector width.
     /// </param>
-    /// <returns>[B, out channels, H, W]; the caller's.</returns>
-    /// <exception cref="ArgumentException">A shape, type, device or label does not fit; the message names what was expected.</exception>
+    /// <returns>[B, out channels, H, W]. The caller must dispose the tensor.</returns>
+    /// <exception cref="ArgumentException">
+    /// A shape, type, device or label does not match; the message contains the expected and the actual one.
+    /// </exception>
     public override Tensor forward(Tensor xt, Tensor t, Condition? condition)
     {
         _input.Check(xt, t, condition);
@@ -132,27 +128,34 @@ public sealed class UViT : DenoisingNetwork
 public sealed record UViTOptions : TransformerOptions
 {
     /// <summary>
-    /// The side of the images or latents in pixels that positions are learned for; a multiple of the patch size. 32 by default.
+    /// The side, in pixels, of the images or latents that the positions are learned for; a multiple of the patch size. 32 by default.
     /// </summary>
-    /// <remarks>The network takes others too, with interpolated positions.</remarks>
+    /// <remarks>The network also accepts other sizes, with interpolated positions.</remarks>
     public int ImageSize { get; init; } = 32;
 
-    /// <summary>The width of the tokens, an even number that the heads divide. 512 by default.</summary>
+    /// <summary>The width of the tokens, an even multiple of the number of heads. 512 by default.</summary>
     public int Width { get; init; } = 512;
 
-    /// <summary>The number of blocks, an odd number: as many before the middle one as after it. 13 by default.</summary>
+    /// <summary>The number of blocks, an odd number: the same number before and after the middle block. 13 by default.</summary>
     public int Depth { get; init; } = 13;
 
     /// <summary>The number of attention heads. 8 by default.</summary>
     public int Heads { get; init; } = 8;
 
-    /// <summary>A bias in the projections to queries, keys and values. Off by default, as in the paper.</summary>
+    /// <summary>
+    /// True for a bias in the projections to queries, keys and values. The default is <see langword="false"/>, as in the paper.
+    /// </summary>
     public bool AttentionBias { get; init; }
 
-    /// <summary>A network between the sines of t and the token of time. Off by default, as in the paper: the sines are the token.</summary>
+    /// <summary>
+    /// True for a network between the sines and cosines of t and the token of time. The default is <see langword="false"/>, as in the
+    /// paper: the sines and cosines are the token.
+    /// </summary>
     public bool TimeNetwork { get; init; }
 
-    /// <summary>A 3x3 convolution over the image that the tokens make. On by default, as in the paper.</summary>
+    /// <summary>
+    /// True for a 3x3 convolution over the image joined from the tokens. The default is <see langword="true"/>, as in the paper.
+    /// </summary>
     public bool FinalConvolution { get; init; } = true;
 
     /// <summary>U-ViT-S: width 512, 13 blocks, 8 heads; 44 million parameters.</summary>

@@ -4,18 +4,15 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The plain vision transformer as a denoiser: patches with learned positions through pre-norm blocks, and back to pixels.
+/// The plain vision transformer as a denoiser: patches with learned positions, pre-norm blocks, and a projection to pixels.
 /// </summary>
 /// <remarks>
-/// <para>
-/// Source: Dosovitskiy et al. 2021, section 3.1, without the class token; time, label and vector are added to every patch or are tokens of
-/// their own. Weights begin as N(0, 0.02^2) with zero biases, and the last layer as zero, so that the first prediction is zero.
-/// </para>
-/// <para>
-/// State: <c>patch_embed</c>, <c>pos_embed</c>, <c>emb</c>, <c>transformer_blocks</c>, <c>norm_out</c>, <c>proj_out</c>. Parameters
-/// (<see cref="ModuleWeights.Count"/>): 21,648,780 with the default options.
-/// </para>
-/// <para>On a device other than the CPU labels are not looked at: one out of range is undefined there.</para>
+/// <para>Source: Dosovitskiy et al. 2021, section 3.1, without the class token; time, label and vector are added to every patch or are
+/// separate tokens. Weights are initialized from N(0, 0.02^2) with zero biases, and the last layer as zero, so that the initial prediction
+/// is zero.</para>
+/// <para>State: <c>patch_embed</c>, <c>pos_embed</c>, <c>emb</c>, <c>transformer_blocks</c>, <c>norm_out</c>, <c>proj_out</c>. Parameters
+/// (<see cref="ModuleWeights.Count"/>): 21,648,780 with the default options.</para>
+/// <para>On devices other than the CPU, labels are not checked: the behavior for a label out of range is undefined.</para>
 /// </remarks>
 public sealed class ViTDenoiser : DenoisingNetwork
 {
@@ -24,8 +21,8 @@ public sealed class ViTDenoiser : DenoisingNetwork
     private readonly LayerNormalization _normOut;
     private readonly Linear _projectionOut;
 
-    /// <summary>A network with fresh weights from the default generator, on the CPU, in float32.</summary>
-    /// <exception cref="ArgumentException">The options do not fit each other.</exception>
+    /// <summary>Creates a network with random weights from the default generator, on the CPU, in float32.</summary>
+    /// <exception cref="ArgumentException">The options are inconsistent.</exception>
     public ViTDenoiser(ViTDenoiserOptions options)
         : base(nameof(ViTDenoiser))
     {
@@ -59,17 +56,19 @@ public sealed class ViTDenoiser : DenoisingNetwork
     /// <summary>The architecture.</summary>
     public ViTDenoiserOptions Options { get; }
 
-    /// <summary>The raw output of the network.</summary>
+    /// <summary>Computes the raw output of the network.</summary>
     /// <param name="xt">
     /// [B, C, H, W] noisy images, H and W multiples of the patch size, of the type and on the device of the weights.
     /// </param>
-    /// <param name="t">[B] int64 or floating point times, the unit of which is one step: 0..T-1 for a discrete schedule.</param>
+    /// <param name="t">[B] int64 or floating point times in steps: 0..T-1 for a discrete schedule.</param>
     /// <param name="condition">
-    /// With labels, [B] int64 in 0..classes-1 or <see cref="TransformerOptions.NullLabel"/>, where the network has classes, and a vector,
-    /// [B, vector width], where it takes one.
+    /// Must contain labels, [B] int64 in 0..classes-1 or <see cref="TransformerOptions.NullLabel"/>, if the network has classes, and a
+    /// vector, [B, vector width], if the network has a vector width.
     /// </param>
-    /// <returns>[B, out channels, H, W]; the caller's.</returns>
-    /// <exception cref="ArgumentException">A shape, type, device or label does not fit; the message names what was expected.</exception>
+    /// <returns>[B, out channels, H, W]. The caller must dispose the tensor.</returns>
+    /// <exception cref="ArgumentException">
+    /// A shape, type, device or label does not match; the message contains the expected and the actual one.
+    /// </exception>
     public override Tensor forward(Tensor xt, Tensor t, Condition? condition)
     {
         _input.Check(xt, t, condition);
@@ -88,11 +87,13 @@ public sealed class ViTDenoiser : DenoisingNetwork
 /// <summary>The architecture of a <see cref="ViTDenoiser"/>.</summary>
 public sealed record ViTDenoiserOptions : TransformerOptions
 {
-    /// <summary>The side of the images in pixels that positions are learned for; a multiple of the patch size. 32 by default.</summary>
-    /// <remarks>The network takes others too, with interpolated positions.</remarks>
+    /// <summary>
+    /// The side, in pixels, of the images that the positions are learned for; a multiple of the patch size. 32 by default.
+    /// </summary>
+    /// <remarks>The network also accepts other sizes, with interpolated positions.</remarks>
     public int ImageSize { get; init; } = 32;
 
-    /// <summary>The width of the tokens; the heads divide it. 384 by default.</summary>
+    /// <summary>The width of the tokens, a multiple of the number of heads. 384 by default.</summary>
     public int Width { get; init; } = 384;
 
     /// <summary>The number of blocks. 12 by default.</summary>
@@ -102,7 +103,7 @@ public sealed record ViTDenoiserOptions : TransformerOptions
     public int Heads { get; init; } = 6;
 
     /// <summary>
-    /// True when time, label and vector are tokens before the patches, false, the default, when they are added to every patch.
+    /// True if time, label and vector are tokens before the patches; false, the default, if they are added to every patch.
     /// </summary>
     public bool ConditionTokens { get; init; }
 
