@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>The text encoder of CLIP, a causal transformer, whose states condition text-to-image networks.</summary>
+/// <summary>The text encoder of CLIP, a causal transformer whose hidden states condition text-to-image networks.</summary>
 /// <remarks>
 /// <para>Source: Radford et al. 2021, "Learning Transferable Visual Models From Natural Language Supervision", section 2.4.</para>
 /// <para>The state dict has the names of transformers' <c>CLIPTextModel</c> and <c>CLIPTextModelWithProjection</c>:
@@ -20,8 +20,8 @@ public sealed class ClipTextEncoder : nn.Module
     private readonly LayerNormalization _norm;
     private readonly Linear? _projection;
 
-    /// <summary>An encoder with fresh weights from the default generator, on the CPU, in float32.</summary>
-    /// <exception cref="ArgumentException">The options do not fit each other.</exception>
+    /// <summary>Creates an encoder with random weights from the default generator, on the CPU, in float32.</summary>
+    /// <exception cref="ArgumentException">The options are inconsistent.</exception>
     public ClipTextEncoder(ClipTextEncoderOptions options)
         : base(nameof(ClipTextEncoder))
     {
@@ -32,7 +32,7 @@ public sealed class ClipTextEncoder : nn.Module
         _positions = nn.Embedding(options.MaxTokens, options.Width);
         using (no_grad())
         {
-            // The deviations of Radford et al.'s code.
+            // The standard deviations in the code of Radford et al.
             _tokens.get_parameter("weight")!.Mul_(0.02);
             _positions.get_parameter("weight")!.Mul_(0.01);
         }
@@ -53,15 +53,15 @@ public sealed class ClipTextEncoder : nn.Module
 
     /// <summary>Encodes texts.</summary>
     /// <param name="tokens">
-    /// [B, L] int64 tokens, L at most <see cref="ClipTextEncoderOptions.MaxTokens"/>, on the device of the weights, as
-    /// <see cref="ClipTokenizer"/> makes them. On a device other than the CPU, one outside the vocabulary is undefined.
+    /// [B, L] int64 tokens, L at most <see cref="ClipTextEncoderOptions.MaxTokens"/>, on the device of the weights, as returned by
+    /// <see cref="ClipTokenizer"/>. On devices other than the CPU, the behavior for a token outside the vocabulary is undefined.
     /// </param>
     /// <param name="mask">
-    /// [B, L] bool: true for the tokens that may be attended to, the first of each text among them. Null for all, as in Stable
-    /// Diffusion.
+    /// [B, L] bool: true for the tokens that may be attended to, which must include the first token of each text. The default is
+    /// <see langword="null"/>: all tokens, as in Stable Diffusion.
     /// </param>
-    /// <param name="hiddenStates">True to keep what every layer makes of the tokens.</param>
-    /// <returns>The caller's.</returns>
+    /// <param name="hiddenStates">True to return the hidden states of all layers. The default is <see langword="false"/>.</param>
+    /// <returns>The hidden states and the embeddings of the texts. The caller must dispose the object.</returns>
     /// <exception cref="ArgumentException">A shape, type, device or token does not fit.</exception>
     public ClipTextOutput Encode(Tensor tokens, Tensor? mask = null, bool hiddenStates = false)
     {
@@ -103,7 +103,7 @@ public sealed class ClipTextEncoder : nn.Module
         return _tokens.call(tokens).Add(positions);
     }
 
-    /// <summary>[B, 1, L, L] true where a token may attend: to those of the mask, not behind itself.</summary>
+    /// <summary>[B, 1, L, L] true where a token may attend: to tokens of the mask that are not after itself.</summary>
     private static Tensor CausalMask(Tensor mask)
     {
         var place = Scalars.Arange(mask.shape[1], ScalarType.Int64, mask.device);
@@ -111,13 +111,13 @@ public sealed class ClipTextEncoder : nn.Module
         return mask.unsqueeze(1).unsqueeze(1).logical_and(before);
     }
 
-    /// <summary>[B, D] the state at the first end token, or, by the legacy rule, at the greatest token.</summary>
+    /// <summary>[B, D] the state at the first end token or, by the legacy rule, at the token with the greatest number.</summary>
     private Tensor Pool(Tensor states, Tensor tokens)
     {
         const long legacyEnd = 2;
         var keys = Options.EndToken == legacyEnd ? tokens : tokens.Eq(Options.EndToken).to(ScalarType.Int64);
 
-        // The greatest of key * L + (L - 1 - place) is the first of the greatest keys, whatever argmax does about ties.
+        // The greatest of key * L + (L - 1 - place) is the first of the greatest keys, independent of how argmax breaks ties.
         var length = tokens.shape[1];
         var place = Scalars.Arange(length, ScalarType.Int64, tokens.device);
         var end = keys.Mul(length).sub(place).argmax(1);
@@ -157,7 +157,7 @@ public sealed class ClipTextEncoder : nn.Module
         }
     }
 
-    /// <summary>The first token sees itself alone: what is left of it, and so of the text, would be undefined.</summary>
+    /// <summary>The first token attends to itself only. If it is masked, its state, and therefore that of the text, is undefined.</summary>
     private static void RequireFirstTokens(Tensor mask)
     {
         if (mask.device_type != DeviceType.CPU)
@@ -186,32 +186,37 @@ public sealed record ClipTextEncoderOptions
     /// <summary>The number of heads, which divides the width (<c>num_attention_heads</c>). 8 by default.</summary>
     public int Heads { get; init; } = 8;
 
-    /// <summary>The longest text, in tokens (<c>max_position_embeddings</c>). 77 by default.</summary>
+    /// <summary>The maximum length of a text, in tokens (<c>max_position_embeddings</c>). 77 by default.</summary>
     public int MaxTokens { get; init; } = 77;
 
     /// <summary>
-    /// Between the layers of the networks (<c>hidden_act</c>): <see cref="Models.Activation.GeluSigmoid"/> for <c>quick_gelu</c>, the
-    /// default, or <see cref="Models.Activation.Gelu"/> for <c>gelu</c>.
+    /// The activation between the layers of the networks (<c>hidden_act</c>): <see cref="Models.Activation.GeluSigmoid"/> for
+    /// <c>quick_gelu</c>, the default, or <see cref="Models.Activation.Gelu"/> for <c>gelu</c>.
     /// </summary>
     public IActivation Activation { get; init; } = Models.Activation.GeluSigmoid;
 
     /// <summary>The epsilon of the layer norms (<c>layer_norm_eps</c>). 1e-5 by default.</summary>
     public double NormEpsilon { get; init; } = 1e-5;
 
-    /// <summary>P, the width of the projected text for <c>CLIPTextModelWithProjection</c>, or null, the default, for none.</summary>
+    /// <summary>
+    /// P, the width of the projected text, as in <c>CLIPTextModelWithProjection</c>. The default is <see langword="null"/>: no projection.
+    /// </summary>
     public int? ProjectionWidth { get; init; }
 
     /// <summary>
-    /// The token at which a text ends, whose state stands for the text (<c>eos_token_id</c>): the first one of it. 49407 by default. At 2,
-    /// which old configurations say by mistake, the greatest token of the text takes its place.
+    /// The token that ends a text (<c>eos_token_id</c>). The state at its first occurrence represents the text. 49407 by default. With 2,
+    /// which old configurations contain by mistake, the state at the token with the greatest number is used instead.
     /// </summary>
     public long EndToken { get; init; } = 49407;
 
-    /// <summary>True to keep only the inputs of each layer for the backward pass, and compute it again there. False by default.</summary>
+    /// <summary>
+    /// True to store only the inputs of each layer for the backward pass and to recompute the layer there, in training. The default is
+    /// <see langword="false"/>.
+    /// </summary>
     public bool UseGradientCheckpointing { get; init; }
 
-    /// <summary>Refuses options that do not fit each other.</summary>
-    /// <exception cref="ArgumentException">The first that does not.</exception>
+    /// <summary>Throws if the options are inconsistent.</summary>
+    /// <exception cref="ArgumentException">An option is out of range or inconsistent with another.</exception>
     internal void Validate()
     {
         Guard.Positive(Vocabulary);
@@ -230,21 +235,23 @@ public sealed record ClipTextEncoderOptions
     }
 }
 
-/// <summary>What a <see cref="ClipTextEncoder"/> says about a batch of texts. Owns its tensors.</summary>
+/// <summary>The output of a <see cref="ClipTextEncoder"/> for a batch of texts. The object owns its tensors.</summary>
 public sealed class ClipTextOutput : IDisposable
 {
-    /// <summary>[B, L, D] a state for each token, after the last norm: <c>last_hidden_state</c>.</summary>
+    /// <summary>[B, L, D] the state of each token, after the last norm: <c>last_hidden_state</c>.</summary>
     public required Tensor LastHiddenState { get; init; }
 
     /// <summary>[B, D] the state at the end of each text: <c>pooler_output</c>.</summary>
     public required Tensor Pooled { get; init; }
 
-    /// <summary>[B, P] the projection of <see cref="Pooled"/>, <c>text_embeds</c>; null for an encoder without one.</summary>
+    /// <summary>
+    /// [B, P] the projection of <see cref="Pooled"/>, <c>text_embeds</c>; <see langword="null"/> for an encoder without projection.
+    /// </summary>
     public Tensor? Projected { get; init; }
 
     /// <summary>
-    /// [B, L, D] each: the embedded tokens and what every layer made of them, before the last norm. Empty unless asked for. The one before
-    /// the last is what Stable Diffusion XL is told.
+    /// [B, L, D] each: the embedded tokens and the output of every layer, before the last norm. Empty unless requested. The second-to-last
+    /// one is passed to Stable Diffusion XL.
     /// </summary>
     public IReadOnlyList<Tensor> HiddenStates { get; init; } = [];
 
@@ -259,10 +266,10 @@ public sealed class ClipTextOutput : IDisposable
     }
 }
 
-/// <summary>Modules under a common name, for the names of transformers.</summary>
+/// <summary>A module that groups modules under a common name, as in the names of transformers.</summary>
 internal sealed class ClipTextPart : nn.Module
 {
-    /// <summary>Registers parts under their names.</summary>
+    /// <summary>Registers modules under their names.</summary>
     public ClipTextPart(params ReadOnlySpan<(string Name, nn.Module Module)> parts)
         : base(nameof(ClipTextPart))
     {

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// A layer of a CLIP text encoder: causal self-attention and a two-layer network, each behind a norm and added to its input.
+/// A layer of a CLIP text encoder: causal self-attention and a two-layer network, each applied after a norm and added to its input.
 /// </summary>
 /// <remarks>
 /// Source: Radford et al. 2019, section 2.3. State, in the names of transformers: <c>layer_norm1</c>, <c>self_attn.{q,k,v,out}_proj</c>,
@@ -22,7 +22,7 @@ internal sealed class ClipTextLayer : nn.Module<Tensor, Tensor?, Tensor>
     private readonly Linear _first;
     private readonly Linear _second;
 
-    /// <summary>A layer with fresh weights.</summary>
+    /// <summary>Creates a layer with random weights.</summary>
     public ClipTextLayer(ClipTextEncoderOptions options)
         : base(nameof(ClipTextLayer))
     {
@@ -40,10 +40,12 @@ internal sealed class ClipTextLayer : nn.Module<Tensor, Tensor?, Tensor>
         register_module("mlp", new ClipTextPart(("fc1", _first), ("fc2", _second)));
     }
 
-    /// <summary>The tokens after the layer.</summary>
+    /// <summary>Applies the layer to tokens.</summary>
     /// <param name="tokens">[B, L, D].</param>
-    /// <param name="mask">[B, 1, L, L] bool: where a token may attend. Null for itself and all before it.</param>
-    /// <returns>[B, L, D]; the caller's.</returns>
+    /// <param name="mask">
+    /// [B, 1, L, L] bool: true where a token may attend. <see langword="null"/> for itself and all previous tokens.
+    /// </param>
+    /// <returns>[B, L, D]. The caller must dispose the tensor.</returns>
     public override Tensor forward(Tensor tokens, Tensor? mask)
     {
         using var scope = NewDisposeScope();

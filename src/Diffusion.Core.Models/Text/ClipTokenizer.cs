@@ -3,15 +3,15 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The byte-level BPE tokenizer of CLIP: lower case, one space for any white space, words by letters, digits one by one, and byte pairs
-/// merged in the order in which they were learned.
+/// The byte-level BPE tokenizer of CLIP: text in lower case is split at white space into words of letters, single digits and runs of other
+/// characters, and byte pairs are merged in the order in which they were learned.
 /// </summary>
 /// <remarks>
-/// <para>Source: Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units", algorithm 1, over bytes as in
+/// <para>Source: Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units", algorithm 1, applied to bytes as in
 /// Radford et al. 2019, section 2.2; a word ends in <c>&lt;/w&gt;</c>. It follows transformers' <c>CLIPTokenizerFast</c>.</para>
-/// <para>Text is normalised to NFC, for which .NET needs ICU: where it runs without (<c>InvariantGlobalization</c>), a text that
-/// holds a combining diacritical mark is refused, any other is the same in both.</para>
-/// <para>Safe for several threads at once.</para>
+/// <para>Text is normalized to NFC, for which .NET needs ICU. Without ICU (<c>InvariantGlobalization</c>), a text that contains a combining
+/// diacritical mark throws; the tokens of all other texts are the same.</para>
+/// <para>The tokenizer is thread-safe.</para>
 /// </remarks>
 public sealed class ClipTokenizer
 {
@@ -19,10 +19,10 @@ public sealed class ClipTokenizer
     private readonly BytePairs _pairs;
     private readonly int _unknown;
 
-    /// <summary>A tokenizer of a vocabulary.</summary>
-    /// <param name="vocabulary">From tokens to their numbers, as in <c>vocab.json</c>.</param>
-    /// <param name="merges">The pairs that are merged, first learned first, as in <c>merges.txt</c>.</param>
-    /// <param name="options">Names and lengths; the defaults where null.</param>
+    /// <summary>Creates a tokenizer from a vocabulary.</summary>
+    /// <param name="vocabulary">Maps tokens to their numbers, as in <c>vocab.json</c>.</param>
+    /// <param name="merges">The pairs to merge, in the order in which they were learned, as in <c>merges.txt</c>.</param>
+    /// <param name="options">The special tokens and the length; <see langword="null"/> for the defaults.</param>
     /// <exception cref="ArgumentException">
     /// A special token is missing from the vocabulary, a pair appears twice, or a length is out of range.
     /// </exception>
@@ -41,7 +41,7 @@ public sealed class ClipTokenizer
         _unknown = Special(Options.Unknown);
     }
 
-    /// <summary>Names and lengths.</summary>
+    /// <summary>The special tokens and the length.</summary>
     public ClipTokenizerOptions Options { get; }
 
     /// <summary>The number of the token before every text.</summary>
@@ -50,12 +50,14 @@ public sealed class ClipTokenizer
     /// <summary>The number of the token after every text.</summary>
     public int EndToken { get; }
 
-    /// <summary>The number of the token that fills a short text up.</summary>
+    /// <summary>The number of the padding token.</summary>
     public int PaddingToken { get; }
 
-    /// <summary>The tokens of a text with start and end, cut to <see cref="ClipTokenizerOptions.MaxTokens"/>, not padded.</summary>
-    /// <exception cref="ArgumentException">The text is not Unicode.</exception>
-    /// <exception cref="PlatformNotSupportedException">The text needs normalisation, which this runtime cannot do.</exception>
+    /// <summary>
+    /// Encodes a text as tokens with start and end, truncated to <see cref="ClipTokenizerOptions.MaxTokens"/>, without padding.
+    /// </summary>
+    /// <exception cref="ArgumentException">The text is not valid Unicode.</exception>
+    /// <exception cref="PlatformNotSupportedException">The text needs normalization, which is not available in this runtime.</exception>
     public int[] Encode(string text)
     {
         ArgumentNullException.ThrowIfNull(text);
@@ -77,11 +79,11 @@ public sealed class ClipTokenizer
     }
 
     /// <summary>
-    /// The tokens of texts for <see cref="ClipTextEncoder.Encode"/>, each padded to <see cref="ClipTokenizerOptions.MaxTokens"/>.
+    /// Encodes texts as tokens for <see cref="ClipTextEncoder.Encode"/>, each padded to <see cref="ClipTokenizerOptions.MaxTokens"/>.
     /// </summary>
     /// <param name="texts">At least one.</param>
-    /// <param name="device">Where the result goes; the CPU unless said otherwise.</param>
-    /// <returns>[B, MaxTokens] int64; the caller's.</returns>
+    /// <param name="device">The device of the result. The default is the CPU.</param>
+    /// <returns>[B, MaxTokens] int64. The caller must dispose the tensor.</returns>
     /// <inheritdoc cref="Encode" path="/exception"/>
     public Tensor EncodeBatch(IReadOnlyList<string> texts, Device? device = null)
     {
@@ -118,12 +120,12 @@ public sealed record ClipTokenizerOptions
     /// <summary>The token after every text (<c>eos_token</c>).</summary>
     public string End { get; init; } = EndOfText;
 
-    /// <summary>The token that fills a short text up (<c>pad_token</c>): that of the end by default, <c>!</c> for some encoders.</summary>
+    /// <summary>The padding token (<c>pad_token</c>): the end token by default, <c>!</c> for some encoders.</summary>
     public string Padding { get; init; } = EndOfText;
 
-    /// <summary>The token for what is not in the vocabulary (<c>unk_token</c>).</summary>
+    /// <summary>The token for pieces of text that are not in the vocabulary (<c>unk_token</c>).</summary>
     public string Unknown { get; init; } = EndOfText;
 
-    /// <summary>The length of a padded text, start and end among them (<c>model_max_length</c>). 77 by default.</summary>
+    /// <summary>The length of a padded text, including start and end (<c>model_max_length</c>). 77 by default.</summary>
     public int MaxTokens { get; init; } = 77;
 }

@@ -4,8 +4,8 @@ using System.Text;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// Cuts a text into the words that are tokenized one by one: special tokens, the endings 's 't 're 've 'm 'll 'd, runs of letters, single
-/// digits, and runs of anything else but white space.
+/// Splits a text into words that are tokenized separately: special tokens, the endings 's 't 're 've 'm 'll 'd, runs of letters, single
+/// digits, and runs of other characters except white space.
 /// </summary>
 internal static class ClipWords
 {
@@ -21,9 +21,9 @@ internal static class ClipWords
         Other,
     }
 
-    /// <summary>The words of a text, in lower case.</summary>
+    /// <summary>Returns the words of a text, in lower case.</summary>
     /// <param name="text">Any Unicode text.</param>
-    /// <param name="specials">Tokens that are words as they stand.</param>
+    /// <param name="specials">Tokens that are words by themselves.</param>
     public static IEnumerable<string> Split(string text, string[] specials)
     {
         var clean = Lower(Normalize(text));
@@ -45,7 +45,7 @@ internal static class ClipWords
         return text.Normalize(NormalizationForm.FormC);
     }
 
-    // The one letter whose lower case is two characters.
+    // The only letter whose lower case has two characters.
     private static string Lower(string text) => text.Replace("\u0130", "i\u0307", StringComparison.Ordinal).ToLowerInvariant();
 
     private static int Length(string text, int start, string[] specials, out Kind kind)
@@ -78,17 +78,17 @@ internal static class ClipWords
     }
 }
 
-/// <summary>Merges the bytes of a word, pair by pair, the earliest learned pair first.</summary>
+/// <summary>Merges the bytes of a word pair by pair, in the order in which the pairs were learned.</summary>
 internal sealed class BytePairs
 {
-    /// <summary>What marks the last piece of a word.</summary>
+    /// <summary>The mark of the last piece of a word.</summary>
     private const string EndOfWord = "</w>";
 
     private static readonly string[] _byteNames = NameBytes();
 
     private readonly Dictionary<(string, string), int> _ranks = [];
 
-    /// <summary>Pairs in the order in which they were learned.</summary>
+    /// <summary>Initializes the pairs, in the order in which they were learned.</summary>
     /// <exception cref="ArgumentException">A pair appears twice.</exception>
     public BytePairs(IEnumerable<(string First, string Second)> merges)
     {
@@ -99,7 +99,7 @@ internal sealed class BytePairs
         }
     }
 
-    /// <summary>The pieces that a word ends as.</summary>
+    /// <summary>Returns the pieces of a word after all merges.</summary>
     public List<string> Merge(string word)
     {
         var pieces = Encoding.UTF8.GetBytes(word).Select(value => _byteNames[value]).ToList();
@@ -121,7 +121,9 @@ internal sealed class BytePairs
         }
     }
 
-    /// <summary>A visible character for each byte: itself where it is one, else one from U+0100 on, in order.</summary>
+    /// <summary>
+    /// Returns a visible character for each byte: the byte itself if it is visible, otherwise the next character from U+0100.
+    /// </summary>
     private static string[] NameBytes()
     {
         var names = new string[256];
