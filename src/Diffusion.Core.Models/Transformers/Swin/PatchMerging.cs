@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>Joins the tokens of every 2x2 neighbours to one of twice the width. State: <c>norm</c>, <c>reduction</c>.</summary>
+/// <summary>Merges every 2x2 neighboring tokens to one token of twice the width. State: <c>norm</c>, <c>reduction</c>.</summary>
 /// <remarks>Source: Liu et al. 2021, section 3.1.</remarks>
 public sealed class PatchMerging : nn.Module
 {
@@ -11,8 +11,8 @@ public sealed class PatchMerging : nn.Module
     private readonly LayerNormalization _norm;
     private readonly Linear _reduction;
 
-    /// <summary>Merging of tokens of a width.</summary>
-    /// <param name="width">The width of the tokens that come in.</param>
+    /// <summary>Creates a merging layer for tokens of a given width.</summary>
+    /// <param name="width">The width of the input tokens.</param>
     /// <exception cref="ArgumentOutOfRangeException">The width is not positive.</exception>
     public PatchMerging(int width)
         : base(nameof(PatchMerging))
@@ -23,12 +23,12 @@ public sealed class PatchMerging : nn.Module
         InitialWeights.Normal(_reduction);
     }
 
-    /// <summary>The tokens of every 2x2 neighbours as one.</summary>
+    /// <summary>Merges every 2x2 neighboring tokens.</summary>
     /// <param name="tokens">[B, rows * columns, width], row by row.</param>
-    /// <param name="rows">Tokens down, an even number.</param>
-    /// <param name="columns">Tokens across, an even number.</param>
-    /// <returns>[B, rows/2 * columns/2, 2 width]; the caller's.</returns>
-    /// <exception cref="ArgumentException">A side is odd, or the shape does not fit.</exception>
+    /// <param name="rows">The number of rows of tokens, which must be even.</param>
+    /// <param name="columns">The number of columns of tokens, which must be even.</param>
+    /// <returns>[B, rows/2 * columns/2, 2 width]. The caller must dispose the tensor.</returns>
+    /// <exception cref="ArgumentException">The number of rows or columns is odd, or the shape does not match.</exception>
     public Tensor forward(Tensor tokens, long rows, long columns)
     {
         if (rows % 2 != 0 || columns % 2 != 0)
@@ -49,7 +49,7 @@ public sealed class PatchMerging : nn.Module
     }
 }
 
-/// <summary>Makes 2x2 tokens of half the width of every token. State: <c>expansion</c>, <c>norm</c>.</summary>
+/// <summary>Expands every token to 2x2 tokens of half the width. State: <c>expansion</c>, <c>norm</c>.</summary>
 /// <remarks>Source: Cao et al. 2021, section 3.4.</remarks>
 public sealed class PatchExpanding : nn.Module
 {
@@ -57,8 +57,8 @@ public sealed class PatchExpanding : nn.Module
     private readonly Linear _expansion;
     private readonly LayerNormalization _norm;
 
-    /// <summary>Expanding of tokens of a width.</summary>
-    /// <param name="width">The width of the tokens that come in, an even number.</param>
+    /// <summary>Creates an expanding layer for tokens of a given width.</summary>
+    /// <param name="width">The width of the input tokens, an even number.</param>
     /// <exception cref="ArgumentException">The width is not positive and even.</exception>
     public PatchExpanding(int width)
         : base(nameof(PatchExpanding))
@@ -71,12 +71,12 @@ public sealed class PatchExpanding : nn.Module
         InitialWeights.Normal(_expansion);
     }
 
-    /// <summary>Every token as 2x2 of them.</summary>
+    /// <summary>Expands every token to 2x2 tokens.</summary>
     /// <param name="tokens">[B, rows * columns, width], row by row.</param>
-    /// <param name="rows">Tokens down.</param>
-    /// <param name="columns">Tokens across.</param>
-    /// <returns>[B, 2 rows * 2 columns, width/2]; the caller's.</returns>
-    /// <exception cref="ArgumentException">The shape does not fit.</exception>
+    /// <param name="rows">The number of rows of tokens.</param>
+    /// <param name="columns">The number of columns of tokens.</param>
+    /// <returns>[B, 2 rows * 2 columns, width/2]. The caller must dispose the tensor.</returns>
+    /// <exception cref="ArgumentException">The shape does not match.</exception>
     public Tensor forward(Tensor tokens, long rows, long columns)
     {
         Guard.Shape(tokens, [-1, Guard.Positive(rows) * Guard.Positive(columns), _width]);

@@ -4,24 +4,20 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// A U-Net of Swin-transformer blocks: tokens attend within windows and shifted windows, 2x2 tokens are merged on the way down and
-/// expanded on the way up, where each level also sees what it made on the way down. Its cost grows with the pixels, not with their square.
+/// A U-Net of Swin-transformer blocks: tokens attend within windows and shifted windows, 2x2 tokens are merged on the downward path and
+/// expanded on the upward path, where each level also receives its output of the downward path. The cost is linear in the number of pixels.
 /// </summary>
 /// <remarks>
-/// <para>
-/// Source: Liu et al. 2021 (windows, relative position bias, merging), Cao et al. 2021 (expanding, skips), Peebles and Xie 2023 (time,
-/// label and vector shift, scale and gate each block, adaLN-Zero). Weights begin as N(0, 0.02^2) with zero biases, and as zero where the
-/// condition modulates and at the output: every block begins as the identity and the first prediction is zero.
-/// </para>
-/// <para>
-/// It takes images of any height and width: those that patches and merging do not tile are filled up with zeros on the right and below
-/// and cut back at the end; places that fill up windows are hidden from attention.
-/// </para>
-/// <para>
-/// State: <c>patch_embed</c>, <c>emb</c>, <c>down_blocks</c>, <c>up_blocks</c>, <c>proj_out_1</c>, <c>proj_out_2</c>. Parameters
-/// (<see cref="ModuleWeights.Count"/>): 22,003,896 with the default options.
-/// </para>
-/// <para>On a device other than the CPU labels are not looked at: one out of range is undefined there.</para>
+/// <para>Source: Liu et al. 2021 (windows, relative position bias, merging), Cao et al. 2021 (expanding, skips), Peebles and Xie 2023 (each
+/// block is shifted, scaled and gated by functions of time, label and vector, adaLN-Zero). Weights are initialized from N(0, 0.02^2) with
+/// zero biases, and as zero in the modulation layers and the output layer: initially every block is the identity and the prediction is
+/// zero.</para>
+/// <para>The network accepts images of any height and width. Images whose sides are not multiples of the patch size times the merging
+/// factor are padded with zeros on the right and at the bottom, and the output is cropped; positions that pad windows are excluded from
+/// attention.</para>
+/// <para>State: <c>patch_embed</c>, <c>emb</c>, <c>down_blocks</c>, <c>up_blocks</c>, <c>proj_out_1</c>, <c>proj_out_2</c>. Parameters
+/// (<see cref="ModuleWeights.Count"/>): 22,003,896 with the default options.</para>
+/// <para>On devices other than the CPU, labels are not checked: the behavior for a label out of range is undefined.</para>
 /// </remarks>
 public sealed class SwinDenoiser : DenoisingNetwork
 {
@@ -33,8 +29,8 @@ public sealed class SwinDenoiser : DenoisingNetwork
     private readonly ModuleList<SwinLevel> _up = new();
     private readonly ModulatedOutput _output;
 
-    /// <summary>A network with fresh weights from the default generator, on the CPU, in float32.</summary>
-    /// <exception cref="ArgumentException">The options do not fit each other.</exception>
+    /// <summary>Creates a network with random weights from the default generator, on the CPU, in float32.</summary>
+    /// <exception cref="ArgumentException">The options are inconsistent.</exception>
     public SwinDenoiser(SwinDenoiserOptions options)
         : base(nameof(SwinDenoiser))
     {
@@ -63,15 +59,17 @@ public sealed class SwinDenoiser : DenoisingNetwork
     /// <summary>The architecture.</summary>
     public SwinDenoiserOptions Options { get; }
 
-    /// <summary>The raw output of the network.</summary>
+    /// <summary>Computes the raw output of the network.</summary>
     /// <param name="xt">[B, C, H, W] noisy images of any size, of the type and on the device of the weights.</param>
-    /// <param name="t">[B] int64 or floating point times, the unit of which is one step: 0..T-1 for a discrete schedule.</param>
+    /// <param name="t">[B] int64 or floating point times in steps: 0..T-1 for a discrete schedule.</param>
     /// <param name="condition">
-    /// With labels, [B] int64 in 0..classes-1 or <see cref="TransformerOptions.NullLabel"/>, where the network has classes, and a vector,
-    /// [B, vector width], where it takes one.
+    /// Must contain labels, [B] int64 in 0..classes-1 or <see cref="TransformerOptions.NullLabel"/>, if the network has classes, and a
+    /// vector, [B, vector width], if the network has a vector width.
     /// </param>
-    /// <returns>[B, out channels, H, W]; the caller's.</returns>
-    /// <exception cref="ArgumentException">A shape, type, device or label does not fit; the message names what was expected.</exception>
+    /// <returns>[B, out channels, H, W]. The caller must dispose the tensor.</returns>
+    /// <exception cref="ArgumentException">
+    /// A shape, type, device or label does not match; the message contains the expected and the actual one.
+    /// </exception>
     public override Tensor forward(Tensor xt, Tensor t, Condition? condition)
     {
         Guard.Shape(xt, [-1, Options.Channels, -1, -1]);
@@ -123,7 +121,7 @@ public sealed class SwinDenoiser : DenoisingNetwork
         return tokens;
     }
 
-    /// <summary>The image with sides that patches and merging tile.</summary>
+    /// <summary>Pads the image to sides that are multiples of the patch size times the merging factor.</summary>
     private Tensor Filled(Tensor xt)
     {
         var tile = (long)Options.PatchSize << (Options.Depths.Count - 1);
@@ -135,8 +133,8 @@ public sealed class SwinDenoiser : DenoisingNetwork
 }
 
 /// <summary>
-/// The architecture of a <see cref="SwinDenoiser"/>. Levels count from the finest tokens down; each but the last merges 2x2 tokens at its
-/// end and so doubles the width.
+/// The architecture of a <see cref="SwinDenoiser"/>. Levels are counted from the finest tokens; each level except the last merges 2x2
+/// tokens at its end, which doubles the width.
 /// </summary>
 public sealed record SwinDenoiserOptions : TransformerOptions
 {
@@ -144,17 +142,18 @@ public sealed record SwinDenoiserOptions : TransformerOptions
     public int Width { get; init; } = 96;
 
     /// <summary>
-    /// Blocks of each level; as many on the way up. An even number lets whole and shifted windows take turns. [2, 2, 6] by default.
+    /// The number of blocks of each level; the upward path has the same numbers. With an even number, regular and shifted windows
+    /// alternate. [2, 2, 6] by default.
     /// </summary>
     public IReadOnlyList<int> Depths { get; init; } = [2, 2, 6];
 
-    /// <summary>Attention heads of each level; they divide its width. [3, 6, 12] by default.</summary>
+    /// <summary>The number of attention heads of each level, which must divide its width. [3, 6, 12] by default.</summary>
     public IReadOnlyList<int> Heads { get; init; } = [3, 6, 12];
 
-    /// <summary>The side of a window in tokens. 4 by default; 7 in the paper, for images of 224.</summary>
+    /// <summary>The side of a window in tokens. 4 by default; 7 in the paper, for images of 224x224 pixels.</summary>
     public int WindowSize { get; init; } = 4;
 
-    /// <summary>The width of the tokens of a level.</summary>
+    /// <summary>Returns the width of the tokens of a level.</summary>
     internal int LevelWidth(int level) => checked(Width << level);
 
     /// <inheritdoc/>

@@ -4,18 +4,19 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// One level of a <see cref="SwinDenoiser"/> on its way down or up. State: <c>blocks</c>, <c>merge</c>; <c>expand</c>, <c>skip</c>.
+/// One level of the downward or the upward path of a <see cref="SwinDenoiser"/>. State: <c>blocks</c>, <c>merge</c>; <c>expand</c>,
+/// <c>skip</c>.
 /// </summary>
 internal sealed class SwinLevel : nn.Module
 {
     private readonly ModuleList<WindowBlock> _blocks = new();
     private readonly bool _checkpoint;
 
-    /// <summary>A level on the way down; all but the last merge tokens at their end.</summary>
+    /// <summary>Creates a level. On the downward path, all levels except the last merge tokens at their end.</summary>
     /// <param name="options">Valid options.</param>
-    /// <param name="level">Counted from the finest tokens.</param>
-    /// <param name="tables">Belong to the network.</param>
-    /// <param name="up">True for the way up, where the level begins by expanding what is below.</param>
+    /// <param name="level">The index of the level, counted from the finest tokens.</param>
+    /// <param name="tables">The tables of the windows, owned by the network.</param>
+    /// <param name="up">True for the upward path, where the level begins by expanding the tokens of the coarser level.</param>
     public SwinLevel(SwinDenoiserOptions options, int level, WindowTables tables, bool up)
         : base(nameof(SwinLevel))
     {
@@ -35,16 +36,21 @@ internal sealed class SwinLevel : nn.Module
             register_module("merge", Merge = new PatchMerging(width));
     }
 
-    /// <summary>At the end of a level on the way down that has one below.</summary>
+    /// <summary>
+    /// The merging layer at the end of a level of the downward path; <see langword="null"/> in the coarsest level and on the upward path.
+    /// </summary>
     public PatchMerging? Merge { get; }
 
-    /// <summary>At the beginning of a level on the way up.</summary>
+    /// <summary>The expanding layer at the beginning of a level of the upward path; <see langword="null"/> on the downward path.</summary>
     public PatchExpanding? Expand { get; }
 
-    /// <summary>Joins what comes from below with what this level made on the way down.</summary>
+    /// <summary>
+    /// The projection of the expanded tokens, concatenated with the output of this level on the downward path; <see langword="null"/> on
+    /// the downward path.
+    /// </summary>
     public Linear? Skip { get; }
 
-    /// <summary>The tokens after the blocks; the caller's.</summary>
+    /// <summary>Applies the blocks to tokens. The caller must dispose the returned tensor.</summary>
     public Tensor Forward(Tensor tokens, Tensor embedding, long rows, long columns)
     {
         using var scope = NewDisposeScope();

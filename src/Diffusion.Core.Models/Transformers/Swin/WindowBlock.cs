@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// A transformer block whose tokens attend within windows only, with a learned bias for each relative position and head; every other
-/// block of a network shifts its windows by half their size, so that neighbours meet.
+/// A transformer block whose tokens attend within windows only, with a learned bias for each relative position and head. Every other block
+/// of a network shifts its windows by half their size, so that neighboring windows are connected.
 /// </summary>
 /// <remarks>
 /// Source: Liu et al. 2021, section 3.2, eq. 4; modulated as in Peebles and Xie 2023. State: that of <see cref="TransformerBlock"/> and
@@ -22,16 +22,18 @@ public sealed class WindowBlock : nn.Module
     private readonly int _heads;
     private readonly int _width;
 
-    /// <summary>A block of given sizes.</summary>
-    /// <param name="options">Those of the block, which must attend to no context.</param>
-    /// <param name="window">The side of a window in tokens; a shorter side of a grid makes it smaller there.</param>
-    /// <param name="shifted">True to shift the windows by half their size, along the sides that have more than one.</param>
-    /// <exception cref="ArgumentException">A size does not fit.</exception>
+    /// <summary>Creates a block of given sizes.</summary>
+    /// <param name="options">The options of the block, which must not attend to a context.</param>
+    /// <param name="window">The side of a window in tokens; it is reduced along a side of the grid that is shorter.</param>
+    /// <param name="shifted">
+    /// True to shift the windows by half their size, along sides with more than one window. The default is <see langword="false"/>.
+    /// </param>
+    /// <exception cref="ArgumentException">A size does not match.</exception>
     public WindowBlock(TransformerBlockOptions options, int window, bool shifted = false)
         : this(options, new WindowTables(Guard.Positive(window)), shifted)
         => _ownsTables = true;
 
-    /// <summary>A block that shares the tables of its network.</summary>
+    /// <summary>Creates a block that shares the tables of its network.</summary>
     internal WindowBlock(TransformerBlockOptions options, WindowTables tables, bool shifted)
         : base(nameof(WindowBlock))
     {
@@ -48,13 +50,13 @@ public sealed class WindowBlock : nn.Module
         register_parameter(TableName, (Parameter)nn.Parameter(table.Mul(0.02)).DetachFromDisposeScope());
     }
 
-    /// <summary>The tokens after the block.</summary>
+    /// <summary>Applies the block to tokens.</summary>
     /// <param name="tokens">[B, rows * columns, width], row by row.</param>
-    /// <param name="embedding">[B, embedding width]; null for a plain block.</param>
-    /// <param name="rows">Tokens down; any number, tiled by windows or not.</param>
-    /// <param name="columns">Tokens across.</param>
-    /// <returns>[B, rows * columns, width]; the caller's.</returns>
-    /// <exception cref="ArgumentException">A shape does not fit, or the embedding is missing or not expected.</exception>
+    /// <param name="embedding">[B, embedding width]; <see langword="null"/> for a block without modulation.</param>
+    /// <param name="rows">The number of rows of tokens, which need not be a multiple of the window size.</param>
+    /// <param name="columns">The number of columns of tokens.</param>
+    /// <returns>[B, rows * columns, width]. The caller must dispose the tensor.</returns>
+    /// <exception cref="ArgumentException">A shape does not match, or the embedding is missing or not expected.</exception>
     public Tensor forward(Tensor tokens, Tensor? embedding, long rows, long columns)
     {
         Guard.Shape(tokens, [-1, Guard.Positive(rows) * Guard.Positive(columns), _width]);

@@ -3,8 +3,9 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// How the tokens of a grid fall into windows, row by row in both: where the windows lie, which token stands where, and who may attend to
-/// whom. A side that windows do not tile is filled up below and on the right; a side of one window is not shifted.
+/// The partition of the tokens of a grid into windows, row by row in both: the positions of the windows, the token at each position, and
+/// the tokens that may attend to each other. A side that is not a multiple of the window size is padded at the bottom or on the right; a
+/// side of one window is not shifted.
 /// </summary>
 /// <remarks>Source: Liu et al. 2021, section 3.2 and figure 4.</remarks>
 internal sealed class WindowLayout
@@ -14,11 +15,11 @@ internal sealed class WindowLayout
     private readonly Side _rows;
     private readonly Side _columns;
 
-    /// <summary>The windows of a grid.</summary>
-    /// <param name="rows">Tokens down.</param>
-    /// <param name="columns">Tokens across.</param>
-    /// <param name="window">The side of a window in tokens, at most; a shorter grid makes it smaller.</param>
-    /// <param name="shifted">True to shift the windows by half their size, around the edges.</param>
+    /// <summary>Computes the windows of a grid.</summary>
+    /// <param name="rows">The number of rows of tokens.</param>
+    /// <param name="columns">The number of columns of tokens.</param>
+    /// <param name="window">The maximum side of a window in tokens; it is reduced along a shorter side of the grid.</param>
+    /// <param name="shifted">True to shift the windows cyclically by half their size.</param>
     public WindowLayout(long rows, long columns, int window, bool shifted)
     {
         (_rows, _columns) = (new Side(rows, window, shifted), new Side(columns, window, shifted));
@@ -29,22 +30,24 @@ internal sealed class WindowLayout
         Masks = Fills || _rows.Shift != 0 || _columns.Shift != 0;
     }
 
-    /// <summary>The side of a window for which relative positions are tabulated.</summary>
+    /// <summary>The side of the window for which relative positions are tabulated.</summary>
     public int Window { get; }
 
     /// <summary>The number of windows.</summary>
     public long Windows { get; }
 
-    /// <summary>The number of places in a window.</summary>
+    /// <summary>The number of positions in a window.</summary>
     public long Tokens { get; }
 
-    /// <summary>True where some places hold no token of the grid.</summary>
+    /// <summary>True if some positions contain no token of the grid.</summary>
     public bool Fills { get; }
 
-    /// <summary>True where some tokens of a window must not attend to each other.</summary>
+    /// <summary>True if some tokens of a window must not attend to each other.</summary>
     public bool Masks { get; }
 
-    /// <summary>[windows * tokens]: the token of the grid that stands at each place, or one beyond the last where none does.</summary>
+    /// <summary>
+    /// Returns [windows * tokens]: the token of the grid at each position, or the number of tokens of the grid if there is none.
+    /// </summary>
     public long[] Places()
     {
         var places = new long[Windows * Tokens];
@@ -57,7 +60,7 @@ internal sealed class WindowLayout
         return places;
     }
 
-    /// <summary>[rows * columns]: the place of each token, the inverse of <see cref="Places"/>.</summary>
+    /// <summary>Returns [rows * columns]: the position of each token, the inverse of <see cref="Places"/>.</summary>
     public long[] Returns()
     {
         var returns = new long[_rows.Length * _columns.Length];
@@ -71,10 +74,10 @@ internal sealed class WindowLayout
         return returns;
     }
 
-    /// <summary>[windows, 1, tokens, tokens]: 0 where a token may attend to another, and minus infinity where not.</summary>
+    /// <summary>Returns [windows, 1, tokens, tokens]: 0 where a token may attend to another, otherwise minus infinity.</summary>
     /// <remarks>
-    /// Tokens that only the wrap around an edge brought together may not, nor tokens of the grid and fillings. Every token may attend to
-    /// itself, so that no softmax is empty.
+    /// Tokens that are in one window only because of the cyclic shift may not attend to each other, nor may tokens of the grid and padding.
+    /// Every token may attend to itself, so that no softmax is empty.
     /// </remarks>
     public float[] Mask()
     {
@@ -92,7 +95,7 @@ internal sealed class WindowLayout
         return mask;
     }
 
-    /// <summary>[tokens * tokens]: the row of the table of relative positions for each query and key.</summary>
+    /// <summary>Returns [tokens * tokens]: the row of the table of relative positions for each query and key.</summary>
     public long[] RelativePositions()
     {
         var span = (2L * Window) - 1;
@@ -110,7 +113,7 @@ internal sealed class WindowLayout
         return positions;
     }
 
-    /// <summary>Where a place is in the grid, before the shift.</summary>
+    /// <summary>Returns the coordinates of a position in the grid, before the shift.</summary>
     private (long Y, long X) Origin(long place)
     {
         var (y, x) = Shifted(place);
@@ -159,7 +162,7 @@ internal sealed class WindowLayout
     }
 }
 
-/// <summary>The layouts of windows that a network has met, as tensors.</summary>
+/// <summary>A cache of the window layouts that a network has used, as tensors.</summary>
 /// <param name="window">The side of a window in tokens.</param>
 internal sealed class WindowTables(int window) : IDisposable
 {
@@ -176,7 +179,7 @@ internal sealed class WindowTables(int window) : IDisposable
     /// <summary>The side of a window in tokens.</summary>
     public int Window { get; } = window;
 
-    /// <summary>The tables of a grid, for tokens like the given ones; they stay the cache's.</summary>
+    /// <summary>Returns the tables of a grid, on the device of the given tokens. The cache owns the tensors.</summary>
     public (WindowLayout Layout, Tensor Places, Tensor Returns, Tensor Positions, Tensor? Mask) Of(
         long rows, long columns, bool shifted, Tensor tokens)
     {
