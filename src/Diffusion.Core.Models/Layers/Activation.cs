@@ -3,19 +3,19 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>The nonlinearity between two layers. The usual ones are in <see cref="Activation"/>.</summary>
+/// <summary>The activation function between two layers. The standard ones are in <see cref="Activation"/>.</summary>
 public interface IActivation
 {
-    /// <summary>How many inputs make one output: 1, or 2 where one half gates the other.</summary>
+    /// <summary>The number of inputs for each output: 1, or 2 if one half gates the other.</summary>
     int InputsPerOutput => 1;
 
-    /// <summary>The activation of a tensor.</summary>
-    /// <param name="x">[..., D * <see cref="InputsPerOutput"/>]; not changed.</param>
-    /// <returns>[..., D] as a new tensor; the caller's.</returns>
+    /// <summary>Applies the activation to a tensor.</summary>
+    /// <param name="x">[..., D * <see cref="InputsPerOutput"/>]. It is not modified.</param>
+    /// <returns>A new tensor, [..., D]. The caller must dispose it.</returns>
     Tensor Apply(Tensor x);
 }
 
-/// <summary>The usual activations.</summary>
+/// <summary>The standard activations.</summary>
 public static class Activation
 {
     /// <summary>max(x, 0).</summary>
@@ -46,8 +46,8 @@ public static class Activation
     /// <summary>The first half times the SiLU of the second (Shazeer 2020, eq. 6).</summary>
     public static IActivation SwiGlu { get; } = new Gated(x => nn.functional.silu(x));
 
-    /// <summary>An activation from a function of one tensor.</summary>
-    /// <param name="function">From [...] to a new tensor of the same shape.</param>
+    /// <summary>Creates an activation from a function of one tensor.</summary>
+    /// <param name="function">Maps a tensor to a new tensor of the same shape.</param>
     public static IActivation Of(Func<Tensor, Tensor> function)
     {
         ArgumentNullException.ThrowIfNull(function);

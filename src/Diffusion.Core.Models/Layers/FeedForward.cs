@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>The two-layer network of a transformer block, applied to each token alone.</summary>
+/// <summary>The two-layer network of a transformer block, applied to each token separately.</summary>
 /// <remarks>Source: Vaswani et al. 2017, section 3.3. State: <c>net.0.proj</c>, <c>net.2</c>.</remarks>
 public sealed class FeedForward : nn.Module<Tensor, Tensor>
 {
@@ -12,12 +12,12 @@ public sealed class FeedForward : nn.Module<Tensor, Tensor>
     private readonly ActivatedLinear _first;
     private readonly Linear _second;
 
-    /// <summary>A network of given sizes.</summary>
+    /// <summary>Creates a network of given sizes.</summary>
     /// <param name="width">The width of the tokens.</param>
-    /// <param name="hidden">The hidden width, or null for four times the width.</param>
-    /// <param name="activation">Between the layers, or null for <see cref="Activation.Gelu"/>.</param>
-    /// <param name="dropout">The probability of dropout between the layers.</param>
-    /// <exception cref="ArgumentException">A size is not positive, or the probability not in [0, 1).</exception>
+    /// <param name="hidden">The hidden width. The default is <see langword="null"/>: four times the width.</param>
+    /// <param name="activation">The activation between the layers. The default is <see cref="Activation.Gelu"/>.</param>
+    /// <param name="dropout">The probability of dropout between the layers. 0 by default.</param>
+    /// <exception cref="ArgumentException">A size is not positive, or the probability is outside [0, 1).</exception>
     public FeedForward(int width, int? hidden = null, IActivation? activation = null, double dropout = 0)
         : base(nameof(FeedForward))
     {
@@ -29,9 +29,9 @@ public sealed class FeedForward : nn.Module<Tensor, Tensor>
         register_module("net", new ModuleList<nn.Module>(_first, _dropout, _second));
     }
 
-    /// <summary>The tokens after the network.</summary>
+    /// <summary>Applies the network to tokens.</summary>
     /// <param name="input">[..., width].</param>
-    /// <returns>[..., width]; the caller's.</returns>
+    /// <returns>[..., width]. The caller must dispose the tensor.</returns>
     /// <exception cref="ArgumentException">The last dimension is not the width.</exception>
     public override Tensor forward(Tensor input)
     {
@@ -56,7 +56,7 @@ internal sealed class ActivatedLinear : nn.Module<Tensor, Tensor>
     private readonly IActivation _activation;
     private readonly Linear _projection;
 
-    /// <summary>A layer of given sizes; a gated activation takes more than it gives.</summary>
+    /// <summary>Creates a layer of given sizes. For a gated activation, the linear layer has twice as many outputs.</summary>
     public ActivatedLinear(int inputs, int outputs, IActivation activation)
         : base(nameof(ActivatedLinear))
     {
@@ -65,7 +65,7 @@ internal sealed class ActivatedLinear : nn.Module<Tensor, Tensor>
         register_module("proj", _projection);
     }
 
-    /// <summary>[..., inputs] to [..., outputs]; the caller's.</summary>
+    /// <summary>Maps [..., inputs] to [..., outputs]. The caller must dispose the tensor.</summary>
     public override Tensor forward(Tensor input)
     {
         using var projected = _projection.call(input);

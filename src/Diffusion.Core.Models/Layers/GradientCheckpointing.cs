@@ -3,40 +3,40 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// Trades time for memory: of a block only the inputs are kept for the backward pass, which computes the block again. Output and loss
-/// equal those of the plain run bit for bit; so do gradients, but for the order of additions named below.
+/// Trades time for memory: only the inputs of a block are stored for the backward pass, which recomputes the block. Output and loss are
+/// equal to those without checkpointing bit for bit; so are gradients, except for the order of additions described below.
 /// </summary>
 /// <remarks>
 /// <para>Source: Chen et al. 2016, "Training deep nets with sublinear memory cost".</para>
-/// <para>Dropout draws the same masks again: the state of <see cref="TrainingRandom"/>, or of the default generator where none is named,
-/// is kept and a copy of the generator goes on from it. Draws from elsewhere differ.</para>
-/// <para>Tensors that the block needs must be parameters or inputs: what it captures otherwise gets no gradient where it was computed, and
-/// may be gone when it is wanted. Inputs must not be changed in place afterwards.</para>
-/// <para>Parameters receive their gradients by <c>backward</c> only, as leaves; <c>autograd.grad</c> does not see through a checkpoint to
-/// them. Where an input is used inside and outside the block, or a parameter in several blocks, the terms of its gradient are added in
-/// another order than in the plain run, which may differ in the last bit.</para>
-/// <para>A block that throws when it is computed again fails the backward pass with an error of libtorch, and <see cref="LastFailure"/>
-/// tells the thread of the forward pass why: an exception cannot pass through libtorch. A trainer throws that exception.</para>
+/// <para>Dropout draws the same masks again: the state of <see cref="TrainingRandom"/>, or of the default generator if none is set, is
+/// stored, and the block is recomputed with a generator of this state. Numbers from other generators differ.</para>
+/// <para>Tensors that the block uses must be parameters or inputs: gradients do not flow to the source of other captured tensors, and these
+/// may be disposed before the backward pass. Inputs must not be modified in place afterwards.</para>
+/// <para>Parameters receive gradients by <c>backward</c> only, as leaves; <c>autograd.grad</c> cannot compute gradients of parameters
+/// through a checkpoint. If an input is used inside and outside the block, or a parameter in several blocks, the terms of its gradient are
+/// added in another order than without checkpointing, and the last bit may differ.</para>
+/// <para>An exception cannot pass through libtorch. If a block throws when it is recomputed, the backward pass fails with an error of
+/// libtorch, and <see cref="LastFailure"/> returns the exception on the thread of the forward pass. A trainer throws that exception.</para>
 /// </remarks>
 public static class GradientCheckpointing
 {
     /// <summary>
-    /// What a block that this thread ran threw when it was last computed again without success, on whatever thread, or what this library's
-    /// own functions threw in the backward pass; null when that never happened.
+    /// The last exception in the backward pass of a block, or of another custom function of this library, whose forward pass ran on this
+    /// thread; <see langword="null"/> if there was none. The backward pass may have run on another thread.
     /// </summary>
     public static Exception? LastFailure => ReturnedGradients.OfThisThread.Last;
 
-    /// <summary>Runs a block of one input.</summary>
-    /// <param name="block">From the input to a new tensor; the same at every call.</param>
-    /// <param name="input">Any tensor. It may be freed before the backward pass.</param>
-    /// <returns>What the block returns; the caller's.</returns>
+    /// <summary>Runs a block with one input.</summary>
+    /// <param name="block">Maps the input to a new tensor, with the same result at every call.</param>
+    /// <param name="input">Any tensor. It may be disposed before the backward pass.</param>
+    /// <returns>The output of the block. The caller must dispose the tensor.</returns>
     public static Tensor Run(Func<Tensor, Tensor> block, Tensor input)
     {
         ArgumentNullException.ThrowIfNull(block);
         return Run(inputs => block(inputs[0]!), [input]);
     }
 
-    /// <summary>Runs a block of two inputs.</summary>
+    /// <summary>Runs a block with two inputs.</summary>
     /// <inheritdoc cref="Run(Func{Tensor, Tensor}, Tensor)"/>
     public static Tensor Run(Func<Tensor, Tensor, Tensor> block, Tensor first, Tensor second)
     {
@@ -44,10 +44,12 @@ public static class GradientCheckpointing
         return Run(inputs => block(inputs[0]!, inputs[1]!), [first, second]);
     }
 
-    /// <summary>Runs a block of any number of inputs.</summary>
-    /// <param name="block">From the inputs to a new tensor; the same at every call.</param>
-    /// <param name="inputs">Tensors of any type; null for one that is absent. They may be freed before the backward pass.</param>
-    /// <returns>What the block returns; the caller's.</returns>
+    /// <summary>Runs a block with any number of inputs.</summary>
+    /// <param name="block">Maps the inputs to a new tensor, with the same result at every call.</param>
+    /// <param name="inputs">
+    /// Tensors of any type; <see langword="null"/> for one that is absent. They may be disposed before the backward pass.
+    /// </param>
+    /// <returns>The output of the block. The caller must dispose the tensor.</returns>
     public static Tensor Run(Func<IReadOnlyList<Tensor?>, Tensor> block, params Tensor?[] inputs)
     {
         ArgumentNullException.ThrowIfNull(block);
@@ -56,7 +58,7 @@ public static class GradientCheckpointing
     }
 
     /// <summary>
-    /// Runs a block through a checkpoint when that is wanted, else as it is. For networks with an option:
+    /// Runs a block with checkpointing if <paramref name="wanted"/> is true, otherwise directly. For networks with an option:
     /// <c>GradientCheckpointing.RunIf(training &amp;&amp; Options.UseGradientCheckpointing, _block.call, x, embedding)</c>.
     /// </summary>
     /// <inheritdoc cref="Run(Func{Tensor, Tensor}, Tensor)"/>
@@ -76,7 +78,7 @@ public static class GradientCheckpointing
         => block ?? throw new ArgumentNullException(nameof(block));
 }
 
-/// <summary>The node that a checkpoint puts in the graph. It keeps the inputs, and on the way back computes the block again.</summary>
+/// <summary>The node of a checkpoint in the autograd graph. It stores the inputs, and recomputes the block in the backward pass.</summary>
 internal sealed class CheckpointedBlock : autograd.SingleTensorFunction<CheckpointedBlock>
 {
     private const string CallKey = "call";
@@ -84,7 +86,7 @@ internal sealed class CheckpointedBlock : autograd.SingleTensorFunction<Checkpoi
     /// <inheritdoc/>
     public override string Name => nameof(CheckpointedBlock);
 
-    /// <summary>Runs the block with a node around it.</summary>
+    /// <summary>Runs the block as a node of the graph.</summary>
     public static Tensor Run(Func<IReadOnlyList<Tensor?>, Tensor> block, Tensor?[] inputs)
     {
         ReturnedGradients.Free();
@@ -95,7 +97,8 @@ internal sealed class CheckpointedBlock : autograd.SingleTensorFunction<Checkpoi
         var generator = TrainingRandom.Current ?? source!;
         var state = generator.get_state();
 
-        // The parameters may want gradients where no input does; this leaf makes sure of a node, and takes the error of a failure.
+        // Parameters may require gradients if no input does. This leaf ensures that there is a node, and receives the invalid gradient of a
+        // failure.
         var sentinel = zeros([0], requires_grad: true);
         var arguments = new object?[inputs.Length + 3];
         arguments[0] = new Call(block, inputs.Length, generator.device, ReturnedGradients.OfThisThread);
@@ -113,7 +116,7 @@ internal sealed class CheckpointedBlock : autograd.SingleTensorFunction<Checkpoi
         ctx.save_data(CallKey, call);
         ctx.save_for_backward([.. vars.Skip(2).Cast<Tensor>()]);
 
-        // With gradients on, and their graph thrown away: without, attention takes another kernel, which rounds otherwise.
+        // Runs with gradients enabled and discards the graph: without gradients, attention uses another kernel, which rounds differently.
         using var scope = NewDisposeScope();
         using var gradientsOn = enable_grad();
         return call.Block([.. vars.Skip(3).Select(input => Leaf((Tensor?)input))]).detach().MoveToOuterDisposeScope();
@@ -146,8 +149,8 @@ internal sealed class CheckpointedBlock : autograd.SingleTensorFunction<Checkpoi
     private static Tensor? Leaf(Tensor? saved) => saved is null ? null : saved.detach().requires_grad_(saved.requires_grad);
 
     /// <summary>
-    /// A generator for a block on a device whose default generator cannot be read, seeded from the default one; null where draws can be
-    /// repeated without it.
+    /// Creates a generator for a block on a device whose default generator cannot be read, seeded from the default one of the CPU. Returns
+    /// null if random numbers can be repeated without it.
     /// </summary>
     private static Generator? Draws(Tensor?[] inputs)
     {

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>First values of the weights of transformers. Norms are left as they are: one and zero.</summary>
+/// <summary>The initialization of the weights of transformers. Norms are not changed: their scale is one and their shift zero.</summary>
 internal static class InitialWeights
 {
     /// <summary>Glorot and Bengio 2010, eq. 16, for every linear layer and patch convolution of a module; biases are zero.</summary>
@@ -11,12 +11,13 @@ internal static class InitialWeights
 
     /// <summary>N(0, deviation^2) for every linear layer and patch convolution of a module; biases are zero.</summary>
     /// <remarks>
-    /// Vision transformers speak of a truncated normal here. Their code cuts it at -2 and 2, a hundred deviations away, which is no cut.
+    /// The papers on vision transformers specify a truncated normal distribution. Their code truncates it at -2 and 2, a hundred standard
+    /// deviations away, which has no effect.
     /// </remarks>
     public static void Normal(nn.Module module, double deviation = 0.02)
         => Each(module, weight => nn.init.normal_(weight, 0, deviation));
 
-    /// <summary>Zero for a linear layer.</summary>
+    /// <summary>Sets the weight and bias of a linear layer to zero.</summary>
     public static void Zero(Linear linear)
     {
         nn.init.zeros_(linear.weight);

@@ -4,27 +4,26 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>
-/// Layers whose initial values this library sets itself, convolutions of one to three dimensions, and steps many layers take.
-/// </summary>
+/// <summary> Helpers for layers: convolutions of one to three dimensions, layouts of images and tokens, and attention. </summary>
 internal static class Layers
 {
     /// <summary>
-    /// Narrower heads are padded with zeros to this width on the CPU: libtorch's fused attention takes about half the time for 16 channels
-    /// that it takes for 8 (measured in docs/performance.md).
+    /// The width to which narrower heads are padded with zeros on the CPU: the fused attention of libtorch with 16 channels takes about
+    /// half the time of 8 channels (measured in docs/performance.md).
     /// </summary>
     private const long PaddedHeadWidth = 16;
 
-    /// <summary>A convolution of images.</summary>
+    /// <summary>Creates a convolution of images.</summary>
     public static Conv2d Conv2d(long inputs, long outputs, long kernel, long stride = 1, long padding = 0)
         => (Conv2d)Convolution(2, inputs, outputs, kernel, stride, padding);
 
-    /// <summary>A 3x3 convolution that keeps the size.</summary>
+    /// <summary>Creates a 3x3 convolution that preserves the size.</summary>
     public static Conv2d Convolution3x3(long inputs, long outputs) => Conv2d(inputs, outputs, 3, padding: 1);
 
     /// <summary>
-    /// A convolution over [B, C, ...] with as many sizes as it has dimensions. TorchSharp leaves a second handle of the bias to the
-    /// finaliser, which would keep its memory after the layer is disposed: the scope frees it, and does not hold the parameters.
+    /// Creates a convolution over [B, C, ...] with the given number of spatial dimensions. TorchSharp leaves a second handle of the bias to
+    /// the finalizer, which would keep its memory after the layer is disposed; the dispose scope frees it. Parameters do not belong to the
+    /// scope.
     /// </summary>
     public static Convolution Convolution(
         int dimensions, long inputs, long outputs, long kernel, long stride, long padding, bool bias = true)
@@ -38,7 +37,7 @@ internal static class Layers
         };
     }
 
-    /// <summary>A convolution that keeps the size, with an odd kernel.</summary>
+    /// <summary>Creates a convolution that preserves the size, with an odd kernel.</summary>
     public static Convolution Convolution(int dimensions, long inputs, long outputs, long kernel, bool bias = true)
         => Convolution(dimensions, inputs, outputs, kernel, 1, (kernel - 1) / 2, bias);
 
@@ -50,7 +49,7 @@ internal static class Layers
         convolution.bias!.Fill_(0);
     }
 
-    /// <summary>A tensor with sizes of one behind its own, to broadcast over an image; a view.</summary>
+    /// <summary>Returns a view of a tensor with additional trailing dimensions of size one, for broadcasting over an image.</summary>
     public static Tensor Trailing(Tensor x, int ones)
     {
         var shape = new long[x.dim() + ones];
@@ -60,7 +59,8 @@ internal static class Layers
     }
 
     /// <summary>
-    /// [B, C, ...] as tokens [B, N, C], copied once where channels do not lie last, and not by each of the layers that read them.
+    /// Returns [B, C, ...] as contiguous tokens, [B, N, C]. If channels are not last in memory, they are copied here once instead of in
+    /// each layer that reads them.
     /// </summary>
     public static Tensor Pixels(Tensor image)
     {
@@ -69,8 +69,8 @@ internal static class Layers
     }
 
     /// <summary>
-    /// [B, N, C] as an image of the shape of another; a view with channels last. Add it to the other, not the other to it: a sum is laid
-    /// out as its first term.
+    /// Returns [B, N, C] as an image of the shape of another, a view with channels last. In a sum of both, the other image must be the
+    /// first term, because a sum has the memory layout of its first term.
     /// </summary>
     public static Tensor Image(Tensor pixels, Tensor like)
     {
@@ -78,7 +78,7 @@ internal static class Layers
         return turned.reshape(like.shape);
     }
 
-    /// <summary>The tensor that takes the place of another, which is disposed where it is not the same.</summary>
+    /// <summary>Returns the next tensor, and disposes the old one if it is another object.</summary>
     public static Tensor Replace(Tensor old, Tensor next)
     {
         if (!ReferenceEquals(old, next))
@@ -86,14 +86,17 @@ internal static class Layers
         return next;
     }
 
-    /// <summary>softmax(Q K^T / sqrt(d)) V in each head.</summary>
+    /// <summary>Computes softmax(Q K^T / sqrt(d)) V in each head.</summary>
     /// <param name="query">[B, N, heads * d].</param>
     /// <param name="key">[B, M, heads * d].</param>
     /// <param name="value">[B, M, heads * d].</param>
     /// <param name="heads">The number of heads.</param>
-    /// <param name="mask">Broadcast over [B, heads, N, M]: bool, true where a token may attend, or added to the logits.</param>
-    /// <param name="causal">True to attend to oneself and all before only.</param>
-    /// <returns>[B, N, heads * d]; the caller's.</returns>
+    /// <param name="mask">
+    /// A mask that broadcasts to [B, heads, N, M]: bool, true where a token may attend, or floating point, added to the logits. The default
+    /// is <see langword="null"/>: no mask.
+    /// </param>
+    /// <param name="causal">True if a token attends only to itself and to previous tokens. The default is <see langword="false"/>.</param>
+    /// <returns>[B, N, heads * d]. The caller must dispose the tensor.</returns>
     public static Tensor Attend(Tensor query, Tensor key, Tensor value, long heads, Tensor? mask = null, bool causal = false)
     {
         if (mask is null && !causal && HostAttention.Takes(query, key, value, heads))
@@ -109,7 +112,7 @@ internal static class Layers
 
         if (padding > 0)
         {
-            // The logits are divided by the root of the padded width.
+            // The logits are divided by the square root of the padded width.
             query = query.Mul(Math.Sqrt((double)PaddedHeadWidth / width));
         }
 
@@ -119,7 +122,7 @@ internal static class Layers
         return attended.transpose(1, 2).reshape(query.shape).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Requires [B, channels, ...] with as many sizes as there are dimensions.</summary>
+    /// <summary>Throws unless the shape is [B, channels, ...] with the given number of spatial dimensions.</summary>
     public static void CheckImage(Tensor x, int dimensions, long channels, string name)
     {
         Span<long> expected = stackalloc long[dimensions + 2];

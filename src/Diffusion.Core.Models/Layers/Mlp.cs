@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>Linear layers with a nonlinearity between them, from samples of one shape to samples of another.</summary>
+/// <summary>A multilayer perceptron, which maps samples of one shape to samples of another.</summary>
 /// <remarks>State: <c>layers.i.proj</c> for the hidden layers, <c>linear_out</c>.</remarks>
 public sealed class Mlp : nn.Module<Tensor, Tensor>
 {
@@ -12,11 +12,11 @@ public sealed class Mlp : nn.Module<Tensor, Tensor>
     private readonly ModuleList<ActivatedLinear> _layers = new();
     private readonly Linear _linearOut;
 
-    /// <summary>A network of given sizes, on the CPU, in float32.</summary>
-    /// <param name="inputs">The shape of a sample that comes in, without the batch dimension.</param>
-    /// <param name="hidden">The widths of the hidden layers; none for a linear map.</param>
-    /// <param name="outputs">The shape of a sample that goes out.</param>
-    /// <param name="activation">After each hidden layer, or null for <see cref="Activation.Relu"/>.</param>
+    /// <summary>Creates a network of given sizes with random weights, on the CPU, in float32.</summary>
+    /// <param name="inputs">The shape of an input sample, without the batch dimension.</param>
+    /// <param name="hidden">The widths of the hidden layers; empty for a linear map.</param>
+    /// <param name="outputs">The shape of an output sample, without the batch dimension.</param>
+    /// <param name="activation">The activation after each hidden layer. The default is <see cref="Activation.Relu"/>.</param>
     /// <exception cref="ArgumentException">A size is not positive.</exception>
     public Mlp(IReadOnlyList<long> inputs, IReadOnlyList<int> hidden, IReadOnlyList<long> outputs, IActivation? activation = null)
         : base(nameof(Mlp))
@@ -37,10 +37,10 @@ public sealed class Mlp : nn.Module<Tensor, Tensor>
         register_module("linear_out", _linearOut);
     }
 
-    /// <summary>The samples after the network.</summary>
+    /// <summary>Applies the network to samples.</summary>
     /// <param name="input">[B, inputs...], of the type and on the device of the weights.</param>
-    /// <returns>[B, outputs...]; the caller's.</returns>
-    /// <exception cref="ArgumentException">The shape or type does not fit.</exception>
+    /// <returns>[B, outputs...]. The caller must dispose the tensor.</returns>
+    /// <exception cref="ArgumentException">The shape or type does not match.</exception>
     public override Tensor forward(Tensor input)
     {
         Guard.Shape(input, _inputs);

@@ -3,7 +3,9 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>Attention of tokens to themselves or to a context: softmax(Q K^T / sqrt(d)) V in each head, then a linear layer.</summary>
+/// <summary>
+/// Self-attention of tokens, or cross-attention of tokens to a context: softmax(Q K^T / sqrt(d)) V in each head, then a linear layer.
+/// </summary>
 /// <remarks>
 /// Source: Vaswani et al. 2017, eq. 1 and section 3.2.2. State: <c>to_q</c>, <c>to_k</c>, <c>to_v</c>, <c>to_out.0</c>.
 /// </remarks>
@@ -15,7 +17,7 @@ public sealed class MultiHeadAttention : nn.Module<Tensor, Tensor?, Tensor?, Ten
     private readonly Linear _value;
     private readonly Linear _output;
 
-    /// <summary>Attention of given sizes.</summary>
+    /// <summary>Creates attention of given sizes.</summary>
     /// <exception cref="ArgumentException">A size is not positive.</exception>
     public MultiHeadAttention(MultiHeadAttentionOptions options)
         : base(nameof(MultiHeadAttention))
@@ -35,14 +37,15 @@ public sealed class MultiHeadAttention : nn.Module<Tensor, Tensor?, Tensor?, Ten
         register_module("to_out", new ModuleList<Linear>(_output));
     }
 
-    /// <summary>Every token informed by all that it may attend to.</summary>
+    /// <summary>Applies attention to tokens.</summary>
     /// <param name="tokens">[B, N, width].</param>
-    /// <param name="context">[B, M, context width], or null for the tokens themselves.</param>
+    /// <param name="context">[B, M, context width], or <see langword="null"/> for self-attention.</param>
     /// <param name="mask">
-    /// Broadcast over [B, heads, N, M]: bool, true where a token may attend, or floating point, added to the logits. Null for everywhere.
+    /// A mask that broadcasts to [B, heads, N, M]: bool, true where a token may attend, or floating point, added to the logits;
+    /// <see langword="null"/> for no mask.
     /// </param>
-    /// <returns>[B, N, output width]; the caller's.</returns>
-    /// <exception cref="ArgumentException">A shape does not fit.</exception>
+    /// <returns>[B, N, output width]. The caller must dispose the tensor.</returns>
+    /// <exception cref="ArgumentException">A shape does not match.</exception>
     public override Tensor forward(Tensor tokens, Tensor? context, Tensor? mask)
     {
         Guard.Shape(tokens, [-1, -1, _options.Width]);
@@ -71,18 +74,18 @@ public sealed record MultiHeadAttentionOptions
     /// <summary>The number of heads.</summary>
     public required int Heads { get; init; }
 
-    /// <summary>Channels of one head; heads times head width need not be the width of the tokens.</summary>
+    /// <summary>The number of channels of one head. The number of heads times this width may differ from the width of the tokens.</summary>
     public required int HeadWidth { get; init; }
 
-    /// <summary>The width of what is attended to; that of the tokens by default.</summary>
+    /// <summary>The width of the context. The default is <see langword="null"/>: the width of the tokens.</summary>
     public int? ContextWidth { get; init; }
 
-    /// <summary>The width of the answer; that of the tokens by default.</summary>
+    /// <summary>The width of the output. The default is <see langword="null"/>: the width of the tokens.</summary>
     public int? OutputWidth { get; init; }
 
-    /// <summary>A bias in the projections to queries, keys and values. On by default.</summary>
+    /// <summary>True for a bias in the projections to queries, keys and values. The default is <see langword="true"/>.</summary>
     public bool InputBias { get; init; } = true;
 
-    /// <summary>A bias in the projection of the answer. On by default.</summary>
+    /// <summary>True for a bias in the projection of the output. The default is <see langword="true"/>.</summary>
     public bool OutputBias { get; init; } = true;
 }

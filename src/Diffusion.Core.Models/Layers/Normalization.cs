@@ -4,10 +4,10 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// A norm, then a scale and a shift, one and zero at first. Where these have another type than the input, such as float32 in a network of
-/// bfloat16, all is computed in their type, and the answer has the input's.
+/// The base class of norms with a learned scale and shift, initialized as one and zero. If the type of scale and shift differs from that of
+/// the input, such as float32 in a bfloat16 network, the norm is computed in their type, and the output has the type of the input.
 /// </summary>
-/// <remarks>State: <c>weight</c> and <c>bias</c>, or nothing.</remarks>
+/// <remarks>State: <c>weight</c> and <c>bias</c>, or none.</remarks>
 public abstract class Normalization : nn.Module<Tensor, Tensor>, IFullPrecisionModule
 {
     private const string WeightName = "weight";
@@ -15,10 +15,10 @@ public abstract class Normalization : nn.Module<Tensor, Tensor>, IFullPrecisionM
 
     private readonly bool _scales;
 
-    /// <summary>A norm whose scale and shift have a given width.</summary>
+    /// <summary>Creates a norm whose scale and shift have a given width.</summary>
     /// <param name="name">The name of the module.</param>
-    /// <param name="width">Elements of the scale.</param>
-    /// <param name="scales">False for a norm without scale and shift.</param>
+    /// <param name="width">The number of elements of the scale.</param>
+    /// <param name="scales">True for a norm with scale and shift; false for one without.</param>
     private protected Normalization(string name, long width, bool scales)
         : base(name)
     {
@@ -32,9 +32,9 @@ public abstract class Normalization : nn.Module<Tensor, Tensor>, IFullPrecisionM
     /// <inheritdoc/>
     public IEnumerable<Parameter> FullPrecisionParameters => parameters(false);
 
-    /// <summary>The normed input.</summary>
-    /// <param name="input">Floating point; each norm says which shape.</param>
-    /// <returns>Of the input's shape and type; the caller's.</returns>
+    /// <summary>Normalizes the input.</summary>
+    /// <param name="input">A floating point tensor, whose shape depends on the norm.</param>
+    /// <returns>A tensor with the shape and type of the input. The caller must dispose the tensor.</returns>
     public override Tensor forward(Tensor input)
     {
         ArgumentNullException.ThrowIfNull(input);
@@ -48,7 +48,7 @@ public abstract class Normalization : nn.Module<Tensor, Tensor>, IFullPrecisionM
         return normed.to(input.dtype);
     }
 
-    /// <summary>The norm of an input that has the type of scale and shift, where there are any.</summary>
+    /// <summary>Normalizes an input that has the type of scale and shift, if the norm has them.</summary>
     private protected abstract Tensor Normalize(Tensor input, Tensor? weight, Tensor? bias);
 
     /// <inheritdoc/>
@@ -58,18 +58,20 @@ public abstract class Normalization : nn.Module<Tensor, Tensor>, IFullPrecisionM
     }
 }
 
-/// <summary>The norm of each sample within groups of its channels; see <see cref="Normalization"/>.</summary>
+/// <summary>Group normalization, of each sample within groups of its channels; see <see cref="Normalization"/>.</summary>
 /// <remarks>Source: Wu and He 2018. Input: [B, C, ...].</remarks>
 public sealed class GroupNormalization : Normalization
 {
     private readonly long _groups;
     private readonly double _epsilon;
 
-    /// <summary>A norm of given sizes.</summary>
-    /// <param name="groups">Divides the channels.</param>
-    /// <param name="channels">C.</param>
-    /// <param name="epsilon">Added to the variance.</param>
-    /// <exception cref="ArgumentException">A size is not positive, or the groups do not divide the channels.</exception>
+    /// <summary>Creates a norm of given sizes.</summary>
+    /// <param name="groups">The number of groups, which must divide the number of channels.</param>
+    /// <param name="channels">C, the number of channels.</param>
+    /// <param name="epsilon">The value added to the variance. 1e-5 by default.</param>
+    /// <exception cref="ArgumentException">
+    /// A size is not positive, or the number of groups does not divide the number of channels.
+    /// </exception>
     public GroupNormalization(int groups, int channels, double epsilon = 1e-5)
         : base(nameof(GroupNormalization), Guard.Positive(channels), true)
     {
@@ -78,7 +80,9 @@ public sealed class GroupNormalization : Normalization
             throw new ArgumentException($"The groups must divide the {channels} channels, got {groups}.", nameof(groups));
     }
 
-    /// <summary>What follows the norm: SiLU in the same pass where there is a kernel for both. Null for nothing.</summary>
+    /// <summary>
+    /// The activation after the norm; <see langword="null"/> for none. SiLU is computed in the same pass if there is a kernel for both.
+    /// </summary>
     internal IActivation? Activation { get; init; }
 
     /// <inheritdoc/>
@@ -99,17 +103,17 @@ public sealed class GroupNormalization : Normalization
         => nn.functional.group_norm(input, _groups, weight, bias, _epsilon);
 }
 
-/// <summary>The norm of each token over its width; see <see cref="Normalization"/>.</summary>
+/// <summary>Layer normalization, of each token over its width; see <see cref="Normalization"/>.</summary>
 /// <remarks>Source: Ba et al. 2016. Input: [..., width].</remarks>
 public sealed class LayerNormalization : Normalization
 {
     private readonly long[] _shape;
     private readonly double _epsilon;
 
-    /// <summary>A norm of given width.</summary>
-    /// <param name="width">The last size of the input.</param>
-    /// <param name="epsilon">Added to the variance.</param>
-    /// <param name="scales">False for a norm without scale and shift.</param>
+    /// <summary>Creates a norm of a given width.</summary>
+    /// <param name="width">The size of the last dimension of the input.</param>
+    /// <param name="epsilon">The value added to the variance. 1e-5 by default.</param>
+    /// <param name="scales">True for a norm with scale and shift; false for one without.</param>
     /// <exception cref="ArgumentException">The width is not positive.</exception>
     public LayerNormalization(int width, double epsilon = 1e-5, bool scales = true)
         : base(nameof(LayerNormalization), Guard.Positive(width), scales)
@@ -120,11 +124,11 @@ public sealed class LayerNormalization : Normalization
 }
 
 /// <summary>
-/// A module whose own parameters stay in float32 when the rest of a network has lower precision, such as a norm. It answers in the type
-/// of its input all the same.
+/// A module, such as a norm, whose parameters remain in float32 when the rest of a network has lower precision. Its output still has the
+/// type of its input.
 /// </summary>
 public interface IFullPrecisionModule
 {
-    /// <summary>Its own parameters, at least one: the very objects that are registered; not the caller's.</summary>
+    /// <summary>The parameters that remain in float32, at least one: the registered objects, which must not be disposed.</summary>
     IEnumerable<Parameter> FullPrecisionParameters { get; }
 }

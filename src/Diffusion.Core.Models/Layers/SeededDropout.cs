@@ -3,15 +3,15 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// Dropout that draws its mask from <see cref="TrainingRandom"/>: in training mode each element is zero with probability p and otherwise
-/// scaled by 1/(1-p); in evaluation mode, and for p = 0, the identity.
+/// Dropout with masks drawn from <see cref="TrainingRandom"/>: in training mode, each element is set to zero with probability p and
+/// otherwise multiplied by 1/(1-p); in evaluation mode, and for p = 0, the identity.
 /// </summary>
 /// <remarks>Source: Srivastava et al. 2014.</remarks>
 public sealed class SeededDropout : nn.Module<Tensor, Tensor>
 {
-    /// <summary>Dropout of a given probability.</summary>
+    /// <summary>Creates a dropout of a given probability.</summary>
     /// <param name="probability">In [0, 1).</param>
-    /// <exception cref="ArgumentOutOfRangeException">Outside [0, 1).</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The probability is outside [0, 1).</exception>
     public SeededDropout(double probability)
         : base(nameof(SeededDropout))
     {
@@ -24,9 +24,9 @@ public sealed class SeededDropout : nn.Module<Tensor, Tensor>
     /// <summary>p, the probability that an element is dropped.</summary>
     public double Probability { get; }
 
-    /// <summary>The input with elements dropped.</summary>
-    /// <param name="input">Any shape, floating point.</param>
-    /// <returns>The shape of <paramref name="input"/>, always a new tensor object; the caller's.</returns>
+    /// <summary>Returns the input with some elements set to zero.</summary>
+    /// <param name="input">A floating point tensor of any shape.</param>
+    /// <returns>A tensor with the shape of <paramref name="input"/>, always a new object. The caller must dispose it.</returns>
     public override Tensor forward(Tensor input)
     {
         ArgumentNullException.ThrowIfNull(input);
@@ -39,7 +39,7 @@ public sealed class SeededDropout : nn.Module<Tensor, Tensor>
 
     private Tensor Keep(Tensor input)
     {
-        // Drawn in float32 whatever the input is, so that the mask of a seed does not depend on the precision.
+        // Drawn in float32 for inputs of any type, so that the mask of a seed does not depend on the precision.
         var generator = TrainingRandom.Current;
         var device = generator is null ? input.device : generator.device;
         using var uniform = rand(input.shape, dtype: ScalarType.Float32, device: device, generator: generator);
@@ -49,19 +49,22 @@ public sealed class SeededDropout : nn.Module<Tensor, Tensor>
 }
 
 /// <summary>
-/// Where <see cref="SeededDropout"/> draws from. TorchSharp's own dropout takes no generator, so that a resumed run could not repeat its
-/// draws; here a training step names the generator of its step around the forward pass.
+/// The generator of the random numbers that modules such as <see cref="SeededDropout"/> draw in training. The dropout of TorchSharp does
+/// not accept a generator, so a resumed run could not repeat its masks; a training step therefore sets the generator of the step during the
+/// forward pass.
 /// </summary>
 public static class TrainingRandom
 {
     [ThreadStatic]
     private static Generator? _current;
 
-    /// <summary>The generator in use on this thread, or null for the default one.</summary>
+    /// <summary>The generator in use on this thread; <see langword="null"/> for the default generator.</summary>
     public static Generator? Current => _current;
 
-    /// <summary>Draws from a generator on this thread until the returned scope is disposed. Scopes nest.</summary>
-    /// <param name="generator">Not disposed here. Masks are drawn on its device and moved where they are needed.</param>
+    /// <summary>Uses a generator on this thread until the returned scope is disposed. Scopes can be nested.</summary>
+    /// <param name="generator">
+    /// The generator, which is not disposed. Masks are drawn on its device and moved to the device of the input.
+    /// </param>
     public static IDisposable Use(Generator generator)
     {
         ArgumentNullException.ThrowIfNull(generator);

@@ -4,7 +4,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// Small tables that follow from sizes alone, kept for each key, device and type, so that a forward pass makes none on the host.
+/// A cache of small tables that depend on sizes only, for each key, device and type, so that a forward pass does not have to create them on
+/// the host.
 /// </summary>
 internal sealed class TensorCache<TKey> : IDisposable
     where TKey : notnull
@@ -12,11 +13,11 @@ internal sealed class TensorCache<TKey> : IDisposable
     private readonly Dictionary<(TKey Key, DeviceType Device, int Index, ScalarType Type), Tensor> _tables = [];
     private readonly Lock _lock = new();
 
-    /// <summary>The table of a key; the cache's.</summary>
-    /// <param name="key">What it depends on.</param>
-    /// <param name="device">Where it is wanted.</param>
-    /// <param name="type">Its element type.</param>
-    /// <param name="make">Makes it on the CPU, in any type.</param>
+    /// <summary>Returns the table of a key. The cache owns the tensor.</summary>
+    /// <param name="key">The key on which the table depends.</param>
+    /// <param name="device">The device of the table.</param>
+    /// <param name="type">The element type of the table.</param>
+    /// <param name="make">Creates the table on the CPU, in any type.</param>
     public Tensor Get(TKey key, Device device, ScalarType type, Func<TKey, Tensor> make)
     {
         var entry = (key, device.type, device.index, type);
