@@ -3,15 +3,16 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// A small trainable change of a network whose own weights stay as they are: each chosen weight W acts as W + alpha/r B A, with A of r
-/// rows and B of r columns. B starts at zero, so that at first the network answers as before, bit for bit.
+/// A low-rank adapter (LoRA) of a network whose own weights are frozen: each target weight W is replaced by W + alpha/r B A, where A has r
+/// rows and B has r columns. B is initialized as zero, so that initially the output of the network does not change, bit for bit.
 /// </summary>
 /// <remarks>
 /// <para>Source: Hu et al. 2021, section 4.1.</para>
-/// <para>The adapter is a module of its own, with the parameters <c>{layer}.lora_A.weight</c> and <c>{layer}.lora_B.weight</c>; the names
-/// and the checkpoints of the network do not change. It hooks itself to the layers, so it acts wherever they are <c>call</c>ed. Several
-/// adapters on one network add up. To train one, hand a <see cref="LoraDenoiser"/> to the trainer.</para>
-/// <para>The factors are made with the type and on the device of their layer. Move the network first, or the adapter along with it.</para>
+/// <para>The adapter is a separate module, with the parameters <c>{layer}.lora_A.weight</c> and <c>{layer}.lora_B.weight</c>; the parameter
+/// names and the checkpoints of the network do not change. It registers forward hooks on the layers, which are executed by <c>call</c>. The
+/// changes of several adapters of one network are added. To train an adapter, pass a <see cref="LoraDenoiser"/> to the trainer.</para>
+/// <para>The factors are created with the type and on the device of their layer. Move the network before creating the adapter, or move
+/// both.</para>
 /// </remarks>
 public sealed class LoraAdapter : nn.Module
 {
@@ -25,16 +26,18 @@ public sealed class LoraAdapter : nn.Module
         : base(name)
         => (_network, AdapterName, Dropout) = (network, name, dropout);
 
-    /// <summary>What the adapter is called among others.</summary>
+    /// <summary>The name of the adapter.</summary>
     public string AdapterName { get; }
 
-    /// <summary>The probability of dropout before the first factor.</summary>
+    /// <summary>The probability of dropout before the first factor, in training mode.</summary>
     public double Dropout { get; }
 
-    /// <summary>How strongly the adapter acts, on top of alpha/r: 1 as trained, 0 not at all. It may be changed at any time.</summary>
+    /// <summary>
+    /// A factor of the change in addition to alpha/r: 1, the default, as trained; 0 for no change. It may be set at any time.
+    /// </summary>
     public double Scale { get; set; } = 1;
 
-    /// <summary>True between <see cref="Merge"/> and <see cref="Unmerge"/>.</summary>
+    /// <summary>True after <see cref="Merge"/> and before <see cref="Unmerge"/>.</summary>
     public bool IsMerged { get; private set; }
 
     /// <summary>The names of the adapted layers, in order.</summary>
@@ -43,12 +46,12 @@ public sealed class LoraAdapter : nn.Module
     /// <summary>The adapted layers by name.</summary>
     internal IReadOnlyDictionary<string, LoraLayer> Layers => _layers;
 
-    /// <summary>Adapts a network, and freezes its own weights until the last adapter is removed.</summary>
-    /// <param name="network">Holds the layers; must outlive the adapter.</param>
-    /// <param name="options">Which, and how; the defaults where null.</param>
-    /// <param name="name">What the adapter is called among others.</param>
-    /// <returns>The adapter; the caller's. The first factors are drawn from the default generator.</returns>
-    /// <exception cref="ArgumentException">An option is out of range, or no layer fits.</exception>
+    /// <summary>Creates an adapter of a network, and freezes the weights of the network until its last adapter is removed.</summary>
+    /// <param name="network">The network that contains the layers. It must not be disposed before the adapter.</param>
+    /// <param name="options">The options; <see langword="null"/> for the defaults.</param>
+    /// <param name="name">The name of the adapter.</param>
+    /// <returns>The adapter. The caller must dispose it. The first factors are drawn from the default generator.</returns>
+    /// <exception cref="ArgumentException">An option is out of range, or no layer is a target.</exception>
     public static LoraAdapter Inject(nn.Module network, LoraOptions? options = null, string name = "default")
     {
         ArgumentNullException.ThrowIfNull(network);
@@ -60,16 +63,16 @@ public sealed class LoraAdapter : nn.Module
         return Inject(network, targets, options.Dropout, name);
     }
 
-    /// <summary>Makes an adapter from a file, as <see cref="Save"/> writes it, diffusers does or did.</summary>
-    /// <param name="network">The network it belongs to.</param>
+    /// <summary>Creates an adapter from a file written by <see cref="Save"/>, or by current or older versions of diffusers.</summary>
+    /// <param name="network">The network of the adapter.</param>
     /// <param name="path">A safetensors file.</param>
     /// <param name="prefix">
-    /// The part of a pipeline it is for: only tensors whose names begin with it count. Null for names without.
+    /// The component of a pipeline: only tensors whose names begin with it are read. <see langword="null"/> for names without a prefix.
     /// </param>
-    /// <param name="name">What the adapter is called among others.</param>
-    /// <returns>The adapter, attached; the caller's.</returns>
+    /// <param name="name">The name of the adapter.</param>
+    /// <returns>The adapter, attached to the network. The caller must dispose it.</returns>
     /// <exception cref="InvalidDataException">
-    /// The file is damaged, has nothing for this network, or something that does not fit it.
+    /// The file is damaged, contains no tensors for this network, or contains tensors that do not match it.
     /// </exception>
     public static LoraAdapter Load(nn.Module network, string path, string? prefix = "unet", string name = "default")
     {
@@ -84,7 +87,8 @@ public sealed class LoraAdapter : nn.Module
     public void Save(string path, string? prefix = "unet") => LoraFile.Save(this, path, prefix);
 
     /// <summary>
-    /// Adds the change to the weights of the network, at the present <see cref="Scale"/>. It then costs nothing, and cannot train.
+    /// Adds the change to the weights of the network, with the current <see cref="Scale"/>. A merged adapter has no run-time cost and
+    /// cannot be trained.
     /// </summary>
     /// <exception cref="InvalidOperationException">The adapter is merged already, or was removed.</exception>
     public void Merge()
@@ -95,7 +99,7 @@ public sealed class LoraAdapter : nn.Module
         IsMerged = true;
     }
 
-    /// <summary>Takes what <see cref="Merge"/> added out of the weights again, which are then as before but for rounding.</summary>
+    /// <summary>Subtracts from the weights what <see cref="Merge"/> added. The weights are then as before, except for rounding.</summary>
     /// <exception cref="InvalidOperationException">The adapter is not merged, or was removed.</exception>
     public void Unmerge()
     {
@@ -104,9 +108,7 @@ public sealed class LoraAdapter : nn.Module
         IsMerged = false;
     }
 
-    /// <summary>
-    /// Lets go of the network: what was merged stays in its weights, everything else ends. The adapter keeps its factors.
-    /// </summary>
+    /// <summary> Detaches the adapter from the network. A merged change remains in the weights. The adapter keeps its factors. </summary>
     public void Remove()
     {
         if (_removed)
@@ -117,7 +119,7 @@ public sealed class LoraAdapter : nn.Module
         FrozenWeights.Release(_network);
     }
 
-    /// <summary>Attaches an adapter with a rank and an alpha for each layer.</summary>
+    /// <summary>Creates an adapter with a rank and an alpha for each layer.</summary>
     internal static LoraAdapter Inject(
         nn.Module network, IReadOnlyDictionary<string, (int Rank, double Alpha)> targets, double dropout, string name)
     {
@@ -137,7 +139,7 @@ public sealed class LoraAdapter : nn.Module
         return adapter;
     }
 
-    /// <summary>The layers of a network that can be adapted, by name.</summary>
+    /// <summary>Returns the layers of a network that can be adapted, by name.</summary>
     internal static Dictionary<string, nn.Module<Tensor, Tensor>> Candidates(nn.Module network)
     {
         var seen = new HashSet<nn.Module>(ReferenceEqualityComparer.Instance);
@@ -154,7 +156,7 @@ public sealed class LoraAdapter : nn.Module
     /// <inheritdoc/>
     protected override void RegisterComponents()
     {
-        // Layers are registered as they are made.
+        // Layers are registered when they are created.
     }
 
     /// <inheritdoc/>
@@ -178,19 +180,19 @@ public sealed class LoraAdapter : nn.Module
     }
 }
 
-/// <summary>The size and the place of a <see cref="LoraAdapter"/>.</summary>
+/// <summary>The options of a <see cref="LoraAdapter"/>.</summary>
 public sealed record LoraOptions
 {
     /// <summary>r, the rank of the change of each weight. 4 by default.</summary>
     public int Rank { get; init; } = 4;
 
-    /// <summary>alpha: the change is scaled by alpha/r. Null, the default, for alpha = r, a scale of 1.</summary>
+    /// <summary>alpha: the change is scaled by alpha/r. The default is <see langword="null"/>: alpha = r, a scale of 1.</summary>
     public double? Alpha { get; init; }
 
     /// <summary>
-    /// Which linear layers and two-dimensional convolutions are adapted, by their name in the module, such as
-    /// <c>mid_block.attentions.0.to_q</c>. By default the projections of attention: names that end in <c>to_q</c>, <c>to_k</c>,
-    /// <c>to_v</c> or <c>to_out.0</c>.
+    /// Selects the linear layers and two-dimensional convolutions to adapt by their name in the module, such as
+    /// <c>mid_block.attentions.0.to_q</c>. By default the projections of attention: names that end in <c>to_q</c>, <c>to_k</c>, <c>to_v</c>
+    /// or <c>to_out.0</c>.
     /// </summary>
     public Func<string, bool> Targets { get; init; } = IsAttention;
 
@@ -202,9 +204,10 @@ public sealed record LoraOptions
 }
 
 /// <summary>
-/// A network seen through its adapter: what is trained, averaged, saved in checkpoints and counted are the parameters of the adapter.
+/// A network with an adapter, as the model of a trainer: only the parameters of the adapter are trained, averaged, saved in checkpoints and
+/// counted.
 /// </summary>
-/// <param name="network">The adapted network. Its own training mode stays as it is, and so do its weights.</param>
+/// <param name="network">The adapted network. Its training mode and its weights are not changed.</param>
 /// <param name="adapter">An adapter of that network.</param>
 public sealed class LoraDenoiser(ITrainableDenoiser network, LoraAdapter adapter) : DelegatingDenoiser(network), ITrainableDenoiser
 {

@@ -5,9 +5,10 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// Adapters in files. Written: <c>{prefix}.{layer}.lora_A.weight</c> and <c>lora_B</c>, and in the metadata
-/// <c>lora_adapter_metadata</c>, JSON with <c>{prefix}.r</c>, <c>{prefix}.lora_alpha</c> and so on, as diffusers writes them with PEFT.
-/// Read beside these: <c>{layer}.lora.down.weight</c> and <c>lora.up</c> of older files, and <c>{layer}.alpha</c>, a number for each layer.
+/// Reads and writes files of adapters. The written format has the tensors <c>{prefix}.{layer}.lora_A.weight</c> and <c>lora_B</c>, and in
+/// the metadata <c>lora_adapter_metadata</c>, JSON with <c>{prefix}.r</c>, <c>{prefix}.lora_alpha</c> and other values, as written by
+/// diffusers with PEFT. In addition, <c>{layer}.lora.down.weight</c> and <c>lora.up</c> of older files, and <c>{layer}.alpha</c>, a number
+/// for each layer, are read.
 /// </summary>
 internal static class LoraFile
 {

@@ -15,12 +15,15 @@ internal sealed class LoraLayer : nn.Module
     private readonly SeededDropout _dropout;
     private readonly Action _detach;
 
-    /// <summary>Attaches itself to a layer. The first factor is random, the second zero, so that nothing changes at first.</summary>
+    /// <summary>
+    /// Creates the change of a layer and attaches it. The first factor is random, the second zero, so that the output initially does not
+    /// change.
+    /// </summary>
     /// <param name="layer">A linear layer or a two-dimensional convolution.</param>
     /// <param name="rank">r.</param>
     /// <param name="alpha">alpha.</param>
     /// <param name="dropout">The probability of dropout before the first factor.</param>
-    /// <param name="strength">The scale at run time, asked at every call: 0 switches the adapter off.</param>
+    /// <param name="strength">Returns the scale at run time, and is called in every forward pass; 0 disables the adapter.</param>
     public LoraLayer(nn.Module<Tensor, Tensor> layer, int rank, double alpha, double dropout, Func<double> strength)
         : base(nameof(LoraLayer))
     {
@@ -57,14 +60,14 @@ internal sealed class LoraLayer : nn.Module
 
     private Tensor Weight => WeightOf(_base);
 
-    /// <summary>True for a layer that can be adapted.</summary>
+    /// <summary>Returns true for a layer that can be adapted.</summary>
     public static bool Fits(nn.Module module)
         => module is Linear or Conv2d { groups: 1, padding: not null, padding_mode: PaddingModes.Zeros };
 
-    /// <summary>The weight of such a layer.</summary>
+    /// <summary>Returns the weight of such a layer.</summary>
     public static Tensor WeightOf(nn.Module layer) => layer is Conv2d convolution ? convolution.weight : ((Linear)layer).weight;
 
-    /// <summary>Adds the change to the weight of the layer, times a factor.</summary>
+    /// <summary>Adds the change, times a factor, to the weight of the layer.</summary>
     public void AddToBase(double factor)
     {
         using var gradientsOff = no_grad();
@@ -74,7 +77,7 @@ internal sealed class LoraLayer : nn.Module
         weight.Add_(change.Mul_(factor * Alpha / Rank));
     }
 
-    /// <summary>Lets go of the layer.</summary>
+    /// <summary>Detaches the change from the layer.</summary>
     public void Detach() => _detach();
 
     /// <inheritdoc/>
@@ -98,13 +101,14 @@ internal sealed class LoraLayer : nn.Module
 }
 
 /// <summary>
-/// A part of a name: holds the parts below it, so that the layers of an adapter have the names of the layers they change.
+/// A component of a dotted name, which contains its children, so that the layers of an adapter have the names of the layers that they
+/// change.
 /// </summary>
 internal sealed class LoraBranch() : nn.Module(nameof(LoraBranch))
 {
     private readonly Dictionary<string, LoraBranch> _branches = new(StringComparer.Ordinal);
 
-    /// <summary>Puts a layer under a name of parts and dots, below a module.</summary>
+    /// <summary>Registers a layer under a dotted name below a module.</summary>
     public static void Place(nn.Module root, Dictionary<string, LoraBranch> branches, string name, nn.Module layer)
     {
         var dot = name.IndexOf('.', StringComparison.Ordinal);
@@ -127,16 +131,16 @@ internal sealed class LoraBranch() : nn.Module(nameof(LoraBranch))
     /// <inheritdoc/>
     protected override void RegisterComponents()
     {
-        // Parts register themselves.
+        // Children are registered by Place.
     }
 }
 
-/// <summary>A weight with a name of its own. State: <c>weight</c>.</summary>
+/// <summary>A module with one weight. State: <c>weight</c>.</summary>
 internal sealed class LoraFactor : nn.Module
 {
     private const string WeightName = "weight";
 
-    /// <summary>A weight without values, of the type and on the device of another.</summary>
+    /// <summary>Creates an uninitialized weight with the type and device of another tensor.</summary>
     public LoraFactor(long[] shape, Tensor like)
         : base(nameof(LoraFactor))
     {
@@ -144,7 +148,7 @@ internal sealed class LoraFactor : nn.Module
         register_parameter(WeightName, (Parameter)nn.Parameter(values).DetachFromDisposeScope());
     }
 
-    /// <summary>The weight, wherever it was moved to.</summary>
+    /// <summary>The current weight, also after the module was moved.</summary>
     public Parameter Weight => get_parameter(WeightName)!;
 
     /// <inheritdoc/>
