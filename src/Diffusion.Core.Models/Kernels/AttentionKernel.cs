@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// softmax(Q K^T / sqrt(d)) V and its gradients in float32 on the CPU, block by block, so that the probabilities never leave the cache.
-/// Made for narrow heads, for which libtorch's kernel takes two to four times as long (measured in docs/performance.md).
+/// softmax(Q K^T / sqrt(d)) V and its gradients in float32 on the CPU, block by block, so that the probabilities remain in the cache.
+/// Designed for narrow heads, for which the kernel of libtorch takes two to four times as long (measured in docs/performance.md).
 /// </summary>
 /// <remarks>
 /// <para>Source: Dao et al. 2022, "FlashAttention", algorithms 1 and 4; Rabe and Staats 2021. Exponentials are taken to base 2, so the
@@ -16,10 +16,10 @@ namespace Diffusion.Core.Models;
 /// </remarks>
 internal static class AttentionKernel
 {
-    /// <summary>Queries of a block. A multiple of two vectors of any processor.</summary>
+    /// <summary>The number of queries of a block, a multiple of two vectors of any processor.</summary>
     private const int QueryBlock = 32;
 
-    /// <summary>Keys of a block.</summary>
+    /// <summary>The number of keys of a block.</summary>
     private const int KeyBlock = 64;
 
     private const int Tile = QueryBlock * KeyBlock;
@@ -27,7 +27,7 @@ internal static class AttentionKernel
     /// <summary>The sizes of queries [B, N, heads * d], keys and values [B, M, heads * d].</summary>
     public readonly record struct Sizes(int Batch, int Queries, int Keys, int Heads, int Width)
     {
-        /// <summary>Elements from one token to the next.</summary>
+        /// <summary>The number of elements from one token to the next.</summary>
         public int Stride => Heads * Width;
 
         /// <summary>d, padded to whole vectors.</summary>
@@ -36,17 +36,19 @@ internal static class AttentionKernel
         /// <summary>M, padded to whole steps.</summary>
         public int PaddedKeys => RoundUp(Keys, HostProduct.RowStep);
 
-        /// <summary>What a product of query and key is multiplied by.</summary>
+        /// <summary>The factor of the product of query and key.</summary>
         public float Scale => (float)(1 / Math.Sqrt(Width));
     }
 
-    /// <summary>The attended values.</summary>
+    /// <summary>Computes the attended values.</summary>
     /// <param name="sizes">All of them positive.</param>
-    /// <param name="query">[B, N, heads * d]; this and all others are contiguous and of less than 2 GB.</param>
+    /// <param name="query">[B, N, heads * d]; like all tensors, contiguous and smaller than 2 GB.</param>
     /// <param name="key">[B, M, heads * d].</param>
     /// <param name="value">[B, M, heads * d].</param>
     /// <param name="output">[B, N, heads * d], written to.</param>
-    /// <param name="logSum">[B, heads, N] the binary logarithm of the sum of exponentials, written to; null where it is not needed.</param>
+    /// <param name="logSum">
+    /// [B, heads, N] the binary logarithm of the sum of exponentials, written to; <see langword="null"/> if it is not needed.
+    /// </param>
     public static void Forward(Sizes sizes, Tensor query, Tensor key, Tensor value, Tensor output, Tensor? logSum)
     {
         var (width, padded, keys) = (sizes.Width, sizes.PaddedWidth, sizes.PaddedKeys);
@@ -95,14 +97,14 @@ internal static class AttentionKernel
         });
     }
 
-    /// <summary>The gradients by queries, keys and values.</summary>
-    /// <param name="sizes">As in <see cref="Forward"/>; so are the first three tensors.</param>
+    /// <summary>Computes the gradients with respect to queries, keys and values.</summary>
+    /// <param name="sizes">As in <see cref="Forward"/>, like the first three tensors.</param>
     /// <param name="query">[B, N, heads * d].</param>
     /// <param name="key">[B, M, heads * d].</param>
     /// <param name="value">[B, M, heads * d].</param>
-    /// <param name="output">[B, N, heads * d] what the forward pass wrote.</param>
-    /// <param name="logSum">[B, heads, N] likewise.</param>
-    /// <param name="gradient">[B, N, heads * d] the gradient by the output.</param>
+    /// <param name="output">[B, N, heads * d] the output of the forward pass.</param>
+    /// <param name="logSum">[B, heads, N] the logarithms written by the forward pass.</param>
+    /// <param name="gradient">[B, N, heads * d] the gradient with respect to the output.</param>
     /// <param name="queryGradient">[B, N, heads * d], written to.</param>
     /// <param name="keyGradient">[B, M, heads * d], written to.</param>
     /// <param name="valueGradient">[B, M, heads * d], written to.</param>
@@ -182,7 +184,7 @@ internal static class AttentionKernel
     private static void Run(Sizes sizes, int scratch, ScratchWorker worker)
         => HostThreads.Run((long)sizes.Batch * sizes.Heads, queue =>
         {
-            // Memory of torch is aligned to whole lines of the cache.
+            // Memory of libtorch is aligned to cache lines.
             using var memory = empty(scratch, ScalarType.Float32);
             worker(queue, HostVector.Floats(memory));
         });
@@ -196,11 +198,11 @@ internal static class AttentionKernel
         return part;
     }
 
-    /// <summary>The first element of a head.</summary>
+    /// <summary>Returns the index of the first element of a head.</summary>
     private static int Head(Sizes sizes, long pair, int tokens)
         => ((int)(pair / sizes.Heads) * tokens * sizes.Stride) + ((int)(pair % sizes.Heads) * sizes.Width);
 
-    /// <summary>Rows of a head next to each other, padded with zeros.</summary>
+    /// <summary>Copies the rows of a head next to each other, padded with zeros.</summary>
     private static void PackRows(Span<float> source, Sizes sizes, int count, Span<float> target)
     {
         var (width, padded) = (sizes.Width, sizes.PaddedWidth);
@@ -218,7 +220,7 @@ internal static class AttentionKernel
             source.Slice(row * sizes.PaddedWidth, sizes.Width).CopyTo(target[(row * sizes.Stride)..]);
     }
 
-    /// <summary>[width, block]: rows of a head as columns, scaled, padded with zeros.</summary>
+    /// <summary>Copies the rows of a head as scaled columns, [width, block], padded with zeros.</summary>
     private static void PackColumns(Span<float> source, Sizes sizes, int count, float scale, Span<float> target)
     {
         if (count < QueryBlock)
@@ -231,7 +233,7 @@ internal static class AttentionKernel
         }
     }
 
-    /// <summary>The inner product of each row of two heads.</summary>
+    /// <summary>Computes the inner products of the rows of two heads.</summary>
     private static void Products(Span<float> left, Span<float> right, Sizes sizes, int count, Span<float> target)
     {
         for (var row = 0; row < count; row++)
@@ -245,7 +247,7 @@ internal static class AttentionKernel
     }
 
     /// <summary>
-    /// Turns a tile of logits [keys, queries] into exponentials, with the highest logit so far as zero, and rescales what was summed before.
+    /// Replaces a tile of logits, [keys, queries], by exponentials relative to the highest logit so far, and rescales the previous sums.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Exponentials(Span<float> tile, int keys, Span<float> highest, Span<float> total, Span<float> sums, int padded)
@@ -291,7 +293,8 @@ internal static class AttentionKernel
     }
 
     /// <summary>
-    /// Turns a tile of logits into probabilities p, and one of products g v into slopes of the logits, p (g v - g o) scale.
+    /// Replaces a tile of logits by probabilities p, and a tile of products g v by the gradients with respect to the logits, p (g v - g o)
+    /// scale.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Slopes(Span<float> weights, Span<float> slopes, int keys, Span<float> shift, Span<float> along, float scale)

@@ -5,21 +5,22 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// Images whose channels lie side by side in memory. Values and shapes are the same; convolutions are faster with them on some devices.
+/// The channels-last memory layout of images, in which the channels of a pixel are adjacent. Values and shapes do not change; convolutions
+/// are faster with this layout on some devices.
 /// </summary>
 /// <remarks>
-/// <para>A network over images keeps the layout from layer to layer when its input and the weights of its convolutions have it.</para>
-/// <para>On the CPU, in float32, <see cref="UNet"/> and the convolutional autoencoders compute in this layout by themselves where all of
-/// their widths are multiples of 16. Their outputs have the default layout, and their inputs and weights keep theirs.</para>
+/// <para>A network over images preserves the layout from layer to layer if its input and the weights of its convolutions have it.</para>
+/// <para>On the CPU, in float32, <see cref="UNet"/> and the convolutional autoencoders compute in this layout automatically if all of their
+/// widths are multiples of 16. Their outputs have the default layout, and their inputs and weights keep theirs.</para>
 /// </remarks>
 public static class ChannelsLast
 {
-    /// <summary>A difference that measuring again would not turn around.</summary>
+    /// <summary>The ratio of times below which the layout counts as faster, beyond the noise of the measurement.</summary>
     private const double WorthIt = 0.97;
 
-    /// <summary>The tensor with its second dimension innermost in memory.</summary>
+    /// <summary>Returns a tensor with its second dimension innermost in memory.</summary>
     /// <param name="x">[B, C, ...] images, or [out, in, ...] weights of a convolution.</param>
-    /// <returns>The same shape and values, copied where the layout is another; the caller's.</returns>
+    /// <returns>A tensor of the same shape and values, copied if the layout differs. The caller must dispose the tensor.</returns>
     /// <exception cref="ArgumentException">There are fewer than three dimensions.</exception>
     public static Tensor Of(Tensor x)
     {
@@ -34,20 +35,20 @@ public static class ChannelsLast
     }
 
     /// <summary>
-    /// Measures, on this machine, whether a network is trained faster with this layout: forward and backward, some times with each. For
-    /// the option of a trainer, before it is made.
+    /// Measures on this machine whether a network is trained faster with this layout, by forward and backward passes with both layouts.
+    /// Call it before the trainer is constructed, to choose the value of the trainer's option.
     /// </summary>
     /// <remarks>
-    /// The weights are as before afterwards, bit for bit, and have no gradients. The choice may differ from one measurement to the next;
-    /// a run that is to be repeated bit for bit has it written down.
+    /// Afterwards the weights are as before, bit for bit, and have no gradients. The result may differ between measurements; store it for a
+    /// run that is to be repeated bit for bit.
     /// </remarks>
-    /// <param name="model">On its device; no trainer has its parameters yet.</param>
+    /// <param name="model">The network, on its device, before a trainer for it is constructed.</param>
     /// <param name="xt">[B, C, H, W] noisy images as in training.</param>
     /// <param name="t">[B] times.</param>
-    /// <param name="condition">What the network is told, or null.</param>
-    /// <param name="repeats">How often each layout is measured; the fastest counts.</param>
-    /// <returns>True where it takes at least 3% less time.</returns>
-    /// <exception cref="ArgumentException">The images are not of four dimensions, or do not fit the network.</exception>
+    /// <param name="condition">The condition, or <see langword="null"/>.</param>
+    /// <param name="repeats">The number of measurements of each layout, of which the fastest is used. 3 by default.</param>
+    /// <returns>True if this layout takes at least 3% less time.</returns>
+    /// <exception cref="ArgumentException">The images do not have four dimensions, or do not match the network.</exception>
     public static bool IsFaster(ITrainableDenoiser model, Tensor xt, Tensor t, Condition? condition = null, int repeats = 3)
     {
         ArgumentNullException.ThrowIfNull(model);
@@ -60,7 +61,7 @@ public static class ChannelsLast
         var (fastest, fastestLast) = (double.PositiveInfinity, double.PositiveInfinity);
         try
         {
-            // In turn, so that whatever else the machine does falls on both; the first of each makes what is made once.
+            // Alternating, so that other load of the machine affects both. The first pass of each layout is a warm-up and is not counted.
             for (var k = 0; k <= repeats; k++)
             {
                 Lay(convolutions, weight => weight.contiguous());
@@ -96,23 +97,23 @@ public static class ChannelsLast
         var answer = model.Predict(xt, t, condition);
         answer.mul(answer).mean().backward();
 
-        // Waits for the device.
+        // Wait for the device.
         _ = model.Module.parameters().First(parameter => parameter.grad is not null).grad!.sum().cpu();
         return Stopwatch.GetElapsedTime(begun).TotalSeconds;
     }
 }
 
 /// <summary>
-/// The layout in which a network over images computes: channels-last on the CPU in float32, where the norms of all its widths have a kernel
-/// for it, and elsewhere the layout of the input.
+/// The layout in which a network over images computes: channels-last on the CPU in float32 if the norms of all its widths have a kernel for
+/// it, otherwise the layout of the input.
 /// </summary>
-/// <param name="widths">The channels of each level.</param>
+/// <param name="widths">The number of channels of each level.</param>
 internal sealed class HostLayout(IEnumerable<int> widths)
 {
     private readonly bool _hasKernels = widths.All(width => width % GroupNormKernel.Strip == 0);
 
-    /// <summary>The first convolution of the network.</summary>
-    /// <param name="convolution">From [B, C, H, W] to [B, width, H, W].</param>
+    /// <summary>Applies the first convolution of the network.</summary>
+    /// <param name="convolution">Maps [B, C, H, W] to [B, width, H, W].</param>
     /// <param name="x">[B, C, H, W].</param>
     /// <returns>[B, width, H, W] in the layout of the network. The caller must dispose it.</returns>
     public Tensor Enter(Convolution convolution, Tensor x)
@@ -121,14 +122,14 @@ internal sealed class HostLayout(IEnumerable<int> widths)
             return convolution.call(x);
         using var scope = NewDisposeScope();
 
-        // One channel has the same order in both layouts, and the convolution then gives the default one.
+        // With one channel, both layouts have the same order, and the output of the convolution has the default one.
         return ChannelsLast.Of(convolution.call(ChannelsLast.Of(x))).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The last convolution of the network.</summary>
-    /// <param name="convolution">From [B, width, H, W] to [B, C, H, W].</param>
+    /// <summary>Applies the last convolution of the network.</summary>
+    /// <param name="convolution">Maps [B, width, H, W] to [B, C, H, W].</param>
     /// <param name="x">[B, width, H, W].</param>
-    /// <returns>[B, C, H, W] in the default layout where <see cref="Enter"/> changed it. The caller must dispose it.</returns>
+    /// <returns>[B, C, H, W] in the default layout if <see cref="Enter"/> changed the layout. The caller must dispose it.</returns>
     public Tensor Leave(Convolution convolution, Tensor x)
     {
         if (!IsChanged(x))

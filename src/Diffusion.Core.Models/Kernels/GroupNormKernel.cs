@@ -6,34 +6,33 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// A group norm, and the SiLU after it, in float32 on the CPU over pixels whose channels lie next to each other, for which libtorch has
-/// no vectorized code.
+/// A group norm, with an optional SiLU, in float32 on the CPU over images with channels last, for which libtorch has no vectorized code.
 /// </summary>
 /// <remarks>
-/// Sources: Wu and He 2018, eq. 1; Elfwing et al. 2017. A block of channels of a sample is computed by one thread, so results do not
-/// depend on the number of threads.
+/// Sources: Wu and He 2018, eq. 1; Elfwing et al. 2017. A block of channels of a sample is computed by one thread, so results do not depend
+/// on the number of threads.
 /// </remarks>
 internal static class GroupNormKernel
 {
-    /// <summary>Channels of a block at least: with fewer, lines of the cache are read more than once.</summary>
+    /// <summary>The minimum number of channels of a block: with fewer, cache lines are read more than once.</summary>
     private const int BlockWidth = 32;
 
-    /// <summary>Pixels that are summed in float32 before the sum is added in float64.</summary>
+    /// <summary>The number of pixels that are summed in float32 before the sum is accumulated in float64.</summary>
     private const int Run = 64;
 
-    /// <summary>Channels that the loops take at a time; the number of channels must be a multiple.</summary>
+    /// <summary>The number of channels that the loops process at a time; the number of channels must be a multiple of it.</summary>
     public static int Strip => 2 * Vector<float>.Count;
 
     /// <summary>Images [B, pixels, C] and their groups of channels.</summary>
     public readonly record struct Sizes(int Batch, int Pixels, int Channels, int Groups, float Epsilon, bool Activates)
     {
-        /// <summary>Channels of a group.</summary>
+        /// <summary>The number of channels of a group.</summary>
         public int GroupWidth => Channels / Groups;
 
-        /// <summary>Elements of a group in a sample.</summary>
+        /// <summary>The number of elements of a group in a sample.</summary>
         public double GroupSize => (double)Pixels * GroupWidth;
 
-        /// <summary>Channels of a block: whole groups and whole strips.</summary>
+        /// <summary>The number of channels of a block, which consists of whole groups and whole strips.</summary>
         public int Block
         {
             get
@@ -43,17 +42,17 @@ internal static class GroupNormKernel
             }
         }
 
-        /// <summary>Blocks of a sample.</summary>
+        /// <summary>The number of blocks of a sample.</summary>
         public int Blocks => (Channels + Block - 1) / Block;
     }
 
-    /// <summary>The normed, scaled, shifted and, where <see cref="Sizes.Activates"/>, activated pixels.</summary>
+    /// <summary>Computes the normalized, scaled, shifted and, if <see cref="Sizes.Activates"/> is true, activated pixels.</summary>
     /// <param name="sizes">All of them positive; the channels are a multiple of <see cref="Strip"/> and of the groups.</param>
-    /// <param name="x">[B, pixels, C], contiguous as all others, of less than 2 GB.</param>
+    /// <param name="x">[B, pixels, C], like all tensors contiguous and smaller than 2 GB.</param>
     /// <param name="weight">[C].</param>
     /// <param name="bias">[C].</param>
     /// <param name="output">[B, pixels, C], written to.</param>
-    /// <param name="moments">[B, groups, 2] the mean and the reciprocal deviation of each group, written to.</param>
+    /// <param name="moments">[B, groups, 2] the mean and the reciprocal standard deviation of each group, written to.</param>
     public static void Forward(Sizes sizes, Tensor x, Tensor weight, Tensor bias, Tensor output, Tensor moments)
         => HostThreads.Run((long)sizes.Batch * sizes.Blocks, queue =>
         {
@@ -87,16 +86,16 @@ internal static class GroupNormKernel
             }
         });
 
-    /// <summary>The gradients by pixels, scale and shift.</summary>
-    /// <param name="sizes">As in <see cref="Forward"/>; so are the tensors up to the moments.</param>
+    /// <summary>Computes the gradients with respect to pixels, scale and shift.</summary>
+    /// <param name="sizes">As in <see cref="Forward"/>, like the tensors up to the moments.</param>
     /// <param name="x">[B, pixels, C].</param>
     /// <param name="weight">[C].</param>
     /// <param name="bias">[C].</param>
     /// <param name="moments">[B, groups, 2].</param>
-    /// <param name="gradient">[B, pixels, C] the gradient by the output.</param>
+    /// <param name="gradient">[B, pixels, C] the gradient with respect to the output.</param>
     /// <param name="inputGradient">[B, pixels, C], written to.</param>
-    /// <param name="weightGradients">[B, C] the part of each sample, written to.</param>
-    /// <param name="biasGradients">[B, C] likewise.</param>
+    /// <param name="weightGradients">[B, C] the contribution of each sample, written to.</param>
+    /// <param name="biasGradients">[B, C] the contribution of each sample, written to.</param>
     public static void Backward(
         Sizes sizes,
         Tensor x,
@@ -152,7 +151,7 @@ internal static class GroupNormKernel
             }
         });
 
-    /// <summary>The sample of a block, its first channel, its channels, and where its first element lies.</summary>
+    /// <summary>Returns the sample of a block, its first channel, its number of channels, and the index of its first element.</summary>
     private static (int Sample, int First, int Width, int At) Locate(Sizes sizes, long item)
     {
         var (sample, first) = ((int)(item / sizes.Blocks), (int)(item % sizes.Blocks) * sizes.Block);
@@ -167,7 +166,7 @@ internal static class GroupNormKernel
         return total;
     }
 
-    /// <summary>Requires that the pixels of a block lie within a span, before loops that do not check.</summary>
+    /// <summary>Throws unless the pixels of a block are within a span, before loops without bounds checks.</summary>
     private static ref float First(Sizes sizes, Span<float> pixels, int width)
     {
         _ = pixels[((sizes.Pixels - 1) * sizes.Channels) + width - 1];
@@ -231,7 +230,7 @@ internal static class GroupNormKernel
         }
     }
 
-    /// <summary>factor x + shift, then SiLU.</summary>
+    /// <summary>Computes factor x + shift, then SiLU if enabled.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Apply(Sizes sizes, Span<float> pixels, int width, Span<float> factor, Span<float> shift, Span<float> output)
     {
@@ -256,7 +255,7 @@ internal static class GroupNormKernel
     }
 
     /// <summary>
-    /// The gradient g by what the norm gave to the activation, its sum and the sum of g (x - mean) in each channel.
+    /// Computes the gradient g with respect to the input of the activation, its sum and the sum of g (x - mean) in each channel.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Slopes(
@@ -304,7 +303,7 @@ internal static class GroupNormKernel
         }
     }
 
-    /// <summary>factor g + slope (x - mean) + shift in the place of g.</summary>
+    /// <summary>Replaces g by factor g + slope (x - mean) + shift.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Combine(
         Sizes sizes, Span<float> pixels, int width, Span<float> factor, Span<float> slope, Span<float> mean, Span<float> shift, Span<float> target)

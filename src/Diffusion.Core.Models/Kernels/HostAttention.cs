@@ -2,10 +2,12 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>Attention by <see cref="AttentionKernel"/>, as a function that gradients pass through.</summary>
+/// <summary>Attention by <see cref="AttentionKernel"/>, as a differentiable function.</summary>
 internal sealed class HostAttention : autograd.SingleTensorFunction<HostAttention>
 {
-    /// <summary>Channels of a head up to which the kernel is faster than that of libtorch (measured in docs/performance.md).</summary>
+    /// <summary>
+    /// The maximum number of channels of a head for which the kernel is faster than that of libtorch (measured in docs/performance.md).
+    /// </summary>
     private const long WidestHead = 16;
 
     private const string CallKey = "call";
@@ -13,13 +15,13 @@ internal sealed class HostAttention : autograd.SingleTensorFunction<HostAttentio
     /// <inheritdoc/>
     public override string Name => nameof(HostAttention);
 
-    /// <summary>Whether the kernel takes these tensors, and is faster for them than libtorch's.</summary>
+    /// <summary>Returns whether the kernel supports these tensors, and is faster for them than that of libtorch.</summary>
     public static bool Takes(Tensor query, Tensor key, Tensor value, long heads)
         => query.shape[2] / heads <= WidestHead
             && HostVector.Takes(query) && HostVector.Takes(key) && HostVector.Takes(value)
             && query.shape[0] * heads >= get_num_threads();
 
-    /// <summary>softmax(Q K^T / sqrt(d)) V in each head.</summary>
+    /// <summary>Computes softmax(Q K^T / sqrt(d)) V in each head.</summary>
     /// <param name="query">[B, N, heads * d].</param>
     /// <param name="key">[B, M, heads * d].</param>
     /// <param name="value">[B, M, heads * d].</param>
@@ -75,7 +77,7 @@ internal sealed class HostAttention : autograd.SingleTensorFunction<HostAttentio
         });
     }
 
-    /// <summary>The same by operators.</summary>
+    /// <summary>Computes the same by operators.</summary>
     private static Tensor Plain(Tensor query, Tensor key, Tensor value, long heads)
     {
         Tensor Split(Tensor x) => x.view(x.shape[0], x.shape[1], heads, -1).transpose(1, 2);

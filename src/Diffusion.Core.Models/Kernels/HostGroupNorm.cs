@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>A group norm by <see cref="GroupNormKernel"/>, as a function that gradients pass through.</summary>
+/// <summary>A group norm by <see cref="GroupNormKernel"/>, as a differentiable function.</summary>
 internal sealed class HostGroupNorm : autograd.SingleTensorFunction<HostGroupNorm>
 {
     private const string CallKey = "call";
@@ -10,7 +10,7 @@ internal sealed class HostGroupNorm : autograd.SingleTensorFunction<HostGroupNor
     /// <inheritdoc/>
     public override string Name => nameof(HostGroupNorm);
 
-    /// <summary>Whether the kernel takes these images: float32 on the CPU, with channels last.</summary>
+    /// <summary>Returns whether the kernel supports these images: float32 on the CPU, with channels last.</summary>
     public static bool Takes(Tensor x, Tensor weight)
     {
         if (x.dim() != 4 || !HostVector.Takes(x) || weight.dtype != ScalarType.Float32)
@@ -22,13 +22,13 @@ internal sealed class HostGroupNorm : autograd.SingleTensorFunction<HostGroupNor
             && Lies(1, 1) && Lies(3, channels) && Lies(2, width * channels) && Lies(0, shape[2] * width * channels);
     }
 
-    /// <summary>The normed, scaled, shifted and, if wanted, activated images.</summary>
+    /// <summary>Computes the normalized, scaled, shifted and, if <paramref name="activates"/> is true, activated images.</summary>
     /// <param name="x">[B, C, H, W] with channels last.</param>
-    /// <param name="groups">Divides C.</param>
+    /// <param name="groups">The number of groups, which must divide C.</param>
     /// <param name="weight">[C].</param>
     /// <param name="bias">[C].</param>
-    /// <param name="epsilon">Added to the variance.</param>
-    /// <param name="activates">Whether SiLU follows.</param>
+    /// <param name="epsilon">The value added to the variance.</param>
+    /// <param name="activates">True to apply SiLU to the result.</param>
     /// <returns>[B, C, H, W] with channels last. The caller must dispose it.</returns>
     public static Tensor Run(Tensor x, long groups, Tensor weight, Tensor bias, double epsilon, bool activates)
     {
@@ -77,7 +77,7 @@ internal sealed class HostGroupNorm : autograd.SingleTensorFunction<HostGroupNor
         });
     }
 
-    /// <summary>The same by operators.</summary>
+    /// <summary>Computes the same by operators.</summary>
     private static Tensor Plain(Tensor x, Tensor weight, Tensor bias, Call call)
     {
         var normed = nn.functional.group_norm(x, call.Groups, weight, bias, call.Epsilon);

@@ -6,32 +6,30 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>The elements of float32 tensors on the CPU, and elementary functions of vectors of them.</summary>
+/// <summary>Access to the elements of float32 tensors on the CPU, and elementary functions of vectors.</summary>
 internal static class HostVector
 {
     private const float SmallestExponent = -126;
 
-    /// <summary>Whether kernels on this processor compute with tensors of this type and device.</summary>
+    /// <summary>Returns whether kernels on this processor support tensors of this type and device.</summary>
     public static bool IsFast(Tensor x)
         => x.device_type == DeviceType.CPU && x.dtype == ScalarType.Float32 && Vector.IsHardwareAccelerated;
 
-    /// <summary>Whether a kernel takes this tensor: <see cref="IsFast"/>, with elements, and of less than 2 GB.</summary>
+    /// <summary>Returns whether a kernel supports this tensor: <see cref="IsFast"/>, not empty, and smaller than 2 GB.</summary>
     public static bool Takes(Tensor x) => IsFast(x) && x.numel() is > 0 and < int.MaxValue / sizeof(float);
 
-    /// <summary>The elements of a contiguous tensor that <see cref="Takes"/> accepts.</summary>
+    /// <summary>Returns the elements of a contiguous tensor that <see cref="Takes"/> accepts.</summary>
     public static Span<float> Floats(Tensor x) => MemoryMarshal.Cast<byte, float>(x.bytes);
 
-    /// <summary>
-    /// 2^x to a relative error of 1e-7 for x of at most 127, and 2^-126 for all below -126. NaN remains NaN.
-    /// </summary>
+    /// <summary> Computes 2^x to a relative error of 1e-7 for x of at most 127, and 2^-126 for x below -126. NaN remains NaN. </summary>
     /// <remarks>
-    /// 2^n by the exponent bits, and 2^f - 1 for |f| of at most 1/2 by f times a polynomial through the Chebyshev nodes, whose own error
-    /// is 5e-9.
+    /// 2^n is computed by the exponent bits, and 2^f - 1 for |f| of at most 1/2 by f times a polynomial through the Chebyshev nodes, whose
+    /// error is 5e-9.
     /// </remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector<float> Exp2(Vector<float> x)
     {
-        // x is the second argument, which the processor's maximum returns where one is NaN.
+        // x is the second argument, which the maximum instruction of the processor returns if an argument is NaN.
         x = Vector.MaxNative(new Vector<float>(SmallestExponent), x);
         var whole = Vector.Round(x);
         var f = x - whole;
@@ -44,7 +42,7 @@ internal static class HostVector
         return Vector.AsVectorSingle(Vector.AsVectorInt32(p) + (Vector.ConvertToInt32Native(whole) << 23));
     }
 
-    /// <summary>1 / (1 + e^-x) to a relative error of 1.2e-6 for |x| of at most 20. NaN remains NaN.</summary>
+    /// <summary>Computes 1 / (1 + e^-x) to a relative error of 1.2e-6 for |x| of at most 20. NaN remains NaN.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector<float> Sigmoid(Vector<float> x)
     {

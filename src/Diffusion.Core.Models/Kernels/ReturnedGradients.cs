@@ -2,26 +2,29 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>What the backward passes of custom functions have in common: who frees their gradients, and where their errors go.</summary>
+/// <summary>
+/// The common parts of the backward passes of custom functions: the lifetime of their gradients, and the handling of exceptions.
+/// </summary>
 /// <remarks>
-/// <para>Gradients that were handed to libtorch must outlive the return; libtorch takes references of its own then. Each thread frees those
-/// of its last function when the next one runs, or when the dispose scope ends in which the backward pass was called.</para>
-/// <para>An exception must not reach the native frames above a function, which would end the process. In its place the function returns a
-/// gradient that does not fit, for which libtorch ends the backward pass with an error.</para>
+/// <para>Gradients that are returned to libtorch must not be disposed before the function has returned; libtorch then holds its own
+/// references. Each thread frees the gradients of its last function when the next one runs, or when the dispose scope ends in which the
+/// backward pass was called.</para>
+/// <para>An exception must not reach the native frames above a function, which would end the process. Instead, the function returns a
+/// gradient of an invalid shape, for which libtorch ends the backward pass with an error.</para>
 /// </remarks>
 internal static class ReturnedGradients
 {
     [ThreadStatic]
     private static List<Tensor>? _last;
 
-    // Belongs to the thread of the forward pass, and is written to by whichever thread libtorch goes back on.
+    // The object belongs to the thread of the forward pass, and is written to by the thread on which libtorch runs the backward pass.
     [ThreadStatic]
     private static Failures? _failures;
 
-    /// <summary>The failures of functions that this thread runs forward.</summary>
+    /// <summary>The failures of functions whose forward pass runs on this thread.</summary>
     public static Failures OfThisThread => _failures ??= new Failures();
 
-    /// <summary>Frees what the last function on this thread returned.</summary>
+    /// <summary>Frees the gradients that the last function on this thread returned.</summary>
     public static void Free()
     {
         foreach (var gradient in _last ?? [])
@@ -31,10 +34,12 @@ internal static class ReturnedGradients
 
     /// <summary>Runs a backward pass.</summary>
     /// <param name="count">The number of gradients.</param>
-    /// <param name="inputs">Which inputs are tensors of at least one dimension: one of them requires a gradient.</param>
-    /// <param name="failures">Receives an exception.</param>
-    /// <param name="upstream">The gradient by the output, which is disposed.</param>
-    /// <param name="compute">Writes the gradients. What it creates otherwise is freed.</param>
+    /// <param name="inputs">
+    /// The range of inputs that are tensors of at least one dimension, of which at least one requires a gradient.
+    /// </param>
+    /// <param name="failures">Receives the exception if the pass fails.</param>
+    /// <param name="upstream">The gradient with respect to the output, which is disposed.</param>
+    /// <param name="compute">Writes the gradients. Other tensors that it creates are freed.</param>
     public static List<Tensor?> Compute(int count, Range inputs, Failures failures, Tensor upstream, Action<Tensor?[]> compute)
     {
         Free();
@@ -54,26 +59,26 @@ internal static class ReturnedGradients
             failures.Last = e;
             Array.Clear(gradients);
 
-            // A gradient of fewer dimensions than its input fits none.
+            // A gradient with fewer dimensions than its input is invalid for every input.
             foreach (ref var gradient in gradients.AsSpan(inputs))
                 gradient = zeros([]).DetachFromDisposeScope();
         }
 
         upstream.Dispose();
 
-        // Functions within this one have returned gradients in the meantime.
+        // Nested functions may have returned gradients in the meantime.
         Free();
         _last = [.. gradients.OfType<Tensor>()];
         return [.. gradients];
     }
 
     /// <summary>
-    /// The gradients by a chain of operators that computes the same as a custom function, for a caller that wants gradients of gradients.
+    /// Computes the gradients by operators that are equivalent to a custom function, for callers that need second-order gradients.
     /// </summary>
-    /// <param name="function">From the inputs to the output.</param>
+    /// <param name="function">Maps the inputs to the output.</param>
     /// <param name="inputs">The saved inputs.</param>
-    /// <param name="gradient">The gradient by the output.</param>
-    /// <returns>One for each input; null for one that needs none.</returns>
+    /// <param name="gradient">The gradient with respect to the output.</param>
+    /// <returns>One gradient for each input; <see langword="null"/> for inputs that do not require one.</returns>
     public static Tensor?[] Differentiable(Func<Tensor[], Tensor> function, Tensor[] inputs, Tensor gradient)
     {
         var needed = inputs.Where(input => input.requires_grad).ToArray();
@@ -81,12 +86,12 @@ internal static class ReturnedGradients
         return [.. inputs.Select(input => input.requires_grad ? gradients.Dequeue() : null)];
     }
 
-    /// <summary>What went wrong in the functions of one thread.</summary>
+    /// <summary>The failures in the functions of one thread.</summary>
     public sealed class Failures
     {
         private volatile Exception? _last;
 
-        /// <summary>The last exception; null when there was none.</summary>
+        /// <summary>The last exception; <see langword="null"/> if there was none.</summary>
         public Exception? Last
         {
             get => _last;
