@@ -6,7 +6,7 @@ namespace Diffusion.Core.Models;
 /// Embeds times as sines and cosines of random frequencies, drawn once from N(0, scale^2). The frequencies are not trained.
 /// </summary>
 /// <remarks>
-/// Source: Tancik et al. 2020, eq. 5, as Song et al. 2021, appendix C, apply it to t. State: <c>weight</c>, a buffer, [width / 2].
+/// Source: Tancik et al. 2020, eq. 5, applied to t as in Song et al. 2021, appendix C. State: <c>weight</c>, a buffer, [width / 2].
 /// </remarks>
 public sealed class FourierEmbedding : nn.Module<Tensor, Tensor>
 {
@@ -31,7 +31,7 @@ public sealed class FourierEmbedding : nn.Module<Tensor, Tensor>
         register_buffer(WeightName, frequencies.Mul(Guard.Positive(scale)).DetachFromDisposeScope());
     }
 
-    /// <summary>The embedding of each time.</summary>
+    /// <summary>Embeds each time.</summary>
     /// <param name="input">t, [B], integer or floating point, on any device; greater than 0 if its logarithm is encoded.</param>
     /// <returns>[B, width] in the type and on the device of the frequencies. The caller must dispose the tensor.</returns>
     public override Tensor forward(Tensor input)

@@ -24,7 +24,7 @@ public sealed class LabelEmbedding : nn.Module<Tensor, Tensor>
     /// <summary>The number of classes.</summary>
     public int Classes { get; }
 
-    /// <summary>The vector of each label.</summary>
+    /// <summary>Returns the vector of each label.</summary>
     /// <param name="input">
     /// [B] int64 in 0..classes-1. On the CPU a label out of range throws; on other devices, where the check would synchronize with the
     /// device, the behavior is undefined.

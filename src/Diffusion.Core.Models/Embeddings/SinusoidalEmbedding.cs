@@ -9,7 +9,7 @@ namespace Diffusion.Core.Models;
 /// Embeds times as sines and cosines of geometrically spaced frequencies, <c>w_i = 10000^(-i / (D/2 - shift))</c>, computed in double
 /// precision. It has no parameters.
 /// </summary>
-/// <remarks>Source: Vaswani et al. 2017, section 3.5, as Ho et al. 2020 apply it to t.</remarks>
+/// <remarks>Source: Vaswani et al. 2017, section 3.5, applied to t as in Ho et al. 2020.</remarks>
 public sealed class SinusoidalEmbedding : nn.Module<Tensor, Tensor>
 {
     private const double MaxPeriod = 10_000;
@@ -52,7 +52,7 @@ public sealed class SinusoidalEmbedding : nn.Module<Tensor, Tensor>
     /// <summary>True for [cos, sin], false for [sin, cos].</summary>
     public bool FlipSinToCos { get; }
 
-    /// <summary>The embedding of each time.</summary>
+    /// <summary>Embeds each time.</summary>
     /// <param name="input">t, [B], integer or floating point, on any device.</param>
     /// <returns>[B, D] float64 on the device of t. The caller must dispose the tensor.</returns>
     public override Tensor forward(Tensor input)

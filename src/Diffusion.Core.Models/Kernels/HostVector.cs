@@ -21,7 +21,7 @@ internal static class HostVector
     /// <summary>Returns the elements of a contiguous tensor that <see cref="Takes"/> accepts.</summary>
     public static Span<float> Floats(Tensor x) => MemoryMarshal.Cast<byte, float>(x.bytes);
 
-    /// <summary> Computes 2^x to a relative error of 1e-7 for x of at most 127, and 2^-126 for x below -126. NaN remains NaN. </summary>
+    /// <summary>Computes 2^x to a relative error of 1e-7 for x of at most 127, and 2^-126 for x below -126. NaN remains NaN.</summary>
     /// <remarks>
     /// 2^n is computed by the exponent bits, and 2^f - 1 for |f| of at most 1/2 by f times a polynomial through the Chebyshev nodes, whose
     /// error is 5e-9.

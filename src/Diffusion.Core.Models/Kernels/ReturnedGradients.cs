@@ -52,7 +52,7 @@ internal static class ReturnedGradients
             foreach (var gradient in gradients)
                 gradient?.MoveToOuterDisposeScope();
         }
-#pragma warning disable CA1031 // Whatever it is, it must not reach the native frames above.
+#pragma warning disable CA1031 // No exception of any type may reach the native frames above.
         catch (Exception e)
 #pragma warning restore CA1031
         {

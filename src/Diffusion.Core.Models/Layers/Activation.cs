@@ -30,9 +30,7 @@ public static class Activation
     /// <summary>The approximation of <see cref="Gelu"/> by a hyperbolic tangent (Hendrycks and Gimpel 2016, section 2).</summary>
     public static IActivation GeluTanh { get; } = new Pointwise(x => nn.functional.gelu(x, GELU.Approximate.tanh));
 
-    /// <summary>
-    /// The approximation of <see cref="Gelu"/> by x sigmoid(1.702 x) (Hendrycks and Gimpel 2016, section 2), as CLIP uses it.
-    /// </summary>
+    /// <summary>The approximation of <see cref="Gelu"/> by x sigmoid(1.702 x) (Hendrycks and Gimpel 2016, section 2), as in CLIP.</summary>
     public static IActivation GeluSigmoid { get; } = new Pointwise(x =>
     {
         using var scaled = x.Mul(1.702);

@@ -6,10 +6,12 @@ namespace Diffusion.Core.Models;
 /// <summary>The initialization of the weights of transformers. Norms are not changed: their scale is one and their shift zero.</summary>
 internal static class InitialWeights
 {
-    /// <summary>Glorot and Bengio 2010, eq. 16, for every linear layer and patch convolution of a module; biases are zero.</summary>
+    /// <summary>
+    /// Initializes every linear layer and patch convolution of a module as in Glorot and Bengio 2010, eq. 16; biases are zero.
+    /// </summary>
     public static void Xavier(nn.Module module) => Each(module, weight => nn.init.xavier_uniform_(weight));
 
-    /// <summary>N(0, deviation^2) for every linear layer and patch convolution of a module; biases are zero.</summary>
+    /// <summary>Initializes every linear layer and patch convolution of a module from N(0, deviation^2); biases are zero.</summary>
     /// <remarks>
     /// The papers on vision transformers specify a truncated normal distribution. Their code truncates it at -2 and 2, a hundred standard
     /// deviations away, which has no effect.

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary> Helpers for layers: convolutions of one to three dimensions, layouts of images and tokens, and attention. </summary>
+/// <summary>Helpers for layers: convolutions of one to three dimensions, layouts of images and tokens, and attention.</summary>
 internal static class Layers
 {
     /// <summary>

@@ -80,9 +80,13 @@ public sealed class LoraAdapter : nn.Module
         return LoraFile.Load(network, path, prefix, name);
     }
 
-    /// <summary>Writes the factors as diffusers does: <c>{prefix}.{layer}.lora_A.weight</c>, rank and alpha in the metadata.</summary>
-    /// <param name="path">The file; replaced where it is there.</param>
-    /// <param name="prefix">The part of a pipeline it is for, or null for none.</param>
+    /// <summary>
+    /// Writes the factors in the format of diffusers: <c>{prefix}.{layer}.lora_A.weight</c>, rank and alpha in the metadata.
+    /// </summary>
+    /// <param name="path">The file, which is replaced if it exists.</param>
+    /// <param name="prefix">
+    /// The component of a pipeline, with which the names of tensors begin; <see langword="null"/> for no prefix.
+    /// </param>
     /// <exception cref="IOException">The file cannot be written.</exception>
     public void Save(string path, string? prefix = "unet") => LoraFile.Save(this, path, prefix);
 
@@ -108,7 +112,7 @@ public sealed class LoraAdapter : nn.Module
         IsMerged = false;
     }
 
-    /// <summary> Detaches the adapter from the network. A merged change remains in the weights. The adapter keeps its factors. </summary>
+    /// <summary>Detaches the adapter from the network. A merged change remains in the weights. The adapter keeps its factors.</summary>
     public void Remove()
     {
         if (_removed)

@@ -5,7 +5,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The change of one layer's weight, W + alpha/r B A. State: <c>lora_A.weight</c> [r, in, ...], <c>lora_B.weight</c> [out, r, ...].
+/// The low-rank change of the weight of one layer, W + alpha/r B A. State: <c>lora_A.weight</c> [r, in, ...], <c>lora_B.weight</c>
+/// [out, r, ...].
 /// </summary>
 internal sealed class LoraLayer : nn.Module
 {
@@ -20,8 +21,8 @@ internal sealed class LoraLayer : nn.Module
     /// change.
     /// </summary>
     /// <param name="layer">A linear layer or a two-dimensional convolution.</param>
-    /// <param name="rank">r.</param>
-    /// <param name="alpha">alpha.</param>
+    /// <param name="rank">r, the rank.</param>
+    /// <param name="alpha">alpha; the change is scaled by alpha/r.</param>
     /// <param name="dropout">The probability of dropout before the first factor.</param>
     /// <param name="strength">Returns the scale at run time, and is called in every forward pass; 0 disables the adapter.</param>
     public LoraLayer(nn.Module<Tensor, Tensor> layer, int rank, double alpha, double dropout, Func<double> strength)
@@ -46,16 +47,16 @@ internal sealed class LoraLayer : nn.Module
         _detach = layer.register_forward_hook((_, input, output) => Add(input, output, strength())).remove;
     }
 
-    /// <summary>r.</summary>
+    /// <summary>r, the rank.</summary>
     public int Rank { get; }
 
-    /// <summary>alpha.</summary>
+    /// <summary>alpha; the change is scaled by alpha/r.</summary>
     public double Alpha { get; }
 
-    /// <summary>A, as it is stored.</summary>
+    /// <summary>A, the first factor.</summary>
     public Tensor Down => _down.Weight;
 
-    /// <summary>B, as it is stored.</summary>
+    /// <summary>B, the second factor.</summary>
     public Tensor Up => _up.Weight;
 
     private Tensor Weight => WeightOf(_base);

@@ -48,7 +48,7 @@ public sealed class MlpDenoiser : DenoisingNetwork
     /// <summary>The architecture.</summary>
     public MlpDenoiserOptions Options { get; }
 
-    /// <summary>The raw output of the network.</summary>
+    /// <summary>Computes the raw output of the network.</summary>
     /// <param name="xt">[B, D] noisy vectors, of the type and on the device of the weights.</param>
     /// <param name="t">[B] int64 or floating point times in steps: 0..T-1 for a discrete schedule.</param>
     /// <param name="condition">

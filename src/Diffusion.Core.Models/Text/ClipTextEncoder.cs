@@ -62,7 +62,7 @@ public sealed class ClipTextEncoder : nn.Module
     /// </param>
     /// <param name="hiddenStates">True to return the hidden states of all layers. The default is <see langword="false"/>.</param>
     /// <returns>The hidden states and the embeddings of the texts. The caller must dispose the object.</returns>
-    /// <exception cref="ArgumentException">A shape, type, device or token does not fit.</exception>
+    /// <exception cref="ArgumentException">A shape, type or device does not match, or a token is out of range.</exception>
     public ClipTextOutput Encode(Tensor tokens, Tensor? mask = null, bool hiddenStates = false)
     {
         Check(tokens, mask);

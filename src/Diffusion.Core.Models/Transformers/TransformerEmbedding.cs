@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary> The embeddings of time and, if the network has them, label and vector, as vectors of the width of the tokens. </summary>
+/// <summary>The embeddings of time and, if the network has them, label and vector, as vectors of the width of the tokens.</summary>
 /// <remarks>
 /// Source: Peebles and Xie 2023, section 3.2. State: <c>timestep_embedder</c>, <c>class_embedder.embedding_table</c>,
 /// <c>vector_embedder</c>.
