@@ -7,33 +7,34 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// One checkpoint: a folder of safetensors files, trainer.json, which lists them with their SHA-256, and the SHA-256 of that. It is
-/// written under another name beside its place, flushed to disk, and renamed: a folder of the right name is whole.
+/// Reads and writes one checkpoint: a folder of safetensors files, trainer.json, which lists them with their SHA-256, and a file with the
+/// SHA-256 of trainer.json. A checkpoint is written to a temporary folder in the same parent folder, flushed to disk, and renamed, so that
+/// a folder with the final name is always complete.
 /// </summary>
 internal static class Checkpoint
 {
-    /// <summary>The weights and buffers, under the module's own names.</summary>
+    /// <summary>The weights and buffers, under the names in the state of the module.</summary>
     public const string ModelFile = "model.safetensors";
 
-    /// <summary>The averaged weights, under the same names: loads into the network as the weights do.</summary>
+    /// <summary>The averaged weights, under the same names, so that they can be loaded into the network in the same way.</summary>
     public const string AverageFile = "ema.safetensors";
 
     /// <summary>The state of the optimizer.</summary>
     public const string OptimizerFile = "optimizer.safetensors";
 
-    /// <summary>What an adaptive sampler of times has learned; only where there is one.</summary>
+    /// <summary>The state of an adaptive timestep sampler. Written only if the run has one.</summary>
     public const string TimestepsFile = "timesteps.safetensors";
 
-    /// <summary>The manifest.</summary>
+    /// <summary>The manifest, which lists all other files.</summary>
     public const string ManifestFile = "trainer.json";
 
-    /// <summary>The SHA-256 of the manifest, as sha256sum writes it.</summary>
+    /// <summary>The SHA-256 of the manifest, in the format of sha256sum.</summary>
     public const string ChecksumFile = ManifestFile + ".sha256";
 
-    /// <summary>The file of an average.</summary>
+    /// <summary>Returns the name of the file that contains an average.</summary>
     public static string AverageFileOf(string name) => name == TrainerOptions.MainEma ? AverageFile : $"{AveragePrefix}{name}{Extension}";
 
-    /// <summary>The name of the average in a file; <see langword="null"/> for another file.</summary>
+    /// <summary>Returns the name of the average in a file; <see langword="null"/> if the file contains none.</summary>
     public static string? AverageOf(string file) => file == AverageFile
         ? TrainerOptions.MainEma
         : file.StartsWith(AveragePrefix, StringComparison.Ordinal) ? file[AveragePrefix.Length..^Extension.Length] : null;
@@ -44,16 +45,18 @@ internal static class Checkpoint
     private const string Replaced = "replaced";
     private const string Deleted = "deleted";
 
-    /// <summary>True for the folder of a checkpoint, sound or not.</summary>
+    /// <summary>Returns whether a folder contains a checkpoint, which may be damaged.</summary>
     public static bool IsCheckpoint(string folder) => File.Exists(Path.Combine(folder, ManifestFile));
 
-    /// <summary>Writes a checkpoint; one that is already there is replaced.</summary>
-    /// <param name="folder">The folder to make, whose parent is made if need be.</param>
-    /// <param name="manifest">Everything but the list of files.</param>
-    /// <param name="tensors">For each file, its tensors by name.</param>
-    /// <param name="beforePlacing">Called when the checkpoint is on disk but does not have its name yet; null does nothing.</param>
-    /// <param name="trace">Told what is about to be done to files; null for nobody.</param>
-    /// <exception cref="CheckpointException">It cannot be written; what was there is still there.</exception>
+    /// <summary>Writes a checkpoint, and replaces an existing one.</summary>
+    /// <param name="folder">The folder to create. Its parent folder is created if it does not exist.</param>
+    /// <param name="manifest">The manifest without the list of files.</param>
+    /// <param name="tensors">The tensors of each file, by name.</param>
+    /// <param name="beforePlacing">
+    /// Called when the checkpoint is on disk but does not have its final name yet; or <see langword="null"/>.
+    /// </param>
+    /// <param name="trace">Receives a description of each file operation before it is carried out; or <see langword="null"/>.</param>
+    /// <exception cref="CheckpointException">The checkpoint cannot be written. An existing checkpoint is unchanged.</exception>
     public static void Write(
         string folder,
         CheckpointManifest manifest,
@@ -84,7 +87,10 @@ internal static class Checkpoint
         }
     }
 
-    /// <summary>Clears what a process that was killed left of a checkpoint, and puts one back that it was about to replace.</summary>
+    /// <summary>
+    /// Removes the temporary folders of a checkpoint that a terminated process did not remove, and restores the checkpoint that it was
+    /// replacing.
+    /// </summary>
     public static void Recover(string folder)
     {
         var replaced = CheckpointFiles.Beside(folder, Replaced);
@@ -94,7 +100,9 @@ internal static class Checkpoint
             CheckpointFiles.Remove(CheckpointFiles.Beside(folder, kind));
     }
 
-    /// <summary>The folder of the checkpoint that a leftover belongs to; null for what is none.</summary>
+    /// <summary>
+    /// Returns the folder of the checkpoint that a temporary folder belongs to; <see langword="null"/> if it is not such a folder.
+    /// </summary>
     public static string? OwnerOf(string leftover)
     {
         var name = Path.GetFileName(leftover);
@@ -103,9 +111,9 @@ internal static class Checkpoint
             : null;
     }
 
-    /// <summary>Reads the manifest and proves every file whole.</summary>
+    /// <summary>Reads the manifest and verifies the size and the SHA-256 of every file.</summary>
     /// <exception cref="CheckpointException">
-    /// A file is missing, truncated, damaged or from another version; the message names it.
+    /// A file is missing, truncated, damaged or of another version. The message contains its path.
     /// </exception>
     public static CheckpointManifest Read(string folder)
     {
@@ -136,8 +144,8 @@ internal static class Checkpoint
         return manifest;
     }
 
-    /// <summary>Reads one file of tensors.</summary>
-    /// <returns>Name to tensor, on the CPU; the tensors are the caller's.</returns>
+    /// <summary>Reads the tensors of one file.</summary>
+    /// <returns>The tensors by name, on the CPU. The caller must dispose them.</returns>
     /// <exception cref="CheckpointException">The file cannot be read.</exception>
     public static Dictionary<string, Tensor> ReadTensors(string folder, string name)
     {
@@ -145,7 +153,7 @@ internal static class Checkpoint
         return CheckpointFiles.Reading(path, () => Safetensors.Load(path));
     }
 
-    /// <summary>Removes a checkpoint so that no half of it is ever found.</summary>
+    /// <summary>Removes a checkpoint. It is renamed first, so that a partly removed checkpoint is never found.</summary>
     public static void Delete(string folder, Action<string>? trace = null)
     {
         var doomed = CheckpointFiles.Beside(folder, Deleted);

@@ -5,21 +5,23 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core;
 
-/// <summary>What checkpoints do to files and folders.</summary>
+/// <summary>File and folder operations of checkpoints.</summary>
 internal static class CheckpointFiles
 {
-    /// <summary>The hidden name beside a folder under which it is made, replaced or removed.</summary>
+    /// <summary>
+    /// Returns the hidden path, in the same parent folder, to which a folder is written, or moved to be replaced or removed.
+    /// </summary>
     public static string Beside(string folder, string kind)
         => Path.Combine(Path.GetDirectoryName(folder) ?? folder, $".{Path.GetFileName(folder)}.{kind}");
 
-    /// <summary>Removes a folder with all it holds, if it is there.</summary>
+    /// <summary>Removes a folder and its contents, if it exists.</summary>
     public static void Remove(string folder)
     {
         if (Directory.Exists(folder))
             Directory.Delete(folder, recursive: true);
     }
 
-    /// <summary>As <see cref="Remove"/>, where another error is the one to report.</summary>
+    /// <summary>Like <see cref="Remove"/>, but ignores errors because another error is being reported.</summary>
     public static void TryRemove(string folder)
     {
         try
@@ -28,11 +30,11 @@ internal static class CheckpointFiles
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            // The error that led here is the one to report.
+            // The original error is the one to report.
         }
     }
 
-    /// <summary>Writes a new file, through to the disk.</summary>
+    /// <summary>Writes a new file and flushes it to disk.</summary>
     public static void WriteFlushed(string path, byte[] contents)
     {
         if (File.Exists(path))
@@ -41,18 +43,18 @@ internal static class CheckpointFiles
     }
 
     /// <summary>Reads a file.</summary>
-    /// <exception cref="CheckpointException">It cannot be read.</exception>
+    /// <exception cref="CheckpointException">The file cannot be read.</exception>
     public static byte[] Read(string path) => Reading(path, () => File.ReadAllBytes(path));
 
-    /// <summary>What a manifest says of a file.</summary>
+    /// <summary>Returns the name, size and SHA-256 of a file, as a manifest contains them.</summary>
     public static CheckpointFile Describe(string folder, string name)
     {
         using var stream = File.OpenRead(Path.Combine(folder, name));
         return new CheckpointFile(name, stream.Length, Convert.ToHexStringLower(SHA256.HashData(stream)));
     }
 
-    /// <summary>Proves a file whole.</summary>
-    /// <exception cref="CheckpointException">It is missing, truncated or damaged.</exception>
+    /// <summary>Verifies the size and the SHA-256 of a file.</summary>
+    /// <exception cref="CheckpointException">The file is missing, truncated or damaged.</exception>
     public static void Verify(string folder, CheckpointFile expected)
     {
         var path = Path.Combine(folder, expected.Name);
@@ -63,8 +65,8 @@ internal static class CheckpointFiles
             throw new CheckpointException(path, $"is damaged: its SHA-256 must be {expected.Sha256}, is {actual.Sha256}.", null);
     }
 
-    /// <summary>Runs what reads a file.</summary>
-    /// <exception cref="CheckpointException">It cannot be read.</exception>
+    /// <summary>Runs a function that reads a file, and wraps its errors.</summary>
+    /// <exception cref="CheckpointException">The file cannot be read.</exception>
     public static T Reading<T>(string path, Func<T> read)
     {
         try
@@ -77,11 +79,11 @@ internal static class CheckpointFiles
         }
     }
 
-    /// <summary>Bytes of tensors, which are nearly all of a checkpoint.</summary>
+    /// <summary>Returns the size of the tensors in bytes, which is nearly the size of the checkpoint.</summary>
     public static long SizeOf(IReadOnlyDictionary<string, Dictionary<string, Tensor>> tensors)
         => tensors.Values.SelectMany(file => file.Values).Sum(tensor => tensor.numel() * tensor.element_size());
 
-    /// <summary>The error of a checkpoint that cannot be written, with the room it takes and the room there is.</summary>
+    /// <summary>Creates the exception for a checkpoint that cannot be written, with the required and the available disk space.</summary>
     public static CheckpointException CannotBeWritten(string folder, long bytes, Exception cause)
     {
         var free = FreeBytes(folder) is { } left ? $", and its disk has {left:N0} free" : "";
@@ -107,16 +109,16 @@ internal static class CheckpointFiles
 }
 
 /// <summary>
-/// Makes renames last. On Unix the name of a file is content of its folder, which reaches the disk only when the folder is flushed;
-/// elsewhere the system sees to it.
+/// Flushes renames to disk. On Unix, the name of a file is part of the content of its folder, which reaches the disk only when the folder
+/// is flushed. Windows does this itself.
 /// </summary>
 internal static class FolderEntries
 {
     private const int ReadOnly = 0;
     private const int InputOutputError = 5;
 
-    /// <summary>Flushes the entries of a folder to disk; nothing where the file system cannot.</summary>
-    /// <exception cref="IOException">The disk failed.</exception>
+    /// <summary>Flushes the entries of a folder to disk. Does nothing if the file system does not support it.</summary>
+    /// <exception cref="IOException">The device reported an I/O error.</exception>
     public static void Flush(string folder)
     {
         if (OperatingSystem.IsWindows())

@@ -4,71 +4,73 @@ using System.Text.Json.Serialization;
 
 namespace Diffusion.Core;
 
-/// <summary>What trainer.json says: where the run is, what it was made with, and the files beside it.</summary>
+/// <summary>The content of trainer.json: the progress of the run, its settings, and the other files of the checkpoint.</summary>
 internal sealed record CheckpointManifest
 {
     /// <summary>The value of <see cref="Format"/>.</summary>
     public const string FormatName = "diffusion-core-trainer";
 
-    /// <summary>The value of <see cref="Version"/> that this code writes. It reads 1 too, which lacks what is optional below.</summary>
+    /// <summary>
+    /// The value of <see cref="Version"/> that is written. Version 1, which lacks the optional properties, can be read too.
+    /// </summary>
     public const int CurrentVersion = 2;
 
     private const int OldestVersion = 1;
 
-    /// <summary>What kind of file this is.</summary>
+    /// <summary>The file format: <see cref="FormatName"/>.</summary>
     public required string Format { get; init; }
 
-    /// <summary>Which version of that kind.</summary>
+    /// <summary>The version of the file format.</summary>
     public required int Version { get; init; }
 
-    /// <summary>Steps done.</summary>
+    /// <summary>The number of steps taken.</summary>
     public required long Step { get; init; }
 
-    /// <summary>The seed, which with the step is the state of every random draw and the position in the data.</summary>
+    /// <summary>The seed. Together with the step it determines every random draw and the position in the data.</summary>
     public required long Seed { get; init; }
 
-    /// <summary>Samples in each step.</summary>
+    /// <summary>The number of samples in each step.</summary>
     public required int BatchSize { get; init; }
 
-    /// <summary>Samples that pass through the network at once; null for whole batches.</summary>
+    /// <summary>The number of samples that are passed to the network at once; <see langword="null"/> for whole batches.</summary>
     public int? MicroBatchSize { get; init; }
 
-    /// <summary>Samples in the data set, or null where batches came from outside.</summary>
+    /// <summary>The number of samples in the data set; <see langword="null"/> if batches were passed to the trainer directly.</summary>
     public required long? DatasetCount { get; init; }
 
-    /// <summary>Steps skipped so far.</summary>
+    /// <summary>The number of steps skipped so far.</summary>
     public required long SkippedSteps { get; init; }
 
-    /// <summary>Steps skipped since the last that was not.</summary>
+    /// <summary>The number of consecutive steps skipped up to now.</summary>
     public required long SkippedInARow { get; init; }
 
-    /// <summary>What the noise schedule is; null for a trainer without one.</summary>
+    /// <summary>The fingerprint of the noise schedule; <see langword="null"/> for a trainer without one.</summary>
     public required ScheduleFingerprint? Schedule { get; init; }
 
-    /// <summary>What else has to be the same for the run to go on; null in version 1.</summary>
+    /// <summary>The other settings that must be the same when the run is resumed; <see langword="null"/> in version 1.</summary>
     public JsonObject? MadeWith { get; init; }
 
-    /// <summary>What the next report is made of so far, by name; the loss under the empty one.</summary>
+    /// <summary>The sums of the next report so far, by name. The name of the loss is the empty string.</summary>
     public SortedDictionary<string, ReportSum> Sums { get => field ?? []; init; }
 
     /// <summary>The newest value of each metric.</summary>
     public IReadOnlyDictionary<string, RecordedMetric> Metrics { get => field ?? new SortedDictionary<string, RecordedMetric>(); init; }
 
-    /// <summary>What each callback wants to find again.</summary>
+    /// <summary>The state of each stateful callback, by its key.</summary>
     public IReadOnlyDictionary<string, JsonElement> Callbacks { get => field ?? new SortedDictionary<string, JsonElement>(); init; }
 
-    /// <summary>The other files, each whole.</summary>
+    /// <summary>The other files of the checkpoint.</summary>
     public required IReadOnlyList<CheckpointFile> Files { get; init; }
 
-    /// <summary>The JSON text.</summary>
+    /// <summary>Returns the manifest as UTF-8 JSON.</summary>
     public byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(this, ManifestJson.Default.CheckpointManifest);
 
-    /// <summary>The description of the model, which is written to a file of its own; <see langword="null"/> for none.</summary>
+    /// <summary>The description of the model, which is written to a separate file; <see langword="null"/> for none.</summary>
     [JsonIgnore]
     public string? Model { get; init; }
 
     /// <summary>Parses the JSON text.</summary>
-    /// <exception cref="JsonException">It is not what <see cref="ToJson"/> writes.</exception>
+    /// <exception cref="JsonException">The text is not in the format that <see cref="ToJson"/> writes.</exception>
     public static CheckpointManifest Parse(ReadOnlySpan<byte> json)
     {
         var manifest = JsonSerializer.Deserialize(json, ManifestJson.Default.CheckpointManifest)
@@ -86,12 +88,12 @@ internal sealed record CheckpointManifest
 /// <param name="Sha256">The SHA-256 of its contents, in lower-case hexadecimal.</param>
 internal sealed record CheckpointFile(string Name, long Size, string Sha256);
 
-/// <summary>A mean in the making.</summary>
-/// <param name="Sum">Of the values since the last report.</param>
-/// <param name="Count">How many they are.</param>
+/// <summary>The partial sum of a mean.</summary>
+/// <param name="Sum">The sum of the values since the last report.</param>
+/// <param name="Count">The number of values.</param>
 internal sealed record ReportSum(double Sum, double Count);
 
-/// <summary>How the manifest is written.</summary>
+/// <summary>The JSON serializer of the manifest.</summary>
 [JsonSourceGenerationOptions(
     WriteIndented = true,
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
@@ -99,32 +101,33 @@ internal sealed record ReportSum(double Sum, double Count);
 [JsonSerializable(typeof(CheckpointManifest))]
 internal sealed partial class ManifestJson : JsonSerializerContext;
 
-/// <summary>One checkpoint of a run, as a retention sees it.</summary>
+/// <summary>One checkpoint of a run.</summary>
 public sealed class CheckpointInfo
 {
     private readonly Lazy<IReadOnlyDictionary<string, RecordedMetric>> _metrics;
 
-    /// <summary>A checkpoint whose metrics are read when they are asked for.</summary>
+    /// <summary>Initializes a new instance whose metrics are read from the manifest on first use.</summary>
     internal CheckpointInfo(string path, long step)
         : this(path, step, () => ReadMetrics(path))
     {
     }
 
-    /// <summary>A checkpoint with these metrics.</summary>
+    /// <summary>Initializes a new instance with a function that returns the metrics.</summary>
     internal CheckpointInfo(string path, long step, Func<IReadOnlyDictionary<string, RecordedMetric>> metrics)
     {
         (Path, Step) = (path, step);
         _metrics = new Lazy<IReadOnlyDictionary<string, RecordedMetric>>(metrics);
     }
 
-    /// <summary>Its folder.</summary>
+    /// <summary>The folder of the checkpoint.</summary>
     public string Path { get; }
 
-    /// <summary>Steps done when it was saved.</summary>
+    /// <summary>The number of steps taken when the checkpoint was saved.</summary>
     public long Step { get; }
 
     /// <summary>
-    /// The newest value of each metric when it was saved; see <see cref="Trainer.RecordMetric"/>. None where the checkpoint is damaged.
+    /// The newest value of each metric when the checkpoint was saved; see <see cref="Trainer.RecordMetric"/>. Empty if the checkpoint is
+    /// damaged.
     /// </summary>
     public IReadOnlyDictionary<string, RecordedMetric> Metrics => _metrics.Value;
 

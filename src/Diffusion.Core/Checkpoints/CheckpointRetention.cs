@@ -1,16 +1,16 @@
 namespace Diffusion.Core;
 
-/// <summary>Which checkpoints of a run are kept when another has been saved. The newest always is.</summary>
+/// <summary>Determines which checkpoints of a run are kept after a new one is saved. The newest checkpoint is always kept.</summary>
 public abstract class CheckpointRetention
 {
-    /// <summary>Those to keep; all others are removed.</summary>
-    /// <param name="checkpoints">All that are there, oldest first, the new one last.</param>
+    /// <summary>Returns the checkpoints to keep. All others are removed.</summary>
+    /// <param name="checkpoints">All checkpoints of the run, oldest first. The last one is the new one.</param>
     public abstract IEnumerable<CheckpointInfo> Keep(IReadOnlyList<CheckpointInfo> checkpoints);
 
-    /// <summary>Every one.</summary>
+    /// <summary>Keeps all checkpoints.</summary>
     public static CheckpointRetention All { get; } = new Rule(checkpoints => checkpoints);
 
-    /// <summary>The newest <paramref name="count"/>.</summary>
+    /// <summary>Keeps the newest <paramref name="count"/> checkpoints.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The count is less than 1.</exception>
     public static CheckpointRetention Last(int count)
     {
@@ -18,7 +18,7 @@ public abstract class CheckpointRetention
         return new Rule(checkpoints => checkpoints.TakeLast(count));
     }
 
-    /// <summary>Those whose step is a multiple of <paramref name="steps"/>, for good.</summary>
+    /// <summary>Keeps the checkpoints whose step is a multiple of <paramref name="steps"/>.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The number of steps is less than 1.</exception>
     public static CheckpointRetention Every(long steps)
     {
@@ -27,14 +27,15 @@ public abstract class CheckpointRetention
     }
 
     /// <summary>
-    /// The <paramref name="count"/> best by a metric. A checkpoint has the newest value that was known when it was saved; where several
-    /// have the same one, the first of them was the nearest to it, and is the better. Those without a value are the worst.
+    /// Keeps the <paramref name="count"/> best checkpoints by a metric. The value of a checkpoint is the newest one that was known when it
+    /// was saved. If several checkpoints have the same value, the oldest of them is the best, because it was saved closest to the
+    /// measurement. NaN is the worst value. Checkpoints without a value are not kept.
     /// </summary>
     /// <param name="metric">
-    /// Its name: <c>loss</c> is the mean training loss of the last report; others come from <see cref="TrainingRun.LogMetric"/> and
-    /// <see cref="Trainer.RecordMetric"/>.
+    /// The name of the metric: <c>loss</c> is the mean training loss of the last report; others are recorded by
+    /// <see cref="TrainingRun.LogMetric"/> and <see cref="Trainer.RecordMetric"/>.
     /// </param>
-    /// <param name="count">How many, at least 1.</param>
+    /// <param name="count">The number of checkpoints, at least 1.</param>
     /// <param name="higherIsBetter">False for losses and distances.</param>
     /// <exception cref="ArgumentException">The name is empty, or the count less than 1.</exception>
     public static CheckpointRetention Best(string metric, int count = 1, bool higherIsBetter = false)
@@ -46,12 +47,12 @@ public abstract class CheckpointRetention
                 ? (higherIsBetter ? -recorded.Value : recorded.Value)
                 : double.PositiveInfinity;
 
-        // The order is stable: of equals the oldest comes first.
+        // OrderBy is stable: the oldest of equal checkpoints comes first.
         return new Rule(checkpoints => checkpoints.OrderBy(Badness).Take(count).Where(one => one.Metrics.ContainsKey(metric)));
     }
 
-    /// <summary>Those that any of several choices keeps.</summary>
-    /// <exception cref="ArgumentException">There is none.</exception>
+    /// <summary>Keeps the checkpoints that at least one of several retentions keeps.</summary>
+    /// <exception cref="ArgumentException">No retention is given, or one is <see langword="null"/>.</exception>
     public static CheckpointRetention Any(params IReadOnlyList<CheckpointRetention> choices)
     {
         ArgumentNullException.ThrowIfNull(choices);

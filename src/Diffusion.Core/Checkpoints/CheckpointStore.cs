@@ -5,15 +5,15 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// The checkpoints of one run: folders <c>step-00001000</c> in a folder that only one trainer writes to, and a file <c>latest</c> that
-/// names the newest. Each holds <c>model.safetensors</c> and <c>ema.safetensors</c> (weights and averaged weights, under the network's own
-/// names), <c>optimizer.safetensors</c>, and <c>trainer.json</c> with the SHA-256 of the others.
+/// The checkpoints of one run: folders <c>step-00001000</c> in a folder that only one trainer writes to, and a file <c>latest</c> with the
+/// name of the newest. Each contains <c>model.safetensors</c> and <c>ema.safetensors</c> (weights and averaged weights, under the names in
+/// the state of the network), <c>optimizer.safetensors</c>, and <c>trainer.json</c> with the SHA-256 of the other files.
 /// </summary>
 /// <remarks>
-/// <para>A run that went back to an earlier checkpoint and saves again leaves those of later steps behind: they are renamed to
-/// <c>abandoned-00001000</c>, and neither listed, resumed from nor removed. To go back by hand, write the name of a checkpoint into
+/// <para>When a run is resumed from an earlier checkpoint and saves again, the checkpoints of later steps are renamed to
+/// <c>abandoned-00001000</c>. They are neither listed, resumed from nor removed. To resume from an earlier checkpoint, write its name into
 /// <c>latest</c>.</para>
-/// <para>The averaged weights of a run, in a network of the same architecture:
+/// <para>To load the averaged weights of a run into a network of the same architecture:
 /// <c>ModuleWeights.Load(unet, Path.Combine(CheckpointStore.Latest("run")!, "ema.safetensors"))</c>.</para>
 /// </remarks>
 public sealed class CheckpointStore
@@ -27,10 +27,10 @@ public sealed class CheckpointStore
     private readonly CheckpointRetention _retention;
     private readonly Action<string>? _trace;
 
-    /// <summary>Opens a folder for writing; as the other constructor, with the newest checkpoints kept.</summary>
+    /// <summary>Initializes a new instance of the <see cref="CheckpointStore"/> class that keeps the newest checkpoints.</summary>
     /// <param name="folder">The folder of the run.</param>
-    /// <param name="keep">How many of the newest checkpoints are kept, at least 1.</param>
-    /// <exception cref="CheckpointException">The folder cannot be made or written to.</exception>
+    /// <param name="keep">The number of checkpoints to keep, at least 1. The default is 3.</param>
+    /// <exception cref="CheckpointException">The folder cannot be created or written to.</exception>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="keep"/> is less than 1.</exception>
     public CheckpointStore(string folder, int keep = 3)
         : this(folder, CheckpointRetention.Last(keep))
@@ -38,13 +38,13 @@ public sealed class CheckpointStore
     }
 
     /// <summary>
-    /// Opens a folder for writing, makes it if it is not there, tries whether it can be written to, and clears what a process that was
-    /// killed left in it.
+    /// Initializes a new instance of the <see cref="CheckpointStore"/> class. Creates the folder if it does not exist, tests whether it can
+    /// be written to, and removes the temporary folders of a terminated process.
     /// </summary>
     /// <param name="folder">The folder of the run.</param>
-    /// <param name="retention">Which checkpoints are kept.</param>
-    /// <param name="trace">Told what is about to be done to files; null for nobody.</param>
-    /// <exception cref="CheckpointException">The folder cannot be made or written to.</exception>
+    /// <param name="retention">Determines which checkpoints are kept.</param>
+    /// <param name="trace">Receives a description of each file operation before it is carried out; or <see langword="null"/>.</param>
+    /// <exception cref="CheckpointException">The folder cannot be created or written to.</exception>
     public CheckpointStore(string folder, CheckpointRetention retention, Action<string>? trace = null)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
@@ -68,19 +68,20 @@ public sealed class CheckpointStore
     /// <summary>The folder of the run, as a full path.</summary>
     public string Folder { get; }
 
-    /// <summary>The checkpoints in a folder, oldest first; none where there is no such folder.</summary>
+    /// <summary>Returns the checkpoints in a folder, oldest first. Empty if the folder does not exist.</summary>
     public static IReadOnlyList<string> List(string folder) => [.. Entries(folder).Select(entry => entry.Path)];
 
     /// <summary>
-    /// The newest checkpoint in a folder, or null where there is none: the one that <c>latest</c> names, or where that is missing or names
-    /// none, the one of the last step. A save that was cut short is never found.
+    /// Returns the folder of the newest checkpoint in the folder of a run; <see langword="null"/> if there is none. It is the checkpoint
+    /// that <c>latest</c> names, or the one with the greatest step if that file or checkpoint is missing. An incomplete checkpoint is never
+    /// returned.
     /// </summary>
     public static string? Latest(string folder) => NewestFirst(folder) is [var newest, ..] ? newest.Path : null;
 
-    /// <summary>The step that a folder is named for; null for another folder.</summary>
+    /// <summary>Returns the step in the name of a folder; <see langword="null"/> if it is not the folder of a checkpoint.</summary>
     internal static long? StepOf(string path) => NumberAfter(Prefix, path);
 
-    /// <summary>The newest checkpoint and those before it.</summary>
+    /// <summary>Returns the newest checkpoint and those of earlier steps, newest first.</summary>
     internal static IReadOnlyList<CheckpointInfo> NewestFirst(string folder)
     {
         var entries = Entries(folder);
@@ -89,16 +90,17 @@ public sealed class CheckpointStore
         return [.. entries.Where(entry => entry.Step <= newest!.Step).Reverse()];
     }
 
-    /// <summary>Writes the checkpoint of a step, then removes those that are not to be kept.</summary>
-    /// <returns>Its folder.</returns>
+    /// <summary>Writes the checkpoint of a step, then removes those that the retention does not keep.</summary>
+    /// <returns>The folder of the checkpoint.</returns>
     internal string Write(CheckpointManifest manifest, IReadOnlyDictionary<string, Dictionary<string, Tensor>> tensors)
     {
         var path = Path.Combine(Folder, NameOf(Prefix, manifest.Step));
 
-        // Cut short after the last time.
+        // The previous save may have been interrupted after it wrote the checkpoint.
         Abandon();
 
-        // The pointer comes before the checkpoint has its name: cut short between the two, it names none, and the last step counts.
+        // The pointer is written before the checkpoint is renamed. After an interruption between the two it names no checkpoint, and Latest
+        // returns the one with the greatest step.
         Checkpoint.Write(path, manifest, tensors, () => Point(manifest.Step), _trace);
         Abandon();
         var all = Entries(Folder);
@@ -159,7 +161,7 @@ public sealed class CheckpointStore
         }
     }
 
-    /// <summary>Takes the checkpoints of later steps than the newest out of the run.</summary>
+    /// <summary>Renames the checkpoints of later steps than the newest one, so that they no longer belong to the run.</summary>
     private void Abandon()
     {
         foreach (var entry in Entries(Folder).SkipWhile(entry => entry.Path != Latest(Folder)).Skip(1))

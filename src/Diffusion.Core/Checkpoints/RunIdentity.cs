@@ -6,16 +6,20 @@ using Diffusion.Core.Schedules;
 
 namespace Diffusion.Core;
 
-/// <summary>What a checkpoint records in addition to the state of a trainer, to compare it when the run is resumed.</summary>
+/// <summary>
+/// The settings that a checkpoint contains in addition to the state of a trainer. They are compared when the run is resumed.
+/// </summary>
 internal sealed record RunIdentity
 {
-    /// <summary>Room for mathematical libraries that differ in the last digits.</summary>
+    /// <summary>The relative tolerance, for mathematical libraries whose results differ in the last digits.</summary>
     private const double Tolerance = 1e-9;
 
-    /// <summary>The options of a network, where files can hold them; its tensors have names and shapes in any case.</summary>
+    /// <summary>
+    /// The setting with the options of the network, if it can be described in JSON. Names and shapes of its tensors are always compared.
+    /// </summary>
     private const string Network = "network";
 
-    /// <summary>What changes the memory or time a network takes, and no result.</summary>
+    /// <summary>Settings that change the memory or time that a network takes, but not its results.</summary>
     private static readonly string[] Harmless = ["use_gradient_checkpointing"];
 
     /// <summary>The noise schedule; <see langword="null"/> for a trainer without one.</summary>
@@ -30,8 +34,12 @@ internal sealed record RunIdentity
     /// <summary>The timestep sampler whose state is part of the checkpoint; <see langword="null"/> for none.</summary>
     public IAdaptiveTimestepSampler? Timesteps { get; init; }
 
-    /// <summary>The first difference, such as <c>optimizer AdamW, this trainer has Lion</c>; null where there is none.</summary>
-    /// <remarks>Only text compares: a number in memory has a type, which one that was read has not.</remarks>
+    /// <summary>
+    /// Returns the first difference, such as <c>optimizer AdamW, this trainer has Lion</c>; <see langword="null"/> if there is none.
+    /// </summary>
+    /// <remarks>
+    /// <paramref name="now"/> is converted to text and parsed again: a number in memory has a type, and a parsed number has none.
+    /// </remarks>
     public static string? Difference(JsonObject before, JsonObject now) => Compare("", before, JsonNode.Parse(now.ToJsonString()));
 
     private static string? Compare(string path, JsonNode? before, JsonNode? now)
@@ -65,12 +73,14 @@ internal sealed record RunIdentity
     };
 }
 
-/// <summary>A schedule, recognised by its noise levels, and what its network is told, at a few times.</summary>
-/// <param name="MinTime">The time of least noise.</param>
-/// <param name="MaxTime">The time of most noise.</param>
-/// <param name="Alphas">The scale of the data at nine times, evenly spread.</param>
+/// <summary>The fingerprint of a schedule: its noise levels and the timesteps passed to the network, at nine times.</summary>
+/// <param name="MinTime">The time with the least noise.</param>
+/// <param name="MaxTime">The time with the most noise.</param>
+/// <param name="Alphas">The scale of the data at nine evenly spaced times.</param>
 /// <param name="Sigmas">The standard deviation of the noise at the same times.</param>
-/// <param name="ModelTimesteps">What a network is told at the same times; null where that is the times themselves.</param>
+/// <param name="ModelTimesteps">
+/// The timesteps passed to the network at the same times; <see langword="null"/> if they equal the times.
+/// </param>
 internal sealed record ScheduleFingerprint(
     double MinTime,
     double MaxTime,
@@ -80,10 +90,10 @@ internal sealed record ScheduleFingerprint(
 {
     private const int Times = 9;
 
-    /// <summary>Room for mathematical libraries that differ in the last digits.</summary>
+    /// <summary>The relative tolerance, for mathematical libraries whose results differ in the last digits.</summary>
     private const double Tolerance = 1e-9;
 
-    /// <summary>The fingerprint of a schedule.</summary>
+    /// <summary>Returns the fingerprint of a schedule.</summary>
     public static ScheduleFingerprint Of(INoiseSchedule schedule)
     {
         var times = new double[Times];
@@ -99,7 +109,7 @@ internal sealed record ScheduleFingerprint(
             told.AsSpan().SequenceEqual(times) ? null : told);
     }
 
-    /// <summary>The first difference from another schedule, in words; null where there is none.</summary>
+    /// <summary>Returns a description of the first difference from another schedule; <see langword="null"/> if there is none.</summary>
     public string? DifferenceFrom(ScheduleFingerprint actual)
     {
         if (!Near(MinTime, actual.MinTime) || !Near(MaxTime, actual.MaxTime))
