@@ -7,8 +7,8 @@ namespace Diffusion.Core.Samplers;
 /// <summary>The base class of samplers that choose the size of each step from an estimate of its error.</summary>
 /// <remarks>
 /// The number of steps is not known in advance: until sampling ends, <see cref="SamplerState.Steps"/> is one more than the number of
-/// completed steps. All samples of a batch take the same steps: a sample depends on the others of its batch, within the tolerance, and on
-/// nothing else. Each step waits for the device once, to read its error.
+/// completed steps. All samples of a batch take the same steps, so the result for a sample varies with the other samples of its batch, but
+/// only within the tolerance. Each attempted step waits for the device once, to read its error.
 /// </remarks>
 public abstract class AdaptiveSampler : ISampler
 {
@@ -36,7 +36,7 @@ public abstract class AdaptiveSampler : ISampler
     public double? EndTime { get; }
 
     /// <summary>
-    /// True if a last step leads from <see cref="EndTime"/> to the x_0 predicted there; false if the remaining noise is kept.
+    /// True to take a last step from <see cref="EndTime"/> to the x_0 predicted there; false to keep the remaining noise.
     /// </summary>
     public bool EndsClean { get; }
 
@@ -86,7 +86,7 @@ public abstract class AdaptiveSampler : ISampler
 /// <param name="EndTime">The time at which the adaptive steps end.</param>
 internal sealed record AdaptiveSpan(INoiseSchedule Schedule, double StartTime, double EndTime);
 
-/// <summary>A method that estimates its own error, during one run of an <see cref="AdaptiveSampler"/>.</summary>
+/// <summary>A method with an error estimate, and its state during one run of an <see cref="AdaptiveSampler"/>.</summary>
 internal abstract class AdaptiveMethod : IDisposable
 {
     /// <summary>The current time.</summary>
@@ -106,12 +106,12 @@ internal abstract class AdaptiveMethod : IDisposable
     /// </returns>
     public abstract Tensor? TryStep(Tensor x);
 
-    /// <summary>Frees what is kept from earlier steps, which is not valid for a sample that the caller has replaced.</summary>
+    /// <summary>Frees the tensors kept from earlier steps, which are not valid after the sample has been replaced.</summary>
     public abstract void Forget();
 
     public void Dispose() => Forget();
 
-    /// <summary>The root mean square of <c>difference / tolerance</c>. Waits for the device; nothing else in a step does.</summary>
+    /// <summary>The root mean square of <c>difference / tolerance</c>. Waits for the device, which no other part of a step does.</summary>
     protected static double Error(StepSizeControl control, Tensor difference, Tensor first, Tensor second)
     {
         using var scope = NewDisposeScope();

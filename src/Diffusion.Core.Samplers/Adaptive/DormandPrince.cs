@@ -9,7 +9,7 @@ namespace Diffusion.Core.Samplers;
 /// <para>All samples of a batch take the same steps: the error is the root mean square over the whole state of
 /// <c>error / (atol + rtol max(|y|, |y next|))</c>. The results for a sample in two different batches therefore agree within the
 /// tolerances, but not bit for bit.</para>
-/// <para>Each step waits for the device once, to read its error; the first step waits three more times.</para>
+/// <para>Each attempted step waits for the device once, to read its error; the first one waits three more times.</para>
 /// </remarks>
 /// <param name="relativeTolerance">rtol, greater than 0. The default is 1e-5.</param>
 /// <param name="absoluteTolerance">atol, greater than 0. The default is 1e-5.</param>

@@ -15,17 +15,17 @@ namespace Diffusion.Core.Samplers;
 /// </remarks>
 public sealed class DpmAdaptiveSampler : AdaptiveSampler
 {
-    /// <summary>Adaptive sampling over the schedule of a model.</summary>
+    /// <summary>Initializes a new instance of the <see cref="DpmAdaptiveSampler"/> class.</summary>
     /// <param name="order">2 or 3, which is also the number of network calls for each attempted step. The default is 3.</param>
     /// <param name="eta">From 0 (deterministic) to 1 (the noise of the posterior). The default is 0.</param>
     /// <param name="noiseScale">The standard deviation of that noise. The default is 1.</param>
     /// <param name="control">
-    /// The tolerances and the first step. The default is <see cref="StepSizeControl"/> as constructed, as in k-diffusion.
+    /// The tolerances and the first step. The default is a new <see cref="StepSizeControl"/>, with the values of k-diffusion.
     /// </param>
-    /// <param name="options">Thresholding and the initial noise. The default is <see cref="SamplerOptions"/> as constructed.</param>
+    /// <param name="options">Thresholding and the initial noise. The default is a new <see cref="SamplerOptions"/>.</param>
     /// <param name="startTime">The time at which sampling starts. The default is the last time of the schedule.</param>
     /// <param name="endTime">The time at which the adaptive steps end. The default is the first time of the schedule.</param>
-    /// <param name="endsClean">True for a last step to the x_0 predicted there. The default is <see langword="true"/>.</param>
+    /// <param name="endsClean">True to take a last step from there to the predicted x_0. The default is <see langword="true"/>.</param>
     /// <exception cref="ArgumentException">
     /// An argument is outside its range. Sampling throws if the schedule has no signal at the start or no noise at the end.
     /// </exception>
@@ -48,7 +48,7 @@ public sealed class DpmAdaptiveSampler : AdaptiveSampler
     /// <summary>2 or 3.</summary>
     public int Order { get; }
 
-    /// <summary>The factor of the standard deviation of the posterior noise, 0 to 1.</summary>
+    /// <summary>The factor that multiplies the standard deviation of the posterior noise, from 0 to 1.</summary>
     public double Eta { get; }
 
     /// <summary>The standard deviation of that noise.</summary>
@@ -94,7 +94,7 @@ internal sealed class DpmAdaptiveMethod(DpmAdaptiveSampler sampler, AdaptiveSpan
         var (down, up) = SigmaAlgebra.Ancestral(from, to, sampler.Eta);
         if (up > 0.0)
         {
-            // Not below the end of the span, where the schedule ends too.
+            // The deterministic part must not go past the end of the span, where the schedule may end too.
             down = Math.Max(down, Math.Exp(-_end));
             up = Math.Sqrt((to - down) * (to + down));
         }
@@ -149,7 +149,7 @@ internal sealed class DpmAdaptiveMethod(DpmAdaptiveSampler sampler, AdaptiveSpan
         return (low, Euler(y, slope, target).Add_(atSecond, alpha: -1.5 * Curvature(h, target)));
     }
 
-    /// <summary>An Euler step along one slope from the current lambda to another.</summary>
+    /// <summary>An Euler step from the current lambda to another.</summary>
     private Tensor Euler(Tensor y, Tensor slope, double target) => y.Add(slope, alpha: Length(target));
 
     /// <summary>r' - r, for r = exp(-lambda).</summary>

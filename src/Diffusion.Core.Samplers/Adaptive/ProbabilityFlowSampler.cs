@@ -17,12 +17,12 @@ namespace Diffusion.Core.Samplers;
 /// </remarks>
 public sealed class ProbabilityFlowSampler : AdaptiveSampler
 {
-    /// <summary>A sampler over the schedule of a model.</summary>
+    /// <summary>Initializes a new instance of the <see cref="ProbabilityFlowSampler"/> class.</summary>
     /// <param name="control">The tolerances and the first step. The default is a relative and an absolute tolerance of 1e-5.</param>
-    /// <param name="options">Thresholding and the initial noise. The default is <see cref="SamplerOptions"/> as constructed.</param>
+    /// <param name="options">Thresholding and the initial noise. The default is a new <see cref="SamplerOptions"/>.</param>
     /// <param name="startTime">The time at which sampling starts. The default is the last time of the schedule.</param>
     /// <param name="endTime">The time at which the adaptive steps end. The default is the first time of the schedule.</param>
-    /// <param name="endsClean">True for a last step to the x_0 predicted there. The default is <see langword="true"/>.</param>
+    /// <param name="endsClean">True to take a last step from there to the predicted x_0. The default is <see langword="true"/>.</param>
     /// <exception cref="ArgumentException">
     /// An argument is outside its range. Sampling throws if the prediction does not determine x_0 and eps at the ends.
     /// </exception>

@@ -10,7 +10,7 @@ namespace Diffusion.Core.Samplers;
 public delegate Tensor OdeFunction(double s, Tensor y);
 
 /// <summary>
-/// A method for ordinary differential equations over tensors. It holds no state: the same arguments give the same result.
+/// Integrates ordinary differential equations over tensors. Implementations hold no state: the same arguments give the same result.
 /// </summary>
 public interface IOdeSolver
 {
@@ -73,7 +73,7 @@ public sealed class RungeKutta(ButcherTableau tableau, int steps) : IOdeSolver
         }
     }
 
-    /// <summary>The right-hand side, with its shape and type checked.</summary>
+    /// <summary>Evaluates the right-hand side and checks its shape and type.</summary>
     internal static Tensor Slope(OdeFunction function, double s, Tensor y)
     {
         var slope = function(s, y)
@@ -114,7 +114,7 @@ public sealed class ButcherTableau
     private readonly double[] _error;
     private readonly double[] _nodes;
 
-    /// <summary>A method from its coefficients. The nodes c_i are the sums of the a_ij.</summary>
+    /// <summary>Initializes a new instance of the <see cref="ButcherTableau"/> class. The nodes c_i are the sums of the a_ij.</summary>
     /// <param name="order">The order of the step.</param>
     /// <param name="stages">a_ij: stage i has i coefficients, the first none.</param>
     /// <param name="weights">b_i, one for each stage.</param>

@@ -15,7 +15,7 @@ public static class Guidance
     /// <param name="model">The model. It is not disposed.</param>
     /// <param name="scale">1 for the conditional prediction alone, 0 for the unconditional one, greater than 1 for guidance.</param>
     /// <param name="nullLabel">The label that stands for "no class". The default is that of the model.</param>
-    /// <param name="options">Further options. The default is <see cref="GuidanceOptions"/> as constructed.</param>
+    /// <param name="options">Further options. The default is a new <see cref="GuidanceOptions"/>.</param>
     /// <exception cref="ArgumentException">The scale is not finite, or an option is outside its range.</exception>
     /// <remarks>
     /// Source: Ho and Salimans 2022, "Classifier-Free Diffusion Guidance", eq. 6, with scale = 1 + w.
@@ -41,7 +41,7 @@ public static class Guidance
     /// Returns the unconditional counterpart of a condition, or <see langword="null"/>. A condition that it creates is disposed after the
     /// call.
     /// </param>
-    /// <param name="options">Further options. The default is <see cref="GuidanceOptions"/> as constructed.</param>
+    /// <param name="options">Further options. The default is a new <see cref="GuidanceOptions"/>.</param>
     /// <inheritdoc cref="ClassifierFree(DiffusionModel, double, long?, GuidanceOptions?)" path="/exception"/>
     /// <inheritdoc cref="ClassifierFree(DiffusionModel, double, long?, GuidanceOptions?)" path="/remarks"/>
     public static DiffusionModel ClassifierFree(
@@ -56,7 +56,7 @@ public static class Guidance
     /// <param name="model">The model. It is not disposed.</param>
     /// <param name="worse">A smaller or less trained network for the same task. It is not disposed.</param>
     /// <param name="scale">1 for the network alone, greater than 1 for guidance.</param>
-    /// <param name="options">Further options. The default is <see cref="GuidanceOptions"/> as constructed.</param>
+    /// <param name="options">Further options. The default is a new <see cref="GuidanceOptions"/>.</param>
     /// <exception cref="ArgumentException">The scale is not finite, or an option is outside its range.</exception>
     /// <remarks>Source: Karras et al. 2024, "Guiding a Diffusion Model with a Bad Version of Itself", eq. 3.</remarks>
     public static DiffusionModel Auto(DiffusionModel model, IDenoiser worse, double scale, GuidanceOptions? options = null)
@@ -89,8 +89,8 @@ public static class Guidance
 public sealed record GuidanceOptions
 {
     /// <summary>
-    /// How far the standard deviation of the guided prediction is restored to that of the strong prediction, per sample, from 0 to 1; 0.7
-    /// is common. This keeps large scales from overexposing images. The default is 0.
+    /// The degree to which the standard deviation of the guided prediction is rescaled to that of the strong prediction, per sample, from 0
+    /// to 1; 0.7 is common. This prevents overexposed images at large scales. The default is 0.
     /// </summary>
     /// <remarks>Source: Lin et al. 2024, "Common Diffusion Noise Schedules and Sample Steps are Flawed", section 3.4.</remarks>
     public double Rescale { get; init; }
@@ -124,7 +124,9 @@ public sealed record GuidanceOptions
     public double ZeroAbove { get; init; } = double.PositiveInfinity;
 }
 
-/// <summary>A network that receives another condition than the given one: the unconditional network of classifier-free guidance.</summary>
+/// <summary>
+/// Calls a network with another condition than the given one. Used as the unconditional network of classifier-free guidance.
+/// </summary>
 /// <param name="denoiser">The network. It is not disposed.</param>
 /// <param name="condition">
 /// Returns the condition that the network receives in place of the given one, or <see langword="null"/> for none. A condition that it

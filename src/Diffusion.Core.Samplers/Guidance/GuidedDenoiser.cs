@@ -8,17 +8,19 @@ namespace Diffusion.Core.Samplers;
 /// is classifier-free guidance; if it is a smaller or less trained network, autoguidance. Created by <see cref="Guidance"/>.
 /// </summary>
 /// <remarks>
-/// A scale of 1 is exactly the strong network and a scale of 0 exactly the weak one, with one network call. Guidance works with every type
-/// of prediction, because each is linear in x_0 and eps. If the networks return twice the channels of x_t, only the prediction is guided,
-/// and the variance channels of the strong network are kept, as in GLIDE, DiT and DeepFloyd IF.
+/// With a scale of 1, the prediction is exactly that of the strong network. With a scale of 0, it is exactly that of the weak network where
+/// the whole batch is guided and neither <see cref="GuidanceOptions.Rescale"/> nor <see cref="GuidanceOptions.ZeroStar"/> is set. Both
+/// cases need one network call. Guidance works with every type of prediction, because each is linear in x_0 and eps. If the networks return
+/// twice the channels of x_t, only the prediction is guided, and the variance channels of the strong network are kept, as in GLIDE, DiT and
+/// DeepFloyd IF.
 /// </remarks>
 public sealed class GuidedDenoiser : DelegatingDenoiser
 {
-    /// <summary>Guidance between two networks.</summary>
+    /// <summary>Initializes a new instance of the <see cref="GuidedDenoiser"/> class.</summary>
     /// <param name="strong">The network whose prediction is strengthened. It is not disposed.</param>
     /// <param name="weak">The network that the prediction is guided away from. It is not disposed.</param>
     /// <param name="scale">The strength of the guidance, finite; 1 for none.</param>
-    /// <param name="options">Further options. The default is <see cref="GuidanceOptions"/> as constructed.</param>
+    /// <param name="options">Further options. The default is a new <see cref="GuidanceOptions"/>.</param>
     /// <exception cref="ArgumentException">The scale is not finite, or an option is outside its range.</exception>
     public GuidedDenoiser(IDenoiser strong, IDenoiser weak, double scale, GuidanceOptions? options = null)
         : base(strong)
@@ -92,7 +94,9 @@ public sealed class GuidedDenoiser : DelegatingDenoiser
             .MoveToOuterDisposeScope();
     }
 
-    /// <summary>The prediction of the strong network, guided away from that of the weak one, in the current dispose scope.</summary>
+    /// <summary>
+    /// Returns the prediction of the strong network guided away from that of the weak network, in the current dispose scope.
+    /// </summary>
     private Tensor Lead(Tensor strong, Tensor weak, Tensor t, bool? guided)
     {
         var from = Options.ZeroStar ? weak.mul(Nearest(strong, weak)) : weak;
@@ -111,8 +115,8 @@ public sealed class GuidedDenoiser : DelegatingDenoiser
     }
 
     /// <summary>
-    /// True if the whole batch is guided, false if none of it is; <see langword="null"/> if a part is, or if reading the times would wait
-    /// for the device.
+    /// True if all samples of the batch are guided, false if none is; <see langword="null"/> if only some are, or if reading the timesteps
+    /// would wait for the device.
     /// </summary>
     private bool? Guided(Tensor t)
     {

@@ -26,7 +26,9 @@ public sealed class BrownianTreeNoise : INoiseSource
     private readonly long _firstSample;
     private readonly List<(double Ratio, long[] Size, Tensor Value)> _values = [];
 
-    /// <summary>The paths of samples [firstSample, firstSample + count).</summary>
+    /// <summary>
+    /// Initializes a new instance of the <see cref="BrownianTreeNoise"/> class for samples [firstSample, firstSample + count).
+    /// </summary>
     /// <param name="seed">The root seed.</param>
     /// <param name="count">B, the number of samples drawn together.</param>
     /// <param name="firstSample">The index of the first of them.</param>

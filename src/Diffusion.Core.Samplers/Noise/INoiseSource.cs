@@ -7,7 +7,7 @@ namespace Diffusion.Core.Samplers;
 public interface INoiseSource : IDisposable
 {
     /// <summary>Returns the next draw from N(0, I).</summary>
-    /// <param name="like">[B, ...] a tensor of the shape, the type and the device of the draw.</param>
+    /// <param name="like">[B, ...] a tensor with the shape, type and device of the draw.</param>
     /// <returns>A new tensor. The caller must dispose it.</returns>
     Tensor Draw(Tensor like);
 
@@ -15,7 +15,7 @@ public interface INoiseSource : IDisposable
     /// Returns the draw from N(0, I) for an interval of noise levels. A source that follows a Brownian path returns the normalised
     /// increment of the path over the interval; other sources ignore the interval.
     /// </summary>
-    /// <param name="like">[B, ...] a tensor of the shape, the type and the device of the draw.</param>
+    /// <param name="like">[B, ...] a tensor with the shape, type and device of the draw.</param>
     /// <param name="from">sigma / alpha at the start of the interval.</param>
     /// <param name="to">sigma / alpha at the end of the interval.</param>
     /// <returns>A new tensor. The caller must dispose it.</returns>
@@ -44,7 +44,9 @@ public sealed class PerSampleNoise : INoiseSource
 {
     private readonly Generator[] _generators;
 
-    /// <summary>The noise of samples [firstSample, firstSample + count).</summary>
+    /// <summary>
+    /// Initializes a new instance of the <see cref="PerSampleNoise"/> class for samples [firstSample, firstSample + count).
+    /// </summary>
     /// <param name="seed">The root seed.</param>
     /// <param name="count">B, the number of samples drawn together.</param>
     /// <param name="firstSample">The index of the first of them.</param>

@@ -9,15 +9,15 @@ namespace Diffusion.Core.Samplers;
 /// <remarks>Source: Ho, Jain and Abbeel 2020, Algorithm 2. The step is <see cref="AncestralSolver"/>.</remarks>
 public sealed class AncestralSampler : DiffusionSampler
 {
-    /// <summary>Ancestral sampling over the schedule of the model.</summary>
+    /// <summary>Initializes a new instance of the <see cref="AncestralSampler"/> class for the schedule of the model.</summary>
     /// <param name="steps">N, at most the steps of the schedule. The default is all steps of a discrete schedule.</param>
     /// <param name="variance">
     /// The variance of the noise added by a step. The default is <see cref="ReverseVariance.LearnedRange"/> for a model that learns its
     /// variance, and <see cref="ReverseVariance.FixedSmall"/> for others.
     /// </param>
-    /// <param name="spacing">Which times. The default is <see cref="TimeSpacing.Trailing"/>.</param>
-    /// <param name="options">Thresholding and the initial noise. The default is <see cref="SamplerOptions"/> as constructed.</param>
-    /// <exception cref="ArgumentOutOfRangeException">There are no steps.</exception>
+    /// <param name="spacing">Selects the times of the schedule. The default is <see cref="TimeSpacing.Trailing"/>.</param>
+    /// <param name="options">Thresholding and the initial noise. The default is a new <see cref="SamplerOptions"/>.</param>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="steps"/> is less than 1.</exception>
     public AncestralSampler(
         int? steps = null, ReverseVariance? variance = null, TimeSpacing? spacing = null, SamplerOptions? options = null)
         : base(
@@ -29,12 +29,12 @@ public sealed class AncestralSampler : DiffusionSampler
     {
     }
 
-    /// <summary>Ancestral sampling over a custom grid.</summary>
+    /// <summary>Initializes a new instance of the <see cref="AncestralSampler"/> class with a custom grid.</summary>
     /// <param name="grid">The times to visit.</param>
     /// <param name="variance">
     /// The variance of the noise added by a step. The default is that of a sampler over the schedule of the model.
     /// </param>
-    /// <param name="options">Thresholding and the initial noise. The default is <see cref="SamplerOptions"/> as constructed.</param>
+    /// <param name="options">Thresholding and the initial noise. The default is a new <see cref="SamplerOptions"/>.</param>
     public AncestralSampler(TimeGrid grid, ReverseVariance? variance = null, SamplerOptions? options = null)
         : base(grid, new AncestralSolver(variance), options)
     {

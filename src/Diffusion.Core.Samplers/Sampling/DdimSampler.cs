@@ -4,21 +4,21 @@ namespace Diffusion.Core.Samplers;
 /// <remarks>Source: Song, Meng and Ermon 2021, "Denoising Diffusion Implicit Models". The step is <see cref="DdimSolver"/>.</remarks>
 public sealed class DdimSampler : DiffusionSampler
 {
-    /// <summary>DDIM over the schedule of the model.</summary>
+    /// <summary>Initializes a new instance of the <see cref="DdimSampler"/> class for the schedule of the model.</summary>
     /// <param name="steps">N, at most the steps of the schedule.</param>
     /// <param name="eta">From 0 (deterministic) to 1 (ancestral). The default is 0.</param>
-    /// <param name="spacing">Which times. The default is <see cref="TimeSpacing.Trailing"/>.</param>
-    /// <param name="options">Thresholding and the initial noise. The default is <see cref="SamplerOptions"/> as constructed.</param>
+    /// <param name="spacing">Selects the times of the schedule. The default is <see cref="TimeSpacing.Trailing"/>.</param>
+    /// <param name="options">Thresholding and the initial noise. The default is a new <see cref="SamplerOptions"/>.</param>
     /// <exception cref="ArgumentOutOfRangeException">An argument is outside its range.</exception>
     public DdimSampler(int steps, double eta = 0.0, TimeSpacing? spacing = null, SamplerOptions? options = null)
         : base(new DdimSolver(eta), steps, spacing, options)
     {
     }
 
-    /// <summary>DDIM over a custom grid.</summary>
+    /// <summary>Initializes a new instance of the <see cref="DdimSampler"/> class with a custom grid.</summary>
     /// <param name="grid">The times to visit.</param>
     /// <param name="eta">From 0 (deterministic) to 1 (ancestral). The default is 0.</param>
-    /// <param name="options">Thresholding and the initial noise. The default is <see cref="SamplerOptions"/> as constructed.</param>
+    /// <param name="options">Thresholding and the initial noise. The default is a new <see cref="SamplerOptions"/>.</param>
     /// <exception cref="ArgumentOutOfRangeException">An argument is outside its range.</exception>
     public DdimSampler(TimeGrid grid, double eta = 0.0, SamplerOptions? options = null)
         : base(grid, new DdimSolver(eta), options)

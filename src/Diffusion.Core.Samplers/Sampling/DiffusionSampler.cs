@@ -4,27 +4,29 @@ using Diffusion.Core.Schedules;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// The sampling loop: a method for one step over a grid of times. The schedule and the prediction are those of the model that is sampled
-/// from: <c>new DiffusionSampler(new DpmMultistepSolver(), steps: 20).Sample(model, [64, 1, 28, 28], seed: 0)</c>.
+/// The sampling loop: applies a solver for each step of a grid of times. The schedule and the prediction are those of the model that is
+/// sampled from: <c>new DiffusionSampler(new DpmMultistepSolver(), steps: 20).Sample(model, [64, 1, 28, 28], seed: 0)</c>.
 /// </summary>
 /// <remarks>Immutable: one sampler serves any number of models, batches and threads.</remarks>
 public class DiffusionSampler : ISampler
 {
-    /// <summary>A sampler over a number of steps of the schedule of the model.</summary>
+    /// <summary>
+    /// Initializes a new instance of the <see cref="DiffusionSampler"/> class with a number of steps of the schedule of the model.
+    /// </summary>
     /// <param name="solver">The method for one step.</param>
     /// <param name="steps">N, at least 1, and at most the steps of a discrete schedule.</param>
-    /// <param name="spacing">Which times. The default is <see cref="TimeSpacing.Trailing"/>.</param>
-    /// <param name="options">Thresholding and the initial noise. The default is <see cref="SamplerOptions"/> as constructed.</param>
-    /// <exception cref="ArgumentOutOfRangeException">There are no steps.</exception>
+    /// <param name="spacing">Selects the times of the schedule. The default is <see cref="TimeSpacing.Trailing"/>.</param>
+    /// <param name="options">Thresholding and the initial noise. The default is a new <see cref="SamplerOptions"/>.</param>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="steps"/> is less than 1.</exception>
     public DiffusionSampler(ISolver solver, int steps, TimeSpacing? spacing = null, SamplerOptions? options = null)
         : this(solver, Guard.InRange(steps, 1, int.MaxValue), spacing, options, grid: null)
     {
     }
 
-    /// <summary>A sampler over a custom grid.</summary>
+    /// <summary>Initializes a new instance of the <see cref="DiffusionSampler"/> class with a custom grid.</summary>
     /// <param name="grid">The times to visit. Their levels and timesteps are those of the schedule of the grid.</param>
     /// <param name="solver">The method for one step.</param>
-    /// <param name="options">Thresholding and the initial noise. The default is <see cref="SamplerOptions"/> as constructed.</param>
+    /// <param name="options">Thresholding and the initial noise. The default is a new <see cref="SamplerOptions"/>.</param>
     /// <exception cref="ArgumentException">
     /// The solver cannot use the grid, or the initial scale is not finite and greater than 0.
     /// </exception>
@@ -32,7 +34,10 @@ public class DiffusionSampler : ISampler
         : this(solver, steps: null, spacing: null, options, Guard.NotNull(grid))
         => solver.Validate(grid);
 
-    /// <summary>A sampler over all steps of the schedule of the model, which must be discrete.</summary>
+    /// <summary>
+    /// Initializes a new instance of the <see cref="DiffusionSampler"/> class. With neither a number of steps nor a grid, it takes all
+    /// steps of the schedule of the model, which must then be discrete.
+    /// </summary>
     private protected DiffusionSampler(ISolver solver, int? steps, TimeSpacing? spacing, SamplerOptions? options, TimeGrid? grid)
     {
         ArgumentNullException.ThrowIfNull(solver);
@@ -48,7 +53,7 @@ public class DiffusionSampler : ISampler
     /// <summary>N, the number of steps; <see langword="null"/> for all steps of the schedule.</summary>
     public int? StepCount { get; }
 
-    /// <summary>Which times of the schedule are visited, where there is no <see cref="Grid"/>.</summary>
+    /// <summary>Selects the times of the schedule if there is no <see cref="Grid"/>.</summary>
     public TimeSpacing Spacing { get; }
 
     /// <summary>The custom grid; <see langword="null"/> if the times follow from the schedule of the model.</summary>
@@ -57,9 +62,11 @@ public class DiffusionSampler : ISampler
     /// <summary>Thresholding and the initial noise.</summary>
     public SamplerOptions Options { get; }
 
-    /// <summary>The times that this sampler visits on a schedule: <see cref="Grid"/>, if there is one.</summary>
+    /// <summary>Returns the grid that this sampler uses for a schedule: <see cref="Grid"/> if it is set.</summary>
     /// <param name="schedule">The schedule of a model.</param>
-    /// <exception cref="ArgumentException">The schedule has fewer steps, or has no steps and the sampler no number of them.</exception>
+    /// <exception cref="ArgumentException">
+    /// The schedule has fewer steps than <see cref="StepCount"/>, or is continuous while <see cref="StepCount"/> is <see langword="null"/>.
+    /// </exception>
     public TimeGrid GridFor(INoiseSchedule schedule)
     {
         ArgumentNullException.ThrowIfNull(schedule);

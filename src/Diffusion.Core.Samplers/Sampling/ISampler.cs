@@ -11,25 +11,25 @@ namespace Diffusion.Core.Samplers;
 public interface ISampler
 {
     /// <summary>
-    /// The trajectory, computed while it is enumerated: first the noise, then the state after each step. Enumerating it again starts
-    /// again, and returns the same states where the noise comes from the seed.
+    /// The trajectory, computed while it is enumerated: first the noise, then the state after each step. Enumerating it again starts again,
+    /// and returns the same states if the noise comes from the seed.
     /// </summary>
     /// <remarks>
     /// Nothing is allocated before the first state is requested. The caller must dispose each state. Everything else is freed when the
-    /// enumerator is disposed, which <c>foreach</c> does however it is left. Enumerate on one thread.
+    /// enumerator is disposed, which <c>foreach</c> does even if the loop ends early. Enumerate on one thread.
     /// </remarks>
-    /// <param name="model">Its inference scope lasts as long as the enumeration.</param>
+    /// <param name="model">The model. Its inference scope stays open during the enumeration.</param>
     /// <param name="request">What to sample.</param>
     /// <param name="cancellationToken">Checked before each step.</param>
     /// <exception cref="ArgumentException">
-    /// The request does not fit together, or the sampler does not fit the model; or, while enumerating, the output of the network does not
-    /// have the shape of its input.
+    /// The request is not valid, or the sampler does not support the model; or, while enumerating, the output of the network does not have
+    /// the shape of its input.
     /// </exception>
     /// <exception cref="OperationCanceledException">While enumerating: the token was cancelled.</exception>
     IEnumerable<SamplerState> Steps(DiffusionModel model, SamplingRequest request, CancellationToken cancellationToken = default);
 }
 
-/// <summary>Methods of every sampler.</summary>
+/// <summary>Extension methods for samplers.</summary>
 public static class SamplerExtensions
 {
     /// <summary>Samples a batch from a seed.</summary>
@@ -86,7 +86,7 @@ public static class SamplerExtensions
 }
 
 /// <summary>
-/// The state of a trajectory between two steps. It owns its tensors, so that it can be kept after the enumeration has moved on:
+/// The state of a trajectory between two steps. It owns its tensors, so it can be kept while the enumeration continues:
 /// <c>sampler.Steps(model, request).ToList()</c>. Dispose it when it is no longer needed, and do not modify its tensors in place.
 /// </summary>
 public sealed class SamplerState : IDisposable
@@ -139,8 +139,8 @@ public sealed class SamplerState : IDisposable
     }
 
     /// <summary>
-    /// Reports the memory of a state that is used after the trajectory has moved on to the garbage collector, which does not see the memory
-    /// of tensors.
+    /// Adds memory pressure for a state that is kept after the next step, because the garbage collector does not measure the memory of
+    /// tensors.
     /// </summary>
     internal void Outlive()
     {
@@ -168,7 +168,7 @@ public sealed class SamplerState : IDisposable
     }
 }
 
-/// <summary>A tensor with several owners, which the last of them frees.</summary>
+/// <summary>A tensor with several owners. It is freed when the last of them is disposed.</summary>
 internal sealed class SharedTensor(Tensor tensor) : IDisposable
 {
     private int _owners = 1;
@@ -176,7 +176,7 @@ internal sealed class SharedTensor(Tensor tensor) : IDisposable
     /// <summary>The tensor, in no dispose scope.</summary>
     public Tensor Tensor { get; } = tensor.DetachFromDisposeScope();
 
-    /// <summary>The memory of the tensor.</summary>
+    /// <summary>The memory of the tensor in bytes, at least 1.</summary>
     public long Bytes => Math.Max(1, Tensor.numel() * Tensor.element_size());
 
     /// <summary>Adds an owner of the tensor.</summary>

@@ -5,7 +5,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// Specifies what to sample: how many, how large, from which seed or noise, and on which device. Owns none of its tensors.
+/// Specifies what to sample: the shape of the batch, the seed or noise, the condition, the device and the type. It does not own its
+/// tensors.
 /// </summary>
 public sealed record SamplingRequest
 {
@@ -58,7 +59,9 @@ public sealed record SamplingRequest
     public ScalarType Dtype { get; init; } = ScalarType.Float32;
 }
 
-/// <summary>What every sampler does with a request: validates it, creates the initial sample, and replaces a sample after a step.</summary>
+/// <summary>
+/// Operations that all samplers perform on a request: validation, creation of the initial sample, and replacement of a sample after a step.
+/// </summary>
 internal static class RequestStart
 {
     /// <summary>Throws if the prediction of a model does not determine x_0 and eps at a time.</summary>
@@ -75,8 +78,8 @@ internal static class RequestStart
                 nameof(model));
     }
 
-    /// <summary>Throws if the parts of a request do not fit each other or the model.</summary>
-    /// <exception cref="ArgumentException">They do not fit; the message contains the reason.</exception>
+    /// <summary>Throws if a request is not valid for a model.</summary>
+    /// <exception cref="ArgumentException">The request is not valid; the message contains the reason.</exception>
     public static void Validate(SamplingRequest request, DiffusionModel model)
     {
         ArgumentNullException.ThrowIfNull(request.Shape, "request.Shape");
@@ -125,7 +128,7 @@ internal static class RequestStart
         if (request.InitialData is { } data)
             return new LinearPair(start.Alpha, start.Sigma).Apply(data, drawn).DetachFromDisposeScope();
 
-        // A variance-preserving process starts from the draw itself: its scale is 1 up to rounding.
+        // The scale of a variance-preserving process is 1 up to rounding: the draw is used unchanged.
         if (Math.Abs(scale - 1.0) > 1e-12)
             drawn.Mul_(scale);
         return drawn.DetachFromDisposeScope();

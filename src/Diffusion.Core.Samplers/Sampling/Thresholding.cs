@@ -16,7 +16,7 @@ public abstract class Thresholding
     /// <summary>No thresholding: the prediction is not changed.</summary>
     public static Thresholding None { get; } = new NoThresholding();
 
-    /// <summary>Clips every value to the range of the data; <see cref="None"/> if it is unbounded.</summary>
+    /// <summary>Clips every value to the range of the data. Returns <see cref="None"/> if the range is unbounded.</summary>
     /// <param name="range">The range.</param>
     public static Thresholding To(DataRange range)
     {

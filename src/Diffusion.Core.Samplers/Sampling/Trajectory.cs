@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// One run of a <see cref="DiffusionSampler"/>: the current sample and the history of the solver. No dispose scope and no gradient mode
-/// stays open between steps, because both belong to the thread, on which the code of the caller runs between steps.
+/// One run of a <see cref="DiffusionSampler"/>: the current sample and the history of the solver. No dispose scope or gradient mode stays
+/// active between steps, because both apply to the whole thread, on which the code that enumerates the steps also runs.
 /// </summary>
 internal sealed class Trajectory : IDisposable
 {

@@ -25,7 +25,7 @@ public sealed class AlgorithmType
     /// <summary>The quantity in a prediction. Owned by the prediction.</summary>
     internal Tensor Of(ModelPrediction evaluation) => this == DataPrediction ? evaluation.X0 : evaluation.Epsilon;
 
-    /// <summary>Throws if a method of this type cannot traverse the grid.</summary>
+    /// <summary>Throws if a method of this type does not support the grid.</summary>
     internal void Validate(TimeGrid grid, bool stochastic)
     {
         ArgumentNullException.ThrowIfNull(grid);

@@ -14,7 +14,7 @@ namespace Diffusion.Core.Samplers;
 /// </remarks>
 public sealed class AncestralSolver : ISolver
 {
-    /// <summary>A solver with one choice of variance.</summary>
+    /// <summary>Initializes a new instance of the <see cref="AncestralSolver"/> class.</summary>
     /// <param name="variance">
     /// The variance of the noise added by a step. The default is <see cref="ReverseVariance.LearnedRange"/> for a model that learns its
     /// variance, and <see cref="ReverseVariance.FixedSmall"/> for others.

@@ -15,7 +15,7 @@ public sealed class ConsistencySolver : ISolver
 {
     private readonly Func<double, LinearPair>? _boundary;
 
-    /// <summary>The sampler of consistency models.</summary>
+    /// <summary>Initializes a new instance of the <see cref="ConsistencySolver"/> class for consistency models.</summary>
     /// <param name="minRatio">
     /// sigma / alpha at which the network is the identity, at least 0: the noise that its output still contains. The grid of such a network
     /// ends there. The default is 0.

@@ -11,14 +11,14 @@ namespace Diffusion.Core.Samplers;
 /// <remarks>Source: Song, Meng and Ermon 2021, "Denoising Diffusion Implicit Models", eq. 12 and 16.</remarks>
 public sealed class DdimSolver : ISolver
 {
-    /// <summary>A solver with one value of eta.</summary>
+    /// <summary>Initializes a new instance of the <see cref="DdimSolver"/> class.</summary>
     /// <param name="eta">From 0 (deterministic) to 1 (the ancestral sampler with the variance of the posterior). The default is 0.</param>
     /// <param name="noiseScale">The standard deviation of z. The default is 1.</param>
     /// <exception cref="ArgumentOutOfRangeException">eta is outside [0, 1], or the scale is not finite and greater than 0.</exception>
     public DdimSolver(double eta = 0.0, double noiseScale = 1.0)
         => (Eta, NoiseScale) = (Guard.InRange(eta, 0.0, 1.0), Guard.Positive(noiseScale));
 
-    /// <summary>The factor of the standard deviation of the posterior noise, 0 to 1.</summary>
+    /// <summary>The factor that multiplies the standard deviation of the posterior noise, from 0 to 1.</summary>
     public double Eta { get; }
 
     /// <summary>The standard deviation of z.</summary>

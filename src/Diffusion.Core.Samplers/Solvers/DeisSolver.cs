@@ -15,7 +15,7 @@ public sealed class DeisSolver : ISolver
 {
     private const int FewSteps = 15;
 
-    /// <summary>A DEIS solver.</summary>
+    /// <summary>Initializes a new instance of the <see cref="DeisSolver"/> class.</summary>
     /// <param name="order">From 1 (DDIM) to 4. The default is 2.</param>
     /// <param name="lowerOrderFinal">
     /// True to lower the order of the last steps if there are fewer than 15 steps. The default is <see langword="true"/>.

@@ -15,7 +15,7 @@ namespace Diffusion.Core.Samplers;
 /// </remarks>
 public sealed class Dpm2Solver : ISolver
 {
-    /// <summary>A solver with one value of eta.</summary>
+    /// <summary>Initializes a new instance of the <see cref="Dpm2Solver"/> class.</summary>
     /// <param name="eta">From 0 (deterministic) to 1 (the noise of the posterior). The default is 0.</param>
     /// <param name="noiseScale">The standard deviation of z. The default is 1.</param>
     /// <param name="churn">Noise added before a step. The default is none.</param>
@@ -23,7 +23,7 @@ public sealed class Dpm2Solver : ISolver
     public Dpm2Solver(double eta = 0.0, double noiseScale = 1.0, Churn? churn = null)
         => (Eta, NoiseScale, Churn) = (Guard.InRange(eta, 0.0, 1.0), Guard.Positive(noiseScale), churn ?? Churn.None);
 
-    /// <summary>The factor of the standard deviation of the posterior noise, 0 to 1.</summary>
+    /// <summary>The factor that multiplies the standard deviation of the posterior noise, from 0 to 1.</summary>
     public double Eta { get; }
 
     /// <summary>The standard deviation of z.</summary>

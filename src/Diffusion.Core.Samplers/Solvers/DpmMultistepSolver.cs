@@ -5,7 +5,8 @@ namespace Diffusion.Core.Samplers;
 /// <summary>
 /// DPM-Solver and DPM-Solver++ with one network call per step: the last predictions are interpolated by a polynomial in lambda, which is
 /// integrated exactly. With data prediction this is DPM-Solver++(2M) and (3M), with noise prediction multistep DPM-Solver, and with
-/// <see cref="Tau"/> 1 the same for the reverse SDE, SDE-DPM-Solver(++). The first steps have a lower order, because of missing history.
+/// <see cref="Tau"/> 1 the same for the reverse SDE, SDE-DPM-Solver(++). The first steps have a lower order, because less history is
+/// available.
 /// </summary>
 /// <remarks>
 /// Source: Lu et al. 2022, "DPM-Solver++: Fast Solver for Guided Sampling", Algorithm 2, eq. 19 and appendix B. Measured on a mixture of
@@ -19,7 +20,7 @@ public sealed class DpmMultistepSolver : ISolver
     // The reference implementation lowers the order of the last steps if there are fewer steps than this.
     private const int FewSteps = 15;
 
-    /// <summary>A multistep solver. The default is DPM-Solver++(2M).</summary>
+    /// <summary>Initializes a new instance of the <see cref="DpmMultistepSolver"/> class. The default is DPM-Solver++(2M).</summary>
     /// <param name="order">1 (DDIM if tau is 0), 2 or 3. The default is 2.</param>
     /// <param name="form">The algorithm type. The default is <see cref="AlgorithmType.DataPrediction"/>, the "++".</param>
     /// <param name="tau">

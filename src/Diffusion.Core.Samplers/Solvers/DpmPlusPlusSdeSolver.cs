@@ -17,7 +17,7 @@ namespace Diffusion.Core.Samplers;
 /// </remarks>
 public sealed class DpmPlusPlusSdeSolver : ISolver
 {
-    /// <summary>A solver with one value of eta.</summary>
+    /// <summary>Initializes a new instance of the <see cref="DpmPlusPlusSdeSolver"/> class.</summary>
     /// <param name="eta">From 0 (deterministic) to 1 (the noise of the posterior). The default is 1.</param>
     /// <param name="noiseScale">The standard deviation of z. The default is 1.</param>
     /// <param name="fraction">
@@ -30,7 +30,7 @@ public sealed class DpmPlusPlusSdeSolver : ISolver
         Fraction = Guard.InRange(Guard.Positive(fraction), 0.0, 1.0);
     }
 
-    /// <summary>The factor of the standard deviation of the posterior noise, 0 to 1.</summary>
+    /// <summary>The factor that multiplies the standard deviation of the posterior noise, from 0 to 1.</summary>
     public double Eta { get; }
 
     /// <summary>The standard deviation of z.</summary>

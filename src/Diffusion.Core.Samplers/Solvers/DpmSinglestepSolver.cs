@@ -14,7 +14,7 @@ namespace Diffusion.Core.Samplers;
 /// </remarks>
 public sealed class DpmSinglestepSolver : ISolver
 {
-    /// <summary>A singlestep solver. The default is DPM-Solver++(2S).</summary>
+    /// <summary>Initializes a new instance of the <see cref="DpmSinglestepSolver"/> class. The default is DPM-Solver++(2S).</summary>
     /// <param name="order">1 to 3, the number of steps of a block. The default is 2.</param>
     /// <param name="form">The algorithm type. The default is <see cref="AlgorithmType.DataPrediction"/>, the "++".</param>
     /// <param name="tau">The amount of noise: 0 for the probability flow ODE, 1 for the reverse SDE. The default is 0.</param>

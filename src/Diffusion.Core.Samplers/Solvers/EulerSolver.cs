@@ -13,7 +13,7 @@ namespace Diffusion.Core.Samplers;
 /// </remarks>
 public sealed class EulerSolver : ISolver
 {
-    /// <summary>A solver with or without churn.</summary>
+    /// <summary>Initializes a new instance of the <see cref="EulerSolver"/> class.</summary>
     /// <param name="churn">Noise added before a step. The default is none.</param>
     public EulerSolver(Churn? churn = null) => Churn = churn ?? Churn.None;
 

@@ -12,7 +12,7 @@ namespace Diffusion.Core.Samplers;
 /// </remarks>
 public sealed class HeunSolver : ISolver
 {
-    /// <summary>A solver with or without churn.</summary>
+    /// <summary>Initializes a new instance of the <see cref="HeunSolver"/> class.</summary>
     /// <param name="churn">Noise added before a step. The default is none.</param>
     public HeunSolver(Churn? churn = null) => Churn = churn ?? Churn.None;
 

@@ -4,10 +4,10 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Samplers;
 
-/// <summary>A model as solvers call it: from a sample to x_0 and eps.</summary>
+/// <summary>Evaluates a model for a solver: maps a sample to the predicted x_0 and eps.</summary>
 public interface IEvaluator
 {
-    /// <summary>One call of the network.</summary>
+    /// <summary>Calls the network once.</summary>
     /// <param name="x">[B, ...] a sample at <paramref name="level"/>. It must not change while the prediction is in use.</param>
     /// <param name="time">A time of the schedule, from which the timestep passed to the network follows.</param>
     /// <param name="level">alpha and sigma of <paramref name="x"/>.</param>
@@ -15,20 +15,20 @@ public interface IEvaluator
     ModelPrediction Evaluate(Tensor x, double time, NoiseLevel level);
 
     /// <summary>
-    /// One call of the network, with x_0 and eps derived for another sample: for methods that call it before they change the sample.
+    /// Calls the network once and derives x_0 and eps for another sample, for methods that call the network before they change the sample.
     /// </summary>
-    /// <param name="x">[B, ...] what the network receives, a sample at <paramref name="level"/>.</param>
+    /// <param name="x">[B, ...] the input of the network, a sample at <paramref name="level"/>.</param>
     /// <param name="time">A time of the schedule, from which the timestep passed to the network follows.</param>
     /// <param name="level">alpha and sigma of <paramref name="x"/>.</param>
     /// <param name="readAt">The shape of <paramref name="x"/>: the sample that x_0 and eps are derived for.</param>
     /// <param name="readLevel">alpha and sigma of <paramref name="readAt"/>.</param>
     /// <returns>The prediction for <paramref name="readAt"/>. The caller must dispose it.</returns>
-    /// <exception cref="NotSupportedException">This evaluator has no output apart from x_0 and eps.</exception>
+    /// <exception cref="NotSupportedException">The evaluator cannot derive x_0 and eps for a sample other than its input.</exception>
     ModelPrediction EvaluateAs(Tensor x, double time, NoiseLevel level, Tensor readAt, NoiseLevel readLevel)
         => throw new NotSupportedException($"{GetType().Name} cannot derive x_0 and eps for another sample than it was given.");
 }
 
-/// <summary>A <see cref="DiffusionModel"/> as solvers call it, with thresholding of the predicted x_0.</summary>
+/// <summary>Evaluates a <see cref="DiffusionModel"/> for a solver, with thresholding of the predicted x_0.</summary>
 /// <param name="model">The model.</param>
 /// <param name="condition">Passed to the network, or <see langword="null"/>.</param>
 /// <param name="threshold">

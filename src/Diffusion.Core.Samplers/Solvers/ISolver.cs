@@ -4,16 +4,16 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// One step of a numerical method, as a pure function of its argument: the same step gives the same result, regardless of earlier calls.
-/// The step contains the sample, grid, history, network and noise.
+/// A numerical method that computes one step of a trajectory. It is a pure function of its argument: the same step gives the same result,
+/// regardless of earlier calls. The step contains the sample, grid, history, network and noise.
 /// </summary>
 public interface ISolver
 {
     /// <summary>The number of earlier steps that a step reads. The default is 0, for a one-step method.</summary>
     int HistoryLength => 0;
 
-    /// <summary>Throws if this method cannot traverse a grid. Called before sampling starts.</summary>
-    /// <exception cref="ArgumentException">The grid does not fit the method; the message contains the reason.</exception>
+    /// <summary>Throws if the method does not support a grid. Called before sampling starts.</summary>
+    /// <exception cref="ArgumentException">The method does not support the grid; the message contains the reason.</exception>
     void Validate(TimeGrid grid)
     {
     }
@@ -29,7 +29,7 @@ public sealed class PastStep : IDisposable
 {
     private readonly SharedTensor _sample;
 
-    /// <summary>A step.</summary>
+    /// <summary>Initializes a new instance of the <see cref="PastStep"/> class.</summary>
     /// <param name="sample">[B, ...] the sample that the step started from. Ownership passes to the step.</param>
     /// <param name="prediction">The prediction there. Ownership passes to the step.</param>
     public PastStep(Tensor sample, ModelPrediction prediction)

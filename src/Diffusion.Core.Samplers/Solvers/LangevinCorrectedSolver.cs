@@ -19,7 +19,7 @@ public sealed class LangevinCorrectedSolver : ISolver
     // Avoids a division by zero for a prediction of exactly zero.
     private const double SmallestNorm = 1e-12;
 
-    /// <summary>A solver whose steps are corrected.</summary>
+    /// <summary>Initializes a new instance of the <see cref="LangevinCorrectedSolver"/> class.</summary>
     /// <param name="predictor">The step that is corrected.</param>
     /// <param name="snr">
     /// r, the ratio of the norms of drift and noise, which determines the step size. The default is 0.16, the authors' value for images.

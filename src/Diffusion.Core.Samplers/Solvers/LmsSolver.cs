@@ -16,7 +16,7 @@ public sealed class LmsSolver : ISolver
 {
     private const int MaxOrder = 4;
 
-    /// <summary>A solver of one order.</summary>
+    /// <summary>Initializes a new instance of the <see cref="LmsSolver"/> class.</summary>
     /// <param name="order">From 1 (Euler) to 4. The default is 4.</param>
     /// <param name="eulerAtEnd">
     /// True if a step to clean data is an Euler step, which returns the predicted x_0; false to use the formula there too, as k-diffusion

@@ -20,7 +20,7 @@ public sealed class PndmSolver : ISolver
     private const int Start = 12;
     private readonly Prediction _quantity;
 
-    /// <summary>A PNDM solver.</summary>
+    /// <summary>Initializes a new instance of the <see cref="PndmSolver"/> class.</summary>
     /// <param name="rungeKuttaStart">
     /// True for a grid whose first twelve steps are three Runge-Kutta steps, from <see cref="TimeGridExtensions.WithRungeKuttaStart"/>. The
     /// default is <see langword="false"/>.

@@ -18,7 +18,7 @@ public sealed class RePaintSolver : ISolver
     private readonly Tensor _known;
     private readonly Tensor _mask;
 
-    /// <summary>Inpainting with a one-step method.</summary>
+    /// <summary>Initializes a new instance of the <see cref="RePaintSolver"/> class with a one-step method.</summary>
     /// <param name="solver">The method for the unknown part; <see cref="AncestralSolver"/> in the paper.</param>
     /// <param name="known">[B, ...] the image, of which only the known part is read. It is not disposed.</param>
     /// <param name="mask">
@@ -39,8 +39,8 @@ public sealed class RePaintSolver : ISolver
     }
 
     /// <summary>
-    /// A grid that repeats parts of itself: after every <paramref name="jump"/> steps it returns to the start of the part, until each part
-    /// has been traversed <paramref name="repeats"/> times.
+    /// Creates a grid that repeats each part of another grid: after every <paramref name="jump"/> steps it returns to the start of the
+    /// part, until each part has been traversed <paramref name="repeats"/> times.
     /// </summary>
     /// <param name="grid">The grid.</param>
     /// <param name="jump">j, the number of steps of a part. The default is 10, as in the paper.</param>

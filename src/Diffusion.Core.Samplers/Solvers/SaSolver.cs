@@ -17,7 +17,7 @@ public sealed class SaSolver : ISolver
 {
     private readonly Func<double, NoiseLevel, double> _tau;
 
-    /// <summary>A stochastic Adams solver.</summary>
+    /// <summary>Initializes a new instance of the <see cref="SaSolver"/> class.</summary>
     /// <param name="predictorOrder">From 1 to 4. The default is 2.</param>
     /// <param name="correctorOrder">
     /// From 0 (no corrector) to 4: the number of predictions that it uses, including the newest. The default is 2.

@@ -16,7 +16,7 @@ public sealed class SolverStep : IDisposable
     private ModelPrediction? _shown;
     private Tensor? _departed;
 
-    /// <summary>Step <paramref name="index"/> of a grid.</summary>
+    /// <summary>Initializes a new instance of the <see cref="SolverStep"/> class for step <paramref name="index"/> of a grid.</summary>
     /// <param name="grid">The grid to traverse.</param>
     /// <param name="index">k, 0..N-1.</param>
     /// <param name="sample">[B, ...] the sample at level k. It is neither modified nor disposed.</param>
@@ -110,7 +110,7 @@ public sealed class SolverStep : IDisposable
 
     /// <summary>
     /// The time and the level at which the schedule of the grid has a given log(alpha / sigma), for methods that call the network between
-    /// the points of the grid. A level beyond the schedule has the time of its end.
+    /// the points of the grid. A level outside the schedule has the time of the nearer end of the schedule.
     /// </summary>
     /// <param name="lambda">Half the log-SNR; finite.</param>
     public (double Time, NoiseLevel Level) At(double lambda)
@@ -133,24 +133,24 @@ public sealed class SolverStep : IDisposable
     }
 
     /// <summary>
-    /// The same step without its history, towards another level than the next of the grid, for methods composed of others.
+    /// Creates a step from the same start, without history, to another level than the next of the grid, for methods composed of others.
     /// </summary>
     /// <param name="target">alpha and sigma at the end of the step.</param>
     /// <returns>A step that shares the prediction of this one. The caller must dispose it.</returns>
     public SolverStep Towards(NoiseLevel target) => new(this, target);
 
-    /// <summary>The same step with other draws, for methods composed of others.</summary>
+    /// <summary>Creates a copy of this step with another source of noise, for methods composed of others.</summary>
     /// <param name="noise">Gaussian draws. They are not disposed.</param>
     /// <returns>A step that shares the prediction of this one. The caller must dispose it.</returns>
     internal SolverStep With(INoiseSource noise) => new(this, noise);
 
-    /// <summary>A draw from N(0, I) for the interval from the current level to the next.</summary>
+    /// <summary>Returns a draw from N(0, I) for the interval from the current level to the next.</summary>
     /// <returns>The shape of <see cref="Sample"/>. The caller must dispose the tensor.</returns>
     public Tensor DrawNoise() => Noise.Draw(Sample, From.Ratio, To.Ratio);
 
     /// <summary>
-    /// Sets another sample as the start of the step than the given one, such as one that a corrector has improved. The history of the next
-    /// step contains it as <see cref="PastStep.Sample"/>.
+    /// Replaces the sample that the step starts from, for example by one that a corrector has improved. The history of the next step
+    /// contains it as <see cref="PastStep.Sample"/>.
     /// </summary>
     /// <param name="corrected">The shape and type of <see cref="Sample"/>, at the same level. Ownership passes to the step.</param>
     /// <exception cref="ArgumentException">The shapes or types differ.</exception>

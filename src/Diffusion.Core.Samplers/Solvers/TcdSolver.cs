@@ -10,12 +10,12 @@ namespace Diffusion.Core.Samplers;
 /// <remarks>
 /// <c>x_s = alpha_s x_0 + sigma_s eps</c> at <c>s = (1 - gamma) t'</c>, then q(x_t' | x_s). On a discrete schedule s is rounded down to an
 /// index. With gamma 0 this is <see cref="DdimSolver"/>; with gamma 1 it is <see cref="ConsistencySolver"/> if the schedule begins without
-/// noise. The step to clean data gives x_0. Unlike other solvers, it depends on how the schedule measures time.
+/// noise. The step to clean data gives x_0. Unlike other solvers, it depends on the times of the schedule, and not only on its levels.
 /// Source: Zheng et al. 2024, "Trajectory Consistency Distillation", Algorithm 2.
 /// </remarks>
 public sealed class TcdSolver : ISolver
 {
-    /// <summary>A solver with one value of gamma.</summary>
+    /// <summary>Initializes a new instance of the <see cref="TcdSolver"/> class.</summary>
     /// <param name="gamma">From 0 (deterministic) to 1. The default is 0.3, as the authors recommend.</param>
     /// <exception cref="ArgumentOutOfRangeException">gamma is outside [0, 1].</exception>
     public TcdSolver(double gamma = 0.3) => Gamma = Guard.InRange(gamma, 0.0, 1.0);
@@ -31,7 +31,7 @@ public sealed class TcdSolver : ISolver
         if (to.Sigma == 0.0)
             return SigmaAlgebra.EulerTo(step.Current, to);
 
-        // A step between equal levels must not change because of the rounding of s.
+        // Between equal levels, the rounding of s must not change the step.
         var early = to == step.From ? to : Earlier(step);
         var next = SigmaAlgebra.EulerTo(step.Current, early);
         if (early == to)

@@ -17,7 +17,7 @@ public sealed class UniPcSolver : ISolver
     private readonly Func<double, double> _b;
     private readonly Func<int, bool>? _corrects;
 
-    /// <summary>A UniPC solver. The default is UniPC-2 with B2.</summary>
+    /// <summary>Initializes a new instance of the <see cref="UniPcSolver"/> class. The default is UniPC-2 with B2.</summary>
     /// <param name="order">p, from 1 to 4. The default is 2.</param>
     /// <param name="form">The algorithm type. The default is <see cref="AlgorithmType.DataPrediction"/>.</param>
     /// <param name="b">

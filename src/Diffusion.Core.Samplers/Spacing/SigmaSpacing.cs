@@ -101,7 +101,8 @@ public sealed class SigmaSpacing : TimeSpacing
 
     /// <inheritdoc/>
     /// <exception cref="ArgumentException">
-    /// There are no steps, or the schedule begins without noise or ends without signal and no min or max was specified for that end.
+    /// <paramref name="steps"/> is less than 1, or the schedule begins without noise or ends without signal and no min or max was specified
+    /// for that end.
     /// </exception>
     public override TimeGrid CreateGrid(INoiseSchedule schedule, int steps)
     {
@@ -118,7 +119,7 @@ public sealed class SigmaSpacing : TimeSpacing
     /// The levels without a grid: N values of sigma / alpha from <paramref name="max"/> to <paramref name="min"/>. A single step starts at
     /// max.
     /// </summary>
-    /// <exception cref="ArgumentException">There are no steps, or min is not less than max.</exception>
+    /// <exception cref="ArgumentException"><paramref name="steps"/> is less than 1, or min is not less than max.</exception>
     public double[] Ratios(int steps, double min, double max)
     {
         Guard.InRange(steps, 1, int.MaxValue);
@@ -201,7 +202,7 @@ public static class IpndmGrid
 
     /// <summary>N steps from t = 1 to t = 0.</summary>
     /// <param name="steps">N, at least 1.</param>
-    /// <exception cref="ArgumentOutOfRangeException">There are no steps.</exception>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="steps"/> is less than 1.</exception>
     public static TimeGrid Create(int steps)
     {
         Guard.InRange(steps, 1, int.MaxValue);

@@ -3,8 +3,8 @@ using Diffusion.Core.Schedules;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// The times that a sampler visits, the noise level at each, and the final level. Immutable. Step k leads to level k + 1, and the last step
-/// to the final level: nothing else determines the target of a step.
+/// The times that a sampler visits, the noise level at each, and the final level. Immutable. Step k leads from level k to level k + 1, and
+/// the last step leads to the final level. The target of a step depends on nothing else.
 /// </summary>
 public sealed class TimeGrid
 {
@@ -14,9 +14,11 @@ public sealed class TimeGrid
     private readonly double[] _times;
     private readonly NoiseLevel[] _levels;
 
-    /// <summary>A grid over a schedule at custom times, from the noisiest to the cleanest.</summary>
+    /// <summary>
+    /// Initializes a new instance of the <see cref="TimeGrid"/> class with custom times of a schedule, from the noisiest to the cleanest.
+    /// </summary>
     /// <param name="schedule">The source of alpha and sigma at each time.</param>
-    /// <param name="times">At least one time of the schedule, never increasing; duplicates are allowed.</param>
+    /// <param name="times">At least one time of the schedule, in non-increasing order; duplicates are allowed.</param>
     /// <param name="finalLevel">
     /// The level that the last step leads to. The default is <see cref="NoiseLevel.Clean"/>, without noise.
     /// </param>
@@ -39,8 +41,9 @@ public sealed class TimeGrid
     }
 
     /// <summary>
-    /// A grid whose levels do not follow from its times, or do not decrease: noise levels that are chosen first and passed to the network
-    /// as the nearest time it knows, or a trajectory from data to noise.
+    /// Initializes a new instance of the <see cref="TimeGrid"/> class with levels that do not follow from its times or do not decrease,
+    /// such as noise levels for which the network receives the nearest timestep that it was trained with, or a trajectory from data to
+    /// noise.
     /// </summary>
     /// <param name="schedule">The schedule that the network was trained with.</param>
     /// <param name="times">
@@ -64,7 +67,7 @@ public sealed class TimeGrid
 
     /// <summary>A grid over a schedule at custom noise levels. Its times are those at which the schedule has these levels.</summary>
     /// <param name="schedule">The source of the time, alpha and sigma of each level.</param>
-    /// <param name="ratios">[N] sigma / alpha, finite, never increasing: k-diffusion's sigmas without the final zero.</param>
+    /// <param name="ratios">[N] sigma / alpha, finite, in non-increasing order: k-diffusion's sigmas without the final zero.</param>
     /// <param name="finalLevel">
     /// The level that the last step leads to. The default is <see cref="NoiseLevel.Clean"/>, without noise.
     /// </param>
@@ -76,7 +79,7 @@ public sealed class TimeGrid
         var times = new double[ratios.Length];
         for (var k = 0; k < times.Length; k++)
         {
-            // A ratio that rounding has moved just past an end of the schedule stands for that end.
+            // A ratio that is outside the schedule because of rounding only is replaced by the end of the schedule.
             if (!(ratios[k] >= least * (1.0 - RatioRounding) && ratios[k] <= most * (1.0 + RatioRounding)))
                 throw new ArgumentException(
                     $"Every sigma / alpha must lie in [{least}, {most}], the range of the schedule, got {ratios[k]} at step {k}.",

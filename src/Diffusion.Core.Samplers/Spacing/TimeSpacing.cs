@@ -10,7 +10,8 @@ public abstract class TimeSpacing
     public abstract TimeGrid CreateGrid(INoiseSchedule schedule, int steps);
 
     /// <summary>
-    /// <c>round(T - k T / N) - 1</c>: starts at the last index, where training ends in pure noise. The default of every sampler.
+    /// <c>round(T - k T / N) - 1</c>: starts at the last index, which has the highest noise level of the schedule. The default of every
+    /// sampler.
     /// </summary>
     public static TimeSpacing Trailing { get; } = new Spacing(TrailingIndices);
 
