@@ -112,11 +112,6 @@ public class MemoryFaultTests
                 },
                 xt);
         }
-
-        protected override void RegisterComponents()
-        {
-            // Done by name in the constructor.
-        }
     }
 
     private sealed class NativeError(string message) : ExternalException(message);

@@ -7,7 +7,7 @@ namespace Diffusion.Core.Models;
 /// One level, or the middle, of an image encoder or decoder: residual blocks, attention and a change of resolution. State: <c>resnets</c>,
 /// <c>attentions</c>, <c>downsamplers</c>, <c>upsamplers</c>.
 /// </summary>
-internal sealed class AutoencoderStage : nn.Module<Tensor, Tensor?, Tensor>
+internal sealed class AutoencoderStage : NamedModule<Tensor, Tensor?, Tensor>
 {
     /// <summary>The epsilon of every group norm.</summary>
     public const double NormEpsilon = 1e-6;
@@ -88,12 +88,6 @@ internal sealed class AutoencoderStage : nn.Module<Tensor, Tensor?, Tensor>
         }
 
         return current;
-    }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the factory methods.
     }
 
     private void AddLayers(int layers, int inputs, int width, bool attends)

@@ -79,7 +79,7 @@ public interface ILatentDistribution : IDisposable
 
 /// <summary>The base class of this library's autoencoders. As a module, it returns the reconstruction of its input.</summary>
 /// <param name="name">The name of the module.</param>
-public abstract class AutoencodingNetwork(string name) : nn.Module<Tensor, Tensor>(name), ITrainableAutoencoder
+public abstract class AutoencodingNetwork(string name) : NamedModule<Tensor, Tensor>(name), ITrainableAutoencoder
 {
     nn.Module ITrainableAutoencoder.Module => this;
 
@@ -109,10 +109,4 @@ public abstract class AutoencodingNetwork(string name) : nn.Module<Tensor, Tenso
 
     /// <inheritdoc/>
     public IDisposable? BeginInference() => new EvaluationMode(this);
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Networks register their modules by name in the constructor.
-    }
 }

@@ -7,7 +7,7 @@ namespace Diffusion.Core.Models;
 /// A group norm that is scaled and shifted by functions of the code of an image, at each pixel: <c>norm(x) y(code) + b(code)</c>.
 /// </summary>
 /// <remarks>Source: Zheng et al. 2022 (MoVQ), eq. 4. State: <c>norm_layer</c>, <c>conv_y</c>, <c>conv_b</c>.</remarks>
-internal sealed class SpatialNorm : nn.Module<Tensor, Tensor, Tensor>
+internal sealed class SpatialNorm : NamedModule<Tensor, Tensor, Tensor>
 {
     /// <summary>The number of groups, which is fixed, as in diffusers.</summary>
     public const int Groups = 32;
@@ -35,19 +35,13 @@ internal sealed class SpatialNorm : nn.Module<Tensor, Tensor, Tensor>
         var larger = Resample.Nearest(code, x.shape[2], x.shape[3]);
         return _norm.call(x).mul(_scale.call(larger)).Add_(_shift.call(larger)).MoveToOuterDisposeScope();
     }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
-    }
 }
 
 /// <summary>
 /// A residual block whose norms are conditioned on the code. State: <c>norm1</c>, <c>conv1</c>, <c>norm2</c>, <c>conv2</c> and, if the
 /// numbers of input and output channels differ, <c>conv_shortcut</c>.
 /// </summary>
-internal sealed class SpatialResidualBlock : nn.Module<Tensor, Tensor, Tensor>
+internal sealed class SpatialResidualBlock : NamedModule<Tensor, Tensor, Tensor>
 {
     private readonly SpatialNorm _norm1;
     private readonly Conv2d _convolution1;
@@ -77,19 +71,13 @@ internal sealed class SpatialResidualBlock : nn.Module<Tensor, Tensor, Tensor>
         hidden = _convolution2.call(_activation.Apply(_norm2.call(hidden, code)));
         return hidden.Add_(_shortcut is null ? x : _shortcut.call(x)).MoveToOuterDisposeScope();
     }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
-    }
 }
 
 /// <summary>
 /// Self-attention of one head over the pixels of an image, whose norm is conditioned on the code. State: <c>spatial_norm</c>, <c>to_q</c>,
 /// <c>to_k</c>, <c>to_v</c>, <c>to_out.0</c>.
 /// </summary>
-internal sealed class SpatialAttention2d : nn.Module<Tensor, Tensor, Tensor>
+internal sealed class SpatialAttention2d : NamedModule<Tensor, Tensor, Tensor>
 {
     private readonly SpatialNorm _norm;
     private readonly MultiHeadAttention _attention;
@@ -111,11 +99,5 @@ internal sealed class SpatialAttention2d : nn.Module<Tensor, Tensor, Tensor>
         using var scope = NewDisposeScope();
         var pixels = Layers.Pixels(_norm.call(x, code));
         return x.Add(Layers.Image(_attention.call(pixels, null, null), x)).MoveToOuterDisposeScope();
-    }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
     }
 }

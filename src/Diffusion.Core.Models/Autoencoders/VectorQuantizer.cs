@@ -7,7 +7,7 @@ namespace Diffusion.Core.Models;
 /// Source: van den Oord et al. 2017, eq. 1 to 3. State: <c>embedding.weight</c>, [K, D]; with
 /// <see cref="VectorQuantizerOptions.AverageDecay"/> also <c>cluster_size</c>, [K], and <c>embed_avg</c>, [K, D].
 /// </remarks>
-public sealed class VectorQuantizer : nn.Module
+public sealed class VectorQuantizer : NamedModule
 {
     private const string SizesName = "cluster_size";
     private const string SumsName = "embed_avg";
@@ -116,12 +116,6 @@ public sealed class VectorQuantizer : nn.Module
         var flat = indices.reshape(-1);
         return _embedding.call(flat).view(indices.shape[0], -1, Options.Width).transpose(1, 2)
             .reshape([indices.shape[0], Options.Width, .. indices.shape[1..]]).MoveToOuterDisposeScope();
-    }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
     }
 
     private static Tensor Counts(Tensor indices, int codes)

@@ -9,7 +9,7 @@ namespace Diffusion.Core.Models;
 /// does not look at the rest, so that a network without classes trains on labelled data as it is.
 /// </summary>
 /// <param name="name">The name of the module.</param>
-public abstract class DenoisingNetwork(string name) : nn.Module<Tensor, Tensor, Condition?, Tensor>(name), ITrainableDenoiser
+public abstract class DenoisingNetwork(string name) : NamedModule<Tensor, Tensor, Condition?, Tensor>(name), ITrainableDenoiser
 {
     nn.Module ITrainableDenoiser.Module => this;
 
@@ -23,12 +23,6 @@ public abstract class DenoisingNetwork(string name) : nn.Module<Tensor, Tensor, 
 
     /// <inheritdoc/>
     public IDisposable? BeginInference() => new EvaluationMode(this);
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Networks register their parts by name in the constructor.
-    }
 }
 
 /// <summary>What every network checks before it touches native code.</summary>

@@ -8,7 +8,7 @@ namespace Diffusion.Core.Models;
 /// <remarks>
 /// Source: Tancik et al. 2020, eq. 5, applied to t as in Song et al. 2021, appendix C. State: <c>weight</c>, a buffer, [width / 2].
 /// </remarks>
-public sealed class FourierEmbedding : nn.Module<Tensor, Tensor>
+public sealed class FourierEmbedding : NamedModule<Tensor, Tensor>
 {
     private const string WeightName = "weight";
 
@@ -43,11 +43,5 @@ public sealed class FourierEmbedding : nn.Module<Tensor, Tensor>
         var angles = (_logarithm ? t.log() : t).unsqueeze(1).mul(frequencies).Mul(2 * Math.PI);
         var (sin, cos) = (angles.sin(), angles.cos());
         return cat(_flipSinToCos ? [cos, sin] : [sin, cos], 1).MoveToOuterDisposeScope();
-    }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
     }
 }

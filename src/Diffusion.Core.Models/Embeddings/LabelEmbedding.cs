@@ -5,7 +5,7 @@ namespace Diffusion.Core.Models;
 
 /// <summary>A learned vector for each class, initialized from N(0, 1).</summary>
 /// <remarks>State: <c>weight</c>, [classes, width].</remarks>
-public sealed class LabelEmbedding : nn.Module<Tensor, Tensor>
+public sealed class LabelEmbedding : NamedModule<Tensor, Tensor>
 {
     private const string WeightName = "weight";
 
@@ -39,12 +39,6 @@ public sealed class LabelEmbedding : nn.Module<Tensor, Tensor>
         DenoiserGuard.Labels(input, Classes, -1, weight);
         return weight.index_select(0, input);
     }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
-    }
 }
 
 /// <summary>
@@ -52,7 +46,7 @@ public sealed class LabelEmbedding : nn.Module<Tensor, Tensor>
 /// 0, the identity. Random numbers are drawn from <see cref="TrainingRandom"/>, so that a resumed run repeats them.
 /// </summary>
 /// <remarks>Source: Ho and Salimans 2022, algorithm 1.</remarks>
-public sealed class LabelDropout : nn.Module<Tensor, Tensor>
+public sealed class LabelDropout : NamedModule<Tensor, Tensor>
 {
     private readonly long _nullLabel;
 

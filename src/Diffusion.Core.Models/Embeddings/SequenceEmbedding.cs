@@ -10,7 +10,7 @@ namespace Diffusion.Core.Models;
 /// Source: the attention pooling of Radford et al. 2021 (CLIP), section 2.4, with a learned position of the mean token. State:
 /// <c>norm1</c>, <c>pool.positional_embedding</c>, <c>pool.{k,q,v}_proj</c>, <c>proj</c>, <c>norm2</c>.
 /// </remarks>
-internal sealed class SequenceEmbedding : nn.Module<Tensor, Tensor>
+internal sealed class SequenceEmbedding : NamedModule<Tensor, Tensor>
 {
     private readonly int _inputs;
     private readonly LayerNormalization _norm1;
@@ -37,13 +37,7 @@ internal sealed class SequenceEmbedding : nn.Module<Tensor, Tensor>
         return _norm2.call(_projection.call(_pool.call(_norm1.call(sequence)))).MoveToOuterDisposeScope();
     }
 
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
-    }
-
-    private sealed class Pool : nn.Module<Tensor, Tensor>
+    private sealed class Pool : NamedModule<Tensor, Tensor>
     {
         private const string PositionName = "positional_embedding";
 
@@ -71,11 +65,6 @@ internal sealed class SequenceEmbedding : nn.Module<Tensor, Tensor>
             var mean = tokens.mean([1L], keepdim: true).Add(get_parameter(PositionName)!);
             var all = cat([mean, tokens], 1);
             return Layers.Attend(_query.call(mean), _key.call(all), _value.call(all), _heads).squeeze(1).MoveToOuterDisposeScope();
-        }
-
-        protected override void RegisterComponents()
-        {
-            // Done by name in the constructor.
         }
     }
 }

@@ -9,8 +9,8 @@ namespace Diffusion.Core.Models;
 /// Embeds times as sines and cosines of geometrically spaced frequencies, <c>w_i = 10000^(-i / (D/2 - shift))</c>, computed in double
 /// precision. It has no parameters.
 /// </summary>
-/// <remarks>Source: Vaswani et al. 2017, section 3.5, applied to t as in Ho et al. 2020.</remarks>
-public sealed class SinusoidalEmbedding : nn.Module<Tensor, Tensor>
+/// <remarks>Source: Vaswani et al. 2017, section 3.5, as Ho et al. 2020 apply it to t.</remarks>
+public sealed class SinusoidalEmbedding : NamedModule<Tensor, Tensor>
 {
     private const double MaxPeriod = 10_000;
 
@@ -61,12 +61,6 @@ public sealed class SinusoidalEmbedding : nn.Module<Tensor, Tensor>
         if (RowsFor(input) is { } rows)
             return _tables.Get(rows, input.device, ScalarType.Float64, Table).index_select(0, input);
         return Compute(input);
-    }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // The frequencies are not part of the state dict, and remain float64 when the module is cast.
     }
 
     /// <inheritdoc/>

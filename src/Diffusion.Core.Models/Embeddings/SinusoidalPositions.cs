@@ -10,7 +10,7 @@ namespace Diffusion.Core.Models;
 /// Source: Peebles and Xie 2023, section 3.2, after Vaswani et al. 2017, section 3.5. A grid of another size than the one given to the
 /// constructor is scaled to the same range of coordinates.
 /// </remarks>
-public sealed class SinusoidalPositions : nn.Module<Tensor, Tensor>
+public sealed class SinusoidalPositions : NamedModule<Tensor, Tensor>
 {
     private const double MaxPeriod = 10_000;
 
@@ -46,12 +46,6 @@ public sealed class SinusoidalPositions : nn.Module<Tensor, Tensor>
     {
         Guard.Shape(input, [-1, rows * columns, _width]);
         return input.Add(_tables.Get((rows, columns), input.device, input.dtype, Table));
-    }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // The tables depend on the sizes only and are not part of the state dict.
     }
 
     /// <inheritdoc/>

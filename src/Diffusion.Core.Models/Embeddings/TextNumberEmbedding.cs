@@ -6,7 +6,7 @@ namespace Diffusion.Core.Models;
 /// Embeds a vector [text, numbers] with two layers; the numbers are encoded in the same way as times. State: <c>linear_1</c>,
 /// <c>linear_2</c>.
 /// </summary>
-internal sealed class TextNumberEmbedding : nn.Module<Tensor, Tensor, Tensor>
+internal sealed class TextNumberEmbedding : NamedModule<Tensor, Tensor, Tensor>
 {
     private readonly int _textWidth;
     private readonly SinusoidalEmbedding _encoding;
@@ -31,11 +31,5 @@ internal sealed class TextNumberEmbedding : nn.Module<Tensor, Tensor, Tensor>
         var numbers = vector.narrow(1, _textWidth, vector.shape[1] - _textWidth).flatten();
         var encoded = _encoding.call(numbers).view(vector.shape[0], -1).to(like.dtype, like.device);
         return _embedding.call(cat([text, encoded], 1)).MoveToOuterDisposeScope();
-    }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
     }
 }

@@ -7,7 +7,7 @@ namespace Diffusion.Core.Models;
 /// <remarks>
 /// Source: Ho et al. 2020, appendix B. State: <c>linear_1</c>, <c>linear_2</c> and, with an additional vector, <c>cond_proj</c>.
 /// </remarks>
-public sealed class TimeEmbedding : nn.Module<Tensor, Tensor>
+public sealed class TimeEmbedding : NamedModule<Tensor, Tensor>
 {
     private readonly Linear _first;
     private readonly Linear? _beside;
@@ -54,11 +54,5 @@ public sealed class TimeEmbedding : nn.Module<Tensor, Tensor>
         if (beside is not null && _beside is not null)
             input = _beside.call(beside).Add_(input);
         return _second.call(_activation.Apply(_first.call(input))).MoveToOuterDisposeScope();
-    }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
     }
 }

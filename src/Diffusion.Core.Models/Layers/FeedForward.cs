@@ -5,7 +5,7 @@ namespace Diffusion.Core.Models;
 
 /// <summary>The two-layer network of a transformer block, applied to each token separately.</summary>
 /// <remarks>Source: Vaswani et al. 2017, section 3.3. State: <c>net.0.proj</c>, <c>net.2</c>.</remarks>
-public sealed class FeedForward : nn.Module<Tensor, Tensor>
+public sealed class FeedForward : NamedModule<Tensor, Tensor>
 {
     private readonly int _width;
     private readonly SeededDropout _dropout;
@@ -42,16 +42,10 @@ public sealed class FeedForward : nn.Module<Tensor, Tensor>
         using var dropped = _dropout.call(hidden);
         return _second.call(dropped);
     }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
-    }
 }
 
 /// <summary>A linear layer and its activation. State: <c>proj</c>.</summary>
-internal sealed class ActivatedLinear : nn.Module<Tensor, Tensor>
+internal sealed class ActivatedLinear : NamedModule<Tensor, Tensor>
 {
     private readonly IActivation _activation;
     private readonly Linear _projection;
@@ -70,11 +64,5 @@ internal sealed class ActivatedLinear : nn.Module<Tensor, Tensor>
     {
         using var projected = _projection.call(input);
         return _activation.Apply(projected);
-    }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
     }
 }

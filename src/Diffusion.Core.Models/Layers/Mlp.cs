@@ -5,7 +5,7 @@ namespace Diffusion.Core.Models;
 
 /// <summary>A multilayer perceptron, which maps samples of one shape to samples of another.</summary>
 /// <remarks>State: <c>layers.i.proj</c> for the hidden layers, <c>linear_out</c>.</remarks>
-public sealed class Mlp : nn.Module<Tensor, Tensor>
+public sealed class Mlp : NamedModule<Tensor, Tensor>
 {
     private readonly long[] _inputs;
     private readonly long[] _outputs;
@@ -50,12 +50,6 @@ public sealed class Mlp : nn.Module<Tensor, Tensor>
         foreach (var layer in _layers)
             hidden = layer.call(hidden);
         return _linearOut.call(hidden).reshape([input.shape[0], .. _outputs[1..]]).MoveToOuterDisposeScope();
-    }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
     }
 
     private static int Size(IReadOnlyList<long> shape, string name)

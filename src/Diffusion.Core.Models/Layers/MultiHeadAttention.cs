@@ -9,7 +9,7 @@ namespace Diffusion.Core.Models;
 /// <remarks>
 /// Source: Vaswani et al. 2017, eq. 1 and section 3.2.2. State: <c>to_q</c>, <c>to_k</c>, <c>to_v</c>, <c>to_out.0</c>.
 /// </remarks>
-public sealed class MultiHeadAttention : nn.Module<Tensor, Tensor?, Tensor?, Tensor>
+public sealed class MultiHeadAttention : NamedModule<Tensor, Tensor?, Tensor?, Tensor>
 {
     private readonly MultiHeadAttentionOptions _options;
     private readonly Linear _query;
@@ -56,12 +56,6 @@ public sealed class MultiHeadAttention : nn.Module<Tensor, Tensor?, Tensor?, Ten
         using var scope = NewDisposeScope();
         var attended = Layers.Attend(_query.call(tokens), _key.call(source), _value.call(source), _options.Heads, mask);
         return _output.call(attended).MoveToOuterDisposeScope();
-    }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
     }
 }
 

@@ -7,8 +7,8 @@ namespace Diffusion.Core.Models;
 /// The base class of norms with a learned scale and shift, initialized as one and zero. If the type of scale and shift differs from that of
 /// the input, such as float32 in a bfloat16 network, the norm is computed in their type, and the output has the type of the input.
 /// </summary>
-/// <remarks>State: <c>weight</c> and <c>bias</c>, or none.</remarks>
-public abstract class Normalization : nn.Module<Tensor, Tensor>, IFullPrecisionModule
+/// <remarks>State: <c>weight</c> and <c>bias</c>, or nothing.</remarks>
+public abstract class Normalization : NamedModule<Tensor, Tensor>, IFullPrecisionModule
 {
     private const string WeightName = "weight";
     private const string BiasName = "bias";
@@ -50,12 +50,6 @@ public abstract class Normalization : nn.Module<Tensor, Tensor>, IFullPrecisionM
 
     /// <summary>Normalizes an input that has the type of scale and shift, if the norm has them.</summary>
     private protected abstract Tensor Normalize(Tensor input, Tensor? weight, Tensor? bias);
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
-    }
 }
 
 /// <summary>Group normalization, of each sample within groups of its channels; see <see cref="Normalization"/>.</summary>

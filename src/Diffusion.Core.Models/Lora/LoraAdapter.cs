@@ -14,7 +14,7 @@ namespace Diffusion.Core.Models;
 /// <para>The factors are created with the type and on the device of their layer. Move the network before creating the adapter, or move
 /// both.</para>
 /// </remarks>
-public sealed class LoraAdapter : nn.Module
+public sealed class LoraAdapter : NamedModule
 {
     private readonly nn.Module _network;
     private readonly SortedDictionary<string, LoraLayer> _layers = new(StringComparer.Ordinal);
@@ -155,12 +155,6 @@ public sealed class LoraAdapter : nn.Module
         }
 
         return result;
-    }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Layers are registered when they are created.
     }
 
     /// <inheritdoc/>

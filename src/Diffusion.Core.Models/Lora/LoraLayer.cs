@@ -8,7 +8,7 @@ namespace Diffusion.Core.Models;
 /// The low-rank change of the weight of one layer, W + alpha/r B A. State: <c>lora_A.weight</c> [r, in, ...], <c>lora_B.weight</c>
 /// [out, r, ...].
 /// </summary>
-internal sealed class LoraLayer : nn.Module
+internal sealed class LoraLayer : NamedModule
 {
     private readonly nn.Module<Tensor, Tensor> _base;
     private readonly LoraFactor _down;
@@ -81,12 +81,6 @@ internal sealed class LoraLayer : nn.Module
     /// <summary>Detaches the change from the layer.</summary>
     public void Detach() => _detach();
 
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
-    }
-
     private Tensor Add(Tensor input, Tensor output, double strength)
     {
         if (strength == 0)
@@ -105,7 +99,7 @@ internal sealed class LoraLayer : nn.Module
 /// A component of a dotted name, which contains its children, so that the layers of an adapter have the names of the layers that they
 /// change.
 /// </summary>
-internal sealed class LoraBranch() : nn.Module(nameof(LoraBranch))
+internal sealed class LoraBranch() : NamedModule(nameof(LoraBranch))
 {
     private readonly Dictionary<string, LoraBranch> _branches = new(StringComparer.Ordinal);
 
@@ -128,16 +122,10 @@ internal sealed class LoraBranch() : nn.Module(nameof(LoraBranch))
 
         Place(branch, branch._branches, name[(dot + 1)..], layer);
     }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Children are registered by Place.
-    }
 }
 
-/// <summary>A module with one weight. State: <c>weight</c>.</summary>
-internal sealed class LoraFactor : nn.Module
+/// <summary>A weight with a name of its own. State: <c>weight</c>.</summary>
+internal sealed class LoraFactor : NamedModule
 {
     private const string WeightName = "weight";
 
@@ -151,10 +139,4 @@ internal sealed class LoraFactor : nn.Module
 
     /// <summary>The current weight, also after the module was moved.</summary>
     public Parameter Weight => get_parameter(WeightName)!;
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
-    }
 }

@@ -152,7 +152,7 @@ public sealed record MlpDenoiserOptions
 /// A residual layer over vectors: <c>h + B silu(A silu(h) + P e)</c>, where e is the activated embedding of time and condition, the same
 /// for all layers. State: <c>linear_1</c>, <c>time_emb_proj</c>, <c>linear_2</c>.
 /// </summary>
-internal sealed class MlpLayer : nn.Module<Tensor, Tensor, Tensor>
+internal sealed class MlpLayer : NamedModule<Tensor, Tensor, Tensor>
 {
     private readonly Linear _first;
     private readonly Linear _projection;
@@ -176,11 +176,5 @@ internal sealed class MlpLayer : nn.Module<Tensor, Tensor, Tensor>
         using var scope = NewDisposeScope();
         var inner = _first.call(nn.functional.silu(hidden)).Add_(_projection.call(told));
         return _second.call(nn.functional.silu(inner)).Add_(hidden).MoveToOuterDisposeScope();
-    }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
     }
 }

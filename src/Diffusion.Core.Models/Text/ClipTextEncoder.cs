@@ -12,7 +12,7 @@ namespace Diffusion.Core.Models;
 /// <para>Parameters (<see cref="ModuleWeights.Count"/>): 123,060,480 for ViT-L/14, the encoder of Stable Diffusion 1 (width 768, hidden
 /// 3072, 12 heads); 63,165,952 with the default options.</para>
 /// </remarks>
-public sealed class ClipTextEncoder : nn.Module
+public sealed class ClipTextEncoder : NamedModule
 {
     private readonly Embedding _tokens;
     private readonly Embedding _positions;
@@ -89,12 +89,6 @@ public sealed class ClipTextEncoder : nn.Module
             Projected = _projection?.call(pooled).MoveToOuterDisposeScope(),
             HiddenStates = [.. states.Select(state => state.MoveToOuterDisposeScope())],
         };
-    }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
     }
 
     private Tensor Embed(Tensor tokens)
@@ -266,8 +260,8 @@ public sealed class ClipTextOutput : IDisposable
     }
 }
 
-/// <summary>A module that groups modules under a common name, as in the names of transformers.</summary>
-internal sealed class ClipTextPart : nn.Module
+/// <summary>Modules under a common name, for the names of transformers.</summary>
+internal sealed class ClipTextPart : NamedModule
 {
     /// <summary>Registers modules under their names.</summary>
     public ClipTextPart(params ReadOnlySpan<(string Name, nn.Module Module)> parts)
@@ -275,11 +269,5 @@ internal sealed class ClipTextPart : nn.Module
     {
         foreach (var (name, module) in parts)
             register_module(name, module);
-    }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
     }
 }

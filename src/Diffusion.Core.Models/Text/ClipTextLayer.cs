@@ -10,7 +10,7 @@ namespace Diffusion.Core.Models;
 /// Source: Radford et al. 2019, section 2.3. State, in the names of transformers: <c>layer_norm1</c>, <c>self_attn.{q,k,v,out}_proj</c>,
 /// <c>layer_norm2</c>, <c>mlp.fc1</c>, <c>mlp.fc2</c>.
 /// </remarks>
-internal sealed class ClipTextLayer : nn.Module<Tensor, Tensor?, Tensor>
+internal sealed class ClipTextLayer : NamedModule<Tensor, Tensor?, Tensor>
 {
     private readonly ClipTextEncoderOptions _options;
     private readonly LayerNormalization _norm1;
@@ -55,11 +55,5 @@ internal sealed class ClipTextLayer : nn.Module<Tensor, Tensor?, Tensor>
         var hidden = _output.call(attended).Add_(tokens);
         var network = _second.call(_options.Activation.Apply(_first.call(_norm2.call(hidden))));
         return network.Add_(hidden).MoveToOuterDisposeScope();
-    }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
     }
 }

@@ -10,7 +10,7 @@ namespace Diffusion.Core.Models;
 /// <remarks>
 /// Source: Peebles and Xie 2023, section 3.2, "adaLN-Zero". State: <c>linear</c>, and <c>emb</c> if the block has its own embedding.
 /// </remarks>
-internal sealed class AdaLayerNorm : nn.Module<Tensor, Tensor>
+internal sealed class AdaLayerNorm : NamedModule<Tensor, Tensor>
 {
     private const double Epsilon = 1e-6;
 
@@ -60,10 +60,4 @@ internal sealed class AdaLayerNorm : nn.Module<Tensor, Tensor>
 
     /// <summary>Computes the norm without parameters that is modulated. The caller must dispose the tensor.</summary>
     public static Tensor Norm(Tensor tokens) => nn.functional.layer_norm(tokens, [tokens.shape[^1]], null, null, Epsilon);
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
-    }
 }

@@ -7,7 +7,7 @@ namespace Diffusion.Core.Models;
 /// The last layer of a modulated transformer, which maps tokens to the pixels of their patches. It is initialized as zero.
 /// </summary>
 /// <remarks>Source: Peebles and Xie 2023, section 3.2, "transformer decoder". State: <c>proj_out_1</c>, <c>proj_out_2</c>.</remarks>
-internal sealed class ModulatedOutput : nn.Module<Tensor, Tensor, Tensor>
+internal sealed class ModulatedOutput : NamedModule<Tensor, Tensor, Tensor>
 {
     private readonly int _width;
     private readonly Linear _modulation;
@@ -30,11 +30,5 @@ internal sealed class ModulatedOutput : nn.Module<Tensor, Tensor, Tensor>
         using var scope = NewDisposeScope();
         var vectors = AdaLayerNorm.Vectors(_modulation, embedding, 2, _width);
         return _projection.call(AdaLayerNorm.Modulate(AdaLayerNorm.Norm(tokens), vectors, 0)).MoveToOuterDisposeScope();
-    }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
     }
 }

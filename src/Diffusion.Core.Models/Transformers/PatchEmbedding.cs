@@ -5,7 +5,7 @@ namespace Diffusion.Core.Models;
 
 /// <summary>Maps images to tokens, with one linear layer for each square patch, and joins patches to images.</summary>
 /// <remarks>Source: Dosovitskiy et al. 2021, eq. 1. State: <c>proj</c>.</remarks>
-public sealed class PatchEmbedding : nn.Module<Tensor, Tensor>
+public sealed class PatchEmbedding : NamedModule<Tensor, Tensor>
 {
     private readonly Conv2d _projection;
 
@@ -72,11 +72,5 @@ public sealed class PatchEmbedding : nn.Module<Tensor, Tensor>
         if (shape[2] < 1 || shape[3] < 1 || shape[2] % PatchSize != 0 || shape[3] % PatchSize != 0)
             throw new ArgumentException(
                 $"The sides of {name} must be multiples of the patch size {PatchSize}, got shape {Guard.Format(shape)}.", name);
-    }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
     }
 }

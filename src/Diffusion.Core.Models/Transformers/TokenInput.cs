@@ -8,7 +8,7 @@ namespace Diffusion.Core.Models;
 /// <remarks>
 /// Source: Dosovitskiy et al. 2021, eq. 1; Bao et al. 2023, section 3. State: <c>patch_embed</c>, <c>emb</c>, <c>pos_embed</c>.
 /// </remarks>
-internal sealed class TokenInput : nn.Module<Tensor, Tensor, Condition?, Tensor>
+internal sealed class TokenInput : NamedModule<Tensor, Tensor, Condition?, Tensor>
 {
     private readonly TransformerOptions _options;
     private readonly PatchEmbedding _patches;
@@ -68,11 +68,5 @@ internal sealed class TokenInput : nn.Module<Tensor, Tensor, Condition?, Tensor>
         var side = _options.PatchSize;
         using var patches = tokens.narrow(1, Extra, tokens.shape[1] - Extra);
         return PatchEmbedding.Join(patches, shape[2] / side, shape[3] / side, side);
-    }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
     }
 }

@@ -10,7 +10,7 @@ namespace Diffusion.Core.Models;
 /// Source: Vaswani et al. 2017, section 3.1, with norms first (Xiong et al. 2020); Peebles and Xie 2023, section 3.2. State, with the names
 /// of diffusers: <c>norm1</c> (<c>norm1.linear</c> if modulated), <c>attn1</c>, <c>norm2</c>, <c>attn2</c>, <c>norm3</c>, <c>ff</c>.
 /// </remarks>
-public sealed class TransformerBlock : nn.Module<Tensor, Tensor?, Tensor?, Tensor>
+public sealed class TransformerBlock : NamedModule<Tensor, Tensor?, Tensor?, Tensor>
 {
     // The vectors of the modulation: shift, scale and gate of attention, then shift, scale and gate of the feed-forward layer.
     private const int Vectors = 6;
@@ -103,12 +103,6 @@ public sealed class TransformerBlock : nn.Module<Tensor, Tensor?, Tensor?, Tenso
     /// <param name="attend">Maps the attention layer and the normalized tokens, [B, N, width], to the attended tokens.</param>
     internal Tensor Run(Tensor tokens, Tensor? embedding, Func<MultiHeadAttention, Tensor, Tensor> attend)
         => Run(tokens, embedding, null, null, attend);
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
-    }
 
     private Tensor Run(
         Tensor tokens, Tensor? embedding, Tensor? context, Tensor? contextMask, Func<MultiHeadAttention, Tensor, Tensor> attend)

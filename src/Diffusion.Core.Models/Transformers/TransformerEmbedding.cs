@@ -7,7 +7,7 @@ namespace Diffusion.Core.Models;
 /// Source: Peebles and Xie 2023, section 3.2. State: <c>timestep_embedder</c>, <c>class_embedder.embedding_table</c>,
 /// <c>vector_embedder</c>.
 /// </remarks>
-internal sealed class TransformerEmbedding : nn.Module<Tensor, Tensor?, Tensor?, Tensor>
+internal sealed class TransformerEmbedding : NamedModule<Tensor, Tensor?, Tensor?, Tensor>
 {
     private const int Frequencies = 256;
 
@@ -83,16 +83,10 @@ internal sealed class TransformerEmbedding : nn.Module<Tensor, Tensor?, Tensor?,
         return parts;
     }
 
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
-    }
-
     private static long Layers(long inputs, long width) => (inputs * width) + (width * width) + (2 * width);
 
-    /// <summary>The module between the embedder and its table in the names of diffusers.</summary>
-    private sealed class ClassTable : nn.Module<Tensor, Tensor>
+    /// <summary>The level that diffusers' names have between an embedder and its table.</summary>
+    private sealed class ClassTable : NamedModule<Tensor, Tensor>
     {
         private readonly LabelEmbedding _table;
 
@@ -103,10 +97,5 @@ internal sealed class TransformerEmbedding : nn.Module<Tensor, Tensor?, Tensor?,
         public Tensor Weight => _table.get_parameter("weight")!;
 
         public override Tensor forward(Tensor input) => _table.call(input);
-
-        protected override void RegisterComponents()
-        {
-            // Done by name in the constructor.
-        }
     }
 }

@@ -10,7 +10,7 @@ namespace Diffusion.Core.Models;
 /// Source: Dhariwal and Nichol 2021, section 3.3. State: <c>norm1.linear</c>, <c>conv1</c>, <c>norm2.linear</c>, <c>conv2</c> and, where
 /// channels change, <c>conv_shortcut</c> without a bias.
 /// </remarks>
-public sealed class AdaptiveResidualBlock : nn.Module<Tensor, Tensor, Tensor>, IUNetLayer
+public sealed class AdaptiveResidualBlock : NamedModule<Tensor, Tensor, Tensor>, IUNetLayer
 {
     private readonly ResidualBlockOptions _options;
     private readonly AdaptiveGroupNorm _norm1;
@@ -63,19 +63,13 @@ public sealed class AdaptiveResidualBlock : nn.Module<Tensor, Tensor, Tensor>, I
     }
 
     Tensor IUNetLayer.Forward(Tensor x, UNetContext context) => call(x, context.Embedding);
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
-    }
 }
 
 /// <summary>
 /// A group norm without weights of its own, scaled by one plus and shifted by what a linear layer makes of the embedding.
 /// </summary>
 /// <remarks>Source: Dhariwal and Nichol 2021, section 3.3. State: <c>linear</c>.</remarks>
-public sealed class AdaptiveGroupNorm : nn.Module<Tensor, Tensor, Tensor>
+public sealed class AdaptiveGroupNorm : NamedModule<Tensor, Tensor, Tensor>
 {
     private readonly int _channels;
     private readonly int _groups;
@@ -108,11 +102,5 @@ public sealed class AdaptiveGroupNorm : nn.Module<Tensor, Tensor, Tensor>
         var told = Layers.Trailing(_linear.call(embedding), (int)x.dim() - 2);
         var normed = nn.functional.group_norm(x, _groups, null, null, _epsilon);
         return normed.mul(told.narrow(1, 0, _channels).Add(1)).Add_(told.narrow(1, _channels, _channels)).MoveToOuterDisposeScope();
-    }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
     }
 }

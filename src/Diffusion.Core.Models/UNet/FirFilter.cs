@@ -8,7 +8,7 @@ namespace Diffusion.Core.Models;
 /// </summary>
 /// <remarks>Source: Zhang 2019; in score models: Song et al. 2021, appendix H.1. Has no state.</remarks>
 /// <param name="mirror">True to continue an image by its mirror, false by zeros.</param>
-internal sealed class FirFilter(bool mirror) : nn.Module<Tensor, Tensor>(nameof(FirFilter)), IUNetLayer
+internal sealed class FirFilter(bool mirror) : NamedModule<Tensor, Tensor>(nameof(FirFilter)), IUNetLayer
 {
     private static readonly double[] Taps = [0.125, 0.375, 0.375, 0.125];
 
@@ -44,12 +44,6 @@ internal sealed class FirFilter(bool mirror) : nn.Module<Tensor, Tensor>(nameof(
     }
 
     Tensor IUNetLayer.Forward(Tensor x, UNetContext context) => call(x);
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // The filter stays out of the state dict.
-    }
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)

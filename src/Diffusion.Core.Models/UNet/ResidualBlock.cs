@@ -14,7 +14,7 @@ namespace Diffusion.Core.Models;
 /// The activation after a norm is part of the output of <c>norm1</c> and, without scale and shift, of <c>norm2</c>, which a forward hook
 /// receives.
 /// </remarks>
-public sealed class ResidualBlock : nn.Module<Tensor, Tensor?, Tensor>, IUNetLayer
+public sealed class ResidualBlock : NamedModule<Tensor, Tensor?, Tensor>, IUNetLayer
 {
     private readonly ResidualBlockOptions _options;
     private readonly GroupNormalization _norm1;
@@ -92,12 +92,6 @@ public sealed class ResidualBlock : nn.Module<Tensor, Tensor?, Tensor>, IUNetLay
 
     Tensor IUNetLayer.Forward(Tensor x, UNetContext context)
         => forward(x, context.Embedding, _options.Resample is { } resample ? image => resample(image, context) : null);
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
-    }
 
     private Tensor Modulate(Tensor hidden, Tensor? embedding)
     {

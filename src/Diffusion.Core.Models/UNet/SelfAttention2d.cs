@@ -7,7 +7,7 @@ namespace Diffusion.Core.Models;
 /// Source: Vaswani et al. 2017, eq. 1; in a U-Net: Ho et al. 2020, appendix B. State: <c>group_norm</c>, <c>to_q</c>, <c>to_k</c>,
 /// <c>to_v</c>, <c>to_out.0</c>.
 /// </remarks>
-public sealed class SelfAttention2d : nn.Module<Tensor, Tensor>, IUNetLayer
+public sealed class SelfAttention2d : NamedModule<Tensor, Tensor>, IUNetLayer
 {
     private readonly int _channels;
     private readonly int _dimensions;
@@ -61,12 +61,6 @@ public sealed class SelfAttention2d : nn.Module<Tensor, Tensor>, IUNetLayer
     }
 
     Tensor IUNetLayer.Forward(Tensor x, UNetContext context) => call(x);
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
-    }
 }
 
 /// <summary>Self-attention after the residual blocks of a level: a <see cref="SelfAttention2d"/>.</summary>

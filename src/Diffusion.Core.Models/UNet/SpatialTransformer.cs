@@ -9,7 +9,7 @@ namespace Diffusion.Core.Models;
 /// <remarks>
 /// Source: Rombach et al. 2022, appendix E.2.1. State: <c>norm</c>, <c>proj_in</c>, <c>transformer_blocks.N</c>, <c>proj_out</c>.
 /// </remarks>
-public sealed class SpatialTransformer : nn.Module<Tensor, Tensor, Tensor?, Tensor>, IUNetLayer
+public sealed class SpatialTransformer : NamedModule<Tensor, Tensor, Tensor?, Tensor>, IUNetLayer
 {
     private const double NormEpsilon = 1e-6;
 
@@ -82,12 +82,6 @@ public sealed class SpatialTransformer : nn.Module<Tensor, Tensor, Tensor?, Tens
     }
 
     Tensor IUNetLayer.Forward(Tensor x, UNetContext context) => call(x, context.RequireSequence(), context.EncoderAttentionMask);
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
-    }
 
     private nn.Module<Tensor, Tensor> Projection()
         => _linear ? nn.Linear(_channels, _channels) : Layers.Convolution(_dimensions, _channels, _channels, 1);

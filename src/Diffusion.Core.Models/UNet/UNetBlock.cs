@@ -12,7 +12,7 @@ namespace Diffusion.Core.Models;
 /// the level above. Blocks of one's own may agree on something else, as long as the way up finds what it pops.
 /// </remarks>
 /// <param name="name">The name of the module.</param>
-public abstract class UNetBlock(string name) : nn.Module(name)
+public abstract class UNetBlock(string name) : NamedModule(name)
 {
     /// <summary>The image after this block.</summary>
     /// <param name="x">[B, C, ...]; not disposed here.</param>
@@ -22,12 +22,6 @@ public abstract class UNetBlock(string name) : nn.Module(name)
     /// </param>
     /// <returns>[B, C', ...]; the caller's, or, where it was pushed, the context's.</returns>
     public abstract Tensor Forward(Tensor x, UNetContext context);
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Blocks register their parts by name in the constructor.
-    }
 
     /// <summary>A layer, and another on its answer where there is one.</summary>
     private protected static Tensor Paired(UNetContext context, Tensor x, IUNetLayer first, IUNetLayer? second)

@@ -55,7 +55,7 @@ public static class UNetResampling
 
 /// <summary>Halves the resolution with a convolution of three pixels and stride 2.</summary>
 /// <remarks>State: <c>conv</c>.</remarks>
-public sealed class Downsample : nn.Module<Tensor, Tensor>, IUNetLayer
+public sealed class Downsample : NamedModule<Tensor, Tensor>, IUNetLayer
 {
     private readonly Convolution _convolution;
     private readonly long[]? _padding;
@@ -92,17 +92,11 @@ public sealed class Downsample : nn.Module<Tensor, Tensor>, IUNetLayer
     }
 
     Tensor IUNetLayer.Forward(Tensor x, UNetContext context) => call(x);
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
-    }
 }
 
 /// <summary>Raises the resolution by repeating pixels, then a convolution of three pixels.</summary>
 /// <remarks>State: <c>conv</c>.</remarks>
-public sealed class Upsample : nn.Module<Tensor, Tensor>, IUNetLayer
+public sealed class Upsample : NamedModule<Tensor, Tensor>, IUNetLayer
 {
     private readonly int _dimensions;
     private readonly Convolution _convolution;
@@ -139,12 +133,6 @@ public sealed class Upsample : nn.Module<Tensor, Tensor>, IUNetLayer
     }
 
     Tensor IUNetLayer.Forward(Tensor x, UNetContext context) => forward(x, context.NextSize());
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
-    }
 }
 
 /// <summary>Changes of resolution without parameters, for images with one, two or three sizes.</summary>

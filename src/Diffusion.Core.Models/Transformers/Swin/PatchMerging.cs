@@ -5,7 +5,7 @@ namespace Diffusion.Core.Models;
 
 /// <summary>Merges every 2x2 neighboring tokens to one token of twice the width. State: <c>norm</c>, <c>reduction</c>.</summary>
 /// <remarks>Source: Liu et al. 2021, section 3.1.</remarks>
-public sealed class PatchMerging : nn.Module
+public sealed class PatchMerging : NamedModule
 {
     private readonly int _width;
     private readonly LayerNormalization _norm;
@@ -41,17 +41,11 @@ public sealed class PatchMerging : nn.Module
             .reshape(batch, rows * columns / 4, 4 * _width);
         return _reduction.call(_norm.call(joined)).MoveToOuterDisposeScope();
     }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
-    }
 }
 
 /// <summary>Expands every token to 2x2 tokens of half the width. State: <c>expansion</c>, <c>norm</c>.</summary>
 /// <remarks>Source: Cao et al. 2021, section 3.4.</remarks>
-public sealed class PatchExpanding : nn.Module
+public sealed class PatchExpanding : NamedModule
 {
     private readonly int _width;
     private readonly Linear _expansion;
@@ -86,11 +80,5 @@ public sealed class PatchExpanding : nn.Module
             .permute(0, 1, 3, 2, 4, 5)
             .reshape(batch, 4 * rows * columns, half);
         return _norm.call(spread).MoveToOuterDisposeScope();
-    }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
     }
 }

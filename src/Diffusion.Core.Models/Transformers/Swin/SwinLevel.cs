@@ -7,7 +7,7 @@ namespace Diffusion.Core.Models;
 /// One level of the downward or the upward path of a <see cref="SwinDenoiser"/>. State: <c>blocks</c>, <c>merge</c>; <c>expand</c>,
 /// <c>skip</c>.
 /// </summary>
-internal sealed class SwinLevel : nn.Module
+internal sealed class SwinLevel : NamedModule
 {
     private readonly ModuleList<WindowBlock> _blocks = new();
     private readonly bool _checkpoint;
@@ -61,12 +61,6 @@ internal sealed class SwinLevel : nn.Module
         foreach (var block in _blocks.Skip(1))
             hidden = Layers.Replace(hidden, Run(block, hidden));
         return hidden.MoveToOuterDisposeScope();
-    }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
     }
 
     private static TransformerBlockOptions BlockOptions(SwinDenoiserOptions options, int level) => new()

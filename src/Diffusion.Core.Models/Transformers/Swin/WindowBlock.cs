@@ -11,7 +11,7 @@ namespace Diffusion.Core.Models;
 /// Source: Liu et al. 2021, section 3.2, eq. 4; modulated as in Peebles and Xie 2023. State: that of <see cref="TransformerBlock"/> and
 /// <c>relative_position_bias_table</c>, [(2 window - 1)^2, heads].
 /// </remarks>
-public sealed class WindowBlock : nn.Module
+public sealed class WindowBlock : NamedModule
 {
     private const string TableName = "relative_position_bias_table";
 
@@ -61,12 +61,6 @@ public sealed class WindowBlock : nn.Module
     {
         Guard.Shape(tokens, [-1, Guard.Positive(rows) * Guard.Positive(columns), _width]);
         return _block.Run(tokens, embedding, (attention, normed) => Attend(attention, normed, rows, columns));
-    }
-
-    /// <inheritdoc/>
-    protected override void RegisterComponents()
-    {
-        // Done by name in the constructor.
     }
 
     /// <inheritdoc/>
