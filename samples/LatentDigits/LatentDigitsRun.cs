@@ -66,7 +66,7 @@ internal static class LatentDigitsRun
         {
             Steps = options.Steps,
             BatchSize = 256,
-            LearningRateSchedule = LearningRate.Cosine(1e-3, options.Steps, warmupSteps: Math.Min(200, options.Steps / 10)),
+            LearningRateSchedule = LearningRateSchedules.Cosine(1e-3, options.Steps, warmupSteps: Math.Min(200, options.Steps / 10)),
             Ema = EmaDecay.WarmUp(0.999),
             Seed = options.Seed,
             Device = device,

@@ -25,7 +25,7 @@ internal static class DigitVae
         {
             Steps = steps,
             BatchSize = batchSize,
-            LearningRateSchedule = LearningRate.Cosine(2e-3, steps, warmupSteps: Math.Min(200, steps / 10)),
+            LearningRateSchedule = LearningRateSchedules.Cosine(2e-3, steps, warmupSteps: Math.Min(200, steps / 10)),
             MaxGradNorm = null,
             Ema = EmaDecay.WarmUp(0.999),
             Seed = seed,

@@ -14,7 +14,7 @@ public sealed class AugmentTests
     public void About_half_of_the_images_are_flipped_and_labels_stay()
     {
         const int Count = 4000;
-        var data = Images(2, 1, 1, 3).With(Augment.Flip());
+        var data = Images(2, 1, 1, 3).With(Augmentation.Flip());
         long[] indices = [.. Enumerable.Range(0, Count).Select(i => i % 2L)];
 
         using var batch = data.Load(indices, new LoadContext(SeedsOf(Count)));
@@ -37,7 +37,7 @@ public sealed class AugmentTests
     [InlineData(1.0)]
     public void Every_row_of_every_channel_is_flipped_or_none(double probability)
     {
-        using var batch = Images(1, 2, 3, 4).With(Augment.Flip(probability)).Load([0]);
+        using var batch = Images(1, 2, 3, 4).With(Augmentation.Flip(probability)).Load([0]);
         using var plain = Images(1, 2, 3, 4).Load([0]);
         using var expected = probability == 1 ? plain.Samples.flip(3) : plain.Samples.clone();
 
@@ -63,7 +63,7 @@ public sealed class AugmentTests
         }
 
         places.Should().HaveCount(25);
-        var data = Images(1, 2, 4, 5).With(Augment.Crop(4, 5, padding: 2, fill));
+        var data = Images(1, 2, 4, 5).With(Augmentation.Crop(4, 5, padding: 2, fill));
         data.SampleShape.Should().Equal(2, 4, 5);
         using var batch = data.Load(new long[Count], new LoadContext(SeedsOf(Count)));
         foreach (var image in batch.Samples.data<float>().ToArray().Chunk(40))
@@ -76,12 +76,12 @@ public sealed class AugmentTests
     [Fact]
     public void Parts_may_be_smaller_and_the_middle_is_the_middle()
     {
-        var data = Images(1, 1, 5, 6).With(Augment.CentreCrop(1, 2));
+        var data = Images(1, 1, 5, 6).With(Augmentation.CentreCrop(1, 2));
         data.SampleShape.Should().Equal(1, 1, 2);
         using var middle = data.Load([0]);
         middle.Samples.data<float>().ToArray().Should().Equal(14, 15);
 
-        using var all = Images(1, 1, 2, 2).With(Augment.Crop(1, 1)).Load(new long[200], new LoadContext(SeedsOf(200)));
+        using var all = Images(1, 1, 2, 2).With(Augmentation.Crop(1, 1)).Load(new long[200], new LoadContext(SeedsOf(200)));
         all.Samples.shape.Should().Equal(200, 1, 1, 1);
         all.Samples.data<float>().ToArray().Distinct().Should().BeEquivalentTo([0f, 1f, 2f, 3f]);
     }
@@ -92,7 +92,7 @@ public sealed class AugmentTests
         using var levels = arange(256, dtype: ScalarType.Float32);
         using var grid = levels.div(127.5).sub(1.0);
         using var images = grid.view(1, 256);
-        var data = new TensorDataset(images).With(Augment.Dequantise());
+        var data = new TensorDataset(images).With(Augmentation.Dequantise());
         const int Count = 400;
 
         using var batch = data.Load(new long[Count], new LoadContext(SeedsOf(Count)));
@@ -121,7 +121,7 @@ public sealed class AugmentTests
     [Fact]
     public void What_a_sample_becomes_follows_from_seed_epoch_and_index_alone()
     {
-        var data = Images(12, 1, 6, 6).With(Augment.Crop(6, 6, 2), Augment.Flip(), Augment.Dequantise());
+        var data = Images(12, 1, 6, 6).With(Augmentation.Crop(6, 6, 2), Augmentation.Flip(), Augmentation.Dequantise());
         var seen = new Dictionary<(int Epoch, long Index), string>();
         foreach (var (size, workers) in (ReadOnlySpan<(int, int)>)[(1, 0), (4, 1), (5, 3), (24, 2)])
         {
@@ -147,7 +147,7 @@ public sealed class AugmentTests
     [InlineData(17)]
     public void An_augmented_run_goes_on_where_it_stopped(int first)
     {
-        var data = Images(10, 1, 6, 6).With(Augment.Crop(5, 5, 2, 0f), Augment.Flip(), Augment.Dequantise());
+        var data = Images(10, 1, 6, 6).With(Augmentation.Crop(5, 5, 2, 0f), Augmentation.Flip(), Augmentation.Dequantise());
         string[] Run(int from, int workers)
         {
             using var loader = new BatchLoader<Batch>(data, 4, seed: 3, from, new LoaderOptions { Workers = workers, Depth = 3 });
@@ -166,7 +166,7 @@ public sealed class AugmentTests
     {
         // Were the draws the same, the second flip would always undo the first.
         var plain = Images(1, 1, 1, 3);
-        foreach (var data in (IDataset[])[plain.With(Augment.Flip()).With(Augment.Flip()), plain.With(Augment.Flip(), Augment.Flip())])
+        foreach (var data in (IDataset[])[plain.With(Augmentation.Flip()).With(Augmentation.Flip()), plain.With(Augmentation.Flip(), Augmentation.Flip())])
         {
             using var batch = data.Load(new long[400], new LoadContext(SeedsOf(400)));
             batch.Samples.data<float>().ToArray().Chunk(3).Count(row => row[0] != 0).Should().BeInRange(140, 260);
@@ -177,7 +177,7 @@ public sealed class AugmentTests
     public void An_image_in_the_condition_moves_with_the_sample_and_keeps_its_values()
     {
         var data = new Paired();
-        var changed = data.With(Augment.Crop(3, 3, 1, 0f), Augment.Flip(), Augment.Dequantise(), Augment.Flip());
+        var changed = data.With(Augmentation.Crop(3, 3, 1, 0f), Augmentation.Flip(), Augmentation.Dequantise(), Augmentation.Flip());
         using var batch = changed.Load(new long[100], new LoadContext(SeedsOf(100)));
 
         batch.Condition.Should().BeOfType<Paired.OwnCondition>();
@@ -203,7 +203,7 @@ public sealed class AugmentTests
     [Fact]
     public void Without_seeds_an_index_is_always_changed_in_one_way()
     {
-        var data = Images(20, 1, 4, 4).With(Augment.Dequantise());
+        var data = Images(20, 1, 4, 4).With(Augmentation.Dequantise());
         using var first = data.Load([3, 4]);
         using var second = data.Load([4, 3, 5]);
 
@@ -214,7 +214,7 @@ public sealed class AugmentTests
     [Fact]
     public void One_of_ones_own_serves_as_well()
     {
-        using var batch = Images(1, 1, 2, 2).With(new Doubled(), Augment.Flip(1), new Doubled()).Load([0]);
+        using var batch = Images(1, 1, 2, 2).With(new Doubled(), Augmentation.Flip(1), new Doubled()).Load([0]);
 
         batch.Samples.data<float>().ToArray().Should().Equal(4, 0, 12, 8);
     }
@@ -226,17 +226,17 @@ public sealed class AugmentTests
         var images = Images(2, 1, 4, 5);
         var points = new TwoMoons(count: 3);
         Refuse(() => images.With(), "*at least one augmentation*");
-        Refuse(() => points.With(Augment.Flip()), "*[C, H, W]*[2]*");
-        Refuse(() => points.With(Augment.Crop(1, 1)), "*[C, H, W]*[2]*");
-        Refuse(() => images.With(Augment.Crop(7, 5, 1)), "*7 x 5*4 x 5*padding of 1*");
-        Refuse(() => images.With(Augment.Crop(4, 5, 4)), "*at most 3*4*");
-        Refuse(() => images.With(Augment.Crop(2, 2), Augment.Crop(3, 3)), "*3 x 3*2 x 2*");
-        Refuse(() => Augment.Flip(1.5), "*1.5*");
-        Refuse(() => Augment.Crop(0, 1), "*height*0*");
-        Refuse(() => Augment.Crop(1, 1, -1), "*padding*-1*");
-        Refuse(() => Augment.CentreCrop(1, 0), "*width*0*");
-        Refuse(() => new Paired(imageSize: 4).With(Augment.Flip()).Load([0]), "*image of the condition*[1, *, 3, 3]*[1, 2, 4, 4]*");
-        LiveTensors.Change(() => Refuse(() => new Paired(imageSize: 4).With(Augment.Flip()).Load([0]), "*")).Should().Be(0);
+        Refuse(() => points.With(Augmentation.Flip()), "*[C, H, W]*[2]*");
+        Refuse(() => points.With(Augmentation.Crop(1, 1)), "*[C, H, W]*[2]*");
+        Refuse(() => images.With(Augmentation.Crop(7, 5, 1)), "*7 x 5*4 x 5*padding of 1*");
+        Refuse(() => images.With(Augmentation.Crop(4, 5, 4)), "*at most 3*4*");
+        Refuse(() => images.With(Augmentation.Crop(2, 2), Augmentation.Crop(3, 3)), "*3 x 3*2 x 2*");
+        Refuse(() => Augmentation.Flip(1.5), "*1.5*");
+        Refuse(() => Augmentation.Crop(0, 1), "*height*0*");
+        Refuse(() => Augmentation.Crop(1, 1, -1), "*padding*-1*");
+        Refuse(() => Augmentation.CentreCrop(1, 0), "*width*0*");
+        Refuse(() => new Paired(imageSize: 4).With(Augmentation.Flip()).Load([0]), "*image of the condition*[1, *, 3, 3]*[1, 2, 4, 4]*");
+        LiveTensors.Change(() => Refuse(() => new Paired(imageSize: 4).With(Augmentation.Flip()).Load([0]), "*")).Should().Be(0);
     }
 
     private static void Refuse(Func<object> make, string message) => make.Should().Throw<ArgumentException>().WithMessage(message);
@@ -266,13 +266,13 @@ public sealed class AugmentTests
         return image.index_select(2, tensor(Mirror(4))).index_select(3, tensor(Mirror(5))).squeeze(0).MoveToOuterDisposeScope();
     }
 
-    private sealed class Doubled : IAugmentation
+    private sealed class Doubled : Augmentation
     {
-        public bool MovesPixels => false;
+        public override bool MovesPixels => false;
 
-        public IReadOnlyList<long> OutputShape(IReadOnlyList<long> shape) => shape;
+        public override IReadOnlyList<long> OutputShape(IReadOnlyList<long> shape) => shape;
 
-        public void Apply(ReadOnlySpan<float> source, IReadOnlyList<long> shape, Span<float> result, ref SplitMix64 random)
+        public override void Apply(ReadOnlySpan<float> source, IReadOnlyList<long> shape, Span<float> result, ref SplitMix64 random)
         {
             for (var i = 0; i < source.Length; i++)
                 result[i] = 2 * source[i];

@@ -130,7 +130,7 @@ public sealed class ImageFolderTests : IDisposable
     {
         for (var i = 0; i < 40; i++)
             Grey($"{i:00}.png", i);
-        var data = new ImageFolder(_folder.Path, channels: 1).With(Augment.Flip(), Augment.Crop(2, 3, 1), Augment.Dequantise());
+        var data = new ImageFolder(_folder.Path, channels: 1).With(Augmentation.Flip(), Augmentation.Crop(2, 3, 1), Augmentation.Dequantise());
         Run(data, workers: 3).Should().Equal(Run(data, workers: 0));
     }
 

@@ -47,7 +47,7 @@ public sealed class OwnTrainerTests : IDisposable
             Steps = steps,
             BatchSize = 8,
             MicroBatchSize = microBatchSize,
-            LearningRateSchedule = new Falling(),
+            LearningRateSchedule = step => 0.01 / (1.0 + (0.01 * step)),
             Optimizer = new SignDescent(0.9),
             Ema = new Halfway(),
             ExtraEmas = new Dictionary<string, EmaDecay> { ["slow"] = EmaDecay.Constant(0.99) },
@@ -63,11 +63,6 @@ public sealed class OwnTrainerTests : IDisposable
     private Dictionary<string, string> State(string name)
         => Directory.GetFiles(CheckpointStore.Latest(Path.Combine(_folder, name))!, "*.safetensors")
             .ToDictionary(path => Path.GetFileName(path), path => Convert.ToHexString(File.ReadAllBytes(path)));
-
-    private sealed class Falling : ILearningRateSchedule
-    {
-        public double At(long step) => 0.01 / (1.0 + (0.01 * step));
-    }
 
     private sealed class Halfway : EmaDecay
     {

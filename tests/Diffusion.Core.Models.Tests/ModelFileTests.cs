@@ -40,9 +40,9 @@ public sealed partial class ModelFileTests
             Middle = UNetMiddle.None,
             GroupNormGroups = 4,
             Activation = Activation.Gelu,
-            TimeEncoding = TimeEncoding.Sinusoidal(false, 1),
+            TimeEncoding = TimeEncoding.Sinusoidal(1) with { FlipSinToCos = false },
             ClassEmbedding = UNetConditioning.ProjectedVector(5),
-            AddedEmbedding = UNetConditioning.TextAndNumbers(4, 2, 6, false, 0.5),
+            AddedEmbedding = UNetConditioning.TextAndNumbers(4, 2, 6, TimeEncoding.Sinusoidal(0.5) with { FlipSinToCos = false }),
         }),
         ["UNet of filters and adaptive norms"] = () => new UNet(new UNetOptions
         {
@@ -205,7 +205,7 @@ public sealed partial class ModelFileTests
         using var unet = new UNet(Small with { Activation = Activation.Of(x => x.sin()) });
         using var autoencoder = new Autoencoder(nn.Linear(4, 2), nn.Linear(2, 4));
 
-        FluentActions.Invoking(() => ModelFile.Save(path, unet)).Should().Throw<NotSupportedException>().WithMessage("*IActivation*silu*");
+        FluentActions.Invoking(() => ModelFile.Save(path, unet)).Should().Throw<NotSupportedException>().WithMessage("*Activation*silu*");
         FluentActions.Invoking(() => ModelFile.Save(path, autoencoder)).Should().Throw<NotSupportedException>().WithMessage("*Autoencoder*of one's own*");
         Directory.GetFileSystemEntries(folder.Path).Should().BeEmpty();
     }

@@ -94,7 +94,7 @@ public class SharedLayerTests
         }).Should().Be(0);
     }
 
-    private static (IActivation Activation, Func<double, double> Form, bool Gated) Named(string name) => name switch
+    private static (Activation Activation, Func<double, double> Form, bool Gated) Named(string name) => name switch
     {
         "Relu" => (Activation.Relu, x => Math.Max(x, 0), false),
         "Silu" => (Activation.Silu, Silu, false),

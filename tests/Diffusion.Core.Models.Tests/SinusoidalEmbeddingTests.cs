@@ -13,7 +13,7 @@ public class SinusoidalEmbeddingTests
     public void It_holds_the_sines_and_cosines_of_geometric_frequencies(int width, bool flip, double shift)
     {
         using var scope = NewDisposeScope();
-        using var embedding = new SinusoidalEmbedding(width, flip, shift);
+        using var embedding = new SinusoidalEmbedding(width, shift) { FlipSinToCos = flip };
         long[] times = [0, 1, 417, 999];
         var half = width / 2;
 
@@ -52,7 +52,7 @@ public class SinusoidalEmbeddingTests
         long[] all = [0, 1, 7, 999, 1023, 1024, 2047, 2048, 4095, 4096, 100_000, -1, -4096, int.MaxValue];
         foreach (var (width, flip, shift) in new[] { (2, true, 0.0), (10, false, 1.0), (64, true, 0.0) })
         {
-            using var embedding = new SinusoidalEmbedding(width, flip, shift);
+            using var embedding = new SinusoidalEmbedding(width, shift) { FlipSinToCos = flip };
 
             // One at a time, small ones together, and small ones together with others.
             foreach (var times in all.Select(t => new[] { t }).Concat([all[..5], all[..9], all, [5, -5], [4096, 0]]))

@@ -60,7 +60,7 @@ public class UNetFaultTests
         { "groups of a size", OfBlock(new KBlockOptions()), "*GroupSize*32*8*" },
         { "a pyramid in the middle", Small with { Middle = new NcsnppBlockOptions() }, "*NcsnppBlockOptions*middle*" },
         { "a gate where there is none", Small with { Activation = Activation.GeGlu }, "*Activation*one input*2*" },
-        { "an odd Fourier width", Small with { TimeEncoding = TimeEncoding.Fourier(width: 7) }, "*Fourier*even*7*" },
+        { "an odd Fourier width", Small with { TimeEncoding = TimeEncoding.Fourier() with { VectorWidth = 7 } }, "*Fourier*even*7*" },
     };
 
     [Theory]

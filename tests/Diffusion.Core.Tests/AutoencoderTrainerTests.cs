@@ -81,7 +81,7 @@ public class AutoencoderTrainerTests
         random.manual_seed(1);
         using var model = Codebook();
         using var trainer = new AutoencoderTrainer(
-            model, new VectorQuantizationLoss(), Runs.Options with { LearningRateSchedule = new Undefined() });
+            model, new VectorQuantizationLoss(), Runs.Options with { LearningRateSchedule = _ => double.NaN });
         using var samples = randn(2, 1, 2, 2);
         using var batch = new Batch(samples);
         var before = Bits.Of(model.Quantizer.Codebook);
@@ -136,10 +136,5 @@ public class AutoencoderTrainerTests
                 => tensor(Array.ConvertAll(indices, index => (float)Math.Sin(index))).view(-1, 1, 1, 1).expand(-1, 1, 2, 2).clone();
         trainer.Run(data);
         trainer.Save(to);
-    }
-
-    private sealed class Undefined : ILearningRateSchedule
-    {
-        public double At(long step) => double.NaN;
     }
 }

@@ -76,7 +76,7 @@ public class BufferedBatchesTests
     public void Ten_thousand_batches_leave_no_tensors(int workers)
         => LiveTensors.Change(() =>
         {
-            var data = Numbers().With(Augment.Dequantise());
+            var data = Numbers().With(Augmentation.Dequantise());
             Batch held;
             using (var loader = Loader(data, workers, depth: 4))
             {
@@ -94,7 +94,7 @@ public class BufferedBatchesTests
     public void A_batch_takes_no_new_memory_to_speak_of()
     {
         using var images = zeros(64, 3, 32, 32);
-        var data = new TensorDataset(images).With(Augment.Crop(32, 32, 4), Augment.Flip(), Augment.Dequantise());
+        var data = new TensorDataset(images).With(Augmentation.Crop(32, 32, 4), Augmentation.Flip(), Augmentation.Dequantise());
         using var loader = new BatchLoader<Batch>(data, 32, seed: 1, options: new LoaderOptions { Workers = 0 });
         for (var step = 0; step < 10; step++)
             loader.Next(TestContext.Current.CancellationToken).Dispose();

@@ -126,7 +126,12 @@ public class DdpmTrainerTests
     {
         var asked = new List<long>();
         using var model = new TinyDenoiser();
-        using var trainer = Runs.Trainer(model, Runs.Options with { Steps = 4, LogEvery = 100, LearningRateSchedule = new Recorded(asked) });
+        using var trainer = Runs.Trainer(model, Runs.Options with { Steps = 4, LogEvery = 100, LearningRateSchedule = Recorded });
+        double Recorded(long step)
+        {
+            asked.Add(step);
+            return 1e-3;
+        }
 
         trainer.Run(new Points(50));
 
@@ -300,15 +305,6 @@ public class DdpmTrainerTests
             var (model, x0, t, noise, condition) = context;
             var error = model.Network.Predict(x0.add(noise), t.to(x0.device), condition).sub(noise).square().mean([1L]);
             return new LossTerms(error.MoveToOuterDisposeScope()).Add("mse", error.detach().MoveToOuterDisposeScope());
-        }
-    }
-
-    private sealed class Recorded(List<long> asked) : ILearningRateSchedule
-    {
-        public double At(long step)
-        {
-            asked.Add(step);
-            return 1e-3;
         }
     }
 

@@ -18,7 +18,7 @@ public class DefaultOptionsTests
         options.Ema.At(1_000_000).Should().Be(0.9999);
         options.Ema.At(1).Should().BeApproximately(2.0 / 11.0, 1e-15);
         (options.LearningRate, options.WarmupSteps, options.MaxGradNorm).Should().Be((2e-4, 500, 1.0));
-        options.EffectiveLearningRate.At(0).Should().BeApproximately(4e-7, 1e-20);
+        options.EffectiveLearningRate(0).Should().BeApproximately(4e-7, 1e-20);
         options.ParameterGroups.Single().WeightDecayScale.Should().Be(0.0);
     }
 

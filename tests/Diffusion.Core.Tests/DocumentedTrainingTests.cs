@@ -79,7 +79,7 @@ public sealed class DocumentedTrainingTests : IDisposable
     {
         var options = new TrainerOptions
         {
-            LearningRateSchedule = LearningRate.Cosine(3e-4, steps: 200_000, warmupSteps: 1_000),
+            LearningRateSchedule = LearningRateSchedules.Cosine(3e-4, steps: 200_000, warmupSteps: 1_000),
             Optimizer = new AdamW { Beta2 = 0.99, WeightDecay = 0.01 },
             ParameterGroups =
             [
@@ -125,7 +125,7 @@ public sealed class DocumentedTrainingTests : IDisposable
         };
         Fit(options);
 
-        var augmented = dataset.With(Augment.Crop(16, 16, padding: 2), Augment.Flip());
+        var augmented = dataset.With(Augmentation.Crop(16, 16, padding: 2), Augmentation.Flip());
         augmented.Count.Should().Be(24);
     }
 

@@ -63,7 +63,7 @@ public class EightGaussiansTests
         {
             Steps = 6000,
             BatchSize = 256,
-            LearningRateSchedule = LearningRate.Cosine(2e-3, steps: 6000, warmupSteps: 200),
+            LearningRateSchedule = LearningRateSchedules.Cosine(2e-3, steps: 6000, warmupSteps: 200),
             Ema = EmaDecay.WarmUp(0.999),
             LogEvery = 1000,
         });

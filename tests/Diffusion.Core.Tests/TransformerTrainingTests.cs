@@ -55,7 +55,7 @@ public class TransformerTrainingTests
         {
             Steps = Steps,
             BatchSize = BatchSize,
-            LearningRateSchedule = LearningRate.Cosine(2e-3, Steps, warmupSteps: 50),
+            LearningRateSchedule = LearningRateSchedules.Cosine(2e-3, Steps, warmupSteps: 50),
             Ema = EmaDecay.WarmUp(0.995),
             LogEvery = 1,
         });

@@ -10,9 +10,9 @@ internal sealed class AugmentationChain
     private const long SourceWord = 0;
     private const long FirstWord = 1;
 
-    private readonly IAugmentation[] _augmentations;
+    private readonly Augmentation[] _augmentations;
 
-    public AugmentationChain(IReadOnlyList<long> shape, IReadOnlyList<IAugmentation> augmentations)
+    public AugmentationChain(IReadOnlyList<long> shape, IReadOnlyList<Augmentation> augmentations)
     {
         if (augmentations.Count == 0)
             throw new ArgumentException("There must be at least one augmentation, got none.", nameof(augmentations));
@@ -94,5 +94,5 @@ internal sealed class AugmentationChain
         return sample;
     }
 
-    private static bool Applies(IAugmentation augmentation, bool onlyMoves) => !onlyMoves || augmentation.MovesPixels;
+    private static bool Applies(Augmentation augmentation, bool onlyMoves) => !onlyMoves || augmentation.MovesPixels;
 }

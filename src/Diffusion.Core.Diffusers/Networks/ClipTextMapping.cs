@@ -7,7 +7,7 @@ namespace Diffusion.Core.Diffusers;
 /// <summary>CLIPTextModel of transformers, or CLIPTextModelWithProjection.</summary>
 internal sealed class ClipTextMapping(bool isProjected) : IModelMapping
 {
-    private static readonly (string Name, IActivation Activation)[] _activations =
+    private static readonly (string Name, Activation Activation)[] _activations =
     [
         ("quick_gelu", Activation.GeluSigmoid), ("gelu", Activation.Gelu), ("gelu_new", Activation.GeluTanh), ("relu", Activation.Relu), ("silu", Activation.Silu),
     ];

@@ -9,7 +9,7 @@ internal static class ConfigJson
     /// <summary>The version of diffusers whose configurations these are.</summary>
     public const string Version = "0.40.0.dev0";
 
-    private static readonly (string Name, IActivation Activation)[] _activations =
+    private static readonly (string Name, Activation Activation)[] _activations =
     [
         ("silu", Activation.Silu), ("gelu", Activation.Gelu), ("relu", Activation.Relu),
     ];
@@ -33,11 +33,11 @@ internal static class ConfigJson
 
     /// <summary>The activation that <c>act_fn</c> names.</summary>
     /// <exception cref="NotSupportedException">There is none of that name.</exception>
-    public static IActivation ActivationOf(ModelConfig config) => ActivationOf(config, "act_fn") ?? Activation.Silu;
+    public static Activation ActivationOf(ModelConfig config) => ActivationOf(config, "act_fn") ?? Activation.Silu;
 
     /// <summary>The activation that a setting names, or null where it is missing.</summary>
     /// <exception cref="NotSupportedException">There is none of that name.</exception>
-    public static IActivation? ActivationOf(ModelConfig config, string name)
+    public static Activation? ActivationOf(ModelConfig config, string name)
     {
         var text = config.TextOrNull(name);
         if (text is null)
@@ -48,7 +48,7 @@ internal static class ConfigJson
 
     /// <summary>The name of an activation, as <c>act_fn</c> has it.</summary>
     /// <exception cref="NotSupportedException">diffusers has none.</exception>
-    public static string NameOf(IActivation activation)
+    public static string NameOf(Activation activation)
         => _activations.FirstOrDefault(known => known.Activation == activation).Name
             ?? throw new NotSupportedException($"diffusers has no such activation as {activation.GetType().Name}; it has: silu, gelu, relu.");
 

@@ -7,7 +7,7 @@ namespace Diffusion.Core.Diffusers;
 /// <summary>DiTTransformer2DModel.</summary>
 internal sealed class DiTMapping : IModelMapping
 {
-    private static readonly (string Name, IActivation Activation)[] _activations =
+    private static readonly (string Name, Activation Activation)[] _activations =
     [
         ("gelu-approximate", Activation.GeluTanh), ("gelu", Activation.Gelu), ("geglu", Activation.GeGlu),
         ("geglu-approximate", Activation.GeluSigmoid), ("swiglu", Activation.SwiGlu),

@@ -51,10 +51,10 @@ internal sealed class UNetConfigReader
             EmbeddingWidth = embeddingWidth,
             TimeEncoding = encoding switch
             {
-                "fourier" when _isConditional => TimeEncoding.Fourier(1, false, flip, embeddingWidth),
+                "fourier" when _isConditional => new FourierTimeEncoding { Scale = 1, Logarithm = false, FlipSinToCos = flip, VectorWidth = embeddingWidth },
                 "fourier" => TimeEncoding.Fourier(),
                 "learned" => TimeEncoding.Learned(steps ?? throw _config.Unsupported("num_train_timesteps")),
-                _ => TimeEncoding.Sinusoidal(flip, shift),
+                _ => new SinusoidalTimeEncoding { FlipSinToCos = flip, FrequencyShift = shift },
             },
             DivideByTime = isFourier && !_isConditional,
             TimestepConditionWidth = _config.WholeOrNull("time_cond_proj_dim"),
@@ -208,7 +208,7 @@ internal sealed class UNetConfigReader
         _ => _config.Flag("only_cross_attention", false),
     };
 
-    private IUNetConditioning? ClassEmbedding()
+    private UNetConditioning? ClassEmbedding()
     {
         var type = _config.TextOrNull("class_embed_type");
         var (classes, inputs) = (_config.WholeOrNull("num_class_embeds"), _config.WholeOrNull("projection_class_embeddings_input_dim"));
@@ -224,7 +224,7 @@ internal sealed class UNetConfigReader
     }
 
     /// <summary>Pooled text; or the sizes and crops of SDXL, six numbers beside it.</summary>
-    private IUNetConditioning? AddedEmbedding(bool flip, double shift)
+    private UNetConditioning? AddedEmbedding(bool flip, double shift)
     {
         const int Numbers = 6;
         var type = _config.TextOrNull("addition_embed_type");
@@ -238,7 +238,7 @@ internal sealed class UNetConfigReader
             throw _config.Unsupported("addition_embed_type");
         var inputs = _config.WholeOrNull("projection_class_embeddings_input_dim") ?? throw _config.Unsupported("projection_class_embeddings_input_dim");
         return UNetConditioning.TextAndNumbers(
-            inputs - (Numbers * (each ?? throw _config.Unsupported("addition_time_embed_dim"))), Numbers, each.Value, flip, shift);
+            inputs - (Numbers * (each ?? throw _config.Unsupported("addition_time_embed_dim"))), Numbers, each.Value, new SinusoidalTimeEncoding { FlipSinToCos = flip, FrequencyShift = shift });
     }
 
     /// <summary>A number that may be one for all levels or one for each.</summary>

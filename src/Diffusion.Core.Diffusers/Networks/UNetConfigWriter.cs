@@ -62,7 +62,7 @@ internal sealed class UNetConfigWriter
     /// <summary>Whole numbers as Python has them where the setting is usually one.</summary>
     private static JsonNode Shortest(double value) => value == (int)value ? (int)value : value;
 
-    private static string? NameOrNull(IActivation? activation) => activation is null ? null : ConfigJson.NameOf(activation);
+    private static string? NameOrNull(Activation? activation) => activation is null ? null : ConfigJson.NameOf(activation);
 
     private static JsonNode PerLevel<T>(IEnumerable<T> values, Func<T, JsonNode> write)
     {

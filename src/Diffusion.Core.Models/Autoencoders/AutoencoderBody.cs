@@ -34,8 +34,8 @@ public sealed record MlpBody : IAutoencoderBody
     /// <summary>C, the number of features of the code. 20 by default.</summary>
     public int LatentFeatures { get; init; } = 20;
 
-    /// <summary>The activation. <see cref="Models.Activation.Relu"/> by default.</summary>
-    public IActivation Activation { get; init; } = Models.Activation.Relu;
+    /// <summary>The nonlinearity. <see cref="Activation.Relu"/> by default.</summary>
+    public Activation Activation { get; init; } = Activation.Relu;
 
     /// <inheritdoc/>
     public nn.Module<Tensor, Tensor> Encoder(int outputsPerFeature)
@@ -90,8 +90,8 @@ public sealed record ConvolutionalBody : IAutoencoderBody
     /// <summary>The levels of the decoder, 0 for full resolution, with attention after each residual block. Empty by default.</summary>
     public IReadOnlyList<int> DecoderAttentionLevels { get; init; } = [];
 
-    /// <summary>The activation of the residual blocks. <see cref="Models.Activation.Silu"/> by default.</summary>
-    public IActivation Activation { get; init; } = Models.Activation.Silu;
+    /// <summary>The nonlinearity of the residual blocks. <see cref="Activation.Silu"/> by default.</summary>
+    public Activation Activation { get; init; } = Activation.Silu;
 
     /// <summary>f, the factor by which the code is smaller than the image in each direction.</summary>
     public int Reduction => 1 << (Widths.Count - 1);

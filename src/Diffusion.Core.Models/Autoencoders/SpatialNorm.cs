@@ -48,10 +48,10 @@ internal sealed class SpatialResidualBlock : NamedModule<Tensor, Tensor, Tensor>
     private readonly SpatialNorm _norm2;
     private readonly Conv2d _convolution2;
     private readonly Conv2d? _shortcut;
-    private readonly IActivation _activation;
+    private readonly Activation _activation;
 
-    /// <summary>Creates a block of given sizes.</summary>
-    public SpatialResidualBlock(int inputs, int outputs, int codeChannels, IActivation activation)
+    /// <summary>A block of given sizes.</summary>
+    public SpatialResidualBlock(int inputs, int outputs, int codeChannels, Activation activation)
         : base(nameof(SpatialResidualBlock))
     {
         _activation = activation;

@@ -12,36 +12,36 @@ public sealed class FourierEmbedding : NamedModule<Tensor, Tensor>
 {
     private const string WeightName = "weight";
 
-    private readonly bool _logarithm;
-    private readonly bool _flipSinToCos;
-
-    /// <summary>Creates an embedding of a given width.</summary>
-    /// <param name="width">The width of the output, an even number of at least 2.</param>
+    /// <summary>An embedding of a given width.</summary>
+    /// <param name="width">Of the result, an even number from 2.</param>
     /// <param name="scale">The standard deviation of the frequencies, in cycles.</param>
-    /// <param name="logarithm">True to encode log t, for times that are noise levels.</param>
-    /// <param name="flipSinToCos">The order: [cos, sin] when true, [sin, cos] when false.</param>
-    /// <exception cref="ArgumentException">The width is not an even number of at least 2, or the scale is not positive.</exception>
-    public FourierEmbedding(int width, double scale = 16, bool logarithm = true, bool flipSinToCos = false)
+    /// <exception cref="ArgumentException">The width is not even, or the scale not positive.</exception>
+    public FourierEmbedding(int width, double scale = 16)
         : base(nameof(FourierEmbedding))
     {
         if (width < 2 || width % 2 != 0)
             throw new ArgumentException($"The width of a Fourier embedding must be an even number from 2, got {width}.", nameof(width));
-        (_logarithm, _flipSinToCos) = (logarithm, flipSinToCos);
         using var frequencies = randn([width / 2], dtype: ScalarType.Float32);
         register_buffer(WeightName, frequencies.Mul(Guard.Positive(scale)).DetachFromDisposeScope());
     }
 
-    /// <summary>Embeds each time.</summary>
-    /// <param name="input">t, [B], integer or floating point, on any device; greater than 0 if its logarithm is encoded.</param>
-    /// <returns>[B, width] in the type and on the device of the frequencies. The caller must dispose the tensor.</returns>
+    /// <summary>Whether log t is encoded, for a t that is a noise level. The default is <see langword="true"/>.</summary>
+    public bool Logarithm { get; init; } = true;
+
+    /// <summary>Whether the order is [cos, sin] or [sin, cos] (<see langword="false"/>, the default).</summary>
+    public bool FlipSinToCos { get; init; }
+
+    /// <summary>The embedding of each time.</summary>
+    /// <param name="input">t, [B], integer or floating point, on any device; greater than 0 where its logarithm is taken.</param>
+    /// <returns>[B, width] in the type and on the device of the frequencies; the caller's.</returns>
     public override Tensor forward(Tensor input)
     {
         Guard.Shape(input, [-1]);
         using var scope = NewDisposeScope();
         var frequencies = get_buffer(WeightName)!;
         var t = input.to(frequencies.dtype, frequencies.device);
-        var angles = (_logarithm ? t.log() : t).unsqueeze(1).mul(frequencies).Mul(2 * Math.PI);
+        var angles = (Logarithm ? t.log() : t).unsqueeze(1).mul(frequencies).Mul(2 * Math.PI);
         var (sin, cos) = (angles.sin(), angles.cos());
-        return cat(_flipSinToCos ? [cos, sin] : [sin, cos], 1).MoveToOuterDisposeScope();
+        return cat(FlipSinToCos ? [cos, sin] : [sin, cos], 1).MoveToOuterDisposeScope();
     }
 }

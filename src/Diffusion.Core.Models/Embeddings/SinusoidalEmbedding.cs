@@ -22,16 +22,13 @@ public sealed class SinusoidalEmbedding : NamedModule<Tensor, Tensor>
     private readonly TensorCache<int> _frequencies = new();
     private readonly TensorCache<int> _tables = new();
 
-    /// <summary>Creates an embedding of a given width.</summary>
-    /// <param name="width">D, an even number of at least 2.</param>
-    /// <param name="flipSinToCos">True for [cos, sin], false for [sin, cos].</param>
+    /// <summary>An embedding of a given width.</summary>
+    /// <param name="width">D, an even number from 2.</param>
     /// <param name="frequencyShift">
     /// Less than D/2. With 1 the lowest frequency is exactly 1/10000, as in Ho et al.; with 0, the default, it is slightly higher.
     /// </param>
-    /// <exception cref="ArgumentException">
-    /// The width is not an even number of at least 2, or the shift is not less than half the width.
-    /// </exception>
-    public SinusoidalEmbedding(int width, bool flipSinToCos = true, double frequencyShift = 0)
+    /// <exception cref="ArgumentException">The width is not even, or the shift does not fit it.</exception>
+    public SinusoidalEmbedding(int width, double frequencyShift = 0)
         : base(nameof(SinusoidalEmbedding))
     {
         if (width < 2 || width % 2 != 0)
@@ -40,7 +37,7 @@ public sealed class SinusoidalEmbedding : NamedModule<Tensor, Tensor>
         if (!(frequencyShift < half))
             throw new ArgumentException(
                 $"The frequency shift must be less than half the width, {half}, got {frequencyShift}.", nameof(frequencyShift));
-        (Width, FlipSinToCos) = (width, flipSinToCos);
+        Width = width;
         _values = new double[half];
         for (var i = 0; i < half; i++)
             _values[i] = Math.Exp(-Math.Log(MaxPeriod) * i / (half - frequencyShift));
@@ -49,8 +46,8 @@ public sealed class SinusoidalEmbedding : NamedModule<Tensor, Tensor>
     /// <summary>D, the width of the embedding.</summary>
     public int Width { get; }
 
-    /// <summary>True for [cos, sin], false for [sin, cos].</summary>
-    public bool FlipSinToCos { get; }
+    /// <summary>Whether the order is [cos, sin] (<see langword="true"/>, the default) or [sin, cos].</summary>
+    public bool FlipSinToCos { get; init; } = true;
 
     /// <summary>Embeds each time.</summary>
     /// <param name="input">t, [B], integer or floating point, on any device.</param>

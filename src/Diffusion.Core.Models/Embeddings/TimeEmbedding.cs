@@ -11,7 +11,7 @@ public sealed class TimeEmbedding : NamedModule<Tensor, Tensor>
 {
     private readonly Linear _first;
     private readonly Linear? _beside;
-    private readonly IActivation _activation;
+    private readonly Activation _activation;
     private readonly Linear _second;
 
     /// <summary>Creates a network of given widths.</summary>
@@ -22,7 +22,7 @@ public sealed class TimeEmbedding : NamedModule<Tensor, Tensor>
     /// The width of an additional vector that is added to the encoding after a separate linear layer, such as an embedding of a guidance
     /// scale (Meng et al. 2023, section 3.1). The default is <see langword="null"/>: no such vector.
     /// </param>
-    public TimeEmbedding(int inputs, int outputs, IActivation? activation = null, int? beside = null)
+    public TimeEmbedding(int inputs, int outputs, Activation? activation = null, int? beside = null)
         : base(nameof(TimeEmbedding))
     {
         Guard.Positive(inputs);

@@ -2,61 +2,86 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>
-/// The encoding of t as a vector, which is the input of the time embedding. The standard encodings are in <see cref="TimeEncoding"/>.
-/// </summary>
-public interface ITimeEncoding
+/// <summary>The fixed or learned encoding of the timestep as a vector, which is the input of the time embedding of a network.</summary>
+public abstract record TimeEncoding
 {
-    /// <summary>Returns the width of the vector in a network whose first level has a given width.</summary>
-    int Width(int firstWidth);
+    /// <summary>Sines and cosines of fixed frequencies (Ho et al. 2020).</summary>
+    /// <param name="frequencyShift">See <see cref="SinusoidalTimeEncoding.FrequencyShift"/>.</param>
+    public static SinusoidalTimeEncoding Sinusoidal(double frequencyShift = 0) => new() { FrequencyShift = frequencyShift };
 
-    /// <summary>Creates a module that maps t, [B], to [B, width], floating point of any type.</summary>
-    /// <exception cref="ArgumentException">The encoding does not support this width.</exception>
-    nn.Module<Tensor, Tensor> Build(int firstWidth);
+    /// <summary>Sines and cosines of random frequencies that are not trained (Song et al. 2021).</summary>
+    /// <param name="scale">The standard deviation of the frequencies, in cycles.</param>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="scale"/> is not finite and positive.</exception>
+    public static FourierTimeEncoding Fourier(double scale = 16) => new() { Scale = Guard.Positive(scale) };
+
+    /// <summary>A learned vector for each step, for int64 timesteps in 0..steps-1.</summary>
+    /// <param name="steps">T, the number of steps.</param>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="steps"/> is less than 1.</exception>
+    public static TimeEncoding Learned(int steps) => new Table(Guard.Positive(steps));
+
+    /// <summary>The width of the vector.</summary>
+    /// <param name="firstWidth">The width of the first level of the network.</param>
+    public abstract int Width(int firstWidth);
+
+    /// <summary>Creates a module from t, [B], to [B, width], in floating point of any type.</summary>
+    /// <param name="firstWidth">The width of the first level of the network.</param>
+    /// <returns>The module. The network disposes it.</returns>
+    /// <exception cref="ArgumentException">The encoding does not fit the width.</exception>
+    public abstract nn.Module<Tensor, Tensor> Build(int firstWidth);
+
+    internal sealed record Table(int Steps) : TimeEncoding
+    {
+        public override int Width(int firstWidth) => firstWidth;
+
+        public override nn.Module<Tensor, Tensor> Build(int firstWidth) => new LabelEmbedding(Steps, firstWidth);
+    }
 }
 
-/// <summary>The standard encodings of time.</summary>
-public static class TimeEncoding
+/// <summary>Sines and cosines of fixed frequencies (Ho et al. 2020); see <see cref="SinusoidalEmbedding"/>.</summary>
+public sealed record SinusoidalTimeEncoding : TimeEncoding
 {
-    /// <summary>Sines and cosines of fixed frequencies (Ho et al. 2020); see <see cref="SinusoidalEmbedding"/>.</summary>
-    /// <param name="flipSinToCos">The order: [cos, sin] when true, [sin, cos] when false.</param>
-    /// <param name="frequencyShift">
-    /// With 1 the lowest frequency is exactly 1/10000, as in Ho et al.; with 0, the default, it is slightly higher.
-    /// </param>
-    public static ITimeEncoding Sinusoidal(bool flipSinToCos = true, double frequencyShift = 0) => new Sines(flipSinToCos, frequencyShift);
+    /// <summary>
+    /// Whether the order is [cos, sin] (<see langword="true"/>, the default) or [sin, cos]. The setting <c>flip_sin_to_cos</c> of diffusers.
+    /// </summary>
+    public bool FlipSinToCos { get; init; } = true;
 
     /// <summary>
-    /// Sines and cosines of random frequencies that are not trained (Song et al. 2021); see <see cref="FourierEmbedding"/>.
+    /// 1 makes the lowest frequency exactly 1/10000, as in the code of Ho et al.; the default of 0 ends just above it. The setting
+    /// <c>downscale_freq_shift</c> of diffusers.
     /// </summary>
-    /// <param name="scale">The standard deviation of the frequencies, in cycles.</param>
-    /// <param name="logarithm">True to encode log t, for times that are noise levels.</param>
-    /// <param name="flipSinToCos">The order: [cos, sin] when true, [sin, cos] when false.</param>
-    /// <param name="width">The width of the encoding, even; twice that of the first level by default.</param>
-    public static ITimeEncoding Fourier(double scale = 16, bool logarithm = true, bool flipSinToCos = false, int? width = null)
-        => new RandomFourier(Guard.Positive(scale), logarithm, flipSinToCos, width);
+    public double FrequencyShift { get; init; }
 
-    /// <summary>A learned vector for each step. t must be int64 in 0..steps-1.</summary>
-    /// <param name="steps">T, the number of steps.</param>
-    public static ITimeEncoding Learned(int steps) => new Table(Guard.Positive(steps));
+    /// <inheritdoc/>
+    public override int Width(int firstWidth) => firstWidth;
 
-    internal sealed record Sines(bool FlipSinToCos, double FrequencyShift) : ITimeEncoding
-    {
-        public int Width(int firstWidth) => firstWidth;
+    /// <inheritdoc/>
+    public override nn.Module<Tensor, Tensor> Build(int firstWidth)
+        => new SinusoidalEmbedding(firstWidth, FrequencyShift) { FlipSinToCos = FlipSinToCos };
+}
 
-        public nn.Module<Tensor, Tensor> Build(int firstWidth) => new SinusoidalEmbedding(firstWidth, FlipSinToCos, FrequencyShift);
-    }
+/// <summary>Sines and cosines of random frequencies that are not trained (Song et al. 2021).</summary>
+public sealed record FourierTimeEncoding : TimeEncoding
+{
+    /// <summary>The standard deviation of the frequencies, in cycles. The default is 16.</summary>
+    public double Scale { get; init; } = 16;
 
-    internal sealed record RandomFourier(double Scale, bool Logarithm, bool FlipSinToCos, int? Given) : ITimeEncoding
-    {
-        public int Width(int firstWidth) => Given ?? checked(2 * firstWidth);
+    /// <summary>
+    /// Whether log t is encoded, for a t that is a noise level. The default is <see langword="true"/>. The setting <c>log</c> of diffusers.
+    /// </summary>
+    public bool Logarithm { get; init; } = true;
 
-        public nn.Module<Tensor, Tensor> Build(int firstWidth) => new FourierEmbedding(Width(firstWidth), Scale, Logarithm, FlipSinToCos);
-    }
+    /// <summary>Whether the order is [cos, sin] or [sin, cos] (<see langword="false"/>, the default).</summary>
+    public bool FlipSinToCos { get; init; }
 
-    internal sealed record Table(int Steps) : ITimeEncoding
-    {
-        public int Width(int firstWidth) => firstWidth;
+    /// <summary>
+    /// The width of the vector, an even number. The default is <see langword="null"/>: twice the width of the first level.
+    /// </summary>
+    public int? VectorWidth { get; init; }
 
-        public nn.Module<Tensor, Tensor> Build(int firstWidth) => new LabelEmbedding(Steps, firstWidth);
-    }
+    /// <inheritdoc/>
+    public override int Width(int firstWidth) => VectorWidth ?? checked(2 * firstWidth);
+
+    /// <inheritdoc/>
+    public override nn.Module<Tensor, Tensor> Build(int firstWidth)
+        => new FourierEmbedding(Width(firstWidth), Scale) { Logarithm = Logarithm, FlipSinToCos = FlipSinToCos };
 }

@@ -14,11 +14,11 @@ public sealed class FeedForward : NamedModule<Tensor, Tensor>
 
     /// <summary>Creates a network of given sizes.</summary>
     /// <param name="width">The width of the tokens.</param>
-    /// <param name="hidden">The hidden width. The default is <see langword="null"/>: four times the width.</param>
-    /// <param name="activation">The activation between the layers. The default is <see cref="Activation.Gelu"/>.</param>
-    /// <param name="dropout">The probability of dropout between the layers. 0 by default.</param>
-    /// <exception cref="ArgumentException">A size is not positive, or the probability is outside [0, 1).</exception>
-    public FeedForward(int width, int? hidden = null, IActivation? activation = null, double dropout = 0)
+    /// <param name="hidden">The hidden width, or null for four times the width.</param>
+    /// <param name="activation">Between the layers, or null for <see cref="Activation.Gelu"/>.</param>
+    /// <param name="dropout">The probability of dropout between the layers.</param>
+    /// <exception cref="ArgumentException">A size is not positive, or the probability not in [0, 1).</exception>
+    public FeedForward(int width, int? hidden = null, Activation? activation = null, double dropout = 0)
         : base(nameof(FeedForward))
     {
         _width = Guard.Positive(width);
@@ -47,11 +47,11 @@ public sealed class FeedForward : NamedModule<Tensor, Tensor>
 /// <summary>A linear layer and its activation. State: <c>proj</c>.</summary>
 internal sealed class ActivatedLinear : NamedModule<Tensor, Tensor>
 {
-    private readonly IActivation _activation;
+    private readonly Activation _activation;
     private readonly Linear _projection;
 
-    /// <summary>Creates a layer of given sizes. For a gated activation, the linear layer has twice as many outputs.</summary>
-    public ActivatedLinear(int inputs, int outputs, IActivation activation)
+    /// <summary>A layer of given sizes; a gated activation takes more than it gives.</summary>
+    public ActivatedLinear(int inputs, int outputs, Activation activation)
         : base(nameof(ActivatedLinear))
     {
         _activation = activation;

@@ -18,7 +18,7 @@ public sealed class Mlp : NamedModule<Tensor, Tensor>
     /// <param name="outputs">The shape of an output sample, without the batch dimension.</param>
     /// <param name="activation">The activation after each hidden layer. The default is <see cref="Activation.Relu"/>.</param>
     /// <exception cref="ArgumentException">A size is not positive.</exception>
-    public Mlp(IReadOnlyList<long> inputs, IReadOnlyList<int> hidden, IReadOnlyList<long> outputs, IActivation? activation = null)
+    public Mlp(IReadOnlyList<long> inputs, IReadOnlyList<int> hidden, IReadOnlyList<long> outputs, Activation? activation = null)
         : base(nameof(Mlp))
     {
         ArgumentNullException.ThrowIfNull(inputs);

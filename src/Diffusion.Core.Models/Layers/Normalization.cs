@@ -74,16 +74,14 @@ public sealed class GroupNormalization : Normalization
             throw new ArgumentException($"The groups must divide the {channels} channels, got {groups}.", nameof(groups));
     }
 
-    /// <summary>
-    /// The activation after the norm; <see langword="null"/> for none. SiLU is computed in the same pass if there is a kernel for both.
-    /// </summary>
-    internal IActivation? Activation { get; init; }
+    /// <summary>What follows the norm: SiLU in the same pass where there is a kernel for both. Null for nothing.</summary>
+    internal Activation? Activation { get; init; }
 
     /// <inheritdoc/>
     public override Tensor forward(Tensor input)
     {
         ArgumentNullException.ThrowIfNull(input);
-        var (weight, isSilu) = (get_parameter("weight")!, ReferenceEquals(Activation, Models.Activation.Silu));
+        var (weight, isSilu) = (get_parameter("weight")!, ReferenceEquals(Activation, Activation.Silu));
         if ((Activation is null || isSilu) && HostGroupNorm.Takes(input, weight))
             return HostGroupNorm.Run(input, _groups, weight, get_parameter("bias")!, _epsilon, isSilu);
         var normed = base.forward(input);

@@ -184,10 +184,10 @@ public sealed record ClipTextEncoderOptions
     public int MaxTokens { get; init; } = 77;
 
     /// <summary>
-    /// The activation between the layers of the networks (<c>hidden_act</c>): <see cref="Models.Activation.GeluSigmoid"/> for
-    /// <c>quick_gelu</c>, the default, or <see cref="Models.Activation.Gelu"/> for <c>gelu</c>.
+    /// Between the layers of the networks (<c>hidden_act</c>): <see cref="Activation.GeluSigmoid"/> for <c>quick_gelu</c>, the
+    /// default, or <see cref="Activation.Gelu"/> for <c>gelu</c>.
     /// </summary>
-    public IActivation Activation { get; init; } = Models.Activation.GeluSigmoid;
+    public Activation Activation { get; init; } = Activation.GeluSigmoid;
 
     /// <summary>The epsilon of the layer norms (<c>layer_norm_eps</c>). 1e-5 by default.</summary>
     public double NormEpsilon { get; init; } = 1e-5;

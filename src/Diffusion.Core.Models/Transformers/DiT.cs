@@ -203,7 +203,7 @@ public sealed record DiTOptions : TransformerOptions
         long width = Width, pixels = (long)PatchSize * PatchSize, hidden = width * FeedForwardRatio;
         static long Linear(long inputs, long outputs, bool bias = true) => (inputs * outputs) + (bias ? outputs : 0);
         var embedding = TransformerEmbedding.CountParameters(this, width);
-        var gates = (Activation ?? Models.Activation.GeluTanh).InputsPerOutput;
+        var gates = (Activation ?? Activation.GeluTanh).InputsPerOutput;
         var block = Linear(width, Modulations * width)
             + (3 * Linear(width, width, AttentionBias)) + Linear(width, width)
             + Linear(width, hidden * gates) + Linear(hidden, width)

@@ -182,7 +182,7 @@ public sealed record TransformerBlockOptions
     public int? Hidden { get; init; }
 
     /// <summary>The activation of the feed-forward layer; <see cref="Activation.Gelu"/> by default.</summary>
-    public IActivation? Activation { get; init; }
+    public Activation? Activation { get; init; }
 
     /// <summary>The probability of dropout after attention and inside the feed-forward layer. 0 by default.</summary>
     public double Dropout { get; init; }

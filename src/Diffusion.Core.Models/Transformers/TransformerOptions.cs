@@ -24,8 +24,8 @@ public abstract record TransformerOptions
     /// <summary>The hidden width of the feed-forward layers as a multiple of the tokens' width. 4 by default.</summary>
     public int FeedForwardRatio { get; init; } = 4;
 
-    /// <summary>The activation of the feed-forward layers. The default is <see langword="null"/>: that of the paper.</summary>
-    public IActivation? Activation { get; init; }
+    /// <summary>The activation of the feed-forward layers; null, the default, for the one of the paper.</summary>
+    public Activation? Activation { get; init; }
 
     /// <summary>The probability of dropout after attention and inside the feed-forward layers. 0 by default.</summary>
     public double Dropout { get; init; }

@@ -141,8 +141,8 @@ public sealed record ResidualBlockOptions
     /// </summary>
     public bool ScaleShift { get; init; }
 
-    /// <summary>The nonlinearity, with as many outputs as inputs. <see cref="Models.Activation.Silu"/> by default.</summary>
-    public IActivation Activation { get; init; } = Models.Activation.Silu;
+    /// <summary>The nonlinearity, with as many outputs as inputs. <see cref="Activation.Silu"/> by default.</summary>
+    public Activation Activation { get; init; } = Activation.Silu;
 
     /// <summary>Activate the embedding before it is projected. On by default; off where that is done once for all blocks.</summary>
     public bool ActivateEmbedding { get; init; } = true;

@@ -87,7 +87,7 @@ public sealed record UNetBlockOptions : IUNetBlockOptions
     public int MiddleLayers { get; init; } = 1;
 
     /// <summary>How the resolution changes at the end of the level. <see cref="UNetResampling.Convolution"/> by default.</summary>
-    public IUNetResampling Resampling { get; init; } = UNetResampling.Convolution();
+    public UNetResampling Resampling { get; init; } = UNetResampling.Convolution();
 
     /// <summary>What the sum in each residual block is divided by. 1 by default.</summary>
     public double OutputScale { get; init; } = 1;

@@ -7,25 +7,21 @@ namespace Diffusion.Core.Models;
 /// What a network is told beside time, as options: implement it to tell a network something of your own. The usual ones are in
 /// <see cref="UNetConditioning"/>.
 /// </summary>
-public interface IUNetConditioning
+public abstract record UNetConditioning
 {
     /// <summary>A new embedder.</summary>
     /// <param name="width">The width of the embedding.</param>
     /// <param name="network">The architecture of the whole network.</param>
     /// <param name="timeEncoding">The network's encoding of time, from [B] to [B, D]; the network's to dispose.</param>
     /// <exception cref="ArgumentException">The options do not fit the network.</exception>
-    UNetConditioner Build(int width, UNetOptions network, nn.Module<Tensor, Tensor> timeEncoding);
-}
+    public abstract UNetConditioner Build(int width, UNetOptions network, nn.Module<Tensor, Tensor> timeEncoding);
 
-/// <summary>The usual ways to tell a U-Net of a condition beside time.</summary>
-public static class UNetConditioning
-{
     /// <summary><see cref="Condition.Vector"/> as it is; it must have the width of the embedding. No state.</summary>
-    public static IUNetConditioning Vector { get; } = Named(
+    public static UNetConditioning Vector { get; } = Named(
         "vector", [], (width, _, _) => new(null, (condition, like) => VectorOf(condition, width, like)));
 
     /// <summary><see cref="Condition.Labels"/> taken as times and embedded as time is. State: <c>linear_1</c>, <c>linear_2</c>.</summary>
-    public static IUNetConditioning LabelsAsTimes { get; } = Named("labels_as_times", [], (width, network, time) =>
+    public static UNetConditioning LabelsAsTimes { get; } = Named("labels_as_times", [], (width, network, time) =>
     {
         var module = new TimeEmbedding(
             network.TimeEncoding.Width(network.Widths()[0]), width, network.OuterActivation ?? network.Activation);
@@ -39,7 +35,7 @@ public static class UNetConditioning
 
     /// <summary>A learned vector for each class of <see cref="Condition.Labels"/>. State: <c>weight</c>.</summary>
     /// <param name="classes">The number of classes. "No class" counts as one where it is trained.</param>
-    public static IUNetConditioning Classes(int classes)
+    public static UNetConditioning Classes(int classes)
     {
         Guard.Positive(classes);
         return Named("classes", [("classes", classes)], (width, _, _) =>
@@ -55,7 +51,7 @@ public static class UNetConditioning
 
     /// <summary><see cref="Condition.Vector"/> through a linear layer. State: <c>weight</c>, <c>bias</c>.</summary>
     /// <param name="inputs">The width of the vector.</param>
-    public static IUNetConditioning LinearVector(int inputs)
+    public static UNetConditioning LinearVector(int inputs)
     {
         Guard.Positive(inputs);
         return Named("linear_vector", [("inputs", inputs)], (width, _, _) => Through(inputs, nn.Linear(inputs, width)));
@@ -63,7 +59,7 @@ public static class UNetConditioning
 
     /// <summary><see cref="Condition.Vector"/> through two layers, as time goes. State: <c>linear_1</c>, <c>linear_2</c>.</summary>
     /// <param name="inputs">The width of the vector.</param>
-    public static IUNetConditioning ProjectedVector(int inputs)
+    public static UNetConditioning ProjectedVector(int inputs)
     {
         Guard.Positive(inputs);
         return Named("projected_vector", [("inputs", inputs)], (width, _, _) => Through(inputs, new TimeEmbedding(inputs, width)));
@@ -76,22 +72,22 @@ public static class UNetConditioning
     /// <param name="textWidth">The width of the pooled text. 1280 in SDXL.</param>
     /// <param name="numbers">How many numbers follow it. 6 in SDXL: original height and width, top, left, target height and width.</param>
     /// <param name="numberWidth">The width of the encoding of each number, even. 256 in SDXL.</param>
-    /// <param name="flipSinToCos">The order of that encoding: [cos, sin] when true.</param>
-    /// <param name="frequencyShift">The frequency shift of that encoding; see <see cref="SinusoidalEmbedding"/>.</param>
-    public static IUNetConditioning TextAndNumbers(
-        int textWidth, int numbers = 6, int numberWidth = 256, bool flipSinToCos = true, double frequencyShift = 0)
+    /// <param name="encoding">The encoding of each number; <see langword="null"/> for the default.</param>
+    public static UNetConditioning TextAndNumbers(
+        int textWidth, int numbers = 6, int numberWidth = 256, SinusoidalTimeEncoding? encoding = null)
     {
+        encoding ??= TimeEncoding.Sinusoidal();
         Guard.Positive(textWidth);
         Guard.Positive(numbers);
         (string, JsonNode)[] settings =
         [
             ("text_width", textWidth), ("numbers", numbers), ("number_width", numberWidth),
-            ("flip_sin_to_cos", flipSinToCos), ("frequency_shift", frequencyShift),
+            ("flip_sin_to_cos", encoding.FlipSinToCos), ("frequency_shift", encoding.FrequencyShift),
         ];
         return Named("text_and_numbers", settings, (width, _, _) =>
         {
             var module = new TextNumberEmbedding(
-                textWidth, numbers, new SinusoidalEmbedding(numberWidth, flipSinToCos, frequencyShift), width);
+                textWidth, numbers, (SinusoidalEmbedding)encoding.Build(numberWidth), width);
             return new(module, (condition, like) => module.call(RequireVector(condition, textWidth + numbers, like), like));
         });
     }
@@ -102,7 +98,7 @@ public static class UNetConditioning
     /// </summary>
     /// <param name="inputs">The width of the tokens.</param>
     /// <param name="heads">The number of attention heads; divides the width.</param>
-    public static IUNetConditioning PooledSequence(int inputs, int heads)
+    public static UNetConditioning PooledSequence(int inputs, int heads)
     {
         Guard.Positive(inputs);
         return Named("pooled_sequence", [("inputs", inputs), ("heads", heads)], (width, _, _) =>
@@ -116,7 +112,7 @@ public static class UNetConditioning
 
     /// <summary>Something of one's own.</summary>
     /// <param name="build">From the width of the embedding, the architecture and the encoding of time to a new embedder.</param>
-    public static IUNetConditioning Of(Func<int, UNetOptions, nn.Module<Tensor, Tensor>, UNetConditioner> build)
+    public static UNetConditioning Of(Func<int, UNetOptions, nn.Module<Tensor, Tensor>, UNetConditioner> build)
     {
         ArgumentNullException.ThrowIfNull(build);
         return new Delegated(build);
@@ -156,12 +152,12 @@ public static class UNetConditioning
                 [new("type", name), .. settings.Select(pair => KeyValuePair.Create<string, JsonNode?>(pair.Name, pair.Value))]),
         };
 
-    internal sealed record Delegated(Func<int, UNetOptions, nn.Module<Tensor, Tensor>, UNetConditioner> Make) : IUNetConditioning
+    internal sealed record Delegated(Func<int, UNetOptions, nn.Module<Tensor, Tensor>, UNetConditioner> Make) : UNetConditioning
     {
         /// <summary>What files say of it; null for something of one's own.</summary>
         public JsonObject? Description { get; init; }
 
-        public UNetConditioner Build(int width, UNetOptions network, nn.Module<Tensor, Tensor> timeEncoding)
+        public override UNetConditioner Build(int width, UNetOptions network, nn.Module<Tensor, Tensor> timeEncoding)
             => Make(width, network, timeEncoding);
     }
 }

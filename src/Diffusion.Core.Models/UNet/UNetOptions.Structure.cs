@@ -97,7 +97,7 @@ public sealed partial record UNetOptions
             ValidateAttention();
     }
 
-    private IUNetResampling Resampling() => ResidualResampling ? UNetResampling.Residual : UNetResampling.Convolution(DownsamplePadding);
+    private UNetResampling Resampling() => ResidualResampling ? UNetResampling.Residual : UNetResampling.Convolution(DownsamplePadding);
 
     private void ValidateInputs()
     {

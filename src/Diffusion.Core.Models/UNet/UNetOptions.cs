@@ -89,15 +89,15 @@ public sealed partial record UNetOptions
     public bool ScaleShift { get; init; }
 
     /// <summary>The nonlinearity of residual blocks. <see cref="Activation.Silu"/> by default.</summary>
-    public IActivation Activation { get; init; } = Models.Activation.Silu;
+    public Activation Activation { get; init; } = Activation.Silu;
 
     /// <summary>
     /// The nonlinearity inside the embedding of time and before the last convolution; <see cref="Activation"/> by default.
     /// </summary>
-    public IActivation? OuterActivation { get; init; }
+    public Activation? OuterActivation { get; init; }
 
-    /// <summary>How t is written as a vector. <see cref="Models.TimeEncoding.Sinusoidal"/> by default.</summary>
-    public ITimeEncoding TimeEncoding { get; init; } = Models.TimeEncoding.Sinusoidal();
+    /// <summary>How t is written as a vector. <see cref="TimeEncoding.Sinusoidal"/> by default.</summary>
+    public TimeEncoding TimeEncoding { get; init; } = TimeEncoding.Sinusoidal();
 
     /// <summary>The width of the embedding of time and class; four times the first level's by default (Ho et al. 2020).</summary>
     public int? EmbeddingWidth { get; init; }
@@ -106,12 +106,12 @@ public sealed partial record UNetOptions
     public int? TimestepConditionWidth { get; init; }
 
     /// <summary>A nonlinearity after the embedding of time. None by default.</summary>
-    public IActivation? TimeActivation { get; init; }
+    public Activation? TimeActivation { get; init; }
 
     /// <summary>
     /// A nonlinearity after the sum of all embeddings, for blocks that do not activate it themselves. None by default.
     /// </summary>
-    public IActivation? EmbeddingActivation { get; init; }
+    public Activation? EmbeddingActivation { get; init; }
 
     /// <summary>
     /// The number of classes; null, the default, makes the network unconditional. "No class" counts as one where it is trained. Short for
@@ -122,7 +122,7 @@ public sealed partial record UNetOptions
     /// <summary>
     /// What the network is told beside time, as <c>class_embedding</c>. Null, the default, for what <see cref="Classes"/> says.
     /// </summary>
-    public IUNetConditioning? ClassEmbedding { get; init; }
+    public UNetConditioning? ClassEmbedding { get; init; }
 
     /// <summary>
     /// True to join the class embedding to that of time, which makes it twice as wide and leaves no room for an
@@ -131,7 +131,7 @@ public sealed partial record UNetOptions
     public bool JoinClassEmbedding { get; init; }
 
     /// <summary>What else the network is told, as <c>add_embedding</c>: added to the embedding. Null, the default, for nothing.</summary>
-    public IUNetConditioning? AddedEmbedding { get; init; }
+    public UNetConditioning? AddedEmbedding { get; init; }
 
     /// <summary>
     /// The width of the tokens of <see cref="Condition.EncoderHiddenStates"/> where they go through a linear layer, <c>encoder_hid_proj</c>, before

@@ -13,7 +13,7 @@ public static class UNetPresets
         AttentionResolutions = [16],
         GroupNormGroups = Groups,
         DownsamplePadding = 0,
-        TimeEncoding = TimeEncoding.Sinusoidal(flipSinToCos: false, frequencyShift: 1),
+        TimeEncoding = TimeEncoding.Sinusoidal(frequencyShift: 1) with { FlipSinToCos = false },
         NormEpsilon = 1e-6,
         Dropout = 0.1,
     };

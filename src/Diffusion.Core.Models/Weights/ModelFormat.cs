@@ -28,7 +28,7 @@ public sealed class ModelFormat
     public static ModelFormat Default { get; } = new(NetworkRegistry.Default, SavedSchedules.All, SavedPredictions());
 
     /// <summary>The same with one more class of networks, which replaces one of the same name.</summary>
-    public ModelFormat With(INetworkType network) => new(_networks.With(network), _schedules, _predictions);
+    public ModelFormat With(NetworkType network) => new(_networks.With(network), _schedules, _predictions);
 
     /// <summary>The same with one more prediction, which replaces one of the same name.</summary>
     /// <param name="prediction">The prediction, recognised by its <see cref="Prediction.Name"/>.</param>

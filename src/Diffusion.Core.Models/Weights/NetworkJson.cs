@@ -24,8 +24,8 @@ namespace Diffusion.Core.Models;
 [JsonSerializable(typeof(SelfAttentionOptions))]
 [JsonSerializable(typeof(SpatialTransformerOptions))]
 [JsonSerializable(typeof(SwinDenoiserOptions))]
-[JsonSerializable(typeof(TimeEncoding.Sines), TypeInfoPropertyName = "Sines")]
-[JsonSerializable(typeof(TimeEncoding.RandomFourier), TypeInfoPropertyName = "RandomFourier")]
+[JsonSerializable(typeof(FourierTimeEncoding))]
+[JsonSerializable(typeof(SinusoidalTimeEncoding))]
 [JsonSerializable(typeof(TimeEncoding.Table), TypeInfoPropertyName = "TimeTable")]
 [JsonSerializable(typeof(UNetBlockOptions))]
 [JsonSerializable(typeof(UNetOptions))]
@@ -36,63 +36,75 @@ namespace Diffusion.Core.Models;
 [JsonSerializable(typeof(ViTDenoiserOptions))]
 internal sealed partial class NetworkJson : JsonSerializerContext
 {
-    // Made when it is first asked for: the generated half of this class has statics of its own, which must be there.
+    // Created on first use, because the generated half of this class has static fields.
     private static readonly Lazy<NetworkJson> _shared = new(WithStrategies);
 
-    /// <summary>With strategies by name.</summary>
+    /// <summary>The context in which strategies are written by name.</summary>
     public static NetworkJson Shared => _shared.Value;
 
-    private static NetworkJson WithStrategies() => new(new JsonSerializerOptions(Default.Options)
+    private static NetworkJson WithStrategies()
     {
-        Converters =
-        {
-            new StrategyConverter<IActivation>(
-                StrategyKind<IActivation>.Of("relu", Activation.Relu),
-                StrategyKind<IActivation>.Of("silu", Activation.Silu),
-                StrategyKind<IActivation>.Of("gelu", Activation.Gelu),
-                StrategyKind<IActivation>.Of("gelu_tanh", Activation.GeluTanh),
-                StrategyKind<IActivation>.Of("gelu_sigmoid", Activation.GeluSigmoid),
-                StrategyKind<IActivation>.Of("geglu", Activation.GeGlu),
-                StrategyKind<IActivation>.Of("swiglu", Activation.SwiGlu)),
-            new StrategyConverter<IAutoencoderBody>(
-                StrategyKind<IAutoencoderBody>.Of("convolutional", new ConvolutionalBody(), () => Shared.ConvolutionalBody),
-                StrategyKind<IAutoencoderBody>.Of("mlp", new MlpBody { SampleShape = [] }, () => Shared.MlpBody)),
-            new StrategyConverter<ITimeEncoding>(
-                StrategyKind<ITimeEncoding>.Of("sinusoidal", (TimeEncoding.Sines)TimeEncoding.Sinusoidal(), () => Shared.Sines),
-                StrategyKind<ITimeEncoding>.Of("fourier", (TimeEncoding.RandomFourier)TimeEncoding.Fourier(), () => Shared.RandomFourier),
-                StrategyKind<ITimeEncoding>.Of("learned", (TimeEncoding.Table)TimeEncoding.Learned(1000), () => Shared.TimeTable)),
-            new StrategyConverter<IUNetResampling>(
-                StrategyKind<IUNetResampling>.Of("residual", UNetResampling.Residual),
-                StrategyKind<IUNetResampling>.Of(
-                    "convolution", (UNetResampling.ByConvolution)UNetResampling.Convolution(), () => Shared.ByConvolution)),
-            new StrategyConverter<IUNetLayerOptions>(
-                StrategyKind<IUNetLayerOptions>.Of("self_attention", new SelfAttentionOptions(), () => Shared.SelfAttentionOptions),
-                StrategyKind<IUNetLayerOptions>.Of(
-                    "spatial_transformer", new SpatialTransformerOptions { ContextWidth = 0 }, () => Shared.SpatialTransformerOptions),
-                StrategyKind<IUNetLayerOptions>.Of(
-                    "added_context", new SimpleCrossAttentionOptions { ContextWidth = 0 }, () => Shared.SimpleCrossAttentionOptions)),
-            new StrategyConverter<IUNetBlockOptions>(
-                StrategyKind<IUNetBlockOptions>.Of("none", UNetMiddle.None),
-                StrategyKind<IUNetBlockOptions>.Of("filter", new KBlockOptions(), () => Shared.KBlockOptions),
-                StrategyKind<IUNetBlockOptions>.Of("pyramid", new NcsnppBlockOptions(), () => Shared.NcsnppBlockOptions),
-                StrategyKind<IUNetBlockOptions>.Of("block", new UNetBlockOptions(), () => Shared.UNetBlockOptions)),
-            new StrategyConverter<IUNetConditioning>(
-                Embedding("vector", _ => UNetConditioning.Vector),
-                Embedding("labels_as_times", _ => UNetConditioning.LabelsAsTimes),
-                Embedding("classes", options => UNetConditioning.Classes(Whole(options, "classes"))),
-                Embedding("linear_vector", options => UNetConditioning.LinearVector(Whole(options, "inputs"))),
-                Embedding("projected_vector", options => UNetConditioning.ProjectedVector(Whole(options, "inputs"))),
-                Embedding("pooled_sequence", options => UNetConditioning.PooledSequence(Whole(options, "inputs"), Whole(options, "heads"))),
-                Embedding("text_and_numbers", options => UNetConditioning.TextAndNumbers(
-                    Whole(options, "text_width"),
-                    Whole(options, "numbers"),
-                    Whole(options, "number_width"),
-                    Required(options, "flip_sin_to_cos").GetValue<bool>(),
-                    Required(options, "frequency_shift").GetValue<double>()))),
-        },
-    });
+        var options = new JsonSerializerOptions(Default.Options);
+        foreach (var converter in NetworkStrategies.Converters)
+            options.Converters.Add(converter);
+        return new(options);
+    }
+}
 
-    private static StrategyKind<IUNetConditioning> Embedding(string name, Func<JsonObject, IUNetConditioning> read) => new(
+/// <summary>The strategies of this library in the options of networks, by their names in files.</summary>
+internal static class NetworkStrategies
+{
+    public static IReadOnlyList<JsonConverter> Converters { get; } =
+    [
+        new StrategyConverter<Activation>(
+            StrategyKind<Activation>.Of("relu", Activation.Relu),
+            StrategyKind<Activation>.Of("silu", Activation.Silu),
+            StrategyKind<Activation>.Of("gelu", Activation.Gelu),
+            StrategyKind<Activation>.Of("gelu_tanh", Activation.GeluTanh),
+            StrategyKind<Activation>.Of("gelu_sigmoid", Activation.GeluSigmoid),
+            StrategyKind<Activation>.Of("geglu", Activation.GeGlu),
+            StrategyKind<Activation>.Of("swiglu", Activation.SwiGlu)),
+        new StrategyConverter<IAutoencoderBody>(
+            StrategyKind<IAutoencoderBody>.Of("convolutional", new ConvolutionalBody(), () => NetworkJson.Shared.ConvolutionalBody),
+            StrategyKind<IAutoencoderBody>.Of("mlp", new MlpBody { SampleShape = [] }, () => NetworkJson.Shared.MlpBody)),
+        new StrategyConverter<TimeEncoding>(
+            StrategyKind<TimeEncoding>.Of("sinusoidal", TimeEncoding.Sinusoidal(), () => NetworkJson.Shared.SinusoidalTimeEncoding),
+            StrategyKind<TimeEncoding>.Of("fourier", TimeEncoding.Fourier(), () => NetworkJson.Shared.FourierTimeEncoding),
+            StrategyKind<TimeEncoding>.Of("learned", (TimeEncoding.Table)TimeEncoding.Learned(1000), () => NetworkJson.Shared.TimeTable)),
+        new StrategyConverter<UNetResampling>(
+            StrategyKind<UNetResampling>.Of("residual", UNetResampling.Residual),
+            StrategyKind<UNetResampling>.Of(
+                "convolution", (UNetResampling.ByConvolution)UNetResampling.Convolution(), () => NetworkJson.Shared.ByConvolution)),
+        new StrategyConverter<IUNetLayerOptions>(
+            StrategyKind<IUNetLayerOptions>.Of("self_attention", new SelfAttentionOptions(), () => NetworkJson.Shared.SelfAttentionOptions),
+            StrategyKind<IUNetLayerOptions>.Of(
+                "spatial_transformer", new SpatialTransformerOptions { ContextWidth = 0 }, () => NetworkJson.Shared.SpatialTransformerOptions),
+            StrategyKind<IUNetLayerOptions>.Of(
+                "added_context", new SimpleCrossAttentionOptions { ContextWidth = 0 }, () => NetworkJson.Shared.SimpleCrossAttentionOptions)),
+        new StrategyConverter<IUNetBlockOptions>(
+            StrategyKind<IUNetBlockOptions>.Of("none", UNetMiddle.None),
+            StrategyKind<IUNetBlockOptions>.Of("filter", new KBlockOptions(), () => NetworkJson.Shared.KBlockOptions),
+            StrategyKind<IUNetBlockOptions>.Of("pyramid", new NcsnppBlockOptions(), () => NetworkJson.Shared.NcsnppBlockOptions),
+            StrategyKind<IUNetBlockOptions>.Of("block", new UNetBlockOptions(), () => NetworkJson.Shared.UNetBlockOptions)),
+        new StrategyConverter<UNetConditioning>(
+            Embedding("vector", _ => UNetConditioning.Vector),
+            Embedding("labels_as_times", _ => UNetConditioning.LabelsAsTimes),
+            Embedding("classes", options => UNetConditioning.Classes(Whole(options, "classes"))),
+            Embedding("linear_vector", options => UNetConditioning.LinearVector(Whole(options, "inputs"))),
+            Embedding("projected_vector", options => UNetConditioning.ProjectedVector(Whole(options, "inputs"))),
+            Embedding("pooled_sequence", options => UNetConditioning.PooledSequence(Whole(options, "inputs"), Whole(options, "heads"))),
+            Embedding("text_and_numbers", options => UNetConditioning.TextAndNumbers(
+                Whole(options, "text_width"),
+                Whole(options, "numbers"),
+                Whole(options, "number_width"),
+                new SinusoidalTimeEncoding
+                {
+                    FlipSinToCos = Required(options, "flip_sin_to_cos").GetValue<bool>(),
+                    FrequencyShift = Required(options, "frequency_shift").GetValue<double>(),
+                }))),
+    ];
+
+    private static StrategyKind<UNetConditioning> Embedding(string name, Func<JsonObject, UNetConditioning> read) => new(
         name,
         value =>
         {

@@ -8,9 +8,9 @@ namespace Diffusion.Core.Models;
 /// <summary>The classes of networks that model files can hold, by name. Immutable: <see cref="With"/> makes a larger one.</summary>
 public sealed class NetworkRegistry
 {
-    private readonly Dictionary<string, INetworkType> _types;
+    private readonly Dictionary<string, NetworkType> _types;
 
-    private NetworkRegistry(IEnumerable<INetworkType> types) => _types = types.ToDictionary(type => type.Name, StringComparer.Ordinal);
+    private NetworkRegistry(IEnumerable<NetworkType> types) => _types = types.ToDictionary(type => type.Name, StringComparer.Ordinal);
 
     /// <summary>The networks of this library.</summary>
     public static NetworkRegistry Default { get; } = new(
@@ -87,7 +87,7 @@ public sealed class NetworkRegistry
     public IEnumerable<string> Names => _types.Keys.Order(StringComparer.Ordinal);
 
     /// <summary>The same with one more class of networks, which takes the place of one of its name.</summary>
-    public NetworkRegistry With(INetworkType type)
+    public NetworkRegistry With(NetworkType type)
     {
         ArgumentNullException.ThrowIfNull(type);
         return new NetworkRegistry(_types.Values.Where(other => other.Name != type.Name).Append(type));
@@ -95,7 +95,7 @@ public sealed class NetworkRegistry
 
     /// <summary>The class of a name.</summary>
     /// <exception cref="NotSupportedException">There is none.</exception>
-    public INetworkType Find(string name) => _types.TryGetValue(name, out var type)
+    public NetworkType Find(string name) => _types.TryGetValue(name, out var type)
         ? type
         : throw new NotSupportedException(
             $"There is no class of networks '{name}'; there are: {string.Join(", ", Names)}. Add yours with {nameof(With)}.");
@@ -118,7 +118,7 @@ public sealed class NetworkRegistry
 
     /// <summary>The class and the options of a network.</summary>
     /// <exception cref="NotSupportedException">Its class is not known.</exception>
-    internal (INetworkType Type, JsonObject Options) Describe(nn.Module network)
+    internal (NetworkType Type, JsonObject Options) Describe(nn.Module network)
     {
         foreach (var type in _types.Values)
         {
@@ -136,31 +136,27 @@ public sealed class NetworkRegistry
 /// A class of networks as model files know it: by name, and from options to network and back. <see cref="NetworkType"/> makes one from a
 /// record of options; implement it where that does not do.
 /// </summary>
-public interface INetworkType
+public abstract class NetworkType
 {
     /// <summary>The name in files, such as <c>UNet</c>.</summary>
-    string Name { get; }
+    public abstract string Name { get; }
 
     /// <summary>The options of a network of this class; null for a network of another.</summary>
     /// <exception cref="NotSupportedException">An option is one that a file cannot hold, such as a strategy of the user's own.</exception>
-    JsonObject? Describe(nn.Module network);
+    public abstract JsonObject? Describe(nn.Module network);
 
     /// <summary>A new network of these options, with fresh weights, on the CPU, in float32.</summary>
     /// <exception cref="InvalidDataException">An option is unknown, missing, or of the wrong type.</exception>
     /// <exception cref="ArgumentException">The options do not fit each other.</exception>
-    nn.Module Create(JsonObject options);
-}
+    public abstract nn.Module Create(JsonObject options);
 
-/// <summary>Classes of networks whose architecture is a record of options.</summary>
-public static class NetworkType
-{
     /// <summary>A class of networks.</summary>
     /// <param name="name">The name in files.</param>
     /// <param name="create">A new network of some options.</param>
     /// <param name="optionsOf">The options of a network; null for one that was not made of options.</param>
     /// <param name="defaults">What options have that a file does not name.</param>
     /// <param name="json">How the options are written, from a <c>JsonSerializerContext</c> of your own.</param>
-    public static INetworkType Of<TNetwork, TOptions>(
+    public static NetworkType Of<TNetwork, TOptions>(
         string name, Func<TOptions, TNetwork> create, Func<TNetwork, TOptions?> optionsOf, TOptions defaults, JsonTypeInfo<TOptions> json)
         where TNetwork : nn.Module
         where TOptions : class
@@ -175,13 +171,13 @@ public static class NetworkType
 
     private sealed class ByOptions<TNetwork, TOptions>(
         string name, Func<TOptions, TNetwork> create, Func<TNetwork, TOptions?> optionsOf, TOptions defaults, JsonTypeInfo<TOptions> json)
-        : INetworkType
+        : NetworkType
         where TNetwork : nn.Module
         where TOptions : class
     {
-        public string Name => name;
+        public override string Name => name;
 
-        public JsonObject? Describe(nn.Module network)
+        public override JsonObject? Describe(nn.Module network)
         {
             if (network is not TNetwork typed)
                 return null;
@@ -191,7 +187,7 @@ public static class NetworkType
             return JsonSerializer.SerializeToNode(options, json)!.AsObject();
         }
 
-        public nn.Module Create(JsonObject options)
+        public override nn.Module Create(JsonObject options)
         {
             ArgumentNullException.ThrowIfNull(options);
             try

@@ -28,8 +28,8 @@ public sealed record TrainerOptions
     /// <summary>Steps over which the learning rate grows to <see cref="LearningRate"/>: 500.</summary>
     public long WarmupSteps { get; init; } = 500;
 
-    /// <summary>A rate of another form, such as <see cref="Core.LearningRate.Cosine"/>; takes the place of the two above.</summary>
-    public ILearningRateSchedule? LearningRateSchedule { get; init; }
+    /// <summary>A rate of another form, such as <see cref="LearningRateSchedules.Cosine"/>; takes the place of the two above.</summary>
+    public LearningRateSchedule? LearningRateSchedule { get; init; }
 
     /// <summary>The rule by which weights move: <see cref="AdamW"/> with its defaults.</summary>
     public IOptimizer Optimizer { get; init; } = new AdamW();
@@ -124,8 +124,8 @@ public sealed record TrainerOptions
         => [new(MainEma, Ema), .. ExtraEmas.OrderBy(average => average.Key, StringComparer.Ordinal)];
 
     /// <summary>The learning rate in force.</summary>
-    internal ILearningRateSchedule EffectiveLearningRate
-        => LearningRateSchedule ?? Core.LearningRate.Constant(LearningRate, WarmupSteps);
+    internal LearningRateSchedule EffectiveLearningRate
+        => LearningRateSchedule ?? LearningRateSchedules.Constant(LearningRate, WarmupSteps);
 
     /// <summary>The retention in force.</summary>
     internal CheckpointRetention EffectiveRetention => CheckpointRetention ?? CheckpointRetention.Last(KeepCheckpoints);

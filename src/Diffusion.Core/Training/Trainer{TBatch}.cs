@@ -23,7 +23,7 @@ public abstract class Trainer<TBatch> : Trainer
     private const long Rank = 0;
 
     private readonly MicroBatching _microBatching;
-    private readonly ILearningRateSchedule _learningRate;
+    private readonly LearningRateSchedule _learningRate;
 
     /// <summary>Initializes a trainer at step 0.</summary>
     /// <param name="module">The network, which is moved to <see cref="TrainerOptions.Device"/> if that is set.</param>
@@ -81,7 +81,7 @@ public abstract class Trainer<TBatch> : Trainer
 
                 var isLast = Step == Options.Steps || run.StopReason is not null;
                 if (isLast || Step % Options.LogEvery == 0)
-                    reporter.Report(_learningRate.At(Step - 1), loader.Waited);
+                    reporter.Report(_learningRate(Step - 1), loader.Waited);
                 if (isLast || Step % Options.CheckpointEvery == 0 || run.StopReason is not null)
                     SaveRun(run);
             }
@@ -219,7 +219,7 @@ public abstract class Trainer<TBatch> : Trainer
         var count = batch.Count;
         if (count < 1)
             throw new ArgumentException($"A batch must have at least one sample, got {count}.", nameof(batch));
-        var rate = Guard.InRange(_learningRate.At(Step), 0.0, double.MaxValue);
+        var rate = Guard.InRange(_learningRate(Step), 0.0, double.MaxValue);
         if (!State.Module.training)
             State.Module.train();
 

@@ -62,7 +62,7 @@ internal static class RunChoices
     public static IReadOnlyList<RunChoice> Rates { get; } =
     [
         new("warm-up", o => o),
-        new("cosine", o => o with { LearningRateSchedule = LearningRate.Cosine(1e-2, 20, 3) }),
+        new("cosine", o => o with { LearningRateSchedule = LearningRateSchedules.Cosine(1e-2, 20, 3) }),
         new("no clipping", o => o with { MaxGradNorm = null }),
     ];
 
