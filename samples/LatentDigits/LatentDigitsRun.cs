@@ -110,7 +110,7 @@ internal static class LatentDigitsRun
         const int LatentFeatures = 24;
         const int BatchSize = 128;
         Console.WriteLine($"There is no {options.Vae} yet; training an autoencoder for {options.VaeSteps:N0} steps.");
-        var grey = Mnist.OpenOrDownload(options.DataFolder, withLabels: false, cancellationToken: cancellationToken);
+        var grey = Mnist.OpenOrDownload(options.DataFolder, options: new MnistOptions { WithLabels = false }, cancellationToken: cancellationToken);
         torch.manual_seed(options.Seed);
         using var vae = DigitVae.Create(Hidden, LatentFeatures);
         var training = new TrainingClock(options.Minutes);

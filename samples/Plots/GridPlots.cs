@@ -29,10 +29,13 @@ internal static class GridPlots
         LineChart.SaveSvg(
             Path.Combine(folder, "grids.svg"),
             [.. grids.Select(one => Line(one.Name, one.Spacing.CreateGrid(one.Schedule, Steps)))],
-            $"Time grids of {Steps} steps; on ScaledLinear unless said otherwise",
-            "step",
-            "sigma / alpha at its start",
-            logScale: true);
+            new LineChartOptions
+            {
+                Title = $"Time grids of {Steps} steps; on ScaledLinear by default",
+                XLabel = "step",
+                YLabel = "sigma / alpha at its start",
+                LogScale = true,
+            });
     }
 
     /// <summary>The final level, without noise, has no place on the axis, and neither has a start without signal.</summary>

@@ -71,11 +71,14 @@ internal static class OrderPlots
         LineChart.SaveSvg(
             Path.Combine(folder, "orders.svg"),
             [.. _drawn.Select(one => Line(experiment, one.Name, one.Code))],
-            "Error of solvers on a mixture of Gaussians, sigma 10 to 0.05",
-            "calls of the network",
-            "root mean square error",
-            logScale: true,
-            logX: true);
+            new LineChartOptions
+            {
+                Title = "Error of solvers on a mixture of Gaussians, sigma 10 to 0.05",
+                XLabel = "calls of the network",
+                YLabel = "root mean square error",
+                LogScale = true,
+                LogX = true,
+            });
     }
 
     /// <summary>The two tables of docs/samplers.md.</summary>

@@ -51,21 +51,30 @@ internal static class SchedulePlots
         LineChart.SaveSvg(
             Path.Combine(folder, "schedules.svg"),
             [.. _discrete.Select(one => Indexed(one.Name, one.Schedule, t => one.Schedule.AlphaBars[t]))],
-            "What is left of the data: discrete schedules, T = 1000",
-            "t / T",
-            "alpha-bar");
+            new LineChartOptions
+            {
+                Title = "What is left of the data: discrete schedules, T = 1000",
+                XLabel = "t / T",
+                YLabel = "alpha-bar",
+            });
         LineChart.SaveSvg(
             Path.Combine(folder, "log-snr.svg"),
             [.. _discrete.Select(one => Indexed(one.Name, one.Schedule, t => Within(one.Schedule.LogSnr(t))))],
-            "log-SNR of the discrete schedules, T = 1000",
-            "t / T",
-            "log-SNR");
+            new LineChartOptions
+            {
+                Title = "log-SNR of the discrete schedules, T = 1000",
+                XLabel = "t / T",
+                YLabel = "log-SNR",
+            });
         LineChart.SaveSvg(
             Path.Combine(folder, "log-snr-continuous.svg"),
             [.. _continuous.Select(one => Curve.Of(one.Name, share => LogSnr(one.Schedule, share), 0.0, 1.0, Least, Most))],
-            "log-SNR of the continuous schedules",
-            "share of time",
-            "log-SNR");
+            new LineChartOptions
+            {
+                Title = "log-SNR of the continuous schedules",
+                XLabel = "share of time",
+                YLabel = "log-SNR",
+            });
     }
 
     /// <summary>Index t stands at (t + 1) / T, where the process of T steps has arrived.</summary>

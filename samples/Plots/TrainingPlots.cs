@@ -49,10 +49,13 @@ internal static class TrainingPlots
             Path.Combine(folder, file),
             [.. weightings.Select(one =>
                 Curve.Of(one.Name, logSnr => DataWeight(one.Weighting, one.Prediction, logSnr), -Range, Range, low: 1e-4))],
-            title,
-            "log-SNR",
-            "weight of the squared error in x_0",
-            logScale: true);
+            new LineChartOptions
+            {
+                Title = title,
+                XLabel = "log-SNR",
+                YLabel = "weight of the squared error in x_0",
+                LogScale = true,
+            });
 
     /// <summary>A weight of the output as one of x_0, of which an error in the output is a multiple.</summary>
     private static double DataWeight(LossWeighting weighting, Prediction prediction, double logSnr)
@@ -83,10 +86,13 @@ internal static class TrainingPlots
         LineChart.SaveSvg(
             Path.Combine(folder, "timesteps.svg"),
             [.. distributions.Select(one => Density(one.Name, one.Distribution, one.Schedule))],
-            "Where training times lie",
-            "log-SNR",
-            "density",
-            logScale: true);
+            new LineChartOptions
+            {
+                Title = "Where training times lie",
+                XLabel = "log-SNR",
+                YLabel = "density",
+                LogScale = true,
+            });
     }
 
     /// <summary>The density of the log-SNR: how little it moves from one quantile to the next.</summary>

@@ -107,7 +107,7 @@ internal static class QuickstartRun
     }
 
     private static IDataset OpenData(QuickstartOptions options) => options.Data == "mnist"
-        ? Mnist.OpenOrDownload(options.DataFolder, imageSize: options.ImageSize)
+        ? Mnist.OpenOrDownload(options.DataFolder, options: new MnistOptions { ImageSize = options.ImageSize })
         : new SyntheticDigits(options.Seed, imageSize: options.ImageSize);
 
     /// <summary>The checkpoints of a run where its folder is given; else what is given.</summary>

@@ -39,8 +39,8 @@ internal static class VaeDigitsRun
     public static double Run(VaeDigitsOptions options, CancellationToken cancellationToken)
     {
         Threads.Choose();
-        var train = Mnist.OpenOrDownload(options.DataFolder, withLabels: false, cancellationToken: cancellationToken);
-        var test = Mnist.OpenOrDownload(options.DataFolder, train: false, withLabels: false, cancellationToken: cancellationToken);
+        var train = Mnist.OpenOrDownload(options.DataFolder, options: new MnistOptions { WithLabels = false }, cancellationToken: cancellationToken);
+        var test = Mnist.OpenOrDownload(options.DataFolder, DataSplit.Test, new MnistOptions { WithLabels = false }, cancellationToken: cancellationToken);
         Directory.CreateDirectory(options.Output);
         var device = DeviceName.Parse(options.Device);
         var clock = Stopwatch.StartNew();

@@ -27,7 +27,7 @@ public sealed class Cifar10Tests : IDisposable
         batch.Condition!.Labels!.data<long>().ToArray().Should().Equal(9, 3, 4);
         var expected = new[] { 9, 3, 4 }.SelectMany(Pixels).Select(value => (float)((value / 127.5) - 1.0));
         batch.Samples.data<float>().ToArray().Should().Equal(expected);
-        using var test = new Cifar10(_folder.Path, train: false, withLabels: false).Load([0]);
+        using var test = new Cifar10(_folder.Path, DataSplit.Test) { HasLabels = false }.Load([0]);
         test.Condition.Should().BeNull();
     }
 
@@ -62,7 +62,7 @@ public sealed class Cifar10Tests : IDisposable
     [Fact]
     public void The_real_images_have_the_known_mean_colour_and_all_classes()
     {
-        var data = new Cifar10(TestData.RequireData("cifar10"), train: false);
+        var data = new Cifar10(TestData.RequireData("cifar10"), DataSplit.Test);
         using var batch = data.Load([.. Enumerable.Range(0, 1000).Select(i => (long)i)]);
 
         batch.Condition!.Labels!.data<long>().ToArray().Distinct().Should().HaveCount(10);

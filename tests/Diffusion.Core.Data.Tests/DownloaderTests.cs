@@ -23,7 +23,7 @@ public sealed class DownloaderTests : IDisposable
         using var mirror = new FakeMirror(_ => new ByteArrayContent(Packed));
         var progress = new Reports();
 
-        await Fetch(mirror, new DownloadOptions { Handler = mirror, Progress = progress });
+        await Fetch(mirror, new DownloadOptions { Handler = mirror }, progress);
 
         (await File.ReadAllBytesAsync(_folder.File("values.gz"), Token)).Should().Equal(Packed);
         Directory.GetFiles(_folder.Path).Should().ContainSingle();
@@ -106,7 +106,7 @@ public sealed class DownloaderTests : IDisposable
         using var mirror = new FakeMirror(_ => new StreamContent(new SilentStream(Packed[..10], source.Cancel)));
         using var downloader = new Downloader(new DownloadOptions { Handler = mirror }, Mirrors);
 
-        var fetch = () => downloader.FetchAsync(Remote, _folder.Path, source.Token);
+        var fetch = () => downloader.FetchAsync(Remote, _folder.Path, null, source.Token);
 
         await fetch.Should().ThrowAsync<OperationCanceledException>();
         mirror.Asked.Should().ContainSingle();
@@ -121,7 +121,7 @@ public sealed class DownloaderTests : IDisposable
         using var mirror = new FakeMirror(_ => new ByteArrayContent(Packed));
         using var downloader = new Downloader(new DownloadOptions { Handler = mirror }, Mirrors);
 
-        var fetch = () => downloader.FetchAsync(Remote, Path.Combine(_folder.File("file"), "data"), Token);
+        var fetch = () => downloader.FetchAsync(Remote, Path.Combine(_folder.File("file"), "data"), null, Token);
 
         (await fetch.Should().ThrowAsync<IOException>()).WithMessage("Cannot write*values.gz*");
         mirror.Asked.Should().BeEmpty();
@@ -156,11 +156,11 @@ public sealed class DownloaderTests : IDisposable
 
     private Task Fetch(FakeMirror mirror) => Fetch(mirror, new DownloadOptions { Handler = mirror, Timeout = TimeSpan.FromMilliseconds(200) });
 
-    private async Task Fetch(FakeMirror mirror, DownloadOptions options)
+    private async Task Fetch(FakeMirror mirror, DownloadOptions options, IProgress<DownloadProgress>? progress = null)
     {
         options.Handler.Should().BeSameAs(mirror);
         using var downloader = new Downloader(options, Mirrors);
-        await downloader.FetchAsync(Remote, _folder.Path, Token);
+        await downloader.FetchAsync(Remote, _folder.Path, progress, Token);
     }
 
     private sealed class Reports : IProgress<DownloadProgress>

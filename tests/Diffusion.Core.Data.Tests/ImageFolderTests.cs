@@ -17,7 +17,7 @@ public sealed class ImageFolderTests : IDisposable
         Grey("B/1.png", 40);
         File.WriteAllText(_folder.File("a/notes.txt"), "not an image");
 
-        var data = new ImageFolder(_folder.Path, channels: 1, withLabels: true);
+        var data = new ImageFolder(_folder.Path, new ImageFolderOptions { Channels = 1, WithLabels = true });
 
         data.Count.Should().Be(4);
         data.SampleShape.Should().Equal(1, 2, 3);
@@ -27,7 +27,7 @@ public sealed class ImageFolderTests : IDisposable
         batch.Samples.shape.Should().Equal(4, 1, 2, 3);
         batch.Samples.data<float>().ToArray().Chunk(6).Select(pixels => (int)Math.Round((pixels[0] + 1) * 127.5)).Should().Equal(20, 40, 30, 10);
         batch.Condition!.Labels!.data<long>().ToArray().Should().Equal(2, 0, 1, 2);
-        new ImageFolder(_folder.Path, channels: 1).Load([0]).Condition.Should().BeNull();
+        new ImageFolder(_folder.Path, new ImageFolderOptions { Channels = 1 }).Load([0]).Condition.Should().BeNull();
     }
 
     [Fact]
@@ -39,7 +39,7 @@ public sealed class ImageFolderTests : IDisposable
             255, 0, 0, 255, 0, 51,
             0, 255, 0, 255, 0, 102,
             0, 0, 255, 255, 0, 204);
-        Values(new ImageFolder(_folder.Path, channels: 1)).Should().Equal(76, 150, 29, 255, 0, 98);
+        Values(new ImageFolder(_folder.Path, new ImageFolderOptions { Channels = 1 })).Should().Equal(76, 150, 29, 255, 0, 98);
 
         Grey("x.png", 77);
         Values(new ImageFolder(_folder.Path)).Should().Equal(Enumerable.Repeat(77, 18));
@@ -51,9 +51,9 @@ public sealed class ImageFolderTests : IDisposable
         byte[] rows = [0, 100, 255, 200, 0, 50, 128];
         File.WriteAllBytes(_folder.File("x.png"), PngFile.Of(PngFile.Header(3, 1, 8, 4), PngFile.Data(rows), ("IEND", [])));
 
-        Values(new ImageFolder(_folder.Path, channels: 1, background: 255)).Should().Equal(100, 255, 152);
-        Values(new ImageFolder(_folder.Path, channels: 1, background: 0)).Should().Equal(100, 0, 25);
-        var data = new ImageFolder(_folder.Path, channels: 1);
+        Values(new ImageFolder(_folder.Path, new ImageFolderOptions { Channels = 1, Background = 255 })).Should().Equal(100, 255, 152);
+        Values(new ImageFolder(_folder.Path, new ImageFolderOptions { Channels = 1, Background = 0 })).Should().Equal(100, 0, 25);
+        var data = new ImageFolder(_folder.Path, new ImageFolderOptions { Channels = 1 });
         data.Invoking(it => it.Load([0])).Should().Throw<SampleException>().WithMessage("*x.png'*opaque*").Which.Index.Should().Be(0);
     }
 
@@ -70,7 +70,7 @@ public sealed class ImageFolderTests : IDisposable
         File.WriteAllBytes(_folder.File("x.png"), picture.File);
         Grey("y.png", 50);
 
-        var data = new ImageFolder(_folder.Path, picture.Channels, size: (picture.Height, picture.Width));
+        var data = new ImageFolder(_folder.Path, new ImageFolderOptions { Channels = picture.Channels, Size = (picture.Height, picture.Width) });
 
         data.SampleShape.Should().Equal(picture.Channels, picture.Height, picture.Width);
         var area = picture.Height * picture.Width;
@@ -88,7 +88,7 @@ public sealed class ImageFolderTests : IDisposable
     {
         for (var i = 0; i < 8; i++)
             Grey($"{i}.png", i);
-        var data = new ImageFolder(_folder.Path, channels: 1);
+        var data = new ImageFolder(_folder.Path, new ImageFolderOptions { Channels = 1 });
         var bytes = File.ReadAllBytes(data.Files[5]);
         bytes[^20] ^= 1;
         File.WriteAllBytes(data.Files[5], bytes);
@@ -118,9 +118,9 @@ public sealed class ImageFolderTests : IDisposable
         FluentActions.Invoking(() => new ImageFolder(_folder.File("none"))).Should().Throw<DirectoryNotFoundException>();
         FluentActions.Invoking(() => new ImageFolder(_folder.Path)).Should().Throw<ArgumentException>().WithMessage("*at least one PNG*");
         Grey("x.png", 1);
-        FluentActions.Invoking(() => new ImageFolder(_folder.Path, size: (0, 2))).Should().Throw<ArgumentOutOfRangeException>();
-        FluentActions.Invoking(() => new ImageFolder(_folder.Path, channels: 2)).Should().Throw<ArgumentOutOfRangeException>();
-        FluentActions.Invoking(() => new ImageFolder(_folder.Path, withLabels: true)).Should().Throw<ArgumentException>().WithMessage("*'x.png'*");
+        FluentActions.Invoking(() => new ImageFolder(_folder.Path, new ImageFolderOptions { Size = (0, 2) })).Should().Throw<ArgumentOutOfRangeException>();
+        FluentActions.Invoking(() => new ImageFolder(_folder.Path, new ImageFolderOptions { Channels = 2 })).Should().Throw<ArgumentOutOfRangeException>();
+        FluentActions.Invoking(() => new ImageFolder(_folder.Path, new ImageFolderOptions { WithLabels = true })).Should().Throw<ArgumentException>().WithMessage("*'x.png'*");
         File.WriteAllText(_folder.File("a.png"), "no image");
         FluentActions.Invoking(() => new ImageFolder(_folder.Path)).Should().Throw<SampleException>().WithMessage("*a.png*");
     }
@@ -130,7 +130,7 @@ public sealed class ImageFolderTests : IDisposable
     {
         for (var i = 0; i < 40; i++)
             Grey($"{i:00}.png", i);
-        var data = new ImageFolder(_folder.Path, channels: 1).With(Augmentation.Flip(), Augmentation.Crop(2, 3, 1), Augmentation.Dequantise());
+        var data = new ImageFolder(_folder.Path, new ImageFolderOptions { Channels = 1 }).With(Augmentation.Flip(), Augmentation.Crop(2, 3, 1), Augmentation.Dequantise());
         Run(data, workers: 3).Should().Equal(Run(data, workers: 0));
     }
 

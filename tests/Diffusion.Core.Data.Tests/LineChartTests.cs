@@ -32,7 +32,7 @@ public sealed class LineChartTests : IDisposable
     public void On_a_logarithmic_axis_a_power_law_in_steps_is_straight_and_ticks_are_powers()
     {
         var x = Enumerable.Range(0, 50).Select(i => (double)i).ToArray();
-        LineChart.SaveSvg(Path, [new LineSeries("decay", x, [.. x.Select(i => Math.Pow(10, -i / 10))])], logScale: true);
+        LineChart.SaveSvg(Path, [new LineSeries("decay", x, [.. x.Select(i => Math.Pow(10, -i / 10))])], new LineChartOptions { LogScale = true });
 
         var points = Points(Paths().Single()).Single();
         var slope = (points[^1].Y - points[0].Y) / (points[^1].X - points[0].X);
@@ -101,7 +101,7 @@ public sealed class LineChartTests : IDisposable
     [Fact]
     public void Names_are_in_a_legend_only_where_there_are_several_and_text_is_escaped()
     {
-        LineChart.SaveSvg(Path, [new LineSeries("alone", [0, 1], [0, 1])], "a < b & \"c\"", "step", "loss");
+        LineChart.SaveSvg(Path, [new LineSeries("alone", [0, 1], [0, 1])], new LineChartOptions { Title = "a < b & \"c\"", XLabel = "step", YLabel = "loss" });
         Texts().Should().Contain(["a < b & \"c\"", "step", "loss"]).And.NotContain("alone");
 
         LineChart.SaveSvg(Path, [new LineSeries("<one>", [0, 1], [0, 1]), new LineSeries("two", [0, 2], [3, 1])]);
@@ -113,7 +113,7 @@ public sealed class LineChartTests : IDisposable
     public void On_two_logarithmic_axes_a_power_law_is_straight_and_points_at_0_are_gaps()
     {
         double[] x = [0, 10, 20, 40, 80, 160, 320];
-        LineChart.SaveSvg(Path, [new LineSeries("order 2", x, [.. x.Select(n => 100.0 / (n * n))])], logScale: true, logX: true);
+        LineChart.SaveSvg(Path, [new LineSeries("order 2", x, [.. x.Select(n => 100.0 / (n * n))])], new LineChartOptions { LogScale = true, LogX = true });
 
         var points = Points(Paths().Single()).Single();
         points.Should().HaveCount(6);
@@ -178,8 +178,8 @@ public sealed class LineChartTests : IDisposable
     {
         Refuse(() => LineChart.SaveSvg(Path, []), "*at least one finite*");
         Refuse(() => LineChart.SaveSvg(Path, [new LineSeries("", [1], [double.NaN])]), "*at least one finite*");
-        Refuse(() => LineChart.SaveSvg(Path, [new LineSeries("", [1], [0])], logScale: true), "*at least one positive*");
-        Refuse(() => LineChart.SaveSvg(Path, [new LineSeries("", [1], [0])], title: "\u0001"), "*");
+        Refuse(() => LineChart.SaveSvg(Path, [new LineSeries("", [1], [0])], new LineChartOptions { LogScale = true }), "*at least one positive*");
+        Refuse(() => LineChart.SaveSvg(Path, [new LineSeries("", [1], [0])], new LineChartOptions { Title = "\u0001" }), "*");
         Refuse(() => _ = new LineSeries("", [1, 2], [1]), "*2 x*1*");
         Refuse(() => _ = new LineSeries("", [2, 1], [1, 1]), "*descend*position 1*");
         Refuse(() => _ = new LineSeries("", [double.NaN], [1]), "*finite*position 0*");

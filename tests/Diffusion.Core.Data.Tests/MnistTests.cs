@@ -17,7 +17,7 @@ public sealed class MnistTests : IDisposable
     public void Images_and_labels_are_those_of_the_files(bool train, bool compressed)
     {
         Idx.WriteMnist(_folder.Path, 12, train, compressed);
-        var data = new Mnist(_folder.Path, train);
+        var data = new Mnist(_folder.Path, train ? DataSplit.Train : DataSplit.Test);
         data.Count.Should().Be(12);
         data.SampleShape.Should().Equal(1, 28, 28);
 
@@ -38,7 +38,7 @@ public sealed class MnistTests : IDisposable
     public void A_larger_image_has_a_black_border(int size, int border)
     {
         Idx.WriteMnist(_folder.Path);
-        var data = new Mnist(_folder.Path, imageSize: size);
+        var data = new Mnist(_folder.Path, options: new MnistOptions { ImageSize = size });
         data.SampleShape.Should().Equal(1, size, size);
 
         using var batch = data.Load([3]);
@@ -57,7 +57,7 @@ public sealed class MnistTests : IDisposable
         Idx.WriteMnist(_folder.Path);
         File.Delete(_folder.File("train-labels-idx1-ubyte"));
 
-        using var batch = new Mnist(_folder.Path, withLabels: false).Load([0, 1]);
+        using var batch = new Mnist(_folder.Path, options: new MnistOptions { WithLabels = false }).Load([0, 1]);
 
         batch.Condition.Should().BeNull();
     }
@@ -140,7 +140,7 @@ public sealed class MnistTests : IDisposable
     {
         Idx.WriteMnist(_folder.Path);
 
-        var open = () => new Mnist(_folder.Path, imageSize: size);
+        var open = () => new Mnist(_folder.Path, options: new MnistOptions { ImageSize = size });
 
         open.Should().Throw<ArgumentOutOfRangeException>().WithMessage("*imageSize*");
     }
@@ -152,7 +152,7 @@ public sealed class MnistTests : IDisposable
         using var mirror = new FakeMirror(_ => null);
 
         Mnist.OpenOrDownload(
-            _folder.Path, download: new DownloadOptions { Handler = mirror }, cancellationToken: TestContext.Current.CancellationToken)
+            _folder.Path, options: new MnistOptions { Download = new DownloadOptions { Handler = mirror } }, cancellationToken: TestContext.Current.CancellationToken)
             .Count.Should().Be(12);
 
         mirror.Asked.Should().BeEmpty();
@@ -165,7 +165,7 @@ public sealed class MnistTests : IDisposable
         using var mirror = new FakeMirror(_ => null);
 
         var open = () => Mnist.OpenOrDownload(
-            _folder.File("new"), download: new DownloadOptions { Handler = mirror }, cancellationToken: TestContext.Current.CancellationToken);
+            _folder.File("new"), options: new MnistOptions { Download = new DownloadOptions { Handler = mirror } }, cancellationToken: TestContext.Current.CancellationToken);
 
         open.Should().Throw<IOException>().WithMessage($"*amazonaws*404*googleapis*404*put train-images*{_folder.Path}*{DataFolder.Variable}*");
         mirror.Asked.Should().HaveCount(2);

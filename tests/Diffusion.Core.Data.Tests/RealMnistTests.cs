@@ -10,7 +10,7 @@ public sealed class RealMnistTests
     [InlineData(false, 10_000, new[] { 980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009 }, new long[] { 7, 2, 1, 0, 4, 1, 4, 9, 5, 9 })]
     public void Counts_and_first_labels_are_the_published_ones(bool train, int count, int[] perClass, long[] first)
     {
-        var data = new Mnist(TestData.RequireData("mnist"), train);
+        var data = new Mnist(TestData.RequireData("mnist"), train ? DataSplit.Train : DataSplit.Test);
         data.Count.Should().Be(count);
 
         var histogram = new int[10];
@@ -29,7 +29,7 @@ public sealed class RealMnistTests
     [Fact]
     public void The_mean_and_deviation_of_the_training_pixels_are_the_published_ones()
     {
-        var data = new Mnist(TestData.RequireData("mnist"), withLabels: false);
+        var data = new Mnist(TestData.RequireData("mnist"), options: new MnistOptions { WithLabels = false });
         var (sum, squares) = (0.0, 0.0);
         for (var start = 0; start < 60_000; start += 5000)
         {
@@ -58,7 +58,7 @@ public sealed class RealMnistTests
                 : null);
 
         var data = Mnist.OpenOrDownload(
-            target.Path, train: false, download: new DownloadOptions { Handler = mirror }, cancellationToken: TestContext.Current.CancellationToken);
+            target.Path, DataSplit.Test, new MnistOptions { Download = new DownloadOptions { Handler = mirror } }, cancellationToken: TestContext.Current.CancellationToken);
 
         data.Count.Should().Be(10_000);
         Directory.GetFiles(target.Path).Should().HaveCount(4);

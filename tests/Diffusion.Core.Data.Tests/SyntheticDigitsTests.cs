@@ -119,7 +119,7 @@ public sealed class SyntheticDigitsTests
     [Fact]
     public void Without_labels_there_is_no_condition()
     {
-        using var batch = new SyntheticDigits(withLabels: false).Load([0]);
+        using var batch = new SyntheticDigits() { HasLabels = false }.Load([0]);
 
         batch.Condition.Should().BeNull();
     }

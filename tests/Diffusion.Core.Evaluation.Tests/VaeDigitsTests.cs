@@ -19,10 +19,10 @@ public class VaeDigitsTests
         using var vae = DigitVae.Create([400, 200], latentFeatures: 24);
         using var trainer = DigitVae.Trainer(vae, steps: 6_000, batchSize: 128, seed: 0, device: null);
 
-        trainer.Fit(new Mnist(folder, withLabels: false), cancellationToken: TestContext.Current.CancellationToken);
+        trainer.Fit(new Mnist(folder, options: new MnistOptions { WithLabels = false }), cancellationToken: TestContext.Current.CancellationToken);
 
         using var generator = new Generator(1);
-        using var batch = new Mnist(folder, train: false, withLabels: false).Load([.. Enumerable.Range(0, 10_000)]);
+        using var batch = new Mnist(folder, DataSplit.Test, new MnistOptions { WithLabels = false }).Load([.. Enumerable.Range(0, 10_000)]);
         var binary = DynamicBinarization.Draw(batch.Samples, generator);
         var evidence = AutoencoderBound.Evidence(trainer.Ema, DigitVae.Likelihood, binary, generator: generator).mean().item<float>();
         var weighted = AutoencoderBound.ImportanceWeighted(trainer.Ema, DigitVae.Likelihood, binary, 5, generator).mean().item<float>();

@@ -94,7 +94,7 @@ internal sealed class CollectionRun : ILogger, IDisposable
                 AttentionResolutions = [8],
             });
             using var trainer = new DdpmTrainer(network, _schedule, new SimpleLoss(), Options(steps, batchSize: 32, workers: null), this);
-            trainer.Fit(new ImageFolder(folder.FullName, size: (16, 16)));
+            trainer.Fit(new ImageFolder(folder.FullName, new ImageFolderOptions { Size = (16, 16) }));
         }
         finally
         {

@@ -78,7 +78,7 @@ public class CollectingThreadTests
             {
                 using var trainer = new DdpmTrainer(
                     model, Runs.Schedule, new SimpleLoss(), Runs.Options with { Steps = 40, CheckpointEvery = 10_000 });
-                trainer.Run(new SyntheticDigits(seed: 1, count: 50, imageSize: 16, withLabels: false));
+                trainer.Run(new SyntheticDigits(seed: 1, count: 50, imageSize: 16) { HasLabels = false });
                 return Weights(model);
             });
 

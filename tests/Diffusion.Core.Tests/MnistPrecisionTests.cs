@@ -21,7 +21,7 @@ public class MnistPrecisionTests(ITestOutputHelper output)
     [Fact]
     public void The_loss_curve_on_MNIST_in_bfloat16_is_that_of_float32_within_one_percent()
     {
-        var data = new Mnist(TestData.RequireData("mnist"), withLabels: false);
+        var data = new Mnist(TestData.RequireData("mnist"), options: new MnistOptions { WithLabels = false });
         var full = Curve(data, Precision.Full);
         var narrow = Curve(data, Precision.BFloat16);
 

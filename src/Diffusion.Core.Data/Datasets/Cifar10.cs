@@ -24,15 +24,13 @@ public sealed class Cifar10 : IBufferedDataset
     /// Where the files are, or their folder <c>cifar-10-batches-bin</c> as it comes out of the archive. Of <c>data_batch_1.bin</c> to
     /// <c>data_batch_5.bin</c> the last may be missing, for a smaller training set.
     /// </param>
-    /// <param name="train">The training set, or else the test set.</param>
-    /// <param name="withLabels">Whether batches come with the class as <see cref="Models.Condition.Labels"/>.</param>
+    /// <param name="split">The training set (the default) or the test set.</param>
     /// <exception cref="FileNotFoundException">A file is missing; the message says what to do.</exception>
     /// <exception cref="InvalidDataException">A file is damaged; the message names it.</exception>
-    public Cifar10(string folder, bool train = true, bool withLabels = true)
+    public Cifar10(string folder, DataSplit split = DataSplit.Train)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
-        HasLabels = withLabels;
-        _files = [.. Find(folder, train).Select(Read)];
+        _files = [.. Find(folder, split == DataSplit.Train).Select(Read)];
         _starts = new long[_files.Length];
         for (var i = 0; i < _files.Length; i++)
         {
@@ -57,8 +55,10 @@ public sealed class Cifar10 : IBufferedDataset
     /// <inheritdoc/>
     public LoadThreading Threading => LoadThreading.Concurrent;
 
-    /// <inheritdoc/>
-    public bool HasLabels { get; }
+    /// <summary>
+    /// Whether batches contain the class as <see cref="Models.Condition.Labels"/>. The default is <see langword="true"/>.
+    /// </summary>
+    public bool HasLabels { get; init; } = true;
 
     /// <inheritdoc/>
     /// <returns>[B, 3, 32, 32] float32 in [-1, 1], with [B] labels unless the set was opened without.</returns>

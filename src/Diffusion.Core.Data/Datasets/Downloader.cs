@@ -33,11 +33,12 @@ public sealed partial class Downloader : IDisposable
 
     /// <summary>Puts a file into a folder, compressed as the mirror sent it. Replaces one of that name.</summary>
     /// <param name="file">What to fetch.</param>
-    /// <param name="folder">Made where it is missing.</param>
+    /// <param name="folder">The folder, created where it is missing.</param>
+    /// <param name="progress">Receives the progress.</param>
     /// <param name="cancellationToken">Stops the download.</param>
     /// <exception cref="IOException">No mirror sent the right file, or it cannot be written.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled; nothing is left behind.</exception>
-    public async Task FetchAsync(RemoteFile file, string folder, CancellationToken cancellationToken)
+    public async Task FetchAsync(RemoteFile file, string folder, IProgress<DownloadProgress>? progress, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(file);
         var failures = new List<Exception>();
@@ -48,7 +49,7 @@ public sealed partial class Downloader : IDisposable
             try
             {
                 target.Stream.SetLength(0);
-                await ReceiveAsync(address, file, target.Stream, cancellationToken).ConfigureAwait(false);
+                await ReceiveAsync(address, file, target.Stream, progress, cancellationToken).ConfigureAwait(false);
                 await VerifyAsync(file, target.Stream, cancellationToken).ConfigureAwait(false);
             }
             catch (Exception e) when (e is HttpRequestException or IOException or InvalidDataException or TimeoutException)
@@ -73,7 +74,8 @@ public sealed partial class Downloader : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _client.Dispose();
 
-    private async Task ReceiveAsync(Uri address, RemoteFile file, Stream target, CancellationToken cancellationToken)
+    private async Task ReceiveAsync(
+        Uri address, RemoteFile file, Stream target, IProgress<DownloadProgress>? progress, CancellationToken cancellationToken)
     {
         using var silence = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         try
@@ -93,7 +95,7 @@ public sealed partial class Downloader : IDisposable
                 if (received > file.Length + Block)
                     throw new InvalidDataException($"expected at most {file.Length + Block} bytes, got more");
                 await target.WriteAsync(buffer.AsMemory(0, count), cancellationToken).ConfigureAwait(false);
-                _options.Progress?.Report(new DownloadProgress(file.Name, received, response.Content.Headers.ContentLength));
+                progress?.Report(new DownloadProgress(file.Name, received, response.Content.Headers.ContentLength));
             }
         }
         catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
@@ -145,9 +147,6 @@ public sealed class DownloadOptions
 
     /// <summary>What sends the requests, as a proxy needs; not disposed. A plain one where null.</summary>
     public HttpMessageHandler? Handler { get; init; }
-
-    /// <summary>Told after each block received.</summary>
-    public IProgress<DownloadProgress>? Progress { get; init; }
 
     /// <summary>Told of mirrors that failed and of files that arrived.</summary>
     public ILogger? Logger { get; init; }

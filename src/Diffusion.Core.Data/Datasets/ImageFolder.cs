@@ -18,48 +18,34 @@ public sealed class ImageFolder : IBufferedDataset
 
     /// <summary>Finds the files; reads only the first, for the size that all must have unless one is given.</summary>
     /// <param name="folder">The folder.</param>
-    /// <param name="channels">
-    /// 3 for red, green and blue: grey images have them all alike. 1 for grey: of colours their brightness (ITU-R BT.601).
-    /// </param>
-    /// <param name="withLabels">
-    /// Whether the folders in it are classes, numbered in the ordinal order of their names; every file must then lie in one.
-    /// </param>
-    /// <param name="background">
-    /// The grey, 0..255, before which images are put that are not opaque; such images are refused where null.
-    /// </param>
-    /// <param name="size">
-    /// Rows and columns that images of any size are brought to: the largest part of these proportions from the middle, scaled with a
-    /// triangle filter, to whole bytes. Null for images that all have one size.
-    /// </param>
+    /// <param name="options">The options; <see langword="null"/> for the defaults.</param>
     /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
     /// <exception cref="ArgumentException">
     /// There is no PNG file in it, or one without a class, or the channels are not 1 or 3, or the size is not positive.
     /// </exception>
     /// <exception cref="SampleException">The first file cannot be read; the message names it.</exception>
-    public ImageFolder(
-        string folder, int channels = 3, bool withLabels = false, byte? background = null, (int Height, int Width)? size = null)
+    public ImageFolder(string folder, ImageFolderOptions? options = null)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
-        if (channels is not (1 or 3))
-            throw new ArgumentOutOfRangeException(nameof(channels), channels, $"There must be 1 or 3 channels, got {channels}.");
-        if (size is { } wanted && (wanted.Height < 1 || wanted.Width < 1))
-            throw new ArgumentOutOfRangeException(nameof(size), size, $"Both sizes must be at least 1, got {wanted}.");
-        var options = new EnumerationOptions
+        options ??= new ImageFolderOptions();
+        options.Validate();
+        var (channels, size) = (options.Channels, options.Size);
+        var enumeration = new EnumerationOptions
         {
             RecurseSubdirectories = true,
             MaxRecursionDepth = DeepestFolder,
             MatchCasing = MatchCasing.CaseInsensitive,
             IgnoreInaccessible = false,
         };
-        var names = Directory.EnumerateFiles(folder, "*.png", options)
+        var names = Directory.EnumerateFiles(folder, "*.png", enumeration)
             .Select(path => Path.GetRelativePath(folder, path).Replace(Path.DirectorySeparatorChar, '/'))
             .Order(StringComparer.Ordinal)
             .ToArray();
         if (names.Length == 0)
             throw new ArgumentException($"There must be at least one PNG file in '{folder}', got none.", nameof(folder));
-        (_background, HasLabels) = (background, withLabels);
+        (_background, HasLabels) = (options.Background, options.WithLabels);
         _files = [.. names.Select(name => Path.Combine(folder, name))];
-        (Classes, _labels) = withLabels ? ClassesOf(folder, names) : ([], []);
+        (Classes, _labels) = HasLabels ? ClassesOf(folder, names) : ([], []);
         var first = ReadFile(0);
         _scales = size is not null;
         SampleShape = [channels, size?.Height ?? first.Height, size?.Width ?? first.Width];
@@ -157,5 +143,41 @@ public sealed class ImageFolder : IBufferedDataset
         {
             throw new SampleException(index, e.Message, e);
         }
+    }
+}
+
+/// <summary>How <see cref="ImageFolder"/> reads its files.</summary>
+public sealed record ImageFolderOptions
+{
+    /// <summary>
+    /// 3 (the default) for red, green and blue, which are equal for grey images; 1 for grey, to which colours are converted by their
+    /// brightness (ITU-R BT.601).
+    /// </summary>
+    public int Channels { get; init; } = 3;
+
+    /// <summary>
+    /// Whether the folders in the folder are classes, numbered in the ordinal order of their names, so that every file must be in one. The
+    /// default is <see langword="false"/>.
+    /// </summary>
+    public bool WithLabels { get; init; }
+
+    /// <summary>
+    /// The grey, 0 to 255, on which images with transparency are drawn. The default is <see langword="null"/>: such images throw an
+    /// exception.
+    /// </summary>
+    public byte? Background { get; init; }
+
+    /// <summary>
+    /// The rows and columns to which images of any size are scaled: the largest part with this aspect ratio is cut from the middle, scaled
+    /// with a triangle filter, and rounded to bytes. The default is <see langword="null"/>: all images must have the same size.
+    /// </summary>
+    public (int Height, int Width)? Size { get; init; }
+
+    internal void Validate()
+    {
+        if (Channels is not (1 or 3))
+            throw new ArgumentOutOfRangeException(nameof(Channels), Channels, $"There must be 1 or 3 channels, got {Channels}.");
+        if (Size is { } size && (size.Height < 1 || size.Width < 1))
+            throw new ArgumentOutOfRangeException(nameof(Size), size, $"Both sizes must be at least 1, got {size}.");
     }
 }

@@ -11,7 +11,7 @@ public sealed class Mnist : IBufferedDataset
     /// <summary>The number of classes.</summary>
     public const int Classes = 10;
 
-    private const int OriginalSize = 28;
+    internal const int OriginalSize = 28;
     private const byte Background = 0;
 
     private readonly ReadOnlyMemory<byte> _images;
@@ -21,19 +21,19 @@ public sealed class Mnist : IBufferedDataset
     /// <param name="folder">
     /// Where the files are, under their own names, as <c>train-images-idx3-ubyte</c>, with or without <c>.gz</c>.
     /// </param>
-    /// <param name="train">The training set, or else the test set.</param>
-    /// <param name="imageSize">Pixels on a side, at least 28: the images are set in the middle of a black square of this size.</param>
-    /// <param name="withLabels">Whether batches come with the digit as <see cref="Models.Condition.Labels"/>.</param>
+    /// <param name="split">The training set (the default) or the test set.</param>
+    /// <param name="options">The options; <see langword="null"/> for the defaults.</param>
     /// <exception cref="FileNotFoundException">A file is missing; the message says what to do.</exception>
     /// <exception cref="InvalidDataException">A file is damaged, or does not hold what MNIST holds.</exception>
-    public Mnist(string folder, bool train = true, int imageSize = OriginalSize, bool withLabels = true)
+    public Mnist(string folder, DataSplit split = DataSplit.Train, MnistOptions? options = null)
     {
-        Guard.InRange(imageSize, OriginalSize, 1024);
-        (ImageSize, HasLabels) = (imageSize, withLabels);
-        SampleShape = [1, imageSize, imageSize];
+        options ??= new MnistOptions();
+        options.Validate();
+        (ImageSize, HasLabels) = (options.ImageSize, options.WithLabels);
+        SampleShape = [1, ImageSize, ImageSize];
 
-        var imagesPath = MnistFiles.Require(folder, MnistFiles.Images(train));
-        var labelsPath = withLabels ? MnistFiles.Require(folder, MnistFiles.Labels(train)) : null;
+        var imagesPath = MnistFiles.Require(folder, MnistFiles.Images(split));
+        var labelsPath = HasLabels ? MnistFiles.Require(folder, MnistFiles.Labels(split)) : null;
         var images = IdxFile.Read(imagesPath);
         if (images.Dimensions is not [_, OriginalSize, OriginalSize])
             throw new InvalidDataException(
@@ -63,26 +63,25 @@ public sealed class Mnist : IBufferedDataset
 
     /// <summary>Reads one of the two sets, and downloads what is missing first. Blocks until it is there.</summary>
     /// <param name="folder">Where the files are or shall be; <see cref="DataFolder.For"/> <c>mnist</c> where null.</param>
-    /// <param name="train">The training set, or else the test set.</param>
-    /// <param name="imageSize">Pixels on a side, at least 28.</param>
-    /// <param name="withLabels">Whether batches come with the digit as <see cref="Models.Condition.Labels"/>.</param>
-    /// <param name="download">How to download.</param>
+    /// <param name="split">The training set (the default) or the test set.</param>
+    /// <param name="options">The options; <see langword="null"/> for the defaults.</param>
+    /// <param name="progress">Receives the progress of the download.</param>
     /// <param name="cancellationToken">Stops the download; a file that is not complete is removed.</param>
     /// <exception cref="IOException">Files are missing and cannot be downloaded; the message says what to do.</exception>
     /// <exception cref="InvalidDataException">A file is damaged, or does not hold what MNIST holds.</exception>
     public static Mnist OpenOrDownload(
         string? folder = null,
-        bool train = true,
-        int imageSize = OriginalSize,
-        bool withLabels = true,
-        DownloadOptions? download = null,
+        DataSplit split = DataSplit.Train,
+        MnistOptions? options = null,
+        IProgress<DownloadProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
-        Guard.InRange(imageSize, OriginalSize, 1024);
+        options ??= new MnistOptions();
+        options.Validate();
         folder ??= DataFolder.For(MnistFiles.Name);
-        if (MnistFiles.Find(folder, MnistFiles.Images(train)) is null || MnistFiles.Find(folder, MnistFiles.Labels(train)) is null)
-            Task.Run(() => DownloadAsync(folder, download, cancellationToken), cancellationToken).GetAwaiter().GetResult();
-        return new Mnist(folder, train, imageSize, withLabels);
+        if (MnistFiles.Find(folder, MnistFiles.Images(split)) is null || MnistFiles.Find(folder, MnistFiles.Labels(split)) is null)
+            Task.Run(() => DownloadAsync(folder, options.Download, progress, cancellationToken), cancellationToken).GetAwaiter().GetResult();
+        return new Mnist(folder, split, options);
     }
 
     /// <summary>
@@ -90,10 +89,15 @@ public sealed class Mnist : IBufferedDataset
     /// under its name only when it is complete and right.
     /// </summary>
     /// <param name="folder">Made where it is missing.</param>
-    /// <param name="options">Mirrors, time limit, progress, log.</param>
+    /// <param name="options">The options; <see langword="null"/> for the defaults.</param>
+    /// <param name="progress">Receives the progress.</param>
     /// <param name="cancellationToken">Stops the download; a file that is not complete is removed.</param>
     /// <exception cref="IOException">No mirror sent the right file, or it cannot be written; the message says what to do.</exception>
-    public static async Task DownloadAsync(string folder, DownloadOptions? options = null, CancellationToken cancellationToken = default)
+    public static async Task DownloadAsync(
+        string folder,
+        DownloadOptions? options = null,
+        IProgress<DownloadProgress>? progress = null,
+        CancellationToken cancellationToken = default)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
         using var downloader = new Downloader(options ?? new DownloadOptions(), MnistFiles.Mirrors);
@@ -103,7 +107,7 @@ public sealed class Mnist : IBufferedDataset
                 continue;
             try
             {
-                await downloader.FetchAsync(file, folder, cancellationToken).ConfigureAwait(false);
+                await downloader.FetchAsync(file, folder, progress, cancellationToken).ConfigureAwait(false);
             }
             catch (IOException e)
             {
@@ -153,6 +157,25 @@ public sealed class Mnist : IBufferedDataset
     }
 }
 
+/// <summary>How <see cref="Mnist"/> is read.</summary>
+public sealed record MnistOptions
+{
+    /// <summary>
+    /// The side of the images in pixels, 28 to 1024: images are put in the middle of a black square of this size. The default is 28.
+    /// </summary>
+    public int ImageSize { get; init; } = Mnist.OriginalSize;
+
+    /// <summary>
+    /// Whether batches contain the digit as <see cref="Models.Condition.Labels"/>. The default is <see langword="true"/>.
+    /// </summary>
+    public bool WithLabels { get; init; } = true;
+
+    /// <summary>How <see cref="Mnist.OpenOrDownload"/> downloads. The default is <see langword="null"/>: the default options.</summary>
+    public DownloadOptions? Download { get; init; }
+
+    internal void Validate() => Guard.InRange(ImageSize, Mnist.OriginalSize, 1024);
+}
+
 /// <summary>The four files of MNIST: names, contents and where they are.</summary>
 internal static class MnistFiles
 {
@@ -176,10 +199,10 @@ internal static class MnistFiles
     ];
 
     /// <summary>The file of the images, without <c>.gz</c>.</summary>
-    public static string Images(bool train) => train ? "train-images-idx3-ubyte" : "t10k-images-idx3-ubyte";
+    public static string Images(DataSplit split) => split == DataSplit.Train ? "train-images-idx3-ubyte" : "t10k-images-idx3-ubyte";
 
     /// <summary>The file of the labels, without <c>.gz</c>.</summary>
-    public static string Labels(bool train) => train ? "train-labels-idx1-ubyte" : "t10k-labels-idx1-ubyte";
+    public static string Labels(DataSplit split) => split == DataSplit.Train ? "train-labels-idx1-ubyte" : "t10k-labels-idx1-ubyte";
 
     /// <summary>The path of a file, plain or compressed, or null where there is neither.</summary>
     public static string? Find(string folder, string name)

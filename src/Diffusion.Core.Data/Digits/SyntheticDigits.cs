@@ -23,13 +23,12 @@ public sealed class SyntheticDigits : IBufferedDataset
     /// <param name="seed">The root of every draw.</param>
     /// <param name="count">The number of images. Every ten in a row, from an index divisible by ten, hold each digit once.</param>
     /// <param name="imageSize">Pixels on a side, 16 to 1024.</param>
-    /// <param name="withLabels">Whether batches come with the digit as <see cref="Models.Condition.Labels"/>.</param>
     /// <exception cref="ArgumentOutOfRangeException">No images, or a size out of range.</exception>
-    public SyntheticDigits(long seed = 0, int count = 60_000, int imageSize = 28, bool withLabels = true)
+    public SyntheticDigits(long seed = 0, int count = 60_000, int imageSize = 28)
     {
         Guard.InRange(count, 1, Array.MaxLength);
         Guard.InRange(imageSize, 16, 1024);
-        (_seed, ImageSize, HasLabels) = (seed, imageSize, withLabels);
+        (_seed, ImageSize) = (seed, imageSize);
         _images = new byte[]?[count];
         SampleShape = [1, imageSize, imageSize];
     }
@@ -49,8 +48,10 @@ public sealed class SyntheticDigits : IBufferedDataset
     /// <inheritdoc/>
     public LoadThreading Threading => LoadThreading.Concurrent;
 
-    /// <inheritdoc/>
-    public bool HasLabels { get; }
+    /// <summary>
+    /// Whether batches contain the digit as <see cref="Models.Condition.Labels"/>. The default is <see langword="true"/>.
+    /// </summary>
+    public bool HasLabels { get; init; } = true;
 
     /// <summary>The digit at an index, 0..9.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The index lies outside 0..<see cref="Count"/>-1.</exception>

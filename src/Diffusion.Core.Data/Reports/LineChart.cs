@@ -15,31 +15,22 @@ public static class LineChart
     /// </summary>
     /// <param name="path">The file, replaced where it exists.</param>
     /// <param name="series">At least one line.</param>
-    /// <param name="title">Above the chart.</param>
-    /// <param name="xLabel">Below the horizontal axis.</param>
-    /// <param name="yLabel">Beside the vertical axis.</param>
-    /// <param name="logScale">Whether the vertical axis is logarithmic; values of 0 and less are then gaps.</param>
-    /// <param name="logX">Whether the horizontal axis is; points at 0 and less are then gaps.</param>
+    /// <param name="options">The title, the labels and the scales; <see langword="null"/> for the defaults.</param>
     /// <exception cref="ArgumentException">There is no value to show, or a text holds characters that XML forbids.</exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
-    public static void SaveSvg(
-        string path,
-        IReadOnlyList<LineSeries> series,
-        string title = "",
-        string xLabel = "",
-        string yLabel = "",
-        bool logScale = false,
-        bool logX = false)
+    public static void SaveSvg(string path, IReadOnlyList<LineSeries> series, LineChartOptions? options = null)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
         ArgumentNullException.ThrowIfNull(series);
+        options ??= new LineChartOptions();
+        var (logScale, logX) = (options.LogScale, options.LogX);
         if (!CanShow(series, logScale, logX))
             throw new ArgumentException(
                 $"A chart needs at least one {(logScale || logX ? "positive" : "finite")} value, got none.", nameof(series));
         using var memory = new MemoryStream();
         var settings = new XmlWriterSettings { Indent = true, NewLineChars = "\n", Encoding = new UTF8Encoding(false) };
         using (var svg = XmlWriter.Create(memory, settings))
-            Write(svg, series, title, xLabel, yLabel, logScale, logX);
+            Write(svg, series, options.Title, options.XLabel, options.YLabel, logScale, logX);
 
         AtomicFile.Write(path, memory.WriteTo);
     }
@@ -61,6 +52,29 @@ public static class LineChart
         => series
             .SelectMany(line => line.X.Zip(line.Y))
             .Where(point => ChartAxis.Shows(point.First, logX) && ChartAxis.Shows(point.Second, logScale));
+}
+
+/// <summary>The texts and scales of a <see cref="LineChart"/>.</summary>
+public sealed record LineChartOptions
+{
+    /// <summary>The text above the chart. The default is empty.</summary>
+    public string Title { get; init; } = "";
+
+    /// <summary>The label of the horizontal axis. The default is empty.</summary>
+    public string XLabel { get; init; } = "";
+
+    /// <summary>The label of the vertical axis. The default is empty.</summary>
+    public string YLabel { get; init; } = "";
+
+    /// <summary>
+    /// Whether the vertical axis is logarithmic; values of 0 and less are then gaps. The default is <see langword="false"/>.
+    /// </summary>
+    public bool LogScale { get; init; }
+
+    /// <summary>
+    /// Whether the horizontal axis is logarithmic; points at 0 and less are then gaps. The default is <see langword="false"/>.
+    /// </summary>
+    public bool LogX { get; init; }
 }
 
 /// <summary>One line of a <see cref="LineChart"/>.</summary>
