@@ -74,8 +74,8 @@ internal static class PretrainedDigitsRun
                     Steps = steps,
                     Scheduler = scheduler,
                     Seed = options.Seed,
-                    Progress = new Bar(step => bar.Value = step),
                 },
+                new Bar(step => bar.Value = step),
                 cancellationToken);
             ImageGrid.SavePng(images, file, columns: options.Columns, scale: 2);
         });

@@ -63,9 +63,8 @@ public static class DatasetLikelihood
             Seed = seed,
             FirstSample = indices[0],
             Condition = condition,
-            CancellationToken = cancellationToken,
         };
-        using var result = likelihood.BitsPerDim(model, batch.Samples.to(device), request);
+        using var result = likelihood.BitsPerDim(model, batch.Samples.to(device), request, cancellationToken);
         Guard.Shape(result, [indices.Length]);
         return result.data<double>().ToArray();
     }

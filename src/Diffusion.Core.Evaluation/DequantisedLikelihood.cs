@@ -28,10 +28,10 @@ public sealed class DequantisedLikelihood(ILikelihood density, int levels = 256)
     public double Offset { get; } = Math.Log2(levels / 2.0);
 
     /// <inheritdoc/>
-    public Tensor BitsPerDim(DiffusionModel model, Tensor samples, LikelihoodRequest request)
+    public Tensor BitsPerDim(DiffusionModel model, Tensor samples, LikelihoodRequest request, CancellationToken cancellationToken = default)
     {
         using var spread = Dequantise(samples, request);
-        using var bits = _density.BitsPerDim(model, spread, request);
+        using var bits = _density.BitsPerDim(model, spread, request, cancellationToken);
         return bits.Add(Offset);
     }
 

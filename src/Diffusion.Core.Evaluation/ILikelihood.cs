@@ -9,11 +9,12 @@ public interface ILikelihood
     /// <summary>-log2 p(x) / D of each sample, with D its number of dimensions, or a bound on it.</summary>
     /// <param name="model">The model, in an inference scope while it is used.</param>
     /// <param name="samples">[B, ...] data, floating point, on the device of the network; not changed.</param>
-    /// <param name="request">Seeds, condition and cancellation.</param>
+    /// <param name="request">Seeds and condition.</param>
+    /// <param name="cancellationToken">Ends the evaluation between two calls of the network.</param>
     /// <returns>[B] bits/dim, float64 on the CPU; the caller's.</returns>
     /// <exception cref="ArgumentException">The samples do not fit the network or the request.</exception>
     /// <exception cref="OperationCanceledException">The request was cancelled.</exception>
-    Tensor BitsPerDim(DiffusionModel model, Tensor samples, LikelihoodRequest request);
+    Tensor BitsPerDim(DiffusionModel model, Tensor samples, LikelihoodRequest request, CancellationToken cancellationToken = default);
 }
 
 /// <summary>What a likelihood is asked beside the samples.</summary>
@@ -27,9 +28,6 @@ public sealed record LikelihoodRequest
 
     /// <summary>What the network is told, of the same batch size, or null; the caller's.</summary>
     public Condition? Condition { get; init; }
-
-    /// <summary>Ends the evaluation between two calls of the network.</summary>
-    public CancellationToken CancellationToken { get; init; }
 }
 
 /// <summary>What every likelihood checks before it touches native code.</summary>

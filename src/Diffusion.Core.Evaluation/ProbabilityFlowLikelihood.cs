@@ -31,9 +31,9 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
     public ProbabilityFlowOptions Options { get; }
 
     /// <inheritdoc/>
-    public Tensor BitsPerDim(DiffusionModel model, Tensor samples, LikelihoodRequest request)
+    public Tensor BitsPerDim(DiffusionModel model, Tensor samples, LikelihoodRequest request, CancellationToken cancellationToken = default)
     {
-        using var logDensity = LogDensity(model, samples, request);
+        using var logDensity = LogDensity(model, samples, request, cancellationToken);
         return logDensity.Mul(-1.0 / (Math.Log(2.0) * (samples.numel() / samples.shape[0])));
     }
 
@@ -41,7 +41,8 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
     /// <returns>[B] float64 on the CPU; the caller's.</returns>
     /// <inheritdoc cref="ILikelihood.BitsPerDim" path="/param"/>
     /// <inheritdoc cref="ILikelihood.BitsPerDim" path="/exception"/>
-    public Tensor LogDensity(DiffusionModel model, Tensor samples, LikelihoodRequest request)
+    public Tensor LogDensity(
+        DiffusionModel model, Tensor samples, LikelihoodRequest request, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(request);
@@ -51,10 +52,10 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
         using var inference = model.BeginInference();
         using var gradientsOff = no_grad();
         using var scope = NewDisposeScope();
-        var flow = new Flow(model, Options, samples, request);
+        var flow = new Flow(model, Options, samples, request, cancellationToken);
         var start = samples.to(ScalarType.Float64).reshape(batch, size);
         var state = cat([start, zeros([batch, 1], dtype: ScalarType.Float64, device: samples.device)], 1);
-        var end = Options.Solver.Integrate(flow.Slope, state, span.From, span.To, request.CancellationToken);
+        var end = Options.Solver.Integrate(flow.Slope, state, span.From, span.To, cancellationToken);
         var latent = end.narrow(1, 0, size).Mul(span.Last.Alpha).reshape(samples.shape);
         var divergence = end.narrow(1, size, 1).reshape(batch);
         var prior = Options.LogPrior is { } given ? given(latent) : LogNormal(latent, span.Last);
@@ -70,14 +71,15 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
     }
 
     /// <summary>The right-hand side over [B, D + 1]: y, and the integral of its divergence.</summary>
-    private sealed class Flow(DiffusionModel model, ProbabilityFlowOptions options, Tensor samples, LikelihoodRequest request)
+    private sealed class Flow(
+        DiffusionModel model, ProbabilityFlowOptions options, Tensor samples, LikelihoodRequest request, CancellationToken cancellationToken)
     {
         private readonly ModelEvaluator _evaluator = new(model, request.Condition, options.Threshold);
         private readonly IReadOnlyList<Tensor> _vectors = options.Trace.Vectors(samples, request);
 
         public Tensor Slope(double s, Tensor state)
         {
-            request.CancellationToken.ThrowIfCancellationRequested();
+            cancellationToken.ThrowIfCancellationRequested();
             var (batch, size) = (samples.shape[0], state.shape[1] - 1);
             var time = TimeAt(model.Schedule, s);
             var level = model.Schedule.LevelAt(time);

@@ -14,31 +14,39 @@ namespace Diffusion.Core.Evaluation;
 /// <see cref="ReverseVariance.FixedSmall"/> for others.
 /// </param>
 /// <param name="likelihood">p(x_0 | x_1). The default is <see cref="DataLikelihood.Bytes"/>.</param>
-/// <param name="clip">
-/// Whether the predicted x_0 is clipped to [-1, 1]. The default, <see langword="null"/>, is true where that is the range of the model's data.
-/// </param>
-public sealed class VariationalLikelihood(ReverseVariance? variance = null, DataLikelihood? likelihood = null, bool? clip = null) : ILikelihood
+public sealed class VariationalLikelihood(ReverseVariance? variance = null, DataLikelihood? likelihood = null) : ILikelihood
 {
+    /// <summary>
+    /// Whether the predicted x_0 is clipped to [-1, 1]. The default, <see langword="null"/>, is true where that is the range of the model's
+    /// data.
+    /// </summary>
+    public bool? Clip { get; init; }
+
     /// <inheritdoc/>
-    public Tensor BitsPerDim(DiffusionModel model, Tensor samples, LikelihoodRequest request)
+    public Tensor BitsPerDim(DiffusionModel model, Tensor samples, LikelihoodRequest request, CancellationToken cancellationToken = default)
     {
-        using var bits = Evaluate(model, samples, request);
+        using var bits = Evaluate(model, samples, request, cancellationToken: cancellationToken);
         return bits.Total.clone();
     }
 
     /// <summary>Every term of the bound.</summary>
     /// <param name="model">The model, in an inference scope while it is used.</param>
     /// <param name="samples">[B, ...] data, floating point, on the device of the network; not changed.</param>
-    /// <param name="request">Seeds, condition and cancellation.</param>
+    /// <param name="request">Seeds and condition.</param>
     /// <param name="noise">
     /// The draw from N(0, I) for x_t, of the shape and type of the tensor it is given, for each index t in turn; null for draws by (seed,
     /// index of the sample, t). What it returns is freed here.
     /// </param>
+    /// <param name="cancellationToken">Ends the evaluation between two calls of the network.</param>
     /// <returns>The caller's.</returns>
     /// <exception cref="ArgumentException">The samples or the noise do not fit the network or the request.</exception>
     /// <exception cref="OperationCanceledException">The request was cancelled.</exception>
     public VariationalBits Evaluate(
-        DiffusionModel model, Tensor samples, LikelihoodRequest request, Func<int, Tensor, Tensor>? noise = null)
+        DiffusionModel model,
+        Tensor samples,
+        LikelihoodRequest request,
+        Func<int, Tensor, Tensor>? noise = null,
+        CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(request);
@@ -51,7 +59,7 @@ public sealed class VariationalLikelihood(ReverseVariance? variance = null, Data
         var columns = new Tensor[steps][];
         for (var t = steps - 1; t >= 0; t--)
         {
-            request.CancellationToken.ThrowIfCancellationRequested();
+            cancellationToken.ThrowIfCancellationRequested();
             columns[t] = At(t, model, bound, samples, request, noise);
         }
 
@@ -72,7 +80,9 @@ public sealed class VariationalLikelihood(ReverseVariance? variance = null, Data
     public VariationalBound BoundOf(DiffusionModel model, ReadOnlySpan<long> shape)
     {
         ArgumentNullException.ThrowIfNull(model);
-        return VariationalBound.Of(model, variance, likelihood, clip ?? model.RangeOf(shape) == DataRange.Images);
+        return (Clip ?? model.RangeOf(shape) == DataRange.Images)
+            ? VariationalBound.OfClipped(model, variance, likelihood)
+            : VariationalBound.Of(model, variance, likelihood);
     }
 
     private static Tensor Gather(Tensor[][] columns, int which)

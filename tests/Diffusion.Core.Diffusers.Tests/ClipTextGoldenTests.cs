@@ -21,7 +21,7 @@ public class ClipTextGoldenTests
         using var encoder = ClipText.LoadEncoder(folder);
         using var io = SafetensorsFile.Open(Path.Combine(folder, "io.safetensors"));
         var mask = io.Contains("attention_mask") ? io.Read("attention_mask") : null;
-        using var output = encoder.Encode(io.Read("input_ids"), mask, hiddenStates: true);
+        using var output = encoder.EncodeWithHiddenStates(io.Read("input_ids"), mask);
         output.LastHiddenState.ShouldBeClose(io.Read("last_hidden_state"), 1e-5, "last_hidden_state");
         output.Pooled.ShouldBeClose(io.Read("pooler_output"), 1e-5, "pooler_output");
         output.HiddenStates.Should().HaveCount(encoder.Options.Layers + 1);

@@ -57,7 +57,7 @@ public class DiffusersPipelineTests
         using var pipeline = DiffusersPipeline.Load(FolderFixture.Committed("ddpm-pipeline"));
         var steps = 0;
 
-        using var one = Sample(pipeline, new PipelineRequest { Steps = 3, Progress = new Counter(progress => steps = progress.Steps) });
+        using var one = Sample(pipeline, new PipelineRequest { Steps = 3 }, new Counter(progress => steps = progress.Steps));
         using var several = Sample(pipeline, new PipelineRequest { Steps = 3, Count = 2, Height = 8, Width = 24 });
         using var again = Sample(pipeline, new PipelineRequest { Steps = 3 });
 
@@ -246,7 +246,8 @@ public class DiffusersPipelineTests
         Refused(latent, new PipelineRequest { Labels = [1], Height = 15 }, "*Height*multiple of 2*15*");
     }
 
-    private static Tensor Sample(DiffusersPipeline pipeline, PipelineRequest request) => pipeline.Sample(request, TestContext.Current.CancellationToken);
+    private static Tensor Sample(DiffusersPipeline pipeline, PipelineRequest request, IProgress<SamplingProgress>? progress = null)
+        => pipeline.Sample(request, progress, TestContext.Current.CancellationToken);
 
     /// <summary>Fresh weights, with which a DiT predicts zero unless they are stirred.</summary>
     private static DiffusersPipeline LatentPipeline(bool stirred = true)

@@ -91,14 +91,14 @@ public class DpmMappingTests
             {"solver_order": 3, "algorithm_type": "sde-dpmsolver", "solver_type": "heun", "final_sigmas_type": "sigma_min", "euler_at_final": true,
              "lower_order_final": false}
             """);
-        (multistep.Order, multistep.Form, multistep.Tau, multistep.Heun).Should().Be((3, AlgorithmType.NoisePrediction, 1.0, true));
+        (multistep.Order, multistep.AlgorithmType, multistep.Tau, multistep.Heun).Should().Be((3, AlgorithmType.NoisePrediction, 1.0, true));
         (multistep.EulerAtFinal, multistep.LowerOrderFinal, multistep.IsCorrected).Should().Be((true, false, false));
         var singlestep = Solver<DpmSinglestepSolver>("DPMSolverSinglestepScheduler", """{"solver_order": 3, "lower_order_final": true}""");
-        (singlestep.Order, singlestep.Form, singlestep.LowerOrderFinal).Should().Be((3, AlgorithmType.DataPrediction, true));
+        (singlestep.Order, singlestep.AlgorithmType, singlestep.LowerOrderFinal).Should().Be((3, AlgorithmType.DataPrediction, true));
         var uniPc = Solver<UniPcSolver>("UniPCMultistepScheduler", """{"solver_order": 3, "predict_x0": false, "final_sigmas_type": "sigma_min"}""");
-        (uniPc.Order, uniPc.Form).Should().Be((3, AlgorithmType.NoisePrediction));
+        (uniPc.Order, uniPc.AlgorithmType).Should().Be((3, AlgorithmType.NoisePrediction));
         var sa = Solver<SaSolver>("SASolverScheduler", """{"predictor_order": 3, "corrector_order": 4, "algorithm_type": "noise_prediction"}""");
-        (sa.PredictorOrder, sa.CorrectorOrder, sa.Form).Should().Be((3, 4, AlgorithmType.NoisePrediction));
+        (sa.PredictorOrder, sa.CorrectorOrder, sa.AlgorithmType).Should().Be((3, 4, AlgorithmType.NoisePrediction));
         Solver<PndmSolver>("PNDMScheduler", "{}").RungeKuttaStart.Should().BeTrue();
     }
 

@@ -27,7 +27,7 @@ public class PretrainedDigitsTests
 
         var images = pipeline.Sample(
             new PipelineRequest { Labels = labels, GuidanceScale = 1.0, Steps = steps, Scheduler = pipeline.Scheduler.As(scheduler) },
-            TestContext.Current.CancellationToken);
+            cancellationToken: TestContext.Current.CancellationToken);
 
         var read = Nearest(images.flatten(1), real.Samples.flatten(1)).Select(index => realLabels[index]);
         read.Zip(labels).Count(pair => pair.First == pair.Second).Should().BeGreaterThanOrEqualTo(labels.Length - 4);

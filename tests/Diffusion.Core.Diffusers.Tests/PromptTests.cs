@@ -191,7 +191,7 @@ public class PromptTests
     }
 
     private static Tensor Sample(DiffusersPipeline pipeline, PipelineRequest request)
-        => pipeline.Sample(request, TestContext.Current.CancellationToken);
+        => pipeline.Sample(request, cancellationToken: TestContext.Current.CancellationToken);
 
     private static DiffusersPipeline Pipeline(TemporaryFolder folder, int? timeVectorWidth = null)
     {

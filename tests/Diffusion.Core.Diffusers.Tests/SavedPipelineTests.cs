@@ -36,7 +36,7 @@ public class SavedPipelineTests
 
         // The tables of diffusers are float32.
         samples.ShouldBeClose(expected, 2e-3, "samples");
-        using var ours = pipeline.Sample(new PipelineRequest { Count = 1, Steps = 10 }, Token);
+        using var ours = pipeline.Sample(new PipelineRequest { Count = 1, Steps = 10 }, cancellationToken: Token);
         ours.isfinite().all().item<bool>().Should().BeTrue();
     }
 

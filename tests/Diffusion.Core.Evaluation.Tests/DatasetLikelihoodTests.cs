@@ -16,7 +16,7 @@ public sealed class DatasetLikelihoodTests
     [InlineData(100)]
     public void The_size_of_a_batch_does_not_matter(int batchSize)
     {
-        var likelihood = new VariationalLikelihood(clip: true);
+        var likelihood = new VariationalLikelihood { Clip = true };
 
         var summary = Over(likelihood, new DatasetLikelihoodOptions { BatchSize = batchSize, Seed = 3 });
         var other = Over(likelihood, new DatasetLikelihoodOptions { BatchSize = 3, Seed = 3 });
@@ -69,7 +69,7 @@ public sealed class DatasetLikelihoodTests
             return x.clone();
         });
         using var model = denoiser.On(DiscreteSchedule.FromBetas([0.5]));
-        var likelihood = new VariationalLikelihood(clip: true);
+        var likelihood = new VariationalLikelihood { Clip = true };
 
         var options = new DatasetLikelihoodOptions { BatchSize = 4 };
         likelihood.Over(model, Data(labelled: true), options, null, TestContext.Current.CancellationToken);
@@ -91,11 +91,11 @@ public sealed class DatasetLikelihoodTests
         var bytes = data.add(1.0).mul(127.5).round().div(127.5).sub(1.0);
         using var model = MixtureDenoiser.Gaussian(schedule, Prediction.Epsilon, 0.0, 0.2).Model;
         var options = new ProbabilityFlowOptions { Trace = TraceEstimator.Exact };
-        var bound = new VariationalLikelihood(ReverseVariance.FixedLarge, clip: true);
+        var bound = new VariationalLikelihood(ReverseVariance.FixedLarge) { Clip = true };
 
         var byFlow = new DequantisedLikelihood(new ProbabilityFlowLikelihood(options))
-            .BitsPerDim(model, bytes, new LikelihoodRequest());
-        var byBound = bound.BitsPerDim(model, bytes, new LikelihoodRequest()).mean().item<double>();
+            .BitsPerDim(model, bytes, new LikelihoodRequest(), TestContext.Current.CancellationToken);
+        var byBound = bound.BitsPerDim(model, bytes, new LikelihoodRequest(), TestContext.Current.CancellationToken).mean().item<double>();
 
         var entropy = (0.5 * Math.Log2(2.0 * Math.PI * Math.E * 0.04)) + 7.0;
         var deviation = byFlow.std().item<double>() / Math.Sqrt(300.0);
@@ -110,31 +110,30 @@ public sealed class DatasetLikelihoodTests
         using var scope = NewDisposeScope();
         using var cancelled = new CancellationTokenSource();
         cancelled.Cancel();
-        var likelihood = new VariationalLikelihood(clip: true);
+        var likelihood = new VariationalLikelihood { Clip = true };
         using var model = new FunctionDenoiser(x => x.clone()).On(Schedule);
         FluentActions.Invoking(() => likelihood.Over(model, Data(), cancellationToken: cancelled.Token))
             .Should().Throw<OperationCanceledException>();
-        var request = new LikelihoodRequest { CancellationToken = cancelled.Token };
-        FluentActions.Invoking(() => likelihood.Evaluate(model, zeros([1, 2]), request))
+        FluentActions.Invoking(() => likelihood.Evaluate(model, zeros([1, 2]), new LikelihoodRequest(), cancellationToken: cancelled.Token))
             .Should().Throw<OperationCanceledException>();
         FluentActions.Invoking(() => Over(likelihood, new DatasetLikelihoodOptions { BatchSize = 0 }))
             .Should().Throw<ArgumentOutOfRangeException>();
         FluentActions.Invoking(() => Over(likelihood, new DatasetLikelihoodOptions { MaxSamples = 0 })).Should().Throw<ArgumentException>();
-        FluentActions.Invoking(() => likelihood.BitsPerDim(model, zeros([], dtype: ScalarType.Float32), new LikelihoodRequest()))
+        FluentActions.Invoking(() => likelihood.BitsPerDim(model, zeros([], dtype: ScalarType.Float32), new LikelihoodRequest(), TestContext.Current.CancellationToken))
             .Should().Throw<ArgumentException>();
-        FluentActions.Invoking(() => likelihood.BitsPerDim(null!, zeros([1, 2]), new LikelihoodRequest()))
+        FluentActions.Invoking(() => likelihood.BitsPerDim(null!, zeros([1, 2]), new LikelihoodRequest(), TestContext.Current.CancellationToken))
             .Should().Throw<ArgumentNullException>();
     }
 
     [Fact]
     public void Nothing_is_left_behind()
     {
-        var likelihood = new VariationalLikelihood(ReverseVariance.LearnedRange, clip: true);
+        var likelihood = new VariationalLikelihood(ReverseVariance.LearnedRange) { Clip = true };
         using var samples = zeros([2, 3, 4]);
         using var model = new DelegateDenoiser((x, _) => cat([x, x], 1)).On(Schedule, learnsVariance: true);
-        likelihood.BitsPerDim(model, samples, new LikelihoodRequest()).Dispose();
+        likelihood.BitsPerDim(model, samples, new LikelihoodRequest(), TestContext.Current.CancellationToken).Dispose();
 
-        LiveTensors.Change(() => likelihood.BitsPerDim(model, samples, new LikelihoodRequest()).Dispose()).Should().Be(0);
+        LiveTensors.Change(() => likelihood.BitsPerDim(model, samples, new LikelihoodRequest(), TestContext.Current.CancellationToken).Dispose()).Should().Be(0);
     }
 
     private static LikelihoodSummary Over(ILikelihood likelihood, DatasetLikelihoodOptions options)
@@ -155,7 +154,7 @@ public sealed class DatasetLikelihoodTests
     /// <summary>Bits/dim that are the first element of a sample.</summary>
     private sealed class Known : ILikelihood
     {
-        public Tensor BitsPerDim(DiffusionModel model, Tensor samples, LikelihoodRequest request)
+        public Tensor BitsPerDim(DiffusionModel model, Tensor samples, LikelihoodRequest request, CancellationToken cancellationToken = default)
         {
             var bits = samples.narrow(1, 0, 1).reshape(-1).to(ScalarType.Float64);
             bits.Values()[0].Should().Be(request.FirstSample);

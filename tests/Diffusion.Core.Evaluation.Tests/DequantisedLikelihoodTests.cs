@@ -18,7 +18,7 @@ public sealed class DequantisedLikelihoodTests
         using var scope = NewDisposeScope();
         var likelihood = new DequantisedLikelihood(new EvenDensity(), levels);
 
-        var bits = likelihood.BitsPerDim(Unused, zeros([2, 3], dtype: ScalarType.Float32), new LikelihoodRequest());
+        var bits = likelihood.BitsPerDim(Unused, zeros([2, 3], dtype: ScalarType.Float32), new LikelihoodRequest(), TestContext.Current.CancellationToken);
 
         likelihood.Offset.Should().Be(offset);
         bits.Values().Should().Equal(Math.Log2(levels), Math.Log2(levels));
@@ -73,7 +73,7 @@ public sealed class DequantisedLikelihoodTests
     /// <summary>A density of 1/2 everywhere on [-1, 1]: 1 bit/dim.</summary>
     private sealed class EvenDensity : ILikelihood
     {
-        public Tensor BitsPerDim(DiffusionModel model, Tensor samples, LikelihoodRequest request)
+        public Tensor BitsPerDim(DiffusionModel model, Tensor samples, LikelihoodRequest request, CancellationToken cancellationToken = default)
             => ones([samples.shape[0]], dtype: ScalarType.Float64);
     }
 }

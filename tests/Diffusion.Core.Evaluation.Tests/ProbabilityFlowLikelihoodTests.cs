@@ -85,7 +85,7 @@ public sealed class ProbabilityFlowLikelihoodTests
         };
         var samples = tensor(new[] { -0.9, 0.2, 0.7, 1.4, 0.3, 0.3 }).reshape(2, 3);
 
-        var bits = new ProbabilityFlowLikelihood(options).BitsPerDim(model, samples, new LikelihoodRequest());
+        var bits = new ProbabilityFlowLikelihood(options).BitsPerDim(model, samples, new LikelihoodRequest(), TestContext.Current.CancellationToken);
 
         // In x / alpha the data is N(.3, .5^2 + .05^2).
         var variance = 0.25 + Math.Pow(schedule.LevelAt(first).Ratio, 2.0);
@@ -103,7 +103,7 @@ public sealed class ProbabilityFlowLikelihoodTests
         var options = new ProbabilityFlowOptions { Solver = new DormandPrince(1e-9, 1e-9), Trace = TraceEstimator.Exact };
         var samples = tensor(new[] { -0.9, 0.2, 0.7 }).reshape(3, 1);
 
-        var density = new ProbabilityFlowLikelihood(options).LogDensity(model, samples, new LikelihoodRequest());
+        var density = new ProbabilityFlowLikelihood(options).LogDensity(model, samples, new LikelihoodRequest(), TestContext.Current.CancellationToken);
 
         // The flow of a Gaussian is affine: x at the end, in units of its spread, is that of the data; the prior is N(0, 1) instead.
         var (first, last) = (schedule.LevelAt(0), schedule.LevelAt(999));
@@ -126,7 +126,7 @@ public sealed class ProbabilityFlowLikelihoodTests
         using var model = denoiser.Model;
 
         var density = new ProbabilityFlowLikelihood(Options(denoiser, new DormandPrince(1e-6, 1e-6)))
-            .LogDensity(model, tensor(grid).reshape(-1, 1), new LikelihoodRequest()).exp().Values();
+            .LogDensity(model, tensor(grid).reshape(-1, 1), new LikelihoodRequest(), TestContext.Current.CancellationToken).exp().Values();
 
         (density.Sum() * 0.01).Should().BeApproximately(1.0, 2e-5);
     }
@@ -139,7 +139,7 @@ public sealed class ProbabilityFlowLikelihoodTests
         using var model = denoiser.Model;
         var likelihood = new ProbabilityFlowLikelihood(Options(denoiser, new DormandPrince(1e-5, 1e-5)));
 
-        var density = likelihood.LogDensity(model, tensor(new[] { -1.3f }).reshape(1, 1), new LikelihoodRequest());
+        var density = likelihood.LogDensity(model, tensor(new[] { -1.3f }).reshape(1, 1), new LikelihoodRequest(), TestContext.Current.CancellationToken);
 
         density.dtype.Should().Be(ScalarType.Float64);
         density.item<double>().Should().BeApproximately(-1.102009, 1e-4);
@@ -159,7 +159,7 @@ public sealed class ProbabilityFlowLikelihoodTests
         using var model = new FunctionDenoiser(x => zeros_like(x)).On(Exploding, Prediction.X0);
         var samples = tensor(new[] { 0.01, -0.02 }).reshape(2, 1);
 
-        var density = new ProbabilityFlowLikelihood(options).LogDensity(model, samples, new LikelihoodRequest());
+        var density = new ProbabilityFlowLikelihood(options).LogDensity(model, samples, new LikelihoodRequest(), TestContext.Current.CancellationToken);
 
         // y grows by 200 from one end to the other, into N(0, 101).
         var expected = samples.Values()
@@ -176,7 +176,7 @@ public sealed class ProbabilityFlowLikelihoodTests
         Action Evaluation(INoiseSchedule schedule, ProbabilityFlowOptions? options = null) => () =>
         {
             using var model = denoiser.On(schedule);
-            new ProbabilityFlowLikelihood(options).LogDensity(model, samples, new LikelihoodRequest()).Dispose();
+            new ProbabilityFlowLikelihood(options).LogDensity(model, samples, new LikelihoodRequest(), TestContext.Current.CancellationToken).Dispose();
         };
 
         Evaluation(new LinearVpSchedule()).Should().Throw<ArgumentException>().WithMessage("*got 0 and*MinTime*");
@@ -185,7 +185,7 @@ public sealed class ProbabilityFlowLikelihoodTests
         var backwards = new ProbabilityFlowOptions { MinTime = End, MaxTime = Start };
         Evaluation(Exploding, backwards).Should().Throw<ArgumentException>();
         denoiser.Calls.Should().Be(0);
-        FluentActions.Invoking(() => new ProbabilityFlowLikelihood().LogDensity(null!, samples, new LikelihoodRequest()))
+        FluentActions.Invoking(() => new ProbabilityFlowLikelihood().LogDensity(null!, samples, new LikelihoodRequest(), TestContext.Current.CancellationToken))
             .Should().Throw<ArgumentNullException>();
     }
 
@@ -200,7 +200,7 @@ public sealed class ProbabilityFlowLikelihoodTests
         void Evaluate(CancellationToken token)
         {
             using var density = new ProbabilityFlowLikelihood(Options(denoiser, new DormandPrince()) with { LogPrior = null })
-                .LogDensity(model, samples, new LikelihoodRequest { CancellationToken = token });
+                .LogDensity(model, samples, new LikelihoodRequest(), token);
         }
 
         Evaluate(CancellationToken.None);
@@ -231,7 +231,7 @@ public sealed class ProbabilityFlowLikelihoodTests
         var denoiser = MixtureDenoiser.OfTable(Exploding, Prediction.Epsilon);
         using var model = denoiser.Model;
         return new ProbabilityFlowLikelihood(Options(denoiser, solver))
-            .LogDensity(model, tensor(new[] { x }).reshape(1, 1), new LikelihoodRequest()).item<double>();
+            .LogDensity(model, tensor(new[] { x }).reshape(1, 1), new LikelihoodRequest(), TestContext.Current.CancellationToken).item<double>();
     }
 
     /// <summary>A denoiser whose temporary tensors are gone when it returns, as a denoiser's should be.</summary>

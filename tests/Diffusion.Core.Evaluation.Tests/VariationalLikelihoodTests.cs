@@ -19,10 +19,10 @@ public sealed class VariationalLikelihoodTests
         var schedule = OpenAiCase.Schedule(golden.Case);
         var noise = golden.Read("noise");
         using var model = new DelegateDenoiser((xt, t) => xt.mul(schedule.Sigma(t.Values()[0]))).On(schedule);
-        var likelihood = new VariationalLikelihood(ReverseVariance.FixedLarge, clip: true);
+        var likelihood = new VariationalLikelihood(ReverseVariance.FixedLarge) { Clip = true };
 
         using var bits = likelihood.Evaluate(
-            model, golden.Read("x0"), new LikelihoodRequest(), (t, _) => noise[schedule.Steps - 1 - t].clone());
+            model, golden.Read("x0"), new LikelihoodRequest(), (t, _) => noise[schedule.Steps - 1 - t].clone(), cancellationToken: TestContext.Current.CancellationToken);
 
         // The reference lists its terms as its loop meets them, from the last index to the first.
         bits.Terms.ShouldBeClose(golden.ReadDouble("vb").flip(1), 1e-6, "vb");

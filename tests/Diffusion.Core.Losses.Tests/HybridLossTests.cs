@@ -108,7 +108,7 @@ public sealed class HybridLossTests
         using var x = torch.ones([2, 3]);
         using var t = torch.tensor(new long[] { 0, 150 }, dtype: torch.ScalarType.Int64);
         using var model = new FunctionDenoiser(Doubled).On(Schedule, learnsVariance: true);
-        IDiffusionLoss[] losses = [new HybridLoss(), new VlbLoss(variance: ReverseVariance.Learned, rescale: true)];
+        IDiffusionLoss[] losses = [new HybridLoss(), new VlbLoss(variance: ReverseVariance.Learned) { Rescale = true }];
         void Step()
         {
             foreach (var loss in losses)

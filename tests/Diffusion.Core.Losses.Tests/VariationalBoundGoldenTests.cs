@@ -42,7 +42,7 @@ public sealed class VariationalBoundGoldenTests
         using var bound = Bound(golden, clip: false);
         foreach (var (name, rescale) in new[] { ("loss_kl", false), ("loss_rescaled_kl", true) })
         {
-            var loss = new VlbLoss(OpenAiCase.Variance(golden.Case), rescale: rescale);
+            var loss = new VlbLoss(OpenAiCase.Variance(golden.Case)) { Rescale = rescale };
 
             using var terms = Evaluate(loss, golden);
 
@@ -71,7 +71,7 @@ public sealed class VariationalBoundGoldenTests
     }
 
     private static VariationalBound Bound(GoldenFile golden, bool clip)
-        => new(Model(golden, (xt, _) => xt.clone()), OpenAiCase.Variance(golden.Case), clip: clip);
+        => new(Model(golden, (xt, _) => xt.clone()), OpenAiCase.Variance(golden.Case)) { Clip = clip };
 
     private static LossTerms Evaluate(IDiffusionLoss loss, GoldenFile golden)
     {

@@ -127,7 +127,7 @@ public class ClipTextEncoderTests
         LiveTensors.Change(() =>
         {
             encoder.Encode(tokens).Dispose();
-            encoder.Encode(tokens, mask, hiddenStates: true).Dispose();
+            encoder.EncodeWithHiddenStates(tokens, mask).Dispose();
         }).Should().Be(0);
     }
 

@@ -96,7 +96,7 @@ public class LatentTests
         random.manual_seed(5);
         var latents = randn(6, 3, 4, 4, dtype: ScalarType.Float64).mul(tensor(new[] { 0.5, 2, 9 }).view(1, 3, 1, 1)).add(1.5);
 
-        var scaling = LatentScaling.Measure(latents, perChannel);
+        var scaling = (perChannel ? LatentScaling.MeasurePerChannel(latents) : LatentScaling.Measure(latents));
         var scaled = scaling.Apply(latents);
 
         scaling.Factors.Should().HaveCount(perChannel ? 3 : 1);

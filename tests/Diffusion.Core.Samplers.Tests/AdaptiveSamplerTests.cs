@@ -189,9 +189,9 @@ public class AdaptiveSamplerTests(ITestOutputHelper output)
             () => new DpmAdaptiveSampler(order: 1),
             () => new DpmAdaptiveSampler(order: 4),
             () => new DpmAdaptiveSampler(eta: 1.1),
-            () => new DpmAdaptiveSampler(noiseScale: 0.0),
-            () => new DpmAdaptiveSampler(startTime: 9.0).Steps(model, Request()),
-            () => new DpmAdaptiveSampler(startTime: 0.0, endTime: 0.0),
+            () => new DpmAdaptiveSampler { NoiseScale = 0.0 },
+            () => new DpmAdaptiveSampler { StartTime = 9.0 }.Steps(model, Request()),
+            () => new DpmAdaptiveSampler { StartTime = 0.0, EndTime = 0.0 },
             () => new DpmAdaptiveSampler().Steps(network.On(new RectifiedFlowSchedule(), Prediction.Velocity), Request()),
             () => new DpmAdaptiveSampler().Steps(network.On(WithoutTerminalSignal()), Request()),
             () => new ProbabilityFlowSampler().Steps(network.On(WithoutTerminalSignal()), Request()),
@@ -233,8 +233,8 @@ public class AdaptiveSamplerTests(ITestOutputHelper output)
         var control = new StepSizeControl { RelativeTolerance = tolerance, AbsoluteTolerance = tolerance };
         var options = new SamplerOptions { Threshold = Thresholding.None };
         return name == "rk45"
-            ? new ProbabilityFlowSampler(control, options, endsClean: endsClean)
-            : new DpmAdaptiveSampler(name == "dpm-12" ? 2 : 3, control: control, options: options, endsClean: endsClean);
+            ? new ProbabilityFlowSampler(control, options) { EndsClean = endsClean }
+            : new DpmAdaptiveSampler(name == "dpm-12" ? 2 : 3, control: control, options: options) { EndsClean = endsClean };
     }
 
     private static SamplingRequest Request() => new() { Shape = [3, 2], Seed = 2, Dtype = ScalarType.Float64 };

@@ -111,7 +111,7 @@ public class LambdaConvergenceTests(ITestOutputHelper output)
         {
             var grid = new TimeGrid(schedule, [.. Enumerable.Range(0, steps).Select(k => 10.0 - (9.0 * k / steps))], schedule.LevelAt(1.0));
             return rungeKuttaStart
-                ? ProbabilityFlow.Error(new PndmSolver(rungeKuttaStart: true), grid.WithRungeKuttaStart())
+                ? ProbabilityFlow.Error(new PndmSolver { RungeKuttaStart = true }, grid.WithRungeKuttaStart())
                 : ProbabilityFlow.Error(new ExactStart(new PndmSolver(), 3), grid);
         }
 

@@ -98,7 +98,7 @@ public class LambdaSolverTests
                 .. new[] { 700.0, 500.0, 300.0, 100.0, 10.0 }.Select(_schedule.LevelAt),
             ]);
 
-        foreach (var (name, solver) in LambdaSolvers.Deterministic.Where(pair => pair.Value is not SaSolver { Form.Name: "noise" }))
+        foreach (var (name, solver) in LambdaSolvers.Deterministic.Where(pair => pair.Value is not SaSolver { AlgorithmType.Name: "noise" }))
         {
             double[] Result(double alpha) => Run(solver, Grid(alpha), Prediction.Velocity);
 
@@ -107,7 +107,7 @@ public class LambdaSolverTests
             Result(0.0).Should().OnlyContain(x => Math.Abs(x) < 5.0, name);
             if (name is "dpm++(1)" or "dpm-1" or "deis-1")
                 Difference(Result(0.0), Result(1e-7)).Should().BeLessThan(1e-5, name);
-            else if (solver is DpmMultistepSolver { Form.Name: "data" } or DpmSinglestepSolver { Form.Name: "data" })
+            else if (solver is DpmMultistepSolver { AlgorithmType.Name: "data" } or DpmSinglestepSolver { AlgorithmType.Name: "data" })
                 Difference(Result(0.0), Result(1e-200)).Should().BeLessThan(0.2, name);
         }
     }
@@ -209,10 +209,10 @@ public class LambdaSolverTests
         void Same(ISolver one, ISolver other) => Difference(Run(one, grid), Run(other, grid)).Should().BeLessThan(1e-11);
 
         Same(new DeisSolver(1), new DdimSolver());
-        Same(new DeisSolver(2, lowerOrderFinal: false), LambdaSolvers.Noise["dpm-2m, heun"]);
-        Same(new DeisSolver(3, lowerOrderFinal: false), DpmMultistepSolver.Corrected(AlgorithmType.NoisePrediction, lowerOrderFinal: false));
-        Same(new SaSolver(3, 0, (_, _) => 0.0, lowerOrderFinal: false), new UniPcSolver(3, b: UniPcSolver.Bh1, corrects: _ => false, lowerOrderFinal: false));
-        Same(new SaSolver(2, 3, (_, _) => 0.0, lowerOrderFinal: false), new UniPcSolver(2, b: UniPcSolver.Bh1, lowerOrderFinal: false));
+        Same(new DeisSolver(2) { LowerOrderFinal = false }, LambdaSolvers.Noise["dpm-2m, heun"]);
+        Same(new DeisSolver(3) { LowerOrderFinal = false }, DpmMultistepSolver.Corrected(AlgorithmType.NoisePrediction) with { LowerOrderFinal = false });
+        Same(new SaSolver(3, 0, (_, _) => 0.0) { LowerOrderFinal = false }, new UniPcSolver(3, b: UniPcSolver.Bh1, corrects: _ => false) { LowerOrderFinal = false });
+        Same(new SaSolver(2, 3, (_, _) => 0.0) { LowerOrderFinal = false }, new UniPcSolver(2, b: UniPcSolver.Bh1) { LowerOrderFinal = false });
     }
 
     [Theory]
@@ -285,7 +285,7 @@ public class LambdaSolverTests
 
         var tau = () => Run(new SaSolver(tau: (_, _) => double.NaN), clean);
         tau.Should().Throw<ArgumentOutOfRangeException>().WithMessage("*NaN*");
-        var start = () => Sampler(new PndmSolver(rungeKuttaStart: true), clean);
+        var start = () => Sampler(new PndmSolver { RungeKuttaStart = true }, clean);
         start.Should().Throw<ArgumentException>().WithMessage("*WithRungeKuttaStart*");
         foreach (var solver in LambdaSolvers.All.Values)
         {

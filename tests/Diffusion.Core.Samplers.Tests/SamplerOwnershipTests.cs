@@ -162,7 +162,7 @@ public class SamplerOwnershipTests
             ISampler sampler = name switch
             {
                 "ddim" => new DdimSampler(6),
-                "adaptive" => new ProbabilityFlowSampler(endTime: 1),
+                "adaptive" => new ProbabilityFlowSampler { EndTime = 1 },
                 _ => new DiffusionSampler(new DpmMultistepSolver(3), 6),
             };
             var request = new SamplingRequest { Shape = [2, 3] };

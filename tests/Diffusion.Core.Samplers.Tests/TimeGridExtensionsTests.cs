@@ -37,7 +37,7 @@ public class TimeGridExtensionsTests
         var grid = TimeSpacing.Leading().CreateGrid(_schedule, 4).WithFinalLevel(_schedule.LevelAt(0));
 
         var inverted = grid.Inverted();
-        var told = grid.Inverted(tellTarget: true);
+        var told = grid.InvertedAtTargets();
 
         inverted.Levels.ToArray().Should().Equal(grid.Levels.ToArray().Reverse());
         inverted.Times.ToArray().Should().Equal(0.0, 0.0, 250.0, 500.0);

@@ -76,7 +76,7 @@ public sealed class ExtensibilityTests
         using var scope = torch.NewDisposeScope();
         var schedule = DiscreteSchedule.Cosine(100);
         using var forward = new DdpmProcess(schedule);
-        using var reverse = new ReverseProcess(schedule, new TwiceTheNoise(), new Between(), clip: false);
+        using var reverse = new ReverseProcess(schedule, new TwiceTheNoise(), new Between()) { Clip = false };
         var (t, x0, noise) = (TestTensors.Times(60), TestTensors.Filled(0.7, [1, 1]), TestTensors.Filled(-1.3, [1, 1]));
         var xt = forward.Sample(x0, t, noise);
 

@@ -26,7 +26,7 @@ public sealed class ReverseProcessTests
         {
             if (!TestPredictions.DeterminesData(prediction, schedule.LevelAt(schedule.MaxTime)))
                 continue;
-            using var reverse = new ReverseProcess(schedule, prediction, clip: false);
+            using var reverse = new ReverseProcess(schedule, prediction) { Clip = false };
 
             using var result = reverse.Transition(xt, t, forward.Target(prediction, x0, t, noise));
 
@@ -74,7 +74,7 @@ public sealed class ReverseProcessTests
         var schedule = DiscreteSchedule.Linear();
         using var forward = new DdpmProcess(schedule);
         using var clipping = new ReverseProcess(schedule);
-        using var plain = new ReverseProcess(schedule, clip: false);
+        using var plain = new ReverseProcess(schedule) { Clip = false };
         var (t, xt, output) = (TestTensors.Times(500), TestTensors.Filled(1.5, [1, 1]), TestTensors.Filled(-1.0, [1, 1]));
 
         using var clipped = clipping.Transition(xt, t, output);
@@ -108,7 +108,7 @@ public sealed class ReverseProcessTests
         var schedule = DiscreteSchedule.Linear().RescaledToZeroTerminalSnr();
         FluentActions.Invoking(() => new ReverseProcess(schedule, Prediction.Epsilon)).Should().Throw<ArgumentException>()
             .WithMessage("*'epsilon' does not determine x_0 at t = 999, where alpha is 0*").And.ParamName.Should().Be("prediction");
-        using var reverse = new ReverseProcess(schedule, Prediction.Velocity, clip: false);
+        using var reverse = new ReverseProcess(schedule, Prediction.Velocity) { Clip = false };
 
         using var result = reverse.Transition(TestTensors.Filled(0.4, [1, 1]), TestTensors.Times(999), TestTensors.Filled(-0.7, [1, 1]));
 
@@ -129,7 +129,7 @@ public sealed class ReverseProcessTests
     {
         using var scope = torch.NewDisposeScope();
         var schedule = DiscreteSchedule.Linear();
-        using var reverse = new ReverseProcess(schedule, variance: ReverseVariance.Learned, clip: false);
+        using var reverse = new ReverseProcess(schedule, variance: ReverseVariance.Learned) { Clip = false };
         var output = TestTensors.Filled(0.1, [1, 2, 1]).requires_grad_();
         using var result = reverse.Transition(TestTensors.Filled(0.4, [1, 1, 1]), TestTensors.Times(500), output);
 

@@ -67,7 +67,7 @@ public class CheckpointStoreTests
         Kept(CheckpointRetention.Every(3), all).Should().Equal(3, 6);
         Kept(CheckpointRetention.Best("fid"), all).Should().Equal([2], "of equals the first is nearest to the weights that were measured");
         Kept(CheckpointRetention.Best("fid", 3), all).Should().Equal(2, 3, 4);
-        Kept(CheckpointRetention.Best("fid", higherIsBetter: true), all).Should().Equal(7);
+        Kept(CheckpointRetention.Highest("fid"), all).Should().Equal(7);
         Kept(CheckpointRetention.Best("other"), all).Should().BeEmpty();
         Kept(CheckpointRetention.All, all).Should().HaveCount(7);
         Kept(CheckpointRetention.Any(CheckpointRetention.Last(1), CheckpointRetention.Every(4), CheckpointRetention.Best("fid")), all)

@@ -1,4 +1,5 @@
 using Diffusion.Core.Models;
+using Diffusion.Core.Samplers;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Diffusers;
@@ -215,15 +216,17 @@ public sealed class DiffusersPipeline : IDisposable
 
     /// <summary>Samples images.</summary>
     /// <param name="request">How many, of what; null for one image by the defaults of the pipeline.</param>
-    /// <param name="cancellationToken">Looked at before each step.</param>
+    /// <param name="progress">Receives a report after each step.</param>
+    /// <param name="cancellationToken">Checked before each step.</param>
     /// <returns>
     /// [B, C, H, W] float32 on the device of the networks, -1 black and 1 white as everywhere in this library, not clipped; the caller's.
     /// diffusers' own images are <c>x / 2 + 0.5</c> of these, clipped to [0, 1].
     /// </returns>
     /// <exception cref="ArgumentException">The request does not fit together, or not the pipeline.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
-    public Tensor Sample(PipelineRequest? request = null, CancellationToken cancellationToken = default)
-        => new PipelineSampling(this, request ?? new PipelineRequest()).Run(cancellationToken);
+    public Tensor Sample(
+        PipelineRequest? request = null, IProgress<SamplingProgress>? progress = null, CancellationToken cancellationToken = default)
+        => new PipelineSampling(this, request ?? new PipelineRequest()).Run(progress, cancellationToken);
 
     /// <summary>Writes a folder that diffusers reads. All files take their places together or none does.</summary>
     /// <param name="folder">Made where it is missing.</param>

@@ -1,5 +1,4 @@
 using Diffusion.Core.Models;
-using Diffusion.Core.Samplers;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Diffusers;
@@ -54,7 +53,4 @@ public sealed record PipelineRequest
 
     /// <summary>The arguments of the scheduler's step, such as <see cref="SchedulerCall.Eta"/>; its number of steps is not looked at.</summary>
     public SchedulerCall Call { get; init; } = new();
-
-    /// <summary>Told after each step.</summary>
-    public IProgress<SamplingProgress>? Progress { get; init; }
 }

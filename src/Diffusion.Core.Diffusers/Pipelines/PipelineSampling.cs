@@ -25,7 +25,7 @@ internal sealed class PipelineSampling
         ?? (_request.Labels is null && _request.Prompts is null && _request.Unconditional is null ? 1.0 : _pipeline.Layout.GuidanceScale);
 
     /// <summary>The images.</summary>
-    public Tensor Run(CancellationToken cancellationToken)
+    public Tensor Run(IProgress<SamplingProgress>? progress, CancellationToken cancellationToken)
     {
         using var scope = NewDisposeScope();
         using var gradientsOff = no_grad();
@@ -47,7 +47,7 @@ internal sealed class PipelineSampling
                 Device = _pipeline.Device,
                 Dtype = _pipeline.Dtype,
             },
-            _request.Progress,
+            progress,
             cancellationToken);
         var images = _pipeline.Autoencoder is { } autoencoder ? Decode(autoencoder, sample) : sample;
         return images.to(ScalarType.Float32).MoveToOuterDisposeScope();

@@ -35,7 +35,7 @@ internal static class DpmFamily
             || config.Flag("use_flow_sigmas", false);
 
     /// <summary>What <c>algorithm_type</c> says: the form, and tau.</summary>
-    public static (AlgorithmType Form, double Tau) Algorithm(SchedulerConfig config)
+    public static (AlgorithmType Type, double Tau) Algorithm(SchedulerConfig config)
     {
         var kind = config.Text("algorithm_type", "dpmsolver++");
         return kind switch
@@ -64,13 +64,10 @@ internal static class DpmFamily
     public static DpmMultistepSolver Multistep(SchedulerConfig config)
     {
         var (form, tau) = Algorithm(config);
-        return new DpmMultistepSolver(
-            config.Whole("solver_order", 2),
+        return new DpmMultistepSolver(config.Whole("solver_order", 2),
             form,
-            tau,
-            IsHeun(config),
-            config.Flag("lower_order_final", true),
-            config.Flag("euler_at_final", false));
+            tau)
+        { Heun = IsHeun(config), LowerOrderFinal = config.Flag("lower_order_final", true), EulerAtFinal = config.Flag("euler_at_final", false) };
     }
 
     private static TimeGrid Ending(SchedulerConfig config, SchedulerCall call, Func<double, double, double> minimum)

@@ -16,8 +16,7 @@ internal static class DpmSchedulers
     public static DiffusersSampler Singlestep(SchedulerConfig config, SchedulerCall call)
     {
         var (form, tau) = DpmFamily.Algorithm(config);
-        var solver = new DpmSinglestepSolver(
-            config.Whole("solver_order", 2), form, tau, DpmFamily.IsHeun(config), config.Flag("lower_order_final", false));
+        var solver = new DpmSinglestepSolver(config.Whole("solver_order", 2), form, tau) { Heun = DpmFamily.IsHeun(config), LowerOrderFinal = config.Flag("lower_order_final", false) };
         return MappedOptions.Sampler(config, DpmFamily.Grid(config, call), solver);
     }
 
@@ -30,7 +29,7 @@ internal static class DpmSchedulers
         => MappedOptions.Sampler(
             config,
             DpmFamily.EndingAtLast(config, call),
-            new DeisSolver(config.Whole("solver_order", 2), config.Flag("lower_order_final", true)));
+            new DeisSolver(config.Whole("solver_order", 2)) { LowerOrderFinal = config.Flag("lower_order_final", true) });
 
     /// <summary>SASolverScheduler, with the tau that diffusers has where none is given.</summary>
     public static DiffusersSampler Sa(SchedulerConfig config, SchedulerCall call)
@@ -42,12 +41,11 @@ internal static class DpmSchedulers
             "noise_prediction" => AlgorithmType.NoisePrediction,
             _ => throw config.Unknown("algorithm_type", kind),
         };
-        var solver = new SaSolver(
-            config.Whole("predictor_order", 2),
+        var solver = new SaSolver(config.Whole("predictor_order", 2),
             config.Whole("corrector_order", 2),
             SaSolver.MiddleTau,
-            form,
-            config.Flag("lower_order_final", true));
+            form)
+        { LowerOrderFinal = config.Flag("lower_order_final", true) };
         return MappedOptions.Sampler(config, DpmFamily.EndingAtLast(config, call), solver);
     }
 
@@ -63,8 +61,7 @@ internal static class DpmSchedulers
         };
         var uncorrected = (config.Numbers("disable_corrector") ?? []).ToHashSet();
         var form = config.Flag("predict_x0", true) ? AlgorithmType.DataPrediction : AlgorithmType.NoisePrediction;
-        var solver = new UniPcSolver(
-            config.Whole("solver_order", 2), form, b, step => !uncorrected.Contains(step), config.Flag("lower_order_final", true));
+        var solver = new UniPcSolver(config.Whole("solver_order", 2), form, b, step => !uncorrected.Contains(step)) { LowerOrderFinal = config.Flag("lower_order_final", true) };
         var grid = config.Flag("use_flow_sigmas", false)
             ? StraightLine(config, call)
             : DpmFamily.Grid(config, call, DpmFamily.LastOfRespaced(config));

@@ -18,7 +18,7 @@ internal static class PndmSchedulers
         return MappedOptions.Sampler(
             config,
             skipsRungeKutta ? grid.WithTrapezoidStart() : WithRungeKuttaStart(grid, schedule),
-            new PndmSolver(rungeKuttaStart: !skipsRungeKutta, MappedOptions.PredictionOf(config)));
+            new PndmSolver(MappedOptions.PredictionOf(config)) { RungeKuttaStart = !skipsRungeKutta });
     }
 
     /// <summary>IPNDMScheduler, which has a process of its own and takes the network to predict v.</summary>

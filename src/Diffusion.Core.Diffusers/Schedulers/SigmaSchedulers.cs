@@ -38,7 +38,7 @@ internal static class SigmaSchedulers
 
     /// <summary>LMSDiscreteScheduler, whose formula is used for the step to the data too.</summary>
     public static DiffusersSampler Lms(SchedulerConfig config, SchedulerCall call)
-        => Sampler(config, new TrainedGrid(config).Fractional(call), new LmsSolver(call.Order ?? 4, eulerAtEnd: false));
+        => Sampler(config, new TrainedGrid(config).Fractional(call), new LmsSolver(call.Order ?? 4) { EulerAtEnd = false });
 
     /// <summary>A sampler of the schedulers that keep x / alpha.</summary>
     private static DiffusersSampler Sampler(SchedulerConfig config, TimeGrid grid, ISolver solver, bool? clips = null)

@@ -18,12 +18,11 @@ public sealed class VariationalBound : IDisposable
     /// <see cref="ReverseVariance.FixedSmall"/> for others.
     /// </param>
     /// <param name="likelihood">p(x_0 | x_1). The default is <see cref="DataLikelihood.Bytes"/>.</param>
-    /// <param name="clip">Whether the predicted x_0 is clipped to [-1, 1]: for the likelihood of images, not for training.</param>
     /// <exception cref="ArgumentException">
     /// The schedule has no steps; the prediction does not determine x_0, or the variance has no logarithm, at some t; or the variance is
     /// learned and the model does not learn it, or the other way round.
     /// </exception>
-    public VariationalBound(DiffusionModel model, ReverseVariance? variance = null, DataLikelihood? likelihood = null, bool clip = false)
+    public VariationalBound(DiffusionModel model, ReverseVariance? variance = null, DataLikelihood? likelihood = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         variance ??= model.LearnsVariance ? ReverseVariance.LearnedRange : ReverseVariance.FixedSmall;
@@ -35,26 +34,41 @@ public sealed class VariationalBound : IDisposable
         var schedule = model.Schedule as DiscreteSchedule ?? throw new ArgumentException(
             $"A variational bound needs the steps of a {nameof(DiscreteSchedule)}, got {model.Schedule.GetType().Name}.", nameof(model));
         Process = new DdpmProcess(schedule);
-        Reverse = new ReverseProcess(schedule, model.Prediction, variance, clip);
+        Reverse = new ReverseProcess(schedule, model.Prediction, variance) { Clip = false };
         Likelihood = likelihood ?? DataLikelihood.Bytes;
     }
 
-    /// <summary>The bound of a model, kept among the tables of the model, which owns it.</summary>
-    /// <inheritdoc cref="VariationalBound(DiffusionModel, ReverseVariance?, DataLikelihood?, bool)"/>
-    public static VariationalBound Of(
-        DiffusionModel model, ReverseVariance? variance = null, DataLikelihood? likelihood = null, bool clip = false)
+    /// <summary>The bound of a model without clipping, which is created once and owned by the model.</summary>
+    /// <inheritdoc cref="VariationalBound(DiffusionModel, ReverseVariance?, DataLikelihood?)"/>
+    public static VariationalBound Of(DiffusionModel model, ReverseVariance? variance = null, DataLikelihood? likelihood = null)
+        => Cached(model, variance, likelihood, clip: false);
+
+    /// <summary>The bound of a model with <see cref="Clip"/>, which is created once and owned by the model.</summary>
+    /// <inheritdoc cref="VariationalBound(DiffusionModel, ReverseVariance?, DataLikelihood?)"/>
+    public static VariationalBound OfClipped(DiffusionModel model, ReverseVariance? variance = null, DataLikelihood? likelihood = null)
+        => Cached(model, variance, likelihood, clip: true);
+
+    /// <summary>
+    /// Whether the predicted x_0 is clipped to [-1, 1]: for the likelihood of images, not for training. The default is
+    /// <see langword="false"/>.
+    /// </summary>
+    public bool Clip
     {
-        ArgumentNullException.ThrowIfNull(model);
-        return model.Process.Tables(
-            (model.Prediction, model.LearnsVariance, variance, likelihood, clip),
-            _ => new VariationalBound(model, variance, likelihood, clip));
+        get => Reverse.Clip;
+        init
+        {
+            if (value == Reverse.Clip)
+                return;
+            using var replaced = Reverse;
+            Reverse = new ReverseProcess(replaced.Schedule, replaced.Prediction, replaced.Variance) { Clip = value };
+        }
     }
 
     /// <summary>The forward process and its posterior.</summary>
     public DdpmProcess Process { get; }
 
     /// <summary>The reverse process.</summary>
-    public ReverseProcess Reverse { get; }
+    public ReverseProcess Reverse { get; private init; }
 
     /// <summary>p(x_0 | x_1).</summary>
     public DataLikelihood Likelihood { get; }
@@ -112,5 +126,13 @@ public sealed class VariationalBound : IDisposable
     {
         Process.Dispose();
         Reverse.Dispose();
+    }
+
+    private static VariationalBound Cached(DiffusionModel model, ReverseVariance? variance, DataLikelihood? likelihood, bool clip)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        return model.Process.Tables(
+            (model.Prediction, model.LearnsVariance, variance, likelihood, clip),
+            _ => new VariationalBound(model, variance, likelihood) { Clip = clip });
     }
 }

@@ -11,11 +11,7 @@ namespace Diffusion.Core.Losses;
 /// <see cref="ReverseVariance.FixedSmall"/> for others.
 /// </param>
 /// <param name="likelihood">p(x_0 | x_1). The default is <see cref="DataLikelihood.Bytes"/>.</param>
-/// <param name="rescale">
-/// True to multiply the term by T, so that its mean over uniformly drawn times is the bound itself, except for L_T (OpenAI's rescaled KL).
-/// False for the term alone (their KL).
-/// </param>
-public sealed class VlbLoss(ReverseVariance? variance = null, DataLikelihood? likelihood = null, bool rescale = false) : IDiffusionLoss
+public sealed class VlbLoss(ReverseVariance? variance = null, DataLikelihood? likelihood = null) : IDiffusionLoss
 {
     /// <summary>The name of the term of the bound among the terms, not rescaled and without gradients.</summary>
     public const string VlbName = "vlb";
@@ -26,8 +22,11 @@ public sealed class VlbLoss(ReverseVariance? variance = null, DataLikelihood? li
     /// <summary>p(x_0 | x_1).</summary>
     public DataLikelihood Likelihood { get; } = likelihood ?? DataLikelihood.Bytes;
 
-    /// <summary>Whether the term is multiplied by T.</summary>
-    public bool Rescale { get; } = rescale;
+    /// <summary>
+    /// Whether the term is multiplied by T, so that its mean over uniformly drawn times is the bound itself, except for L_T (OpenAI's
+    /// rescaled KL). The default is <see langword="false"/>: the term alone (their KL).
+    /// </summary>
+    public bool Rescale { get; init; }
 
     /// <inheritdoc/>
     /// <returns><c>loss</c> and <c>vlb</c>, [B] bits/dim each. The caller must dispose them.</returns>

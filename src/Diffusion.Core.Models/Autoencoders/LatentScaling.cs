@@ -54,17 +54,21 @@ public sealed record LatentScaling
     public IReadOnlyList<double> Shifts => _shifts;
 
     /// <summary>
-    /// Computes the scaling that gives latents unit variance: the factor is 1/std of all values, or of each channel; the shift is 0, or the
-    /// mean of each channel.
+    /// The scaling that gives latents unit variance: the factor is 1/std of all their values, and the shift is 0 (Rombach et al. 2022).
     /// </summary>
     /// <param name="latents">
     /// [B, C, ...] a batch, of at least two values (in each channel). The caller keeps ownership. The method waits for its device.
     /// </param>
-    /// <param name="perChannel">
-    /// True for a factor and a shift for each channel; false, the default, for one factor, as in Rombach et al. 2022.
-    /// </param>
-    /// <exception cref="ArgumentException">There are too few values, or they are all equal or not finite.</exception>
-    public static LatentScaling Measure(Tensor latents, bool perChannel = false)
+    /// <exception cref="ArgumentException">There are too few values, or they are all the same or not finite.</exception>
+    public static LatentScaling Measure(Tensor latents) => Measure(latents, perChannel: false);
+
+    /// <summary>
+    /// The scaling that gives each channel of latents mean 0 and variance 1: the factors are 1/std, and the shifts the means of the channels.
+    /// </summary>
+    /// <inheritdoc cref="Measure(Tensor)"/>
+    public static LatentScaling MeasurePerChannel(Tensor latents) => Measure(latents, perChannel: true);
+
+    private static LatentScaling Measure(Tensor latents, bool perChannel)
     {
         Guard.Floating(latents);
         if (latents.dim() < 2 || latents.numel() < (perChannel ? 2 * latents.shape[1] : 2))

@@ -71,28 +71,19 @@ public sealed class VQModel : AutoencodingNetwork, IQuantizedAutoencoder
     /// <param name="z">[B, D, h, w].</param>
     /// <returns>[B, channels, f h, f w]. The caller must dispose the tensor.</returns>
     /// <inheritdoc cref="AutoencodingNetwork.Decode" path="/exception"/>
-    public override Tensor Decode(Tensor z) => Decode(z, quantize: true);
-
-    /// <summary>Decodes latents to images.</summary>
-    /// <param name="z">
-    /// [B, D, h, w] latents; or, if <paramref name="quantize"/> is false and <see cref="VQModelOptions.LookupFromCodebook"/> is true, [B,
-    /// h, w] int64 indices of the codebook.
-    /// </param>
-    /// <param name="quantize">True to quantize the latents first; false if they are already vectors of the codebook.</param>
-    /// <returns>[B, channels, f h, f w]. The caller must dispose the tensor.</returns>
-    /// <inheritdoc cref="AutoencodingNetwork.Decode" path="/exception"/>
-    public Tensor Decode(Tensor z, bool quantize)
+    public override Tensor Decode(Tensor z)
     {
-        if (quantize)
-        {
-            using var codes = Quantize(z);
-            return DecodeQuantized(codes.Quantized);
-        }
-
-        return Options.LookupFromCodebook ? DecodeIndices(z) : DecodeQuantized(z);
+        using var codes = Quantize(z);
+        return DecodeQuantized(codes.Quantized);
     }
 
-    /// <summary>Decodes indices of the codebook to images.</summary>
+    /// <summary>Decodes latents that are vectors of the codebook already.</summary>
+    /// <param name="z">[B, D, h, w]; or, where the options look vectors up, [B, h, w] int64 indices in the codebook.</param>
+    /// <returns>[B, channels, f h, f w]. The caller must dispose the returned tensor.</returns>
+    /// <inheritdoc cref="AutoencodingNetwork.Decode" path="/exception"/>
+    public Tensor DecodeWithoutQuantization(Tensor z) => Options.LookupFromCodebook ? DecodeIndices(z) : DecodeQuantized(z);
+
+    /// <summary>The images of places in the codebook.</summary>
     /// <param name="indices">[B, h, w] int64 in 0..K-1.</param>
     /// <returns>[B, channels, f h, f w]. The caller must dispose the tensor.</returns>
     /// <inheritdoc cref="AutoencodingNetwork.Decode" path="/exception"/>
@@ -132,8 +123,8 @@ public sealed record VQModelOptions
     public bool SpatialNorm { get; init; }
 
     /// <summary>
-    /// True if <see cref="VQModel.Decode(TorchSharp.torch.Tensor, bool)"/> without quantization receives indices of the codebook. The
-    /// default is <see langword="false"/>.
+    /// True when <see cref="VQModel.DecodeWithoutQuantization"/> without quantising takes places in the codebook. Off by
+    /// default.
     /// </summary>
     public bool LookupFromCodebook { get; init; }
 

@@ -60,10 +60,15 @@ public sealed class ClipTextEncoder : NamedModule
     /// [B, L] bool: true for the tokens that may be attended to, which must include the first token of each text. The default is
     /// <see langword="null"/>: all tokens, as in Stable Diffusion.
     /// </param>
-    /// <param name="hiddenStates">True to return the hidden states of all layers. The default is <see langword="false"/>.</param>
-    /// <returns>The hidden states and the embeddings of the texts. The caller must dispose the object.</returns>
-    /// <exception cref="ArgumentException">A shape, type or device does not match, or a token is out of range.</exception>
-    public ClipTextOutput Encode(Tensor tokens, Tensor? mask = null, bool hiddenStates = false)
+    /// <returns>The caller's.</returns>
+    /// <exception cref="ArgumentException">A shape, type, device or token does not fit.</exception>
+    public ClipTextOutput Encode(Tensor tokens, Tensor? mask = null) => Encode(tokens, mask, hiddenStates: false);
+
+    /// <summary>Encodes tokens as <see cref="Encode(Tensor, Tensor?)"/>, with the states of all layers.</summary>
+    /// <inheritdoc cref="Encode(Tensor, Tensor?)"/>
+    public ClipTextOutput EncodeWithHiddenStates(Tensor tokens, Tensor? mask = null) => Encode(tokens, mask, hiddenStates: true);
+
+    private ClipTextOutput Encode(Tensor tokens, Tensor? mask, bool hiddenStates)
     {
         Check(tokens, mask);
         using var scope = NewDisposeScope();

@@ -79,7 +79,7 @@ public sealed class ClipTokenizer
     }
 
     /// <summary>
-    /// Encodes texts as tokens for <see cref="ClipTextEncoder.Encode"/>, each padded to <see cref="ClipTokenizerOptions.MaxTokens"/>.
+    /// The tokens of texts for <see cref="ClipTextEncoder"/>, each padded to <see cref="ClipTokenizerOptions.MaxTokens"/>.
     /// </summary>
     /// <param name="texts">At least one.</param>
     /// <param name="device">The device of the result. The default is the CPU.</param>

@@ -12,13 +12,9 @@ namespace Diffusion.Core.Samplers;
 /// </remarks>
 public abstract class AdaptiveSampler : ISampler
 {
-    private protected AdaptiveSampler(
-        StepSizeControl control, SamplerOptions? options, double? startTime, double? endTime, bool endsClean)
+    private protected AdaptiveSampler(StepSizeControl control, SamplerOptions? options)
     {
-        (Control, Options, EndsClean) = (control, options ?? new SamplerOptions(), endsClean);
-        (StartTime, EndTime) = (startTime, endTime);
-        if (endTime >= startTime)
-            throw new ArgumentException($"Sampling must end before the time it starts at, {startTime}, got {endTime}.", nameof(endTime));
+        (Control, Options) = (control, options ?? new SamplerOptions());
         if (Options.InitialScale is { } scale)
             Guard.Positive(scale, "options.InitialScale");
     }
@@ -29,16 +25,16 @@ public abstract class AdaptiveSampler : ISampler
     /// <summary>Thresholding and the initial noise.</summary>
     public SamplerOptions Options { get; }
 
-    /// <summary>The time at which sampling starts; <see langword="null"/> for the last time of the schedule.</summary>
-    public double? StartTime { get; }
+    /// <summary>The time at which sampling starts. The default is <see langword="null"/>: the last time of the schedule.</summary>
+    public double? StartTime { get; init; }
 
-    /// <summary>The time at which the adaptive steps end; <see langword="null"/> for the first time of the schedule.</summary>
-    public double? EndTime { get; }
+    /// <summary>The time at which the adaptive steps end. The default is <see langword="null"/>: the first time of the schedule.</summary>
+    public double? EndTime { get; init; }
 
     /// <summary>
-    /// True to take a last step from <see cref="EndTime"/> to the x_0 predicted there; false to keep the remaining noise.
+    /// Whether a last step leads from <see cref="EndTime"/> to the x_0 predicted there (the default), or the remaining noise is kept.
     /// </summary>
-    public bool EndsClean { get; }
+    public bool EndsClean { get; init; } = true;
 
     /// <inheritdoc/>
     public IEnumerable<SamplerState> Steps(DiffusionModel model, SamplingRequest request, CancellationToken cancellationToken = default)
@@ -138,7 +134,7 @@ internal sealed class AdaptiveRun : IDisposable
     public AdaptiveRun(AdaptiveSampler sampler, AdaptiveSpan span, DiffusionModel model, SamplingRequest request)
     {
         (_sampler, _onStep) = (sampler, request.OnStep);
-        _evaluator = new ModelEvaluator(model, request.Condition, sampler.Options.Threshold, sampler.Options.RederiveNoise);
+        _evaluator = new ModelEvaluator(model, request.Condition, sampler.Options.Threshold) { RederiveNoise = sampler.Options.RederiveNoise };
         _ownsNoise = request.Noise is null;
         _noise = request.Noise ?? new PerSampleNoise(request.Seed, request.Shape[0], request.FirstSample);
         _method = sampler.Begin(span, _evaluator, _noise);

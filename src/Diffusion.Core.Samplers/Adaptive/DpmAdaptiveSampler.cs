@@ -18,31 +18,22 @@ public sealed class DpmAdaptiveSampler : AdaptiveSampler
     /// <summary>Initializes a new instance of the <see cref="DpmAdaptiveSampler"/> class.</summary>
     /// <param name="order">2 or 3, which is also the number of network calls for each attempted step. The default is 3.</param>
     /// <param name="eta">From 0 (deterministic) to 1 (the noise of the posterior). The default is 0.</param>
-    /// <param name="noiseScale">The standard deviation of that noise. The default is 1.</param>
     /// <param name="control">
     /// The tolerances and the first step. The default is a new <see cref="StepSizeControl"/>, with the values of k-diffusion.
     /// </param>
-    /// <param name="options">Thresholding and the initial noise. The default is a new <see cref="SamplerOptions"/>.</param>
-    /// <param name="startTime">The time at which sampling starts. The default is the last time of the schedule.</param>
-    /// <param name="endTime">The time at which the adaptive steps end. The default is the first time of the schedule.</param>
-    /// <param name="endsClean">True to take a last step from there to the predicted x_0. The default is <see langword="true"/>.</param>
+    /// <param name="options">Thresholding and the initial noise. The default is <see cref="SamplerOptions"/> as constructed.</param>
     /// <exception cref="ArgumentException">
     /// An argument is outside its range. Sampling throws if the schedule has no signal at the start or no noise at the end.
     /// </exception>
     public DpmAdaptiveSampler(
         int order = 3,
         double eta = 0.0,
-        double noiseScale = 1.0,
         StepSizeControl? control = null,
-        SamplerOptions? options = null,
-        double? startTime = null,
-        double? endTime = null,
-        bool endsClean = true)
-        : base(control ?? new StepSizeControl(), options, startTime, endTime, endsClean)
+        SamplerOptions? options = null)
+        : base(control ?? new StepSizeControl(), options)
     {
         Order = Guard.InRange(order, 2, 3);
         Eta = Guard.InRange(eta, 0.0, 1.0);
-        NoiseScale = Guard.Positive(noiseScale);
     }
 
     /// <summary>2 or 3.</summary>
@@ -51,8 +42,13 @@ public sealed class DpmAdaptiveSampler : AdaptiveSampler
     /// <summary>The factor that multiplies the standard deviation of the posterior noise, from 0 to 1.</summary>
     public double Eta { get; }
 
-    /// <summary>The standard deviation of that noise.</summary>
-    public double NoiseScale { get; }
+    /// <summary>The standard deviation of that noise. The default is 1.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The value is not finite and positive.</exception>
+    public double NoiseScale
+    {
+        get;
+        init => field = Guard.Positive(value);
+    } = 1.0;
 
     /// <inheritdoc/>
     internal override void Validate(AdaptiveSpan span)

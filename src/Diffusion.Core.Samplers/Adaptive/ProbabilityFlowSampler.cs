@@ -19,21 +19,12 @@ public sealed class ProbabilityFlowSampler : AdaptiveSampler
 {
     /// <summary>Initializes a new instance of the <see cref="ProbabilityFlowSampler"/> class.</summary>
     /// <param name="control">The tolerances and the first step. The default is a relative and an absolute tolerance of 1e-5.</param>
-    /// <param name="options">Thresholding and the initial noise. The default is a new <see cref="SamplerOptions"/>.</param>
-    /// <param name="startTime">The time at which sampling starts. The default is the last time of the schedule.</param>
-    /// <param name="endTime">The time at which the adaptive steps end. The default is the first time of the schedule.</param>
-    /// <param name="endsClean">True to take a last step from there to the predicted x_0. The default is <see langword="true"/>.</param>
+    /// <param name="options">Thresholding and the initial noise. The default is <see cref="SamplerOptions"/> as constructed.</param>
     /// <exception cref="ArgumentException">
     /// An argument is outside its range. Sampling throws if the prediction does not determine x_0 and eps at the ends.
     /// </exception>
-    public ProbabilityFlowSampler(
-        StepSizeControl? control = null,
-        SamplerOptions? options = null,
-        double? startTime = null,
-        double? endTime = null,
-        bool endsClean = true)
-        : base(
-            control ?? new StepSizeControl { RelativeTolerance = 1e-5, AbsoluteTolerance = 1e-5 }, options, startTime, endTime, endsClean)
+    public ProbabilityFlowSampler(StepSizeControl? control = null, SamplerOptions? options = null)
+        : base(control ?? new StepSizeControl { RelativeTolerance = 1e-5, AbsoluteTolerance = 1e-5 }, options)
     {
     }
 

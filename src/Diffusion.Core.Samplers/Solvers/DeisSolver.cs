@@ -17,18 +17,14 @@ public sealed class DeisSolver : ISolver
 
     /// <summary>Initializes a new instance of the <see cref="DeisSolver"/> class.</summary>
     /// <param name="order">From 1 (DDIM) to 4. The default is 2.</param>
-    /// <param name="lowerOrderFinal">
-    /// True to lower the order of the last steps if there are fewer than 15 steps. The default is <see langword="true"/>.
-    /// </param>
     /// <exception cref="ArgumentOutOfRangeException">The order is outside its range.</exception>
-    public DeisSolver(int order = 2, bool lowerOrderFinal = true)
-        => (Order, LowerOrderFinal) = (Guard.InRange(order, 1, 4), lowerOrderFinal);
+    public DeisSolver(int order = 2) => Order = Guard.InRange(order, 1, 4);
 
     /// <summary>The order once there is enough history, 1 to 4.</summary>
     public int Order { get; }
 
     /// <summary>True if the order of the last steps is lowered when there are fewer than 15 steps.</summary>
-    public bool LowerOrderFinal { get; }
+    public bool LowerOrderFinal { get; init; } = true;
 
     /// <inheritdoc/>
     public int HistoryLength => Order - 1;

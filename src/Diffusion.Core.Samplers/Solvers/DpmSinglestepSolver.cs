@@ -12,50 +12,42 @@ namespace Diffusion.Core.Samplers;
 /// Source: Lu et al. 2022, "DPM-Solver", Algorithms 1 and 2 and appendix D.2 (DPM-Solver-fast), and "DPM-Solver++", Algorithm 1. The last
 /// block is shorter if N is not a multiple of the order.
 /// </remarks>
-public sealed class DpmSinglestepSolver : ISolver
+public sealed record DpmSinglestepSolver : ISolver
 {
     /// <summary>Initializes a new instance of the <see cref="DpmSinglestepSolver"/> class. The default is DPM-Solver++(2S).</summary>
     /// <param name="order">1 to 3, the number of steps of a block. The default is 2.</param>
-    /// <param name="form">The algorithm type. The default is <see cref="AlgorithmType.DataPrediction"/>, the "++".</param>
+    /// <param name="algorithmType">The algorithm type. The default is <see cref="AlgorithmType.DataPrediction"/>, the "++".</param>
     /// <param name="tau">The amount of noise: 0 for the probability flow ODE, 1 for the reverse SDE. The default is 0.</param>
-    /// <param name="heun">
-    /// The weights of the derivatives: true for exact integrals ("heun"), false for half of the first weight in second order and no second
-    /// derivative in third order ("midpoint"). The default is <see langword="false"/>.
-    /// </param>
-    /// <param name="lowerOrderFinal">
-    /// True for a last step of first order, even if N is a multiple of the order. The default is <see langword="false"/>.
-    /// </param>
     /// <exception cref="ArgumentOutOfRangeException">The order or tau is outside its range.</exception>
-    public DpmSinglestepSolver(int order = 2, AlgorithmType? form = null, double tau = 0.0, bool heun = false, bool lowerOrderFinal = false)
+    public DpmSinglestepSolver(int order = 2, AlgorithmType? algorithmType = null, double tau = 0.0)
     {
         Order = Guard.InRange(order, 1, 3);
-        Form = form ?? AlgorithmType.DataPrediction;
+        AlgorithmType = algorithmType ?? AlgorithmType.DataPrediction;
         Tau = Guard.InRange(tau, 0.0, 1e3);
-        (Heun, LowerOrderFinal) = (heun, lowerOrderFinal);
     }
 
     /// <summary>
     /// The method with the weights of the papers: DPM-Solver-1, -2 and -3, or DPM-Solver++(2S). Compared with the default, which is that of
     /// diffusers, it differs in third order, where it integrates the slope exactly at the second inner point too.
     /// </summary>
-    /// <inheritdoc cref="DpmSinglestepSolver(int, AlgorithmType?, double, bool, bool)"/>
-    public static DpmSinglestepSolver Published(int order = 2, AlgorithmType? form = null, double tau = 0.0, bool lowerOrderFinal = false)
-        => new(order, form, tau, heun: false, lowerOrderFinal) { IsPublished = true };
+    /// <inheritdoc cref="DpmSinglestepSolver(int, AlgorithmType?, double)"/>
+    public static DpmSinglestepSolver Published(int order = 2, AlgorithmType? algorithmType = null, double tau = 0.0)
+        => new(order, algorithmType, tau) { IsPublished = true };
 
     /// <summary>The order of a whole block, 1 to 3.</summary>
     public int Order { get; }
 
     /// <summary>The algorithm type: the quantity that is integrated.</summary>
-    public AlgorithmType Form { get; }
+    public AlgorithmType AlgorithmType { get; }
 
     /// <summary>The amount of noise: 0 for the probability flow ODE, 1 for the reverse SDE.</summary>
     public double Tau { get; }
 
     /// <summary>True if derivatives are integrated exactly.</summary>
-    public bool Heun { get; }
+    public bool Heun { get; init; }
 
     /// <summary>True if the last step always has first order.</summary>
-    public bool LowerOrderFinal { get; }
+    public bool LowerOrderFinal { get; init; }
 
     /// <summary>True if the weights of third order are those of the paper.</summary>
     public bool IsPublished { get; private init; }
@@ -64,7 +56,7 @@ public sealed class DpmSinglestepSolver : ISolver
     public int HistoryLength => Order - 1;
 
     /// <inheritdoc/>
-    public void Validate(TimeGrid grid) => Form.Validate(grid, stochastic: Tau != 0.0);
+    public void Validate(TimeGrid grid) => AlgorithmType.Validate(grid, stochastic: Tau != 0.0);
 
     /// <inheritdoc/>
     public Tensor Step(SolverStep step)
@@ -74,10 +66,10 @@ public sealed class DpmSinglestepSolver : ISolver
         var (sample, start) = position == 0
             ? (step.Sample, step.Current)
             : (step.History[position - 1].Sample, step.History[position - 1].Prediction);
-        var move = new ExponentialStep(Form, start.Level, step.To, Tau);
+        var move = new ExponentialStep(AlgorithmType, start.Level, step.To, Tau);
 
         // The third-order midpoint method skips the first of its inner points.
-        var nodes = ExponentialNodes.Of(Form, start, [], 0, 0);
+        var nodes = ExponentialNodes.Of(AlgorithmType, start, [], 0, 0);
         if (position == 2 && Heun)
             nodes.Add(step.History[0].Prediction);
         if (position > 0)
@@ -98,7 +90,7 @@ public sealed class DpmSinglestepSolver : ISolver
         var position = startsAnew ? 0 : Math.Min(step.Index % Order, step.History.Count);
         if (position == 0)
             return 0;
-        var move = new ExponentialStep(Form, step.History[position - 1].Prediction.Level, step.To, Tau);
+        var move = new ExponentialStep(AlgorithmType, step.History[position - 1].Prediction.Level, step.To, Tau);
         return move.HasMoments ? position : 0;
     }
 }

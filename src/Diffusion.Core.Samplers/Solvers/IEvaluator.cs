@@ -34,14 +34,15 @@ public interface IEvaluator
 /// <param name="threshold">
 /// Keeps the predicted x_0 in range. The default clips to the <see cref="DiffusionModel.DataRange"/> of the model.
 /// </param>
-/// <param name="rederiveNoise">
-/// True to derive eps from x_t and the thresholded x_0; see <see cref="SamplerOptions.RederiveNoise"/>. The default is
-/// <see langword="true"/>.
-/// </param>
-public sealed class ModelEvaluator(
-    DiffusionModel model, Condition? condition = null, Thresholding? threshold = null, bool rederiveNoise = true) : IEvaluator
+public sealed class ModelEvaluator(DiffusionModel model, Condition? condition = null, Thresholding? threshold = null) : IEvaluator
 {
     private readonly DiffusionModel _model = model ?? throw new ArgumentNullException(nameof(model));
+
+    /// <summary>
+    /// Whether eps is derived from x_t and the thresholded x_0; see <see cref="SamplerOptions.RederiveNoise"/>. The default is
+    /// <see langword="true"/>.
+    /// </summary>
+    public bool RederiveNoise { get; init; } = true;
 
     /// <inheritdoc/>
     public ModelPrediction Evaluate(Tensor x, double time, NoiseLevel level)
@@ -60,7 +61,7 @@ public sealed class ModelEvaluator(
                 return prediction;
             var inRange = thresholding.Apply(prediction.X0);
             Guard.SameShape(x, inRange, nameof(x), "the thresholded x_0");
-            prediction.ReplaceX0(inRange, rederiveNoise);
+            prediction.ReplaceX0(inRange, RederiveNoise);
             return prediction;
         }
         catch

@@ -18,19 +18,14 @@ public sealed class LmsSolver : ISolver
 
     /// <summary>Initializes a new instance of the <see cref="LmsSolver"/> class.</summary>
     /// <param name="order">From 1 (Euler) to 4. The default is 4.</param>
-    /// <param name="eulerAtEnd">
-    /// True if a step to clean data is an Euler step, which returns the predicted x_0; false to use the formula there too, as k-diffusion
-    /// and diffusers do. The default is <see langword="true"/>.
-    /// </param>
     /// <exception cref="ArgumentOutOfRangeException">The order is outside [1, 4].</exception>
-    public LmsSolver(int order = MaxOrder, bool eulerAtEnd = true)
-        => (Order, EulerAtEnd) = (Guard.InRange(order, 1, MaxOrder), eulerAtEnd);
+    public LmsSolver(int order = MaxOrder) => Order = Guard.InRange(order, 1, MaxOrder);
 
     /// <summary>The order of the formula, once there is enough history.</summary>
     public int Order { get; }
 
     /// <summary>True if a step to clean data is an Euler step.</summary>
-    public bool EulerAtEnd { get; }
+    public bool EulerAtEnd { get; init; } = true;
 
     /// <inheritdoc/>
     public int HistoryLength => Order - 1;

@@ -20,19 +20,14 @@ public sealed class PndmSolver : ISolver
     private const int Start = 12;
     private readonly Prediction _quantity;
 
-    /// <summary>Initializes a new instance of the <see cref="PndmSolver"/> class.</summary>
-    /// <param name="rungeKuttaStart">
-    /// True for a grid whose first twelve steps are three Runge-Kutta steps, from <see cref="TimeGridExtensions.WithRungeKuttaStart"/>. The
-    /// default is <see langword="false"/>.
-    /// </param>
+    /// <summary>A PNDM solver.</summary>
     /// <param name="quantity">
     /// The quantity that is extrapolated. The default is eps. diffusers extrapolates v if the network predicts it.
     /// </param>
-    public PndmSolver(bool rungeKuttaStart = false, Prediction? quantity = null)
-        => (RungeKuttaStart, _quantity) = (rungeKuttaStart, quantity ?? Prediction.Epsilon);
+    public PndmSolver(Prediction? quantity = null) => _quantity = quantity ?? Prediction.Epsilon;
 
     /// <summary>True if the first twelve steps are three Runge-Kutta steps.</summary>
-    public bool RungeKuttaStart { get; }
+    public bool RungeKuttaStart { get; init; }
 
     /// <inheritdoc/>
     public int HistoryLength => RungeKuttaStart ? Start : 4;

@@ -25,22 +25,18 @@ public sealed class SaSolver : ISolver
     /// <param name="tau">
     /// Returns tau for the step that starts at a time of the schedule and the level there. The default is <see cref="MiddleTau"/>.
     /// </param>
-    /// <param name="form">The algorithm type. The default is <see cref="AlgorithmType.DataPrediction"/>.</param>
-    /// <param name="lowerOrderFinal">
-    /// True to lower the orders towards the end, to 1 and 2 in the last step. The default is <see langword="true"/>.
-    /// </param>
+    /// <param name="algorithmType">The algorithm type. The default is <see cref="AlgorithmType.DataPrediction"/>.</param>
     /// <exception cref="ArgumentOutOfRangeException">An order is outside its range.</exception>
     public SaSolver(
         int predictorOrder = 2,
         int correctorOrder = 2,
         Func<double, NoiseLevel, double>? tau = null,
-        AlgorithmType? form = null,
-        bool lowerOrderFinal = true)
+        AlgorithmType? algorithmType = null)
     {
         PredictorOrder = Guard.InRange(predictorOrder, 1, 4);
         CorrectorOrder = Guard.InRange(correctorOrder, 0, 4);
-        Form = form ?? AlgorithmType.DataPrediction;
-        (_tau, LowerOrderFinal) = (tau ?? MiddleTau, lowerOrderFinal);
+        AlgorithmType = algorithmType ?? AlgorithmType.DataPrediction;
+        _tau = tau ?? MiddleTau;
     }
 
     /// <summary>1 from index 200 to index 800 of a schedule of 1,000 steps, and 0 otherwise, as in diffusers.</summary>
@@ -53,16 +49,16 @@ public sealed class SaSolver : ISolver
     public int CorrectorOrder { get; }
 
     /// <summary>The algorithm type: the quantity that is integrated.</summary>
-    public AlgorithmType Form { get; }
+    public AlgorithmType AlgorithmType { get; }
 
     /// <summary>True if the orders are lowered towards the end.</summary>
-    public bool LowerOrderFinal { get; }
+    public bool LowerOrderFinal { get; init; } = true;
 
     /// <inheritdoc/>
     public int HistoryLength => Math.Max(PredictorOrder, CorrectorOrder - 1);
 
     /// <inheritdoc/>
-    public void Validate(TimeGrid grid) => Form.Validate(grid, stochastic: true);
+    public void Validate(TimeGrid grid) => AlgorithmType.Validate(grid, stochastic: true);
 
     /// <inheritdoc/>
     public Tensor Step(SolverStep step)
@@ -71,11 +67,11 @@ public sealed class SaSolver : ISolver
         var corrected = Corrected(step);
         if (corrected is not null)
             step.DepartFrom(corrected);
-        var move = new ExponentialStep(Form, step.From, step.To, TauAt(step.Time, step.From));
+        var move = new ExponentialStep(AlgorithmType, step.From, step.To, TauAt(step.Time, step.From));
         var past = move.HasMoments ? OrderAt(PredictorOrder, step.Index, step.Grid.Count) - 1 : 0;
         if (move.Deviation == 0.0)
             step.DrawNoise().Dispose();
-        return ExponentialNodes.Of(Form, step.Current, step.History, 0, past)
+        return ExponentialNodes.Of(AlgorithmType, step.Current, step.History, 0, past)
             .Advance(step, move, corrected ?? step.Sample, step.Current, Moments);
     }
 
@@ -88,12 +84,12 @@ public sealed class SaSolver : ISolver
         if (step.History.Count == 0 || CorrectorOrder == 0)
             return null;
         var start = step.History[0].Prediction;
-        var move = new ExponentialStep(Form, start.Level, step.From, TauAt(start.Time, start.Level));
+        var move = new ExponentialStep(AlgorithmType, start.Level, step.From, TauAt(start.Time, start.Level));
         if (!double.IsFinite(move.Length) || move.Length == 0.0)
             return null;
         var (index, count) = (step.Index - 1, step.Grid.Count);
-        var predicted = ExponentialNodes.Of(Form, start, step.History, 1, OrderAt(PredictorOrder, index, count) - 1);
-        var corrected = new ExponentialNodes(Form, start.Level);
+        var predicted = ExponentialNodes.Of(AlgorithmType, start, step.History, 1, OrderAt(PredictorOrder, index, count) - 1);
+        var corrected = new ExponentialNodes(AlgorithmType, start.Level);
         corrected.Add(step.Current);
         var order = OrderAt(CorrectorOrder, index - 1, count);
         if (order > 1)
@@ -116,7 +112,7 @@ public sealed class SaSolver : ISolver
     private double[] Moments(ExponentialStep move, int count)
     {
         var moments = move.Moments(count);
-        if (count == 2 && Form == AlgorithmType.DataPrediction)
+        if (count == 2 && AlgorithmType == AlgorithmType.DataPrediction)
             moments[1] = 0.5 * move.Kappa * move.Scale * move.Length * move.Length;
         return moments;
     }

@@ -19,26 +19,22 @@ public sealed class UniPcSolver : ISolver
 
     /// <summary>Initializes a new instance of the <see cref="UniPcSolver"/> class. The default is UniPC-2 with B2.</summary>
     /// <param name="order">p, from 1 to 4. The default is 2.</param>
-    /// <param name="form">The algorithm type. The default is <see cref="AlgorithmType.DataPrediction"/>.</param>
+    /// <param name="algorithmType">The algorithm type. The default is <see cref="AlgorithmType.DataPrediction"/>.</param>
     /// <param name="b">
     /// B(z) of the paper, with B(z) = z + O(z^2): <see cref="Bh1"/>, <see cref="Bh2"/> or a custom function. z is h for noise prediction
     /// and -h for data prediction. The default is <see cref="Bh2"/>.
     /// </param>
     /// <param name="corrects">Returns whether the end of step k, 0..N-2, is corrected. The default corrects all of them.</param>
-    /// <param name="lowerOrderFinal">
-    /// True to lower the order towards the end, to 1 in the last step. The default is <see langword="true"/>.
-    /// </param>
     /// <exception cref="ArgumentOutOfRangeException">The order is outside its range.</exception>
     public UniPcSolver(
         int order = 2,
-        AlgorithmType? form = null,
+        AlgorithmType? algorithmType = null,
         Func<double, double>? b = null,
-        Func<int, bool>? corrects = null,
-        bool lowerOrderFinal = true)
+        Func<int, bool>? corrects = null)
     {
         Order = Guard.InRange(order, 1, 4);
-        Form = form ?? AlgorithmType.DataPrediction;
-        (_b, _corrects, LowerOrderFinal) = (b ?? Bh2, corrects, lowerOrderFinal);
+        AlgorithmType = algorithmType ?? AlgorithmType.DataPrediction;
+        (_b, _corrects) = (b ?? Bh2, corrects);
     }
 
     /// <summary>B1(z) = z.</summary>
@@ -51,16 +47,16 @@ public sealed class UniPcSolver : ISolver
     public int Order { get; }
 
     /// <summary>The algorithm type: the quantity that is integrated.</summary>
-    public AlgorithmType Form { get; }
+    public AlgorithmType AlgorithmType { get; }
 
     /// <summary>True if the order is lowered towards the end.</summary>
-    public bool LowerOrderFinal { get; }
+    public bool LowerOrderFinal { get; init; } = true;
 
     /// <inheritdoc/>
     public int HistoryLength => Order;
 
     /// <inheritdoc/>
-    public void Validate(TimeGrid grid) => Form.Validate(grid, stochastic: false);
+    public void Validate(TimeGrid grid) => AlgorithmType.Validate(grid, stochastic: false);
 
     /// <inheritdoc/>
     public Tensor Step(SolverStep step)
@@ -69,9 +65,9 @@ public sealed class UniPcSolver : ISolver
         var corrected = Corrected(step);
         if (corrected is not null)
             step.DepartFrom(corrected);
-        var move = new ExponentialStep(Form, step.From, step.To);
+        var move = new ExponentialStep(AlgorithmType, step.From, step.To);
         var past = move.HasMoments ? OrderAt(step.Index, step.Grid.Count) - 1 : 0;
-        return ExponentialNodes.Of(Form, step.Current, step.History, 0, past)
+        return ExponentialNodes.Of(AlgorithmType, step.Current, step.History, 0, past)
             .Advance(step, move, corrected ?? step.Sample, step.Current, Moments);
     }
 
@@ -83,12 +79,12 @@ public sealed class UniPcSolver : ISolver
         if (step.History.Count == 0 || !(_corrects?.Invoke(step.Index - 1) ?? true))
             return null;
         var start = step.History[0].Prediction;
-        var move = new ExponentialStep(Form, start.Level, step.From);
+        var move = new ExponentialStep(AlgorithmType, start.Level, step.From);
         if (!double.IsFinite(move.Length) || move.Length == 0.0)
             return null;
         var past = OrderAt(step.Index - 1, step.Grid.Count) - 1;
-        var predicted = ExponentialNodes.Of(Form, start, step.History, 1, past);
-        var corrected = ExponentialNodes.Of(Form, start, step.History, 1, past);
+        var predicted = ExponentialNodes.Of(AlgorithmType, start, step.History, 1, past);
+        var corrected = ExponentialNodes.Of(AlgorithmType, start, step.History, 1, past);
         corrected.Add(step.Current);
         return predicted.Replace(step.Sample, move, corrected, Moments);
     }

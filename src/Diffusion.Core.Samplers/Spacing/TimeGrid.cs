@@ -201,19 +201,9 @@ public static class TimeGridExtensions
     /// that is not on the schedule, such as clean data, has the first time of the schedule.
     /// </summary>
     /// <param name="grid">A grid from noise to data.</param>
-    /// <param name="tellTarget">
-    /// True to pass the network the time that a step leads to instead of the time at which it starts, as in the DDIM inversion of
-    /// diffusers. The default is <see langword="false"/>.
-    /// </param>
-    public static TimeGrid Inverted(this TimeGrid grid, bool tellTarget = false)
+    public static TimeGrid Inverted(this TimeGrid grid)
     {
-        ArgumentNullException.ThrowIfNull(grid);
-        var levels = grid.Levels.ToArray();
-        var times = grid.Times.ToArray();
-        Array.Reverse(levels);
-        Array.Reverse(times);
-        if (tellTarget)
-            return new TimeGrid(grid.Schedule, times, levels);
+        var (times, levels) = Reversed(grid);
         var schedule = grid.Schedule;
         var (least, most) = (schedule.LogSnr(schedule.MinTime), schedule.LogSnr(schedule.MaxTime));
         var first = schedule.MinTime;
@@ -222,6 +212,26 @@ public static class TimeGridExtensions
         if (schedule is DiscreteSchedule && Math.Abs(first - Math.Round(first)) < IndexRounding)
             first = Math.Round(first);
         return new TimeGrid(schedule, [first, .. times[..^1]], levels);
+    }
+
+    /// <summary>
+    /// The reversed grid as <see cref="Inverted"/>, where the network receives the time that a step leads to instead of the time at which it
+    /// starts, as in the DDIM inversion of diffusers.
+    /// </summary>
+    /// <param name="grid">A grid from noise to data.</param>
+    public static TimeGrid InvertedAtTargets(this TimeGrid grid)
+    {
+        var (times, levels) = Reversed(grid);
+        return new TimeGrid(grid.Schedule, times, levels);
+    }
+
+    private static (double[] Times, NoiseLevel[] Levels) Reversed(TimeGrid grid)
+    {
+        ArgumentNullException.ThrowIfNull(grid);
+        var (times, levels) = (grid.Times.ToArray(), grid.Levels.ToArray());
+        Array.Reverse(times);
+        Array.Reverse(levels);
+        return (times, levels);
     }
 
     /// <summary>The grid with its second point repeated: the network is called there again, to improve the first step of PLMS.</summary>

@@ -19,18 +19,13 @@ public sealed class ReverseProcess : IDisposable
     /// <param name="schedule">The schedule that the network was trained with.</param>
     /// <param name="prediction">What the network predicts; eps unless said otherwise.</param>
     /// <param name="variance">The variance of a step; <see cref="ReverseVariance.FixedSmall"/> unless said otherwise.</param>
-    /// <param name="clip">
-    /// Whether the predicted x_0 is clipped to [-1, 1] before the mean is formed from it. A network that predicts the mean itself is taken
-    /// at its word: only the reported x_0 is clipped.
-    /// </param>
     /// <exception cref="ArgumentException">
     /// The prediction does not determine x_0 at some t (eps where no signal is left), or the variance has no finite logarithm there.
     /// </exception>
-    public ReverseProcess(
-        DiscreteSchedule schedule, Prediction? prediction = null, ReverseVariance? variance = null, bool clip = true)
+    public ReverseProcess(DiscreteSchedule schedule, Prediction? prediction = null, ReverseVariance? variance = null)
     {
         ArgumentNullException.ThrowIfNull(schedule);
-        (Schedule, Clip) = (schedule, clip);
+        Schedule = schedule;
         Prediction = prediction ?? Prediction.Epsilon;
         Variance = variance ?? ReverseVariance.FixedSmall;
 
@@ -64,8 +59,11 @@ public sealed class ReverseProcess : IDisposable
     /// <summary>The variance of a step.</summary>
     public ReverseVariance Variance { get; }
 
-    /// <summary>Whether the predicted x_0 is clipped to [-1, 1] before the mean is formed.</summary>
-    public bool Clip { get; }
+    /// <summary>
+    /// Whether the predicted x_0 is clipped to [-1, 1] before the mean is formed from it. The default is <see langword="true"/>. Where the
+    /// network predicts the mean itself, only the reported x_0 is clipped.
+    /// </summary>
+    public bool Clip { get; init; } = true;
 
     /// <summary>p(x_{t-1} | x_t), with gradients to <paramref name="output"/> and <paramref name="xt"/>.</summary>
     /// <param name="xt">[B, ...] or, with a learned variance, [B, C, ...].</param>

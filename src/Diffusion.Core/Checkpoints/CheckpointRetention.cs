@@ -27,24 +27,28 @@ public abstract class CheckpointRetention
     }
 
     /// <summary>
-    /// Keeps the <paramref name="count"/> best checkpoints by a metric. The value of a checkpoint is the newest one that was known when it
-    /// was saved. If several checkpoints have the same value, the oldest of them is the best, because it was saved closest to the
-    /// measurement. NaN is the worst value. Checkpoints without a value are not kept.
+    /// The <paramref name="count"/> best by a metric of which lower values are better. A checkpoint has the newest value that was known when it was saved; where several
+    /// have the same one, the first of them was the nearest to it, and is the better. Those without a value are the worst.
     /// </summary>
     /// <param name="metric">
     /// The name of the metric: <c>loss</c> is the mean training loss of the last report; others are recorded by
     /// <see cref="TrainingRun.LogMetric"/> and <see cref="Trainer.RecordMetric"/>.
     /// </param>
-    /// <param name="count">The number of checkpoints, at least 1.</param>
-    /// <param name="higherIsBetter">False for losses and distances.</param>
+    /// <param name="count">How many, at least 1.</param>
     /// <exception cref="ArgumentException">The name is empty, or the count less than 1.</exception>
-    public static CheckpointRetention Best(string metric, int count = 1, bool higherIsBetter = false)
+    public static CheckpointRetention Best(string metric, int count = 1) => Best(metric, count, sign: 1.0);
+
+    /// <summary>As <see cref="Best(string, int)"/>, for a metric of which higher values are better.</summary>
+    /// <inheritdoc cref="Best(string, int)"/>
+    public static CheckpointRetention Highest(string metric, int count = 1) => Best(metric, count, sign: -1.0);
+
+    private static Rule Best(string metric, int count, double sign)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(metric);
         Guard.InRange(count, 1, int.MaxValue);
         double Badness(CheckpointInfo checkpoint)
             => checkpoint.Metrics.TryGetValue(metric, out var recorded) && !double.IsNaN(recorded.Value)
-                ? (higherIsBetter ? -recorded.Value : recorded.Value)
+                ? sign * recorded.Value
                 : double.PositiveInfinity;
 
         // OrderBy is stable: the oldest of equal checkpoints comes first.

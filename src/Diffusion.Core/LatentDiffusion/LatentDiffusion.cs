@@ -42,17 +42,28 @@ public sealed class LatentDiffusion
     /// <param name="data">The data; its first samples are taken.</param>
     /// <param name="samples">How many, at most those that there are. 256 by default.</param>
     /// <param name="seed">Latent i is the draw of (seed, i) from q(z | x_i).</param>
-    /// <param name="perChannel">True to give each channel mean 0 and variance 1 of its own.</param>
     /// <exception cref="ArgumentException">The data set is empty or does not fit, or its latents are all the same.</exception>
-    public static LatentScaling MeasureScaling(
-        IAutoencoder autoencoder, IDataset data, int samples = 256, long seed = 0, bool perChannel = false)
+    public static LatentScaling MeasureScaling(IAutoencoder autoencoder, IDataset data, int samples = 256, long seed = 0)
+    {
+        using var batch = FirstLatents(autoencoder, data, samples, seed);
+        return LatentScaling.Measure(batch.Samples);
+    }
+
+    /// <summary>The scaling that gives each channel of the latents of a first batch mean 0 and variance 1.</summary>
+    /// <inheritdoc cref="MeasureScaling"/>
+    public static LatentScaling MeasureScalingPerChannel(IAutoencoder autoencoder, IDataset data, int samples = 256, long seed = 0)
+    {
+        using var batch = FirstLatents(autoencoder, data, samples, seed);
+        return LatentScaling.MeasurePerChannel(batch.Samples);
+    }
+
+    private static Batch FirstLatents(IAutoencoder autoencoder, IDataset data, int samples, long seed)
     {
         var latents = new LatentDataset(data, autoencoder, LatentScaling.None, seed);
         var indices = new long[Math.Min(Guard.Positive(samples), latents.Count)];
         for (var i = 0; i < indices.Length; i++)
             indices[i] = i;
-        using var batch = latents.Load(indices);
-        return LatentScaling.Measure(batch.Samples, perChannel);
+        return latents.Load(indices);
     }
 
     /// <summary>The scaled latents of data, without gradients.</summary>

@@ -85,7 +85,7 @@ public abstract class Trainer : IDisposable
 
     private protected RunCheckpoints Checkpoints { get; }
 
-    /// <summary>Records a metric of the current weights, such as a validation loss, for <see cref="CheckpointRetention.Best"/>.</summary>
+    /// <summary>Records a metric of the current weights, such as a validation loss, for <see cref="CheckpointRetention"/>.</summary>
     /// <param name="name">The name.</param>
     /// <param name="value">The value; NaN counts as the worst.</param>
     /// <exception cref="ArgumentException"><paramref name="name"/> is empty.</exception>
