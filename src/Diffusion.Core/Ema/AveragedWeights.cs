@@ -4,10 +4,12 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// The averaged weights of a network. Within <see cref="BeginInference"/> one average is in the module and the module is in evaluation
-/// mode; after it, both are as before. Buffers are not averaged.
+/// The averaged weights of a network. Within the scope of <see cref="BeginInference"/>, the module has the weights of one average and is in
+/// evaluation mode; afterwards, its weights and mode are restored. Buffers are not averaged.
 /// </summary>
-/// <remarks>One module holds one set of weights: no step can be taken within the scope, and no scope begun within a step.</remarks>
+/// <remarks>
+/// A module has one set of weights at a time, so a training step within the scope, and a scope begun within a training step, throw.
+/// </remarks>
 internal sealed class AveragedWeights(nn.Module module, OptimizerStep engine, Func<IDisposable?> beginInference) : IDisposable
 {
     private readonly Lock _lock = new();
@@ -18,11 +20,11 @@ internal sealed class AveragedWeights(nn.Module module, OptimizerStep engine, Fu
     private bool _stepping;
     private bool _disposed;
 
-    /// <summary>Where the weights are.</summary>
+    /// <summary>The device of the weights.</summary>
     public Device Device => engine.Parameters.Device;
 
-    /// <summary>The place of an average among those of the run.</summary>
-    /// <exception cref="ArgumentException">There is no such average.</exception>
+    /// <summary>Returns the index of an average among those of the run.</summary>
+    /// <exception cref="ArgumentException">The run has no average of this name.</exception>
     public int IndexOf(string name)
     {
         var names = engine.Averages.Select(average => average.Name).ToArray();
@@ -32,7 +34,7 @@ internal sealed class AveragedWeights(nn.Module module, OptimizerStep engine, Fu
             : throw new ArgumentException($"There is no average '{name}'; there are: {string.Join(", ", names)}.", nameof(name));
     }
 
-    /// <summary>What a function of the network answers with averaged weights, without gradients.</summary>
+    /// <summary>Returns the result of a function of the network with averaged weights, without gradients.</summary>
     public T Use<T>(int average, Func<T> answer)
     {
         using var averaged = BeginInference(average);
@@ -40,9 +42,9 @@ internal sealed class AveragedWeights(nn.Module module, OptimizerStep engine, Fu
         return answer();
     }
 
-    /// <summary>Puts an average in the module, and the module in evaluation mode, until the result is disposed.</summary>
+    /// <summary>Gives the module the weights of an average and sets it to evaluation mode until the result is disposed.</summary>
     /// <exception cref="InvalidOperationException">
-    /// A training step is running, another average is in use, or the module's parameters were replaced.
+    /// A training step is running, another average is in use, or the parameters of the module were replaced.
     /// </exception>
     public IDisposable BeginInference(int average)
     {
@@ -71,10 +73,10 @@ internal sealed class AveragedWeights(nn.Module module, OptimizerStep engine, Fu
         }
     }
 
-    /// <summary>Claims the weights for training, or for reading or writing them, until the result is disposed.</summary>
-    /// <exception cref="InvalidOperationException">The averaged weights are in the module, or the weights are claimed already.</exception>
-    /// <param name="purpose">What for, as in "save".</param>
-    /// <param name="isStep">Whether for a step: then only what is cheap to see of the module is looked at.</param>
+    /// <summary>Reserves the weights for training, reading or writing until the result is disposed.</summary>
+    /// <exception cref="InvalidOperationException">The module has averaged weights, or the weights are already reserved.</exception>
+    /// <param name="purpose">The purpose, for messages, such as "save".</param>
+    /// <param name="isStep">Whether the purpose is a training step, for which only the inexpensive checks of the module are done.</param>
     public IDisposable Claim(string purpose, bool isStep = false)
     {
         lock (_lock)
@@ -97,7 +99,7 @@ internal sealed class AveragedWeights(nn.Module module, OptimizerStep engine, Fu
         }
     }
 
-    /// <summary>Puts the trained weights back, whatever scopes are open.</summary>
+    /// <summary>Restores the trained weights, even if scopes are open.</summary>
     public void Dispose()
     {
         lock (_lock)
@@ -176,7 +178,7 @@ internal sealed class AveragedWeights(nn.Module module, OptimizerStep engine, Fu
     }
 }
 
-/// <summary>A denoiser with averaged weights, for samplers.</summary>
+/// <summary>A denoiser that predicts with averaged weights, for samplers.</summary>
 internal sealed class AveragedDenoiser(IDenoiser model, AveragedWeights weights, int average) : DelegatingDenoiser(model)
 {
     /// <inheritdoc/>
@@ -193,7 +195,7 @@ internal sealed class AveragedDenoiser(IDenoiser model, AveragedWeights weights,
     public override IDisposable BeginInference() => weights.BeginInference(average);
 }
 
-/// <summary>An autoencoder with averaged weights.</summary>
+/// <summary>An autoencoder that encodes and decodes with averaged weights.</summary>
 internal sealed class AveragedAutoencoder(ITrainableAutoencoder model, AveragedWeights weights, int average) : IAutoencoder
 {
     /// <inheritdoc/>
@@ -213,7 +215,7 @@ internal sealed class AveragedAutoencoder(ITrainableAutoencoder model, AveragedW
 }
 
 /// <summary>One moving average of the weights.</summary>
-/// <param name="Name">Its name among those of a run.</param>
-/// <param name="Values">[N].</param>
-/// <param name="Decay">How fast it forgets.</param>
+/// <param name="Name">The name of the average, unique within a run.</param>
+/// <param name="Values">[N] the averaged weights.</param>
+/// <param name="Decay">The decay of the average.</param>
 internal sealed record EmaWeights(string Name, Tensor Values, EmaDecay Decay);

@@ -2,15 +2,15 @@ using MathNet.Numerics;
 
 namespace Diffusion.Core;
 
-/// <summary>How much of an exponential moving average of the weights survives one step, as a function of that step.</summary>
+/// <summary>The decay of an exponential moving average (EMA) of the weights, as a function of the step.</summary>
 public abstract class EmaDecay
 {
-    /// <summary>The d of <c>average = d average + (1 - d) weights</c>, taken after a step.</summary>
-    /// <param name="step">The number of steps up to and including that one: 1 for the first.</param>
-    /// <returns>In [0, 1].</returns>
+    /// <summary>Returns the decay d of the update <c>average = d average + (1 - d) weights</c> after a step.</summary>
+    /// <param name="step">The number of the step: 1 for the first.</param>
+    /// <returns>The decay, in [0, 1].</returns>
     public abstract double At(long step);
 
-    /// <summary>The same decay from the first step on.</summary>
+    /// <summary>Returns a decay that is the same for all steps.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The decay is not in [0, 1).</exception>
     public static EmaDecay Constant(double decay)
     {
@@ -19,8 +19,8 @@ public abstract class EmaDecay
     }
 
     /// <summary>
-    /// <c>min(decay, (1 + step) / (10 + step))</c>: the average covers about the last tenth of a run, until it is as slow as it may be
-    /// (the warm-up of TensorFlow's moving average).
+    /// Returns the decay <c>min(decay, (1 + step) / (10 + step))</c>: the average covers about the last tenth of the run until
+    /// <paramref name="decay"/> is reached (the warm-up of TensorFlow's moving average).
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The decay is not in [0, 1).</exception>
     public static EmaDecay WarmUp(double decay = 0.9999)
@@ -30,7 +30,8 @@ public abstract class EmaDecay
     }
 
     /// <summary>
-    /// <c>min(decay, 1 - (1 + step)^-power)</c>. A power of 2/3 suits long runs (0.999 at step 31,622), 3/4 short ones.
+    /// Returns the decay <c>min(decay, 1 - (1 + step)^-power)</c>. A power of 2/3 suits long runs (0.999 at step 31,622), and 3/4 short
+    /// runs.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The power is not in (0, 1], or the decay not in [0, 1).</exception>
     public static EmaDecay Power(double power = 2.0 / 3.0, double decay = 0.9999)
@@ -41,9 +42,10 @@ public abstract class EmaDecay
     }
 
     /// <summary>
-    /// An average over the same share of a run however long that is, as in EDM2; other widths can be made of two afterwards.
+    /// Returns the power-function decay of EDM2, with which an average covers the same share of a run of any length. Averages of other
+    /// widths can be reconstructed from two of them after training.
     /// </summary>
-    /// <param name="relativeStandardDeviation">The width of its profile as a share of the run: 0.05 to 0.15 usually.</param>
+    /// <param name="relativeStandardDeviation">The width of the averaging profile as a share of the run, typically 0.05 to 0.15.</param>
     /// <exception cref="ArgumentOutOfRangeException">The width is not in (0, 0.288].</exception>
     public static EmaDecay PowerFunction(double relativeStandardDeviation = 0.10) => new PowerFunctionDecay(relativeStandardDeviation);
 
@@ -60,30 +62,30 @@ public abstract class EmaDecay
 }
 
 /// <summary>
-/// The decay <c>(1 - 1/step)^(gamma + 1)</c>: the average weighs the weights of step i in proportion to i^gamma, and so covers the same
-/// share of a run however long that is.
+/// The decay <c>(1 - 1/step)^(gamma + 1)</c>: the weights of step i contribute to the average in proportion to i^gamma, so that it covers
+/// the same share of a run of any length.
 /// </summary>
 /// <remarks>
-/// Source: Karras et al. 2024, "Analyzing and Improving the Training Dynamics of Diffusion Models", section 3.1. Averages of this kind are
-/// what <see cref="EmaSnapshots"/> stores and <see cref="PostHocEma"/> makes others of.
+/// Source: Karras et al. 2024, "Analyzing and Improving the Training Dynamics of Diffusion Models", section 3.1.
+/// <see cref="EmaSnapshots"/> stores averages of this kind, from which <see cref="PostHocEma"/> reconstructs others.
 /// </remarks>
 public sealed class PowerFunctionDecay : EmaDecay
 {
-    /// <summary>The width at which gamma is 0; a wider profile has none.</summary>
+    /// <summary>The width at which gamma is 0. There is no gamma for a wider profile.</summary>
     private static readonly double Widest = 1.0 / Math.Sqrt(12.0);
 
-    /// <summary>A decay by the width of its profile.</summary>
+    /// <summary>Initializes a new instance of the <see cref="PowerFunctionDecay"/> class from the width of its profile.</summary>
     /// <param name="relativeStandardDeviation">
-    /// The standard deviation of the steps that enter the average, by their weights, as a share of the length of the run: 0.05 to 0.15
-    /// usually.
+    /// The standard deviation of the steps in the average, weighted by their contributions, as a share of the length of the run. Typically
+    /// 0.05 to 0.15.
     /// </param>
-    /// <exception cref="ArgumentOutOfRangeException">It is not in (0, 0.288].</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The width is not in (0, 0.288].</exception>
     public PowerFunctionDecay(double relativeStandardDeviation)
     {
         Guard.InRange(relativeStandardDeviation, 1e-4, Widest);
         RelativeStandardDeviation = relativeStandardDeviation;
 
-        // (gamma + 2)^2 (gamma + 3) = (gamma + 1) / deviation^2, of whose roots the greatest is meant (appendix C).
+        // (gamma + 2)^2 (gamma + 3) = (gamma + 1) / deviation^2, of which the greatest root is required (appendix C).
         var t = 1.0 / (relativeStandardDeviation * relativeStandardDeviation);
         var (a, b, c) = FindRoots.Cubic(12.0 - t, 16.0 - t, 7.0, 1.0);
         Gamma = Math.Max(0.0, Math.Max(a.Real, Math.Max(b.Real, c.Real)));
@@ -92,7 +94,7 @@ public sealed class PowerFunctionDecay : EmaDecay
     /// <summary>The width of the profile, as a share of the length of the run.</summary>
     public double RelativeStandardDeviation { get; }
 
-    /// <summary>The power with which the weight of a step grows.</summary>
+    /// <summary>The exponent gamma of the profile: step i contributes in proportion to i^gamma.</summary>
     public double Gamma { get; }
 
     /// <inheritdoc/>
@@ -103,12 +105,12 @@ public sealed class PowerFunctionDecay : EmaDecay
     }
 
     /// <summary>
-    /// The integral of the product of two profiles, each of which has the integral 1 (algorithm 3 of the paper): how alike two averages
-    /// are.
+    /// Returns the integral of the product of two profiles, each of which has the integral 1 (algorithm 3 of the paper). It measures the
+    /// similarity of two averages.
     /// </summary>
-    /// <param name="step">Steps that this average has seen.</param>
-    /// <param name="other">Another.</param>
-    /// <param name="otherStep">Steps that the other has seen.</param>
+    /// <param name="step">The number of steps in this average.</param>
+    /// <param name="other">The decay of the other average.</param>
+    /// <param name="otherStep">The number of steps in the other average.</param>
     internal double Overlap(long step, PowerFunctionDecay other, long otherStep)
     {
         var (shorter, longer, exponent) = step < otherStep ? (step, otherStep, other.Gamma) : (otherStep, step, Gamma);

@@ -6,23 +6,24 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// Stores every average with a <see cref="PowerFunctionDecay"/> now and then, for <see cref="PostHocEma"/> to make averages of other
-/// widths of them after training.
+/// Stores each average with a <see cref="PowerFunctionDecay"/> at regular intervals, so that <see cref="PostHocEma"/> can reconstruct
+/// averages of other widths after training.
 /// </summary>
 /// <remarks>
-/// <para>Source: Karras et al. 2024, section 3.2, who keep two, of widths 0.05 and 0.10, and store them some hundred times in a run.</para>
-/// <para>A snapshot is <c>step-00001000-NAME.safetensors</c>, with the step and the width in its header; it appears whole or not at
-/// all. A run that was resumed from before a snapshot writes the same bytes over it.</para>
+/// <para>Source: Karras et al. 2024, section 3.2, where two averages of widths 0.05 and 0.10 are stored about a hundred times in a
+/// run.</para>
+/// <para>A snapshot is a file <c>step-00001000-NAME.safetensors</c>, with the step and the width in its header. It is written atomically. A
+/// run that is resumed from a step before a snapshot overwrites it with the same bytes.</para>
 /// </remarks>
-/// <param name="folder">Where to; made where it is missing.</param>
-/// <param name="every">Steps between snapshots, counted from the start of the run.</param>
+/// <param name="folder">The folder of the snapshots. It is created if it does not exist.</param>
+/// <param name="every">The number of steps between snapshots, counted from the start of the run.</param>
 public sealed class EmaSnapshots(string folder, long every) : TrainerCallback
 {
     private readonly string _folder = Guard.NotNull(folder);
     private readonly long _every = Guard.InRange(every, 1, long.MaxValue);
 
     /// <inheritdoc/>
-    /// <exception cref="InvalidOperationException">The run has no average of a power-function profile.</exception>
+    /// <exception cref="InvalidOperationException">The run has no average with a <see cref="PowerFunctionDecay"/>.</exception>
     public override void Started(TrainingRun run)
     {
         ArgumentNullException.ThrowIfNull(run);
@@ -33,7 +34,7 @@ public sealed class EmaSnapshots(string folder, long every) : TrainerCallback
     }
 
     /// <inheritdoc/>
-    /// <exception cref="IOException">A file cannot be written; nothing half-written stays behind.</exception>
+    /// <exception cref="IOException">A file cannot be written. No partly written file remains.</exception>
     public override void AfterStep(TrainingRun run)
     {
         ArgumentNullException.ThrowIfNull(run);
@@ -62,11 +63,11 @@ public sealed class EmaSnapshots(string folder, long every) : TrainerCallback
 }
 
 /// <summary>
-/// A stored average: a safetensors file that says in its header which profile it has and after how many steps it was taken.
+/// A stored average: a safetensors file whose header contains the profile of the average and the number of steps in it.
 /// </summary>
-/// <param name="Path">The file.</param>
-/// <param name="Decay">The profile.</param>
-/// <param name="Step">The steps.</param>
+/// <param name="Path">The path of the file.</param>
+/// <param name="Decay">The profile of the average.</param>
+/// <param name="Step">The number of steps in the average.</param>
 internal sealed record EmaSnapshot(string Path, PowerFunctionDecay Decay, long Step)
 {
     private const string DeviationKey = "relative_standard_deviation";
@@ -74,24 +75,24 @@ internal sealed record EmaSnapshot(string Path, PowerFunctionDecay Decay, long S
     private const string StepKey = "step";
     private const string KeptKey = "not_averaged";
 
-    /// <summary>The snapshot of an average of some name.</summary>
+    /// <summary>Returns the snapshot of a named average, without writing it.</summary>
     public static EmaSnapshot Of(string folder, string name, PowerFunctionDecay decay, long step)
         => new(
             System.IO.Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"step-{step:D8}-{name}.safetensors")), decay, step);
 
-    /// <summary>All snapshots of a folder, by step and width.</summary>
-    /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
+    /// <summary>Returns all snapshots in a folder, ordered by step and width.</summary>
+    /// <exception cref="DirectoryNotFoundException">The folder does not exist.</exception>
     /// <exception cref="InvalidDataException">A file is damaged or not a snapshot.</exception>
     public static IReadOnlyList<EmaSnapshot> List(string folder)
         => [.. Directory.EnumerateFiles(folder, "step-*.safetensors").Select(Read)
             .OrderBy(snapshot => snapshot.Step).ThenBy(snapshot => snapshot.Decay.RelativeStandardDeviation)];
 
-    /// <summary>The tensors of an open snapshot that are not averages: buffers and frozen parameters.</summary>
+    /// <summary>Returns the names of the tensors in an open snapshot that are not averages: buffers and frozen parameters.</summary>
     public static IReadOnlySet<string> NotAveraged(SafetensorsFile file)
         => JsonSerializer.Deserialize<HashSet<string>>(file.Metadata[KeptKey]) ?? [];
 
-    /// <summary>What the header of the file says.</summary>
-    /// <param name="kept">The tensors that are not averages.</param>
+    /// <summary>Returns the content of the header of the file.</summary>
+    /// <param name="kept">The names of the tensors that are not averages.</param>
     public IReadOnlyDictionary<string, string> Metadata(IEnumerable<string> kept)
         => new SortedDictionary<string, string>(StringComparer.Ordinal)
         {

@@ -4,32 +4,36 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core;
 
-/// <summary>Averages of any width, made after training of those that <see cref="EmaSnapshots"/> stored.</summary>
+/// <summary>Reconstructs averages of any width after training from those that <see cref="EmaSnapshots"/> stored.</summary>
 /// <remarks>
-/// Source: Karras et al. 2024, section 3.2 and algorithm 3. The profile that is wanted is fitted by those that are stored, in the
-/// least-squares sense. A width between two that were kept comes out well; one far below the least has less to be made of.
+/// Source: Karras et al. 2024, section 3.2 and algorithm 3. The requested profile is the least-squares fit of the stored profiles. A width
+/// between two stored widths is reconstructed accurately; a width far below the least stored width is less accurate.
 /// </remarks>
 public static class PostHocEma
 {
-    /// <summary>Makes an average. Snapshots are read a tensor at a time, and sums kept in double.</summary>
-    /// <param name="folder">The snapshots.</param>
-    /// <param name="relativeStandardDeviation">The width that is wanted.</param>
-    /// <param name="step">Where the average is to end; the newest snapshot's step where null. Later snapshots are not looked at.</param>
-    /// <returns>The weights under the module's names, on the CPU; the caller's.</returns>
+    /// <summary>Reconstructs an average. Snapshots are read one tensor at a time, and sums are computed in float64.</summary>
+    /// <param name="folder">The folder of the snapshots.</param>
+    /// <param name="relativeStandardDeviation">The width of the average to reconstruct.</param>
+    /// <param name="step">
+    /// The last step of the average. Later snapshots are not used. The default is <see langword="null"/>: the step of the newest snapshot.
+    /// </param>
+    /// <returns>The weights under the names in the state of the module, on the CPU. The caller must dispose them.</returns>
     /// <exception cref="ArgumentOutOfRangeException">The width is not in (0, 0.288].</exception>
-    /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
-    /// <exception cref="InvalidDataException">There are no snapshots up to the step, or they are damaged or of several models.</exception>
+    /// <exception cref="DirectoryNotFoundException">The folder does not exist.</exception>
+    /// <exception cref="InvalidDataException">
+    /// There are no snapshots up to the step, or they are damaged or belong to several models.
+    /// </exception>
     public static Dictionary<string, Tensor> Reconstruct(string folder, double relativeStandardDeviation, long? step = null)
     {
         using var sum = new WeightedFiles(Parts(folder, relativeStandardDeviation, step));
         return sum.Names.ToDictionary(name => name, sum.Read, StringComparer.Ordinal);
     }
 
-    /// <summary>Makes an average and writes it as a safetensors file, without ever holding more than one of its tensors.</summary>
-    /// <param name="path">The file; it appears whole or not at all.</param>
-    /// <param name="folder">The snapshots.</param>
-    /// <param name="relativeStandardDeviation">The width that is wanted.</param>
-    /// <param name="step">As for <see cref="Reconstruct"/>.</param>
+    /// <summary>Reconstructs an average and writes it to a safetensors file. Only one of its tensors is in memory at a time.</summary>
+    /// <param name="path">The path of the file, which is written atomically.</param>
+    /// <param name="folder">The folder of the snapshots.</param>
+    /// <param name="relativeStandardDeviation">The width of the average to reconstruct.</param>
+    /// <param name="step">The last step of the average. The default is <see langword="null"/>: the step of the newest snapshot.</param>
     /// <inheritdoc cref="Reconstruct" path="/exception"/>
     public static void Save(string path, string folder, double relativeStandardDeviation, long? step = null)
     {
@@ -40,11 +44,11 @@ public static class PostHocEma
             new Dictionary<string, string> { ["format"] = "pt" });
     }
 
-    /// <summary>Makes an average and puts it into a network.</summary>
-    /// <param name="module">The network; not one that a trainer holds.</param>
-    /// <param name="folder">The snapshots.</param>
-    /// <param name="relativeStandardDeviation">The width that is wanted.</param>
-    /// <param name="step">As for <see cref="Reconstruct"/>.</param>
+    /// <summary>Reconstructs an average and copies it into a network.</summary>
+    /// <param name="module">The network. It must not belong to a trainer.</param>
+    /// <param name="folder">The folder of the snapshots.</param>
+    /// <param name="relativeStandardDeviation">The width of the average to reconstruct.</param>
+    /// <param name="step">The last step of the average. The default is <see langword="null"/>: the step of the newest snapshot.</param>
     /// <inheritdoc cref="Reconstruct" path="/exception"/>
     public static void Load(nn.Module module, string folder, double relativeStandardDeviation, long? step = null)
     {
@@ -60,7 +64,7 @@ public static class PostHocEma
             target.copy_(weights[name]);
     }
 
-    /// <summary>By how much each snapshot enters, in the order of the snapshots.</summary>
+    /// <summary>Returns the coefficients of the snapshots in the sum, in the order of the snapshots.</summary>
     internal static IReadOnlyList<double> Solve(
         IReadOnlyList<(PowerFunctionDecay Decay, long Step)> stored, (PowerFunctionDecay Decay, long Step) wanted)
     {
@@ -76,7 +80,7 @@ public static class PostHocEma
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
         var wanted = new PowerFunctionDecay(deviation);
 
-        // Averages of one width are one: with both, the fit has no single answer.
+        // Averages of the same width and step are equal: with both, the least-squares fit has no unique solution.
         var all = EmaSnapshot.List(folder).Where(snapshot => step is not { } last || snapshot.Step <= last)
             .DistinctBy(snapshot => (snapshot.Step, snapshot.Decay.RelativeStandardDeviation)).ToArray();
         if (all.Length == 0)
@@ -87,14 +91,18 @@ public static class PostHocEma
     }
 }
 
-/// <summary>The weighted sum of snapshots of one model, tensor by tensor. What is not an average is as in the last.</summary>
+/// <summary>
+/// The weighted sum of snapshots of one model, computed tensor by tensor. Tensors that are not averages are those of the last snapshot.
+/// </summary>
 internal sealed class WeightedFiles : IDisposable
 {
     private readonly List<(SafetensorsFile File, double Share)> _files = [];
     private readonly IReadOnlySet<string> _kept;
 
     /// <summary>Opens the files.</summary>
-    /// <exception cref="InvalidDataException">One is damaged, or has other tensors than the last.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A file is damaged, or its tensors differ in name, shape or type from those of the last.
+    /// </exception>
     public WeightedFiles(IReadOnlyList<(EmaSnapshot Snapshot, double Share)> parts)
     {
         try
@@ -117,10 +125,10 @@ internal sealed class WeightedFiles : IDisposable
 
     private SafetensorsFile Last => _files[^1].File;
 
-    /// <summary>The type and shape of a tensor.</summary>
+    /// <summary>Returns the type and shape of a tensor.</summary>
     public SafetensorsEntry this[string name] => Last[name];
 
-    /// <summary>A tensor of the sum, in the type of the files; the caller's.</summary>
+    /// <summary>Returns a tensor of the sum, in the type of the files. The caller must dispose it.</summary>
     public Tensor Read(string name)
     {
         if (_kept.Contains(name))
