@@ -4,12 +4,14 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core;
 
-/// <summary>Devices by the names that command lines and configuration files use.</summary>
+/// <summary>Parses the names of devices in command lines and configuration files.</summary>
 public static class DeviceName
 {
-    /// <summary>The device of a name, which this machine must have.</summary>
-    /// <param name="name"><c>cpu</c>, <c>cuda</c> (the first), <c>cuda:N</c>, or <c>auto</c>: cuda where there is one, else cpu.</param>
-    /// <exception cref="ArgumentException">The name is unknown, or this machine has no such device.</exception>
+    /// <summary>Returns the device of a name, and checks that it is available.</summary>
+    /// <param name="name">
+    /// <c>cpu</c>, <c>cuda</c> (the first), <c>cuda:N</c>, or <c>auto</c>: cuda if it is available, otherwise cpu.
+    /// </param>
+    /// <exception cref="ArgumentException">The name is unknown, or the device is not available.</exception>
     public static Device Parse(string name)
     {
         ArgumentNullException.ThrowIfNull(name);
@@ -27,8 +29,8 @@ public static class DeviceName
         return device;
     }
 
-    /// <summary>Makes sure that this machine has a device.</summary>
-    /// <exception cref="ArgumentException">It has not.</exception>
+    /// <summary>Checks that a device is available.</summary>
+    /// <exception cref="ArgumentException">The device is not available.</exception>
     internal static void RequireAvailable(Device device, string argument)
     {
         if (device.type != DeviceType.CUDA)

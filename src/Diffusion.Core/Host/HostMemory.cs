@@ -3,12 +3,12 @@ using System.Runtime.InteropServices;
 
 namespace Diffusion.Core;
 
-/// <summary>How much memory tensors on the CPU take.</summary>
+/// <summary>Measures the memory that tensors on the CPU take.</summary>
 internal static class HostMemory
 {
     /// <summary>
-    /// Bytes that native code has allocated and not freed: exact where there is glibc 2.33 or later, else the private bytes of the
-    /// process, which fall late.
+    /// Returns the number of bytes that native code has allocated and not freed. It is exact with glibc 2.33 or later; otherwise it is the
+    /// number of private bytes of the process, which decreases with a delay.
     /// </summary>
     public static long InUse()
     {
@@ -21,7 +21,7 @@ internal static class HostMemory
             }
             catch (Exception e) when (e is DllNotFoundException or EntryPointNotFoundException)
             {
-                // Another C library.
+                // The C library is not glibc, or is an older version of it.
             }
         }
 
@@ -42,13 +42,13 @@ internal static class HostMemory
         private readonly nuint _fastChunks;
         private readonly nuint _mappedBlocks;
 
-        /// <summary>Bytes in blocks mapped one by one.</summary>
+        /// <summary>The number of bytes in individually mapped blocks.</summary>
         public readonly nuint Mapped;
 
         private readonly nuint _highest;
         private readonly nuint _fastBytes;
 
-        /// <summary>Bytes in all other blocks in use.</summary>
+        /// <summary>The number of bytes in all other allocated blocks.</summary>
         public readonly nuint InUse;
 
         private readonly nuint _free;

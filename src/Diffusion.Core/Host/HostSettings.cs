@@ -3,7 +3,9 @@ using System.Runtime.InteropServices;
 namespace Diffusion.Core;
 
 /// <summary>Settings of the process that make training and sampling on the CPU faster on Linux.</summary>
-/// <remarks>Each of them applies to the whole process, native code of others included. Call them before the first tensor.</remarks>
+/// <remarks>
+/// Each setting applies to the whole process, including the native code of other libraries. Apply them before the first tensor is created.
+/// </remarks>
 public static class HostSettings
 {
     private const int TrimThreshold = -1;
@@ -13,17 +15,17 @@ public static class HostSettings
 
     /// <summary>Keeps freed memory in the process, for every block up to 1 GiB. The default of the C library is to return it.</summary>
     /// <remarks>
-    /// <para>By default, glibc returns the memory of large blocks to the system when they are freed. A training step frees and allocates its
-    /// activations again, and the system then has to clear the same pages in every step, which took an eighth of the step of a U-Net. On
-    /// other C libraries and allocators (musl, jemalloc, tcmalloc, macOS, Windows) the call changes nothing.</para>
-    /// <para>The setting cannot be undone. It equals the environment variables <c>MALLOC_TRIM_THRESHOLD_=2147483647</c> and
-    /// <c>MALLOC_MMAP_THRESHOLD_=1073741824</c>. The process holds the largest amount of memory that it has needed so far.</para>
+    /// <para>By default, glibc returns the memory of large blocks to the system when they are freed. A training step frees and allocates
+    /// its activations again, and the system then has to clear the same pages in every step, which took one eighth of the training step of
+    /// a U-Net. With other C libraries and allocators (musl, jemalloc, tcmalloc, macOS, Windows) the call has no effect.</para>
+    /// <para>The setting cannot be undone. It is equivalent to the environment variables <c>MALLOC_TRIM_THRESHOLD_=2147483647</c> and
+    /// <c>MALLOC_MMAP_THRESHOLD_=1073741824</c>. The process keeps the largest amount of memory that it has needed so far.</para>
     /// </remarks>
-    /// <returns><see langword="true"/> where the C library accepted the setting; <see langword="false"/> where it has no such setting.</returns>
+    /// <returns><see langword="true"/> if the C library accepted the setting; <see langword="false"/> if it has no such setting.</returns>
     public static bool KeepFreedMemory()
         => OnLibC(() =>
         {
-            // Setting only one of the two would switch off the adaptation of the other.
+            // Setting only one of the two would disable the dynamic adjustment of the other.
             return Set(MmapThreshold, LargestBlock) == 1 && Set(TrimThreshold, int.MaxValue) == 1;
         });
 
@@ -31,21 +33,21 @@ public static class HostSettings
     /// Lets the threads of OpenMP sleep after 20,000 iterations of the loop in which they wait for work. GCC's default is 300,000.
     /// </summary>
     /// <remarks>
-    /// <para>While they spin they take the cores from other threads: from those of another process, and from the threads on which this
-    /// library computes attention and norms itself. With two busy processes on two cores, a step of a small network took a third of the
-    /// time with this setting. A much shorter spin is slower for small networks on a quiet machine, because waking a thread takes longer
-    /// than the wait between two operators.</para>
-    /// <para>The call equals the environment variable <c>GOMP_SPINCOUNT=20000</c>. It changes nothing where that variable or
-    /// <c>OMP_WAIT_POLICY</c> is set, and has no effect once libtorch is loaded, which is when OpenMP reads it.</para>
+    /// <para>Threads that wait in this loop occupy the cores that other threads need: those of another process, and the threads on which
+    /// this library computes attention and norms. With two busy processes on two cores, a step of a small network took a third of the time
+    /// with this setting. A much shorter loop is slower for small networks on an otherwise idle machine, because waking a thread takes
+    /// longer than the wait between two operators.</para>
+    /// <para>The call is equivalent to the environment variable <c>GOMP_SPINCOUNT=20000</c>. It has no effect if that variable or
+    /// <c>OMP_WAIT_POLICY</c> is set, or after libtorch is loaded, which is when OpenMP reads the variable.</para>
     /// </remarks>
     /// <returns>
-    /// <see langword="true"/> where the variable was set; <see langword="false"/> where it or <c>OMP_WAIT_POLICY</c> was there before, or the
+    /// <see langword="true"/> if the variable was set; <see langword="false"/> if it or <c>OMP_WAIT_POLICY</c> was already set, or the
     /// system is not Linux.
     /// </returns>
     public static bool SpinBriefly()
         => string.IsNullOrEmpty(Environment.GetEnvironmentVariable("OMP_WAIT_POLICY"))
             && string.IsNullOrEmpty(Environment.GetEnvironmentVariable("GOMP_SPINCOUNT"))
-            // OpenMP asks the C library, which Environment.SetEnvironmentVariable does not change.
+            // OpenMP reads the environment of the C library, which Environment.SetEnvironmentVariable does not change.
             && OnLibC(() => SetVariable("GOMP_SPINCOUNT", SpinCount, overwrite: 1) == 0);
 
     private static bool OnLibC(Func<bool> set)
