@@ -3,22 +3,24 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// A factor on the loss, and so on every gradient on its way back, that keeps small gradients above what float16 can hold. It is halved
-/// when a gradient overflows, and doubled after a while without.
+/// The settings of gradient scaling: a factor on the loss, and so on all gradients, that keeps small gradients from underflowing in
+/// float16. By default it is halved when a gradient overflows, and doubled after 2,000 steps without an overflow.
 /// </summary>
-/// <remarks>Source: Micikevicius et al. 2018, section 3.2, with the dynamic choice that its authors use.</remarks>
+/// <remarks>Source: Micikevicius et al. 2018, section 3.2, with dynamic loss scaling.</remarks>
 public sealed record GradScaler
 {
-    /// <summary>The factor at the beginning: 65,536.</summary>
+    /// <summary>The initial factor. The default is 65,536.</summary>
     public double Initial { get; init; } = 65_536.0;
 
-    /// <summary>What it is multiplied by after an overflow: 1/2. The step is skipped.</summary>
+    /// <summary>The number that the factor is multiplied by after an overflow, whose step is skipped. The default is 0.5.</summary>
     public double Backoff { get; init; } = 0.5;
 
-    /// <summary>What it is multiplied by after <see cref="GrowthInterval"/> steps without an overflow: 2.</summary>
+    /// <summary>
+    /// The number that the factor is multiplied by after <see cref="GrowthInterval"/> steps without an overflow. The default is 2.
+    /// </summary>
     public double Growth { get; init; } = 2.0;
 
-    /// <summary>Steps in a row without an overflow, after which the factor grows: 2,000.</summary>
+    /// <summary>The number of consecutive steps without an overflow after which the factor grows. The default is 2,000.</summary>
     public long GrowthInterval { get; init; } = 2_000;
 
     internal void Validate()
@@ -30,12 +32,12 @@ public sealed record GradScaler
     }
 }
 
-/// <summary>The factor on the loss of a run, on the device.</summary>
+/// <summary>The factor on the loss of a run, kept on the device.</summary>
 internal sealed class GradScale : IDisposable
 {
     private readonly GradScaler _settings;
 
-    /// <summary>The factor at the beginning of a run.</summary>
+    /// <summary>Initializes a new instance of the <see cref="GradScale"/> class at the beginning of a run.</summary>
     public GradScale(GradScaler settings, FlatLayout layout)
     {
         _settings = settings;
@@ -43,26 +45,30 @@ internal sealed class GradScale : IDisposable
         Streak = layout.NewNumber(0.0);
     }
 
-    /// <summary>[] float64, the factor.</summary>
+    /// <summary>[] float64 the factor.</summary>
     public Tensor Value { get; }
 
-    /// <summary>[] float64, steps since it changed or a gradient overflowed.</summary>
+    /// <summary>[] float64 the number of steps since the factor changed or a gradient overflowed.</summary>
     public Tensor Streak { get; }
 
-    /// <summary>The loss times the factor, in its own type; the caller's.</summary>
+    /// <summary>Returns the loss times the factor, in the type of the loss. The caller must dispose it.</summary>
     public Tensor Scale(Tensor loss)
     {
         using var factor = Value.to(loss.dtype);
         return loss.mul(factor);
     }
 
-    /// <summary>[] what gradients are multiplied by to be those of the loss; the caller's.</summary>
+    /// <summary>Returns [] the reciprocal of the factor, which unscales the gradients. The caller must dispose it.</summary>
     public Tensor Inverse() => Value.reciprocal();
 
-    /// <summary>Halves or doubles the factor as the last step asks for.</summary>
+    /// <summary>Updates the factor after a step: reduces it after an overflow, and increases it after enough steps without one.</summary>
     /// <param name="apply">[] float64: 1 where the step was taken.</param>
-    /// <param name="finiteLoss">[] bool: a step with such a loss that was not taken had a gradient that overflowed.</param>
-    /// <returns>[] float64: 1 where the step was skipped for a reason that no smaller factor will mend; in the current scope.</returns>
+    /// <param name="finiteLoss">
+    /// [] bool: whether the loss was finite. If it was and the step was not taken, a gradient overflowed.
+    /// </param>
+    /// <returns>
+    /// [] float64 in the current dispose scope: 1 if the step was skipped for a reason that a smaller factor cannot fix.
+    /// </returns>
     public Tensor Update(Tensor apply, Tensor finiteLoss)
     {
         var overflowed = finiteLoss.to(ScalarType.Float64).sub_(apply);

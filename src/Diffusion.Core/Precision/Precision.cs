@@ -5,39 +5,40 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// What a network computes in while it is trained. Weights, gradients, moments and averages that a trainer keeps have the type that the
-/// parameters had when it was made, float32; norms and losses are computed in it.
+/// The floating point type in which a network computes during training (mixed precision). The weights, gradients, moments and averages that
+/// a trainer keeps have the type that the parameters had when the trainer was created, typically float32. Norms and losses are computed in
+/// that type too.
 /// </summary>
 /// <remarks>
 /// <para>Source: Micikevicius et al. 2018, "Mixed Precision Training", sections 3.1 to 3.3.</para>
-/// <para>When the trainer is disposed the network has the weights that were kept. Frozen parameters have been rounded.</para>
+/// <para>When the trainer is disposed, the network gets the weights that the trainer kept. Frozen parameters remain rounded.</para>
 /// </remarks>
 public sealed record Precision
 {
     private Precision(ScalarType? narrow, GradScaler? scaling) => (Narrow, GradScaler) = (narrow, scaling);
 
-    /// <summary>In the type of the parameters, as they are.</summary>
+    /// <summary>Computes in the type of the parameters.</summary>
     public static Precision Full { get; } = new(null, null);
 
-    /// <summary>In bfloat16, which has the range of float32: nothing needs scaling.</summary>
+    /// <summary>Computes in bfloat16. It has the range of float32, so gradients are not scaled.</summary>
     public static Precision BFloat16 { get; } = new(ScalarType.BFloat16, null);
 
-    /// <summary>In float16, for GPUs that lack bfloat16. Small gradients would vanish, so the loss is scaled.</summary>
-    /// <param name="scaling">How; the default settings where null.</param>
+    /// <summary>Computes in float16, for GPUs without bfloat16. Small gradients would underflow, so the loss is scaled.</summary>
+    /// <param name="scaling">The settings of gradient scaling. The default is <see cref="GradScaler"/> as constructed.</param>
     public static Precision Float16(GradScaler? scaling = null) => new(ScalarType.Float16, scaling ?? new GradScaler());
 
-    /// <summary>The type of weights and activations; null for that of the parameters.</summary>
+    /// <summary>The type of weights and activations; <see langword="null"/> for the type of the parameters.</summary>
     internal ScalarType? Narrow { get; }
 
-    /// <summary>How the loss is scaled; null for not at all.</summary>
+    /// <summary>The settings of gradient scaling; <see langword="null"/> for no scaling.</summary>
     internal GradScaler? GradScaler { get; }
 
-    /// <summary>Recognises the precision in a checkpoint.</summary>
+    /// <summary>The name of the precision in a checkpoint.</summary>
     internal string Name => Narrow?.ToString() ?? nameof(Full);
 
     /// <summary>
-    /// Gives all parameters the lower precision but the own ones of each <see cref="IFullPrecisionModule"/>, as norms are. Buffers
-    /// beside no parameter stay as they are.
+    /// Converts all parameters to the lower precision, except the parameters of each <see cref="IFullPrecisionModule"/>, such as a norm.
+    /// Buffers of modules without parameters are not converted.
     /// </summary>
     internal void Convert(nn.Module module)
     {
@@ -54,7 +55,7 @@ public sealed record Precision
                 part.to(narrow);
         }
 
-        // A module takes its parts along, which has rounded these.
+        // Converting a module also converts its submodules, which has rounded these parameters.
         foreach (var (part, values) in kept)
         {
             part.to(values[0].dtype);
@@ -63,7 +64,7 @@ public sealed record Precision
         }
     }
 
-    /// <summary>Widens what <see cref="Convert"/> narrowed, digits apart.</summary>
+    /// <summary>Converts the parameters that <see cref="Convert"/> converted back to their type. They remain rounded.</summary>
     internal static void Restore(nn.Module module, ScalarType narrow, ScalarType before)
     {
         foreach (var part in PartsWithParameters(module).Where(part => part.parameters(recurse: false).Any(p => p.dtype == narrow)))
