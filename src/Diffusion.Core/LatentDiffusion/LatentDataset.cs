@@ -5,10 +5,12 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core;
 
-/// <summary>A data set as the latents of an autoencoder, scaled for a denoiser: what latent diffusion is trained on.</summary>
+/// <summary>
+/// The latents of a data set, encoded by an autoencoder and scaled for a denoiser: the training data of latent diffusion.
+/// </summary>
 /// <remarks>
-/// Source: Rombach et al. 2022, section 3.1. Conditions pass through as they are. A set encodes what is asked for, each time, until
-/// <see cref="EncodeAll"/> has kept all of it.
+/// Source: Rombach et al. 2022, section 3.1. Conditions are passed through unchanged. Each call encodes the requested samples, until
+/// <see cref="EncodeAll"/> has stored all latents in memory.
 /// </remarks>
 public sealed class LatentDataset : IDataset
 {
@@ -18,12 +20,19 @@ public sealed class LatentDataset : IDataset
     private readonly int _size;
     private float[]? _kept;
 
-    /// <summary>The latents of a data set; one sample is encoded to learn their shape.</summary>
-    /// <param name="data">The data.</param>
-    /// <param name="autoencoder">Gives them their latents; batches are moved to its device. Its weights must not change meanwhile.</param>
-    /// <param name="scaling">What a denoiser sees of latents; that of the autoencoder where null, and none where it has none.</param>
+    /// <summary>
+    /// Initializes a new instance of the <see cref="LatentDataset"/> class. One sample is encoded to determine the shape.
+    /// </summary>
+    /// <param name="data">The data to encode.</param>
+    /// <param name="autoencoder">
+    /// Encodes the data. Batches are moved to its device. Its weights must not change while the data set is in use.
+    /// </param>
+    /// <param name="scaling">
+    /// The scaling of latents for the denoiser. The default is the scaling of the autoencoder, or none if it has none.
+    /// </param>
     /// <param name="seed">
-    /// Latent i is the draw of (seed, i) from q(z | x_i); null, the default, for the mode of it.
+    /// The seed: latent i is a sample of q(z | x_i) drawn with (seed, i). The default is <see langword="null"/>: latent i is the mode of
+    /// q(z | x_i).
     /// </param>
     /// <exception cref="ArgumentException">The data set is empty, or its samples do not fit the autoencoder.</exception>
     public LatentDataset(IDataset data, IAutoencoder autoencoder, LatentScaling? scaling = null, long? seed = null)
@@ -40,7 +49,7 @@ public sealed class LatentDataset : IDataset
         _size = checked((int)latent.numel());
     }
 
-    /// <summary>What a denoiser sees of latents.</summary>
+    /// <summary>The scaling of latents for the denoiser.</summary>
     public LatentScaling Scaling { get; }
 
     /// <inheritdoc/>
@@ -48,7 +57,8 @@ public sealed class LatentDataset : IDataset
 
     /// <inheritdoc/>
     /// <remarks>
-    /// On the thread that trains while it needs the network; as the data once <see cref="EncodeAll"/> has kept all latents.
+    /// <see cref="LoadThreading.Caller"/> while samples are encoded on demand; the value of the data once <see cref="EncodeAll"/> has
+    /// stored all latents.
     /// </remarks>
     public LoadThreading Threading => _kept is null ? LoadThreading.Caller : _data.Threading;
 
@@ -58,12 +68,13 @@ public sealed class LatentDataset : IDataset
     /// <inheritdoc/>
     public DataRange? DataRange => Models.DataRange.Unbounded;
 
-    /// <summary>Encodes the whole set and keeps its latents in memory, so that the autoencoder is not called again.</summary>
-    /// <param name="batchSize">Samples encoded together.</param>
-    /// <param name="progress">Told the number of samples done, after each batch.</param>
-    /// <param name="cancellationToken">Looked at before each batch; nothing is kept then.</param>
+    /// <summary>Encodes the whole data set and stores its latents in memory, so that the autoencoder is not called again.</summary>
+    /// <param name="batchSize">The number of samples that are encoded together. The default is 256.</param>
+    /// <param name="progress">Receives the number of encoded samples after each batch.</param>
+    /// <param name="cancellationToken">Checked before each batch. If it is cancelled, no latents are stored.</param>
     /// <exception cref="ArgumentOutOfRangeException">The batch size is less than 1.</exception>
-    /// <exception cref="ArgumentException">There are too many values for one array.</exception>
+    /// <exception cref="ArgumentException">The latents have too many values for one array.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public void EncodeAll(int batchSize = 256, IProgress<long>? progress = null, CancellationToken cancellationToken = default)
     {
         Guard.InRange(batchSize, 1, int.MaxValue);
@@ -86,12 +97,13 @@ public sealed class LatentDataset : IDataset
     }
 
     /// <inheritdoc/>
-    /// <returns>[B, C, ...] float32 scaled latents; the caller's.</returns>
+    /// <returns>[B, C, ...] float32 scaled latents. The caller must dispose the batch.</returns>
     public Batch Load(ReadOnlySpan<long> indices) => Latents(_data.Load(indices), indices);
 
     /// <inheritdoc/>
     /// <returns>
-    /// [B, C, ...] float32 scaled latents of the data as it is augmented, unless latents are kept; the caller's.
+    /// [B, C, ...] float32 scaled latents of the augmented data; or the stored latents, without augmentation. The caller must dispose the
+    /// batch.
     /// </returns>
     public Batch Load(ReadOnlySpan<long> indices, LoadContext context) => Latents(_data.Load(indices, context), indices);
 

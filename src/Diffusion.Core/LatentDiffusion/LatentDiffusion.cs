@@ -5,20 +5,20 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// Diffusion in the latent space of an autoencoder: any model, any sampler, any autoencoder. Train the model on a
-/// <see cref="LatentDataset"/> of the same scaling.
+/// Diffusion in the latent space of an autoencoder, with any model, sampler and autoencoder. The model is trained on a
+/// <see cref="LatentDataset"/> with the same scaling.
 /// </summary>
 /// <remarks>
-/// Source: Rombach et al. 2022, section 3. Owns neither network. Latents have no range: where the model has no
+/// Source: Rombach et al. 2022, section 3. The networks are not disposed with this object. Latents have no range: if the model has no
 /// <see cref="DiffusionModel.DataRange"/>, nothing is clipped.
 /// </remarks>
 public sealed class LatentDiffusion
 {
-    /// <summary>A model in the latent space of an autoencoder.</summary>
-    /// <param name="autoencoder">Between data and latents. It is not disposed.</param>
-    /// <param name="model">Trained on scaled latents. It is not disposed.</param>
+    /// <summary>Initializes a new instance of the <see cref="LatentDiffusion"/> class.</summary>
+    /// <param name="autoencoder">Encodes data to latents and decodes latents. It is not disposed.</param>
+    /// <param name="model">A model that was trained on scaled latents. It is not disposed.</param>
     /// <param name="scaling">
-    /// How latents are scaled for the model. The default is the scaling of the autoencoder, or none where it has none.
+    /// The scaling of latents for the model. The default is the scaling of the autoencoder, or none if it has none.
     /// </param>
     public LatentDiffusion(IAutoencoder autoencoder, DiffusionModel model, LatentScaling? scaling = null)
     {
@@ -28,21 +28,27 @@ public sealed class LatentDiffusion
         Scaling = scaling ?? autoencoder.Scaling ?? LatentScaling.None;
     }
 
-    /// <summary>Between data and latents.</summary>
+    /// <summary>The autoencoder, which encodes data to latents and decodes latents.</summary>
     public IAutoencoder Autoencoder { get; }
 
-    /// <summary>Predicts scaled latents.</summary>
+    /// <summary>The model of scaled latents.</summary>
     public DiffusionModel Model { get; }
 
-    /// <summary>How latents are scaled for the model.</summary>
+    /// <summary>The scaling of latents for the model.</summary>
     public LatentScaling Scaling { get; }
 
-    /// <summary>The scaling of Rombach et al. 2022: 1/std of the latents of a first batch, so that they have unit variance.</summary>
-    /// <param name="autoencoder">Gives the latents; the batch is moved to its device.</param>
-    /// <param name="data">The data; its first samples are taken.</param>
-    /// <param name="samples">How many, at most those that there are. 256 by default.</param>
-    /// <param name="seed">Latent i is the draw of (seed, i) from q(z | x_i).</param>
-    /// <exception cref="ArgumentException">The data set is empty or does not fit, or its latents are all the same.</exception>
+    /// <summary>
+    /// Measures the scaling of Rombach et al. 2022: 1/std of the latents of a first batch, which gives them unit variance.
+    /// </summary>
+    /// <param name="autoencoder">Encodes the data. The batch is moved to its device.</param>
+    /// <param name="data">The data set, whose first samples are encoded.</param>
+    /// <param name="samples">
+    /// The number of samples to encode; all samples if the data set has fewer. The default is 256.
+    /// </param>
+    /// <param name="seed">The seed: latent i is a sample of q(z | x_i) drawn with (seed, i).</param>
+    /// <exception cref="ArgumentException">
+    /// The data set is empty or does not fit the autoencoder, or all latents are equal.
+    /// </exception>
     public static LatentScaling MeasureScaling(IAutoencoder autoencoder, IDataset data, int samples = 256, long seed = 0)
     {
         using var batch = FirstLatents(autoencoder, data, samples, seed);
@@ -66,10 +72,10 @@ public sealed class LatentDiffusion
         return latents.Load(indices);
     }
 
-    /// <summary>The scaled latents of data, without gradients.</summary>
+    /// <summary>Encodes data to scaled latents, without gradients.</summary>
     /// <param name="x">[B, ...] data, on the device of the autoencoder.</param>
-    /// <param name="generator">Draws from q(z | x); null for its mode.</param>
-    /// <returns>[B, C, ...]; the caller's.</returns>
+    /// <param name="generator">The generator for a sample of q(z | x). The default is <see langword="null"/>: the mode of q(z | x).</param>
+    /// <returns>[B, C, ...] scaled latents. The caller must dispose the returned tensor.</returns>
     public Tensor Encode(Tensor x, Generator? generator = null)
     {
         using var gradientsOff = no_grad();
@@ -79,9 +85,9 @@ public sealed class LatentDiffusion
         return Scaling.Apply(latent);
     }
 
-    /// <summary>The data of scaled latents, without gradients.</summary>
-    /// <param name="scaled">[B, C, ...], on the device of the autoencoder.</param>
-    /// <returns>[B, ...] what the decoder says; the caller's.</returns>
+    /// <summary>Decodes scaled latents to data, without gradients.</summary>
+    /// <param name="scaled">[B, C, ...] scaled latents, on the device of the autoencoder.</param>
+    /// <returns>[B, ...] the output of the decoder. The caller must dispose the returned tensor.</returns>
     public Tensor Decode(Tensor scaled)
     {
         using var gradientsOff = no_grad();
@@ -90,14 +96,14 @@ public sealed class LatentDiffusion
         return Autoencoder.Decode(latent);
     }
 
-    /// <summary>Samples latents from a seed, and decodes them.</summary>
+    /// <summary>Samples latents with a seed and decodes them.</summary>
     /// <param name="sampler">The sampler.</param>
     /// <param name="shape">[B, C, ...] the shape of the latents.</param>
-    /// <param name="seed">The root seed; sample i depends on it and on i only.</param>
-    /// <param name="condition">What the denoiser is told beside x_t and t, for the whole batch; not disposed.</param>
-    /// <param name="progress">Told after each step.</param>
-    /// <param name="cancellationToken">Looked at before each step.</param>
-    /// <returns>[B, ...] what the decoder says; the caller's.</returns>
+    /// <param name="seed">The root seed. Sample i depends only on it and on i.</param>
+    /// <param name="condition">The condition of the whole batch. It is not disposed.</param>
+    /// <param name="progress">Receives a report after each step.</param>
+    /// <param name="cancellationToken">Checked before each step.</param>
+    /// <returns>[B, ...] the output of the decoder. The caller must dispose the returned tensor.</returns>
     /// <inheritdoc cref="ISampler.Steps" path="/exception"/>
     public Tensor Sample(
         ISampler sampler,
@@ -108,12 +114,12 @@ public sealed class LatentDiffusion
         CancellationToken cancellationToken = default)
         => Sample(sampler, new SamplingRequest { Shape = shape, Seed = seed, Condition = condition }, progress, cancellationToken);
 
-    /// <summary>Samples the latents that a request asks for, and decodes them.</summary>
+    /// <summary>Samples the latents that a request describes and decodes them.</summary>
     /// <param name="sampler">The sampler.</param>
-    /// <param name="request">In scaled latents.</param>
-    /// <param name="progress">Told after each step.</param>
-    /// <param name="cancellationToken">Looked at before each step.</param>
-    /// <returns>[B, ...] what the decoder says; the caller's.</returns>
+    /// <param name="request">The request, in scaled latents.</param>
+    /// <param name="progress">Receives a report after each step.</param>
+    /// <param name="cancellationToken">Checked before each step.</param>
+    /// <returns>[B, ...] the output of the decoder. The caller must dispose the returned tensor.</returns>
     /// <inheritdoc cref="ISampler.Steps" path="/exception"/>
     public Tensor Sample(
         ISampler sampler,
