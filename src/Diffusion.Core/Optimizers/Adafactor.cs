@@ -3,40 +3,47 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// Adam's step with second moments kept as one number for each row and each column of a matrix: almost no memory. Its steps are of about
-/// the size of the learning rate at most.
+/// The Adafactor optimizer: Adam with second moments factored into one number for each row and each column of a matrix, which take almost
+/// no memory. The root mean square of the update of a parameter is at most about the learning rate.
 /// </summary>
 /// <remarks>
 /// <para>Source: Shazeer and Stern 2018, "Adafactor: Adaptive Learning Rates with Sublinear Memory Cost", algorithms 4 and 5. Parameters of
-/// fewer than two dimensions keep a whole second moment; the kernels of convolutions, of which the paper does not tell, are matrices
-/// [out, in * height * width].</para>
-/// <para>The paper's rate falls as <c>min(1e-2, 1 / sqrt(step))</c>: that is for <see cref="TrainerOptions.LearningRateSchedule"/> to say.
-/// Parameter by parameter, a step takes longer than with the other optimizers.</para>
+/// fewer than two dimensions have a full second moment. The weights of convolutions, which the paper does not specify, are treated as
+/// matrices [out, in * height * width].</para>
+/// <para>The learning rate of the paper, <c>min(1e-2, 1 / sqrt(step))</c>, has to be set with
+/// <see cref="TrainerOptions.LearningRateSchedule"/>. A step takes longer than with the other optimizers, because it processes each
+/// parameter separately.</para>
 /// </remarks>
 public sealed record Adafactor : IOptimizer
 {
     /// <inheritdoc/>
     public string Name => nameof(Adafactor);
 
-    /// <summary>The c of the decay <c>1 - step^-c</c> of the second moments: 0.8.</summary>
+    /// <summary>The exponent c of the decay <c>1 - step^-c</c> of the second moments. The default is 0.8.</summary>
     public double DecayPower { get; init; } = 0.8;
 
-    /// <summary>The decay of the average of the steps: 0, which keeps none, and no memory for it.</summary>
+    /// <summary>The decay of the average of the updates. The default is 0: no average, which takes no memory.</summary>
     public double Beta1 { get; init; }
 
-    /// <summary>The root mean square to which the larger steps of a parameter are scaled down, before the learning rate: 1.</summary>
+    /// <summary>
+    /// The largest root mean square of the update of a parameter, before it is multiplied by the learning rate. Larger updates are scaled
+    /// down. The default is 1.
+    /// </summary>
     public double ClipThreshold { get; init; } = 1.0;
 
-    /// <summary>Whether the learning rate of a parameter is multiplied by the root mean square of its weights: not.</summary>
+    /// <summary>
+    /// Whether the learning rate of a parameter is multiplied by the root mean square of its weights. The default is
+    /// <see langword="false"/>.
+    /// </summary>
     public bool RelativeStep { get; init; }
 
-    /// <summary>Added to squared gradients: 1e-30.</summary>
+    /// <summary>The number added to squared gradients. The default is 1e-30.</summary>
     public double Epsilon1 { get; init; } = 1e-30;
 
-    /// <summary>The least root mean square of weights that <see cref="RelativeStep"/> takes: 1e-3.</summary>
+    /// <summary>The lower bound of the root mean square of weights in <see cref="RelativeStep"/>. The default is 1e-3.</summary>
     public double Epsilon2 { get; init; } = 1e-3;
 
-    /// <summary>The decoupled weight decay: 0.</summary>
+    /// <summary>The decoupled weight decay. The default is 0.</summary>
     public double WeightDecay { get; init; }
 
     /// <inheritdoc/>
@@ -53,7 +60,7 @@ public sealed record Adafactor : IOptimizer
     }
 }
 
-/// <summary>What <see cref="Adafactor"/> remembers of each parameter.</summary>
+/// <summary>The state of <see cref="Adafactor"/>.</summary>
 internal sealed class AdafactorState : IOptimizerState
 {
     private readonly Adafactor _settings;
@@ -132,7 +139,7 @@ internal sealed class AdafactorMoment : IDisposable
     private readonly Tensor _rows;
     private readonly Tensor? _columns;
 
-    /// <summary>No squares yet.</summary>
+    /// <summary>Initializes a new instance of the <see cref="AdafactorMoment"/> class with zeros.</summary>
     public AdafactorMoment(FlatLayout layout, ParameterSlice slice, double epsilon)
     {
         (Slice, Range, _epsilon) = (slice, layout.RangeOf(slice), epsilon);
@@ -151,17 +158,17 @@ internal sealed class AdafactorMoment : IDisposable
     /// <summary>The parameter.</summary>
     public ParameterSlice Slice { get; }
 
-    /// <summary>Its group.</summary>
+    /// <summary>The group of the parameter.</summary>
     public ParameterRange Range { get; }
 
-    /// <summary>The state by name, as Hugging Face's libraries name it.</summary>
+    /// <summary>The tensors of the state, with the names in Hugging Face's libraries.</summary>
     public IEnumerable<KeyValuePair<string, Tensor>> Tensors => _columns is null
         ? [new($"exp_avg_sq.{Slice.Name}", _rows)]
         : [new($"exp_avg_sq_row.{Slice.Name}", _rows), new($"exp_avg_sq_col.{Slice.Name}", _columns)];
 
-    /// <summary>Takes a gradient in, and divides it by the root of the moment.</summary>
-    /// <param name="gradient">Of the parameter's shape; changed in place.</param>
-    /// <param name="share">[] float64: how much of the moment is new.</param>
+    /// <summary>Updates the moment with a gradient, and divides the gradient by the square root of the moment.</summary>
+    /// <param name="gradient">The gradient, in the shape of the parameter. It is changed in place.</param>
+    /// <param name="share">[] float64 the share of the new squares in the moment.</param>
     public void Normalise(Tensor gradient, Tensor share)
     {
         using var scope = NewDisposeScope();
@@ -176,7 +183,7 @@ internal sealed class AdafactorMoment : IDisposable
         FlatLayout.Blend(_rows, squares.mean(_rest, keepdim: true), share);
         FlatLayout.Blend(_columns, squares.mean([0L]), share);
 
-        // Before the first step both are zero, and so is the gradient of one that is skipped.
+        // Both are zero until a step is taken; the gradient of a skipped step is zero too.
         var rows = _rows.ClampMin(_epsilon);
         gradient.mul_(rows.div(rows.mean()).rsqrt()).mul_(_columns.ClampMin(_epsilon).rsqrt());
     }

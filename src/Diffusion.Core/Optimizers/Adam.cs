@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core;
 
-/// <summary>What <see cref="Adam"/> and <see cref="AdamW"/> share, which is everything but what becomes of the weight decay.</summary>
+/// <summary>The base class of <see cref="Adam"/> and <see cref="AdamW"/>, which differ only in their weight decay.</summary>
 /// <remarks>Source: Kingma and Ba 2015, "Adam: A Method for Stochastic Optimization", algorithm 1.</remarks>
 public abstract record AdamOptimizer : IOptimizer
 {
@@ -15,22 +15,22 @@ public abstract record AdamOptimizer : IOptimizer
     /// <inheritdoc/>
     public string Name => GetType().Name;
 
-    /// <summary>The decay of the average of the gradients: 0.9.</summary>
+    /// <summary>The decay of the average of the gradients. The default is 0.9.</summary>
     public double Beta1 { get; init; } = 0.9;
 
-    /// <summary>The decay of the average of the squared gradients: 0.999.</summary>
+    /// <summary>The decay of the average of the squared gradients. The default is 0.999.</summary>
     public double Beta2 { get; init; } = 0.999;
 
-    /// <summary>Added to the root of the squared gradients: 1e-8.</summary>
+    /// <summary>The number added to the square root of the second moment. The default is 1e-8.</summary>
     public double Epsilon { get; init; } = 1e-8;
 
     /// <summary>
-    /// The weight decay: 0, as in the papers on diffusion, where averaging and dropout regularise. Parameters it does not apply to are
-    /// told by <see cref="TrainerOptions.ParameterGroups"/>.
+    /// The weight decay. The default is 0, as in the papers on diffusion models, where averaging and dropout regularise. Use
+    /// <see cref="TrainerOptions.ParameterGroups"/> to exclude parameters.
     /// </summary>
     public double WeightDecay { get; init; }
 
-    /// <summary>Whether the weight decay stays apart from the gradients.</summary>
+    /// <summary>Whether the weight decay is applied to the weights directly, and not added to the gradients.</summary>
     private protected abstract bool IsDecoupled { get; }
 
     /// <inheritdoc/>
@@ -45,35 +45,39 @@ public abstract record AdamOptimizer : IOptimizer
     }
 }
 
-/// <summary>Steps along a running average of the gradients, each element divided by the root of that of its square.</summary>
+/// <summary>
+/// The Adam optimizer: each step is the running average of the gradients divided by the square root of the running average of their
+/// squares.
+/// </summary>
 /// <remarks>
-/// Source: Kingma and Ba 2015, "Adam: A Method for Stochastic Optimization", algorithm 1. Its weight decay is the weight of half the squared
-/// norm of the weights in the loss, as in PyTorch's <c>Adam</c>; <see cref="AdamW"/> keeps it apart, which is the better choice.
+/// Source: Kingma and Ba 2015, "Adam: A Method for Stochastic Optimization", algorithm 1. The weight decay is L2 regularization, as in
+/// PyTorch's <c>Adam</c>: the coefficient of half the squared norm of the weights in the loss. The decoupled weight decay of
+/// <see cref="AdamW"/> is the better choice.
 /// </remarks>
 public sealed record Adam : AdamOptimizer
 {
     private protected override bool IsDecoupled => false;
 }
 
-/// <summary>Adam with decoupled weight decay.</summary>
+/// <summary>The AdamW optimizer: Adam with decoupled weight decay.</summary>
 /// <remarks>
-/// Source: Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization", algorithm 2, with the learning rate as the schedule
-/// multiplier of both terms, as is usual.
+/// Source: Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization", algorithm 2. As in PyTorch, both terms are multiplied by
+/// the learning rate.
 /// </remarks>
 public sealed record AdamW : AdamOptimizer
 {
     private protected override bool IsDecoupled => true;
 }
 
-/// <summary>What Adam remembers, with either kind of weight decay. The names are PyTorch's.</summary>
+/// <summary>The state of Adam, with either kind of weight decay. The names of its tensors are PyTorch's.</summary>
 /// <remarks>
-/// Nine passes over the buffers, all in place and of vector instructions. The bias corrections, the step size of the published form and its
-/// epsilon are folded into two numbers by which the root of the second moment is scaled and shifted. Where a step is skipped the shift is
-/// infinite, and so what is added to the weights zero.
+/// A step is nine passes over the buffers, all in place and vectorized; on a CPU with float32 weights it is a single pass. The bias
+/// corrections, the step size of the published form and its epsilon are combined into a scale and a shift of the square root of the second
+/// moment. If a step is skipped, the shift is infinite, so that zero is added to the weights.
 /// </remarks>
 internal sealed class AdamState : IOptimizerState
 {
-    /// <summary>Below any correction that a step leaves, and a safe divisor.</summary>
+    /// <summary>Smaller than the bias correction of any step, and a safe divisor.</summary>
     private const double Tiny = 1e-30;
 
     private readonly FlatLayout _layout;
@@ -141,7 +145,7 @@ internal sealed class AdamState : IOptimizerState
             tensor.Dispose();
     }
 
-    /// <summary>The same in one pass over the buffers, with host numbers.</summary>
+    /// <summary>Takes the same step in one pass over the buffers, with numbers on the host.</summary>
     private void StepOnHost(Tensor weights, Tensor gradients, double learningRate)
     {
         _step.Add_(1.0);
@@ -192,7 +196,7 @@ internal sealed class AdamState : IOptimizerState
 
         public Vector<float> Shift { get; init; }
 
-        // Compiled with all optimizations at once: vectors are not compiled ahead of time, and the first calls of a run are long ones.
+        // Fully optimized at the first call: vector code is not compiled ahead of time, and each call of the first steps takes long.
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void Run(
             Span<Vector<float>> weights, Span<Vector<float>> gradients, Span<Vector<float>> first, Span<Vector<float>> second)

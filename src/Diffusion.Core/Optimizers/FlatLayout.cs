@@ -5,11 +5,11 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// How the trained parameters of a module lie in buffers of one dimension, for an optimizer to work on all of them at once.
+/// The layout of the trained parameters of a module in one-dimensional buffers, with which an optimizer updates all of them at once.
 /// </summary>
 /// <remarks>
-/// Parameters are aligned; the gaps hold zeros, in weights as in gradients, and must stay zero. An optimizer whose moments start at zero
-/// and that moves each element by its own moments keeps them so.
+/// Parameters are aligned. The gaps between them contain zeros, both in weights and in gradients, and must remain zero. This holds for an
+/// optimizer whose moments start at zero and that updates each element from its own moments only.
 /// </remarks>
 public sealed class FlatLayout
 {
@@ -17,29 +17,29 @@ public sealed class FlatLayout
         long length, IReadOnlyList<ParameterSlice> slices, IReadOnlyList<ParameterRange> ranges, ScalarType dtype, Device device)
         => (Length, Slices, Ranges, Dtype, Device) = (length, slices, ranges, dtype, device);
 
-    /// <summary>N, the elements of a buffer.</summary>
+    /// <summary>N, the number of elements of a buffer.</summary>
     public long Length { get; }
 
-    /// <summary>Where each parameter lies, in the order of the buffer.</summary>
+    /// <summary>The position of each parameter, in the order of the buffer.</summary>
     public IReadOnlyList<ParameterSlice> Slices { get; }
 
-    /// <summary>The groups, which together cover the buffer, in its order.</summary>
+    /// <summary>The ranges of the parameter groups, in the order of the buffer. Together they cover the buffer.</summary>
     public IReadOnlyList<ParameterRange> Ranges { get; }
 
     /// <summary>The type of weights and gradients.</summary>
     public ScalarType Dtype { get; }
 
-    /// <summary>Where they are.</summary>
+    /// <summary>The device of weights and gradients.</summary>
     public Device Device { get; }
 
-    /// <summary>A buffer [N] of zeros, outside any dispose scope; the caller's.</summary>
+    /// <summary>Creates a buffer [N] of zeros, outside any dispose scope. The caller must dispose it.</summary>
     public Tensor NewBuffer() => zeros([Length], dtype: Dtype, device: Device).DetachFromDisposeScope();
 
-    /// <summary>A number [] in double, outside any dispose scope; the caller's.</summary>
+    /// <summary>Creates a scalar tensor [] float64, outside any dispose scope. The caller must dispose it.</summary>
     public Tensor NewNumber(double value)
         => Scalars.Full([], value, ScalarType.Float64, Device).DetachFromDisposeScope();
 
-    /// <summary>The part of a buffer that belongs to one parameter, in its shape; the caller's.</summary>
+    /// <summary>Returns the part of a buffer that belongs to one parameter, as a view in its shape. The caller must dispose it.</summary>
     public static Tensor View(Tensor buffer, ParameterSlice slice)
     {
         ArgumentNullException.ThrowIfNull(buffer);
@@ -51,13 +51,13 @@ public sealed class FlatLayout
         return stored.permute(0, 3, 1, 2);
     }
 
-    /// <summary>A running average: <c>average = (1 - share) average + share values</c>.</summary>
+    /// <summary>Updates a running average: <c>average = (1 - share) average + share values</c>.</summary>
     /// <remarks>
     /// A share of 0 leaves the average unchanged, bit for bit.
     /// </remarks>
-    /// <param name="average">Of any shape, changed in place.</param>
-    /// <param name="values">Of the same shape, finite.</param>
-    /// <param name="share">[] float64.</param>
+    /// <param name="average">The average, of any shape. It is changed in place.</param>
+    /// <param name="values">The new values, of the same shape. They must be finite.</param>
+    /// <param name="share">[] float64 the share of the new values.</param>
     public static void Blend(Tensor average, Tensor values, Tensor share)
     {
         ArgumentNullException.ThrowIfNull(average);
@@ -73,9 +73,11 @@ public sealed class FlatLayout
         average.mul_(share.neg().Add_(1.0)).Addcmul_(values, share.to(average.dtype), 1.0);
     }
 
-    /// <summary>Decoupled weight decay: <c>weights *= 1 - amount * WeightDecayScale * LearningRateScale</c> in each group.</summary>
-    /// <param name="weights">[N], changed in place.</param>
-    /// <param name="amount">[] float64: the learning rate times the decay, 0 where no step is taken.</param>
+    /// <summary>
+    /// Applies decoupled weight decay: <c>weights *= 1 - amount * WeightDecayScale * LearningRateScale</c> in each group.
+    /// </summary>
+    /// <param name="weights">[N] the weights. They are changed in place.</param>
+    /// <param name="amount">[] float64 the learning rate times the decay; 0 if the step is skipped.</param>
     public void Decay(Tensor weights, Tensor amount)
     {
         ArgumentNullException.ThrowIfNull(weights);
@@ -86,11 +88,11 @@ public sealed class FlatLayout
     }
 
     /// <summary>
-    /// The gradient of half the squared norm of the weights: <c>gradients += amount * WeightDecayScale * weights</c> in each group.
+    /// Adds the gradient of half the squared norm of the weights: <c>gradients += amount * WeightDecayScale * weights</c> in each group.
     /// </summary>
-    /// <param name="gradients">[N], changed in place.</param>
-    /// <param name="weights">[N].</param>
-    /// <param name="amount">[] float64: the decay, 0 where no step is taken.</param>
+    /// <param name="gradients">[N] the gradients. They are changed in place.</param>
+    /// <param name="weights">[N] the weights.</param>
+    /// <param name="amount">[] float64 the decay; 0 if the step is skipped.</param>
     public void AddDecay(Tensor gradients, Tensor weights, Tensor amount)
     {
         ArgumentNullException.ThrowIfNull(gradients);
@@ -101,10 +103,10 @@ public sealed class FlatLayout
             Part(gradients, offset, count).Addcmul_(Part(weights, offset, count), amount.to(Dtype), scale);
     }
 
-    /// <summary>A step: <c>weights += size * LearningRateScale * direction</c> in each group.</summary>
-    /// <param name="weights">[N], changed in place.</param>
-    /// <param name="direction">[N] where to; finite.</param>
-    /// <param name="size">[] float64: how far, 0 where no step is taken.</param>
+    /// <summary>Updates the weights: <c>weights += size * LearningRateScale * direction</c> in each group.</summary>
+    /// <param name="weights">[N] the weights. They are changed in place.</param>
+    /// <param name="direction">[N] the direction. It must be finite.</param>
+    /// <param name="size">[] float64 the step size; 0 if the step is skipped.</param>
     public void Move(Tensor weights, Tensor direction, Tensor size)
     {
         ArgumentNullException.ThrowIfNull(weights);
@@ -115,11 +117,11 @@ public sealed class FlatLayout
             Part(weights, offset, count).Addcmul_(Part(direction, offset, count), size.to(Dtype), scale);
     }
 
-    /// <summary>A step: <c>weights += size * LearningRateScale * numerator / denominator</c> in each group.</summary>
-    /// <param name="weights">[N], changed in place.</param>
-    /// <param name="numerator">[N].</param>
-    /// <param name="denominator">[N] above zero, and infinite where no step is taken.</param>
-    /// <param name="size">How far.</param>
+    /// <summary>Updates the weights: <c>weights += size * LearningRateScale * numerator / denominator</c> in each group.</summary>
+    /// <param name="weights">[N] the weights. They are changed in place.</param>
+    /// <param name="numerator">[N] the numerator of the direction.</param>
+    /// <param name="denominator">[N] the denominator of the direction, greater than 0; infinite if the step is skipped.</param>
+    /// <param name="size">The step size.</param>
     public void Move(Tensor weights, Tensor numerator, Tensor denominator, double size)
     {
         ArgumentNullException.ThrowIfNull(weights);
@@ -130,7 +132,7 @@ public sealed class FlatLayout
             Part(weights, offset, count).Addcdiv_(Part(numerator, offset, count), Part(denominator, offset, count), size * scale);
     }
 
-    /// <summary>The group of a parameter.</summary>
+    /// <summary>Returns the range of the group that a parameter belongs to.</summary>
     internal ParameterRange RangeOf(ParameterSlice slice) => Ranges.First(range => slice.Offset < range.Offset + range.Count);
 
     private static void BlendOnHost(Tensor average, Tensor values, double share)
@@ -152,7 +154,9 @@ public sealed class FlatLayout
     private static Tensor Part(Tensor buffer, long offset, long count)
         => buffer.shape[0] == count ? buffer : buffer.narrow(0, offset, count);
 
-    /// <summary>Neighbouring groups of one scale as one; none for those of scale 0.</summary>
+    /// <summary>
+    /// Returns the ranges of the groups. Adjacent groups with the same scale are merged, and groups with scale 0 are omitted.
+    /// </summary>
     private IEnumerable<(double Scale, long Offset, long Count)> Runs(Func<ParameterRange, double> scaleOf)
     {
         for (var first = 0; first < Ranges.Count;)
@@ -168,10 +172,10 @@ public sealed class FlatLayout
     }
 }
 
-/// <summary>Where one parameter lies in the flat buffers of a trainer.</summary>
-/// <param name="Name">Its name in the module's state.</param>
-/// <param name="Offset">Its first element.</param>
-/// <param name="Count">Its number of elements.</param>
-/// <param name="Shape">Its sizes.</param>
-/// <param name="ChannelsLast">Whether its four dimensions lie in the order 0, 2, 3, 1.</param>
+/// <summary>The position of one parameter in the flat buffers of a trainer.</summary>
+/// <param name="Name">The name of the parameter in the state of the module.</param>
+/// <param name="Offset">The index of its first element.</param>
+/// <param name="Count">The number of its elements.</param>
+/// <param name="Shape">The shape of the parameter.</param>
+/// <param name="ChannelsLast">Whether its four dimensions are stored in the order 0, 2, 3, 1.</param>
 public sealed record ParameterSlice(string Name, long Offset, long Count, IReadOnlyList<long> Shape, bool ChannelsLast = false);

@@ -5,23 +5,25 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// All trainable parameters of a module in one buffer, and their gradients in another, so that an optimizer, clipping and averaging
-/// are a handful of operators however many parameters there are. Each parameter becomes a view of the first buffer and accumulates
-/// its gradient into a view of the second.
+/// All trainable parameters of a module in one buffer, and their gradients in another, so that the optimizer step, clipping and averaging
+/// take a few operators for any number of parameters. Each parameter becomes a view of the first buffer and accumulates its gradient into a
+/// view of the second.
 /// </summary>
 /// <remarks>
-/// To be made once the module is on its device and its weights are tied. A parameter that a step does not use has a gradient of zero.
-/// The gaps that align each parameter hold zeros and stay zero. Where the module computes in lower precision, its parameters are views of
-/// buffers of their own, from which the gradients are collected and to which the weights are published; norms are not.
+/// Create it after the module is moved to its device and its weights are tied. A parameter that a step does not use has a gradient of zero.
+/// The gaps that align the parameters contain zeros and remain zero. If the module computes in lower precision, its parameters, except
+/// those of norms, are views of separate buffers in that precision: gradients are collected from them, and weights are published to them.
 /// </remarks>
 internal sealed class FlatParameters : IDisposable
 {
-    /// <summary>Elements to which each parameter is aligned: 64 bytes of float32, a cache line and the widest vector register.</summary>
+    /// <summary>
+    /// The alignment of parameters in elements: 64 bytes of float32, the size of a cache line and of the widest vector register.
+    /// </summary>
     internal const long Alignment = 16;
 
     /// <summary>
-    /// Elements to which a buffer is padded. The norm is taken of rows of this length and then of their norms: in float32, the norm
-    /// of ten million elements in one sweep is off by 4e-4, in rows by 1e-7, at the same speed.
+    /// The number of elements to a multiple of which a buffer is padded. The norm of a buffer is the norm of the norms of rows of this
+    /// length: in float32, the norm of ten million elements has an error of 4e-4 in one pass and 1e-7 with rows, at the same speed.
     /// </summary>
     private const long Row = 1024;
 
@@ -36,11 +38,13 @@ internal sealed class FlatParameters : IDisposable
     private readonly Tensor? _narrowGradients;
     private bool _disposed;
 
-    /// <summary>Takes the parameters of a module over.</summary>
-    /// <param name="module">On its device.</param>
-    /// <param name="groups">What is treated apart; null for nothing.</param>
-    /// <param name="precision">What the module computes in; null for the type its parameters have.</param>
-    /// <param name="channelsLast">Whether the weights of two-dimensional convolutions are kept in channels-last order.</param>
+    /// <summary>Moves the parameters of a module into buffers.</summary>
+    /// <param name="module">The module, on its device.</param>
+    /// <param name="groups">The parameter groups. The default is <see langword="null"/>: none.</param>
+    /// <param name="precision">
+    /// The precision in which the module computes. The default is <see langword="null"/>: the type of its parameters.
+    /// </param>
+    /// <param name="channelsLast">Whether the weights of two-dimensional convolutions are stored in channels-last order.</param>
     /// <exception cref="ArgumentException">
     /// No parameter requires gradients, or they differ in type or device, or are not floating point.
     /// </exception>
@@ -86,32 +90,34 @@ internal sealed class FlatParameters : IDisposable
         ZeroGradients();
     }
 
-    /// <summary>How the parameters lie in the buffers.</summary>
+    /// <summary>The layout of the parameters in the buffers.</summary>
     public FlatLayout Layout { get; }
 
-    /// <summary>Where each trained parameter lies.</summary>
+    /// <summary>The position of each trained parameter.</summary>
     public IReadOnlyList<ParameterSlice> Slices => Layout.Slices;
 
-    /// <summary>[N] the weights. After writing to it, <see cref="Publish"/>.</summary>
+    /// <summary>[N] the weights. Call <see cref="Publish"/> after changing them.</summary>
     public Tensor Values { get; }
 
-    /// <summary>[N] the gradients, once <see cref="CollectGradients"/> was called after backward.</summary>
+    /// <summary>[N] the gradients, after a call of <see cref="CollectGradients"/> that follows the backward pass.</summary>
     public Tensor Gradients { get; }
 
-    /// <summary>Where the parameters are.</summary>
+    /// <summary>The device of the parameters.</summary>
     public Device Device { get; }
 
-    /// <summary>The type of the weights, the gradients and all that is made of them.</summary>
+    /// <summary>The type of the weights, the gradients, the moments and the averages.</summary>
     public ScalarType Dtype { get; }
 
-    /// <summary>[] the 2-norm of all gradients together, on the device; the caller's.</summary>
+    /// <summary>Returns [] the 2-norm of all gradients, on the device. The caller must dispose it.</summary>
     public Tensor GradientNorm()
     {
         using var rows = _gradientRows.norm(1);
         return rows.norm();
     }
 
-    /// <summary>Zeroes the gradients, and puts them back where anything replaced them, as <c>Module.zero_grad</c> does.</summary>
+    /// <summary>
+    /// Sets the gradients to zero, and attaches them to the parameters again, because <c>Module.zero_grad</c>, for example, replaces them.
+    /// </summary>
     public void ZeroGradients()
     {
         Gradients.Fill_(0.0);
@@ -120,7 +126,7 @@ internal sealed class FlatParameters : IDisposable
             _trained[i].grad = _gradients[i];
     }
 
-    /// <summary>Adds what backward left in lower precision to the gradients.</summary>
+    /// <summary>Adds the gradients that the backward pass computed in lower precision to <see cref="Gradients"/>.</summary>
     public void CollectGradients()
     {
         if (_narrowGradients is null)
@@ -129,14 +135,14 @@ internal sealed class FlatParameters : IDisposable
         _narrowGradients.Fill_(0.0);
     }
 
-    /// <summary>Lets the module see weights that changed, where it computes in lower precision.</summary>
+    /// <summary>Copies changed weights to the parameters of the module, if it computes in lower precision.</summary>
     public void Publish() => _narrowValues?.copy_(Values);
 
     /// <summary>
-    /// Makes sure at little cost that no parameter was moved, frozen or unfrozen: to move a module is to dispose its parameters. One that
-    /// was added, or put in the place of another that lives on, is seen by <see cref="EnsureAttached"/> alone.
+    /// Checks inexpensively that no parameter was moved, frozen or unfrozen: moving a module disposes its parameters. A parameter that was
+    /// added, or that replaced one that was not disposed, is detected by <see cref="EnsureAttached"/> only.
     /// </summary>
-    /// <exception cref="InvalidOperationException">One was.</exception>
+    /// <exception cref="InvalidOperationException">A parameter was moved, frozen or unfrozen.</exception>
     public void EnsureUnmoved()
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
@@ -147,9 +153,9 @@ internal sealed class FlatParameters : IDisposable
         }
     }
 
-    /// <summary>Makes sure that the module still computes with the parameters that are trained here.</summary>
+    /// <summary>Checks that the parameters of the module are still those that are trained.</summary>
     /// <exception cref="InvalidOperationException">
-    /// A parameter was replaced, added, removed, frozen or unfrozen, as by moving the module to another device.
+    /// A parameter was replaced, added, removed, frozen or unfrozen, for example because the module was moved to another device.
     /// </exception>
     public void EnsureAttached()
     {
@@ -169,7 +175,7 @@ internal sealed class FlatParameters : IDisposable
     }
 
     /// <summary>
-    /// Frees the buffers. The module keeps its weights, in the type they had before, and loses its gradients.
+    /// Disposes the buffers. The module keeps its weights, in their original type, and loses its gradients.
     /// </summary>
     public void Dispose()
     {
@@ -191,7 +197,7 @@ internal sealed class FlatParameters : IDisposable
             buffer?.Dispose();
     }
 
-    /// <summary>Gives a module that computed in lower precision its weights back.</summary>
+    /// <summary>Restores the weights of a module that computed in lower precision to their original type.</summary>
     private void Widen(ScalarType narrow)
     {
         using var scope = NewDisposeScope();
@@ -207,7 +213,7 @@ internal sealed class FlatParameters : IDisposable
     private static (string Name, Parameter Parameter)[] Trained(nn.Module module)
         => [.. module.named_parameters().Where(p => p.parameter.requires_grad).Select(p => (p.name, p.parameter))];
 
-    /// <summary>The parameters in the order of their groups, and within these of the module.</summary>
+    /// <summary>Returns the parameters in the order of their groups, and within a group in the order of the module.</summary>
     private static (int[] Order, FlatLayout Layout) Arrange(
         (string Name, Parameter Parameter)[] trained, IReadOnlyList<ParameterGroup> groups, bool channelsLast)
     {

@@ -6,31 +6,31 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// One pass over flat float32 buffers on the CPU, where a chain of operators would read and write them once for each operator. The passes are
-/// element by element, so that results do not depend on the number of threads.
+/// Single passes over flat float32 buffers on the CPU, where a sequence of operators would read and write the buffers once for each
+/// operator. The passes are elementwise, so that results do not depend on the number of threads.
 /// </summary>
 internal static class HostSweep
 {
-    /// <summary>Elements for which a further thread is worth its start.</summary>
+    /// <summary>The number of elements for which starting an additional thread is worthwhile.</summary>
     private const long ElementsPerThread = 1 << 16;
 
-    /// <summary>Elements of one part at most, so that a part has fewer bytes than a span can count.</summary>
+    /// <summary>The maximum number of elements of one part, so that the length of a part in bytes fits a span.</summary>
     private const long LongestPart = 1 << 28;
 
-    /// <summary>The work on one part of the buffers.</summary>
+    /// <summary>A pass over one part of the buffers.</summary>
     public delegate void Pass(Span<Vector<float>> target, Span<Vector<float>> second, Span<Vector<float>> third, Span<Vector<float>> fourth);
 
-    /// <summary>Whether a buffer of <see cref="FlatLayout"/> is one that these passes take.</summary>
+    /// <summary>Returns whether these passes support a buffer of <see cref="FlatLayout"/>.</summary>
     public static bool Takes(Tensor buffer) => buffer.dtype == ScalarType.Float32 && buffer.device_type == DeviceType.CPU;
 
-    /// <summary>Whether a tensor is laid out as the buffers of <see cref="FlatLayout"/> are.</summary>
+    /// <summary>Returns whether a tensor has the memory layout of the buffers of <see cref="FlatLayout"/>.</summary>
     public static bool IsFlat(Tensor buffer)
         => buffer.dim() == 1 && buffer.shape[0] % FlatParameters.Alignment == 0 && buffer.is_contiguous();
 
-    /// <summary>Runs a pass over the same range of some buffers, on as many threads as torch uses.</summary>
-    /// <param name="offset">The first element: a multiple of the alignment of parameters.</param>
-    /// <param name="count">The number of elements: likewise.</param>
-    /// <param name="pass">Receives the parts of the buffers in their order; an empty span for each that is not given.</param>
+    /// <summary>Runs a pass over the same range of several buffers, on as many threads as torch uses.</summary>
+    /// <param name="offset">The index of the first element: a multiple of the alignment of parameters.</param>
+    /// <param name="count">The number of elements: a multiple of the alignment of parameters.</param>
+    /// <param name="pass">Receives the parts of the buffers in the given order, and an empty span for each missing buffer.</param>
     /// <param name="buffers">One to four contiguous float32 tensors of one dimension on the CPU.</param>
     public static void Run(long offset, long count, Pass pass, params Tensor[] buffers)
     {

@@ -3,60 +3,62 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// A rule by which weights move along gradients. An object of this kind holds settings only and may serve several trainers; what it
-/// remembers of a run is in the <see cref="IOptimizerState"/> that it starts.
+/// An optimizer: a rule by which gradients update the weights. It contains settings only and can be shared by several trainers. The state
+/// of a run is in the <see cref="IOptimizerState"/> that <see cref="Start"/> returns.
 /// </summary>
 public interface IOptimizer
 {
-    /// <summary>Recognises the rule in a checkpoint: <c>AdamW</c>.</summary>
+    /// <summary>The name of the optimizer in a checkpoint, such as <c>AdamW</c>.</summary>
     string Name { get; }
 
-    /// <summary>The beginning of a run.</summary>
-    /// <param name="layout">How the parameters lie in the buffers.</param>
+    /// <summary>Creates the state at the beginning of a run.</summary>
+    /// <param name="layout">The layout of the parameters in the buffers.</param>
+    /// <returns>The state. The caller must dispose it.</returns>
     /// <exception cref="ArgumentException">A setting is out of range.</exception>
     IOptimizerState Start(FlatLayout layout);
 }
 
-/// <summary>What an optimizer remembers of a run.</summary>
+/// <summary>The state of an optimizer in a run.</summary>
 public interface IOptimizerState : IDisposable
 {
     /// <summary>
-    /// Everything the next steps depend on, by name. A checkpoint holds it and reads it back into the same tensors; one of [N] is held as
-    /// one tensor for each parameter.
+    /// All tensors that the next steps depend on, by name. They are written to checkpoints, and a checkpoint is read into the same tensors.
+    /// A tensor [N] is stored as one tensor for each parameter.
     /// </summary>
     IReadOnlyDictionary<string, Tensor> Tensors { get; }
 
-    /// <summary>One step along gradients that are finite. Must not wait for the device.</summary>
-    /// <param name="weights">[N], changed in place.</param>
-    /// <param name="gradients">[N]; may be changed, as they are not used again.</param>
-    /// <param name="learningRate">The rate of this step.</param>
+    /// <summary>Takes one step with finite gradients. Must not wait for the device.</summary>
+    /// <param name="weights">[N] the weights. They are changed in place.</param>
+    /// <param name="gradients">[N] the gradients. They may be changed, because they are not used again.</param>
+    /// <param name="learningRate">The learning rate of this step.</param>
     /// <param name="apply">
-    /// [] float64 on the device: 1 to take the step; 0 to leave weights and state as they are, bit for bit (the gradients are zero then).
+    /// [] float64 on the device: 1 to take the step; 0 to leave weights and state unchanged, bit for bit. The gradients are zero in that
+    /// case.
     /// </param>
     void Step(Tensor weights, Tensor gradients, double learningRate, Tensor apply);
 }
 
-/// <summary>Parameters that an optimizer treats alike. A parameter belongs to the first group that matches it.</summary>
-/// <param name="Matches">From the name and the shape of a parameter to whether it belongs here.</param>
+/// <summary>A group of parameters with common optimizer settings. A parameter belongs to the first group that matches it.</summary>
+/// <param name="Matches">Returns whether a parameter belongs to the group, from its name and shape.</param>
 public sealed record ParameterGroup(Func<string, IReadOnlyList<long>, bool> Matches)
 {
     /// <summary>
-    /// No weight decay for parameters of fewer than two dimensions, which are the biases and the scales of norms: decay is there to keep
-    /// matrices small (as in Loshchilov and Hutter's own code, and most since).
+    /// Excludes parameters with fewer than two dimensions, such as biases and the scales of norms, from weight decay, which is meant to
+    /// keep matrices small (as in the code of Loshchilov and Hutter and most later code).
     /// </summary>
     public static IReadOnlyList<ParameterGroup> NoDecayOnNormsAndBiases { get; }
         = [new ParameterGroup((_, shape) => shape.Count < 2) { WeightDecayScale = 0.0 }];
 
-    /// <summary>What the learning rate is multiplied by: 1.</summary>
+    /// <summary>The factor on the learning rate. The default is 1.</summary>
     public double LearningRateScale { get; init; } = 1.0;
 
-    /// <summary>What the weight decay of the optimizer is multiplied by: 1.</summary>
+    /// <summary>The factor on the weight decay of the optimizer. The default is 1.</summary>
     public double WeightDecayScale { get; init; } = 1.0;
 }
 
-/// <summary>Neighbours in the flat buffers that belong to one <see cref="ParameterGroup"/>.</summary>
-/// <param name="Offset">The first element.</param>
-/// <param name="Count">The number of elements, with the gaps between parameters.</param>
-/// <param name="LearningRateScale">What the learning rate is multiplied by.</param>
-/// <param name="WeightDecayScale">What the weight decay is multiplied by.</param>
+/// <summary>The range of the flat buffers that contains the parameters of one <see cref="ParameterGroup"/>.</summary>
+/// <param name="Offset">The index of the first element.</param>
+/// <param name="Count">The number of elements, including the gaps between parameters.</param>
+/// <param name="LearningRateScale">The factor on the learning rate.</param>
+/// <param name="WeightDecayScale">The factor on the weight decay.</param>
 public sealed record ParameterRange(long Offset, long Count, double LearningRateScale, double WeightDecayScale);

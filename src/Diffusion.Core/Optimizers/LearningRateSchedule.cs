@@ -9,10 +9,11 @@ public delegate double LearningRateSchedule(long step);
 public static class LearningRateSchedules
 {
     /// <summary>
-    /// <paramref name="rate"/> times (step + 1) / <paramref name="warmupSteps"/> during the warm-up, then <paramref name="rate"/>.
+    /// Returns a schedule with the rate <paramref name="rate"/> times (step + 1) / <paramref name="warmupSteps"/> during the warm-up, and
+    /// <paramref name="rate"/> afterwards.
     /// </summary>
     /// <param name="rate">The rate after the warm-up.</param>
-    /// <param name="warmupSteps">The steps of the warm-up. The default is 0.</param>
+    /// <param name="warmupSteps">The number of steps of the warm-up. The default is 0.</param>
     /// <exception cref="ArgumentOutOfRangeException">The rate is not finite and positive, or the warm-up is negative.</exception>
     public static LearningRateSchedule Constant(double rate, long warmupSteps = 0)
     {
@@ -22,12 +23,13 @@ public static class LearningRateSchedules
     }
 
     /// <summary>
-    /// A warm-up as in <see cref="Constant"/>, then half a cosine from <paramref name="rate"/> at step <paramref name="warmupSteps"/> to
-    /// <paramref name="minimum"/> at step <paramref name="steps"/> and after (Loshchilov and Hutter 2017, eq. 5, without restarts).
+    /// Returns a schedule with a warm-up as in <see cref="Constant"/>, followed by half a cosine from <paramref name="rate"/> at step
+    /// <paramref name="warmupSteps"/> to <paramref name="minimum"/> at step <paramref name="steps"/>, which is also the rate of later steps
+    /// (Loshchilov and Hutter 2017, eq. 5, without restarts).
     /// </summary>
     /// <param name="rate">The rate after the warm-up.</param>
     /// <param name="steps">The step at which the minimum is reached.</param>
-    /// <param name="warmupSteps">The steps of the warm-up. The default is 0.</param>
+    /// <param name="warmupSteps">The number of steps of the warm-up. The default is 0.</param>
     /// <param name="minimum">The last rate. The default is 0.</param>
     /// <exception cref="ArgumentOutOfRangeException">
     /// The rate is not finite and positive, the warm-up is not in [0, steps), or the minimum is not in [0, rate].

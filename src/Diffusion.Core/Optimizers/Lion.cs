@@ -2,23 +2,25 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core;
 
-/// <summary>Steps of one size in each element, along the sign of a blend of momentum and gradient; half the memory of Adam.</summary>
+/// <summary>
+/// The Lion optimizer: each step follows the sign of an interpolation of momentum and gradient. Its state takes half the memory of Adam's.
+/// </summary>
 /// <remarks>
-/// Source: Chen et al. 2023, "Symbolic Discovery of Optimization Algorithms", algorithm 2. Its authors advise a learning rate 3 to 10
-/// times smaller than AdamW's, and a weight decay as many times larger.
+/// Source: Chen et al. 2023, "Symbolic Discovery of Optimization Algorithms", algorithm 2. The authors recommend a learning rate 3 to
+/// 10 times smaller than that of AdamW, and a weight decay larger by the same factor.
 /// </remarks>
 public sealed record Lion : IOptimizer
 {
     /// <inheritdoc/>
     public string Name => nameof(Lion);
 
-    /// <summary>The share of the momentum in the direction of a step: 0.9.</summary>
+    /// <summary>The share of the momentum in the direction of a step. The default is 0.9.</summary>
     public double Beta1 { get; init; } = 0.9;
 
-    /// <summary>The decay of the momentum: 0.99.</summary>
+    /// <summary>The decay of the momentum. The default is 0.99.</summary>
     public double Beta2 { get; init; } = 0.99;
 
-    /// <summary>The decoupled weight decay: 0.</summary>
+    /// <summary>The decoupled weight decay. The default is 0.</summary>
     public double WeightDecay { get; init; }
 
     /// <inheritdoc/>
@@ -32,7 +34,7 @@ public sealed record Lion : IOptimizer
     }
 }
 
-/// <summary>The momentum of <see cref="Lion"/>.</summary>
+/// <summary>The state of <see cref="Lion"/>: its momentum.</summary>
 internal sealed class LionState : IOptimizerState
 {
     private readonly Lion _settings;
@@ -57,7 +59,7 @@ internal sealed class LionState : IOptimizerState
         var (beta1, beta2) = (_settings.Beta1, _settings.Beta2);
         var blend = gradients.Mul_(1.0 - beta1).Add_(_momentum, beta1);
 
-        // b2 m + (1 - b2) g in terms of the blend b1 m + (1 - b1) g, which took the place of the gradient.
+        // b2 m + (1 - b2) g in terms of the interpolation b1 m + (1 - b1) g, which has overwritten the gradient.
         var share = (1.0 - beta2) / (1.0 - beta1);
         _momentum.mul_(apply.Mul(beta2 - (share * beta1) - 1.0).Add_(1.0)).Addcmul_(blend, apply.Mul(share).to(_layout.Dtype), 1.0);
         _layout.Move(weights, blend.sign_(), apply.Mul(-learningRate));

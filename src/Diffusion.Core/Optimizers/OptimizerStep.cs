@@ -4,12 +4,12 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// What follows backward: clip, step, average, and keep count, all on the device. Nothing here waits for the device; the numbers do
-/// when they are read.
+/// The part of a training step after the backward pass: clips the gradients, takes the optimizer step, updates the averages and counts
+/// skipped steps, all on the device. It does not wait for the device; reading one of the numbers does.
 /// </summary>
 /// <remarks>
-/// A step whose loss or gradient norm is not finite is skipped without a branch: its gradients are replaced by zeros, and the amount by
-/// which weights, moments and averages move is zero. They stay as they were, bit for bit.
+/// A step whose loss or gradient norm is not finite is skipped without a branch: its gradients are replaced by zeros, and weights, moments
+/// and averages are updated by zero, so that they are unchanged, bit for bit.
 /// </remarks>
 internal sealed class OptimizerStep : IDisposable
 {
@@ -23,7 +23,9 @@ internal sealed class OptimizerStep : IDisposable
     private readonly Tensor _skipped;
     private readonly Tensor _skippedInARow;
 
-    /// <summary>An engine over a module's parameters, with the averages starting at their values.</summary>
+    /// <summary>
+    /// Initializes a new instance of the <see cref="OptimizerStep"/> class. The averages start with the values of the parameters.
+    /// </summary>
     public OptimizerStep(FlatParameters parameters, TrainerOptions options)
     {
         Parameters = parameters;
@@ -43,19 +45,19 @@ internal sealed class OptimizerStep : IDisposable
     /// <summary>The weights and gradients.</summary>
     public FlatParameters Parameters { get; }
 
-    /// <summary>What the optimizer remembers.</summary>
+    /// <summary>The state of the optimizer.</summary>
     public IOptimizerState Optimizer { get; }
 
     /// <summary>The exponential moving averages of the weights, the main one first.</summary>
     public IReadOnlyList<EmaWeights> Averages { get; }
 
-    /// <summary>The factor on the loss; null where there is none.</summary>
+    /// <summary>The factor on the loss; <see langword="null"/> for none.</summary>
     public GradScale? GradScale { get; }
 
-    /// <summary>Means of what is reported beside the loss.</summary>
+    /// <summary>The running means of the reported values, including the loss.</summary>
     public RunningMeans Means { get; }
 
-    /// <summary>True from where a step begins to change the state, until whoever takes steps says that none does.</summary>
+    /// <summary>Whether a step is changing the state. It is set when a step begins to change it, and cleared by the trainer.</summary>
     public bool Updating { get; set; }
 
     /// <summary>The loss of the last step. Waits for the device.</summary>
@@ -64,7 +66,7 @@ internal sealed class OptimizerStep : IDisposable
     /// <summary>The norm of all gradients of the last step, before clipping. Waits for the device.</summary>
     public double GradientNorm => _norm.item<double>();
 
-    /// <summary>Steps skipped so far. Waits for the device.</summary>
+    /// <summary>The number of steps skipped so far. Waits for the device.</summary>
     public long Skipped
     {
         get => (long)_skipped.item<double>();
@@ -72,7 +74,7 @@ internal sealed class OptimizerStep : IDisposable
     }
 
     /// <summary>
-    /// Steps skipped since the last that was not; those that a smaller factor on the loss may mend do not count. Waits for the device.
+    /// The number of consecutive steps skipped up to now, without those that a smaller factor on the loss can fix. Waits for the device.
     /// </summary>
     public long SkippedInARow
     {
@@ -81,7 +83,7 @@ internal sealed class OptimizerStep : IDisposable
     }
 
     /// <summary>
-    /// The values of the next report so far: sum and count by name, where the name of the loss is empty. Waits for the device.
+    /// The values of the next report so far: sum and count by name. The name of the loss is the empty string. Waits for the device.
     /// </summary>
     public SortedDictionary<string, ReportSum> Sums
     {
@@ -91,9 +93,9 @@ internal sealed class OptimizerStep : IDisposable
         set => Means.Partial = value.ToDictionary(entry => entry.Key, entry => (entry.Value.Sum, entry.Value.Count));
     }
 
-    /// <summary>Takes one step with the gradients at hand, or skips it.</summary>
-    /// <param name="loss">[] the loss they belong to, unscaled; not changed.</param>
-    /// <param name="learningRate">The rate of this step.</param>
+    /// <summary>Takes one step with the current gradients, or skips it.</summary>
+    /// <param name="loss">[] the unscaled loss that the gradients belong to. It is not changed.</param>
+    /// <param name="learningRate">The learning rate of this step.</param>
     /// <param name="step">The number of this step: 1 for the first.</param>
     public void Apply(Tensor loss, double learningRate, long step)
     {
@@ -124,8 +126,8 @@ internal sealed class OptimizerStep : IDisposable
     }
 
     /// <summary>
-    /// Returns the mean loss and the other means over the steps since the last call that were not skipped; NaN when all were. Waits for the
-    /// device.
+    /// Returns the means of the loss and of the other values over the steps since the last call that were not skipped; NaN if all were
+    /// skipped. Waits for the device.
     /// </summary>
     public (double Loss, SortedDictionary<string, double> Others) TakeMeans()
     {
@@ -152,12 +154,15 @@ internal sealed class OptimizerStep : IDisposable
         return values.clone().DetachFromDisposeScope();
     }
 
-    /// <summary>x - x is 0 for finite numbers and NaN for others: one operator less than <c>isfinite</c>, and on every device.</summary>
+    /// <summary>
+    /// Returns whether a number is finite. x - x is 0 for finite numbers and NaN for others; it takes one operator less than
+    /// <c>isfinite</c>, and is available on every device.
+    /// </summary>
     private static Tensor IsFinite(Tensor number) => number.sub(number).Eq(0.0);
 
     /// <summary>
-    /// Zero times NaN is NaN, so a factor will not do. Filling by a mask takes as long as five passes of arithmetic on a CPU; but a CPU can
-    /// look at the mask without waiting for anyone.
+    /// Sets the gradients to zero if the step is skipped. Multiplying by zero is not sufficient, because zero times NaN is NaN. A masked
+    /// fill takes as long as five arithmetic passes on a CPU, where the mask can be read without waiting for a device.
     /// </summary>
     private static void ZeroWhere(Tensor skip, Tensor gradients)
     {
@@ -167,7 +172,10 @@ internal sealed class OptimizerStep : IDisposable
             gradients.Fill_(0.0);
     }
 
-    /// <summary>A CPU can look at the factor without waiting, and save the pass that would multiply by one.</summary>
+    /// <summary>
+    /// Multiplies the gradients by a factor. On a CPU the factor can be read without waiting for a device, so no pass is needed for a
+    /// factor of 1.
+    /// </summary>
     private static void Clip(Tensor gradients, Tensor factor)
     {
         if (gradients.device_type != DeviceType.CPU || factor.to(ScalarType.Float64).item<double>() != 1.0)
@@ -184,6 +192,6 @@ internal sealed class OptimizerStep : IDisposable
 }
 
 /// <summary>A step that was skipped because its loss or gradient was not finite.</summary>
-/// <param name="Step">Its number, counted from 1: what <see cref="Trainer.Step"/> was after it.</param>
-/// <param name="Indices">The samples of its batch, by their indices in the data set.</param>
+/// <param name="Step">The number of the step, counted from 1: the value of <see cref="Trainer.Step"/> after it.</param>
+/// <param name="Indices">The indices of the samples of its batch in the data set.</param>
 public sealed record SkippedStep(long Step, IReadOnlyList<long> Indices);

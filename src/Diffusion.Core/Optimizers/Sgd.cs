@@ -2,29 +2,30 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core;
 
-/// <summary>Stochastic gradient descent, with momentum where asked for.</summary>
+/// <summary>Stochastic gradient descent (SGD), with momentum by default.</summary>
 /// <remarks>
 /// Source: Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning", in the form of PyTorch's
-/// <c>SGD</c>: the learning rate multiplies the velocity, the velocity starts as the first gradient, undamped, and the gradient of the
-/// weight decay is added to that of the loss.
+/// <c>SGD</c>: the learning rate multiplies the velocity, the velocity starts with the first gradient without dampening, and the gradient
+/// of the weight decay is added to that of the loss.
 /// </remarks>
 public sealed record Sgd : IOptimizer
 {
     /// <inheritdoc/>
     public string Name => nameof(Sgd);
 
-    /// <summary>How much of the velocity survives a step: 0.9. 0 keeps none, and no memory for it.</summary>
+    /// <summary>The factor on the velocity in each step. The default is 0.9. With 0 there is no velocity, and no memory for it.</summary>
     public double Momentum { get; init; } = 0.9;
 
-    /// <summary>How much of the gradient does not enter the velocity: 0.</summary>
+    /// <summary>The share of the gradient that is not added to the velocity. The default is 0.</summary>
     public double Dampening { get; init; }
 
     /// <summary>
-    /// Whether the gradient counts as if taken after the momentum (Nesterov), which goes with a momentum and no dampening: not.
+    /// Whether Nesterov momentum is used. It requires a momentum greater than 0 and a dampening of 0. The default is
+    /// <see langword="false"/>.
     /// </summary>
     public bool Nesterov { get; init; }
 
-    /// <summary>The weight of half the squared norm of the weights in the loss: 0.</summary>
+    /// <summary>The weight decay: the coefficient of half the squared norm of the weights in the loss. The default is 0.</summary>
     public double WeightDecay { get; init; }
 
     /// <inheritdoc/>
@@ -38,7 +39,7 @@ public sealed record Sgd : IOptimizer
     }
 }
 
-/// <summary>The velocity of <see cref="Sgd"/>, under PyTorch's name.</summary>
+/// <summary>The state of <see cref="Sgd"/>: its velocity, with the name in PyTorch.</summary>
 internal sealed class SgdState : IOptimizerState
 {
     private readonly Sgd _settings;
