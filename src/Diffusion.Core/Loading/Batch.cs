@@ -4,27 +4,31 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core;
 
-/// <summary>What a trainer asks of a batch of data, whatever it holds. A batch owns its tensors.</summary>
-/// <typeparam name="TSelf">The type that implements it.</typeparam>
+/// <summary>A batch of any kind of data that a trainer can split and move. A batch owns its tensors.</summary>
+/// <typeparam name="TSelf">The type that implements the interface.</typeparam>
 public interface IBatch<TSelf> : IDisposable
     where TSelf : IBatch<TSelf>
 {
     /// <summary>B, the number of samples.</summary>
     long Count { get; }
 
-    /// <summary>Samples [<paramref name="first"/>, <paramref name="first"/> + <paramref name="count"/>), as a batch of their own.</summary>
-    /// <remarks>It may share memory with this batch: use it while this batch is not disposed, and dispose it too.</remarks>
-    /// <param name="first">0..B-1.</param>
-    /// <param name="count">At least 1; the end may not lie beyond B.</param>
+    /// <summary>
+    /// Returns the samples [<paramref name="first"/>, <paramref name="first"/> + <paramref name="count"/>) as a separate batch.
+    /// </summary>
+    /// <remarks>The result may share memory with this batch: use it only while this batch is not disposed, and dispose both.</remarks>
+    /// <param name="first">The index of the first sample, in 0..B-1.</param>
+    /// <param name="count">The number of samples: at least 1, and at most B - <paramref name="first"/>.</param>
+    /// <returns>The batch. The caller must dispose it.</returns>
     /// <exception cref="ArgumentOutOfRangeException">The range lies outside the batch.</exception>
     TSelf Slice(long first, long count);
 
     /// <summary>
-    /// The batch on a device, its floating point data in an element type. Copies to a CUDA device do not wait for it.
+    /// Returns the batch on a device, with its floating point data converted to an element type. Copies to a CUDA device are asynchronous.
     /// </summary>
-    /// <remarks>It may share memory with this batch: use it while this batch is not disposed, and dispose it too.</remarks>
+    /// <remarks>The result may share memory with this batch: use it only while this batch is not disposed, and dispose both.</remarks>
     /// <param name="device">The device of the model.</param>
-    /// <param name="dtype">The floating point type that the model computes in.</param>
+    /// <param name="dtype">The floating point type in which the model computes.</param>
+    /// <returns>The batch. The caller must dispose it.</returns>
     TSelf To(Device device, ScalarType dtype);
 }
 
@@ -34,22 +38,22 @@ public sealed class Batch : IBatch<Batch>
     private readonly Action? _recycle;
     private bool _disposed;
 
-    /// <summary>A batch of its own tensors.</summary>
-    /// <param name="samples">[B, ...]; taken over.</param>
-    /// <param name="condition">Of the same batch size, or null; taken over.</param>
+    /// <summary>Initializes a new instance of the <see cref="Batch"/> class.</summary>
+    /// <param name="samples">[B, ...] the data. Ownership passes to the batch.</param>
+    /// <param name="condition">The condition, of the same batch size; or <see langword="null"/>. Ownership passes to the batch.</param>
     public Batch(Tensor samples, Condition? condition = null) => (Samples, Condition) = (samples, condition);
 
-    /// <summary>A batch over borrowed memory.</summary>
-    /// <param name="samples">[B, ...]; taken over.</param>
-    /// <param name="condition">Of the same batch size, or null; taken over.</param>
-    /// <param name="recycle">Takes the memory back, once, when the batch is disposed.</param>
+    /// <summary>Initializes a new instance of the <see cref="Batch"/> class over memory that is reused.</summary>
+    /// <param name="samples">[B, ...] the data. Ownership passes to the batch.</param>
+    /// <param name="condition">The condition, of the same batch size; or <see langword="null"/>. Ownership passes to the batch.</param>
+    /// <param name="recycle">Called once when the batch is disposed, to release the memory.</param>
     internal Batch(Tensor samples, Condition? condition, Action recycle)
         : this(samples, condition) => _recycle = recycle;
 
     /// <summary>[B, ...] the data.</summary>
     public Tensor Samples { get; }
 
-    /// <summary>What the network is told beside the data, or null.</summary>
+    /// <summary>The condition that is passed to the network with the data; <see langword="null"/> for none.</summary>
     public Condition? Condition { get; }
 
     /// <inheritdoc/>
@@ -64,11 +68,13 @@ public sealed class Batch : IBatch<Batch>
     }
 
     /// <inheritdoc/>
-    /// <remarks>Only the samples take the element type. They share memory with this batch where nothing changes.</remarks>
+    /// <remarks>
+    /// Only the samples are converted to the element type. They share memory with this batch if device and type do not change.
+    /// </remarks>
     public Batch To(Device device, ScalarType dtype)
     {
         ArgumentNullException.ThrowIfNull(device);
-        // Moved first: a conversion on the way would go through memory that is not pinned.
+        // Moved first, because a conversion before the copy would write to memory that is not pinned.
         using var moved = Samples.to(device, non_blocking: device.type == DeviceType.CUDA);
         return new Batch(moved.to(dtype), Condition?.To(device));
     }

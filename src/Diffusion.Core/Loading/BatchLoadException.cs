@@ -1,25 +1,30 @@
 namespace Diffusion.Core;
 
-/// <summary>The data of a step could not be loaded. The cause is the inner exception.</summary>
+/// <summary>
+/// The exception that is thrown when the data of a step cannot be loaded. The inner exception is the cause.
+/// </summary>
 public sealed class BatchLoadException : Exception
 {
     private const int Shown = 8;
 
-    /// <summary>A batch that a data set did not give.</summary>
-    /// <param name="step">The step that needs it: the number of steps before it.</param>
-    /// <param name="indices">The samples of the batch.</param>
-    /// <param name="cause">What the data set threw.</param>
+    /// <summary>Initializes a new instance of the <see cref="BatchLoadException"/> class for a batch.</summary>
+    /// <param name="step">The step of the batch: the number of steps before it, 0 for the first.</param>
+    /// <param name="indices">The indices of the samples of the batch.</param>
+    /// <param name="cause">The exception that the data set threw.</param>
     public BatchLoadException(long step, IReadOnlyList<long> indices, Exception cause)
         : base(Describe(step, Guard.NotNull(indices), Guard.NotNull(cause)), cause)
         => (Step, Indices, Index) = (step, indices, (cause as SampleException)?.Index);
 
-    /// <summary>The step that needs the batch: the number of steps before it, 0 for the first.</summary>
+    /// <summary>The step of the batch: the number of steps before it, 0 for the first.</summary>
     public long Step { get; }
 
-    /// <summary>The samples of the batch.</summary>
+    /// <summary>The indices of the samples of the batch.</summary>
     public IReadOnlyList<long> Indices { get; }
 
-    /// <summary>The sample that could not be loaded, where the data set says which (<see cref="SampleException"/>).</summary>
+    /// <summary>
+    /// The index of the sample that cannot be loaded, if the data set threw a <see cref="SampleException"/>; otherwise
+    /// <see langword="null"/>.
+    /// </summary>
     public long? Index { get; }
 
     private static string Describe(long step, IReadOnlyList<long> indices, Exception cause)
@@ -30,10 +35,10 @@ public sealed class BatchLoadException : Exception
     }
 }
 
-/// <summary>A data set cannot give one of its samples.</summary>
+/// <summary>The exception that a data set throws when it cannot load one of its samples.</summary>
 /// <param name="index">The index of the sample.</param>
-/// <param name="message">What is wrong with it.</param>
-/// <param name="innerException">Why, where another exception says so.</param>
+/// <param name="message">The message, which describes the error.</param>
+/// <param name="innerException">The cause; or <see langword="null"/>.</param>
 public sealed class SampleException(long index, string message, Exception? innerException = null) : Exception(message, innerException)
 {
     /// <summary>The index of the sample.</summary>

@@ -18,7 +18,7 @@ public sealed partial class BatchLoader<TBatch>
                 return ready;
         }
 
-        // Registered and let go outside the lock, which the callback takes.
+        // Registered and unregistered outside the lock, because the callback acquires it.
         using var wake = cancellationToken.UnsafeRegister(_ => Wake(), null);
         lock (_gate)
         {
@@ -33,7 +33,10 @@ public sealed partial class BatchLoader<TBatch>
         }
     }
 
-    /// <summary>What came of the step at hand, taken out; a failure stays, so that nothing follows it.</summary>
+    /// <summary>
+    /// Removes and returns the outcome of the current step; <see langword="null"/> if it is not ready. A failure is not removed, so that no
+    /// batch follows it.
+    /// </summary>
     private Outcome? Ready()
     {
         ref var place = ref _outcomes[Step % _outcomes.Length];
@@ -80,7 +83,10 @@ public sealed partial class BatchLoader<TBatch>
         }
     }
 
-    /// <summary>The next step that nobody loads yet, when there is room for it; null when there is no more to do.</summary>
+    /// <summary>
+    /// Waits until there is room for another batch, and returns the next step that no thread loads yet; <see langword="null"/> if there are
+    /// no more.
+    /// </summary>
     private Assignment? Claim()
     {
         lock (_claims)
@@ -124,7 +130,7 @@ public sealed partial class BatchLoader<TBatch>
         }
         catch (Exception e) when (e is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
         {
-            // Whatever it is, it must surface at its step, and not on this thread.
+            // Any exception must be thrown at its step, and not on this thread.
             return new Outcome(default, work.Indices, new BatchLoadException(work.Step, work.Indices, e));
         }
     }

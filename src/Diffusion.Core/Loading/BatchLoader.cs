@@ -5,16 +5,16 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// Hands out the batches of a run step by step, and loads the next ones on threads of its own meanwhile. Which samples a step gets, and
-/// their augmentation, follow from (seed, step) alone, whatever thread finishes first; so a loader made at a later step goes on exactly
-/// where another stopped.
+/// Returns the batches of a run step by step, and loads the next ones in background threads. The samples of a step and their augmentation
+/// are a function of (seed, step) only, independent of the order in which threads finish, so that a loader created at a later step
+/// continues exactly where another stopped.
 /// </summary>
 /// <remarks>
-/// <para>A batch belongs to who takes it. Batches of an <see cref="IBufferedDataset"/> come in memory that is used again: dispose each when
-/// its step is done, and keep nothing that shares memory with it.</para>
-/// <para>Not safe for several threads at once; several loaders are.</para>
+/// <para>The caller must dispose each batch. Batches of an <see cref="IBufferedDataset"/> use memory that is reused: dispose each when its
+/// step is completed, and keep no tensor that shares memory with it.</para>
+/// <para>A loader is not thread-safe. Several loaders can be used at the same time.</para>
 /// </remarks>
-/// <typeparam name="TBatch">A batch.</typeparam>
+/// <typeparam name="TBatch">The type of a batch.</typeparam>
 public sealed partial class BatchLoader<TBatch> : IDisposable
     where TBatch : IDisposable
 {
@@ -25,7 +25,7 @@ public sealed partial class BatchLoader<TBatch> : IDisposable
     private readonly Thread[] _threads;
     private readonly CancellationTokenSource _stop = new();
 
-    // Taken before the other one by threads that want work, so that a new epoch is shuffled while batches are handed out.
+    // Worker threads acquire this lock before the other one, so that a new epoch can be shuffled while batches are returned.
     private readonly object _claims = new();
     private readonly object _gate = new();
     private readonly Outcome?[] _outcomes;
@@ -34,13 +34,13 @@ public sealed partial class BatchLoader<TBatch> : IDisposable
     private bool _stopped;
     private BatchLoadException? _failure;
 
-    /// <summary>A loader at a step; its threads start at once.</summary>
-    /// <param name="dataset">The data; its number of samples must not change.</param>
-    /// <param name="batchSize">B, samples in each batch; may exceed the number of samples.</param>
-    /// <param name="seed">The seed of the run: decides order and augmentation.</param>
-    /// <param name="firstStep">The step whose batch comes first: the number of steps before it.</param>
-    /// <param name="options">How; the defaults where null.</param>
-    /// <param name="device">Where the batches go to: for a CUDA device they come in pinned memory.</param>
+    /// <summary>Initializes a new instance of the <see cref="BatchLoader{TBatch}"/> class and starts its threads.</summary>
+    /// <param name="dataset">The data set. Its number of samples must not change.</param>
+    /// <param name="batchSize">B, the number of samples in each batch. It may exceed the number of samples.</param>
+    /// <param name="seed">The seed of the run, which determines order and augmentation.</param>
+    /// <param name="firstStep">The step of the first batch: the number of steps before it. The default is 0.</param>
+    /// <param name="options">The options. The default is <see cref="LoaderOptions"/> as constructed.</param>
+    /// <param name="device">The device to which batches are moved. For a CUDA device they are in pinned memory.</param>
     /// <exception cref="ArgumentException">The data set is empty, or a number is out of range.</exception>
     public BatchLoader(
         IDataset<TBatch> dataset, int batchSize, long seed, long firstStep = 0, LoaderOptions? options = null, Device? device = null)
@@ -73,19 +73,21 @@ public sealed partial class BatchLoader<TBatch> : IDisposable
         }
     }
 
-    /// <summary>The step whose batch comes next: the number of steps before it.</summary>
+    /// <summary>The step of the next batch: the number of steps before it.</summary>
     public long Step { get; private set; }
 
-    /// <summary>The samples of the batch that was handed out last, in order; empty before the first.</summary>
+    /// <summary>The indices of the samples of the last returned batch, in order. Empty before the first.</summary>
     public IReadOnlyList<long> Indices { get; private set; } = [];
 
-    /// <summary>The time that all calls of <see cref="Next"/> took together: what training waited for data.</summary>
+    /// <summary>The total time of all calls of <see cref="Next"/>: the time that training waited for data.</summary>
     public TimeSpan Waited { get; private set; }
 
-    /// <summary>The batch of <see cref="Step"/>, which then moves on by one. Waits only where it is not loaded yet.</summary>
-    /// <param name="cancellationToken">Ends the waiting; the loader stays as it is.</param>
-    /// <returns>The caller's.</returns>
-    /// <exception cref="BatchLoadException">The data set failed at this batch. The loader ends there.</exception>
+    /// <summary>
+    /// Returns the batch of <see cref="Step"/>, and increases the step by one. Waits only if the batch is not loaded yet.
+    /// </summary>
+    /// <param name="cancellationToken">Cancels the wait. The loader is not changed.</param>
+    /// <returns>The batch. The caller must dispose it.</returns>
+    /// <exception cref="BatchLoadException">The data set could not load this batch. All later calls throw too.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public TBatch Next(CancellationToken cancellationToken = default)
     {
@@ -108,7 +110,7 @@ public sealed partial class BatchLoader<TBatch> : IDisposable
         }
     }
 
-    /// <summary>Ends the threads, waiting for batches in the making, and frees all that was not handed out.</summary>
+    /// <summary>Stops the threads, waits for batches that are being loaded, and disposes all batches that were not returned.</summary>
     public void Dispose()
     {
         lock (_gate)
@@ -135,16 +137,18 @@ public sealed partial class BatchLoader<TBatch> : IDisposable
     }
 }
 
-/// <summary>How batches are loaded ahead of the steps that need them. Nothing here changes what they hold.</summary>
+/// <summary>The options of loading batches ahead of the steps that use them. They do not change the content of batches.</summary>
 public sealed record LoaderOptions
 {
     /// <summary>
-    /// Threads that load: 2. With 0 each batch is loaded when it is asked for, on the thread that asks. Data sets may limit them: see
-    /// <see cref="LoadThreading"/>.
+    /// The number of background threads that load batches. The default is 2. With 0, each batch is loaded when it is requested, on the
+    /// calling thread. Data sets may limit the number: see <see cref="LoadThreading"/>.
     /// </summary>
     public int Workers { get; init; } = 2;
 
-    /// <summary>Batches that may be ready or in the making, beside the one in use: 4.</summary>
+    /// <summary>
+    /// The maximum number of batches that are loaded or being loaded, in addition to the one in use. The default is 4.
+    /// </summary>
     public int Depth { get; init; } = 4;
 
     /// <exception cref="ArgumentOutOfRangeException">A value is out of range.</exception>
@@ -155,15 +159,15 @@ public sealed record LoaderOptions
     }
 }
 
-/// <summary>On which threads a data set may be loaded.</summary>
+/// <summary>Specifies on which threads a data set may be loaded.</summary>
 public enum LoadThreading
 {
-    /// <summary>Only on the thread that trains, between its steps; batches are not loaded ahead.</summary>
+    /// <summary>Only on the training thread, between its steps. Batches are not loaded ahead.</summary>
     Caller,
 
-    /// <summary>On any thread, but never on two at once.</summary>
+    /// <summary>On any thread, but on one at a time.</summary>
     OneAtATime,
 
-    /// <summary>On any number of threads at once.</summary>
+    /// <summary>On any number of threads at the same time.</summary>
     Concurrent,
 }

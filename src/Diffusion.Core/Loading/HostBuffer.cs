@@ -5,25 +5,26 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core;
 
-/// <summary>Host memory for a batch: samples and, where there are any, labels.</summary>
+/// <summary>Host memory for a batch: samples and, if the data set has them, labels.</summary>
 internal sealed class HostBuffer : IDisposable
 {
     private readonly Tensor _samples;
     private readonly Tensor? _labels;
 
-    /// <param name="dataset">Decides shape and labels.</param>
-    /// <param name="count">B.</param>
+    /// <summary>Initializes a new instance of the <see cref="HostBuffer"/> class.</summary>
+    /// <param name="dataset">The data set, which determines the shape and whether there are labels.</param>
+    /// <param name="count">B, the number of samples.</param>
     public HostBuffer(IBufferedDataset dataset, long count)
     {
         _samples = empty([count, .. dataset.SampleShape], ScalarType.Float32);
         _labels = dataset.HasLabels ? empty([count], ScalarType.Int64) : null;
     }
 
-    /// <summary>Whether a batch can be one stretch of memory that managed code can write.</summary>
+    /// <summary>Returns whether a batch fits one block of memory that managed code can write to.</summary>
     public static bool Holds(IBufferedDataset dataset, long count)
         => dataset.SampleShape.Aggregate((Int128)count * sizeof(float), (bytes, length) => bytes * length) <= int.MaxValue;
 
-    /// <summary>Writes samples over what was here.</summary>
+    /// <summary>Overwrites the buffer with samples.</summary>
     public void Fill(IBufferedDataset dataset, ReadOnlySpan<long> indices, LoadContext context)
     {
         dataset.Fill(
@@ -32,11 +33,11 @@ internal sealed class HostBuffer : IDisposable
             MemoryMarshal.Cast<byte, float>(_samples.bytes),
             _labels is null ? [] : MemoryMarshal.Cast<byte, long>(_labels.bytes));
 
-        // A span of a tensor's memory does not keep the tensor.
+        // A span over the memory of a tensor does not keep the tensor alive.
         GC.KeepAlive(this);
     }
 
-    /// <summary>Takes the buffer out of the dispose scopes of this thread: it is to outlive them.</summary>
+    /// <summary>Detaches the buffer from the dispose scopes of this thread, because it is used after they end.</summary>
     public HostBuffer OutOfScope()
     {
         _samples.DetachFromDisposeScope();
@@ -44,15 +45,15 @@ internal sealed class HostBuffer : IDisposable
         return this;
     }
 
-    /// <summary>A batch that takes this memory over.</summary>
+    /// <summary>Returns a batch that takes ownership of this memory.</summary>
     public Batch ToBatch() => new(_samples, Labelled(_labels));
 
-    /// <summary>A batch over this memory.</summary>
-    /// <param name="recycle">Called when it is disposed.</param>
+    /// <summary>Returns a batch over this memory, which the buffer still owns.</summary>
+    /// <param name="recycle">Called when the batch is disposed.</param>
     public Batch Lend(Action recycle)
         => new(_samples.detach().DetachFromDisposeScope(), Labelled(_labels?.detach().DetachFromDisposeScope()), recycle);
 
-    /// <summary>A batch with a copy of this memory that is pinned, so that copies of it to a CUDA device need not be waited for.</summary>
+    /// <summary>Returns a batch with a copy of this memory in pinned memory, so that copies to a CUDA device are asynchronous.</summary>
     public Batch ToPinned()
         => new(_samples.pin_memory().DetachFromDisposeScope(), Labelled(_labels?.pin_memory().DetachFromDisposeScope()));
 
@@ -66,12 +67,13 @@ internal sealed class HostBuffer : IDisposable
     private static Condition? Labelled(Tensor? labels) => labels is null ? null : new Condition { Labels = labels };
 }
 
-/// <summary>A data set whose batches come in memory that is used again when they are disposed.</summary>
+/// <summary>A data set whose batches use memory that is reused after they are disposed.</summary>
 /// <remarks>
-/// <para>There are as many buffers as batches were held at once: those ahead and the one in use.</para>
-/// <para>On the CPU a step has read its batch when it ends, so a buffer is free when its batch is disposed. Copies to a CUDA device are
-/// only queued by then. There the batch is a pinned copy, from libtorch's own cache of pinned memory: freed while a copy of it is queued,
-/// it is given out again only when the device is past that copy. So nothing waits, and the buffer is free at once.</para>
+/// <para>The number of buffers is the largest number of batches that existed at the same time: those loaded ahead and the one in
+/// use.</para>
+/// <para>On the CPU, a step has read its batch when it ends, so a buffer is free when its batch is disposed. Copies to a CUDA device may
+/// still be queued at that time. The batch is then a copy in pinned memory from the cache of libtorch: memory that is freed while a copy is
+/// queued is reused only after the device has completed the copy. So there is no wait, and the buffer is free immediately.</para>
 /// </remarks>
 internal sealed class BufferedBatches(IBufferedDataset dataset, int batchSize, bool pinned) : IDataset<Batch>, IDisposable
 {
@@ -84,8 +86,9 @@ internal sealed class BufferedBatches(IBufferedDataset dataset, int batchSize, b
 
     public Batch Load(ReadOnlySpan<long> indices) => Load(indices, default);
 
-    /// <param name="indices">As many as the batch size.</param>
-    /// <param name="context">Passed on.</param>
+    /// <summary>Loads a batch into a free buffer, or into a new one.</summary>
+    /// <param name="indices">The indices of the samples, as many as the batch size.</param>
+    /// <param name="context">The context that is passed to the data set.</param>
     public Batch Load(ReadOnlySpan<long> indices, LoadContext context)
     {
         var buffer = _free.TryTake(out var free) ? free : new HostBuffer(dataset, batchSize).OutOfScope();
@@ -106,7 +109,7 @@ internal sealed class BufferedBatches(IBufferedDataset dataset, int batchSize, b
         }
     }
 
-    /// <summary>Frees the memory: that of batches in use when they are disposed.</summary>
+    /// <summary>Disposes the memory. The memory of batches in use is disposed when they are.</summary>
     public void Dispose()
     {
         _disposed = true;

@@ -2,8 +2,8 @@ using Diffusion.Core.Models;
 
 namespace Diffusion.Core;
 
-/// <summary>Training data by index, in batches of any kind. Order is the trainer's.</summary>
-/// <typeparam name="TBatch">A batch.</typeparam>
+/// <summary>Training data that is accessed by index, in batches of any type. The trainer determines the order.</summary>
+/// <typeparam name="TBatch">The type of a batch.</typeparam>
 public interface IDataset<TBatch>
     where TBatch : IDisposable
 {
@@ -11,62 +11,70 @@ public interface IDataset<TBatch>
     long Count { get; }
 
     /// <summary>
-    /// Where <see cref="Load(ReadOnlySpan{long})"/> may be called: on any thread, but not on two at once, unless a data set says
-    /// otherwise. One whose <c>Load</c> only reads what nobody changes answers <see cref="LoadThreading.Concurrent"/> and is loaded
-    /// faster; one that runs a network answers <see cref="LoadThreading.Caller"/>.
+    /// The threads on which <see cref="Load(ReadOnlySpan{long})"/> may be called. The default is <see cref="LoadThreading.OneAtATime"/>. A
+    /// data set whose <c>Load</c> reads only immutable data should return <see cref="LoadThreading.Concurrent"/>, which is faster; one that
+    /// runs a network should return <see cref="LoadThreading.Caller"/>.
     /// </summary>
     LoadThreading Threading => LoadThreading.OneAtATime;
 
-    /// <summary>The samples of the given indices, on the CPU. The same indices give the same batch.</summary>
-    /// <param name="indices">Each in 0..<see cref="Count"/>-1; duplicates are allowed.</param>
-    /// <returns>A batch as long as the indices, in no dispose scope of the thread; the caller's.</returns>
-    /// <exception cref="SampleException">A sample cannot be had; it names which.</exception>
+    /// <summary>Loads the samples of the given indices to the CPU. The same indices always give the same batch.</summary>
+    /// <param name="indices">The indices, each in 0..<see cref="Count"/>-1. Duplicates are allowed.</param>
+    /// <returns>
+    /// A batch with one sample for each index, outside the dispose scopes of the thread. The caller must dispose it.
+    /// </returns>
+    /// <exception cref="SampleException">A sample cannot be loaded. The exception contains its index.</exception>
     TBatch Load(ReadOnlySpan<long> indices);
 
     /// <summary>
-    /// The samples of the given indices for one step of training. The same indices and seeds give the same batch; data sets without
-    /// random augmentation do not look at the seeds, and need not implement this.
+    /// Loads the samples of the given indices for one training step. The same indices and seeds always give the same batch. Data sets
+    /// without random augmentation do not use the seeds, and need not implement this method.
     /// </summary>
     /// <remarks>
-    /// A data set made of another one passes the context on, and answers <see cref="Threading"/> as that one does; else the samples of
-    /// that one are augmented alike in every epoch.
+    /// A data set that wraps another one must pass the context to it and return its <see cref="Threading"/>; otherwise the samples of the
+    /// wrapped data set are augmented identically in every epoch.
     /// </remarks>
-    /// <param name="indices">Each in 0..<see cref="Count"/>-1; duplicates are allowed.</param>
-    /// <param name="context">Seeds of random draws, one for each sample, and when to stop.</param>
-    /// <returns>A batch as long as the indices, in no dispose scope of the thread; the caller's.</returns>
-    /// <exception cref="SampleException">A sample cannot be had; it names which.</exception>
+    /// <param name="indices">The indices, each in 0..<see cref="Count"/>-1. Duplicates are allowed.</param>
+    /// <param name="context">The seeds of random draws, one for each sample, and a cancellation token.</param>
+    /// <returns>
+    /// A batch with one sample for each index, outside the dispose scopes of the thread. The caller must dispose it.
+    /// </returns>
+    /// <exception cref="SampleException">A sample cannot be loaded. The exception contains its index.</exception>
     TBatch Load(ReadOnlySpan<long> indices, LoadContext context) => Load(indices);
 }
 
-/// <summary>Training data by index: samples of one shape, with a condition or without.</summary>
+/// <summary>Training data that is accessed by index: samples of one shape, with or without a condition.</summary>
 public interface IDataset : IDataset<Batch>
 {
     /// <summary>The shape of one sample, without the batch dimension: [C, H, W] for images.</summary>
-    /// <remarks>Batches have samples [B, ...] float32, images scaled to [-1, 1].</remarks>
+    /// <remarks>Batches have samples [B, ...] float32. Images are scaled to [-1, 1].</remarks>
     IReadOnlyList<long> SampleShape { get; }
 
     /// <summary>
-    /// The range of the values, which a trainer compares with that of the model; <see cref="DataRange.Unbounded"/> for data without one. The
-    /// default, <see langword="null"/>, is unknown.
+    /// The range of the values, which a trainer compares with that of the model; <see cref="DataRange.Unbounded"/> for data without a
+    /// range. The default is <see langword="null"/>: the range is unknown.
     /// </summary>
     DataRange? DataRange => null;
 }
 
 /// <summary>
-/// Data that is written where the caller says, so that the memory of batches is used again and again. Implement it instead of
-/// <see cref="IDataset"/> alone where samples are numbers with at most a label: <c>Load</c> then follows from <see cref="Fill"/>.
+/// A data set that writes samples to memory of the caller, so that the memory of batches is reused. Implement it instead of
+/// <see cref="IDataset"/> if samples consist of numbers and at most one label: <c>Load</c> is then implemented with <see cref="Fill"/>.
 /// </summary>
 public interface IBufferedDataset : IDataset
 {
     /// <summary>Whether each sample has a class label, which becomes <see cref="Models.Condition.Labels"/>.</summary>
     bool HasLabels { get; }
 
-    /// <summary>Writes the samples of the given indices; what it writes equals what <c>Load</c> gives.</summary>
-    /// <param name="indices">Each in 0..Count-1; duplicates are allowed.</param>
-    /// <param name="context">Seeds of random draws, one for each sample, or none; and when to stop.</param>
-    /// <param name="samples">[B * size of a sample], sample after sample; holds anything before, and must be written whole.</param>
-    /// <param name="labels">[B] where <see cref="HasLabels"/>, and then written whole; else empty.</param>
-    /// <exception cref="SampleException">A sample cannot be had; it names which.</exception>
+    /// <summary>Writes the samples of the given indices. The values equal those that <c>Load</c> returns.</summary>
+    /// <param name="indices">The indices, each in 0..Count-1. Duplicates are allowed.</param>
+    /// <param name="context">The seeds of random draws, one for each sample or none, and a cancellation token.</param>
+    /// <param name="samples">
+    /// [B * size of a sample] receives the samples, one after another. Its initial content is undefined, so all of it must be written.
+    /// </param>
+    /// <param name="labels">
+    /// [B] receives the labels if <see cref="HasLabels"/> is <see langword="true"/>, and all of it must be written; otherwise empty.
+    /// </param>
+    /// <exception cref="SampleException">A sample cannot be loaded. The exception contains its index.</exception>
     void Fill(ReadOnlySpan<long> indices, LoadContext context, Span<float> samples, Span<long> labels);
 
     /// <inheritdoc/>
@@ -89,17 +97,17 @@ public interface IBufferedDataset : IDataset
     }
 }
 
-/// <summary>What a data set is told beside the indices when it loads a batch for a step of training.</summary>
-/// <param name="seeds">One for each sample.</param>
-/// <param name="cancellationToken">Cancelled when the batch is no longer wanted.</param>
+/// <summary>The input of a data set, in addition to the indices, when it loads a batch for a training step.</summary>
+/// <param name="seeds">The seeds of random draws, one for each sample.</param>
+/// <param name="cancellationToken">Cancelled when the batch is no longer needed.</param>
 public readonly ref struct LoadContext(ReadOnlySpan<ulong> seeds, CancellationToken cancellationToken = default)
 {
     /// <summary>
-    /// 64 bits for each sample, from which all its random draws follow. They are a function of (seed of the run, epoch, index of the
-    /// sample): they differ between epochs, and do not depend on batch size, number of threads or resuming.
+    /// A 64-bit seed for each sample, which determines all its random draws. It is a function of (seed of the run, epoch, index of the
+    /// sample): it differs between epochs, and does not depend on the batch size, the number of threads or resuming.
     /// </summary>
     public ReadOnlySpan<ulong> Seeds { get; } = seeds;
 
-    /// <summary>Cancelled when the batch is no longer wanted; a data set that takes long should look at it.</summary>
+    /// <summary>Cancelled when the batch is no longer needed. Data sets whose samples take long to load should check it.</summary>
     public CancellationToken CancellationToken { get; } = cancellationToken;
 }
