@@ -5,7 +5,7 @@ using Microsoft.Extensions.Logging;
 namespace Diffusion.Core.Data;
 
 /// <summary>Fetches files from the first mirror that sends the right ones. A file that is not right never gets its name.</summary>
-public sealed partial class Downloader : IDisposable
+internal sealed partial class Downloader : IDisposable
 {
     private const int Block = 1 << 16;
 
@@ -164,10 +164,10 @@ public readonly record struct DownloadProgress(string File, long Received, long?
 /// <param name="Sha256">
 /// SHA-256 of what it holds, decompressed, in hexadecimal: mirrors that compressed the same content differently are all as good.
 /// </param>
-public sealed record RemoteFile(string Name, long Length, string Sha256);
+internal sealed record RemoteFile(string Name, long Length, string Sha256);
 
 /// <summary>Where data sets that are files are looked for when no folder is given.</summary>
-public static class DataFolder
+internal static class DataFolder
 {
     /// <summary>The environment variable that names a folder with one folder for each data set.</summary>
     public const string Variable = "DIFFUSION_DATA_DIR";

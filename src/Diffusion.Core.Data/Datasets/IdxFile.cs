@@ -7,7 +7,7 @@ namespace Diffusion.Core.Data;
 /// An array of bytes in the IDX format of MNIST, plain or gzip: two zero bytes, the type (8, unsigned byte), the number of dimensions,
 /// their sizes as big-endian 32-bit integers, then the values, the last dimension fastest. A damaged file is refused whole.
 /// </summary>
-public sealed class IdxFile
+internal sealed class IdxFile
 {
     private const byte UnsignedByte = 0x08;
     private const int Chunk = 1 << 20;

@@ -7,7 +7,7 @@ namespace Diffusion.Core.Data;
 /// is refused whole, and so is one of more than 2^27 pixels.
 /// </summary>
 /// <remarks>Source: W3C, "Portable Network Graphics (PNG) Specification", third edition.</remarks>
-public static class PngReader
+internal static class PngReader
 {
     // Deflate stores at least one bit for 129 bytes (a match of 258 bytes in two), so a file cannot hold a larger image.
     private const long MostExpansion = 1032;

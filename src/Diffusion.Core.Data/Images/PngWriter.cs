@@ -5,7 +5,7 @@ namespace Diffusion.Core.Data;
 
 /// <summary>Writes PNG files of 8 bits per channel, grey or RGB, with what .NET brings alone.</summary>
 /// <remarks>Source: W3C, "Portable Network Graphics (PNG) Specification", third edition.</remarks>
-public static class PngWriter
+internal static class PngWriter
 {
     private const int Filters = 5;
 

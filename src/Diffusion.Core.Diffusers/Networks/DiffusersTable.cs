@@ -104,7 +104,7 @@ public interface IModelMapping
 }
 
 /// <summary>The names that tensors had in older versions of diffusers.</summary>
-public static partial class OldNames
+internal static partial class OldNames
 {
     /// <summary>
     /// Of an attention block: <c>query</c>, <c>key</c>, <c>value</c> and <c>proj_attn</c> are <c>to_q</c>, <c>to_k</c>, <c>to_v</c> and

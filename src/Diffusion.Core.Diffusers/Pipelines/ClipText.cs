@@ -7,7 +7,7 @@ namespace Diffusion.Core.Diffusers;
 /// CLIP text encoders and tokenizers from the folders of Hugging Face's transformers, such as <c>text_encoder</c> and <c>tokenizer</c> of a
 /// pipeline.
 /// </summary>
-public static class ClipText
+internal static class ClipText
 {
     /// <summary>An encoder with its weights.</summary>
     /// <param name="folder">Holds <c>config.json</c> and <c>model.safetensors</c>, or shards of it.</param>

@@ -10,7 +10,7 @@ namespace Diffusion.Core.Models;
 /// Source: Esser et al. 2021, table 7; norms conditioned on the code: Zheng et al. 2022. State: <c>conv_in</c>, <c>mid_block</c>,
 /// <c>up_blocks</c>, <c>conv_norm_out</c>, <c>conv_out</c>.
 /// </remarks>
-public sealed class ImageDecoder : NamedModule<Tensor, Tensor>
+internal sealed class ImageDecoder : NamedModule<Tensor, Tensor>
 {
     private readonly ConvolutionalBody _body;
     private readonly HostLayout _layout;

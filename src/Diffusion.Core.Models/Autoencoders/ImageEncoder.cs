@@ -9,7 +9,7 @@ namespace Diffusion.Core.Models;
 /// <remarks>
 /// Source: Esser et al. 2021, table 7. State: <c>conv_in</c>, <c>down_blocks</c>, <c>mid_block</c>, <c>conv_norm_out</c>, <c>conv_out</c>.
 /// </remarks>
-public sealed class ImageEncoder : NamedModule<Tensor, Tensor>
+internal sealed class ImageEncoder : NamedModule<Tensor, Tensor>
 {
     private readonly ConvolutionalBody _body;
     private readonly HostLayout _layout;

@@ -8,7 +8,7 @@ namespace Diffusion.Core.Models;
 /// <remarks>
 /// Source: Tancik et al. 2020, eq. 5, applied to t as in Song et al. 2021, appendix C. State: <c>weight</c>, a buffer, [width / 2].
 /// </remarks>
-public sealed class FourierEmbedding : NamedModule<Tensor, Tensor>
+internal sealed class FourierEmbedding : NamedModule<Tensor, Tensor>
 {
     private const string WeightName = "weight";
 

@@ -5,7 +5,7 @@ namespace Diffusion.Core.Models;
 
 /// <summary>A learned vector for each class, initialized from N(0, 1).</summary>
 /// <remarks>State: <c>weight</c>, [classes, width].</remarks>
-public sealed class LabelEmbedding : NamedModule<Tensor, Tensor>
+internal sealed class LabelEmbedding : NamedModule<Tensor, Tensor>
 {
     private const string WeightName = "weight";
 

@@ -8,7 +8,7 @@ namespace Diffusion.Core.Models;
 /// Source: Dosovitskiy et al. 2021, eq. 1; for a grid of another size the vectors are interpolated bilinearly (section 3.2). State:
 /// <c>weight</c>, [1, extra + side * side, D], initialized from N(0, 0.02^2).
 /// </remarks>
-public sealed class LearnedPositions : NamedModule<Tensor, Tensor>
+internal sealed class LearnedPositions : NamedModule<Tensor, Tensor>
 {
     private const string WeightName = "weight";
 

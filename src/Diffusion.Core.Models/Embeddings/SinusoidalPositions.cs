@@ -10,7 +10,7 @@ namespace Diffusion.Core.Models;
 /// Source: Peebles and Xie 2023, section 3.2, after Vaswani et al. 2017, section 3.5. A grid of another size than the one given to the
 /// constructor is scaled to the same range of coordinates.
 /// </remarks>
-public sealed class SinusoidalPositions : NamedModule<Tensor, Tensor>
+internal sealed class SinusoidalPositions : NamedModule<Tensor, Tensor>
 {
     private const double MaxPeriod = 10_000;
 

@@ -7,7 +7,7 @@ namespace Diffusion.Core.Models;
 /// <remarks>
 /// Source: Ho et al. 2020, appendix B. State: <c>linear_1</c>, <c>linear_2</c> and, with an additional vector, <c>cond_proj</c>.
 /// </remarks>
-public sealed class TimeEmbedding : NamedModule<Tensor, Tensor>
+internal sealed class TimeEmbedding : NamedModule<Tensor, Tensor>
 {
     private readonly Linear _first;
     private readonly Linear? _beside;

@@ -97,7 +97,7 @@ public sealed class GroupNormalization : Normalization
 
 /// <summary>Layer normalization, of each token over its width; see <see cref="Normalization"/>.</summary>
 /// <remarks>Source: Ba et al. 2016. Input: [..., width].</remarks>
-public sealed class LayerNormalization : Normalization
+internal sealed class LayerNormalization : Normalization
 {
     private readonly long[] _shape;
     private readonly double _epsilon;

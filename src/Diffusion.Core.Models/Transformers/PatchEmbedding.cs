@@ -5,7 +5,7 @@ namespace Diffusion.Core.Models;
 
 /// <summary>Maps images to tokens, with one linear layer for each square patch, and joins patches to images.</summary>
 /// <remarks>Source: Dosovitskiy et al. 2021, eq. 1. State: <c>proj</c>.</remarks>
-public sealed class PatchEmbedding : NamedModule<Tensor, Tensor>
+internal sealed class PatchEmbedding : NamedModule<Tensor, Tensor>
 {
     private readonly Conv2d _projection;
 

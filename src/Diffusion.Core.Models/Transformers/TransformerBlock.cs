@@ -10,7 +10,7 @@ namespace Diffusion.Core.Models;
 /// Source: Vaswani et al. 2017, section 3.1, with norms first (Xiong et al. 2020); Peebles and Xie 2023, section 3.2. State, with the names
 /// of diffusers: <c>norm1</c> (<c>norm1.linear</c> if modulated), <c>attn1</c>, <c>norm2</c>, <c>attn2</c>, <c>norm3</c>, <c>ff</c>.
 /// </remarks>
-public sealed class TransformerBlock : NamedModule<Tensor, Tensor?, Tensor?, Tensor>
+internal sealed class TransformerBlock : NamedModule<Tensor, Tensor?, Tensor?, Tensor>
 {
     // The vectors of the modulation: shift, scale and gate of attention, then shift, scale and gate of the feed-forward layer.
     private const int Vectors = 6;
@@ -148,7 +148,7 @@ public sealed class TransformerBlock : NamedModule<Tensor, Tensor?, Tensor?, Ten
 }
 
 /// <summary>The sizes of a <see cref="TransformerBlock"/>.</summary>
-public sealed record TransformerBlockOptions
+internal sealed record TransformerBlockOptions
 {
     /// <summary>The width of the tokens.</summary>
     public required int Width { get; init; }

@@ -10,7 +10,7 @@ namespace Diffusion.Core.Models;
 /// Source: Dhariwal and Nichol 2021, section 3.3. State: <c>norm1.linear</c>, <c>conv1</c>, <c>norm2.linear</c>, <c>conv2</c> and, where
 /// channels change, <c>conv_shortcut</c> without a bias.
 /// </remarks>
-public sealed class AdaptiveResidualBlock : NamedModule<Tensor, Tensor, Tensor>, IUNetLayer
+internal sealed class AdaptiveResidualBlock : NamedModule<Tensor, Tensor, Tensor>, IUNetLayer
 {
     private readonly ResidualBlockOptions _options;
     private readonly AdaptiveGroupNorm _norm1;
@@ -69,7 +69,7 @@ public sealed class AdaptiveResidualBlock : NamedModule<Tensor, Tensor, Tensor>,
 /// A group norm without weights of its own, scaled by one plus and shifted by what a linear layer makes of the embedding.
 /// </summary>
 /// <remarks>Source: Dhariwal and Nichol 2021, section 3.3. State: <c>linear</c>.</remarks>
-public sealed class AdaptiveGroupNorm : NamedModule<Tensor, Tensor, Tensor>
+internal sealed class AdaptiveGroupNorm : NamedModule<Tensor, Tensor, Tensor>
 {
     private readonly int _channels;
     private readonly int _groups;

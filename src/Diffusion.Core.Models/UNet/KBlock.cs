@@ -48,7 +48,7 @@ public sealed record KBlockOptions : IUNetBlockOptions
 }
 
 /// <summary>A level of k-diffusion's networks on the way down. State: <c>resnets</c>.</summary>
-public sealed class KDownBlock : UNetBlock
+internal sealed class KDownBlock : UNetBlock
 {
     private readonly List<IUNetLayer> _residuals = [];
     private readonly FirFilter? _downsample;
@@ -88,7 +88,7 @@ public sealed class KDownBlock : UNetBlock
 }
 
 /// <summary>A level of k-diffusion's networks on the way up. State: <c>resnets</c>.</summary>
-public sealed class KUpBlock : UNetBlock
+internal sealed class KUpBlock : UNetBlock
 {
     private readonly List<IUNetLayer> _residuals = [];
     private readonly FirFilter? _upsample;

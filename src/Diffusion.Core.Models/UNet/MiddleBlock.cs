@@ -5,7 +5,7 @@ namespace Diffusion.Core.Models;
 /// <summary>
 /// The lowest resolution of a U-Net: residual block, attention, residual block. State: <c>resnets</c>, <c>attentions</c>.
 /// </summary>
-public sealed class MiddleBlock : UNetBlock
+internal sealed class MiddleBlock : UNetBlock
 {
     private readonly List<IUNetLayer> _residuals = [];
     private readonly List<IUNetLayer> _attentions = [];

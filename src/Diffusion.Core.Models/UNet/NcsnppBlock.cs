@@ -63,7 +63,7 @@ public sealed record NcsnppBlockOptions : IUNetBlockOptions
 /// <summary>
 /// A level of NCSN++ on the way down. State: <c>resnets</c>, <c>attentions</c>, <c>resnet_down</c>, <c>skip_conv</c>.
 /// </summary>
-public sealed class NcsnppDownBlock : UNetBlock
+internal sealed class NcsnppDownBlock : UNetBlock
 {
     private readonly List<IUNetLayer> _residuals = [];
     private readonly List<IUNetLayer> _attentions = [];
@@ -111,7 +111,7 @@ public sealed class NcsnppDownBlock : UNetBlock
 /// <summary>
 /// A level of NCSN++ on the way up. State: <c>resnets</c>, <c>attentions</c>, <c>resnet_up</c>, <c>skip_norm</c>, <c>skip_conv</c>.
 /// </summary>
-public sealed class NcsnppUpBlock : UNetBlock
+internal sealed class NcsnppUpBlock : UNetBlock
 {
     private readonly List<ResidualBlock> _residuals = [];
     private readonly IUNetLayer? _attention;

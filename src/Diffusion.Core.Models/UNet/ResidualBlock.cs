@@ -14,7 +14,7 @@ namespace Diffusion.Core.Models;
 /// The activation after a norm is part of the output of <c>norm1</c> and, without scale and shift, of <c>norm2</c>, which a forward hook
 /// receives.
 /// </remarks>
-public sealed class ResidualBlock : NamedModule<Tensor, Tensor?, Tensor>, IUNetLayer
+internal sealed class ResidualBlock : NamedModule<Tensor, Tensor?, Tensor>, IUNetLayer
 {
     private readonly ResidualBlockOptions _options;
     private readonly GroupNormalization _norm1;

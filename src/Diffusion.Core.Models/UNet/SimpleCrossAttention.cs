@@ -11,7 +11,7 @@ namespace Diffusion.Core.Models;
 /// Source: Nichol et al. 2021 (GLIDE), section 4.1. State: <c>group_norm</c>, <c>to_q</c>, <c>to_k</c>, <c>to_v</c>, <c>add_k_proj</c>,
 /// <c>add_v_proj</c>, <c>to_out.0</c>, <c>norm_cross</c>; no <c>to_k</c> and <c>to_v</c> where the tokens alone are attended to.
 /// </remarks>
-public sealed class SimpleCrossAttention : NamedModule<Tensor, Tensor, Tensor?, Tensor>, IUNetLayer
+internal sealed class SimpleCrossAttention : NamedModule<Tensor, Tensor, Tensor?, Tensor>, IUNetLayer
 {
     private const double NormEpsilon = 1e-5;
 

@@ -9,7 +9,7 @@ namespace Diffusion.Core.Models;
 /// <remarks>
 /// Source: Rombach et al. 2022, appendix E.2.1. State: <c>norm</c>, <c>proj_in</c>, <c>transformer_blocks.N</c>, <c>proj_out</c>.
 /// </remarks>
-public sealed class SpatialTransformer : NamedModule<Tensor, Tensor, Tensor?, Tensor>, IUNetLayer
+internal sealed class SpatialTransformer : NamedModule<Tensor, Tensor, Tensor?, Tensor>, IUNetLayer
 {
     private const double NormEpsilon = 1e-6;
 

@@ -113,7 +113,7 @@ public sealed record UNetBlockOptions : IUNetBlockOptions
 }
 
 /// <summary>One level of a U-Net on the way down. State: <c>resnets</c>, <c>attentions</c>, <c>downsamplers</c>.</summary>
-public sealed class DownBlock : UNetBlock
+internal sealed class DownBlock : UNetBlock
 {
     private readonly List<IUNetLayer> _residuals = [];
     private readonly List<IUNetLayer> _attentions = [];
@@ -150,7 +150,7 @@ public sealed class DownBlock : UNetBlock
 }
 
 /// <summary>One level of a U-Net on the way up. State: <c>resnets</c>, <c>attentions</c>, <c>upsamplers</c>.</summary>
-public sealed class UpBlock : UNetBlock
+internal sealed class UpBlock : UNetBlock
 {
     private readonly List<IUNetLayer> _residuals = [];
     private readonly List<IUNetLayer> _attentions = [];

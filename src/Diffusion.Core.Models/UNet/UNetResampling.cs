@@ -51,7 +51,7 @@ public abstract record UNetResampling
 
 /// <summary>Halves the resolution with a convolution of three pixels and stride 2.</summary>
 /// <remarks>State: <c>conv</c>.</remarks>
-public sealed class Downsample : NamedModule<Tensor, Tensor>, IUNetLayer
+internal sealed class Downsample : NamedModule<Tensor, Tensor>, IUNetLayer
 {
     private readonly Convolution _convolution;
     private readonly long[]? _padding;
@@ -92,7 +92,7 @@ public sealed class Downsample : NamedModule<Tensor, Tensor>, IUNetLayer
 
 /// <summary>Raises the resolution by repeating pixels, then a convolution of three pixels.</summary>
 /// <remarks>State: <c>conv</c>.</remarks>
-public sealed class Upsample : NamedModule<Tensor, Tensor>, IUNetLayer
+internal sealed class Upsample : NamedModule<Tensor, Tensor>, IUNetLayer
 {
     private readonly int _dimensions;
     private readonly Convolution _convolution;

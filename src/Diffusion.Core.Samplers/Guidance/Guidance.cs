@@ -132,7 +132,7 @@ public sealed record GuidanceOptions
 /// Returns the condition that the network receives in place of the given one, or <see langword="null"/> for none. A condition that it
 /// creates is disposed after the call.
 /// </param>
-public sealed class ReconditionedDenoiser(IDenoiser denoiser, Func<Condition?, Condition?> condition) : DelegatingDenoiser(denoiser)
+internal sealed class ReconditionedDenoiser(IDenoiser denoiser, Func<Condition?, Condition?> condition) : DelegatingDenoiser(denoiser)
 {
     private readonly Func<Condition?, Condition?> _condition = condition ?? throw new ArgumentNullException(nameof(condition));
 

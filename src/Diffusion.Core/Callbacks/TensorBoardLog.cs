@@ -53,7 +53,7 @@ public sealed class TensorBoardLog(string folder) : TrainerCallback
 /// Sources: TensorFlow, "TFRecord and tf.train.Example" (records with masked CRC-32C), and the messages <c>Event</c> and <c>Summary</c> of
 /// event.proto and summary.proto, in the encoding of protocol buffers.
 /// </remarks>
-public sealed class EventFile
+internal sealed class EventFile
 {
     // TorchSharp 0.107's SummaryWriter cannot replace this class. It has no purge_step and writes no SessionLog event, so TensorBoard would
     // show twice the steps that a resumed run repeats; and its add_img decodes with SkiaSharp, whose native library the package lacks on

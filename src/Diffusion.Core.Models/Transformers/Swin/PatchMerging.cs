@@ -5,7 +5,7 @@ namespace Diffusion.Core.Models;
 
 /// <summary>Merges every 2x2 neighboring tokens to one token of twice the width. State: <c>norm</c>, <c>reduction</c>.</summary>
 /// <remarks>Source: Liu et al. 2021, section 3.1.</remarks>
-public sealed class PatchMerging : NamedModule
+internal sealed class PatchMerging : NamedModule
 {
     private readonly int _width;
     private readonly LayerNormalization _norm;
@@ -45,7 +45,7 @@ public sealed class PatchMerging : NamedModule
 
 /// <summary>Expands every token to 2x2 tokens of half the width. State: <c>expansion</c>, <c>norm</c>.</summary>
 /// <remarks>Source: Cao et al. 2021, section 3.4.</remarks>
-public sealed class PatchExpanding : NamedModule
+internal sealed class PatchExpanding : NamedModule
 {
     private readonly int _width;
     private readonly Linear _expansion;

@@ -11,7 +11,7 @@ namespace Diffusion.Core.Models;
 /// Source: Liu et al. 2021, section 3.2, eq. 4; modulated as in Peebles and Xie 2023. State: that of <see cref="TransformerBlock"/> and
 /// <c>relative_position_bias_table</c>, [(2 window - 1)^2, heads].
 /// </remarks>
-public sealed class WindowBlock : NamedModule
+internal sealed class WindowBlock : NamedModule
 {
     private const string TableName = "relative_position_bias_table";
 
