@@ -24,7 +24,7 @@ public sealed class CheckpointException : IOException
     }
 
     /// <summary>Initializes a new instance of the <see cref="CheckpointException"/> class for one file or folder.</summary>
-    /// <param name="path">The file or folder.</param>
+    /// <param name="path">The path of the file or folder.</param>
     /// <param name="what">The rest of the message: what was expected, and what was found.</param>
     /// <param name="innerException">The cause; or <see langword="null"/>.</param>
     public CheckpointException(string path, string what, Exception? innerException)

@@ -83,9 +83,9 @@ internal sealed record CheckpointManifest
 }
 
 /// <summary>One file of a checkpoint.</summary>
-/// <param name="Name">Its name in the folder.</param>
-/// <param name="Size">Its length in bytes.</param>
-/// <param name="Sha256">The SHA-256 of its contents, in lower-case hexadecimal.</param>
+/// <param name="Name">The name of the file in the folder.</param>
+/// <param name="Size">The length of the file in bytes.</param>
+/// <param name="Sha256">The SHA-256 of the content of the file, in lower-case hexadecimal.</param>
 internal sealed record CheckpointFile(string Name, long Size, string Sha256);
 
 /// <summary>The partial sum of a mean.</summary>

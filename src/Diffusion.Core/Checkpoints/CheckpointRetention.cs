@@ -27,18 +27,19 @@ public abstract class CheckpointRetention
     }
 
     /// <summary>
-    /// The <paramref name="count"/> best by a metric of which lower values are better. A checkpoint has the newest value that was known when it was saved; where several
-    /// have the same one, the first of them was the nearest to it, and is the better. Those without a value are the worst.
+    /// Keeps the <paramref name="count"/> best checkpoints by a metric of which lower values are better. The value of a checkpoint is the
+    /// newest one that was known when it was saved. If several checkpoints have the same value, the oldest of them is the best, because it
+    /// was saved closest to the measurement. NaN is the worst value. Checkpoints without a value are not kept.
     /// </summary>
     /// <param name="metric">
     /// The name of the metric: <c>loss</c> is the mean training loss of the last report; others are recorded by
     /// <see cref="TrainingRun.LogMetric"/> and <see cref="Trainer.RecordMetric"/>.
     /// </param>
-    /// <param name="count">How many, at least 1.</param>
-    /// <exception cref="ArgumentException">The name is empty, or the count less than 1.</exception>
+    /// <param name="count">The number of checkpoints, at least 1. The default is 1.</param>
+    /// <exception cref="ArgumentException">The name is empty, or the count is less than 1.</exception>
     public static CheckpointRetention Best(string metric, int count = 1) => Best(metric, count, sign: 1.0);
 
-    /// <summary>As <see cref="Best(string, int)"/>, for a metric of which higher values are better.</summary>
+    /// <summary>Keeps the best checkpoints like <see cref="Best(string, int)"/>, by a metric of which higher values are better.</summary>
     /// <inheritdoc cref="Best(string, int)"/>
     public static CheckpointRetention Highest(string metric, int count = 1) => Best(metric, count, sign: -1.0);
 

@@ -33,7 +33,7 @@ public abstract class EmaDecay
     /// Returns the decay <c>min(decay, 1 - (1 + step)^-power)</c>. A power of 2/3 suits long runs (0.999 at step 31,622), and 3/4 short
     /// runs.
     /// </summary>
-    /// <exception cref="ArgumentOutOfRangeException">The power is not in (0, 1], or the decay not in [0, 1).</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The power is not in (0, 1], or the decay is not in [0, 1).</exception>
     public static EmaDecay Power(double power = 2.0 / 3.0, double decay = 0.9999)
     {
         Guard.InRange(power, double.Epsilon, 1.0);

@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace Diffusion.Core;
 
-/// <summary>Settings of the process that make training and sampling on the CPU faster on Linux.</summary>
+/// <summary>Settings of the process that accelerate training and sampling on the CPU on Linux.</summary>
 /// <remarks>
 /// Each setting applies to the whole process, including the native code of other libraries. Apply them before the first tensor is created.
 /// </remarks>

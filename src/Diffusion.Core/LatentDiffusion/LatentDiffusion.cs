@@ -55,7 +55,7 @@ public sealed class LatentDiffusion
         return LatentScaling.Measure(batch.Samples);
     }
 
-    /// <summary>The scaling that gives each channel of the latents of a first batch mean 0 and variance 1.</summary>
+    /// <summary>Measures the scaling that gives each channel of the latents of a first batch mean 0 and variance 1.</summary>
     /// <inheritdoc cref="MeasureScaling"/>
     public static LatentScaling MeasureScalingPerChannel(IAutoencoder autoencoder, IDataset data, int samples = 256, long seed = 0)
     {

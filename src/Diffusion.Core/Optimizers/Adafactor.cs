@@ -131,7 +131,7 @@ internal sealed class AdafactorState : IOptimizerState
     private static Tensor RootMeanSquare(Tensor values) => values.mul(values).mean().sqrt_();
 }
 
-/// <summary>The running mean of the squared gradients of one parameter: of rows and columns for a matrix, of elements otherwise.</summary>
+/// <summary>The running mean of the squared gradients of one parameter, by row and column for a matrix and by element otherwise.</summary>
 internal sealed class AdafactorMoment : IDisposable
 {
     private readonly double _epsilon;

@@ -62,7 +62,7 @@ internal sealed class GradScale : IDisposable
     public Tensor Inverse() => Value.reciprocal();
 
     /// <summary>Updates the factor after a step: reduces it after an overflow, and increases it after enough steps without one.</summary>
-    /// <param name="apply">[] float64: 1 where the step was taken.</param>
+    /// <param name="apply">[] float64: 1 if the step was taken, 0 if it was skipped.</param>
     /// <param name="finiteLoss">
     /// [] bool: whether the loss was finite. If it was and the step was not taken, a gradient overflowed.
     /// </param>
