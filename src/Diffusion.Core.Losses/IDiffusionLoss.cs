@@ -23,7 +23,15 @@ public interface IDiffusionLoss
 /// </param>
 /// <param name="Noise">The shape of <paramref name="X0"/>, drawn from N(0, I).</param>
 /// <param name="Condition">Of the same batch size, or <see langword="null"/>.</param>
-public sealed record LossContext(DiffusionModel Model, Tensor X0, Tensor T, Tensor Noise, Condition? Condition = null);
+public sealed record LossContext(DiffusionModel Model, Tensor X0, Tensor T, Tensor Noise, Condition? Condition = null)
+{
+    /// <summary>
+    /// The generator of the random numbers that a loss draws in addition to <see cref="Noise"/>, on any device. A trainer passes the
+    /// generator of its step, so that a resumed run repeats the draws. The default is <see langword="null"/>: the default generator of
+    /// TorchSharp.
+    /// </summary>
+    public Generator? Generator { get; init; }
+}
 
 /// <summary>The values of a loss for each sample of a batch, by name. Owns its tensors.</summary>
 public sealed class LossTerms : IDisposable

@@ -23,7 +23,7 @@ public sealed class AutoencoderObjectiveTests
         var loss = new AutoencoderLoss(Reconstruction.L2, beta: 0.5);
         var x = randn(3, 1, 4, 4);
 
-        using var terms = Seeded(7, () => loss.Evaluate(vae, x));
+        using var terms = Seeded(7, drawn => loss.Evaluate(vae, x, drawn));
 
         using var generator = new Generator(7);
         using var code = vae.Encode(x);
@@ -114,7 +114,7 @@ public sealed class AutoencoderObjectiveTests
         var x = rand([3, 1, 4, 4]).sub(0.5);
         Tensor Of(ulong seed)
         {
-            var terms = Seeded(seed, () => loss.Evaluate(autoencoder, x));
+            var terms = Seeded(seed, drawn => loss.Evaluate(autoencoder, x, drawn));
             return terms.Loss;
         }
 
@@ -133,11 +133,10 @@ public sealed class AutoencoderObjectiveTests
         LiveTensors.Change(() => new VectorQuantizationLoss().Evaluate(model, x).Dispose()).Should().Be(0);
     }
 
-    private static LossTerms Seeded(ulong seed, Func<LossTerms> evaluate)
+    private static LossTerms Seeded(ulong seed, Func<Generator, LossTerms> evaluate)
     {
         using var generator = new Generator(seed);
-        using var draws = TrainingRandom.Use(generator);
-        return evaluate();
+        return evaluate(generator);
     }
 
     /// <summary>Codes of a kind that the loss does not know.</summary>

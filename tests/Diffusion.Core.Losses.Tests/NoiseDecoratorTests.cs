@@ -1,4 +1,3 @@
-using Diffusion.Core.Models;
 using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
 using TorchSharp;
@@ -24,7 +23,7 @@ public sealed class NoiseDecoratorTests
         });
         using var model = denoiser.On(Schedule);
 
-        using var terms = Seeded(3, () => new OffsetNoise(new SimpleLoss(), 0.1).Evaluate(new LossContext(model, x0, t, noise)));
+        using var terms = Seeded(3, generator => new OffsetNoise(new SimpleLoss(), 0.1).Evaluate(new LossContext(model, x0, t, noise) { Generator = generator }));
 
         // Without data x_t is sigma times the noise, so this network is perfect: the target was shifted as x_t was.
         terms.Loss.data<double>().ToArray().Should().OnlyContain(loss => loss < 1e-30);
@@ -55,7 +54,7 @@ public sealed class NoiseDecoratorTests
         using var model = denoiser.On(Schedule);
         var clean = model.Process.Sample(x0, t, noise);
 
-        using var terms = Seeded(3, () => new InputPerturbation(new SimpleLoss(), 0.2).Evaluate(new LossContext(model, x0, t, noise)));
+        using var terms = Seeded(3, generator => new InputPerturbation(new SimpleLoss(), 0.2).Evaluate(new LossContext(model, x0, t, noise) { Generator = generator }));
 
         terms.Loss.data<double>().ToArray().Should().OnlyContain(loss => loss == 0.0);
         using var shown = seen!;
@@ -79,7 +78,7 @@ public sealed class NoiseDecoratorTests
         using var model = denoiser.On(Schedule, prediction);
 
         var loss = new InputPerturbation(new SimpleLoss(), 0.2);
-        using var terms = Seeded(3, () => loss.Evaluate(new LossContext(model, x0, t, x0)));
+        using var terms = Seeded(3, generator => loss.Evaluate(new LossContext(model, x0, t, x0) { Generator = generator }));
 
         var expected = 0.2 * Schedule.Sigma(300) * prediction.InputScale!(Schedule.LevelAt(300));
         using var shown = seen!;
@@ -99,7 +98,7 @@ public sealed class NoiseDecoratorTests
         IDiffusionLoss loss = offset ? new OffsetNoise(new SimpleLoss()) : new InputPerturbation(new SimpleLoss());
         float[] Losses(ulong seed)
         {
-            using var terms = Seeded(seed, () => loss.Evaluate(new LossContext(model, x, t, x)));
+            using var terms = Seeded(seed, generator => loss.Evaluate(new LossContext(model, x, t, x) { Generator = generator }));
             return terms.Loss.data<float>().ToArray();
         }
 
@@ -116,7 +115,7 @@ public sealed class NoiseDecoratorTests
         using var model = new FunctionDenoiser((xt, _) => torch.cat([xt, xt], 1)).On(Schedule, learnsVariance: true);
         var loss = new OffsetNoise(new InputPerturbation(new HybridLoss()));
 
-        using var terms = Seeded(1, () => loss.Evaluate(new LossContext(model, x, t, x)));
+        using var terms = Seeded(1, generator => loss.Evaluate(new LossContext(model, x, t, x) { Generator = generator }));
 
         terms.Names.Should().Equal("loss", "mse", "vlb");
     }
@@ -131,10 +130,9 @@ public sealed class NoiseDecoratorTests
         FluentActions.Invoking(() => new InputPerturbation(null!)).Should().Throw<ArgumentNullException>();
     }
 
-    private static LossTerms Seeded(ulong seed, Func<LossTerms> evaluate)
+    private static LossTerms Seeded(ulong seed, Func<torch.Generator, LossTerms> evaluate)
     {
         using var generator = new torch.Generator(seed);
-        using var use = TrainingRandom.Use(generator);
-        return evaluate();
+        return evaluate(generator);
     }
 }

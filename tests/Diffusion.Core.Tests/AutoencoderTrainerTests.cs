@@ -117,8 +117,7 @@ public class AutoencoderTrainerTests
     private static double Mean(AutoencoderLoss loss, IAutoencoder model, Tensor x)
     {
         using var generator = new Generator(1);
-        using var draws = TrainingRandom.Use(generator);
-        using var terms = loss.Evaluate(model, x);
+        using var terms = loss.Evaluate(model, x, generator);
         return terms.Loss.mean().item<float>();
     }
 

@@ -9,10 +9,13 @@ public interface IAutoencoderLoss
     /// <summary>The loss of an autoencoder on one batch.</summary>
     /// <param name="autoencoder">The network.</param>
     /// <param name="x">[B, ...] data.</param>
-    /// <returns>Named values, [B] each; the caller's.</returns>
+    /// <param name="generator">
+    /// The generator of the random numbers that the loss draws, on any device. A trainer passes the generator of its step, so that a
+    /// resumed run repeats the draws. The default is <see langword="null"/>: the default generator of TorchSharp.
+    /// </param>
+    /// <returns>Named values, [B] each. The caller must dispose them.</returns>
     /// <exception cref="ArgumentException">The shapes do not fit each other.</exception>
-    /// <remarks>Draws come from <see cref="TrainingRandom.Current"/>, which a trainer sets to the generator of its step.</remarks>
-    LossTerms Evaluate(IAutoencoder autoencoder, Tensor x);
+    LossTerms Evaluate(IAutoencoder autoencoder, Tensor x, Generator? generator = null);
 }
 
 /// <summary>
@@ -63,7 +66,7 @@ public sealed class AutoencoderLoss : IAutoencoderLoss
     /// <exception cref="ArgumentException">
     /// The code is neither a <see cref="DiagonalGaussian"/> nor a <see cref="LatentPoint"/>, or shapes do not fit each other.
     /// </exception>
-    public LossTerms Evaluate(IAutoencoder autoencoder, Tensor x)
+    public LossTerms Evaluate(IAutoencoder autoencoder, Tensor x, Generator? generator = null)
     {
         ArgumentNullException.ThrowIfNull(autoencoder);
         using var code = autoencoder.Encode(x);
@@ -71,7 +74,7 @@ public sealed class AutoencoderLoss : IAutoencoderLoss
             throw new ArgumentException(
                 $"The code must be a {nameof(DiagonalGaussian)} or a {nameof(LatentPoint)}, got {code.GetType().Name}.",
                 nameof(autoencoder));
-        using var latent = code.Sample(TrainingRandom.Current);
+        using var latent = code.Sample(generator);
         using var output = autoencoder.Decode(latent);
         if (code is DiagonalGaussian gaussian)
             return Evaluate(x, output, gaussian.Mean, gaussian.LogVariance);

@@ -7,7 +7,6 @@ namespace Diffusion.Core.Losses;
 /// Any loss, on data in [-1, 1] that is drawn anew as black and white at each look: 1 with probability (x + 1) / 2, else 0 (Salakhutdinov
 /// and Murray 2008; drawn anew: Burda et al. 2016, section 5).
 /// </summary>
-/// <remarks>The draw comes from <see cref="TrainingRandom.Current"/>, which a trainer sets to the generator of its step.</remarks>
 /// <param name="inner">The loss, of data that is 0 or 1.</param>
 public sealed class DynamicBinarization(IAutoencoderLoss inner) : IAutoencoderLoss
 {
@@ -27,9 +26,9 @@ public sealed class DynamicBinarization(IAutoencoderLoss inner) : IAutoencoderLo
     }
 
     /// <inheritdoc/>
-    public LossTerms Evaluate(IAutoencoder autoencoder, Tensor x)
+    public LossTerms Evaluate(IAutoencoder autoencoder, Tensor x, Generator? generator = null)
     {
-        using var binary = Draw(x, TrainingRandom.Current);
-        return _inner.Evaluate(autoencoder, binary);
+        using var binary = Draw(x, generator);
+        return _inner.Evaluate(autoencoder, binary, generator);
     }
 }

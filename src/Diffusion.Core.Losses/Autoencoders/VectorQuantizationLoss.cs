@@ -26,7 +26,7 @@ public sealed class VectorQuantizationLoss(Reconstruction? reconstruction = null
 
     /// <inheritdoc/>
     /// <exception cref="ArgumentException">The autoencoder has no codebook.</exception>
-    public LossTerms Evaluate(IAutoencoder autoencoder, Tensor x)
+    public LossTerms Evaluate(IAutoencoder autoencoder, Tensor x, Generator? generator = null)
     {
         ArgumentNullException.ThrowIfNull(x);
         if (autoencoder is not IQuantizedAutoencoder quantized)

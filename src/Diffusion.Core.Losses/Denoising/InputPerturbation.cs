@@ -7,7 +7,7 @@ namespace Diffusion.Core.Losses;
 /// Any loss, of a network that receives a noisier x_t than its target belongs to: <c>x_t + strength sigma_t N(0, I)</c>. It prepares the
 /// network for its own errors in sampling (Ning et al. 2023, "Input Perturbation Reduces Exposure Bias in Diffusion Models", algorithm 2).
 /// </summary>
-/// <remarks>The draw comes from <see cref="TrainingRandom.Current"/>, which a trainer sets to the generator of its step.</remarks>
+/// <remarks>The random numbers are drawn from <see cref="LossContext.Generator"/>.</remarks>
 /// <param name="inner">The loss.</param>
 /// <param name="strength">gamma of the paper, at least 0.</param>
 public sealed class InputPerturbation(IDiffusionLoss inner, double strength = 0.1) : IDiffusionLoss
@@ -29,7 +29,7 @@ public sealed class InputPerturbation(IDiffusionLoss inner, double strength = 0.
             schedule => new ScheduledValue(schedule, (level, _) => Strength * level.Sigma * (scale?.Invoke(level) ?? 1.0)));
         var perturbed = new DelegateDenoiser((input, timesteps, condition) =>
         {
-            using var added = LossRandom.Normal(input.shape, input);
+            using var added = LossRandom.Normal(input.shape, input, context.Generator);
             using var sigma = sigmas.At(context.T, input);
             added.mul_(sigma);
             added.Add_(input);

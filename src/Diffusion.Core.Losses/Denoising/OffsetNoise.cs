@@ -1,4 +1,3 @@
-using Diffusion.Core.Models;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Losses;
@@ -7,7 +6,7 @@ namespace Diffusion.Core.Losses;
 /// Any loss, with noise that shifts whole channels as well: <c>eps + strength N(0, 1)</c>, one draw for each sample and channel, so that a
 /// network learns to change the mean of an image (Guttenberg 2023, "Diffusion with Offset Noise").
 /// </summary>
-/// <remarks>The draw comes from <see cref="TrainingRandom.Current"/>, which a trainer sets to the generator of its step.</remarks>
+/// <remarks>The random numbers are drawn from <see cref="LossContext.Generator"/>.</remarks>
 /// <param name="inner">The loss.</param>
 /// <param name="strength">The standard deviation of the shift, at least 0.</param>
 public sealed class OffsetNoise(IDiffusionLoss inner, double strength = 0.1) : IDiffusionLoss
@@ -25,23 +24,26 @@ public sealed class OffsetNoise(IDiffusionLoss inner, double strength = 0.1) : I
         var shape = noise.shape;
         for (var i = 2; i < shape.Length; i++)
             shape[i] = 1;
-        using var shift = LossRandom.Normal(shape, noise);
+        using var shift = LossRandom.Normal(shape, noise, context.Generator);
         shift.Mul_(Strength);
         using var shifted = noise.Add(shift);
         return _inner.Evaluate(context with { Noise = shifted });
     }
 }
 
-/// <summary>Draws that a loss makes beside the noise it is given.</summary>
+/// <summary>The random draws of a loss in addition to the noise of its context.</summary>
 internal static class LossRandom
 {
     /// <summary>
-    /// A draw from N(0, I) by the generator of the training step, in the type and on the device of a tensor; the caller's.
+    /// Draws from N(0, I), in the type and on the device of a tensor.
     /// </summary>
-    public static Tensor Normal(long[] shape, Tensor like)
+    /// <param name="shape">The shape of the result.</param>
+    /// <param name="like">The tensor whose type and device the result has.</param>
+    /// <param name="generator">The generator, on any device; <see langword="null"/> for the default generator.</param>
+    /// <returns>The random numbers. The caller must dispose the returned tensor.</returns>
+    public static Tensor Normal(long[] shape, Tensor like, Generator? generator)
     {
         Guard.Floating(like);
-        var generator = TrainingRandom.Current;
         var drawn = randn(shape, dtype: like.dtype, device: generator?.device ?? like.device, generator: generator);
         if (drawn.device_type == like.device_type && drawn.device_index == like.device_index)
             return drawn;

@@ -53,6 +53,10 @@ public sealed class SeededDropout : nn.Module<Tensor, Tensor>
 /// not accept a generator, so a resumed run could not repeat its masks; a training step therefore sets the generator of the step during the
 /// forward pass.
 /// </summary>
+/// <remarks>
+/// The generator belongs to a thread because the forward methods of a network have no parameter for it. Code that can receive a generator as
+/// an argument, such as a loss, does not read <see cref="Current"/>: a trainer passes the same generator to losses.
+/// </remarks>
 public static class TrainingRandom
 {
     [ThreadStatic]

@@ -46,7 +46,7 @@ public sealed class AutoencoderTrainer : Trainer<Batch>
     protected override StepLoss Evaluate(Batch batch, StepRandom draws)
     {
         ArgumentNullException.ThrowIfNull(batch);
-        using var terms = _loss.Evaluate(_model, batch.Samples);
+        using var terms = _loss.Evaluate(_model, batch.Samples, draws.Generator);
         return new StepLoss(terms.Loss.mean()).ReportTerms(terms);
     }
 

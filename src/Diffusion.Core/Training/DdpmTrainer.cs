@@ -86,7 +86,7 @@ public sealed class DdpmTrainer : Trainer<Batch>
             RandomStream.Timesteps, null, generator => Options.Timesteps.Sample(Schedule, draws.BatchSize, generator));
         var noise = draws.Normal(RandomStream.Noise, x0.shape, x0.dtype, Device);
         var onDevice = drawn.to(Device, non_blocking: true);
-        using var terms = LossAt(batch, drawn, onDevice, noise);
+        using var terms = LossAt(batch, drawn, onDevice, noise, draws.Generator);
         if (Options.Timesteps is not IAdaptiveTimestepSampler adaptive)
             return Reported(new StepLoss(terms.Loss.mean()), terms, onDevice);
         var weights = adaptive.Weights(drawn).to(terms.Loss.dtype, Device);
@@ -101,9 +101,13 @@ public sealed class DdpmTrainer : Trainer<Batch>
     /// <param name="t">[B] times of the schedule, on the CPU.</param>
     /// <param name="onDevice">The same on the device.</param>
     /// <param name="noise">As the samples.</param>
-    internal LossTerms LossAt(Batch batch, Tensor t, Tensor onDevice, Tensor noise)
+    /// <param name="generator">The generator of what the loss draws; <see langword="null"/> for the default generator.</param>
+    internal LossTerms LossAt(Batch batch, Tensor t, Tensor onDevice, Tensor noise, Generator? generator = null)
         // The levels of a continuous schedule are computed on the CPU: only what the network is told of its times moves.
-        => _loss.Evaluate(new LossContext(_model, batch.Samples, Schedule is DiscreteSchedule ? onDevice : t, noise, batch.Condition));
+        => _loss.Evaluate(new LossContext(_model, batch.Samples, Schedule is DiscreteSchedule ? onDevice : t, noise, batch.Condition)
+        {
+            Generator = generator,
+        });
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)

@@ -17,6 +17,12 @@ public sealed class StepRandom : IDisposable
     internal StepRandom(long seed, long step, long rank, long batchSize)
         => (_seed, Step, _rank, BatchSize, Count) = (seed, step, rank, batchSize, batchSize);
 
+    /// <summary>
+    /// The generator of the random numbers that the network and the loss draw during the forward pass, on the device of the module. It is
+    /// also <see cref="TrainingRandom.Current"/> of the thread. These draws depend on how a batch is split.
+    /// </summary>
+    public required Generator Generator { get; init; }
+
     /// <summary>Steps before this one: 0 for the first.</summary>
     public long Step { get; }
 

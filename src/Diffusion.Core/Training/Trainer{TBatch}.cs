@@ -226,8 +226,8 @@ public abstract class Trainer<TBatch> : Trainer
         using var scope = NewDisposeScope();
         using var moved = batch.To(Device, State.Parameters.Dtype);
         State.Parameters.ZeroGradients();
-        using var draws = new StepRandom(Options.Seed, Step, Rank, count);
         using var networkDraws = SeedSequence.Generator(Device, Options.Seed, RandomStream.Network, Step, Rank);
+        using var draws = new StepRandom(Options.Seed, Step, Rank, count) { Generator = networkDraws };
         using var networkScope = TrainingRandom.Use(networkDraws);
         var evaluated = new List<StepLoss>();
         try
@@ -276,8 +276,8 @@ public abstract class Trainer<TBatch> : Trainer
     private long MeasureForward(TBatch batch, long count)
     {
         using var scope = NewDisposeScope();
-        using var draws = new StepRandom(Options.Seed, Step, Rank, batch.Count);
         using var networkDraws = SeedSequence.Generator(Device, Options.Seed, RandomStream.Network, Step, Rank);
+        using var draws = new StepRandom(Options.Seed, Step, Rank, batch.Count) { Generator = networkDraws };
         using var networkScope = TrainingRandom.Use(networkDraws);
         draws.MoveTo(0, count);
         var before = HostMemory.InUse();
