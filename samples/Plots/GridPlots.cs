@@ -42,6 +42,6 @@ internal static class GridPlots
     private static LineSeries Line(string name, TimeGrid grid)
     {
         var steps = Enumerable.Range(0, grid.Count).ToArray();
-        return new LineSeries(name, [.. steps.Select(k => (double)k)], [.. steps.Select(k => grid.Levels[k].Ratio)]) { HasMarkers = true };
+        return new LineSeries(name, [.. steps.Select(k => (double)k)], [.. steps.Select(k => grid.Levels[k].NoiseToSignalRatio)]) { HasMarkers = true };
     }
 }

@@ -121,12 +121,12 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
         {
             var first = schedule.LevelAt(options.MinTime ?? schedule.MinTime);
             var last = schedule.LevelAt(options.MaxTime ?? schedule.MaxTime);
-            var (from, to) = (Math.Log(first.Ratio), Math.Log(last.Ratio));
+            var (from, to) = (Math.Log(first.NoiseToSignalRatio), Math.Log(last.NoiseToSignalRatio));
             return double.IsFinite(from) && double.IsFinite(to) && from < to
                 ? new Span(from, to, last)
                 : throw new ArgumentException(
                     "The flow leads from little noise to much: sigma / alpha must be above 0, finite and grow, "
-                    + $"got {first.Ratio} and {last.Ratio}; choose MinTime and MaxTime.");
+                    + $"got {first.NoiseToSignalRatio} and {last.NoiseToSignalRatio}; choose MinTime and MaxTime.");
         }
     }
 

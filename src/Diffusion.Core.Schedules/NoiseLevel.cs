@@ -13,7 +13,7 @@ public readonly record struct NoiseLevel(double Alpha, double Sigma)
     /// <summary>
     /// sigma / alpha, the noise of x / alpha: the "sigma" of the exploding form (Karras et al. 2022); +infinity without signal.
     /// </summary>
-    public double Ratio => Sigma / Alpha;
+    public double NoiseToSignalRatio => Sigma / Alpha;
 
     /// <summary>log(alpha / sigma), half the log-SNR: the lambda of DPM-Solver (Lu et al. 2022).</summary>
     public double Lambda => Math.Log(Alpha) - Math.Log(Sigma);

@@ -142,7 +142,7 @@ internal sealed class RecordedRun : IDisposable
         var factors = new Dictionary<double, (double OfAlpha, double OfSigma)>();
         var levels = Array.ConvertAll(grid.Levels.ToArray(), level =>
         {
-            var key = Math.Round(Math.Log(level.Ratio), 4);
+            var key = Math.Round(Math.Log(level.NoiseToSignalRatio), 4);
             if (!factors.TryGetValue(key, out var factor))
                 factors[key] = factor = (Factor(), Factor());
             return new NoiseLevel(level.Alpha * factor.OfAlpha, level.Sigma * factor.OfSigma);
@@ -158,7 +158,7 @@ internal sealed class RecordedRun : IDisposable
     /// </summary>
     private static double Rounding(NoiseLevel level)
     {
-        var alpha = 1.0 / Math.Sqrt(1.0 + (level.Ratio * level.Ratio));
+        var alpha = 1.0 / Math.Sqrt(1.0 + (level.NoiseToSignalRatio * level.NoiseToSignalRatio));
         return Math.Min(Most, Math.Pow(2.0, -21) / Math.Min(1.0 - (alpha * alpha), alpha));
     }
 

@@ -33,7 +33,7 @@ public class SigmaMappingTests
         });
         using var model = mapped.CreateModel(denoiser);
         var start = grid.Levels[0];
-        using var first = Ramp(start.Ratio * start.Alpha * start.Alpha);
+        using var first = Ramp(start.NoiseToSignalRatio * start.Alpha * start.Alpha);
         var request = new SamplingRequest
         {
             Shape = [768],
@@ -67,8 +67,8 @@ public class SigmaMappingTests
         var grid = DiffusersScheduler.Create(config, new SchedulerCall { Sigmas = [14.0, 3.0, 0.5, 0.0] }).Sampler.Grid!;
 
         grid.Count.Should().Be(3);
-        grid.Levels.ToArray().Select(level => Math.Round(level.Ratio, 9)).Should().Equal(14.0, 3.0, 0.5, 0.0);
-        grid.Schedule.LevelAt(grid.Times[1]).Ratio.Should().BeApproximately(3.0, 1e-4);
+        grid.Levels.ToArray().Select(level => Math.Round(level.NoiseToSignalRatio, 9)).Should().Equal(14.0, 3.0, 0.5, 0.0);
+        grid.Schedule.LevelAt(grid.Times[1]).NoiseToSignalRatio.Should().BeApproximately(3.0, 1e-4);
     }
 
     [Fact]
@@ -106,9 +106,9 @@ public class SigmaMappingTests
         var config = SchedulerConfig.Parse("{\"interpolation_type\": \"log_linear\"}", "EulerDiscreteScheduler");
         var grid = DiffusersScheduler.CreateSampler(config, 5).Grid!;
         var schedule = DiffusersScheduler.CreateSchedule(SchedulerConfig.Parse("{}", "EulerDiscreteScheduler"));
-        var (most, least) = (Math.Log(schedule.LevelAt(999).Ratio), Math.Log(schedule.LevelAt(0).Ratio));
+        var (most, least) = (Math.Log(schedule.LevelAt(999).NoiseToSignalRatio), Math.Log(schedule.LevelAt(0).NoiseToSignalRatio));
         for (var k = 0; k <= 5; k++)
-            Math.Log(grid.Levels[k].Ratio).Should().BeApproximately(most + ((least - most) * k / 5.0), 1e-4);
+            Math.Log(grid.Levels[k].NoiseToSignalRatio).Should().BeApproximately(most + ((least - most) * k / 5.0), 1e-4);
     }
 
     [Theory]

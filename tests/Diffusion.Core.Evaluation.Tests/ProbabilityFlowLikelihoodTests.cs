@@ -88,7 +88,7 @@ public sealed class ProbabilityFlowLikelihoodTests
         var bits = new ProbabilityFlowLikelihood(options).BitsPerDim(model, samples, new LikelihoodRequest(), TestContext.Current.CancellationToken);
 
         // In x / alpha the data is N(.3, .5^2 + .05^2).
-        var variance = 0.25 + Math.Pow(schedule.LevelAt(first).Ratio, 2.0);
+        var variance = 0.25 + Math.Pow(schedule.LevelAt(first).NoiseToSignalRatio, 2.0);
         double Expected(params double[] x) => x.Average(
             value => 0.5 * Math.Log2(2.0 * Math.PI * variance) + (0.5 / Math.Log(2.0) * Math.Pow(value - 0.3, 2.0) / variance));
         bits.ShouldBeClose(tensor(new[] { Expected(-0.9, 0.2, 0.7), Expected(1.4, 0.3, 0.3) }), 1e-7, "bits/dim");
@@ -107,7 +107,7 @@ public sealed class ProbabilityFlowLikelihoodTests
 
         // The flow of a Gaussian is affine: x at the end, in units of its spread, is that of the data; the prior is N(0, 1) instead.
         var (first, last) = (schedule.LevelAt(0), schedule.LevelAt(999));
-        var from = Math.Sqrt(0.25 + Math.Pow(first.Ratio, 2.0));
+        var from = Math.Sqrt(0.25 + Math.Pow(first.NoiseToSignalRatio, 2.0));
         var to = Math.Sqrt(Math.Pow(last.Alpha * 0.5, 2.0) + Math.Pow(last.Sigma, 2.0));
         var expected = samples.Values().Select(x =>
         {

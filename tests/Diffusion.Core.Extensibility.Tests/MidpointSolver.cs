@@ -12,12 +12,12 @@ internal sealed class MidpointSolver : ISolver
         var (from, to) = (step.From, step.To);
         if (to.Sigma == 0.0)
             return step.Current.Mix(to.Alpha, 0.0);
-        var (time, middle) = step.At(-Math.Log(0.5 * (from.Ratio + to.Ratio)));
+        var (time, middle) = step.At(-Math.Log(0.5 * (from.NoiseToSignalRatio + to.NoiseToSignalRatio)));
         using var half = Move(step.Sample, step.Current.Epsilon, from, middle);
         using var prediction = step.Evaluate(half, time, middle);
         return Move(step.Sample, prediction.Epsilon, from, to);
     }
 
     private static Tensor Move(Tensor x, Tensor slope, NoiseLevel from, NoiseLevel to)
-        => new LinearPair(to.Alpha / from.Alpha, to.Alpha * (to.Ratio - from.Ratio)).Apply(x, slope);
+        => new LinearPair(to.Alpha / from.Alpha, to.Alpha * (to.NoiseToSignalRatio - from.NoiseToSignalRatio)).Apply(x, slope);
 }

@@ -28,7 +28,7 @@ public sealed class LossWeightingTests
         ["soft-min-snr"] = (LossWeighting.SoftMinSnr(), level => 4.0 * level.Snr / (4.0 + level.Snr)),
         ["sigmoid"] = (LossWeighting.Sigmoid(-3.0), level => level.Snr / (1.0 + Math.Exp(level.LogSnr + 3.0))),
         ["p2"] = (LossWeighting.P2(1.0, 0.5), level => level.Snr / Math.Sqrt(1.0 + level.Snr)),
-        ["edm"] = (LossWeighting.Edm(), level => (Math.Pow(level.Ratio, 2.0) + 0.25) / Math.Pow(0.5 * level.Ratio, 2.0)),
+        ["edm"] = (LossWeighting.Edm(), level => (Math.Pow(level.NoiseToSignalRatio, 2.0) + 0.25) / Math.Pow(0.5 * level.NoiseToSignalRatio, 2.0)),
         ["sigma-sqrt"] = (FlowWeighting.SigmaSqrt, level => OfVelocity(level, _ => 1.0)),
         ["cosmap"] = (FlowWeighting.CosMap, level => OfVelocity(level, t => 2.0 / Math.PI / ((t * t) + ((1.0 - t) * (1.0 - t))))),
         ["logit-normal"] = (

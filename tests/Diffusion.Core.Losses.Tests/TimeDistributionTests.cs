@@ -100,7 +100,7 @@ public sealed class TimeDistributionTests
         {
             var (low, high) = (Shifted(1.0 - u, Low), Shifted(1.0 - u, High));
             var sigma = Math.Exp(-0.5 * (low + ((1.0 - u) * (high - low)))) * Deviation;
-            Wide.LevelAt(distribution.Quantile(Wide, u)).Ratio.Should().BeApproximately(sigma, 1e-9 * sigma);
+            Wide.LevelAt(distribution.Quantile(Wide, u)).NoiseToSignalRatio.Should().BeApproximately(sigma, 1e-9 * sigma);
         }
     }
 

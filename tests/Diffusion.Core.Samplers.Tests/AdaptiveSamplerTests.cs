@@ -35,7 +35,7 @@ public class AdaptiveSamplerTests(ITestOutputHelper output)
             using var first = tensor(Array.ConvertAll(_starts, x => x * start.Alpha));
             var model = Exact(schedule, out var calls);
             using var result = sampler.Sample(model, new SamplingRequest { Shape = [7], InitialSample = first }, cancellationToken: Token);
-            var error = result.Values().Zip(_starts, (x, x0) => Math.Abs((x / end.Alpha) - ProbabilityFlow.Solve(x0, start.Ratio, end.Ratio))).Max();
+            var error = result.Values().Zip(_starts, (x, x0) => Math.Abs((x / end.Alpha) - ProbabilityFlow.Solve(x0, start.NoiseToSignalRatio, end.NoiseToSignalRatio))).Max();
 
             output.WriteLine($"{name}, tolerance {tolerance:E0}, VP {preservesVariance}: error {error:E2}, {calls()} calls");
 
@@ -55,7 +55,7 @@ public class AdaptiveSamplerTests(ITestOutputHelper output)
             return
             [
                 .. Create("dpm-23", 1e-3).Steps(Exact(schedule, out _), request, Token)
-                    .Select(state => (state.Level.Ratio, Array.ConvertAll(state.Sample.Values(), x => x / state.Level.Alpha))),
+                    .Select(state => (state.Level.NoiseToSignalRatio, Array.ConvertAll(state.Sample.Values(), x => x / state.Level.Alpha))),
             ];
         }
 
@@ -105,7 +105,7 @@ public class AdaptiveSamplerTests(ITestOutputHelper output)
                 steps[k].Step.Should().Be(k);
                 steps[k].Steps.Should().Be(k + 1 < steps.Count ? k + 1 : k);
                 if (k > 0)
-                    steps[k].Level.Ratio.Should().BeLessThan(steps[k - 1].Level.Ratio);
+                    steps[k].Level.NoiseToSignalRatio.Should().BeLessThan(steps[k - 1].Level.NoiseToSignalRatio);
             }
 
             steps[^1].Level.Should().Be(endsClean ? NoiseLevel.Clean : schedule.LevelAt(schedule.MinTime));

@@ -120,7 +120,7 @@ public sealed class DocumentedExampleTests : IDisposable
             var (time, level) = step.At(0.5 * (from.Lambda + to.Lambda));
             using var x = new LinearPair(level.Alpha, level.Sigma).Apply(step.Current.X0, step.Current.Epsilon);
             using var middle = step.Evaluate(x, time, level);
-            return new LinearPair(to.Alpha / from.Alpha, to.Alpha * (to.Ratio - from.Ratio)).Apply(step.Sample, middle.Epsilon);
+            return new LinearPair(to.Alpha / from.Alpha, to.Alpha * (to.NoiseToSignalRatio - from.NoiseToSignalRatio)).Apply(step.Sample, middle.Epsilon);
         }
     }
 }

@@ -107,7 +107,7 @@ public sealed class DocumentedSamplerTests
         var (spacing, schedule) = _grids[code];
         var grid = spacing.CreateGrid(schedule, 20);
 
-        Rows(code).Single()[2].Should().Be($"{Text(grid.Levels[0].Ratio, "G4")} to {Text(grid.Levels[19].Ratio, "G4")}");
+        Rows(code).Single()[2].Should().Be($"{Text(grid.Levels[0].NoiseToSignalRatio, "G4")} to {Text(grid.Levels[19].NoiseToSignalRatio, "G4")}");
     }
 
     [Theory]

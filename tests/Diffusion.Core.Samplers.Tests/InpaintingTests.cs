@@ -38,7 +38,7 @@ public class InpaintingTests
 
         // Parts of 2, 2 and 1 steps, each three times, with two ways up.
         grid.Count.Should().Be((3 * 5) + (2 * 3));
-        var ups = Enumerable.Range(0, grid.Count).Count(k => grid.Levels[k + 1].Ratio > grid.Levels[k].Ratio);
+        var ups = Enumerable.Range(0, grid.Count).Count(k => grid.Levels[k + 1].NoiseToSignalRatio > grid.Levels[k].NoiseToSignalRatio);
         ups.Should().Be(6);
         grid.Levels[^1].Should().Be(plain.Levels[^1]);
         RePaintSolver.Resampled(plain, 2, 1).Levels.ToArray().Should().Equal(plain.Levels.ToArray());

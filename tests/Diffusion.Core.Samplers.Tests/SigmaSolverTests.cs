@@ -64,7 +64,7 @@ public class SigmaSolverTests
     [InlineData(1.0, 1.05)]
     public void Euler_ancestral_is_DDIM_with_noise(double eta, double noiseScale)
     {
-        var (from, to) = (_schedule.LevelAt(700).Ratio, _schedule.LevelAt(400).Ratio);
+        var (from, to) = (_schedule.LevelAt(700).NoiseToSignalRatio, _schedule.LevelAt(400).NoiseToSignalRatio);
         var up = Math.Min(to, eta * Math.Sqrt(to * to * ((from * from) - (to * to)) / (from * from)));
         var down = Math.Sqrt((to * to) - (up * up));
         var expected = Array.ConvertAll(_x, x => x / _schedule.Alpha(700)).Zip(_z, (y, z)
@@ -242,7 +242,7 @@ public class SigmaSolverTests
     }
 
     private static double Eps(double y, double time)
-        => (y - ExactDenoiser.Mixture(y * _schedule.Alpha(time), _schedule.LevelAt(time))) / _schedule.LevelAt(time).Ratio;
+        => (y - ExactDenoiser.Mixture(y * _schedule.Alpha(time), _schedule.LevelAt(time))) / _schedule.LevelAt(time).NoiseToSignalRatio;
 
     private static DiffusionModel Mixture() => new ExactDenoiser(_schedule, ExactDenoiser.Mixture, Prediction.Epsilon).Model;
 
@@ -265,7 +265,7 @@ public class SigmaSolverTests
     {
         public ModelPrediction Evaluate(Tensor x, double time, NoiseLevel level)
         {
-            schedule.LevelAt(time).Ratio.Should().BeApproximately(level.Ratio, 1e-9 * level.Ratio);
+            schedule.LevelAt(time).NoiseToSignalRatio.Should().BeApproximately(level.NoiseToSignalRatio, 1e-9 * level.NoiseToSignalRatio);
             using var flat = tensor(Array.ConvertAll(x.Values(), value => ExactDenoiser.Mixture(value, level)));
             var data = flat.reshape(x.shape).clone();
             return new ModelPrediction(time, level, data, Prediction.EpsilonGivenX0(level).Apply(x, data));

@@ -39,7 +39,7 @@ public class SigmaSpacingTests
                 {
                     grid.Levels[k].LogSnr.Should().BeApproximately(schedule.LogSnr(grid.Times[k]), 1e-9, "the network is told the time of its level");
                     if (k > 0)
-                        grid.Levels[k].Ratio.Should().BeLessThan(grid.Levels[k - 1].Ratio);
+                        grid.Levels[k].NoiseToSignalRatio.Should().BeLessThan(grid.Levels[k - 1].NoiseToSignalRatio);
                 }
             }
         }
@@ -100,7 +100,7 @@ public class SigmaSpacingTests
         for (var k = 0; k < 5; k++)
         {
             var t = 1.0 + (k / 4.0 * (1e-3 - 1.0));
-            vp.Levels[k].Ratio.Should().BeApproximately(Math.Sqrt(Math.Exp((19.9 * t * t / 2.0) + (0.1 * t)) - 1.0), 1e-9 * Math.Exp(5.0));
+            vp.Levels[k].NoiseToSignalRatio.Should().BeApproximately(Math.Sqrt(Math.Exp((19.9 * t * t / 2.0) + (0.1 * t)) - 1.0), 1e-9 * Math.Exp(5.0));
         }
     }
 
@@ -108,9 +108,9 @@ public class SigmaSpacingTests
     public void Levels_of_ones_own_are_a_grid()
     {
         var grid = TimeGrid.FromSigmas(_schedule, [10.0, 3.0, 3.0, 0.5]);
-        grid.Levels.ToArray().Select(level => Math.Round(level.Ratio, 9)).Should().Equal(10.0, 3.0, 3.0, 0.5, 0.0);
+        grid.Levels.ToArray().Select(level => Math.Round(level.NoiseToSignalRatio, 9)).Should().Equal(10.0, 3.0, 3.0, 0.5, 0.0);
         grid.Times[1].Should().Be(grid.Times[2]);
-        TimeGrid.FromSigmas(_schedule, [_schedule.LevelAt(999).Ratio * (1.0 + 1e-12)]).Times[0].Should().Be(999.0, "rounding past the end is forgiven");
+        TimeGrid.FromSigmas(_schedule, [_schedule.LevelAt(999).NoiseToSignalRatio * (1.0 + 1e-12)]).Times[0].Should().Be(999.0, "rounding past the end is forgiven");
     }
 
     [Fact]

@@ -23,7 +23,7 @@ public class TrajectoryAgreementTests
         var reference = Trajectory(Prediction.X0);
 
         // Methods of higher order compare slopes over sigma / alpha, which multiplies what rounding leaves of them by its square.
-        var tolerance = Math.Max(1e-10, 1e-17 * Math.Pow(grid.Levels[0].Ratio, 2));
+        var tolerance = Math.Max(1e-10, 1e-17 * Math.Pow(grid.Levels[0].NoiseToSignalRatio, 2));
         foreach (var (name, prediction) in Combinations.Predictions)
         {
             var trajectory = Trajectory(prediction);

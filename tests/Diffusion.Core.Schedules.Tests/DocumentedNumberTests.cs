@@ -50,7 +50,7 @@ public sealed class DocumentedNumberTests
         var schedule = Schedules[code]();
         var cells = Lines.Single(line => line.StartsWith($"| `{code}` |", StringComparison.Ordinal))
             .Split('|', StringSplitOptions.TrimEntries);
-        var ratios = $"{Text(schedule.LevelAt(schedule.MinTime).Ratio, "G4")} to {Text(schedule.LevelAt(schedule.MaxTime).Ratio, "G4")}";
+        var ratios = $"{Text(schedule.LevelAt(schedule.MinTime).NoiseToSignalRatio, "G4")} to {Text(schedule.LevelAt(schedule.MaxTime).NoiseToSignalRatio, "G4")}";
 
         if (schedule is DiscreteSchedule discrete)
         {

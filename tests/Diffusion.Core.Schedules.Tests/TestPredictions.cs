@@ -36,5 +36,5 @@ public static class TestPredictions
 
     /// <summary>False where there is no noise and the network spoke of the data: eps is then taken as zero.</summary>
     public static bool DeterminesNoise(Prediction prediction, NoiseLevel level)
-        => level.Sigma > 0.0 || prediction.Name is not ("data" or "consistency");
+        => level.Sigma > 0.0 || prediction.Name is not ("x0" or "consistency");
 }

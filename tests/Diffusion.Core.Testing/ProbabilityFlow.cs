@@ -24,7 +24,7 @@ public static class ProbabilityFlow
             cancellationToken: TestContext.Current.CancellationToken);
 
         var squares = result.Values().Zip(_starts, (x, x0) =>
-            Math.Pow((x / end.Alpha) - Solve(10.0 * x0, start.Ratio, Math.Max(end.Ratio, Limit)), 2));
+            Math.Pow((x / end.Alpha) - Solve(10.0 * x0, start.NoiseToSignalRatio, Math.Max(end.NoiseToSignalRatio, Limit)), 2));
         return Math.Sqrt(squares.Average());
     }
 

@@ -177,7 +177,7 @@ public class BatchLoaderFaultTests
         return indices;
     }
 
-    private static LoaderOptions Options(int workers) => new() { Workers = workers, Depth = 4 };
+    private static LoaderOptions Options(int workers) => new() { Workers = workers, PrefetchFactor = 4 };
 
     private static BatchLoader<Probe> Loader(Probes data, int workers) => new(data, BatchSize, Seed, 0, Options(workers));
 }

@@ -163,7 +163,7 @@ public class BufferedBatchesTests
     }
 
     private static BatchLoader<Batch> Loader(IDataset data, int workers, int depth)
-        => new(data, BatchSize, 3, 0, new LoaderOptions { Workers = workers, Depth = depth });
+        => new(data, BatchSize, 3, 0, new LoaderOptions { Workers = workers, PrefetchFactor = depth });
 
     private static nint Address(Tensor tensor)
         => Unsafe.ByteOffset(ref Unsafe.NullRef<byte>(), ref MemoryMarshal.GetReference(tensor.bytes));

@@ -121,7 +121,7 @@ public sealed class DocumentedTrainingTests : IDisposable
             MicroBatchSize = 32,
             ChannelsLast = true,
             Precision = Precision.BFloat16,
-            Loader = new LoaderOptions { Workers = 4, Depth = 8 },
+            Loader = new LoaderOptions { Workers = 4, PrefetchFactor = 8 },
         };
         Fit(options);
 

@@ -106,7 +106,7 @@ internal static class DpmSchedulers
             if (call.Sigmas is not null)
                 throw new NotSupportedException($"{config.ClassName} with use_karras_sigmas takes no sigmas of one's own.");
             var levels = new TrainedGrid(config).Whole(call, last => last).Levels[..count];
-            sigmas = Array.ConvertAll(levels.ToArray(), level => level.Ratio / (1.0 + level.Ratio));
+            sigmas = Array.ConvertAll(levels.ToArray(), level => level.NoiseToSignalRatio / (1.0 + level.NoiseToSignalRatio));
         }
         else
         {

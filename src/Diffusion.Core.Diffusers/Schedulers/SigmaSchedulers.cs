@@ -94,9 +94,9 @@ internal static class SigmaSchedulers
     /// <summary>The same sigma / alpha with alpha 1, told as EDM tells them.</summary>
     private static TimeGrid Exploding(TimeGrid grid)
     {
-        var ratios = grid.Levels[..^1].ToArray().Select(level => level.Ratio).ToArray();
+        var ratios = grid.Levels[..^1].ToArray().Select(level => level.NoiseToSignalRatio).ToArray();
         var schedule = new EdmSchedule(0.5 * ratios.Min(), 2.0 * ratios.Max());
-        return TimeGrid.FromSigmas(schedule, ratios, new NoiseLevel(1.0, grid.Levels[^1].Ratio));
+        return TimeGrid.FromSigmas(schedule, ratios, new NoiseLevel(1.0, grid.Levels[^1].NoiseToSignalRatio));
     }
 
     /// <summary>

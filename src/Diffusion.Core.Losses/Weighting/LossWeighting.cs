@@ -32,7 +32,7 @@ public abstract class LossWeighting
     /// <summary>
     /// w = sqrt(SNR), so that eps is weighed by 1 / sqrt(SNR) (Yu et al. 2024, "Unmasking Bias in Diffusion Model Training", section 4).
     /// </summary>
-    public static LossWeighting Debiased { get; } = OfData("debiased", level => 1.0 / level.Ratio);
+    public static LossWeighting Debiased { get; } = OfData("debiased", level => 1.0 / level.NoiseToSignalRatio);
 
     /// <summary>
     /// w = min(SNR, gamma): eps is weighed by min(SNR, gamma) / SNR and v by min(SNR, gamma) / (SNR + 1) (Hang et al. 2023, section 3.4).

@@ -32,7 +32,7 @@ public sealed class ClassifierGuidance : DelegatingDenoiser
         {
             // Without signal the classifier contributes no information, and x_0 would need a division by zero.
             var (data, noise) = form.Target(level, previous);
-            return level.Alpha == 0.0 ? 0.0 : scale * level.Sigma * ((data * level.Ratio) - noise);
+            return level.Alpha == 0.0 ? 0.0 : scale * level.Sigma * ((data * level.NoiseToSignalRatio) - noise);
         }));
     }
 

@@ -89,28 +89,28 @@ public static class Guidance
 public sealed record GuidanceOptions
 {
     /// <summary>
-    /// The degree to which the standard deviation of the guided prediction is rescaled to that of the strong prediction, per sample, from 0
+    /// The degree to which the standard deviation of the guided prediction is rescaled to that of the main prediction, per sample, from 0
     /// to 1; 0.7 is common. This prevents overexposed images at large scales. The default is 0.
     /// </summary>
     /// <remarks>Source: Lin et al. 2024, "Common Diffusion Noise Schedules and Sample Steps are Flawed", section 3.4.</remarks>
     public double Rescale { get; init; }
 
     /// <summary>
-    /// The lowest timestep with guidance, as passed to the network; below it, only the strong prediction is used. The default is negative
+    /// The lowest timestep with guidance, as passed to the network; below it, only the main prediction is used. The default is negative
     /// infinity.
     /// </summary>
     /// <remarks>Source: Kynkäänniemi et al. 2024, "Applying Guidance in a Limited Interval".</remarks>
     public double MinTime { get; init; } = double.NegativeInfinity;
 
     /// <summary>
-    /// The highest timestep with guidance, as passed to the network; above it, only the strong prediction is used. The default is positive
+    /// The highest timestep with guidance, as passed to the network; above it, only the main prediction is used. The default is positive
     /// infinity.
     /// </summary>
     /// <inheritdoc cref="MinTime" path="/remarks"/>
     public double MaxTime { get; init; } = double.PositiveInfinity;
 
     /// <summary>
-    /// True to scale the weak prediction, per sample, by the factor that brings it nearest to the strong one before the two are combined.
+    /// True to scale the guide prediction, per sample, by the factor that brings it nearest to the strong one before the two are combined.
     /// The default is <see langword="false"/>.
     /// </summary>
     /// <remarks>Source: Fan et al. 2025, "CFG-Zero*: Improved Classifier-Free Guidance for Flow Matching Models", eq. 9.</remarks>

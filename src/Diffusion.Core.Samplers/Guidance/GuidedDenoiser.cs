@@ -4,29 +4,29 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// Guidance between two networks: <c>weak + scale (strong - weak)</c>. If the weak network is the same network without its condition, this
+/// Guidance between two networks: <c>guide + scale (main - guide)</c>. If the guide network is the same network without its condition, this
 /// is classifier-free guidance; if it is a smaller or less trained network, autoguidance. Created by <see cref="Guidance"/>.
 /// </summary>
 /// <remarks>
-/// With a scale of 1, the prediction is exactly that of the strong network. With a scale of 0, it is exactly that of the weak network where
+/// With a scale of 1, the prediction is exactly that of the main network. With a scale of 0, it is exactly that of the guide network where
 /// the whole batch is guided and neither <see cref="GuidanceOptions.Rescale"/> nor <see cref="GuidanceOptions.ZeroStar"/> is set. Both
 /// cases need one network call. Guidance works with every type of prediction, because each is linear in x_0 and eps. If the networks return
-/// twice the channels of x_t, only the prediction is guided, and the variance channels of the strong network are kept, as in GLIDE, DiT and
+/// twice the channels of x_t, only the prediction is guided, and the variance channels of the main network are kept, as in GLIDE, DiT and
 /// DeepFloyd IF.
 /// </remarks>
 public sealed class GuidedDenoiser : DelegatingDenoiser
 {
     /// <summary>Initializes a new instance of the <see cref="GuidedDenoiser"/> class.</summary>
-    /// <param name="strong">The network whose prediction is strengthened. It is not disposed.</param>
-    /// <param name="weak">The network that the prediction is guided away from. It is not disposed.</param>
+    /// <param name="main">The network whose prediction is strengthened. It is not disposed.</param>
+    /// <param name="guide">The network that the prediction is guided away from. It is not disposed.</param>
     /// <param name="scale">The strength of the guidance, finite; 1 for none.</param>
     /// <param name="options">Further options. The default is a new <see cref="GuidanceOptions"/>.</param>
     /// <exception cref="ArgumentException">The scale is not finite, or an option is outside its range.</exception>
-    public GuidedDenoiser(IDenoiser strong, IDenoiser weak, double scale, GuidanceOptions? options = null)
-        : base(strong)
+    public GuidedDenoiser(IDenoiser main, IDenoiser guide, double scale, GuidanceOptions? options = null)
+        : base(main)
     {
-        ArgumentNullException.ThrowIfNull(weak);
-        (Weak, Options) = (weak, options ?? new GuidanceOptions());
+        ArgumentNullException.ThrowIfNull(guide);
+        (Guide, Options) = (guide, options ?? new GuidanceOptions());
         Scale = Guard.InRange(scale, double.MinValue, double.MaxValue);
         Guard.InRange(Options.Rescale, 0.0, 1.0, "options.Rescale");
         if (!(Options.MinTime <= Options.MaxTime))
@@ -36,10 +36,10 @@ public sealed class GuidedDenoiser : DelegatingDenoiser
     }
 
     /// <summary>The network whose prediction is strengthened.</summary>
-    public IDenoiser Strong => Inner;
+    public IDenoiser Main => Inner;
 
     /// <summary>The network that the prediction is guided away from.</summary>
-    public IDenoiser Weak { get; }
+    public IDenoiser Guide { get; }
 
     /// <summary>The strength of the guidance; 1 for none.</summary>
     public double Scale { get; }
@@ -65,14 +65,14 @@ public sealed class GuidedDenoiser : DelegatingDenoiser
     /// <inheritdoc/>
     public override IDisposable? BeginInference()
     {
-        var strong = base.BeginInference();
+        var main = base.BeginInference();
         try
         {
-            return new Scopes(strong, Weak.BeginInference());
+            return new Scopes(main, Guide.BeginInference());
         }
         catch
         {
-            strong?.Dispose();
+            main?.Dispose();
             throw;
         }
     }
@@ -81,29 +81,29 @@ public sealed class GuidedDenoiser : DelegatingDenoiser
     {
         var guided = Guided(t);
         if (Scale == 1.0 || guided == false)
-            return Strong.Predict(xt, t, condition);
+            return Main.Predict(xt, t, condition);
         if (Scale == 0.0 && guided == true && Options is { Rescale: 0.0, ZeroStar: false })
-            return Weak.Predict(xt, t, condition);
+            return Guide.Predict(xt, t, condition);
 
         using var scope = NewDisposeScope();
-        using var strong = Strong.Predict(xt, t, condition);
-        using var weak = Weak.Predict(xt, t, condition);
-        Guard.SameShape(strong, weak, "the answer of the strong network", "that of the weak one");
-        Guard.SameType(strong, weak, "the answer of the strong network", "that of the weak one");
-        return VarianceChannels.Keep(strong, xt, prediction => Lead(prediction, VarianceChannels.Prediction(weak, xt), t, guided))
+        using var main = Main.Predict(xt, t, condition);
+        using var guide = Guide.Predict(xt, t, condition);
+        Guard.SameShape(main, guide, "the prediction of the main network", "that of the guide");
+        Guard.SameType(main, guide, "the prediction of the main network", "that of the guide");
+        return VarianceChannels.Keep(main, xt, prediction => Lead(prediction, VarianceChannels.Prediction(guide, xt), t, guided))
             .MoveToOuterDisposeScope();
     }
 
     /// <summary>
-    /// Returns the prediction of the strong network guided away from that of the weak network, in the current dispose scope.
+    /// Returns the prediction of the main network guided away from that of the guide network, in the current dispose scope.
     /// </summary>
-    private Tensor Lead(Tensor strong, Tensor weak, Tensor t, bool? guided)
+    private Tensor Lead(Tensor main, Tensor guide, Tensor t, bool? guided)
     {
-        var from = Options.ZeroStar ? weak.mul(Nearest(strong, weak)) : weak;
-        var result = from.Mul(1.0 - Scale).Add_(strong, alpha: Scale);
+        var from = Options.ZeroStar ? guide.mul(Nearest(main, guide)) : guide;
+        var result = from.Mul(1.0 - Scale).Add_(main, alpha: Scale);
         if (Options.Rescale > 0.0)
         {
-            var ratio = Deviation(strong).div_(Deviation(result)).Mul_(Options.Rescale).Add_(1.0 - Options.Rescale);
+            var ratio = Deviation(main).div_(Deviation(result)).Mul_(Options.Rescale).Add_(1.0 - Options.Rescale);
             result = result.mul(ratio);
         }
 
@@ -111,7 +111,7 @@ public sealed class GuidedDenoiser : DelegatingDenoiser
             return result;
         using var above = t.Ge(Options.MinTime);
         using var below = t.Le(Options.MaxTime);
-        return strong.lerp(result, PerSample(above.logical_and(below), strong));
+        return main.lerp(result, PerSample(above.logical_and(below), main));
     }
 
     /// <summary>
@@ -129,12 +129,12 @@ public sealed class GuidedDenoiser : DelegatingDenoiser
         return inside.Length == 1 ? inside[0] : null;
     }
 
-    /// <summary>[B, 1, ...] the factor that brings the weak prediction nearest to the strong one.</summary>
-    private static Tensor Nearest(Tensor strong, Tensor weak)
+    /// <summary>[B, 1, ...] the factor that brings the guide prediction nearest to the main one.</summary>
+    private static Tensor Nearest(Tensor main, Tensor guide)
     {
-        var (a, b) = (strong.reshape(strong.shape[0], -1), weak.reshape(weak.shape[0], -1));
+        var (a, b) = (main.reshape(main.shape[0], -1), guide.reshape(guide.shape[0], -1));
         var squares = b.mul(b).sum(1L).ClampMin(1e-30);
-        return Broadcast(a.mul(b).sum(1L).div_(squares), strong);
+        return Broadcast(a.mul(b).sum(1L).div_(squares), main);
     }
 
     /// <summary>[B, 1, ...] the standard deviation over each sample.</summary>

@@ -51,7 +51,7 @@ public sealed record Churn
 
     /// <summary>gamma: the relative increase of sigma / alpha at the start of a step.</summary>
     internal double Share(NoiseLevel from, int steps)
-        => from.Ratio >= MinRatio && from.Ratio <= MaxRatio && double.IsFinite(from.Ratio) ? Math.Min(Amount / steps, _largest) : 0.0;
+        => from.NoiseToSignalRatio >= MinRatio && from.NoiseToSignalRatio <= MaxRatio && double.IsFinite(from.NoiseToSignalRatio) ? Math.Min(Amount / steps, _largest) : 0.0;
 }
 
 /// <summary>The start of a step after <see cref="Churn"/> has added its noise, and the prediction there.</summary>
@@ -88,8 +88,8 @@ internal readonly struct ChurnedStart : IDisposable
         }
 
         var schedule = step.Grid.Schedule;
-        var ratio = Math.Min(from.Ratio * (1.0 + share), schedule.LevelAt(schedule.MaxTime).Ratio);
-        if (ratio <= from.Ratio)
+        var ratio = Math.Min(from.NoiseToSignalRatio * (1.0 + share), schedule.LevelAt(schedule.MaxTime).NoiseToSignalRatio);
+        if (ratio <= from.NoiseToSignalRatio)
             return new ChurnedStart(step.Sample, from, step.Current, isNew: false);
         var (time, level) = step.At(-Math.Log(ratio));
         var sample = AddNoise(step, level, churn.NoiseScale);
@@ -105,8 +105,8 @@ internal readonly struct ChurnedStart : IDisposable
 
     private static Tensor AddNoise(SolverStep step, NoiseLevel level, double scale)
     {
-        var from = step.From.Ratio;
-        var deviation = level.Alpha * Math.Sqrt(Math.Max((level.Ratio * level.Ratio) - (from * from), 0.0));
+        var from = step.From.NoiseToSignalRatio;
+        var deviation = level.Alpha * Math.Sqrt(Math.Max((level.NoiseToSignalRatio * level.NoiseToSignalRatio) - (from * from), 0.0));
         using var noise = step.Noise.Draw(step.Sample);
         return step.Sample.Mul(level.Alpha / step.From.Alpha).Add_(noise, alpha: deviation * scale);
     }

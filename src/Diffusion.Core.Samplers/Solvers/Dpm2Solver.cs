@@ -38,9 +38,9 @@ public sealed class Dpm2Solver : ISolver
         ArgumentNullException.ThrowIfNull(step);
         var to = step.To;
         using var start = ChurnedStart.Of(step, Churn);
-        var (down, up) = SigmaAlgebra.Ancestral(start.Level.Ratio, to.Ratio, Eta);
+        var (down, up) = SigmaAlgebra.Ancestral(start.Level.NoiseToSignalRatio, to.NoiseToSignalRatio, Eta);
         var reached = Eta == 0.0 ? to : new NoiseLevel(to.Alpha, to.Alpha * down);
-        var next = reached.Sigma == 0.0 || start.Level.Alpha == 0.0 || reached.Ratio == start.Level.Ratio
+        var next = reached.Sigma == 0.0 || start.Level.Alpha == 0.0 || reached.NoiseToSignalRatio == start.Level.NoiseToSignalRatio
             ? SigmaAlgebra.EulerTo(start.Prediction, reached)
             : Midpoint(step, start, reached);
         if (up == 0.0)

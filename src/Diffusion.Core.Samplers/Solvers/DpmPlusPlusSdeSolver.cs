@@ -44,7 +44,7 @@ public sealed class DpmPlusPlusSdeSolver : ISolver
     {
         ArgumentNullException.ThrowIfNull(step);
         var (from, to) = (step.From, step.To);
-        if (to.Sigma == 0.0 || from.Alpha == 0.0 || to.Ratio == from.Ratio)
+        if (to.Sigma == 0.0 || from.Alpha == 0.0 || to.NoiseToSignalRatio == from.NoiseToSignalRatio)
             return Move(step, to, step.Current.X0);
 
         var (time, middle) = step.At(from.Lambda + (Fraction * (to.Lambda - from.Lambda)));
@@ -61,13 +61,13 @@ public sealed class DpmPlusPlusSdeSolver : ISolver
     private Tensor Move(SolverStep step, NoiseLevel to, Tensor data)
     {
         var from = step.From;
-        var (down, up) = SigmaAlgebra.Ancestral(from.Ratio, to.Ratio, Eta);
-        var next = to.Ratio == from.Ratio
+        var (down, up) = SigmaAlgebra.Ancestral(from.NoiseToSignalRatio, to.NoiseToSignalRatio, Eta);
+        var next = to.NoiseToSignalRatio == from.NoiseToSignalRatio
             ? step.Sample.Mul(to.Alpha / from.Alpha)
-            : new LinearPair(to.Alpha * (1.0 - (down / from.Ratio)), to.Alpha * down / from.Sigma).Apply(data, step.Sample);
+            : new LinearPair(to.Alpha * (1.0 - (down / from.NoiseToSignalRatio)), to.Alpha * down / from.Sigma).Apply(data, step.Sample);
         if (up == 0.0)
             return next;
-        using var noise = step.Noise.Draw(step.Sample, from.Ratio, to.Ratio);
+        using var noise = step.Noise.Draw(step.Sample, from.NoiseToSignalRatio, to.NoiseToSignalRatio);
         return next.Add_(noise, alpha: to.Alpha * up * NoiseScale);
     }
 }

@@ -68,7 +68,7 @@ internal sealed class ExponentialNodes(AlgorithmType form, NoiseLevel origin)
         var terms = new List<(double, Tensor)> { (move.Sample, x) };
         for (var i = 0; i < Count; i++)
             terms.Add((weights[i], _nodes[i].Value));
-        using var noise = move.Deviation == 0.0 ? null : step.Noise.Draw(x, origin.Ratio, step.To.Ratio);
+        using var noise = move.Deviation == 0.0 ? null : step.Noise.Draw(x, origin.NoiseToSignalRatio, step.To.NoiseToSignalRatio);
         if (noise is not null)
             terms.Add((move.Deviation, noise));
         return LinearCombination.Of(terms.ToArray());

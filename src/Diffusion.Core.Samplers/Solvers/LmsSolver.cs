@@ -41,17 +41,17 @@ public sealed class LmsSolver : ISolver
         Span<double> ratios = stackalloc double[MaxOrder];
         var slopes = new Tensor[MaxOrder];
         var count = 0;
-        (ratios[count], slopes[count++]) = (from.Ratio, step.Current.Epsilon);
+        (ratios[count], slopes[count++]) = (from.NoiseToSignalRatio, step.Current.Epsilon);
         foreach (var past in step.History)
         {
-            var ratio = past.Prediction.Level.Ratio;
+            var ratio = past.Prediction.Level.NoiseToSignalRatio;
             if (count < Order && double.IsFinite(ratio) && !ratios[..count].Contains(ratio))
                 (ratios[count], slopes[count++]) = (ratio, past.Prediction.Epsilon);
         }
 
         var next = step.Sample.Mul(to.Alpha / from.Alpha);
         for (var j = 0; j < count; j++)
-            next.Add_(slopes[j], alpha: to.Alpha * IntegralOfLagrange(ratios[..count], j, from.Ratio, to.Ratio));
+            next.Add_(slopes[j], alpha: to.Alpha * IntegralOfLagrange(ratios[..count], j, from.NoiseToSignalRatio, to.NoiseToSignalRatio));
         return next;
     }
 

@@ -87,7 +87,7 @@ public sealed class RePaintSolver : ISolver
         Guard.SameShape(_known, step.Sample, "the known image", "the samples");
         using var scope = NewDisposeScope();
         var (from, to) = (step.From, step.To);
-        if (to.Ratio > from.Ratio)
+        if (to.NoiseToSignalRatio > from.NoiseToSignalRatio)
         {
             using var rise = step.Noise.Draw(step.Sample);
             return GaussianTransition.Forward(to, from).Apply(step.Sample, rise).MoveToOuterDisposeScope();

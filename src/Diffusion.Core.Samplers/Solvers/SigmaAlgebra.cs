@@ -35,7 +35,7 @@ internal static class SigmaAlgebra
         => new LinearPair(to.Alpha / from.Alpha, Length(from, to)).Apply(x, slope);
 
     /// <summary><c>alpha' (r' - r)</c>, the factor of a slope in x. alpha must not be 0.</summary>
-    public static double Length(NoiseLevel from, NoiseLevel to) => to.Sigma - (to.Alpha * from.Ratio);
+    public static double Length(NoiseLevel from, NoiseLevel to) => to.Sigma - (to.Alpha * from.NoiseToSignalRatio);
 
     /// <summary>The time of the level that a step leads to: that of the grid, or that of the schedule after the end of the grid.</summary>
     public static double TargetTime(SolverStep step)

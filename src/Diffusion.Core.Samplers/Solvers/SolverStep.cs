@@ -146,7 +146,7 @@ public sealed class SolverStep : IDisposable
 
     /// <summary>Returns a draw from N(0, I) for the interval from the current level to the next.</summary>
     /// <returns>The shape of <see cref="Sample"/>. The caller must dispose the tensor.</returns>
-    public Tensor DrawNoise() => Noise.Draw(Sample, From.Ratio, To.Ratio);
+    public Tensor DrawNoise() => Noise.Draw(Sample, From.NoiseToSignalRatio, To.NoiseToSignalRatio);
 
     /// <summary>
     /// Replaces the sample that the step starts from, for example by one that a corrector has improved. The history of the next step

@@ -48,6 +48,6 @@ public sealed class TcdSolver : ISolver
         if (schedule is DiscreteSchedule)
             time = Math.Floor((float)time); // In float32 as in the reference: 0.7 times 850 is 595, and not just below it.
         var level = schedule.LevelAt(time);
-        return level.Ratio < step.To.Ratio ? level : step.To;
+        return level.NoiseToSignalRatio < step.To.NoiseToSignalRatio ? level : step.To;
     }
 }

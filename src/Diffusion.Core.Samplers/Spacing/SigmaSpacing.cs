@@ -107,8 +107,8 @@ public sealed class SigmaSpacing : TimeSpacing
     public override TimeGrid CreateGrid(INoiseSchedule schedule, int steps)
     {
         ArgumentNullException.ThrowIfNull(schedule);
-        var least = _min ?? schedule.LevelAt(schedule.MinTime).Ratio;
-        var most = _max ?? schedule.LevelAt(schedule.MaxTime).Ratio;
+        var least = _min ?? schedule.LevelAt(schedule.MinTime).NoiseToSignalRatio;
+        var most = _max ?? schedule.LevelAt(schedule.MaxTime).NoiseToSignalRatio;
         if (!(least > 0.0 && double.IsFinite(most)))
             throw new ArgumentException(
                 $"Sigma / alpha of this schedule goes from {least} to {most}: give a min above 0 and a finite max.", nameof(schedule));

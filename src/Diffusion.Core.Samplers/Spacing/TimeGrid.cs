@@ -75,7 +75,7 @@ public sealed class TimeGrid
     public static TimeGrid FromSigmas(INoiseSchedule schedule, ReadOnlySpan<double> ratios, NoiseLevel? finalLevel = null)
     {
         ArgumentNullException.ThrowIfNull(schedule);
-        var (least, most) = (schedule.LevelAt(schedule.MinTime).Ratio, schedule.LevelAt(schedule.MaxTime).Ratio);
+        var (least, most) = (schedule.LevelAt(schedule.MinTime).NoiseToSignalRatio, schedule.LevelAt(schedule.MaxTime).NoiseToSignalRatio);
         var times = new double[ratios.Length];
         for (var k = 0; k < times.Length; k++)
         {

@@ -15,7 +15,7 @@ public abstract partial class Prediction
 
     private sealed class DataPrediction : Prediction
     {
-        public override string Name => "data";
+        public override string Name => "x0";
 
         public override LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(1.0, 0.0);
 

@@ -58,12 +58,12 @@ public sealed partial class BatchLoader<TBatch> : IDisposable
         _dataset = _buffers as IDataset<TBatch> ?? dataset;
         _order = new DataOrder(seed, count, batchSize);
         (_batchSize, Step, _claimed) = (batchSize, firstStep, firstStep);
-        _outcomes = new Outcome?[options.Depth];
+        _outcomes = new Outcome?[options.PrefetchFactor];
         var workers = dataset.Threading switch
         {
             LoadThreading.Caller => 0,
             LoadThreading.OneAtATime => Math.Min(options.Workers, 1),
-            _ => Math.Min(options.Workers, options.Depth),
+            _ => Math.Min(options.Workers, options.PrefetchFactor),
         };
         _threads = new Thread[workers];
         for (var i = 0; i < workers; i++)
@@ -147,15 +147,16 @@ public sealed record LoaderOptions
     public int Workers { get; init; } = 2;
 
     /// <summary>
-    /// The maximum number of batches that are loaded or being loaded, in addition to the one in use. The default is 4.
+    /// The maximum number of batches that are loaded or being loaded, in addition to the one in use. The default is 4. PyTorch's
+    /// <c>prefetch_factor</c> counts them per worker; this is their total.
     /// </summary>
-    public int Depth { get; init; } = 4;
+    public int PrefetchFactor { get; init; } = 4;
 
     /// <exception cref="ArgumentOutOfRangeException">A value is out of range.</exception>
     internal void Validate()
     {
         Guard.InRange(Workers, 0, 1024);
-        Guard.InRange(Depth, 1, 1 << 16);
+        Guard.InRange(PrefetchFactor, 1, 1 << 16);
     }
 }
 

@@ -16,6 +16,6 @@ internal sealed class ExactStart(ISolver solver, int steps) : ISolver
         if (step.Index >= steps)
             return solver.Step(step);
         var (from, to) = (step.From, step.To);
-        return tensor(step.Sample.Values().Select(x => to.Alpha * ProbabilityFlow.Solve(x / from.Alpha, from.Ratio, to.Ratio)).ToArray());
+        return tensor(step.Sample.Values().Select(x => to.Alpha * ProbabilityFlow.Solve(x / from.Alpha, from.NoiseToSignalRatio, to.NoiseToSignalRatio)).ToArray());
     }
 }

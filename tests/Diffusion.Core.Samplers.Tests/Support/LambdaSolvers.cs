@@ -71,7 +71,7 @@ internal static class LambdaSolvers
         ["sa(1, 0)"] = new SaSolver(1, 0, (_, _) => 1.0),
         ["sa(2, 2)"] = new SaSolver(2, 2, (_, _) => 1.0),
         ["sa(3, 3)"] = new SaSolver(3, 3),
-        ["sa(4, 1)"] = new SaSolver(4, 1, (_, level) => level.Ratio < 1.0 ? 1.0 : 0.3),
+        ["sa(4, 1)"] = new SaSolver(4, 1, (_, level) => level.NoiseToSignalRatio < 1.0 ? 1.0 : 0.3),
     };
 
     /// <summary>Those that reach data without noise.</summary>

@@ -18,7 +18,7 @@ internal static class MixtureRun
 
     /// <summary>Whether a schedule has all of the noise levels.</summary>
     public static bool Covers(INoiseSchedule schedule)
-        => schedule.LevelAt(schedule.MinTime).Ratio <= Last && schedule.LevelAt(schedule.MaxTime).Ratio >= First;
+        => schedule.LevelAt(schedule.MinTime).NoiseToSignalRatio <= Last && schedule.LevelAt(schedule.MaxTime).NoiseToSignalRatio >= First;
 
     /// <summary>Whether a prediction is defined on a schedule: the mean of the previous step needs steps.</summary>
     public static bool Applies(Prediction prediction, INoiseSchedule schedule)
