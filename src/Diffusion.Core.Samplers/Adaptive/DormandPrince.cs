@@ -1,4 +1,3 @@
-using Diffusion.Core.Schedules;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Samplers;
@@ -76,23 +75,12 @@ public sealed class DormandPrince(double relativeTolerance = 1e-5, double absolu
         return error == 0.0 ? most : Math.Clamp(Safety * Math.Pow(error, -1.0 / _tableau.Order), MostShrinking, most);
     }
 
-    private static Tensor Error(double h, Tensor[] slopes)
-    {
-        var terms = new (double, Tensor)[slopes.Length];
-        for (var i = 0; i < terms.Length; i++)
-            terms[i] = (h * _tableau.Error[i], slopes[i]);
-        return LinearCombination.Of(terms);
-    }
-
     private (Tensor Next, Tensor Slope, double Error) Step(OdeFunction function, Tensor y, Tensor slope, double s, double h)
     {
         using var scope = NewDisposeScope();
-        var slopes = new Tensor[_tableau.Stages];
-        slopes[0] = slope;
-        RungeKutta.Fill(_tableau, function, y, s, h, slopes, first: 1);
-        var next = RungeKutta.Combine(y, h, _tableau.Weights, slopes);
-        var error = Norm(Error(h, slopes), y, next);
-        return (next.MoveToOuterDisposeScope(), slopes[^1].MoveToOuterDisposeScope(), error);
+        var (next, last, difference) = RungeKutta.EmbeddedStep(_tableau, function, y, slope, s, h);
+        var error = Norm(difference, y, next);
+        return (next.MoveToOuterDisposeScope(), last.MoveToOuterDisposeScope(), error);
     }
 
     private double Norm(Tensor values, Tensor first, Tensor second)

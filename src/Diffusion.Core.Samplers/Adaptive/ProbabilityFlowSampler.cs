@@ -60,15 +60,12 @@ internal sealed class ProbabilityFlowMethod(StepSizeControl control, AdaptiveSpa
         var target = Math.Max(_angle - _steps.Step, _end);
         var h = target - _angle;
         var z = x.Div(Norm(Level));
-        var slopes = new Tensor[_tableau.Stages];
-        slopes[0] = _slope ??= Slope(_angle, z).DetachFromDisposeScope();
-        RungeKutta.Fill(_tableau, Slope, z, _angle, h, slopes, first: 1);
-        var next = RungeKutta.Combine(z, h, _tableau.Weights, slopes);
-        var difference = RungeKutta.Combine(zeros_like(z), h, _tableau.Error, slopes);
+        _slope ??= Slope(_angle, z).DetachFromDisposeScope();
+        var (next, last, difference) = RungeKutta.EmbeddedStep(_tableau, Slope, z, _slope, _angle, h);
         if (!_steps.Accepts(Error(control, difference, z, next)))
             return null;
         Forget();
-        _slope = slopes[^1].DetachFromDisposeScope();
+        _slope = last.DetachFromDisposeScope();
         _angle = target;
         return next.Mul_(Norm(Level)).MoveToOuterDisposeScope();
     }

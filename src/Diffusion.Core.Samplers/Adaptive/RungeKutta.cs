@@ -77,10 +77,34 @@ public sealed class RungeKutta(ButcherTableau tableau, int steps) : IOdeSolver
     internal static Tensor Slope(OdeFunction function, double s, Tensor y)
     {
         var slope = function(s, y)
-            ?? throw new ArgumentException("The right-hand side must answer with a tensor, got null.", nameof(function));
+            ?? throw new ArgumentException("The right-hand side must return a tensor, got null.", nameof(function));
         Guard.SameShape(y, slope, "the state", "the slope");
         Guard.SameType(y, slope, "the state", "the slope");
         return slope;
+    }
+
+    /// <summary>
+    /// One step of an embedded method whose last stage is the first stage of the next step, such as that of Dormand and Prince. The step size
+    /// control is left to the caller: that of the general solver follows Hairer et al., that of the sampler k-diffusion.
+    /// </summary>
+    /// <param name="tableau">The method.</param>
+    /// <param name="function">The right-hand side.</param>
+    /// <param name="y">The state at <paramref name="s"/>.</param>
+    /// <param name="slope">The slope there.</param>
+    /// <param name="s">The start of the step.</param>
+    /// <param name="h">Its signed length.</param>
+    /// <returns>The state and the slope at the end, and the error estimate, in the current dispose scope.</returns>
+    internal static (Tensor Next, Tensor Slope, Tensor Error) EmbeddedStep(
+        ButcherTableau tableau, OdeFunction function, Tensor y, Tensor slope, double s, double h)
+    {
+        var slopes = new Tensor[tableau.Stages];
+        slopes[0] = slope;
+        Fill(tableau, function, y, s, h, slopes, first: 1);
+        var next = Combine(y, h, tableau.Weights, slopes);
+        var terms = new (double, Tensor)[slopes.Length];
+        for (var i = 0; i < terms.Length; i++)
+            terms[i] = (h * tableau.Error[i], slopes[i]);
+        return (next, slopes[^1], LinearCombination.Of(terms));
     }
 
     /// <summary><c>y + h sum_i weight_i slope_i</c>, in the current dispose scope.</summary>
