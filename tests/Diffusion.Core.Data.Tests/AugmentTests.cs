@@ -298,9 +298,9 @@ public sealed class AugmentTests
             var (x, y) = (sample.expand(indices.Length, 1, 3, 3).contiguous(), image.expand(indices.Length, 2, imageSize, imageSize).contiguous());
             return new Batch(
                 x.MoveToOuterDisposeScope(),
-                new OwnCondition { Image = y.MoveToOuterDisposeScope(), Labels = labels.MoveToOuterDisposeScope() });
+                new OwnCondition(Condition.Create(image: y.MoveToOuterDisposeScope(), labels: labels.MoveToOuterDisposeScope())));
         }
 
-        internal sealed class OwnCondition : Condition;
+        internal sealed class OwnCondition(Condition source) : Condition(source);
     }
 }

@@ -146,8 +146,8 @@ public class DiffusersPipelineTests
 
         using var pipeline = DiffusersPipeline.Load(folder.File("saved"));
         pipeline.CopiedComponents.Should().BeEmpty();
-        using var text = new Condition { EncoderHiddenStates = ones([2, 5, 24]) };
-        using var nothing = new Condition { EncoderHiddenStates = zeros([2, 5, 24]) };
+        using var text = Condition.Create(encoderHiddenStates: ones([2, 5, 24]));
+        using var nothing = Condition.Create(encoderHiddenStates: zeros([2, 5, 24]));
         var request = new PipelineRequest { Condition = text, Unconditional = nothing, Steps = 4, GuidanceScale = 3.0 };
 
         var guided = Sample(pipeline, request);

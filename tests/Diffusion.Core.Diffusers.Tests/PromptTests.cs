@@ -29,7 +29,7 @@ public class PromptTests
 
         var encoder = (ClipTextEncoder)pipeline.Models["text_encoder"].Network;
         var tokenizer = ClipText.LoadTokenizer(folder.File("tokenizer"));
-        Condition Told(params string[] texts) => new() { EncoderHiddenStates = encoder.Encode(tokenizer.EncodeBatch(texts)).LastHiddenState };
+        Condition Told(params string[] texts) => Condition.Create(encoderHiddenStates: encoder.Encode(tokenizer.EncodeBatch(texts)).LastHiddenState);
         using var text = Told("a cat", "dogs");
         using var nothing = Told(negative ?? "", negative ?? "");
         var byHand = Sample(
@@ -157,7 +157,7 @@ public class PromptTests
         File.WriteAllText(file, index.ToJsonString());
 
         using var pipeline = DiffusersPipeline.Load(folder.File("saved"));
-        using var condition = new Condition { EncoderHiddenStates = ones([1, 5, Width]) };
+        using var condition = Condition.Create(encoderHiddenStates: ones([1, 5, Width]));
 
         pipeline.Invoking(p => Sample(p, _request)).Should().Throw<ArgumentException>()
             .WithMessage($"*CLIPTokenizer*has {className ?? "none"} and CLIPTextModel*");
@@ -171,7 +171,7 @@ public class PromptTests
     {
         using var folder = new TemporaryFolder();
         using var pipeline = Pipeline(folder);
-        using var condition = new Condition { EncoderHiddenStates = ones([2, 5, Width]) };
+        using var condition = Condition.Create(encoderHiddenStates: ones([2, 5, Width]));
         void Refused(PipelineRequest request, string message)
             => pipeline.Invoking(p => Sample(p, request)).Should().Throw<ArgumentException>().WithMessage(message);
 

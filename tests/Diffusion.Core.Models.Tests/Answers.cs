@@ -6,5 +6,5 @@ namespace Diffusion.Core.Models.Tests;
 internal static class Answers
 {
     public static Tensor Answer(this DenoisingNetwork network, Tensor xt, Tensor t, Tensor? labels = null)
-        => network.Predict(xt, t, labels is null ? null : new Condition { Labels = labels });
+        => network.Predict(xt, t, labels is null ? null : Condition.Create(labels: labels));
 }

@@ -67,7 +67,7 @@ public class ChannelsLastTests
         using var seed = new Generator(5);
         var x = randn([2, 3, 8, 8], dtype: ScalarType.Float32, generator: seed);
         var t = tensor(new long[] { 3, 500 });
-        var condition = new Condition { EncoderHiddenStates = randn([2, 5, 4], dtype: ScalarType.Float32, generator: seed) };
+        var condition = Condition.Create(encoderHiddenStates: randn([2, 5, 4], dtype: ScalarType.Float32, generator: seed));
         if (name != "spatial transformer")
             condition = null;
         var layouts = new List<bool>();

@@ -33,8 +33,8 @@ public class ConditionTests
     {
         using var scope = NewDisposeScope();
         using var image = ones([2, 1, 4, 4]);
-        using var condition = new Condition { Labels = tensor(new long[] { 1, 2 }), Image = image };
-        using var other = new Condition { Labels = tensor(new long[] { 9 }), Vector = ones([1, 3]) };
+        using var condition = Condition.Create(labels: tensor(new long[] { 1, 2 }), image: image);
+        using var other = Condition.Create(labels: tensor(new long[] { 9 }), vector: ones([1, 3]));
         using var mask = tensor(new[] { true, true });
         using (var result = condition.Replace(mask, other))
         {
@@ -52,11 +52,9 @@ public class ConditionTests
     public void Where_only_one_has_a_sequence_mask_the_other_is_attended_to_whole(bool mine)
     {
         using var scope = NewDisposeScope();
-        Condition Make(long batch, bool masked) => new()
-        {
-            EncoderHiddenStates = ones([batch, 3, 2]),
-            EncoderAttentionMask = masked ? zeros([batch, 3], dtype: ScalarType.Bool) : null,
-        };
+        Condition Make(long batch, bool masked) => Condition.Create(
+            encoderHiddenStates: ones([batch, 3, 2]),
+            encoderAttentionMask: masked ? zeros([batch, 3], dtype: ScalarType.Bool) : null);
         using var condition = Make(2, mine);
         using var other = Make(1, !mine);
         using var mask = tensor(new[] { true, false });
@@ -69,18 +67,18 @@ public class ConditionTests
     public void What_does_not_fit_is_refused()
     {
         using var scope = NewDisposeScope();
-        using var condition = new Condition { Vector = ones([2, 3]) };
+        using var condition = Condition.Create(vector: ones([2, 3]));
         using var mask = tensor(new[] { true, false });
         void Refuse(Condition other, Tensor? samples = null)
             => FluentActions.Invoking(() => condition.Replace(samples ?? mask, other)).Should().Throw<ArgumentException>();
-        Refuse(new Condition { Vector = ones([1, 4]) });
-        Refuse(new Condition { Vector = ones([3]) });
-        Refuse(new Condition { Vector = ones([3, 3]) });
-        Refuse(new Condition { Vector = ones([1, 3], dtype: ScalarType.Float64) });
-        Refuse(new Condition { Vector = ones([1, 3]) }, ones([2]));
-        Refuse(new Condition { Vector = ones([1, 3]) }, tensor(new[] { true }));
-        using var both = new Condition { Labels = tensor(new long[] { 1, 2 }), Vector = ones([2, 3]) };
-        using var other = new Condition { Labels = tensor(new long[] { 9 }), Vector = ones([1, 4]) };
+        Refuse(Condition.Create(vector: ones([1, 4])));
+        Refuse(Condition.Create(vector: ones([3])));
+        Refuse(Condition.Create(vector: ones([3, 3])));
+        Refuse(Condition.Create(vector: ones([1, 3], dtype: ScalarType.Float64)));
+        Refuse(Condition.Create(vector: ones([1, 3])), ones([2]));
+        Refuse(Condition.Create(vector: ones([1, 3])), tensor(new[] { true }));
+        using var both = Condition.Create(labels: tensor(new long[] { 1, 2 }), vector: ones([2, 3]));
+        using var other = Condition.Create(labels: tensor(new long[] { 9 }), vector: ones([1, 4]));
         LiveTensors.Change(() => FluentActions.Invoking(() => both.Replace(mask, other)).Should().Throw<ArgumentException>())
             .Should().Be(0, "what was replaced before the fault is freed");
     }
@@ -122,7 +120,7 @@ public class ConditionTests
         using var dropping = new DiT(_small with { LabelDropout = 0.1 });
         using var keeping = new DiT(_small with { LabelDropout = 0 });
         using var none = Condition.OfLabels([2]);
-        using var vector = new Condition { Vector = zeros([1, 3]) };
+        using var vector = Condition.Create(vector: zeros([1, 3]));
 
         FluentActions.Invoking(() => new ConditionDropout(dropping, 0.1, none))
             .Should().Throw<ArgumentException>().WithMessage("*must not drop them itself*0.1*LabelDropout*");
@@ -146,10 +144,10 @@ public class ConditionTests
         });
         var network = new ImageConditioned(unet);
         var (x, image, t) = (randn(2, 1, 8, 8), randn(2, 2, 8, 8), tensor(new long[] { 1, 2 }));
-        using var condition = new Condition { Image = image };
+        using var condition = Condition.Create(image: image);
         network.Predict(x, t, condition).ShouldBeIdentical(unet.Predict(cat([x, image], 1), t), "answer");
         FluentActions.Invoking(() => network.Predict(x, t)).Should().Throw<ArgumentException>().WithMessage("*image*");
-        using var small = new Condition { Image = randn(2, 2, 4, 8) };
+        using var small = Condition.Create(image: randn(2, 2, 4, 8));
         FluentActions.Invoking(() => network.Predict(x, t, small)).Should().Throw<ArgumentException>().WithMessage("*must have shape*8, 8], got*4, 8]*");
     }
 
@@ -160,7 +158,7 @@ public class ConditionTests
         using var empty = Condition.OfLabels([10]);
         var dropping = new ConditionDropout(new ImageConditioned(network), 0.5, empty);
         using var x = zeros([2, 1]);
-        using var condition = new Condition { Labels = tensor(new long[] { 1, 2 }), Image = ones([2, 1]) };
+        using var condition = Condition.Create(labels: tensor(new long[] { 1, 2 }), image: ones([2, 1]));
         LiveTensors.Change(() =>
         {
             for (var k = 0; k < 5; k++)
@@ -168,17 +166,43 @@ public class ConditionTests
         }).Should().Be(0);
     }
 
+    [Fact]
+    public void Tensors_that_do_not_belong_together_make_no_condition()
+    {
+        using var mask = ones([2, 3], ScalarType.Bool);
+        using var tokens = zeros(2, 3, 4);
+        using var labels = zeros([3], ScalarType.Int64);
+        using var scalar = zeros([], ScalarType.Int64);
+
+        FluentActions.Invoking(() => Condition.Create(encoderAttentionMask: mask))
+            .Should().Throw<ArgumentException>().WithParameterName("encoderAttentionMask");
+        FluentActions.Invoking(() => Condition.Create(labels: labels, encoderHiddenStates: tokens))
+            .Should().Throw<ArgumentException>().WithMessage("*batch size*3, got 2*").WithParameterName("encoderHiddenStates");
+        FluentActions.Invoking(() => Condition.Create(labels: scalar)).Should().Throw<ArgumentException>().WithMessage("*scalar*");
+        foreach (var tensor in (Tensor[])[mask, tokens, labels, scalar])
+            tensor.IsInvalid.Should().BeFalse("the caller keeps what no condition has taken");
+    }
+
+    [Fact]
+    public void A_condition_disposes_its_tensors_and_one_that_derives_from_another_takes_them()
+    {
+        var tokens = zeros(2, 3, 4);
+        var derived = new Derived(Condition.Create(encoderHiddenStates: tokens));
+
+        derived.EncoderHiddenStates.Should().BeSameAs(tokens);
+        derived.Dispose();
+        tokens.IsInvalid.Should().BeTrue();
+    }
+
     private static Condition Whole(long batch, long seed)
     {
         using var generator = new Generator((ulong)seed);
-        return new Condition
-        {
-            Labels = randint(0, 100, [batch], dtype: ScalarType.Int64, generator: generator),
-            Vector = randn([batch, 3], generator: generator),
-            EncoderHiddenStates = randn([batch, 4, 2], generator: generator),
-            EncoderAttentionMask = rand([batch, 4], generator: generator).gt(0.5),
-            Image = randn([batch, 2, 3, 3], dtype: ScalarType.Float64, generator: generator),
-        };
+        return Condition.Create(
+            labels: randint(0, 100, [batch], dtype: ScalarType.Int64, generator: generator),
+            vector: randn([batch, 3], generator: generator),
+            encoderHiddenStates: randn([batch, 4, 2], generator: generator),
+            encoderAttentionMask: rand([batch, 4], generator: generator).gt(0.5),
+            image: randn([batch, 2, 3, 3], dtype: ScalarType.Float64, generator: generator));
     }
 
     private static Tensor?[] Parts(Condition condition)
@@ -195,4 +219,6 @@ public class ConditionTests
             return xt.alias();
         }
     }
+
+    private sealed class Derived(Condition source) : Condition(source);
 }

@@ -101,7 +101,7 @@ public class DenoiserTests
         var vector = randn([2, 4], dtype: ScalarType.Float64).requires_grad_(true);
         var labels = tensor(new long[] { 0, 1 });
         var weights = randn_like(x);
-        Tensor Answer(Tensor told) => mlp.Predict(x, t, new Condition { Labels = labels, Vector = told });
+        Tensor Answer(Tensor told) => mlp.Predict(x, t, Condition.Create(labels: labels, vector: told));
 
         GradientCheck.LargestError(() => Answer(vector).mul(weights).sum(), mlp.parameters().Append(vector)).Should().BeLessThan(3e-7);
         Answer(vector).sub(Answer(vector.add(1))).abs().min().item<double>().Should().BeGreaterThan(1e-6);

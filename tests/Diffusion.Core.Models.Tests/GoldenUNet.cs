@@ -12,13 +12,11 @@ internal static class GoldenUNet
         var vector = labels is { } given && given.dim() == 2 ? given : null;
         if (io.TryGetValue("text_embeds", out var text))
             vector = cat([text, io["time_ids"].to(text.dtype)], 1);
-        return new()
-        {
-            Labels = labels is { } row && row.dim() == 1 ? row : null,
-            Vector = vector,
-            TimestepCondition = io.GetValueOrDefault("timestep_cond"),
-            EncoderHiddenStates = io.GetValueOrDefault("encoder_hidden_states"),
-            EncoderAttentionMask = io.TryGetValue("encoder_attention_mask", out var mask) ? mask.to(ScalarType.Bool) : null,
-        };
+        return Condition.Create(
+            labels: labels is { } row && row.dim() == 1 ? row : null,
+            vector: vector,
+            timestepCondition: io.GetValueOrDefault("timestep_cond"),
+            encoderHiddenStates: io.GetValueOrDefault("encoder_hidden_states"),
+            encoderAttentionMask: io.TryGetValue("encoder_attention_mask", out var mask) ? mask.to(ScalarType.Bool) : null);
     }
 }

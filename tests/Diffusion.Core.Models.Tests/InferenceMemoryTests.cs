@@ -65,7 +65,7 @@ public class InferenceMemoryTests
         using var guard = no_grad();
         using var scope = NewDisposeScope();
         var (x, t) = (zeros(1, 3, 8, 8), ones(1));
-        var condition = new Condition { EncoderHiddenStates = zeros(1, 2, 4) };
+        var condition = Condition.Create(encoderHiddenStates: zeros(1, 2, 4));
 
         // Once for the tables that a network keeps.
         network.Predict(x, t, condition);

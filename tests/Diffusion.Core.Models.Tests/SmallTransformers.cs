@@ -58,11 +58,9 @@ internal static class SmallTransformers
     public static (Tensor X, Tensor T, Condition Condition) Inputs(int batch, int height, int width, ScalarType type) => (
         randn([batch, 1, height, width], dtype: type),
         tensor(Enumerable.Range(0, batch).Select(k => (k * 131L) + 5).ToArray()),
-        new Condition
-        {
-            Labels = tensor(Enumerable.Range(0, batch).Select(k => (long)(k % Classes)).ToArray()),
-            Vector = randn([batch, VectorWidth], dtype: type),
-        });
+        Condition.Create(
+            labels: tensor(Enumerable.Range(0, batch).Select(k => (long)(k % Classes)).ToArray()),
+            vector: randn([batch, VectorWidth], dtype: type)));
 
     public static double Largest(Tensor values)
     {

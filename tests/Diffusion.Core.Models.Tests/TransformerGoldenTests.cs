@@ -21,7 +21,7 @@ public class TransformerGoldenTests
         GoldenCase.LoadWeights(network, folder);
         network.eval();
         var io = GoldenCase.Values(folder);
-        var condition = new Condition { Labels = io.GetValueOrDefault("class_labels"), Vector = io.GetValueOrDefault("vector") };
+        var condition = Condition.Create(labels: io.GetValueOrDefault("class_labels"), vector: io.GetValueOrDefault("vector"));
 
         GoldenCase.ShouldMatch(network, network.Predict(io["hidden_states"], io["timestep"], condition), io);
     }

@@ -61,7 +61,7 @@ public class TransformerModeTests
         using var scope = NewDisposeScope();
         using var network = Make(name, labelDropout: 0.5);
         var (x, t, condition) = Inputs(8, 8, 8, ScalarType.Float32);
-        var none = new Condition { Labels = full([8], Classes, dtype: ScalarType.Int64), Vector = condition.Vector };
+        var none = Condition.Create(labels: full([8], Classes, dtype: ScalarType.Int64), vector: condition.Vector);
         using var generator = new Generator(3, CPU);
 
         Tensor trained;

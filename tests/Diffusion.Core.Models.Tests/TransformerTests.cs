@@ -55,7 +55,7 @@ public class TransformerTests
         using var network = Make(name).to(ScalarType.Float64);
         var (x, t, condition) = Inputs(1, 8, 8, ScalarType.Float64);
         Tensor Answer(Tensor data, long time, long label, Tensor vector)
-            => network.Predict(data, tensor(new[] { time }), new Condition { Labels = tensor(new[] { label }), Vector = vector });
+            => network.Predict(data, tensor(new[] { time }), Condition.Create(labels: tensor(new[] { label }), vector: vector));
 
         var vector = condition.Vector!;
         var answer = Answer(x, 10, 0, vector);
@@ -112,7 +112,7 @@ public class TransformerTests
         var expected = network.Predict(x, t, condition);
 
         network.to(ScalarType.BFloat16);
-        var half = new Condition { Labels = condition.Labels, Vector = condition.Vector!.to(ScalarType.BFloat16) };
+        var half = Condition.Create(labels: condition.Labels, vector: condition.Vector!.to(ScalarType.BFloat16));
         var actual = network.Predict(x.to(ScalarType.BFloat16), t, half);
 
         actual.dtype.Should().Be(ScalarType.BFloat16);
@@ -130,7 +130,7 @@ public class TransformerTests
         var (labels, vector) = (condition.Labels!, condition.Vector!);
         void Refused(string message, Tensor? data = null, Tensor? times = null, Tensor? label = null, Tensor? told = null)
         {
-            var given = new Condition { Labels = label ?? labels, Vector = told ?? vector };
+            var given = Condition.Create(labels: label ?? labels, vector: told ?? vector);
             Refusal.Expect(() => network.Predict(data ?? x, times ?? t, given), message);
         }
 
@@ -145,7 +145,7 @@ public class TransformerTests
         Refused("*[0, 3]*4*", label: tensor(new long[] { 0, 4 }));
         Refused("*vector*[2, 4]*[2, 5]*", told: zeros(2, 5));
         Refused("*vector*Float32*Float64*", told: vector.to(ScalarType.Float64));
-        Refusal.Expect(() => network.Predict(x, t, new Condition { Labels = labels }), "*vector of 4*none*");
+        Refusal.Expect(() => network.Predict(x, t, Condition.Create(labels: labels)), "*vector of 4*none*");
         Refusal.Expect(() => network.Predict(x, t), "*label*none*");
         if (network is not SwinDenoiser)
             Refused("*multiples of the patch size*[2, 1, 9, 8]*", data: zeros(2, 1, 9, 8));

@@ -217,7 +217,7 @@ public class UNetFamilyTests
             changed[0, 2].add_(100);
             changed[1, 3].add_(100);
             Tensor Answer(Tensor sequence, Tensor? hidden)
-                => unet.Predict(x, t, new Condition { EncoderHiddenStates = sequence, EncoderAttentionMask = hidden, Labels = condition.Labels });
+                => unet.Predict(x, t, Condition.Create(encoderHiddenStates: sequence, encoderAttentionMask: hidden, labels: condition.Labels));
             double Change(Tensor sequence, Tensor? hidden)
                 => Answer(sequence, hidden).sub(Answer(condition.EncoderHiddenStates!, mask)).abs().max().item<double>();
 
@@ -238,13 +238,11 @@ public class UNetFamilyTests
     internal static (Tensor X, Tensor T, Condition Condition) Inputs(UNetOptions options, long batch)
     {
         var x = randn([batch, 2, .. Enumerable.Repeat(4L, options.Dimensions)], dtype: ScalarType.Float64);
-        var condition = new Condition
-        {
-            Labels = tensor(new long[] { 2, 0, 1 }).narrow(0, 0, batch).clone(),
-            Vector = randn([batch, 4], dtype: ScalarType.Float64),
-            TimestepCondition = randn([batch, 3], dtype: ScalarType.Float64),
-            EncoderHiddenStates = randn([batch, 4, Context], dtype: ScalarType.Float64),
-        };
+        var condition = Condition.Create(
+            labels: tensor(new long[] { 2, 0, 1 }).narrow(0, 0, batch).clone(),
+            vector: randn([batch, 4], dtype: ScalarType.Float64),
+            timestepCondition: randn([batch, 3], dtype: ScalarType.Float64),
+            encoderHiddenStates: randn([batch, 4, Context], dtype: ScalarType.Float64));
         return (x, tensor(new long[] { 5, 800, 20 }).narrow(0, 0, batch).clone(), condition);
     }
 

@@ -228,7 +228,7 @@ public class UNetTests
         void Infer()
         {
             using var guard = no_grad();
-            using var output = unet.Predict(x, t, new Condition { Labels = labels });
+            using var output = unet.Predict(x, t, Condition.Create(labels: labels));
         }
 
         Train();

@@ -56,7 +56,7 @@ internal sealed class PromptEncoder(ClipTokenizer tokenizer, ClipTextEncoder enc
         var tokens = tokenizer.EncodeBatch(prompts, device);
         var mask = config.Flag(MaskSetting, false) ? Mask(prompts, device) : null;
         using var output = encoder.Encode(tokens, mask);
-        return new Condition { EncoderHiddenStates = output.LastHiddenState.to(dtype, copy: true).MoveToOuterDisposeScope() };
+        return Condition.Create(encoderHiddenStates: output.LastHiddenState.to(dtype, copy: true).MoveToOuterDisposeScope());
     }
 
     /// <summary>[B, L] true for start, text and end, false for what fills it up.</summary>

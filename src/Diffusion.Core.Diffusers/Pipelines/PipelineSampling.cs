@@ -68,7 +68,7 @@ internal sealed class PipelineSampling
     {
         using var one = _pipeline.EncodePrompts([_request.NegativePrompt ?? ""]);
         var sequence = one.EncoderHiddenStates!;
-        return new Condition { EncoderHiddenStates = sequence.expand(_count, sequence.shape[1], sequence.shape[2]).contiguous() };
+        return Condition.Create(encoderHiddenStates: sequence.expand(_count, sequence.shape[1], sequence.shape[2]).contiguous());
     }
 
     private static int CountOf(PipelineRequest request)

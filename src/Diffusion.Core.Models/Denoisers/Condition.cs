@@ -3,34 +3,97 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// What a network is told beside x_t and t. A network takes what it was built for and does not look at the rest. Derive from it for a
-/// condition of your own; the trainer and the samplers only pass it on.
+/// The condition of a network: its inputs in addition to x_t and t. A network reads the tensors that it was built for and ignores the others.
 /// </summary>
-/// <remarks>The condition owns its tensors.</remarks>
+/// <remarks>
+/// A condition is created by <see cref="Create"/> or <see cref="OfLabels"/>, owns its tensors and disposes them. Derive from it for a custom
+/// condition; the trainer and the samplers only pass it on.
+/// </remarks>
 public class Condition : IDisposable
 {
     /// <summary>[B] int64 class labels, or null.</summary>
-    public Tensor? Labels { get; init; }
+    public Tensor? Labels { get; private init; }
 
     /// <summary>[B, D] a vector for each sample, such as a pooled text embedding, or null.</summary>
-    public Tensor? Vector { get; init; }
+    public Tensor? Vector { get; private init; }
 
     /// <summary>
     /// [B, D] a vector that joins the encoding of time, such as an embedding of the guidance scale of a distilled network (Meng et al.
     /// 2023), or null.
     /// </summary>
-    public Tensor? TimestepCondition { get; init; }
+    public Tensor? TimestepCondition { get; private init; }
 
     /// <summary>[B, L, D] tokens for cross-attention, such as the states of a text encoder, or null.</summary>
-    public Tensor? EncoderHiddenStates { get; init; }
+    public Tensor? EncoderHiddenStates { get; private init; }
 
     /// <summary>[B, L] bool: true for the tokens of <see cref="EncoderHiddenStates"/> that may be attended to. Null for all of them.</summary>
-    public Tensor? EncoderAttentionMask { get; init; }
+    public Tensor? EncoderAttentionMask { get; private init; }
 
     /// <summary>[B, C, H, W] an image that is joined to the channels of x_t, such as the known part of a picture, or null.</summary>
-    public Tensor? Image { get; init; }
+    public Tensor? Image { get; private init; }
 
-    /// <summary>A condition on class labels, one for each sample, on the given device.</summary>
+    /// <summary>Initializes a condition without tensors of this class, for a derived class with its own.</summary>
+    protected Condition()
+    {
+    }
+
+    /// <summary>Initializes a condition with the tensors of another, for a derived class that adds its own.</summary>
+    /// <param name="source">The other condition. Ownership of its tensors passes to the new one.</param>
+    protected Condition(Condition source)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        (Labels, Vector, TimestepCondition) = (source.Labels, source.Vector, source.TimestepCondition);
+        (EncoderHiddenStates, EncoderAttentionMask, Image) = (source.EncoderHiddenStates, source.EncoderAttentionMask, source.Image);
+    }
+
+    /// <summary>Creates a condition. Ownership of the tensors passes to it, unless an exception is thrown.</summary>
+    /// <param name="labels">See <see cref="Labels"/>.</param>
+    /// <param name="vector">See <see cref="Vector"/>.</param>
+    /// <param name="timestepCondition">See <see cref="TimestepCondition"/>.</param>
+    /// <param name="encoderHiddenStates">See <see cref="EncoderHiddenStates"/>.</param>
+    /// <param name="encoderAttentionMask">See <see cref="EncoderAttentionMask"/>. Requires <paramref name="encoderHiddenStates"/>.</param>
+    /// <param name="image">See <see cref="Image"/>.</param>
+    /// <exception cref="ArgumentException">The batch sizes differ, or there is a mask without the tokens that it belongs to.</exception>
+    public static Condition Create(
+        Tensor? labels = null,
+        Tensor? vector = null,
+        Tensor? timestepCondition = null,
+        Tensor? encoderHiddenStates = null,
+        Tensor? encoderAttentionMask = null,
+        Tensor? image = null)
+    {
+        if (encoderAttentionMask is not null && encoderHiddenStates is null)
+            throw new ArgumentException("A mask needs the tokens that it belongs to, got none.", nameof(encoderAttentionMask));
+        long? batch = null;
+        foreach (var (tensor, name) in ((Tensor?, string)[])
+            [
+                (labels, nameof(labels)), (vector, nameof(vector)), (timestepCondition, nameof(timestepCondition)),
+                (encoderHiddenStates, nameof(encoderHiddenStates)), (encoderAttentionMask, nameof(encoderAttentionMask)), (image, nameof(image)),
+            ])
+        {
+            if (tensor is null)
+                continue;
+            var size = tensor.dim() == 0
+                ? throw new ArgumentException($"{name} must have a batch dimension, got a scalar.", name)
+                : tensor.shape[0];
+            if ((batch ??= size) != size)
+                throw new ArgumentException($"{name} must have the batch size of the other tensors, {batch}, got {size}.", name);
+        }
+
+        return new Condition
+        {
+            Labels = labels,
+            Vector = vector,
+            TimestepCondition = timestepCondition,
+            EncoderHiddenStates = encoderHiddenStates,
+            EncoderAttentionMask = encoderAttentionMask,
+            Image = image,
+        };
+    }
+
+    /// <summary>Creates a condition of class labels, one for each sample, on the given device.</summary>
+    /// <param name="labels">B labels.</param>
+    /// <param name="device">The device. The default is the CPU.</param>
     public static Condition OfLabels(ReadOnlySpan<long> labels, Device? device = null)
         => new() { Labels = tensor(labels.ToArray(), dtype: ScalarType.Int64, device: device) };
 
@@ -66,15 +129,13 @@ public class Condition : IDisposable
         if (mask.dtype != ScalarType.Bool)
             throw new ArgumentException($"The mask must be Bool, got {mask.dtype}.", nameof(mask));
         using var scope = NewDisposeScope();
-        return new Condition
-        {
-            Labels = Replaced(mask, Labels, other.Labels, nameof(Labels)),
-            Vector = Replaced(mask, Vector, other.Vector, nameof(Vector)),
-            TimestepCondition = Replaced(mask, TimestepCondition, other.TimestepCondition, nameof(TimestepCondition)),
-            EncoderHiddenStates = Replaced(mask, EncoderHiddenStates, other.EncoderHiddenStates, nameof(EncoderHiddenStates)),
-            EncoderAttentionMask = ReplacedSequenceMask(mask, other),
-            Image = Replaced(mask, Image, other.Image, nameof(Image)),
-        }.OutOfScope();
+        return Condition.Create(
+            labels: Replaced(mask, Labels, other.Labels, nameof(Labels)),
+            vector: Replaced(mask, Vector, other.Vector, nameof(Vector)),
+            timestepCondition: Replaced(mask, TimestepCondition, other.TimestepCondition, nameof(TimestepCondition)),
+            encoderHiddenStates: Replaced(mask, EncoderHiddenStates, other.EncoderHiddenStates, nameof(EncoderHiddenStates)),
+            encoderAttentionMask: ReplacedSequenceMask(mask, other),
+            image: Replaced(mask, Image, other.Image, nameof(Image))).OutOfScope();
     }
 
     /// <inheritdoc/>
@@ -107,15 +168,13 @@ public class Condition : IDisposable
     {
         Tensor? Changed(Tensor? tensor) => tensor is null ? null : change(tensor);
         using var scope = NewDisposeScope();
-        return new Condition
-        {
-            Labels = Changed(Labels),
-            Vector = Changed(Vector),
-            TimestepCondition = Changed(TimestepCondition),
-            EncoderHiddenStates = Changed(EncoderHiddenStates),
-            EncoderAttentionMask = Changed(EncoderAttentionMask),
-            Image = Changed(Image),
-        }.OutOfScope();
+        return Condition.Create(
+            labels: Changed(Labels),
+            vector: Changed(Vector),
+            timestepCondition: Changed(TimestepCondition),
+            encoderHiddenStates: Changed(EncoderHiddenStates),
+            encoderAttentionMask: Changed(EncoderAttentionMask),
+            image: Changed(Image)).OutOfScope();
     }
 
     private static Tensor? Replaced(Tensor mask, Tensor? mine, Tensor? other, string name)

@@ -29,7 +29,7 @@ public static class Guidance
             model,
             scale,
             condition => condition?.Labels is { } labels
-                ? new Condition { Labels = labels.FullLike(label) }
+                ? Condition.Create(labels: labels.FullLike(label))
                 : throw new ArgumentException("Guidance by labels needs a condition with labels, got none.", nameof(condition)),
             options);
     }

@@ -64,7 +64,7 @@ internal sealed class HostBuffer : IDisposable
         _labels?.Dispose();
     }
 
-    private static Condition? Labelled(Tensor? labels) => labels is null ? null : new Condition { Labels = labels };
+    private static Condition? Labelled(Tensor? labels) => labels is null ? null : Condition.Create(labels: labels);
 }
 
 /// <summary>A data set whose batches use memory that is reused after they are disposed.</summary>
