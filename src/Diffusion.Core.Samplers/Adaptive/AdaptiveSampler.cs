@@ -26,10 +26,20 @@ public abstract class AdaptiveSampler : ISampler
     public SamplerOptions Options { get; }
 
     /// <summary>The time at which sampling starts. The default is <see langword="null"/>: the last time of the schedule.</summary>
-    public double? StartTime { get; init; }
+    /// <exception cref="ArgumentException">The time is not greater than <see cref="EndTime"/>.</exception>
+    public double? StartTime
+    {
+        get;
+        init => field = InOrder(value, EndTime) ? value : throw OutOfOrder(value, EndTime, nameof(StartTime));
+    }
 
     /// <summary>The time at which the adaptive steps end. The default is <see langword="null"/>: the first time of the schedule.</summary>
-    public double? EndTime { get; init; }
+    /// <exception cref="ArgumentException">The time is not less than <see cref="StartTime"/>.</exception>
+    public double? EndTime
+    {
+        get;
+        init => field = InOrder(StartTime, value) ? value : throw OutOfOrder(StartTime, value, nameof(EndTime));
+    }
 
     /// <summary>
     /// Whether a last step leads from <see cref="EndTime"/> to the x_0 predicted there (the default), or the remaining noise is kept.
@@ -46,7 +56,7 @@ public abstract class AdaptiveSampler : ISampler
         var start = Guard.InRange(StartTime ?? schedule.MaxTime, schedule.MinTime, schedule.MaxTime, nameof(StartTime));
         var end = Guard.InRange(EndTime ?? schedule.MinTime, schedule.MinTime, schedule.MaxTime, nameof(EndTime));
         if (end >= start)
-            throw new ArgumentException($"Sampling must end before the time it starts at, {start}, got {end}.", nameof(model));
+            throw OutOfOrder(start, end, nameof(model));
         RequestStart.RequireDetermined(model, schedule, start, schedule.LevelAt(start));
         RequestStart.RequireDetermined(model, schedule, end, schedule.LevelAt(end));
         var span = new AdaptiveSpan(schedule, start, end);
@@ -61,6 +71,11 @@ public abstract class AdaptiveSampler : ISampler
 
     /// <summary>Creates the method for one run.</summary>
     internal abstract AdaptiveMethod Begin(AdaptiveSpan span, IEvaluator evaluator, INoiseSource noise);
+
+    private static bool InOrder(double? start, double? end) => !(end >= start);
+
+    private static ArgumentException OutOfOrder(double? start, double? end, string name)
+        => new($"Sampling must end before the time it starts at, {start}, got {end}.", name);
 
     private IEnumerable<SamplerState> Walk(
         AdaptiveSpan span, DiffusionModel model, SamplingRequest request, CancellationToken cancellationToken)
