@@ -2,7 +2,7 @@ using Plots;
 
 if (args.Length > 1)
 {
-    Console.Error.WriteLine("usage: plots [FOLDER]; the folder is docs/images unless said otherwise");
+    Console.Error.WriteLine("usage: plots [FOLDER]; the default folder is docs/images");
     return 2;
 }
 

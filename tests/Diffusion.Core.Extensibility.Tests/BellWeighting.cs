@@ -3,7 +3,7 @@ using Diffusion.Core.Schedules;
 
 namespace Diffusion.Core.Extensibility.Tests;
 
-/// <summary>A weighting of one's own: a bell over the log-SNR.</summary>
+/// <summary>A custom weighting: a bell over the log-SNR.</summary>
 internal sealed class BellWeighting : LossWeighting
 {
     public override string Name => "bell";

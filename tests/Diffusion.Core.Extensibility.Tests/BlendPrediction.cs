@@ -2,7 +2,7 @@ using Diffusion.Core.Schedules;
 
 namespace Diffusion.Core.Extensibility.Tests;
 
-/// <summary>A prediction of one's own: 0.6 eps - 0.8 x_0 at every level.</summary>
+/// <summary>A custom prediction: 0.6 eps - 0.8 x_0 at every level.</summary>
 internal sealed class BlendPrediction : Prediction
 {
     private const double OfData = -0.8;

@@ -3,7 +3,7 @@ using Diffusion.Core.Schedules;
 
 namespace Diffusion.Core.Extensibility.Tests;
 
-/// <summary>A time grid of one's own: each time a fixed share of the one before, from a first one down to the least of the schedule.</summary>
+/// <summary>A custom time grid: each time a fixed share of the one before, from a first one down to the least of the schedule.</summary>
 internal sealed class GeometricSpacing(double first) : TimeSpacing
 {
     public override TimeGrid CreateGrid(INoiseSchedule schedule, int steps)

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Extensibility.Tests;
 
-/// <summary>A guidance of one's own: the mean of what several networks say.</summary>
+/// <summary>A custom guidance: the mean of the predictions of several networks.</summary>
 internal sealed class MeanGuidance(params IDenoiser[] denoisers) : IDenoiser
 {
     public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)

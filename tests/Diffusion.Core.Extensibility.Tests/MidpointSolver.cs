@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Extensibility.Tests;
 
-/// <summary>A solver of one's own: the midpoint rule for x / alpha over sigma / alpha, with two calls of the network a step.</summary>
+/// <summary>A custom solver: the midpoint rule for x / alpha over sigma / alpha, with two calls of the network a step.</summary>
 internal sealed class MidpointSolver : ISolver
 {
     public Tensor Step(SolverStep step)

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Extensibility.Tests;
 
-/// <summary>A level, a layer and a condition of one's own in a U-Net.</summary>
+/// <summary>A custom level, layer and condition in a U-Net.</summary>
 public class OwnUNetBlockTests
 {
     [Fact]

@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Extensibility.Tests;
 
-/// <summary>Data of one's own in batches of one's own: bars of a width, and the same bars dimmed; the upper half counts.</summary>
+/// <summary>Custom data in custom batches: bars of a width, and the same bars dimmed; the upper half counts.</summary>
 internal sealed class PairDataset : IDataset<MaskedPairs>
 {
     private const int Side = 8;

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Extensibility.Tests;
 
-/// <summary>A network of one's own, of three inputs.</summary>
+/// <summary>A custom network, of three inputs.</summary>
 internal sealed class PairNetwork : nn.Module<Tensor, Tensor, Tensor, Tensor>
 {
     private readonly Conv2d _first = nn.Conv2d(3, 4, 3, padding: 1);

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Extensibility.Tests;
 
-/// <summary>A trainer of one's own: denoises images beside their degraded copies, and looks at the masked part of the error.</summary>
+/// <summary>A custom trainer: denoises images beside their degraded copies, and looks at the masked part of the error.</summary>
 internal sealed class PairTrainer(PairNetwork network, INoiseSchedule schedule, TrainerOptions options)
     : Trainer<MaskedPairs>(network, null, options, null)
 {

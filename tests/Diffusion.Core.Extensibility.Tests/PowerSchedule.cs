@@ -2,7 +2,7 @@ using Diffusion.Core.Schedules;
 
 namespace Diffusion.Core.Extensibility.Tests;
 
-/// <summary>A schedule of one's own: variance preserving, alpha = cos(pi t^p / 2), t in [0.01, 0.99].</summary>
+/// <summary>A custom schedule: variance preserving, alpha = cos(pi t^p / 2), t in [0.01, 0.99].</summary>
 internal sealed class PowerSchedule(double power) : INoiseSchedule
 {
     public double MinTime => 0.01;

@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Extensibility.Tests;
 
-/// <summary>A data set of one's own: points on a circle.</summary>
+/// <summary>A custom data set: points on a circle.</summary>
 internal sealed class RingDataset : IDataset
 {
     public long Count => 360;

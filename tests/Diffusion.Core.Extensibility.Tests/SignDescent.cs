@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Extensibility.Tests;
 
-/// <summary>An optimizer of one's own: steps of one size along the sign of a running mean of the gradients.</summary>
+/// <summary>A custom optimizer: steps of one size along the sign of a running mean of the gradients.</summary>
 internal sealed record SignDescent(double Momentum) : IOptimizer
 {
     public string Name => nameof(SignDescent);

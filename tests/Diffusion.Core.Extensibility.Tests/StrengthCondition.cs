@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Extensibility.Tests;
 
-/// <summary>A condition of one's own: [B] how strongly each sample was degraded.</summary>
+/// <summary>A custom condition: [B] how strongly each sample was degraded.</summary>
 internal sealed class StrengthCondition(Tensor strength) : Condition
 {
     public Tensor Strength => strength;

@@ -173,13 +173,22 @@ public class ConditionTests
         using var tokens = zeros(2, 3, 4);
         using var labels = zeros([3], ScalarType.Int64);
         using var scalar = zeros([], ScalarType.Int64);
+        using var vector = zeros(2);
+        using var wide = ones([2, 4], ScalarType.Bool);
+        using var weights = ones(2, 3);
 
         FluentActions.Invoking(() => Condition.Create(encoderAttentionMask: mask))
             .Should().Throw<ArgumentException>().WithParameterName("encoderAttentionMask");
         FluentActions.Invoking(() => Condition.Create(labels: labels, encoderHiddenStates: tokens))
             .Should().Throw<ArgumentException>().WithMessage("*batch size*3, got 2*").WithParameterName("encoderHiddenStates");
-        FluentActions.Invoking(() => Condition.Create(labels: scalar)).Should().Throw<ArgumentException>().WithMessage("*scalar*");
-        foreach (var tensor in (Tensor[])[mask, tokens, labels, scalar])
+        FluentActions.Invoking(() => Condition.Create(labels: scalar)).Should().Throw<ArgumentException>().WithParameterName("labels");
+        FluentActions.Invoking(() => Condition.Create(labels: vector)).Should().Throw<ArgumentException>().WithMessage("*Int64*Float32*");
+        FluentActions.Invoking(() => Condition.Create(image: scalar)).Should().Throw<ArgumentException>().WithMessage("*scalar*");
+        FluentActions.Invoking(() => Condition.Create(encoderHiddenStates: tokens, encoderAttentionMask: wide))
+            .Should().Throw<ArgumentException>().WithMessage("*[2, 3]*[2, 4]*");
+        FluentActions.Invoking(() => Condition.Create(encoderHiddenStates: tokens, encoderAttentionMask: weights))
+            .Should().Throw<ArgumentException>().WithMessage("*Bool*Float32*");
+        foreach (var tensor in (Tensor[])[mask, tokens, labels, scalar, vector, wide, weights])
             tensor.IsInvalid.Should().BeFalse("the caller keeps what no condition has taken");
     }
 

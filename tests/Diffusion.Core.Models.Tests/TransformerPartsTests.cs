@@ -212,7 +212,7 @@ public class TransformerPartsTests
         Refusal.Expect(
             () => new TransformerBlock(Cross with { ContextWidth = null, OnlyCrossAttention = true }), "*width of the context*none*");
         Refusal.Expect(() => plain.call(zeros(2, 3, 5), null, null), "*[*, *, 6]*[2, 3, 5]*");
-        Refusal.Expect(() => plain.call(tokens, zeros(2, 3), null), "*told nothing*");
+        Refusal.Expect(() => plain.call(tokens, zeros(2, 3), null), "*takes no embedding*");
         Refusal.Expect(() => plain.call(tokens, null, context), "*no context*");
         Refusal.Expect(() => modulated.call(tokens, null, context), "*embedding*");
         Refusal.Expect(() => modulated.call(tokens, zeros(2, 4), context), "*[2, 3]*[2, 4]*");

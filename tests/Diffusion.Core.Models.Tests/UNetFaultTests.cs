@@ -87,8 +87,6 @@ public class UNetFaultTests
         Refuse(crossed, Condition.Create(encoderHiddenStates: zeros(2, 3, 5)), "*4*[2, 3, 5]*");
         Refuse(crossed, Condition.Create(encoderHiddenStates: zeros(1, 3, 4)), "*condition.EncoderHiddenStates*[2, *, *]*[1, 3, 4]*");
         Refuse(crossed, Condition.Create(encoderHiddenStates: zeros(2, 3, 4, dtype: ScalarType.Float64)), "*condition.EncoderHiddenStates*");
-        Refuse(crossed, Condition.Create(encoderHiddenStates: zeros(2, 3, 4), encoderAttentionMask: ones([2, 4], ScalarType.Bool)), "*EncoderAttentionMask*[2, 3]*[2, 4]*");
-        Refuse(crossed, Condition.Create(encoderHiddenStates: zeros(2, 3, 4), encoderAttentionMask: ones(2, 3)), "*EncoderAttentionMask*Bool*Float32*");
         Refuse(crossed, Condition.Create(encoderHiddenStates: zeros(2, 0, 4)), "*condition.EncoderHiddenStates*at least one token*[2, 0, 4]*");
         Refuse(told, null, "*vector*[B, 5]*none*");
         Refuse(told, Condition.Create(vector: zeros(2, 4)), "*condition.Vector*[2, 5]*[2, 4]*");

@@ -137,7 +137,7 @@ public class WindowTests
         Refusal.Expect(() => new WindowBlock(Options with { ContextWidth = 3 }, 2), "*no context*");
         Refusal.Expect(() => block.forward(zeros(1, 12, 6), null, 4, 4), "*[*, 16, 6]*[1, 12, 6]*");
         Refusal.Expect(() => block.forward(zeros(1, 12, 6), null, 0, 4), "*rows*greater than 0*");
-        Refusal.Expect(() => block.forward(zeros(1, 12, 6), zeros(1, 3), 3, 4), "*told nothing*");
+        Refusal.Expect(() => block.forward(zeros(1, 12, 6), zeros(1, 3), 3, 4), "*takes no embedding*");
         Refusal.Expect(() => new PatchMerging(0), "*width*greater than 0*0*");
         Refusal.Expect(() => new PatchExpanding(3), "*even width*3*");
         Refusal.Expect(() => merging.forward(zeros(1, 12, 2), 3, 4), "*even sides*3 by 4*");

@@ -75,8 +75,8 @@ public class SamplerFaultTests
     {
         foreach (var (step, message) in new (Func<Tensor, Tensor>, string)[]
         {
-            (x => x, "*must answer with a new tensor*"),
-            (_ => null!, "*must answer with a new tensor*"),
+            (x => x, "*must return a new tensor*"),
+            (_ => null!, "*must return a new tensor*"),
         })
         {
             var sample = () => Broken(step).Sample(Model(), [2, 3], 0);

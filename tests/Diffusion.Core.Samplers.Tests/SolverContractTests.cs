@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers.Tests;
 
 /// <summary>
-/// Solvers of one's own, written against the public contract alone: what multistep methods, methods with several evaluations and
+/// Custom solvers, written against the public contract alone: what multistep methods, methods with several evaluations and
 /// methods that add noise first need is there, and works to the last published digit.
 /// </summary>
 [Collection(nameof(CountsTensors))]

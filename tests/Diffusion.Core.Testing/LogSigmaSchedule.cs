@@ -4,7 +4,7 @@ using Diffusion.Core.Schedules;
 namespace Diffusion.Core.Testing;
 
 /// <summary>
-/// A continuous schedule of one's own, whose time is log(sigma / alpha), from .05 to 10 in sigma / alpha: the range of the table of
+/// A custom continuous schedule, whose time is log(sigma / alpha), from .05 to 10 in sigma / alpha: the range of the table of
 /// convergence orders. Variance preserving, or exploding with alpha 1.
 /// </summary>
 public sealed class LogSigmaSchedule(bool preservesVariance) : INoiseSchedule

@@ -55,9 +55,9 @@ public class CheckpointRefusalTests
     }
 
     [Theory]
-    [InlineData(1.0, 1000.0, "*another noise schedule: a network that is told 0.1 at time 0.1, not 100.")]
-    [InlineData(1000.0, 1.0, "*another noise schedule: a network that is told 100 at time 0.1, not 0.1.")]
-    [InlineData(1000.0, 500.0, "*another noise schedule: a network that is told 100 at time 0.1, not 50.")]
+    [InlineData(1.0, 1000.0, "*another noise schedule: a model timestep of 0.1 at time 0.1, not 100.")]
+    [InlineData(1000.0, 1.0, "*another noise schedule: a model timestep of 100 at time 0.1, not 0.1.")]
+    [InlineData(1000.0, 500.0, "*another noise schedule: a model timestep of 100 at time 0.1, not 50.")]
     [InlineData(1000.0, 1000.0, null)]
     [InlineData(1.0, 1.0, null)]
     [Trait(Category.Name, Category.Fault)]

@@ -72,7 +72,7 @@ public class CheckpointTests
         manifest.Files.Should().ContainSingle().Which.Should().Be(new CheckpointFile("model.safetensors", 12, "ab"));
         manifest.Schedule!.DifferenceFrom(ScheduleFingerprint.Of(new Tenths(1.0))).Should().BeNull();
         manifest.Schedule.DifferenceFrom(ScheduleFingerprint.Of(new Tenths(2.0)))
-            .Should().Be("a network that is told 1 at time 1, not 2", "what no file of then names is the time itself");
+            .Should().Be("a model timestep of 1 at time 1, not 2", "what no file of then names is the time itself");
     }
 
     [Fact]

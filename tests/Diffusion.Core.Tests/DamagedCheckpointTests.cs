@@ -114,7 +114,7 @@ public class DamagedCheckpointTests
         Refused("\"step\": 20", "\"step\": 21", "*step-00000020: must contain step 20, contains 21.");
         Refused("\"seed\": 5", "\"seed\": 6", "*a seed of 6, this trainer has 5*");
         Refused("\"version\": 2", "\"version\": 3", "*version 1 to 2, got diffusion-core-trainer version 3*");
-        Refused("\"name\": \"model", "\"name\": \"../model", "*must list .safetensors files beside it*");
+        Refused("\"name\": \"model", "\"name\": \"../model", "*must list .safetensors files of its folder*");
         Refused("\"name\": \"ema.", "\"name\": \"model.", "*model.safetensors: *");
         Refused("AdamW", "Momentum", "*trainer.json: was saved with optimizer Momentum, this trainer has AdamW.");
         Refused("\"ema\"", "\"ema\", \"slow\"", "*was saved with averages [ema, slow], this trainer has [ema].");

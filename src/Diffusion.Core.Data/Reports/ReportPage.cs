@@ -57,7 +57,7 @@ internal sealed class ReportPage(IReadOnlyList<RunRecord> records, string folder
             return "Nothing has been written yet.";
         var state = records.OfType<EventRecord>().LastOrDefault(record => record.Name != EventRecord.Saved)?.Name switch
         {
-            null or EventRecord.Started or EventRecord.Resumed => "Running, or ended without a word",
+            null or EventRecord.Started or EventRecord.Resumed => "Running, or terminated unexpectedly",
             var name => char.ToUpperInvariant(name[0]) + name[1..],
         };
         var step = ReportHtml.Number(records.Max(record => record.Step));

@@ -208,7 +208,7 @@ public sealed class DiffusersPipeline : IDisposable
                 nameof(prompts));
         if (Denoiser is UNet { Options.TimestepConditionWidth: { } width })
             throw new ArgumentException(
-                $"A U-Net whose time_cond_proj_dim is {width} also takes the scale of guidance, which prompts do not say; "
+                $"A U-Net whose time_cond_proj_dim is {width} also takes the scale of guidance, which prompts do not contain; "
                 + "give a Condition with a TimestepCondition.",
                 nameof(prompts));
         return new PromptEncoder(Tokenizer, TextEncoder, TextModel!.Config).Encode(prompts, Dtype);

@@ -130,7 +130,7 @@ internal sealed class PipelineSampling
             return _config.Wholes(Name) is [var height, var width] ? (height, width) : throw _config.Unsupported(Name);
         var side = _config.WholeOrNull(Name);
         if (side is null && (_request.Noise is null && (_request.Height is null || _request.Width is null)))
-            throw new ArgumentException($"{_config.ClassName} does not say its {Name}; give Height and Width.");
+            throw new ArgumentException($"{_config.ClassName} does not specify its {Name}; set Height and Width.");
         return (side ?? 1, side ?? 1);
     }
 
@@ -148,7 +148,7 @@ internal sealed class PipelineSampling
         if (condition?.Labels is null)
             throw new ArgumentException($"A guidance scale of {scale} needs labels, prompts, or a condition and an unconditional one, got none of them.");
         var label = _request.NullLabel ?? _pipeline.NullLabel
-            ?? throw new ArgumentException($"{_config.ClassName} has no label of its own for no class; give NullLabel, or a GuidanceScale of 1.");
+            ?? throw new ArgumentException($"{_config.ClassName} has no label for no class; set NullLabel, or a GuidanceScale of 1.");
         return Guidance.ClassifierFree(_pipeline.Model, scale, label).Network;
     }
 }

@@ -83,7 +83,7 @@ internal static class DistilledSchedulers
         if (call.Timesteps is { } times)
             return call.Strength == 1.0
                 ? new TimeGrid(schedule, [.. times], finalLevel)
-                : throw new NotSupportedException($"{config.ClassName} takes times of one's own or a strength, not both.");
+                : throw new NotSupportedException($"{config.ClassName} takes custom times or a strength, not both.");
         var original = call.OriginalInferenceSteps ?? config.Whole("original_inference_steps", 50);
         var stride = schedule.Steps / Guard.InRange(original, 1, schedule.Steps, "original_inference_steps");
         var used = (int)(original * call.Strength);

@@ -86,7 +86,7 @@ internal static class DpmFamily
     {
         if (call.Timesteps is not null || call.Sigmas is not null)
             throw new NotSupportedException(
-                $"{config.ClassName} with use_flow_sigmas takes a number of steps, not times or sigmas of one's own.");
+                $"{config.ClassName} with use_flow_sigmas takes a number of steps, not custom times or sigmas.");
         RequireOneGrid(config);
         if (config.Flag("use_karras_sigmas", false))
             throw NotBoth(config, "use_karras_sigmas");

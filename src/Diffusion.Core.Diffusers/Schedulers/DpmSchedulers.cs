@@ -104,7 +104,7 @@ internal static class DpmSchedulers
         if (config.Flag("use_karras_sigmas", false))
         {
             if (call.Sigmas is not null)
-                throw new NotSupportedException($"{config.ClassName} with use_karras_sigmas takes no sigmas of one's own.");
+                throw new NotSupportedException($"{config.ClassName} with use_karras_sigmas takes no custom sigmas.");
             var levels = new TrainedGrid(config).Whole(call, last => last).Levels[..count];
             sigmas = Array.ConvertAll(levels.ToArray(), level => level.NoiseToSignalRatio / (1.0 + level.NoiseToSignalRatio));
         }

@@ -39,7 +39,7 @@ internal static class EdmSchedulers
     private static TimeGrid Grid(SchedulerConfig config, SchedulerCall call, bool endsAtLeast = false)
     {
         if (call.Timesteps is not null || call.Sigmas is not null)
-            throw new NotSupportedException($"{config.ClassName} with times or sigmas of one's own is not supported.");
+            throw new NotSupportedException($"{config.ClassName} with custom times or sigmas is not supported.");
         var (min, max) = (config.Number("sigma_min", 0.002), config.Number("sigma_max", 80.0));
         var kind = config.Text("sigma_schedule", "karras");
         var spacing = kind switch

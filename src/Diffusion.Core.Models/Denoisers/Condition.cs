@@ -53,7 +53,9 @@ public class Condition : IDisposable
     /// <param name="encoderHiddenStates">See <see cref="EncoderHiddenStates"/>.</param>
     /// <param name="encoderAttentionMask">See <see cref="EncoderAttentionMask"/>. Requires <paramref name="encoderHiddenStates"/>.</param>
     /// <param name="image">See <see cref="Image"/>.</param>
-    /// <exception cref="ArgumentException">The batch sizes differ, or there is a mask without the tokens that it belongs to.</exception>
+    /// <exception cref="ArgumentException">
+    /// The batch sizes differ, a shape or type is not that of the property, or there is a mask without the tokens that it belongs to.
+    /// </exception>
     public static Condition Create(
         Tensor? labels = null,
         Tensor? vector = null,
@@ -62,8 +64,21 @@ public class Condition : IDisposable
         Tensor? encoderAttentionMask = null,
         Tensor? image = null)
     {
-        if (encoderAttentionMask is not null && encoderHiddenStates is null)
-            throw new ArgumentException("A mask needs the tokens that it belongs to, got none.", nameof(encoderAttentionMask));
+        if (labels is not null)
+        {
+            Guard.Shape(labels, [-1]);
+            RequireType(labels, ScalarType.Int64, nameof(labels));
+        }
+
+        if (encoderAttentionMask is not null)
+        {
+            if (encoderHiddenStates is null)
+                throw new ArgumentException("A mask needs the tokens that it belongs to, got none.", nameof(encoderAttentionMask));
+            Guard.Shape(encoderHiddenStates, [-1, -1, -1]);
+            Guard.Shape(encoderAttentionMask, encoderHiddenStates.shape.AsSpan(0, 2));
+            RequireType(encoderAttentionMask, ScalarType.Bool, nameof(encoderAttentionMask));
+        }
+
         long? batch = null;
         foreach (var (tensor, name) in ((Tensor?, string)[])
             [
@@ -89,6 +104,12 @@ public class Condition : IDisposable
             EncoderAttentionMask = encoderAttentionMask,
             Image = image,
         };
+    }
+
+    private static void RequireType(Tensor tensor, ScalarType type, string name)
+    {
+        if (tensor.dtype != type)
+            throw new ArgumentException($"{name} must be {type}, got {tensor.dtype}.", name);
     }
 
     /// <summary>Creates a condition of class labels, one for each sample, on the given device.</summary>

@@ -149,7 +149,7 @@ internal static class LoraFile
     private static int CheckShapes(SafetensorsFile file, string down, string up, long[] weight)
     {
         if (!file.Contains(up))
-            throw new InvalidDataException($"{file.Path}: '{down}' must stand beside '{up}', which is missing.");
+            throw new InvalidDataException($"{file.Path}: '{down}' needs '{up}', which is missing.");
         var (a, b) = (file[down].Shape, file[up].Shape);
         long[] expectedDown = [-1, .. weight[1..]];
         var rank = a.Count > 0 ? a[0] : 0;

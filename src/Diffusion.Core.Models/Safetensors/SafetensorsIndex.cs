@@ -59,7 +59,7 @@ internal sealed partial record SafetensorsIndex(long? TotalSize, IReadOnlyDictio
             foreach (var tensor in shards[i])
             {
                 if (!map.TryAdd(tensor.Name, files[i]))
-                    throw new ArgumentException($"Each tensor must have a name of its own, got '{tensor.Name}' twice.", nameof(shards));
+                    throw new ArgumentException($"Each tensor must have a unique name, got '{tensor.Name}' twice.", nameof(shards));
             }
         }
 
@@ -127,7 +127,7 @@ internal sealed partial record SafetensorsIndex(long? TotalSize, IReadOnlyDictio
             var file = property.Value.ValueKind == JsonValueKind.String ? property.Value.GetString()! : "";
             if (file.Length == 0 || file.AsSpan().IndexOfAny("/\\:\0") >= 0 || file is "." or "..")
                 throw new InvalidDataException(
-                    $"{path}: the file of tensor '{property.Name}' must be the name of a file beside the index, got "
+                    $"{path}: the file of tensor '{property.Name}' must be the name of a file in the folder of the index, got "
                     + $"{property.Value.GetRawText()}.");
             if (!files.TryAdd(property.Name, file))
                 throw new InvalidDataException($"{path}: the tensor '{property.Name}' appears more than once.");

@@ -76,7 +76,7 @@ internal sealed class SafetensorsLayout
             if (name.Length == 0 || name == SafetensorsHeader.MetadataKey)
                 throw new ArgumentException($"A tensor must have a name other than '{SafetensorsHeader.MetadataKey}', got '{name}'.");
             if (!names.Add(name))
-                throw new ArgumentException($"Each tensor must have a name of its own, got '{name}' twice.");
+                throw new ArgumentException($"Each tensor must have a unique name, got '{name}' twice.");
             RequireUnicode(name, "tensors");
         }
     }

@@ -126,7 +126,7 @@ internal sealed class TransformerBlock : NamedModule<Tensor, Tensor?, Tensor?, T
         if (_options.EmbeddingWidth is { } width)
             Guard.Shape(embedding!, [tokens.shape[0], width], nameof(embedding));
         else if (embedding is not null)
-            throw new ArgumentException("This block is told nothing, but got an embedding.", nameof(embedding));
+            throw new ArgumentException("This block takes no embedding, but received one.", nameof(embedding));
         if (_crossAttention is not null)
             ArgumentNullException.ThrowIfNull(context);
         else if (context is not null)

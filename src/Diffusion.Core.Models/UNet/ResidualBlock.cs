@@ -74,7 +74,7 @@ internal sealed class ResidualBlock : NamedModule<Tensor, Tensor?, Tensor>, IUNe
         if (_options.EmbeddingWidth is { } width)
             Guard.Shape(embedding!, [x.shape[0], width], nameof(embedding));
         else if (embedding is not null)
-            throw new ArgumentException("This block is told nothing, but got an embedding.", nameof(embedding));
+            throw new ArgumentException("This block takes no embedding, but received one.", nameof(embedding));
         using var scope = NewDisposeScope();
         var hidden = _norm1.call(x);
         var carried = x;

@@ -90,7 +90,7 @@ public static class ModelFile
         using var file = SafetensorsFile.Open(path);
         if (!file.Metadata.TryGetValue(MetadataKey, out var text))
             throw new InvalidDataException(
-                $"{path} does not say what network it holds: its metadata has no '{MetadataKey}'. Make the network "
+                $"{path} does not specify its network: its metadata has no '{MetadataKey}'. Make the network "
                 + $"and use {nameof(ModuleWeights)}.{nameof(ModuleWeights.Load)}.");
         try
         {

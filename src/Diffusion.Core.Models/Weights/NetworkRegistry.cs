@@ -183,7 +183,7 @@ public abstract class NetworkType
                 return null;
             var options = optionsOf(typed)
                 ?? throw new NotSupportedException(
-                    $"This {name} was made of networks of one's own, which a file cannot name; save its weights instead.");
+                    $"This {name} was constructed from custom networks, which a file cannot name; save its weights instead.");
             return JsonSerializer.SerializeToNode(options, json)!.AsObject();
         }
 

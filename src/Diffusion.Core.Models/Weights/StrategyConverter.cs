@@ -50,7 +50,7 @@ internal sealed class StrategyConverter<T>(params StrategyKind<T>[] kinds) : Jso
 
         throw new NotSupportedException(
             $"A file cannot hold {value.GetType().Name} as {typeof(T).Name}, only: "
-            + $"{string.Join(", ", kinds.Select(kind => kind.Name))}. Register the network under a name of its own.");
+            + $"{string.Join(", ", kinds.Select(kind => kind.Name))}. Register the network under its own name.");
     }
 }
 

@@ -80,7 +80,7 @@ internal sealed class StepSizeController(StepSizeControl control, double order)
             throw new InvalidOperationException(
                 $"{control.MaxSteps} steps were not enough; raise {nameof(StepSizeControl.MaxSteps)} or the tolerances.");
         if (!double.IsFinite(error))
-            throw new InvalidOperationException($"The error of a step of {Step} is {error}: the answer of the network is not finite.");
+            throw new InvalidOperationException($"The error of a step of {Step} is {error}: the output of the network is not finite.");
         var inverse = 1.0 / (error + Smallest);
         if (double.IsNaN(_newer))
             (_newer, _older) = (inverse, inverse);

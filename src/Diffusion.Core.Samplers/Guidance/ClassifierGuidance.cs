@@ -54,7 +54,7 @@ public sealed class ClassifierGuidance : DelegatingDenoiser
 
     private Tensor Lead(Tensor prediction, Tensor gradient, Tensor t)
     {
-        Guard.SameShape(gradient, prediction, "x_t", "the answer of the network");
+        Guard.SameShape(gradient, prediction, "x_t", "the output of the network");
         return prediction.Addcmul(gradient, _factor.At(t, prediction).expand(prediction.shape), 1.0);
     }
 

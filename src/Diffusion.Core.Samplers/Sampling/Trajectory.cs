@@ -69,8 +69,8 @@ internal sealed class Trajectory : IDisposable
             _ = step.Current;
         var next = _solver.Step(step);
         if (next is null || ReferenceEquals(next, _sample.Tensor))
-            throw new InvalidOperationException($"{_solver.GetType().Name} must answer with a new tensor.");
-        Guard.SameShape(_sample.Tensor, next, "the sample", $"the answer of {_solver.GetType().Name}");
+            throw new InvalidOperationException($"{_solver.GetType().Name} must return a new tensor.");
+        Guard.SameShape(_sample.Tensor, next, "the sample", $"the result of {_solver.GetType().Name}");
         if (step.TakeDeparted() is { } corrected)
         {
             _sample.Dispose();

@@ -43,8 +43,8 @@ public sealed class PndmSolver : ISolver
         {
             if (grid.Count < Start || levels[k + 3] != levels[k + 4])
                 throw new ArgumentException(
-                    $"A start by Runge and Kutta needs a grid made by {nameof(TimeGridExtensions.WithRungeKuttaStart)}, whose first "
-                    + $"twelve steps go to and fro, got {grid.Count} steps without.",
+                    $"A start by Runge and Kutta needs a grid of {nameof(TimeGridExtensions.WithRungeKuttaStart)}, whose first "
+                    + $"twelve steps alternate, got {grid.Count} steps without.",
                     nameof(grid));
         }
     }

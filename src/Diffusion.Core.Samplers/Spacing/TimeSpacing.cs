@@ -76,7 +76,7 @@ public abstract class TimeSpacing
             if (schedule is not DiscreteSchedule discrete)
                 throw new ArgumentException(
                     $"Leading, trailing and linspace spacings need the indices of a {nameof(DiscreteSchedule)}, got {schedule.GetType().Name}; "
-                    + $"use {nameof(DiscreteSchedule)}.{nameof(DiscreteSchedule.Discretise)} or a {nameof(TimeGrid)} of your own.",
+                    + $"use {nameof(DiscreteSchedule)}.{nameof(DiscreteSchedule.Discretise)} or a custom {nameof(TimeGrid)}.",
                     nameof(schedule));
             if (steps < 1 || steps > discrete.Steps)
                 throw new ArgumentOutOfRangeException(

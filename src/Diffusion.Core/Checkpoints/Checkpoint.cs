@@ -122,7 +122,7 @@ internal static class Checkpoint
         var expected = Encoding.ASCII.GetString(CheckpointFiles.Read(Path.Combine(folder, ChecksumFile)));
         var actual = $"{Hash(json)}  {ManifestFile}\n";
         if (expected != actual)
-            throw new CheckpointException(path, $"is damaged: {ChecksumFile} says '{expected.Trim()}', it has '{actual.Trim()}'.", null);
+            throw new CheckpointException(path, $"is damaged: {ChecksumFile} contains '{expected.Trim()}', the file has '{actual.Trim()}'.", null);
         CheckpointManifest manifest;
         try
         {
@@ -137,7 +137,7 @@ internal static class Checkpoint
         {
             var isKnown = file.Name == DiffusionModel.DescriptionFileName || file.Name.EndsWith(Extension, StringComparison.Ordinal);
             if (file.Name != Path.GetFileName(file.Name) || !isKnown)
-                throw new CheckpointException(path, $"must list {Extension} files beside it, got '{file.Name}'.", null);
+                throw new CheckpointException(path, $"must list {Extension} files of its folder, got '{file.Name}'.", null);
             CheckpointFiles.Verify(folder, file);
         }
 
@@ -170,7 +170,7 @@ internal static class Checkpoint
         IReadOnlyDictionary<string, Dictionary<string, Tensor>> tensors,
         Action<string>? trace)
     {
-        trace?.Invoke($"make {partial}");
+        trace?.Invoke($"create {partial}");
         Directory.CreateDirectory(partial);
         foreach (var (name, file) in tensors)
         {

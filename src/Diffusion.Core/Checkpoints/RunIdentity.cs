@@ -125,7 +125,7 @@ internal sealed record ScheduleFingerprint(
 
             var (expected, told) = (ModelTimesteps is null ? t : ModelTimesteps.ElementAtOrDefault(i), actual.ModelTimesteps?[i] ?? t);
             if (!Near(expected, told))
-                return Text($"a network that is told {expected:G6} at time {t}, not {told:G6}");
+                return Text($"a model timestep of {expected:G6} at time {t}, not {told:G6}");
         }
 
         return null;

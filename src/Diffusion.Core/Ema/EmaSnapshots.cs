@@ -30,7 +30,7 @@ public sealed class EmaSnapshots(string folder, long every) : TrainerCallback
         if (!Profiles(run).Any())
             throw new InvalidOperationException(
                 $"There is nothing to store: neither {nameof(TrainerOptions.Ema)} nor any of {nameof(TrainerOptions.ExtraEmas)} "
-                + $"is made by {nameof(EmaDecay)}.{nameof(EmaDecay.PowerFunction)}.");
+                + $"is of {nameof(EmaDecay)}.{nameof(EmaDecay.PowerFunction)}.");
     }
 
     /// <inheritdoc/>
@@ -115,6 +115,6 @@ internal sealed record EmaSnapshot(string Path, PowerFunctionDecay Decay, long S
             && file.Metadata.ContainsKey(KeptKey)
             ? new(path, new PowerFunctionDecay(deviation), step)
             : throw new InvalidDataException(
-                $"{path} must tell {DeviationKey}, {StepKey} and {KeptKey} in its header, as snapshots of averages do.");
+                $"{path} must contain {DeviationKey}, {StepKey} and {KeptKey} in its header, as snapshots of averages do.");
     }
 }

@@ -263,5 +263,5 @@ internal sealed class FlatParameters : IDisposable
     }
 
     private static InvalidOperationException Detached(string name, string what) => new(
-        $"Parameter '{name}' {what} since the trainer was made. Move, tie and freeze the module first, then make a new trainer.");
+        $"Parameter '{name}' {what} since the trainer was constructed. Move, tie and freeze the module first, then construct a new trainer.");
 }

@@ -164,7 +164,7 @@ public sealed record TrainerOptions
         var keys = new HashSet<string>(StringComparer.Ordinal);
         if (Callbacks.OfType<IStatefulCallback>().FirstOrDefault(callback => !keys.Add(callback.Key)) is { } twice)
             throw new ArgumentException(
-                $"Each callback must have a key of its own in checkpoints, got '{twice.Key}' twice.", nameof(Callbacks));
+                $"Each callback must have a unique key in checkpoints, got '{twice.Key}' twice.", nameof(Callbacks));
         ArgumentNullException.ThrowIfNull(Loader);
         Loader.Validate();
         Guard.InRange(LogEvery, 1, long.MaxValue);
