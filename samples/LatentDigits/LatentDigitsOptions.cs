@@ -1,6 +1,6 @@
 namespace LatentDigits;
 
-/// <summary>What the command line asked for.</summary>
+/// <summary>The options of the command line.</summary>
 internal sealed record LatentDigitsOptions
 {
     public string? DataFolder { get; init; }

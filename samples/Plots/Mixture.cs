@@ -31,14 +31,14 @@ internal sealed class Mixture : IDisposable
     /// <summary>x = x_0 + sigma eps up to sigma 10, with the time log sigma.</summary>
     public static EdmSchedule Schedule(double sigmaMin) => new(sigmaMin, sigmaMax: 10.0, timeScale: 1.0);
 
-    /// <summary>E[x_0 | x_t], told as the data prediction.</summary>
+    /// <summary>E[x_0 | x_t], as the prediction of x_0.</summary>
     public DelegateDenoiser Denoiser { get; }
 
     /// <summary>How often it was asked.</summary>
     public int Calls { get; private set; }
 
     /// <summary>
-    /// E[x_0 | x] under each Gaussian, <c>(m sigma^2 + s^2 x) / (s^2 + sigma^2)</c>, weighed by how likely each is to have made x.
+    /// E[x_0 | x] under each Gaussian, <c>(m sigma^2 + s^2 x) / (s^2 + sigma^2)</c>, weighed by the probability of each given x.
     /// </summary>
     /// <param name="x">[B].</param>
     /// <param name="sigma">[B] or [1].</param>

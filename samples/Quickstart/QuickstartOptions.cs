@@ -1,6 +1,6 @@
 namespace Quickstart;
 
-/// <summary>What the command line asked for, with the defaults filled in.</summary>
+/// <summary>The options of the command line, with the defaults filled in.</summary>
 internal sealed record QuickstartOptions
 {
     public required string Data { get; init; }

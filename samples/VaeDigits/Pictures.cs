@@ -6,14 +6,14 @@ using TorchSharp;
 
 namespace VaeDigits;
 
-/// <summary>What the network makes of digits, of noise, and of the plane.</summary>
+/// <summary>Pictures of reconstructed digits, of samples, and of the latent plane.</summary>
 internal static class Pictures
 {
     private const int Columns = 12;
     private const int Side = 20;
     private const double Extent = 2.2;
 
-    /// <summary>Pairs of rows: binary test digits above, and what the decoder makes of their code below.</summary>
+    /// <summary>Pairs of rows: binary test digits above, and the reconstruction below.</summary>
     public static void DrawReconstructions(IAutoencoder vae, IDataset test, VaeDigitsOptions options)
     {
         using var scope = torch.NewDisposeScope();

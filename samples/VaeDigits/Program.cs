@@ -2,7 +2,7 @@ using System.CommandLine;
 using Diffusion.Core;
 using VaeDigits;
 
-// The step at hand is finished before the process ends, however slow the machine; a second signal ends it at once.
+// The current step is finished before the process ends; a second signal ends it at once.
 using var stop = new StopSignals();
 var configuration = new InvocationConfiguration { ProcessTerminationTimeout = null };
 var result = await CommandLine.Create((options, _) => VaeDigitsRun.Execute(options, stop.Token)).Parse(args).InvokeAsync(configuration);

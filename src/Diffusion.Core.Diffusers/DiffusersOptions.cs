@@ -17,18 +17,19 @@ public sealed record DiffusersOptions
     public string? Variant { get; init; }
 
     /// <summary>
-    /// The type of the weights in memory. Float32 by default, whatever the files hold; null for what they hold, where that is one type.
+    /// The type of the weights in memory. The default is float32, for any type in the files; <see langword="null"/> for the type in the
+    /// files, where that is one type.
     /// </summary>
     public ScalarType? Dtype { get; init; } = ScalarType.Float32;
 
     /// <summary>Where the networks go; the CPU by default.</summary>
     public Device? Device { get; init; }
 
-    /// <summary>Told of settings that are not known, of components that are left out, and of weights that are converted.</summary>
+    /// <summary>The logger that receives unknown settings, omitted components, and converted weights.</summary>
     public ILogger Logger { get; init; } = NullLogger.Instance;
 }
 
-/// <summary>What reading says to a logger.</summary>
+/// <summary>The log messages of reading.</summary>
 internal static partial class DiffusersLog
 {
     [LoggerMessage(1, LogLevel.Warning, "{Folder}: {ClassName} has settings that are not known, kept for saving and otherwise left aside: {Names}")]

@@ -15,7 +15,7 @@ public static class AutoencoderBound
     /// <param name="x">[B, ...] data.</param>
     /// <param name="samples">Draws of z for each sample, over which the expectation is taken.</param>
     /// <param name="generator">Where they come from; null for the default generator.</param>
-    /// <returns>[B], without gradients; the caller's.</returns>
+    /// <returns>[B], without gradients. The caller must dispose the returned tensor.</returns>
     /// <exception cref="ArgumentException">The code is not Gaussian, or a shape does not fit.</exception>
     /// <remarks>Source: Kingma and Welling 2014, eq. 7.</remarks>
     public static Tensor Evidence(
@@ -41,7 +41,7 @@ public static class AutoencoderBound
     /// <param name="x">[B, ...] data.</param>
     /// <param name="samples">K, the draws of z for each sample.</param>
     /// <param name="generator">Where they come from; null for the default generator.</param>
-    /// <returns>[B], without gradients; the caller's.</returns>
+    /// <returns>[B], without gradients. The caller must dispose the returned tensor.</returns>
     /// <exception cref="ArgumentException">The code is not Gaussian, or a shape does not fit.</exception>
     /// <remarks>Source: Burda et al. 2016, eq. 8.</remarks>
     public static Tensor ImportanceWeighted(

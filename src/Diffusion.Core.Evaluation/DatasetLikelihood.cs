@@ -11,7 +11,7 @@ public static class DatasetLikelihood
     /// <param name="model">The network, such as the averaged one of a trainer; batches are moved to its device.</param>
     /// <param name="dataset">The data.</param>
     /// <param name="options">How; the defaults where null.</param>
-    /// <param name="progress">Told after each batch.</param>
+    /// <param name="progress">Receives a report after each batch.</param>
     /// <param name="cancellationToken">Ends the evaluation between two calls of the network.</param>
     /// <returns>The mean, its standard error, and each sample.</returns>
     /// <exception cref="ArgumentException">

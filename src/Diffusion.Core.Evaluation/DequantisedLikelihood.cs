@@ -38,7 +38,7 @@ public sealed class DequantisedLikelihood(ILikelihood density, int levels = 256)
     /// <summary>The data with its noise.</summary>
     /// <param name="samples">[B, ...] data on the grid over [-1, 1], floating point.</param>
     /// <param name="request">The seed and the index of the first sample.</param>
-    /// <returns>The shape and type of <paramref name="samples"/>, in [-1, 1]; the caller's.</returns>
+    /// <returns>The shape and type of <paramref name="samples"/>, in [-1, 1]. The caller must dispose the returned tensor.</returns>
     public Tensor Dequantise(Tensor samples, LikelihoodRequest request)
     {
         ArgumentNullException.ThrowIfNull(request);

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Evaluation;
 
-/// <summary>A way to tell how likely a model makes data.</summary>
+/// <summary>Computes the likelihood of data under a model.</summary>
 public interface ILikelihood
 {
     /// <summary>-log2 p(x) / D of each sample, with D its number of dimensions, or a bound on it.</summary>
@@ -11,13 +11,13 @@ public interface ILikelihood
     /// <param name="samples">[B, ...] data, floating point, on the device of the network; not changed.</param>
     /// <param name="request">Seeds and condition.</param>
     /// <param name="cancellationToken">Ends the evaluation between two calls of the network.</param>
-    /// <returns>[B] bits/dim, float64 on the CPU; the caller's.</returns>
+    /// <returns>[B] bits/dim, float64 on the CPU. The caller must dispose the returned tensor.</returns>
     /// <exception cref="ArgumentException">The samples do not fit the network or the request.</exception>
     /// <exception cref="OperationCanceledException">The request was cancelled.</exception>
     Tensor BitsPerDim(DiffusionModel model, Tensor samples, LikelihoodRequest request, CancellationToken cancellationToken = default);
 }
 
-/// <summary>What a likelihood is asked beside the samples.</summary>
+/// <summary>The arguments of a likelihood in addition to the samples.</summary>
 public sealed record LikelihoodRequest
 {
     /// <summary>The root of every random draw: 0. A sample's draws depend on it and on the index of the sample alone.</summary>
@@ -26,7 +26,7 @@ public sealed record LikelihoodRequest
     /// <summary>The index of the first sample of the batch: 0.</summary>
     public long FirstSample { get; init; }
 
-    /// <summary>What the network is told, of the same batch size, or null; the caller's.</summary>
+    /// <summary>The condition, of the same batch size, or <see langword="null"/>. The caller must dispose it.</summary>
     public Condition? Condition { get; init; }
 }
 

@@ -38,7 +38,7 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
     }
 
     /// <summary>log p(x) of each sample, in nats.</summary>
-    /// <returns>[B] float64 on the CPU; the caller's.</returns>
+    /// <returns>[B] float64 on the CPU. The caller must dispose the returned tensor.</returns>
     /// <inheritdoc cref="ILikelihood.BitsPerDim" path="/param"/>
     /// <inheritdoc cref="ILikelihood.BitsPerDim" path="/exception"/>
     public Tensor LogDensity(
@@ -89,7 +89,7 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
             using var gradients = enable_grad();
             using var evaluation = _evaluator.Evaluate(x, time, level);
 
-            // A zero times x, so that there is a path to x whatever the network looks at.
+            // A zero times x, so that there is a path to x even if the network ignores it.
             var data = evaluation.X0.Add(x.Mul(0.0));
             var trace = Trace(data, x).reshape(batch, 1);
             using var gradientsOff = no_grad();

@@ -15,7 +15,7 @@ public abstract class TraceEstimator
     /// <summary>The vectors v_k, the same along a whole trajectory.</summary>
     /// <param name="like">[B, ...]; gives the shape, the type and the device.</param>
     /// <param name="request">The seed and the index of the first sample.</param>
-    /// <returns>At least one tensor of the shape of <paramref name="like"/>; the caller's.</returns>
+    /// <returns>At least one tensor of the shape of <paramref name="like"/>. The caller must dispose the returned tensor.</returns>
     public abstract IReadOnlyList<Tensor> Vectors(Tensor like, LikelihoodRequest request);
 
     // Keeps the vectors apart from other draws of the same seed and sample.
@@ -79,16 +79,16 @@ public abstract class TraceEstimator
 }
 
 /// <summary>
-/// Draws that belong to a sample, by (seed, index of the sample, word), whichever batch it is in. They are made on the CPU in double
+/// Draws that belong to a sample, by (seed, index of the sample, word), in any batch. They are drawn on the CPU in double
 /// precision, then cast and moved.
 /// </summary>
 internal static class SeededDraws
 {
-    /// <summary>A batch of N(0, I), of the shape, type and device of a tensor; the caller's.</summary>
+    /// <summary>A batch of N(0, I), of the shape, type and device of a tensor. The caller must dispose it.</summary>
     public static Tensor Normal(Tensor like, LikelihoodRequest request, long word)
         => Draw(like, request, word, (shape, generator) => randn(shape, dtype: ScalarType.Float64, device: CPU, generator: generator));
 
-    /// <summary>A batch of even draws from [0, 1), of the shape, type and device of a tensor; the caller's.</summary>
+    /// <summary>A batch of even draws from [0, 1), of the shape, type and device of a tensor. The caller must dispose it.</summary>
     public static Tensor Uniform(Tensor like, LikelihoodRequest request, long word)
         => Draw(like, request, word, (shape, generator) => rand(shape, dtype: ScalarType.Float64, device: CPU, generator: generator));
 

@@ -38,7 +38,7 @@ public sealed class VariationalLikelihood(ReverseVariance? variance = null, Data
     /// index of the sample, t). What it returns is freed here.
     /// </param>
     /// <param name="cancellationToken">Ends the evaluation between two calls of the network.</param>
-    /// <returns>The caller's.</returns>
+    /// <returns>The result. The caller must dispose it.</returns>
     /// <exception cref="ArgumentException">The samples or the noise do not fit the network or the request.</exception>
     /// <exception cref="OperationCanceledException">The request was cancelled.</exception>
     public VariationalBits Evaluate(
@@ -114,11 +114,11 @@ public sealed class VariationalLikelihood(ReverseVariance? variance = null, Data
 }
 
 /// <summary>A variational bound on -log2 p(x_0) / D, term by term. All float64 on the CPU; owns its tensors.</summary>
-/// <param name="total">Taken over.</param>
-/// <param name="prior">Taken over.</param>
-/// <param name="terms">Taken over.</param>
-/// <param name="dataError">Taken over.</param>
-/// <param name="noiseError">Taken over.</param>
+/// <param name="total">Ownership of the tensor passes to this object.</param>
+/// <param name="prior">Ownership of the tensor passes to this object.</param>
+/// <param name="terms">Ownership of the tensor passes to this object.</param>
+/// <param name="dataError">Ownership of the tensor passes to this object.</param>
+/// <param name="noiseError">Ownership of the tensor passes to this object.</param>
 public sealed class VariationalBits(Tensor total, Tensor prior, Tensor terms, Tensor dataError, Tensor noiseError) : IDisposable
 {
     /// <summary>[B] bits/dim: the sum of the terms and the prior.</summary>

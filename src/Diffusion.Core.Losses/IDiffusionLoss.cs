@@ -42,7 +42,7 @@ public sealed class LossTerms : IDisposable
     private readonly SortedDictionary<string, Tensor> _terms = new(StringComparer.Ordinal);
 
     /// <summary>Terms with the value to minimise.</summary>
-    /// <param name="loss">[B] with gradients; taken over.</param>
+    /// <param name="loss">[B] with gradients. Ownership passes to the terms.</param>
     /// <exception cref="ArgumentException">Not one value for each sample.</exception>
     public LossTerms(Tensor loss) => Add(LossName, loss);
 

@@ -2,12 +2,12 @@ namespace Diffusion.Core.Schedules;
 
 /// <summary>
 /// A noise schedule: how much data and how much noise there is at each time. Immutable, in double precision, and ignorant of
-/// tensors and models. Implement three members to bring a schedule of your own; everything else about a schedule (its alpha,
+/// tensors and models. Implement three members for a custom schedule; everything else about a schedule (its alpha,
 /// sigma and log-SNR by name, the time of a given log-SNR) follows from them, in <see cref="NoiseScheduleExtensions"/>.
 /// </summary>
 /// <remarks>
 /// Times grow with noise, from <see cref="MinTime"/> to <see cref="MaxTime"/>, and the log-SNR falls strictly. A
-/// <see cref="DiscreteSchedule"/> uses the indices 0..T-1, where index 0 is the first noise step; a continuous schedule says in its
+/// <see cref="DiscreteSchedule"/> uses the indices 0..T-1, where index 0 is the first noise step; a continuous schedule specifies in its
 /// own documentation which t it means.
 /// </remarks>
 public interface INoiseSchedule
@@ -24,7 +24,8 @@ public interface INoiseSchedule
     NoiseLevel LevelAt(double t);
 
     /// <summary>
-    /// What a network is told at time <paramref name="t"/>; t itself unless a schedule says otherwise, as one of fewer steps does, whose
+    /// The timestep passed to the network at time <paramref name="t"/>: t itself by default. A schedule of fewer steps overrides it,
+    /// because its
     /// network knows the indices of the original.
     /// </summary>
     /// <param name="t">A time in [<see cref="MinTime"/>, <see cref="MaxTime"/>].</param>

@@ -1,7 +1,7 @@
 namespace Diffusion.Core.Schedules;
 
 /// <summary>
-/// The two numbers that every diffusion family is made of, at one time: <c>x_t = alpha x_0 + sigma eps</c>, with eps ~ N(0, I).
+/// The two numbers that define every diffusion family at one time: <c>x_t = alpha x_0 + sigma eps</c>, with eps ~ N(0, I).
 /// </summary>
 /// <param name="Alpha">The scale of the data, <c>sqrt(abar_t)</c> in a variance preserving process.</param>
 /// <param name="Sigma">The standard deviation of the noise, <c>sqrt(1 - abar_t)</c> in a variance preserving process.</param>

@@ -22,8 +22,8 @@ public static class SeedSequence
         return state;
     }
 
-    /// <summary>A generator seeded with <see cref="Mix"/>; the caller's.</summary>
-    /// <param name="device">The device to draw on; the CPU unless said otherwise.</param>
+    /// <summary>Creates a generator seeded with <see cref="Mix"/>. The caller must dispose it.</summary>
+    /// <param name="device">The device to draw on. The default is the CPU.</param>
     /// <param name="seed">The root seed.</param>
     /// <param name="words">What tells this use from another.</param>
     public static Generator Generator(Device? device, long seed, params ReadOnlySpan<long> words) => new(Mix(seed, words), device);

@@ -3,7 +3,7 @@ using System.Diagnostics.CodeAnalysis;
 namespace Diffusion.Core;
 
 /// <summary>
-/// A file that appears under its name only when it is complete: written beside it under a temporary name, renamed by
+/// A file that appears under its name only when it is complete: written to the same folder under a temporary name, renamed by
 /// <see cref="Commit"/>, removed where that was not reached.
 /// </summary>
 [ExcludeFromCodeCoverage]
@@ -14,8 +14,8 @@ internal sealed class AtomicFile : IDisposable
     private readonly FileStream _stream;
     private bool _committed;
 
-    /// <summary>Opens the temporary file, and makes the folder where it is missing.</summary>
-    /// <exception cref="IOException">The folder cannot be made or written to.</exception>
+    /// <summary>Opens the temporary file, and creates the folder where it is missing.</summary>
+    /// <exception cref="IOException">The folder cannot be created or written to.</exception>
     public AtomicFile(string path)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
@@ -35,7 +35,7 @@ internal sealed class AtomicFile : IDisposable
     public Stream Stream => _stream;
 
     /// <summary>Writes a whole file, or nothing.</summary>
-    /// <exception cref="IOException">The file cannot be written; whatever stood there before still does.</exception>
+    /// <exception cref="IOException">The file cannot be written; an earlier file of that name remains.</exception>
     public static void Write(string path, Action<Stream> write)
     {
         using var file = new AtomicFile(path);
@@ -74,7 +74,9 @@ internal sealed class AtomicFile : IDisposable
         File.Delete(_temporary);
     }
 
-    /// <summary>What .NET makes of EFBIG, the error of a file that its file system, or a limit of the process, does not let grow.</summary>
+    /// <summary>
+    /// The error code of .NET for EFBIG, the error of a file that its file system, or a limit of the process, does not let grow.
+    /// </summary>
     private static bool IsTooLarge(Exception error) => error is ArgumentOutOfRangeException { ParamName: "value" };
 
     /// <summary>One kind of error for all that can be wrong with a place to write to, with the path in it.</summary>

@@ -6,7 +6,7 @@ namespace Diffusion.Core;
 
 /// <summary>
 /// TorchSharp's operators for plain numbers, under their names in upper case: <c>x.Mul(0.5)</c> is <c>x.mul(0.5)</c> with the number
-/// held until the call has returned. Those of TorchSharp that create a number of their own (<c>add</c> of two tensors, <c>square</c>,
+/// held until the call has returned. Those of TorchSharp that create a number internally (<c>add</c> of two tensors, <c>square</c>,
 /// <c>arange</c>) are here as well. See <see cref="Number"/>.
 /// </summary>
 [ExcludeFromCodeCoverage]
@@ -20,7 +20,7 @@ internal static class Scalars
         return x.add(other, held.Scalar);
     }
 
-    // A number converts to a tensor too, which nobody would dispose.
+    // A number converts to a tensor too, which would not be disposed.
     [OverloadResolutionPriority(1)]
     public static Tensor Add(this Tensor x, Number value)
     {

@@ -4,7 +4,7 @@ namespace Diffusion.Core;
 
 /// <summary>
 /// Files that take their places in a folder together: written to a hidden folder in it, moved by <see cref="Commit"/>, removed where that
-/// was not reached. Where a move fails, those already made are undone.
+/// was not reached. Where a move fails, the earlier ones are undone.
 /// </summary>
 [ExcludeFromCodeCoverage]
 internal sealed class StagedFolder : IDisposable
@@ -13,8 +13,8 @@ internal sealed class StagedFolder : IDisposable
     private readonly bool _isNew;
     private readonly string _root;
 
-    /// <summary>Makes the hidden folder, and the folder itself where it is missing.</summary>
-    /// <exception cref="IOException">It cannot be made.</exception>
+    /// <summary>Creates the hidden folder, and the folder itself where it is missing.</summary>
+    /// <exception cref="IOException">It cannot be created.</exception>
     public StagedFolder(string folder)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);

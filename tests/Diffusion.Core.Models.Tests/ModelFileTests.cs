@@ -206,7 +206,7 @@ public sealed partial class ModelFileTests
         using var autoencoder = new Autoencoder(nn.Linear(4, 2), nn.Linear(2, 4));
 
         FluentActions.Invoking(() => ModelFile.Save(path, unet)).Should().Throw<NotSupportedException>().WithMessage("*Activation*silu*");
-        FluentActions.Invoking(() => ModelFile.Save(path, autoencoder)).Should().Throw<NotSupportedException>().WithMessage("*Autoencoder*of one's own*");
+        FluentActions.Invoking(() => ModelFile.Save(path, autoencoder)).Should().Throw<NotSupportedException>().WithMessage("*Autoencoder*custom*");
         Directory.GetFileSystemEntries(folder.Path).Should().BeEmpty();
     }
 
@@ -257,7 +257,7 @@ public sealed partial class ModelFileTests
     }
 
     [Theory]
-    [InlineData(null, "*does not say what network*")]
+    [InlineData(null, "*does not specify its network*")]
     [InlineData("{", "*must be JSON with a 'type'*")]
     [InlineData("[]", "*must be JSON with a 'type'*")]
     [InlineData("{\"type\": 3, \"options\": {}}", "*must be JSON with a 'type'*")]

@@ -21,7 +21,7 @@ public abstract class Augmentation
     /// <summary>Writes the changed sample.</summary>
     /// <param name="source">The sample, row by row.</param>
     /// <param name="shape">Its shape.</param>
-    /// <param name="result">Where to write; as large as <see cref="OutputShape"/> says, and written whole.</param>
+    /// <param name="result">The destination, of the size of <see cref="OutputShape"/>, which must be written completely.</param>
     /// <param name="random">
     /// Seeded with (seed of the run, epoch, index of the sample, place of this augmentation among others): take every draw from it.
     /// </param>

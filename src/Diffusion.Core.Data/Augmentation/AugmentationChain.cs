@@ -3,7 +3,7 @@ using Diffusion.Core.Schedules;
 
 namespace Diffusion.Core.Data;
 
-/// <summary>Augmentations one after the other, each with draws of its own.</summary>
+/// <summary>Augmentations one after the other, each with its own draws.</summary>
 internal sealed class AugmentationChain
 {
     // The words after the seed of a sample: what is given to the data below, and the place of each augmentation from here on.

@@ -61,7 +61,7 @@ internal sealed class AugmentedDataset(IDataset source, AugmentationChain chain)
     private static Span<float> Values(Tensor tensor) => MemoryMarshal.Cast<byte, float>(tensor.bytes);
 }
 
-/// <summary>Samples that are changed on their way into the caller's memory.</summary>
+/// <summary>Samples that are changed while they are written into given memory.</summary>
 internal sealed class BufferedAugmentedDataset(IBufferedDataset source, AugmentationChain chain) : IBufferedDataset
 {
     public long Count => source.Count;

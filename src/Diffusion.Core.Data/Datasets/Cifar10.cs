@@ -21,11 +21,11 @@ public sealed class Cifar10 : IBufferedDataset
 
     /// <summary>Reads one of the two sets from a folder; downloads nothing.</summary>
     /// <param name="folder">
-    /// Where the files are, or their folder <c>cifar-10-batches-bin</c> as it comes out of the archive. Of <c>data_batch_1.bin</c> to
+    /// The folder of the files, or of their folder <c>cifar-10-batches-bin</c> in the archive. Of <c>data_batch_1.bin</c> to
     /// <c>data_batch_5.bin</c> the last may be missing, for a smaller training set.
     /// </param>
     /// <param name="split">The training set (the default) or the test set.</param>
-    /// <exception cref="FileNotFoundException">A file is missing; the message says what to do.</exception>
+    /// <exception cref="FileNotFoundException">A file is missing; the message contains what to do.</exception>
     /// <exception cref="InvalidDataException">A file is damaged; the message names it.</exception>
     public Cifar10(string folder, DataSplit split = DataSplit.Train)
     {

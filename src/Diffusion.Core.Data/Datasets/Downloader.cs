@@ -148,14 +148,14 @@ public sealed class DownloadOptions
     /// <summary>What sends the requests, as a proxy needs; not disposed. A plain one where null.</summary>
     public HttpMessageHandler? Handler { get; init; }
 
-    /// <summary>Told of mirrors that failed and of files that arrived.</summary>
+    /// <summary>The logger that receives failed mirrors and received files.</summary>
     public ILogger? Logger { get; init; }
 }
 
 /// <summary>How far a download is.</summary>
 /// <param name="File">The name of the file.</param>
 /// <param name="Received">Bytes received so far.</param>
-/// <param name="Total">Bytes of the whole file, or null where the server does not say.</param>
+/// <param name="Total">Bytes of the whole file, or <see langword="null"/> where the server does not state it.</param>
 public readonly record struct DownloadProgress(string File, long Received, long? Total);
 
 /// <summary>A file that mirrors offer compressed with gzip.</summary>

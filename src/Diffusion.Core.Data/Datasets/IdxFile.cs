@@ -5,7 +5,7 @@ namespace Diffusion.Core.Data;
 
 /// <summary>
 /// An array of bytes in the IDX format of MNIST, plain or gzip: two zero bytes, the type (8, unsigned byte), the number of dimensions,
-/// their sizes as big-endian 32-bit integers, then the values, the last dimension fastest. A damaged file is refused whole.
+/// their sizes as big-endian 32-bit integers, then the values, the last dimension fastest. A damaged file throws an exception.
 /// </summary>
 internal sealed class IdxFile
 {
@@ -25,7 +25,7 @@ internal sealed class IdxFile
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="IOException">The file cannot be read.</exception>
     /// <exception cref="InvalidDataException">
-    /// The file is no IDX file of bytes, is damaged, or holds fewer or more values than its header says.
+    /// The file is no IDX file of bytes, is damaged, or has fewer or more values than its header specifies.
     /// </exception>
     public static IdxFile Read(string path)
     {

@@ -5,7 +5,7 @@ namespace Diffusion.Core.Data;
 
 /// <summary>
 /// The PNG files of a folder and of the folders in it, in the ordinal order of their paths. Files are read and decoded when their samples
-/// are asked for, by as many threads as load.
+/// are loaded, by as many threads as load.
 /// </summary>
 public sealed class ImageFolder : IBufferedDataset
 {

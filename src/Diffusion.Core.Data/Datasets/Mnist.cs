@@ -23,7 +23,7 @@ public sealed class Mnist : IBufferedDataset
     /// </param>
     /// <param name="split">The training set (the default) or the test set.</param>
     /// <param name="options">The options; <see langword="null"/> for the defaults.</param>
-    /// <exception cref="FileNotFoundException">A file is missing; the message says what to do.</exception>
+    /// <exception cref="FileNotFoundException">A file is missing; the message contains what to do.</exception>
     /// <exception cref="InvalidDataException">A file is damaged, or does not hold what MNIST holds.</exception>
     public Mnist(string folder, DataSplit split = DataSplit.Train, MnistOptions? options = null)
     {
@@ -67,7 +67,7 @@ public sealed class Mnist : IBufferedDataset
     /// <param name="options">The options; <see langword="null"/> for the defaults.</param>
     /// <param name="progress">Receives the progress of the download.</param>
     /// <param name="cancellationToken">Stops the download; a file that is not complete is removed.</param>
-    /// <exception cref="IOException">Files are missing and cannot be downloaded; the message says what to do.</exception>
+    /// <exception cref="IOException">Files are missing and cannot be downloaded; the message contains what to do.</exception>
     /// <exception cref="InvalidDataException">A file is damaged, or does not hold what MNIST holds.</exception>
     public static Mnist OpenOrDownload(
         string? folder = null,
@@ -88,11 +88,11 @@ public sealed class Mnist : IBufferedDataset
     /// Downloads the files that a folder lacks, from the public mirrors, and checks them against their known checksums. A file appears
     /// under its name only when it is complete and right.
     /// </summary>
-    /// <param name="folder">Made where it is missing.</param>
+    /// <param name="folder">The folder, created where it is missing.</param>
     /// <param name="options">The options; <see langword="null"/> for the defaults.</param>
     /// <param name="progress">Receives the progress.</param>
     /// <param name="cancellationToken">Stops the download; a file that is not complete is removed.</param>
-    /// <exception cref="IOException">No mirror sent the right file, or it cannot be written; the message says what to do.</exception>
+    /// <exception cref="IOException">No mirror sent the right file, or it cannot be written; the message contains what to do.</exception>
     public static async Task DownloadAsync(
         string folder,
         DownloadOptions? options = null,

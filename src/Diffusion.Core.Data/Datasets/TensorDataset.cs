@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Data;
 
 /// <summary>
-/// Data that is in memory already. The values are copied, so the tensors stay the caller's and nothing is to be disposed.
+/// Data that is in memory already. The values are copied, so the caller keeps the tensors, and nothing needs to be disposed.
 /// </summary>
 public sealed class TensorDataset : IBufferedDataset
 {

@@ -47,7 +47,7 @@ internal static class DigitPen
     /// <summary>The points of all strokes about the origin, each a little off, all rotated, slanted and stretched.</summary>
     private static void Distort(double[][] strokes, Span<double> points, ref SplitMix64 random)
     {
-        // tan(angle / 2) makes a rotation out of arithmetic alone.
+        // With tan(angle / 2), a rotation needs arithmetic only.
         var half = 0.055 * random.Bell();
         var (cos, sin) = ((1.0 - (half * half)) / (1.0 + (half * half)), 2.0 * half / (1.0 + (half * half)));
         var height = Height * (1.0 + (0.06 * random.Bell()));

@@ -6,7 +6,7 @@ namespace Diffusion.Core.Data;
 /// <summary>
 /// Digits written by the library itself: pen strokes with random form, slant, size, place, thickness and softness, white on black like
 /// MNIST. Needs no files; the image of an index follows from (seed, index) alone and is the same on every machine. Images are drawn when
-/// they are first asked for and then kept, so that making the set takes no time.
+/// they are first loaded and then kept, so that constructing the set takes no time.
 /// </summary>
 public sealed class SyntheticDigits : IBufferedDataset
 {

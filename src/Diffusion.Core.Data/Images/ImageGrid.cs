@@ -7,13 +7,13 @@ public static class ImageGrid
 {
     /// <summary>
     /// Writes images side by side into a PNG file, from left to right and top to bottom. The file appears whole or not at all; its
-    /// folder is made where it is missing.
+    /// folder is created where it is missing.
     /// </summary>
     /// <param name="images">
     /// [B, C, H, W] floating point on any device, C = 1 (grey) or 3 (RGB), with -1 black and 1 white; beyond [-1, 1] values are clipped.
     /// </param>
     /// <param name="path">The file, replaced where it exists.</param>
-    /// <param name="columns">Images in a row; as square a grid as possible unless said otherwise.</param>
+    /// <param name="columns">The images in a row. The default is a grid that is as square as possible.</param>
     /// <param name="padding">Pixels around and between the images, before enlargement.</param>
     /// <param name="scale">Each pixel becomes a square of so many, so that small images can be seen.</param>
     /// <param name="background">The grey of the padding and of empty places.</param>

@@ -58,7 +58,9 @@ internal static class ImageScaling
         return sum;
     }
 
-    /// <summary>For each place of the result the first place it is made of, and the weights from there on, which sum to 1.</summary>
+    /// <summary>
+    /// For each position of the result, the first position that contributes to it, and the weights from there on, which sum to 1.
+    /// </summary>
     private static (int First, float[] Weights)[] Weights(int length, int toLength, double scale)
     {
         var start = (length - (toLength * scale)) / 2.0;

@@ -14,7 +14,7 @@ internal sealed record PngImage(int Width, int Height, int Channels, ReadOnlyMem
     public bool HasAlpha => Channels is 2 or 4;
 }
 
-/// <summary>What the first chunk of a PNG file says of the image.</summary>
+/// <summary>The properties of an image in the first chunk of a PNG file.</summary>
 /// <param name="Width">Pixels in a row.</param>
 /// <param name="Height">Rows.</param>
 /// <param name="Depth">Bits per value: 1, 2, 4 or 8.</param>
@@ -33,7 +33,7 @@ internal readonly record struct PngHeader(int Width, int Height, int Depth, byte
     public long Stride => (((long)Width * Values * Depth) + 7) / 8;
 
     /// <summary>Reads and checks the chunk.</summary>
-    /// <exception cref="InvalidDataException">It is damaged, or says what is not supported.</exception>
+    /// <exception cref="InvalidDataException">It is damaged, or contains what is not supported.</exception>
     public static PngHeader Parse(ReadOnlySpan<byte> data)
     {
         if (data.Length != Size)
@@ -63,11 +63,11 @@ internal readonly record struct PngHeader(int Width, int Height, int Depth, byte
 internal static class PngRows
 {
     /// <summary>Decompresses the rows, undoes their filters and spreads their values to bytes.</summary>
-    /// <param name="header">What the file says of the image.</param>
+    /// <param name="header">The properties of the image.</param>
     /// <param name="palette">3 bytes for each colour, where there is one.</param>
     /// <param name="alpha">The opacity of the first colours of the palette; empty where all are opaque.</param>
     /// <param name="compressed">The rows, as a zlib stream.</param>
-    /// <exception cref="InvalidDataException">They are damaged, or more or fewer than the header says.</exception>
+    /// <exception cref="InvalidDataException">They are damaged, or more or fewer than the header specifies.</exception>
     public static PngImage Read(PngHeader header, ReadOnlySpan<byte> palette, ReadOnlySpan<byte> alpha, MemoryStream compressed)
     {
         var channels = header.Colour != PngHeader.Palette ? header.Values : alpha.IsEmpty ? 3 : 4;

@@ -4,7 +4,7 @@ namespace Diffusion.Core.Data;
 
 /// <summary>
 /// Reads PNG files of up to 8 bits per channel that are not interlaced: grey, RGB, palette, each with alpha or without. A damaged file
-/// is refused whole, and so is one of more than 2^27 pixels.
+/// throws an exception, as does one of more than 2^27 pixels.
 /// </summary>
 /// <remarks>Source: W3C, "Portable Network Graphics (PNG) Specification", third edition.</remarks>
 internal static class PngReader

@@ -12,7 +12,7 @@ internal static class PngWriter
     /// <summary>The first bytes of every PNG file.</summary>
     internal static ReadOnlySpan<byte> Signature => [0x89, (byte)'P', (byte)'N', (byte)'G', 0x0D, 0x0A, 0x1A, 0x0A];
 
-    /// <summary>Writes an image file whole, or not at all; makes its folder where that is missing.</summary>
+    /// <summary>Writes an image file whole, or not at all, and creates its folder where it is missing.</summary>
     /// <param name="path">The file, replaced where it exists.</param>
     /// <param name="pixels">height * width * channels bytes: rows from the top, pixels from the left, channels together.</param>
     /// <param name="width">Pixels in a row, at least 1.</param>

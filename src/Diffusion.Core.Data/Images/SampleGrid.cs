@@ -21,8 +21,10 @@ public sealed class SampleGrid
 
     /// <summary>Pictures of a sampler's samples.</summary>
     /// <param name="sampler">How to sample.</param>
-    /// <param name="shape">[B, ...] what to sample: [B, C, H, W] with C = 1 or 3, unless <see cref="ToImages"/> makes images of it.</param>
-    /// <param name="folder">Where the pictures go; made where it is missing.</param>
+    /// <param name="shape">
+    /// [B, ...] what to sample: [B, C, H, W] with C = 1 or 3, unless <see cref="ToImages"/> converts it to images.
+    /// </param>
+    /// <param name="folder">The folder of the images, created where it is missing.</param>
     public SampleGrid(ISampler sampler, long[] shape, string folder)
     {
         ArgumentNullException.ThrowIfNull(sampler);
@@ -37,7 +39,7 @@ public sealed class SampleGrid
     /// <summary>Decides the noise: 0.</summary>
     public long Seed { get; init; }
 
-    /// <summary>What the network is told, on any device; stays the caller's. Null for nothing.</summary>
+    /// <summary>The condition, on any device. The caller must dispose it. The default is <see langword="null"/>.</summary>
     public Condition? Condition { get; init; }
 
     /// <summary>

@@ -116,7 +116,7 @@ internal sealed class ChartPainter(XmlWriter svg, ChartAxis x, ChartAxis y)
 
         void Point(int i)
         {
-            // A point between two gaps is a line of no length, which the round ends make a dot.
+            // A point between two gaps is a line of no length, which the round ends turn into a dot.
             data.Append(connected ? 'L' : 'M').Append(Format(Across(xs[i]))).Append(' ').Append(Format(Up(ys[i])));
             if (!connected)
                 data.Append("h0");

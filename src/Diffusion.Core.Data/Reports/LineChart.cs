@@ -10,8 +10,8 @@ namespace Diffusion.Core.Data;
 public static class LineChart
 {
     /// <summary>
-    /// Writes a chart. The file appears whole or not at all; its folder is made where it is missing. Several lines have their names
-    /// beside the picture, and are dashed once the colours are used up.
+    /// Writes a chart. The file appears whole or not at all; its folder is created where it is missing. Several lines have their names
+    /// at the side of the picture, and are dashed once all colours are used.
     /// </summary>
     /// <param name="path">The file, replaced where it exists.</param>
     /// <param name="series">At least one line.</param>

@@ -135,7 +135,7 @@ internal sealed class ReportPage(IReadOnlyList<RunRecord> records, string folder
     }
 }
 
-/// <summary>Elements that reports are made of. Ends are written in full, as HTML asks for.</summary>
+/// <summary>The elements of reports. End tags are always written, as HTML requires.</summary>
 internal static class ReportHtml
 {
     /// <summary>Light or dark as the reader prefers; charts have colours that can be seen on both.</summary>

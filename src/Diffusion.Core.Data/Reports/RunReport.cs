@@ -11,7 +11,7 @@ namespace Diffusion.Core.Data;
 /// of the machine but that of the run.</remarks>
 public sealed class RunReport : TrainerCallback
 {
-    /// <summary>The metrics file that a folder is looked into for, and the page that is written beside it: these names.</summary>
+    /// <summary>The names of the metrics file in a folder, and of the page that is written to the same folder.</summary>
     public const string MetricsName = "metrics.jsonl", ReportName = "report.html";
 
     private readonly string _metrics;
@@ -21,7 +21,7 @@ public sealed class RunReport : TrainerCallback
 
     /// <summary>A page that is rewritten while a run goes on.</summary>
     /// <param name="run">The metrics file, or its folder, in which it is called <c>metrics.jsonl</c>.</param>
-    /// <param name="path">The page; <c>report.html</c> beside the metrics where null.</param>
+    /// <param name="path">The page. The default is <c>report.html</c> in the folder of the metrics.</param>
     public RunReport(string run, string? path = null)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(run);
@@ -40,7 +40,7 @@ public sealed class RunReport : TrainerCallback
 
     /// <summary>Writes the page of a run, whole or not at all.</summary>
     /// <param name="run">The metrics file, or its folder, in which it is called <c>metrics.jsonl</c>.</param>
-    /// <param name="path">The page; <c>report.html</c> beside the metrics where null.</param>
+    /// <param name="path">The page. The default is <c>report.html</c> in the folder of the metrics.</param>
     /// <exception cref="InvalidDataException">The metrics file is damaged; the message gives the line.</exception>
     /// <exception cref="IOException">It cannot be read, or the page cannot be written.</exception>
     public static void Write(string run, string? path = null) => new RunReport(run, path).Write();

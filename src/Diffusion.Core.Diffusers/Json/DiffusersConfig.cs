@@ -95,7 +95,7 @@ public abstract class DiffusersConfig
     /// <summary>The text of the file: indented by two, keys in order, other than ASCII escaped, a line feed at the end.</summary>
     public string ToJson() => PythonJson.Write(_settings);
 
-    /// <summary>Writes the file, whole or not at all; its folder is made where it is missing.</summary>
+    /// <summary>Writes the file, whole or not at all; its folder is created where it is missing.</summary>
     /// <exception cref="IOException">It cannot be written.</exception>
     public void Save(string path) => TextFile.Write(path, ToJson());
 

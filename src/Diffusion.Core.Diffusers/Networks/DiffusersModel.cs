@@ -11,7 +11,7 @@ namespace Diffusion.Core.Diffusers;
 /// </summary>
 public sealed class DiffusersModel : IDisposable
 {
-    /// <summary>The most bytes of a file of weights unless said otherwise: that of diffusers, 10 GB.</summary>
+    /// <summary>The default maximum number of bytes of a file of weights: that of diffusers, 10 GB.</summary>
     public const long DefaultMaxShardBytes = 10_000_000_000;
 
     private readonly IModelMapping _mapping;
@@ -31,7 +31,7 @@ public sealed class DiffusersModel : IDisposable
     /// <summary>The settings of the folder that nothing here knows.</summary>
     public IReadOnlyList<string> UnknownSettings { get; }
 
-    /// <summary>What was done to the weights on their way here, beside copying; null for a network that was not read from a folder.</summary>
+    /// <summary>The conversions of the weights; null for a network that was not read from a folder.</summary>
     public WeightReport? Weights { get; }
 
     /// <summary>The library of the class, as pipelines name it.</summary>
@@ -40,7 +40,7 @@ public sealed class DiffusersModel : IDisposable
     /// <summary>Reads a folder: the network it describes, with its weights, in evaluation mode.</summary>
     /// <param name="folder">With <c>config.json</c> and weights in one safetensors file or several with an index.</param>
     /// <param name="options">What is known, and where the network goes; null for the defaults.</param>
-    /// <param name="className">The class, in place of what the configuration says.</param>
+    /// <param name="className">The class, in place of that of the configuration.</param>
     /// <exception cref="FileNotFoundException">A file is missing.</exception>
     /// <exception cref="InvalidDataException">A file is damaged, a setting has the wrong type, or the weights are of another network.</exception>
     /// <exception cref="NotSupportedException">
@@ -74,9 +74,9 @@ public sealed class DiffusersModel : IDisposable
         }
     }
 
-    /// <summary>A network made here, with the configuration that diffusers has for it.</summary>
+    /// <summary>A network of this library, with its configuration in diffusers.</summary>
     /// <param name="network">Disposed with the result.</param>
-    /// <param name="table">The classes that are known; those of this library unless said otherwise.</param>
+    /// <param name="table">The known classes. The default is those of this library.</param>
     /// <exception cref="NotSupportedException">diffusers has no such network, or not with these options.</exception>
     public static DiffusersModel Of(nn.Module network, DiffusersTable? table = null)
     {
@@ -88,7 +88,7 @@ public sealed class DiffusersModel : IDisposable
     /// <summary>
     /// Writes a folder that diffusers reads, with the weights as they are now. All files take their places together or none does.
     /// </summary>
-    /// <param name="folder">Made where it is missing.</param>
+    /// <param name="folder">The folder, created where it is missing.</param>
     /// <param name="maxShardBytes">The most bytes of a file of weights; more than that become several files with an index.</param>
     /// <exception cref="IOException">It cannot be written; the folder is as it was.</exception>
     public void Save(string folder, long maxShardBytes = DefaultMaxShardBytes)

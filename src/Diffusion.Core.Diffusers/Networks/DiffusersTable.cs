@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Diffusers;
 
 /// <summary>
-/// The networks and the pipelines of diffusers that are known, by class. Immutable: <see cref="With(IModelMapping)"/> makes a larger one.
+/// The networks and the pipelines of diffusers that are known, by class. Immutable: <see cref="With(IModelMapping)"/> returns a larger one.
 /// </summary>
 public sealed class DiffusersTable
 {
@@ -88,13 +88,13 @@ public interface IModelMapping
     string WeightsName => "diffusion_pytorch_model";
 
     /// <summary>A new network, with fresh weights, on the CPU, in float32.</summary>
-    /// <param name="config">The configuration. What is not asked for is reported to the user as unknown.</param>
+    /// <param name="config">The configuration. Settings that are not read are reported to the user as unknown.</param>
     /// <exception cref="NotSupportedException">A setting asks for something that is not supported; the message names it and its value.</exception>
     /// <exception cref="InvalidDataException">A setting has the wrong type.</exception>
     /// <exception cref="ArgumentException">The settings do not fit together.</exception>
     nn.Module Create(ModelConfig config);
 
-    /// <summary>The configuration that <see cref="Create"/> makes the network from; null for a network of another kind.</summary>
+    /// <summary>The configuration from which <see cref="Create"/> constructs the network; null for a network of another kind.</summary>
     /// <exception cref="NotSupportedException">The other side has no such network; the message names the option.</exception>
     ModelConfig? Describe(nn.Module network);
 

@@ -21,7 +21,7 @@ public sealed class ModelConfig : DiffusersConfig
         => ArgumentException.ThrowIfNullOrEmpty(className);
 
     /// <summary>
-    /// The settings that nothing has asked for, in ordinal order: what the mapping that made a network does not know. Names that begin
+    /// The settings that nothing has read, in ordinal order: what the mapping of the network does not know. Names that begin
     /// with an underscore, which diffusers keeps for itself, are none.
     /// </summary>
     public IReadOnlyList<string> Unread
@@ -29,7 +29,7 @@ public sealed class ModelConfig : DiffusersConfig
 
     /// <summary>Reads a file.</summary>
     /// <param name="path">A <c>config.json</c>.</param>
-    /// <param name="className">The class, in place of what the file says.</param>
+    /// <param name="className">The class, in place of that of the file.</param>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">The file is not JSON, or does not name a class.</exception>
     public static ModelConfig Read(string path, string? className = null)
@@ -40,7 +40,7 @@ public sealed class ModelConfig : DiffusersConfig
 
     /// <summary>Reads the text of a file.</summary>
     /// <param name="json">A JSON object that names its class as <c>_class_name</c> or as the first of <c>architectures</c>.</param>
-    /// <param name="className">The class, in place of what the text says.</param>
+    /// <param name="className">The class, in place of that of the text.</param>
     /// <exception cref="InvalidDataException">The text is not a JSON object, or nothing names a class.</exception>
     public static ModelConfig Parse(string json, string? className = null)
     {

@@ -23,7 +23,7 @@ internal sealed class UNetConfigReader
     /// <exception cref="NotSupportedException">A setting asks for what is not supported.</exception>
     public UNetOptions Options()
     {
-        // Known, and asked for only where a block has attention.
+        // Known, and read only where a block has attention.
         _config.Ignore("attention_head_dim");
         if (_isConditional)
             RefuseWhatIsNotSupported();
@@ -223,7 +223,7 @@ internal sealed class UNetConfigReader
         };
     }
 
-    /// <summary>Pooled text; or the sizes and crops of SDXL, six numbers beside it.</summary>
+    /// <summary>Pooled text; or, with it, the sizes and crops of SDXL, six numbers.</summary>
     private UNetConditioning? AddedEmbedding(bool flip, double shift)
     {
         const int Numbers = 6;

@@ -4,8 +4,9 @@ using Diffusion.Core.Models;
 namespace Diffusion.Core.Diffusers;
 
 /// <summary>
-/// The configuration of a U-Net as a UNet2DModel, or as a UNet2DConditionModel where only that has what the network is made of, which is
-/// read where model files have it, by name. What is written is read again: a configuration that would not give the network is refused.
+/// The configuration of a U-Net as a UNet2DModel, or as a UNet2DConditionModel where only that has the parts of the network, which is
+/// read where model files have it, by name. What is written is read again: a configuration that would not give the network throws an
+/// exception.
 /// </summary>
 internal sealed class UNetConfigWriter
 {
@@ -252,7 +253,7 @@ internal sealed class UNetConfigWriter
 /// </summary>
 internal static class UNetForm
 {
-    // What levels say in full, and what has no part in the answer of the network.
+    // What levels specify completely, and what does not affect the output of the network.
     private static readonly string[] _left =
     [
         "width", "multipliers", "level_widths", "layers_per_block", "attention_resolutions", "head_width", "middle_attention",

@@ -11,7 +11,7 @@ internal static class ClipText
 {
     /// <summary>An encoder with its weights.</summary>
     /// <param name="folder">Holds <c>config.json</c> and <c>model.safetensors</c>, or shards of it.</param>
-    /// <returns>On the CPU, in float32, in evaluation mode; the caller's.</returns>
+    /// <returns>On the CPU, in float32, in evaluation mode. The caller must dispose the returned tensor.</returns>
     /// <exception cref="FileNotFoundException">A file is missing.</exception>
     /// <exception cref="InvalidDataException">A file is damaged, or the weights are not those of the configuration.</exception>
     /// <exception cref="NotSupportedException">The configuration is of another model, or asks for an activation unknown here.</exception>
@@ -36,7 +36,7 @@ internal static class ClipText
 }
 
 /// <summary>
-/// Prompts as a condition, as StableDiffusionPipeline of diffusers makes it: the last states of the text encoder, for all tokens.
+/// Prompts as a condition, as in StableDiffusionPipeline of diffusers: the last states of the text encoder, for all tokens.
 /// </summary>
 internal sealed class PromptEncoder(ClipTokenizer tokenizer, ClipTextEncoder encoder, ModelConfig config)
 {
@@ -46,7 +46,7 @@ internal sealed class PromptEncoder(ClipTokenizer tokenizer, ClipTextEncoder enc
     /// <summary>The condition on prompts.</summary>
     /// <param name="prompts">At least one; longer ones are cut.</param>
     /// <param name="dtype">The type of the states.</param>
-    /// <returns>A <see cref="Condition.EncoderHiddenStates"/> of [B, tokens, width]; the caller's.</returns>
+    /// <returns>A <see cref="Condition.EncoderHiddenStates"/> of [B, tokens, width]. The caller must dispose the returned tensor.</returns>
     /// <exception cref="ArgumentException">A prompt is not Unicode, or the tokens are not those of the encoder.</exception>
     public Condition Encode(IReadOnlyList<string> prompts, ScalarType dtype)
     {

@@ -60,10 +60,10 @@ public sealed class DiffusersPipeline : IDisposable
     /// <summary>What splits prompts into tokens; null where the pipeline has none, or one of a class that is not known.</summary>
     public ClipTokenizer? Tokenizer { get; }
 
-    /// <summary>What makes a condition of them; null where the pipeline has none, or one of a class that is not known.</summary>
+    /// <summary>What encodes them as a condition; null where the pipeline has none, or one of a class that is not known.</summary>
     public ClipTextEncoder? TextEncoder => TextModel?.Network as ClipTextEncoder;
 
-    /// <summary>The scheduler that it samples with unless told otherwise.</summary>
+    /// <summary>The default scheduler.</summary>
     public SchedulerConfig Scheduler { get; }
 
     /// <summary>Components that are copied as they are when the pipeline is saved: their names.</summary>
@@ -75,7 +75,7 @@ public sealed class DiffusersPipeline : IDisposable
     /// <summary>The type of the weights of the denoiser.</summary>
     internal ScalarType Dtype => Weight.dtype;
 
-    /// <summary>The label for no class, where the denoiser has one of its own.</summary>
+    /// <summary>The label for no class, where the denoiser has one.</summary>
     internal long? NullLabel => (Denoiser as DiT)?.Options.NullLabel;
 
     private DiffusersModel? TextModel => Layout.TextEncoder is { } name ? _models.GetValueOrDefault(name) : null;
@@ -123,12 +123,12 @@ public sealed class DiffusersPipeline : IDisposable
         }
     }
 
-    /// <summary>A pipeline of networks made here, to be saved for diffusers.</summary>
+    /// <summary>Creates a pipeline of networks of this library, to save it for diffusers.</summary>
     /// <param name="className">The class in diffusers, such as <c>DDPMPipeline</c>.</param>
     /// <param name="networks">Its networks by name, such as <c>unet</c>; disposed with the result.</param>
     /// <param name="scheduler">Its scheduler.</param>
     /// <param name="folders">Components that are folders to copy, such as a <c>tokenizer</c>: path and class by name.</param>
-    /// <param name="table">The classes that are known; those of this library unless said otherwise.</param>
+    /// <param name="table">The known classes. The default is those of this library.</param>
     /// <exception cref="NotSupportedException">diffusers has no such pipeline or network, or the pipeline lacks one.</exception>
     public static DiffusersPipeline Of(
         string className,
@@ -178,7 +178,7 @@ public sealed class DiffusersPipeline : IDisposable
             throw new NotSupportedException($"DDPMPipeline samples with a DDPMScheduler, and the model needs a {scheduler.ClassName}.");
         using var inference = model.BeginInference();
 
-        // Not disposed: the network stays the caller's.
+        // Not disposed: the caller keeps the network.
         Of("DDPMPipeline", new Dictionary<string, nn.Module> { ["unet"] = unet }, scheduler).Save(folder);
     }
 
@@ -190,11 +190,12 @@ public sealed class DiffusersPipeline : IDisposable
     }
 
     /// <summary>
-    /// What the denoiser is told of prompts, diffusers' <c>prompt_embeds</c>: the last states of the text encoder for every token, those
+    /// The condition of the denoiser for prompts, diffusers' <c>prompt_embeds</c>: the last states of the text encoder for every token,
+    /// those
     /// that fill the text up among them. <see cref="Sample"/> does this for <see cref="PipelineRequest.Prompts"/>.
     /// </summary>
     /// <param name="prompts">At least one; what is longer than the text encoder takes is cut.</param>
-    /// <returns>A <see cref="Condition.EncoderHiddenStates"/> of [B, tokens, width]; the caller's.</returns>
+    /// <returns>A <see cref="Condition.EncoderHiddenStates"/> of [B, tokens, width]. The caller must dispose the returned tensor.</returns>
     /// <exception cref="ArgumentException">
     /// The pipeline has no tokenizer or text encoder that is known, its network also takes the scale of guidance, or a prompt is not Unicode.
     /// </exception>
@@ -219,7 +220,8 @@ public sealed class DiffusersPipeline : IDisposable
     /// <param name="progress">Receives a report after each step.</param>
     /// <param name="cancellationToken">Checked before each step.</param>
     /// <returns>
-    /// [B, C, H, W] float32 on the device of the networks, -1 black and 1 white as everywhere in this library, not clipped; the caller's.
+    /// [B, C, H, W] float32 on the device of the networks, -1 black and 1 white as everywhere in this library, not clipped. The caller must
+    /// dispose the returned tensor.
     /// diffusers' own images are <c>x / 2 + 0.5</c> of these, clipped to [0, 1].
     /// </returns>
     /// <exception cref="ArgumentException">The request does not fit together, or not the pipeline.</exception>
@@ -229,7 +231,7 @@ public sealed class DiffusersPipeline : IDisposable
         => new PipelineSampling(this, request ?? new PipelineRequest()).Run(progress, cancellationToken);
 
     /// <summary>Writes a folder that diffusers reads. All files take their places together or none does.</summary>
-    /// <param name="folder">Made where it is missing.</param>
+    /// <param name="folder">The folder, created where it is missing.</param>
     /// <param name="maxShardBytes">The most bytes of a file of weights.</param>
     /// <exception cref="IOException">It cannot be written; the folder is as it was.</exception>
     public void Save(string folder, long maxShardBytes = DiffusersModel.DefaultMaxShardBytes)

@@ -5,7 +5,7 @@ namespace Diffusion.Core.Diffusers;
 
 /// <summary>
 /// A <c>model_index.json</c>: the class of a pipeline and, for each of its components, a library and a class, <c>[null, null]</c> for one
-/// that was left out. What else it says is kept.
+/// that was left out. Its other entries are kept.
 /// </summary>
 internal sealed class PipelineIndex
 {

@@ -1,7 +1,7 @@
 namespace Diffusion.Core.Diffusers;
 
 /// <summary>
-/// Which component of a class of pipelines does what, and with what it samples unless it is told otherwise. Add yours to a
+/// The components of a class of pipelines, and its default scheduler and guidance. Add custom ones to a
 /// <see cref="DiffusersTable"/>.
 /// </summary>
 /// <param name="ClassName">The class in diffusers, such as <c>DDPMPipeline</c>.</param>
@@ -15,11 +15,11 @@ public sealed record PipelineLayout(string ClassName)
 
     /// <summary>
     /// The component that splits prompts into tokens; null, the default, for none. A pipeline samples without it, given a condition: one
-    /// of a class that is not known, or that was left out, is no reason to refuse the pipeline.
+    /// of a class that is not known, or that was left out, does not prevent loading the pipeline.
     /// </summary>
     public string? Tokenizer { get; init; }
 
-    /// <summary>The component that makes the condition from tokens, or null, as <see cref="Tokenizer"/>.</summary>
+    /// <summary>The component that encodes tokens as the condition, or null, as <see cref="Tokenizer"/>.</summary>
     public string? TextEncoder { get; init; }
 
     /// <summary>N, the number of inference steps. 50 by default.</summary>
@@ -28,13 +28,15 @@ public sealed record PipelineLayout(string ClassName)
     /// <summary>The scale of classifier-free guidance. 1, the default, is none.</summary>
     public double GuidanceScale { get; init; } = 1.0;
 
-    /// <summary>The class of scheduler that the pipeline makes of whatever scheduler it has; null, the default, for the scheduler as it is.</summary>
+    /// <summary>
+    /// The class of scheduler to which the pipeline converts its scheduler. The default is <see langword="null"/>: unchanged.
+    /// </summary>
     public string? SchedulerClass { get; init; }
 
     /// <summary>The networks that sampling needs.</summary>
     internal IEnumerable<string> Networks => new[] { Denoiser, Autoencoder }.OfType<string>();
 
-    /// <summary>Every component that the pipeline is made for.</summary>
+    /// <summary>Every component of the pipeline.</summary>
     internal IEnumerable<string> Names => Networks.Concat(new[] { Tokenizer, TextEncoder }.OfType<string>());
 
     /// <summary>The pipelines of diffusers that this library knows, with the defaults that they have there.</summary>

@@ -28,7 +28,7 @@ public sealed record PipelineRequest
     public string? NegativePrompt { get; init; }
 
     /// <summary>
-    /// What the network is told, for all images, in place of <see cref="Labels"/>: such as the states of a text encoder as its
+    /// The condition of all images, in place of <see cref="Labels"/>: such as the states of a text encoder as its
     /// <see cref="Condition.EncoderHiddenStates"/>, diffusers' <c>prompt_embeds</c>.
     /// </summary>
     public Condition? Condition { get; init; }
@@ -51,6 +51,6 @@ public sealed record PipelineRequest
     /// <summary>The scheduler to sample with; the pipeline's own where it is null.</summary>
     public SchedulerConfig? Scheduler { get; init; }
 
-    /// <summary>The arguments of the scheduler's step, such as <see cref="SchedulerCall.Eta"/>; its number of steps is not looked at.</summary>
+    /// <summary>The arguments of the scheduler's step, such as <see cref="SchedulerCall.Eta"/>; its number of steps is ignored.</summary>
     public SchedulerCall Call { get; init; } = new();
 }

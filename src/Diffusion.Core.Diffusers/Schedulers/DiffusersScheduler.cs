@@ -112,7 +112,7 @@ public static class DiffusersScheduler
         return TrainedSchedule.Of(config);
     }
 
-    /// <summary>Of schedulers that take the network for one on a process of their own.</summary>
+    /// <summary>Of schedulers that assume that the network was trained on their own process.</summary>
     private static (INoiseSchedule Schedule, Prediction Prediction) OfGrid(SchedulerConfig config)
     {
         const int AnyNumber = 10;

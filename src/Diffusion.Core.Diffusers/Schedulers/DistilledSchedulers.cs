@@ -70,7 +70,7 @@ internal static class DistilledSchedulers
 
     /// <summary>N of the <c>original_inference_steps</c> indices that LCM and TCD were distilled at.</summary>
     /// <param name="config">The configuration.</param>
-    /// <param name="call">N, or times of one's own.</param>
+    /// <param name="call">N, or custom times.</param>
     /// <param name="endsClean">Whether the last step leads to data without noise; otherwise to index 0.</param>
     private static TimeGrid Grid(SchedulerConfig config, SchedulerCall call, bool endsClean)
     {

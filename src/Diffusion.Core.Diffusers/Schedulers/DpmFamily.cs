@@ -6,7 +6,7 @@ namespace Diffusion.Core.Diffusers;
 /// <summary>The settings that diffusers' DPM-Solver, UniPC, DEIS and SA-Solver share.</summary>
 internal static class DpmFamily
 {
-    /// <summary>The grid of a configuration whose <c>final_sigmas_type</c> says where it ends.</summary>
+    /// <summary>The grid of a configuration whose <c>final_sigmas_type</c> specifies where it ends.</summary>
     /// <param name="config">The configuration.</param>
     /// <param name="call">The arguments of the call.</param>
     /// <param name="minimum">"sigma_min" as a function of the schedule's least sigma / alpha and that of the last step.</param>
@@ -34,7 +34,7 @@ internal static class DpmFamily
         => config.Flag("use_karras_sigmas", false) || config.Flag("use_exponential_sigmas", false) || config.Flag("use_beta_sigmas", false)
             || config.Flag("use_flow_sigmas", false);
 
-    /// <summary>What <c>algorithm_type</c> says: the form, and tau.</summary>
+    /// <summary>The algorithm type and tau of <c>algorithm_type</c>.</summary>
     public static (AlgorithmType Type, double Tau) Algorithm(SchedulerConfig config)
     {
         var kind = config.Text("algorithm_type", "dpmsolver++");
@@ -79,7 +79,7 @@ internal static class DpmFamily
     }
 
     /// <summary>
-    /// A grid on the straight line of flow matching: N + 1 levels from 1 - 1/T to 0, shifted, the last one put aside. The network is told
+    /// A grid on the straight line of flow matching: N + 1 levels from 1 - 1/T to 0, shifted, the last one removed. The network receives
     /// whole times.
     /// </summary>
     private static TimeGrid StraightLine(SchedulerConfig config, SchedulerCall call, Func<double, double> last)
@@ -106,7 +106,7 @@ internal static class DpmFamily
         return [.. Enumerable.Range(0, count).Select(k => 1.0 + (k * stride))];
     }
 
-    /// <summary>Levels of the trained schedule make no sense on the straight line, where diffusers would take them as they are.</summary>
+    /// <summary>Levels of the trained schedule have no meaning on the straight line, where diffusers uses them unchanged.</summary>
     /// <exception cref="NotSupportedException">The configuration asks for both.</exception>
     public static void RequireOneGrid(SchedulerConfig config)
     {

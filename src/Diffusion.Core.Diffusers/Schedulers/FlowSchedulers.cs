@@ -5,8 +5,8 @@ using Diffusion.Core.Schedules;
 namespace Diffusion.Core.Diffusers;
 
 /// <summary>
-/// diffusers' flow-matching schedulers, where alpha is 1 - s, sigma is s, and the network is told s times the number of
-/// training steps. A static shift is applied to the least s twice: once when the scheduler is made, once with all the others.
+/// diffusers' flow-matching schedulers, where alpha is 1 - s, sigma is s, and the network receives s times the number of
+/// training steps. A static shift is applied to the least s twice: once when the scheduler is constructed, once with all the others.
 /// </summary>
 internal static class FlowSchedulers
 {
@@ -43,7 +43,7 @@ internal static class FlowSchedulers
 
     private static TimeGrid Grid(SchedulerConfig config, SchedulerCall call)
     {
-        // Times beside sigmas are not used by diffusers either.
+        // diffusers does not use times given together with sigmas either.
         if (call.Sigmas is not null)
             call = call with { Timesteps = null };
         var count = call.Count();

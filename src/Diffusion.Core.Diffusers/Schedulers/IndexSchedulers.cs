@@ -124,7 +124,7 @@ internal static class IndexSchedulers
 }
 
 /// <summary>
-/// A one-step method whose steps lead to levels of their own, and not to where the next step is taken to start: some schedulers do so,
+/// A one-step method whose steps lead to other levels than those at which the next steps start: some schedulers do so,
 /// and what their networks give can only be had again by doing the same.
 /// </summary>
 internal sealed class TargetedSolver : ISolver

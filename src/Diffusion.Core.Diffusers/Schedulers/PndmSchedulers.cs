@@ -21,7 +21,7 @@ internal static class PndmSchedulers
             new PndmSolver(MappedOptions.PredictionOf(config)) { RungeKuttaStart = !skipsRungeKutta });
     }
 
-    /// <summary>IPNDMScheduler, which has a process of its own and takes the network to predict v.</summary>
+    /// <summary>IPNDMScheduler, which has its own process and assumes that the network predicts v.</summary>
     public static DiffusersSampler Ipndm(SchedulerConfig config, SchedulerCall call)
         => config.Numbers("trained_betas") is not null
             ? throw new NotSupportedException($"{config.ClassName} with trained_betas is not supported.")
@@ -66,7 +66,7 @@ internal static class PndmSchedulers
 
     /// <summary>
     /// v, whose x_0 is had from eps by a division by alpha. Without signal, at the start of the grid, diffusers' guard against a division
-    /// by zero makes it zero, where v itself says what it is.
+    /// by zero gives zero, where v itself determines it.
     /// </summary>
     private sealed class FromNoise : Prediction
     {

@@ -9,16 +9,18 @@ public sealed record SchedulerCall
     /// <summary>N, the number of inference steps; null where <see cref="Timesteps"/> or <see cref="Sigmas"/> are given.</summary>
     public int? Steps { get; init; }
 
-    /// <summary>Times of one's own, falling.</summary>
+    /// <summary>Custom times, in decreasing order.</summary>
     public IReadOnlyList<double>? Timesteps { get; init; }
 
-    /// <summary>Noise levels of one's own, falling.</summary>
+    /// <summary>Custom noise levels, in decreasing order.</summary>
     public IReadOnlyList<double>? Sigmas { get; init; }
 
     /// <summary>mu of a dynamic time shift.</summary>
     public double? Mu { get; init; }
 
-    /// <summary>How many times LCM's and TCD's networks were distilled at; null for what the configuration says.</summary>
+    /// <summary>
+    /// How many times LCM's and TCD's networks were distilled at; <see langword="null"/> for the value of the configuration.
+    /// </summary>
     public int? OriginalInferenceSteps { get; init; }
 
     /// <summary>What share of these LCM and TCD use, from the cleanest on: below 1 for image to image.</summary>

@@ -82,7 +82,9 @@ internal static class SigmaSchedulers
             : LogLinear(trained.Fractional(call, last), trained, IsContinuous(config));
     }
 
-    /// <summary>Whether the network is told log(sigma) / 4, as that of Stable Video Diffusion is; one that predicts eps never is.</summary>
+    /// <summary>
+    /// Whether the network receives log(sigma) / 4, as that of Stable Video Diffusion does; one that predicts eps never does.
+    /// </summary>
     public static bool IsContinuous(SchedulerConfig config)
     {
         var kind = config.Text("timestep_type", "discrete");
@@ -91,7 +93,7 @@ internal static class SigmaSchedulers
             : throw config.Unknown("timestep_type", kind);
     }
 
-    /// <summary>The same sigma / alpha with alpha 1, told as EDM tells them.</summary>
+    /// <summary>The same sigma / alpha with alpha 1, and the timesteps of EDM.</summary>
     private static TimeGrid Exploding(TimeGrid grid)
     {
         var ratios = grid.Levels[..^1].ToArray().Select(level => level.NoiseToSignalRatio).ToArray();

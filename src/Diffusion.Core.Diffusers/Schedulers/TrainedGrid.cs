@@ -65,7 +65,7 @@ internal sealed class TrainedGrid
     /// As Euler, Heun, DPM2 and LMS do it: N times that need not be whole, and sigma / alpha interpolated linearly between indices. The last
     /// step leads to <paramref name="last"/>.
     /// </summary>
-    /// <param name="call">N, or times of one's own.</param>
+    /// <param name="call">N, or custom times.</param>
     /// <param name="last">sigma / alpha at the end.</param>
     /// <param name="roundKarras">Whether the times of a Karras grid are rounded.</param>
     /// <param name="whole">Whether a respaced grid covers the whole schedule, not only what the times cover.</param>
@@ -91,7 +91,7 @@ internal sealed class TrainedGrid
     /// As the DPM-Solver family does it: whole times, one more of them laid out than is used; Karras, exponential and beta grids from one
     /// end of the schedule to the other, their times rounded or cut to whole numbers.
     /// </summary>
-    /// <param name="call">N, or times of one's own.</param>
+    /// <param name="call">N, or custom times.</param>
     /// <param name="last">sigma / alpha at the end, given that of the last step.</param>
     public TimeGrid Whole(SchedulerCall call, Func<double, double> last)
     {
@@ -105,7 +105,7 @@ internal sealed class TrainedGrid
             times = Array.ConvertAll<double, double>(times, RoundsTimes ? Math.Round : Cut);
         }
 
-        // Where the least level is the last one again, rounding must not make it the noisier of the two.
+        // Where the least level is the last one again, rounding must not give it more noise than the other.
         var end = last(ratios[^1]);
         return Build(times, ratios, Math.Abs(end - ratios[^1]) < Rounding * ratios[^1] ? ratios[^1] : end);
     }
@@ -134,7 +134,7 @@ internal sealed class TrainedGrid
 
     /// <summary>
     /// The times of a spacing; DPM-Solver's family lays out one more than it uses, except for trailing ones. There are N of these, also
-    /// where rounding of T / N makes diffusers take one step more, at time -1: for T = 1000 first at N = 61.
+    /// where, by rounding of T / N, diffusers takes one more step, at time -1: for T = 1000 first at N = 61.
     /// </summary>
     private double[] Spaced(int count, int laidOut, bool round)
     {

@@ -35,7 +35,7 @@ public sealed class AutoencoderLoss : IAutoencoderLoss
     public const string KlName = "kl";
 
     /// <summary>A loss of an autoencoder.</summary>
-    /// <param name="reconstruction">Of the decoder; a Gaussian of scale 1 unless said otherwise.</param>
+    /// <param name="reconstruction">The loss of the decoder. The default is a Gaussian of scale 1.</param>
     /// <param name="beta">The weight of the divergence, at least 0: 1 for the bound itself, 1e-6 for latent diffusion.</param>
     /// <param name="freeBits">
     /// Nats that each channel of the code may use for nothing: below it, the divergence of the channel, on average over the batch, has no
@@ -86,10 +86,12 @@ public sealed class AutoencoderLoss : IAutoencoderLoss
 
     /// <summary>The loss of one batch.</summary>
     /// <param name="x">[B, ...] the data.</param>
-    /// <param name="output">What the decoder says, as <see cref="Reconstruction"/> wants it.</param>
+    /// <param name="output">The output of the decoder, as <see cref="Reconstruction"/> requires it.</param>
     /// <param name="mean">[B, C, ...] the mean of q(z | x).</param>
     /// <param name="logVariance">The shape of <paramref name="mean"/>: the log variance of q(z | x).</param>
-    /// <returns><c>loss</c> with gradients, <c>reconstruction</c> and <c>kl</c> without, [B] each; the caller's.</returns>
+    /// <returns>
+    /// <c>loss</c> with gradients, <c>reconstruction</c> and <c>kl</c> without, [B] each. The caller must dispose the returned tensor.
+    /// </returns>
     /// <exception cref="ArgumentException">The shapes do not fit each other.</exception>
     public LossTerms Evaluate(Tensor x, Tensor output, Tensor mean, Tensor logVariance)
     {

@@ -15,7 +15,7 @@ public sealed class DynamicBinarization(IAutoencoderLoss inner) : IAutoencoderLo
     /// <summary>A draw of black and white data.</summary>
     /// <param name="x">[B, ...] in [-1, 1].</param>
     /// <param name="generator">Where the draw comes from, on any device; null for the default generator.</param>
-    /// <returns>The shape and type of <paramref name="x"/>, 0 or 1; the caller's.</returns>
+    /// <returns>The shape and type of <paramref name="x"/>, 0 or 1. The caller must dispose the returned tensor.</returns>
     public static Tensor Draw(Tensor x, Generator? generator = null)
     {
         Guard.Floating(x);

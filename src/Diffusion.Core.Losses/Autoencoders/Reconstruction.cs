@@ -9,9 +9,9 @@ public abstract class Reconstruction
     public abstract string Name { get; }
 
     /// <summary>The loss of each element.</summary>
-    /// <param name="output">What the decoder says: the shape of <paramref name="x"/> unless the loss says otherwise.</param>
+    /// <param name="output">The output of the decoder, by default of the shape of <paramref name="x"/>.</param>
     /// <param name="x">[B, ...] the data.</param>
-    /// <returns>The shape of <paramref name="x"/>, with gradients; the caller's.</returns>
+    /// <returns>The shape of <paramref name="x"/>, with gradients. The caller must dispose the returned tensor.</returns>
     /// <exception cref="ArgumentException">The output does not have the shape it should.</exception>
     public abstract Tensor Of(Tensor output, Tensor x);
 
@@ -25,7 +25,7 @@ public abstract class Reconstruction
     public static Reconstruction Bernoulli { get; } = new BernoulliLoss();
 
     /// <summary>
-    /// -log N(x; mean, exp(logVariance)) of a decoder that says both: [B, 2C, ...], the mean in the first half of the channels.
+    /// -log N(x; mean, exp(logVariance)) of a decoder that returns both: [B, 2C, ...], the mean in the first half of the channels.
     /// </summary>
     public static Reconstruction LearnedGaussian { get; } = new LearnedGaussianLoss();
 
@@ -34,10 +34,10 @@ public abstract class Reconstruction
     public static Reconstruction Gaussian(double std = 1.0) => new FixedGaussianLoss(2.0 * Math.Log(Guard.Positive(std)));
 
     /// <summary>
-    /// -log N(x; output, exp(logVariance)) with a scale that is learned beside the decoder, one for all data (Rybkin et al. 2021,
+    /// -log N(x; output, exp(logVariance)) with a scale that is learned together with the decoder, one for all data (Rybkin et al. 2021,
     /// "sigma-VAE"; the logvar of latent diffusion).
     /// </summary>
-    /// <param name="logVariance">A parameter that broadcasts to the data; the caller's, and used as long as the loss is.</param>
+    /// <param name="logVariance">A parameter that broadcasts to the data. The caller must dispose it after the loss was last used.</param>
     public static Reconstruction Gaussian(Tensor logVariance)
     {
         ArgumentNullException.ThrowIfNull(logVariance);

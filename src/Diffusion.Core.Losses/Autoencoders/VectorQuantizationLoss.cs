@@ -8,7 +8,7 @@ namespace Diffusion.Core.Losses;
 /// over the dimensions of its code.
 /// </summary>
 /// <remarks>Source: van den Oord et al. 2017, eq. 3.</remarks>
-/// <param name="reconstruction">Of the decoder; the squared error unless said otherwise.</param>
+/// <param name="reconstruction">The loss of the decoder. The default is the squared error.</param>
 /// <param name="codebookWeight">The weight of the codebook and commitment terms, at least 0. 1 by default.</param>
 public sealed class VectorQuantizationLoss(Reconstruction? reconstruction = null, double codebookWeight = 1.0) : IAutoencoderLoss
 {

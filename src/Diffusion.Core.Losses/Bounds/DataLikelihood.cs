@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Losses;
 
-/// <summary>p(x_0 | x_1): how likely the last step of the reverse process makes the data.</summary>
+/// <summary>p(x_0 | x_1): the likelihood of the data in the last step of the reverse process.</summary>
 public abstract class DataLikelihood
 {
     /// <summary>The field's name of the likelihood, such as <c>discretised-gaussian</c>.</summary>
@@ -12,7 +12,7 @@ public abstract class DataLikelihood
     /// <param name="x0">[B, ...] data.</param>
     /// <param name="mean">The shape of <paramref name="x0"/>: the mean of the reverse step.</param>
     /// <param name="logVariance">Its log variance; broadcasts to that shape.</param>
-    /// <returns>The shape of <paramref name="x0"/>, finite and with gradients; the caller's.</returns>
+    /// <returns>The shape of <paramref name="x0"/>, finite and with gradients. The caller must dispose the returned tensor.</returns>
     public abstract Tensor LogLikelihood(Tensor x0, Tensor mean, Tensor logVariance);
 
     /// <summary>

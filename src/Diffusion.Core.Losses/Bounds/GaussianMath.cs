@@ -12,7 +12,7 @@ public static class GaussianMath
     /// <param name="logVariance1">The log variance of the first.</param>
     /// <param name="mean2">The mean of the second.</param>
     /// <param name="logVariance2">The log variance of the second.</param>
-    /// <returns>The shape they broadcast to, with gradients; the caller's.</returns>
+    /// <returns>The shape they broadcast to, with gradients. The caller must dispose the returned tensor.</returns>
     public static Tensor Kl(Tensor mean1, Tensor logVariance1, Tensor mean2, Tensor logVariance2)
     {
         ArgumentNullException.ThrowIfNull(mean1);
@@ -29,7 +29,7 @@ public static class GaussianMath
     /// <summary>KL(N(mean, exp(logVariance)) || N(0, 1)) (Kingma and Welling 2014, appendix B).</summary>
     /// <param name="mean">[...]; the two broadcast against each other.</param>
     /// <param name="logVariance">The log variance.</param>
-    /// <returns>The shape they broadcast to, with gradients; the caller's.</returns>
+    /// <returns>The shape they broadcast to, with gradients. The caller must dispose the returned tensor.</returns>
     public static Tensor KlToStandard(Tensor mean, Tensor logVariance)
     {
         ArgumentNullException.ThrowIfNull(mean);
@@ -42,7 +42,7 @@ public static class GaussianMath
     /// <param name="x">[...]; all three broadcast against each other.</param>
     /// <param name="mean">The mean.</param>
     /// <param name="logVariance">The log variance.</param>
-    /// <returns>The shape they broadcast to, with gradients; the caller's.</returns>
+    /// <returns>The shape they broadcast to, with gradients. The caller must dispose the returned tensor.</returns>
     public static Tensor LogDensity(Tensor x, Tensor mean, Tensor logVariance)
     {
         ArgumentNullException.ThrowIfNull(x);
@@ -61,7 +61,7 @@ public static class GaussianMath
     /// <param name="mean">The mean.</param>
     /// <param name="logVariance">The log variance.</param>
     /// <param name="levels">The number of points of the grid, at least 2: 256 for bytes.</param>
-    /// <returns>The shape they broadcast to, with gradients; the caller's.</returns>
+    /// <returns>The shape they broadcast to, with gradients. The caller must dispose the returned tensor.</returns>
     /// <exception cref="ArgumentOutOfRangeException">There are fewer than two levels.</exception>
     /// <remarks>
     /// Source: Ho et al. 2020, eq. 13, with the cumulative distribution <c>(1 + tanh(sqrt(2 / pi) (z + 0.044715 z^3))) / 2</c> of their
@@ -81,7 +81,7 @@ public static class GaussianMath
         var below = Cumulative(centred.Sub(half).mul(inverse));
         var upTo = Cumulative(centred.Add(half).mul(inverse));
 
-        // The ends are told with a margin, as data in single precision is.
+        // The ends are recognised with a margin, as data in single precision is.
         var share = where(x.Gt(1.0 - (0.255 * half)), below.neg().Add(1.0), upTo.sub(below));
         share = where(x.Lt((0.255 * half) - 1.0), upTo, share);
         return share.ClampMin(Least).log().MoveToOuterDisposeScope();

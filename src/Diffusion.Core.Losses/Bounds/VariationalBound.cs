@@ -77,8 +77,8 @@ public sealed class VariationalBound : IDisposable
     /// <param name="x0">[B, ...] data.</param>
     /// <param name="xt">The shape of <paramref name="x0"/>: a draw from q(x_t | x_0).</param>
     /// <param name="t">[B] int64 indices 0..T-1.</param>
-    /// <param name="output">What the network says at x_t; [B, 2C, ...] with a learned variance.</param>
-    /// <returns>[B] bits/dim, with gradients; the caller's.</returns>
+    /// <param name="output">The output of the network at x_t; [B, 2C, ...] with a learned variance.</param>
+    /// <returns>[B] bits/dim, with gradients. The caller must dispose the returned tensor.</returns>
     /// <exception cref="ArgumentException">The shapes or types do not fit each other, or an index lies outside 0..T-1.</exception>
     public Tensor Term(Tensor x0, Tensor xt, Tensor t, Tensor output)
     {
@@ -105,7 +105,7 @@ public sealed class VariationalBound : IDisposable
 
     /// <summary>L_T: KL(q(x_T | x_0) || N(0, I)), which depends on no network.</summary>
     /// <param name="x0">[B, ...] data.</param>
-    /// <returns>[B] bits/dim; the caller's.</returns>
+    /// <returns>[B] bits/dim. The caller must dispose the returned tensor.</returns>
     /// <exception cref="ArgumentException"><paramref name="x0"/> is not floating point, or has no batch dimension.</exception>
     public Tensor Prior(Tensor x0)
     {
@@ -114,7 +114,8 @@ public sealed class VariationalBound : IDisposable
             throw new ArgumentException("A sample must have a batch dimension, got a scalar.", nameof(x0));
         using var scope = NewDisposeScope();
 
-        // With variance 1 - a the divergence is (a x_0^2 - a - log(1 - a)) / 2, two of whose parts all but cancel: their sum is made here.
+        // With variance 1 - a the divergence is (a x_0^2 - a - log(1 - a)) / 2, two of whose parts nearly cancel: their sum is computed
+        // here.
         var last = Reverse.Schedule.AlphaBars[^1];
         var constant = last < 1e-4 ? last * last * (0.5 + (last / 3.0) + (last * last / 4.0)) : -last - Math.Log(1.0 - last);
         var kl = Denoising.MeanOfSamples(x0.Square()).Mul(last).Add(constant);

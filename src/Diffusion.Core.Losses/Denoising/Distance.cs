@@ -10,7 +10,9 @@ public abstract class Distance
 
     /// <summary>The distance of each element.</summary>
     /// <param name="difference">[...] prediction minus target; not changed.</param>
-    /// <returns>The shape of <paramref name="difference"/>, with gradients, and always a new tensor; the caller's.</returns>
+    /// <returns>
+    /// The shape of <paramref name="difference"/>, with gradients, and always a new tensor. The caller must dispose the returned tensor.
+    /// </returns>
     public abstract Tensor Of(Tensor difference);
 
     /// <summary><c>d^2</c> (Ho et al. 2020, eq. 14).</summary>

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Losses;
 
 /// <summary>
-/// A sampler of times that learns from the losses it led to, and says what each draw is worth, so that the weighted mean loss still
+/// A sampler of times that learns from the losses at its times, and weights each draw, so that the weighted mean loss still
 /// estimates the mean over even times. Its state is in the open, for a checkpoint to keep.
 /// </summary>
 public interface IAdaptiveTimestepSampler : ITimestepSampler, IDisposable
@@ -15,7 +15,7 @@ public interface IAdaptiveTimestepSampler : ITimestepSampler, IDisposable
 
     /// <summary>The importance weight of each time, 1 on average over the draws.</summary>
     /// <param name="t">[B] times as drawn, on the CPU, before the next <see cref="Observe"/>.</param>
-    /// <returns>[B] float64 on the CPU; the caller's.</returns>
+    /// <returns>[B] float64 on the CPU. The caller must dispose the returned tensor.</returns>
     Tensor Weights(Tensor t);
 
     /// <summary>Learns from a batch; a loss that is not finite is left out.</summary>
@@ -25,7 +25,7 @@ public interface IAdaptiveTimestepSampler : ITimestepSampler, IDisposable
 }
 
 /// <summary>
-/// Draws index t with a chance in proportion to sqrt(E[L_t^2]), as the last losses of each t have it, which makes the variational bound
+/// Draws index t with a chance in proportion to sqrt(E[L_t^2]), from the last losses of each t, with which the variational bound
 /// less noisy. All times are alike until each has been seen often enough.
 /// </summary>
 /// <remarks>

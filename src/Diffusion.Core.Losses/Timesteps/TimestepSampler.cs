@@ -10,7 +10,10 @@ public interface ITimestepSampler
     /// <param name="schedule">The schedule whose times are drawn.</param>
     /// <param name="count">B, at least 1.</param>
     /// <param name="generator">A generator on the CPU; every draw comes from it.</param>
-    /// <returns>[B] on the CPU: int64 indices 0..T-1 for a discrete schedule, float64 times for a continuous one; the caller's.</returns>
+    /// <returns>
+    /// [B] on the CPU: int64 indices 0..T-1 for a discrete schedule, float64 times for a continuous one. The caller must dispose the
+    /// returned tensor.
+    /// </returns>
     Tensor Sample(INoiseSchedule schedule, long count, Generator generator);
 }
 
@@ -39,7 +42,7 @@ public static class TimestepSampler
     /// <summary>Times of any distribution, drawn independently or together.</summary>
     /// <param name="distribution">Of the times. The default is <see cref="TimeDistribution.Uniform"/>.</param>
     /// <param name="draws">
-    /// How a batch is drawn. The default is <see cref="UnitDraws.LowDiscrepancy"/>, which makes the mean over a batch less noisy.
+    /// How a batch is drawn. The default is <see cref="UnitDraws.LowDiscrepancy"/>, which reduces the noise of the mean over a batch.
     /// </param>
     public static ITimestepSampler FromDistribution(TimeDistribution? distribution = null, UnitDraws? draws = null)
         => new DistributedTimesteps(distribution ?? TimeDistribution.Uniform, draws ?? UnitDraws.LowDiscrepancy);

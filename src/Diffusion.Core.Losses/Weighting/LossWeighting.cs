@@ -4,9 +4,9 @@ namespace Diffusion.Core.Losses;
 
 /// <summary>How much each noise level counts in a loss, as pure algebra over alpha and sigma.</summary>
 /// <remarks>
-/// A network that predicts x_0 = a x_t + b output has an error in x_0 that is b times the error in its output, whatever it predicts. So
+/// A network that predicts x_0 = a x_t + b output has an error in x_0 that is b times the error in its output, for any prediction. So
 /// most weightings are stated once, as a weight w of the squared error in x_0, and weigh the squared error of an output by w b^2:
-/// one model in any parametrisation then has one loss. <see cref="LossWeighting.OfData"/> makes a weighting from such a w.
+/// one model in any parametrisation then has one loss. <see cref="LossWeighting.OfData"/> creates a weighting from such a w.
 /// </remarks>
 public abstract class LossWeighting
 {
@@ -20,10 +20,10 @@ public abstract class LossWeighting
     /// <returns>Finite and not negative.</returns>
     public abstract double Weight(NoiseLevel level, NoiseLevel previous, Prediction prediction);
 
-    /// <summary>1 whatever the prediction, so that parametrisations differ: L_simple (Ho et al. 2020, eq. 14).</summary>
+    /// <summary>1 for any prediction, so that parametrisations differ: L_simple (Ho et al. 2020, eq. 14).</summary>
     public static LossWeighting None { get; } = new NoWeighting();
 
-    /// <summary>w = SNR: the error in eps, whatever the prediction (Salimans and Ho 2022, section 4).</summary>
+    /// <summary>w = SNR: the error in eps, for any prediction (Salimans and Ho 2022, section 4).</summary>
     public static LossWeighting Snr { get; } = OfData("snr", level => level.Snr);
 
     /// <summary>w = max(SNR, 1) (Salimans and Ho 2022, section 4).</summary>
@@ -111,7 +111,7 @@ public abstract class LossWeighting
 
     private sealed class DataWeighting(string name, Func<NoiseLevel, double> weight) : LossWeighting
     {
-        // The root of the least and the greatest SNR that is told apart from 0 and infinity.
+        // The root of the least and the greatest SNR that differs from 0 and infinity.
         private const double Least = 1e-8;
 
         public override string Name => name;

@@ -177,7 +177,7 @@ public class Condition : IDisposable
 
     private Tensor?[] Tensors() => [Labels, Vector, TimestepCondition, EncoderHiddenStates, EncoderAttentionMask, Image];
 
-    /// <summary>Moves the tensors from the current scope, which frees them when one cannot be made, to the one around it.</summary>
+    /// <summary>Moves the tensors from the current scope, which frees them when one cannot be created, to the enclosing one.</summary>
     private Condition OutOfScope()
     {
         foreach (var tensor in Tensors())

@@ -3,7 +3,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// Trains a conditional network to answer without its condition too, as classifier-free guidance needs: in training mode the condition of
+/// Trains a conditional network to predict without its condition too, as classifier-free guidance requires: in training mode the condition
+/// of
 /// each sample is replaced by an empty one with a given probability. In evaluation mode, and so when sampling, it does nothing.
 /// </summary>
 /// <remarks>
@@ -16,14 +17,14 @@ public sealed class ConditionDropout : DelegatingTrainableDenoiser
 
     /// <summary>A network with its condition dropped now and then.</summary>
     /// <param name="network">The network; not disposed.</param>
-    /// <param name="probability">In [0, 1]; 0.1 to 0.2 is usual.</param>
+    /// <param name="probability">The probability, in [0, 1]; typically 0.1 to 0.2.</param>
     /// <param name="empty">
-    /// A batch of one that stands for no condition, such as a label of its own, the states of an empty text, or a vector of zeros. What it
+    /// A batch of one that stands for no condition, such as a reserved label, the states of an empty text, or a vector of zeros. What it
     /// lacks is never dropped. Kept, not disposed.
     /// </param>
     /// <exception cref="ArgumentOutOfRangeException">The probability lies outside [0, 1].</exception>
     /// <exception cref="ArgumentException">
-    /// The network has a <see cref="LabelDropout"/> of its own, and the empty condition has labels: they would be dropped twice.
+    /// The network has its own <see cref="LabelDropout"/>, and the empty condition has labels: they would be dropped twice.
     /// </exception>
     public ConditionDropout(ITrainableDenoiser network, double probability, Condition empty)
         : base(network)

@@ -16,8 +16,10 @@ public abstract class DenoisingNetwork(string name) : NamedModule<Tensor, Tensor
     /// <summary>The same as <see cref="nn.Module{T1, T2, T3, TResult}.forward"/>.</summary>
     /// <param name="xt">[B, ...] noisy data, of the type and on the device of the weights.</param>
     /// <param name="t">[B] int64 or floating point times, the unit of which is one step: 0..T-1 for a discrete schedule.</param>
-    /// <param name="condition">What the network was built to be told, for each sample, on the device of the weights; else null.</param>
-    /// <returns>[B, ...]; the caller's.</returns>
+    /// <param name="condition">
+    /// The condition for which the network was built, for each sample, on the device of the weights; otherwise <see langword="null"/>.
+    /// </param>
+    /// <returns>[B, ...]. The caller must dispose the returned tensor.</returns>
     /// <exception cref="ArgumentException">A shape, type, device or label does not fit; the message names what was expected.</exception>
     public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null) => call(xt, t, condition);
 

@@ -94,7 +94,7 @@ public sealed class DiffusionModel : IDisposable
 
     /// <summary>The same network on another schedule, such as one with fewer steps.</summary>
     /// <param name="schedule">The schedule; its timesteps must be those that the network was trained with.</param>
-    /// <returns>A model with tables of its own.</returns>
+    /// <returns>A model with its own tables.</returns>
     public DiffusionModel With(INoiseSchedule schedule)
     {
         ArgumentNullException.ThrowIfNull(schedule);

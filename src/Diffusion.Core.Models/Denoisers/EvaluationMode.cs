@@ -89,7 +89,7 @@ public sealed class EvaluationMode : IDisposable
     }
 }
 
-/// <summary>Keeps the parameters of a module from training until the last who asked for it lets go.</summary>
+/// <summary>Keeps the parameters of a module from training until the last scope is disposed.</summary>
 internal sealed class FrozenWeights
 {
     private static readonly ConditionalWeakTable<nn.Module, FrozenWeights> Known = [];

@@ -12,7 +12,7 @@ public interface IDenoiser
     /// <param name="xt">[B, ...] noisy data.</param>
     /// <param name="t">[B] times of the schedule: int64 indices 0..T-1 for a discrete one, floating point for a continuous one.</param>
     /// <param name="condition">Of the same batch size, or null.</param>
-    /// <returns>The shape of <paramref name="xt"/> for the predictions of Ho et al.; the caller's.</returns>
+    /// <returns>The shape of <paramref name="xt"/> for the predictions of Ho et al.. The caller must dispose the returned tensor.</returns>
     Tensor Predict(Tensor xt, Tensor t, Condition? condition = null);
 
     /// <summary>Where the denoiser wants its inputs, and samplers therefore sample; null when it takes them anywhere.</summary>

@@ -3,7 +3,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// A network that is shown an image beside x_t, as super-resolution and inpainting need: <see cref="Condition.Image"/> is joined to the
+/// A network that receives an image in addition to x_t, as in super-resolution and inpainting: <see cref="Condition.Image"/> is joined to
+/// the
 /// channels of x_t.
 /// </summary>
 /// <remarks>
@@ -17,7 +18,7 @@ public sealed class ImageConditioned(ITrainableDenoiser network) : DelegatingTra
     /// <inheritdoc/>
     /// <param name="xt">[B, C, ...] noisy data.</param>
     /// <param name="t">[B] times.</param>
-    /// <param name="condition">With an image [B, C', ...] of the size of x_t; the network is told the whole condition.</param>
+    /// <param name="condition">With an image [B, C', ...] of the size of x_t; the network receives the whole condition.</param>
     /// <exception cref="ArgumentException">There is no image, or it does not fit x_t.</exception>
     public override Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
     {

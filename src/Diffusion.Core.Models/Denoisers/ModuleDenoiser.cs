@@ -8,7 +8,7 @@ public sealed class ModuleDenoiser : ITrainableDenoiser
     private readonly Func<Tensor, Tensor, Condition?, Tensor> _predict;
 
     /// <summary>
-    /// An unconditional network: (x_t, t) to a prediction. It trains on labelled data as it is: a condition is not looked at.
+    /// An unconditional network: (x_t, t) to a prediction. It can be trained on labelled data: the condition is ignored.
     /// </summary>
     public ModuleDenoiser(nn.Module<Tensor, Tensor, Tensor> module)
         : this(module, (xt, t, _) => module.call(xt, t))
@@ -21,7 +21,7 @@ public sealed class ModuleDenoiser : ITrainableDenoiser
     {
     }
 
-    /// <summary>A network that is told what it needs by a function of one's own.</summary>
+    /// <summary>A network that receives its inputs from a custom function.</summary>
     /// <param name="module">Owns the parameters.</param>
     /// <param name="predict">From x_t, t and the condition to a new tensor.</param>
     public ModuleDenoiser(nn.Module module, Func<Tensor, Tensor, Condition?, Tensor> predict)

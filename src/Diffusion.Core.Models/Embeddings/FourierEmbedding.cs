@@ -33,7 +33,7 @@ internal sealed class FourierEmbedding : NamedModule<Tensor, Tensor>
 
     /// <summary>The embedding of each time.</summary>
     /// <param name="input">t, [B], integer or floating point, on any device; greater than 0 where its logarithm is taken.</param>
-    /// <returns>[B, width] in the type and on the device of the frequencies; the caller's.</returns>
+    /// <returns>[B, width] in the type and on the device of the frequencies. The caller must dispose the returned tensor.</returns>
     public override Tensor forward(Tensor input)
     {
         Guard.Shape(input, [-1]);

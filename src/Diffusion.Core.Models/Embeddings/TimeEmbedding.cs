@@ -10,7 +10,7 @@ namespace Diffusion.Core.Models;
 internal sealed class TimeEmbedding : NamedModule<Tensor, Tensor>
 {
     private readonly Linear _first;
-    private readonly Linear? _beside;
+    private readonly Linear? _conditionProjection;
     private readonly Activation _activation;
     private readonly Linear _second;
 
@@ -18,11 +18,11 @@ internal sealed class TimeEmbedding : NamedModule<Tensor, Tensor>
     /// <param name="inputs">The width of the encoding.</param>
     /// <param name="outputs">The width of the embedding that is passed to the rest of the network.</param>
     /// <param name="activation">The activation between the layers. The default is <see cref="Activation.Silu"/>.</param>
-    /// <param name="beside">
+    /// <param name="condition">
     /// The width of an additional vector that is added to the encoding after a separate linear layer, such as an embedding of a guidance
     /// scale (Meng et al. 2023, section 3.1). The default is <see langword="null"/>: no such vector.
     /// </param>
-    public TimeEmbedding(int inputs, int outputs, Activation? activation = null, int? beside = null)
+    public TimeEmbedding(int inputs, int outputs, Activation? activation = null, int? condition = null)
         : base(nameof(TimeEmbedding))
     {
         Guard.Positive(inputs);
@@ -32,8 +32,8 @@ internal sealed class TimeEmbedding : NamedModule<Tensor, Tensor>
         _second = nn.Linear(outputs, outputs);
         register_module("linear_1", _first);
         register_module("linear_2", _second);
-        if (beside is { } width)
-            register_module("cond_proj", _beside = nn.Linear(Guard.Positive(width, nameof(beside)), inputs, false));
+        if (condition is { } width)
+            register_module("cond_proj", _conditionProjection = nn.Linear(Guard.Positive(width, nameof(condition)), inputs, false));
     }
 
     /// <summary>The weight of the first layer, which has the type and the device of all weights.</summary>
@@ -46,13 +46,13 @@ internal sealed class TimeEmbedding : NamedModule<Tensor, Tensor>
 
     /// <summary>Computes the embedding with an additional vector.</summary>
     /// <param name="input">[B, inputs].</param>
-    /// <param name="beside">[B, width of the vector], or <see langword="null"/> to add nothing.</param>
+    /// <param name="condition">[B, width of the vector], or <see langword="null"/> to add nothing.</param>
     /// <returns>[B, outputs]. The caller must dispose the tensor.</returns>
-    public Tensor forward(Tensor input, Tensor? beside)
+    public Tensor forward(Tensor input, Tensor? condition)
     {
         using var scope = NewDisposeScope();
-        if (beside is not null && _beside is not null)
-            input = _beside.call(beside).Add_(input);
+        if (condition is not null && _conditionProjection is not null)
+            input = _conditionProjection.call(condition).Add_(input);
         return _second.call(_activation.Apply(_first.call(input))).MoveToOuterDisposeScope();
     }
 }

@@ -46,7 +46,7 @@ public sealed record SinusoidalTimeEncoding : TimeEncoding
     public bool FlipSinToCos { get; init; } = true;
 
     /// <summary>
-    /// 1 makes the lowest frequency exactly 1/10000, as in the code of Ho et al.; the default of 0 ends just above it. The setting
+    /// With 1, the lowest frequency is exactly 1/10000, as in the code of Ho et al.; the default of 0 ends just above it. The setting
     /// <c>downscale_freq_shift</c> of diffusers.
     /// </summary>
     public double FrequencyShift { get; init; }

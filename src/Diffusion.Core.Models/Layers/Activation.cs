@@ -3,15 +3,15 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>The nonlinearity between two layers. The usual ones are in <see cref="Activation"/>.</summary>
+/// <summary>The nonlinearity between two layers, with the standard ones as static members.</summary>
 public abstract class Activation
 {
-    /// <summary>How many inputs make one output: 1, or 2 where one half gates the other.</summary>
+    /// <summary>The number of inputs for each output: 1, or 2 where one half gates the other.</summary>
     public virtual int InputsPerOutput => 1;
 
     /// <summary>The activation of a tensor.</summary>
     /// <param name="x">[..., D * <see cref="InputsPerOutput"/>]; not changed.</param>
-    /// <returns>[..., D] as a new tensor; the caller's.</returns>
+    /// <returns>[..., D] as a new tensor. The caller must dispose the returned tensor.</returns>
     public abstract Tensor Apply(Tensor x);
 
     /// <summary>max(x, 0).</summary>

@@ -17,15 +17,15 @@ internal sealed class TensorCache<TKey> : IDisposable
     /// <param name="key">The key on which the table depends.</param>
     /// <param name="device">The device of the table.</param>
     /// <param name="type">The element type of the table.</param>
-    /// <param name="make">Creates the table on the CPU, in any type.</param>
-    public Tensor Get(TKey key, Device device, ScalarType type, Func<TKey, Tensor> make)
+    /// <param name="create">Creates the table on the CPU, in any type.</param>
+    public Tensor Get(TKey key, Device device, ScalarType type, Func<TKey, Tensor> create)
     {
         var entry = (key, device.type, device.index, type);
         lock (_lock)
         {
             if (_tables.TryGetValue(entry, out var known))
                 return known;
-            using var made = make(key);
+            using var made = create(key);
             return _tables[entry] = made.to(type, device, copy: true).DetachFromDisposeScope();
         }
     }

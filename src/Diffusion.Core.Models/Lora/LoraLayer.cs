@@ -124,7 +124,7 @@ internal sealed class LoraBranch() : NamedModule(nameof(LoraBranch))
     }
 }
 
-/// <summary>A weight with a name of its own. State: <c>weight</c>.</summary>
+/// <summary>A weight under its own name. State: <c>weight</c>.</summary>
 internal sealed class LoraFactor : NamedModule
 {
     private const string WeightName = "weight";

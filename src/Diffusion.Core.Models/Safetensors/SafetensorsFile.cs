@@ -8,11 +8,12 @@ namespace Diffusion.Core.Models;
 
 /// <summary>
 /// An open safetensors file: weights as plain data, which cannot run code. Opening reads and checks the header only; the data is mapped
-/// into memory, and each tensor is copied out of the map when asked for, so that reading takes no memory but the tensor's own. Safe for
+/// into memory, and each tensor is copied out of the map when it is read, so that reading takes no memory but the tensor's own. Safe for
 /// concurrent readers.
 /// </summary>
 /// <remarks>
-/// Leave the file as it is while it is open: one that changes its length is refused at the next read, but a map whose pages vanish during a
+/// Leave the file as it is while it is open: one whose length has changed throws an exception at the next read, but a map whose pages
+/// vanish during a
 /// copy ends the process on Unix. Replacing the file by renaming another over it is safe, and all that this library does.
 /// </remarks>
 public sealed class SafetensorsFile : IDisposable
@@ -42,10 +43,10 @@ public sealed class SafetensorsFile : IDisposable
     /// <summary>The names of the tensors, in the order of their data.</summary>
     public IReadOnlyList<string> Names { get; }
 
-    /// <summary>The strings stored beside the tensors; often empty.</summary>
+    /// <summary>The metadata strings; often empty.</summary>
     public IReadOnlyDictionary<string, string> Metadata => _header.Metadata;
 
-    /// <summary>What the header says about one tensor.</summary>
+    /// <summary>Returns the entry of one tensor in the header.</summary>
     /// <exception cref="KeyNotFoundException">There is no such tensor.</exception>
     public SafetensorsEntry this[string name] => _byName.TryGetValue(name, out var entry)
         ? entry
@@ -85,8 +86,11 @@ public sealed class SafetensorsFile : IDisposable
 
     /// <summary>Reads one tensor.</summary>
     /// <param name="name">One of <see cref="Names"/>.</param>
-    /// <param name="device">Where the tensor goes; the CPU unless said otherwise.</param>
-    /// <returns>A new tensor of the shape in the file, of the type that <see cref="SafetensorsEntry.Dtype"/> says; the caller's.</returns>
+    /// <param name="device">The device of the tensor. The default is the CPU.</param>
+    /// <returns>
+    /// A new tensor of the shape in the file, of the type <see cref="SafetensorsEntry.Dtype"/>. The caller must dispose the
+    /// returned tensor.
+    /// </returns>
     /// <exception cref="KeyNotFoundException">There is no such tensor.</exception>
     /// <exception cref="InvalidDataException">
     /// The file changed since it was opened, a BOOL is neither 0 nor 1, or a U64 is 2^63 or more.
@@ -113,9 +117,9 @@ public sealed class SafetensorsFile : IDisposable
     }
 
     /// <summary>Reads every tensor.</summary>
-    /// <param name="device">Where the tensors go; the CPU unless said otherwise.</param>
-    /// <returns>Name to tensor; the tensors are the caller's.</returns>
-    /// <exception cref="InvalidDataException">As for <see cref="Read"/>; nothing stays behind.</exception>
+    /// <param name="device">The device of the tensors. The default is the CPU.</param>
+    /// <returns>The tensors by name. The caller must dispose them.</returns>
+    /// <exception cref="InvalidDataException">As for <see cref="Read"/>; nothing remains.</exception>
     public Dictionary<string, Tensor> ReadAll(Device? device = null)
     {
         var result = new Dictionary<string, Tensor>(StringComparer.Ordinal);
@@ -152,7 +156,7 @@ public sealed class SafetensorsFile : IDisposable
         _handle.Dispose();
     }
 
-    /// <summary>Refuses a tensor whose bytes cannot be its values; only some types have such bytes.</summary>
+    /// <summary>Throws for a tensor whose bytes are not values of its type; only some types have such bytes.</summary>
     internal void Verify(SafetensorsEntry entry)
     {
         if (entry.Dtype != ScalarType.Bool && entry.Type != SafetensorsType.U64)

@@ -6,7 +6,7 @@ namespace Diffusion.Core.Models;
 
 /// <summary>
 /// Reads the header of a safetensors file and proves it sound: every tensor has a known type and a shape whose bytes lie in the file,
-/// and together they cover the data once, without holes or overlaps. Nothing it says is believed before it is checked.
+/// and together they cover the data once, without holes or overlaps. Every value is checked before it is used.
 /// </summary>
 /// <remarks>
 /// Layout: 8 bytes little-endian header length N, N bytes of JSON, then the data. The JSON maps each name to
@@ -40,7 +40,7 @@ internal sealed class SafetensorsHeader
     /// <summary>The tensors, in the order of their data.</summary>
     public IReadOnlyList<SafetensorsEntry> Entries { get; private set; } = [];
 
-    /// <summary>The strings beside the tensors.</summary>
+    /// <summary>The metadata strings.</summary>
     public IReadOnlyDictionary<string, string> Metadata => _metadata;
 
     /// <summary>The length of the header, when it can be right for a file of that size.</summary>
@@ -204,7 +204,7 @@ internal sealed class SafetensorsHeader
     }
 }
 
-/// <summary>What the header of a safetensors file says about one tensor.</summary>
+/// <summary>The entry of one tensor in the header of a safetensors file.</summary>
 /// <param name="Name">The name of the tensor, unique in its file.</param>
 /// <param name="Type">The type of its elements in the file.</param>
 /// <param name="Shape">Its sizes; empty for a scalar.</param>

@@ -9,7 +9,7 @@ namespace Diffusion.Core.Models;
 /// The index of a set of safetensors files: <c>{"metadata": {"total_size": bytes}, "weight_map": {tensor: file}}</c>, the form of Hugging
 /// Face's libraries.
 /// </summary>
-/// <param name="TotalSize">Bytes of all tensors; null where a file does not say. Nothing relies on it.</param>
+/// <param name="TotalSize">Bytes of all tensors; null where a file does not contain it. Nothing relies on it.</param>
 /// <param name="Files">The file of each tensor, a name without a folder.</param>
 internal sealed partial record SafetensorsIndex(long? TotalSize, IReadOnlyDictionary<string, string> Files)
 {
@@ -19,7 +19,7 @@ internal sealed partial record SafetensorsIndex(long? TotalSize, IReadOnlyDictio
     /// <summary>No index of the size of 100 million bytes has been seen; a larger one is not read.</summary>
     private const long MaxLength = 100_000_000;
 
-    /// <summary>Fills files in the order of the tensors; each has at most as many bytes as said, or a single tensor.</summary>
+    /// <summary>Fills files in the order of the tensors; each has at most the given number of bytes, or a single tensor.</summary>
     public static List<List<SafetensorsSource>> Split(IEnumerable<SafetensorsSource> tensors, long maxBytes)
     {
         ArgumentNullException.ThrowIfNull(tensors);

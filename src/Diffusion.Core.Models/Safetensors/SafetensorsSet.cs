@@ -32,17 +32,18 @@ public sealed class SafetensorsSet : IDisposable
     /// <summary>The files, in ordinal order.</summary>
     public IReadOnlyList<SafetensorsFile> Files => _files;
 
-    /// <summary>What the header of its file says about one tensor.</summary>
+    /// <summary>Returns the entry of one tensor in the header of its file.</summary>
     /// <exception cref="KeyNotFoundException">There is no such tensor.</exception>
     public SafetensorsEntry this[string name] => FileOf(name)[name];
 
     /// <summary>Opens a file, an index, or what a folder holds, and checks every header.</summary>
     /// <param name="path">
-    /// A <c>.safetensors</c> file; an index, <c>*.safetensors.index.json</c>, of files beside it; or a folder with one of these, in which
+    /// A <c>.safetensors</c> file; an index, <c>*.safetensors.index.json</c>, of files in its folder; or a folder with one of these, in
+    /// which
     /// an index comes first.
     /// </param>
     /// <exception cref="FileNotFoundException">
-    /// There is no such file, or the folder has none; the message says what is there instead.
+    /// There is no such file, or the folder has none; the message contains what is there instead.
     /// </exception>
     /// <exception cref="InvalidDataException">
     /// A file is damaged, the index and its files do not hold the same tensors, or the folder holds several sets.
@@ -86,7 +87,7 @@ public sealed class SafetensorsSet : IDisposable
     /// <summary>Closes the files; tensors already read stay.</summary>
     public void Dispose() => _files.ForEach(file => file.Dispose());
 
-    /// <summary>Refuses a tensor whose bytes cannot be its values.</summary>
+    /// <summary>Throws for a tensor whose bytes are not values of its type.</summary>
     internal void Verify(string name) => FileOf(name).Verify(this[name]);
 
     private static string FindIn(string folder)

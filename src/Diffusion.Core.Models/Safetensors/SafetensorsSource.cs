@@ -3,7 +3,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// One tensor to write, whose data is made when its turn comes: of a file larger than memory, only one tensor needs to be there at a time.
+/// One tensor to write, whose data is created when it is written: of a file larger than memory, only one tensor needs to be there at a
+/// time.
 /// </summary>
 public sealed class SafetensorsSource
 {
@@ -35,7 +36,7 @@ public sealed class SafetensorsSource
     /// <summary>A tensor that is there already.</summary>
     /// <param name="name">Its name.</param>
     /// <param name="tensor">Of any shape, device and memory layout; not changed, not disposed.</param>
-    /// <param name="dtype">The type to write it as; its own unless said otherwise.</param>
+    /// <param name="dtype">The type in the file. The default is the type of the tensor.</param>
     /// <exception cref="ArgumentException">The format does not have the type.</exception>
     public static SafetensorsSource Of(string name, Tensor tensor, ScalarType? dtype = null)
     {
@@ -45,20 +46,20 @@ public sealed class SafetensorsSource
         return new(name, type, tensor.shape, stream => Write(stream, tensor, type.ReadAs));
     }
 
-    /// <summary>A tensor that is made when it is written, and disposed after.</summary>
+    /// <summary>A tensor that is created when it is written, and disposed after it.</summary>
     /// <param name="name">Its name.</param>
     /// <param name="dtype">The type to write it as; the tensor is converted where it has another.</param>
     /// <param name="shape">The shape that it will have.</param>
-    /// <param name="make">Makes it; called once for each file that is written.</param>
+    /// <param name="create">Creates it; called once for each file that is written.</param>
     /// <exception cref="ArgumentException">The format does not have the type.</exception>
-    public static SafetensorsSource Of(string name, ScalarType dtype, IReadOnlyList<long> shape, Func<Tensor> make)
+    public static SafetensorsSource Of(string name, ScalarType dtype, IReadOnlyList<long> shape, Func<Tensor> create)
     {
         ArgumentNullException.ThrowIfNull(shape);
-        ArgumentNullException.ThrowIfNull(make);
+        ArgumentNullException.ThrowIfNull(create);
         long[] expected = [.. shape];
         return new(name, TypeOf(name, dtype), expected, stream =>
         {
-            using var tensor = make();
+            using var tensor = create();
             Guard.Shape(tensor, expected, name);
             Write(stream, tensor, dtype);
         });

@@ -14,7 +14,7 @@ public sealed class SafetensorsType
     private SafetensorsType(string name, int size, ScalarType readAs, bool isNative = true)
         => (Name, Size, ReadAs, IsNative) = (name, size, readAs, isNative);
 
-    /// <summary>64-bit unsigned integers, read as Int64; a value of 2^63 or more is refused.</summary>
+    /// <summary>64-bit unsigned integers, read as Int64; a value of 2^63 or more throws an exception.</summary>
     public static SafetensorsType U64 { get; } = new("U64", 8, ScalarType.Int64, isNative: false);
 
     /// <summary>32-bit unsigned integers, read as Int64.</summary>

@@ -60,7 +60,7 @@ public sealed class ClipTextEncoder : NamedModule
     /// [B, L] bool: true for the tokens that may be attended to, which must include the first token of each text. The default is
     /// <see langword="null"/>: all tokens, as in Stable Diffusion.
     /// </param>
-    /// <returns>The caller's.</returns>
+    /// <returns>The result. The caller must dispose it.</returns>
     /// <exception cref="ArgumentException">A shape, type, device or token does not fit.</exception>
     public ClipTextOutput Encode(Tensor tokens, Tensor? mask = null) => Encode(tokens, mask, hiddenStates: false);
 

@@ -49,7 +49,7 @@ internal sealed class AdaptiveResidualBlock : NamedModule<Tensor, Tensor, Tensor
     /// <summary>The block.</summary>
     /// <param name="x">[B, inputs, ...].</param>
     /// <param name="embedding">[B, embedding width].</param>
-    /// <returns>[B, outputs, ...]; the caller's.</returns>
+    /// <returns>[B, outputs, ...]. The caller must dispose the returned tensor.</returns>
     /// <exception cref="ArgumentException">A shape does not fit.</exception>
     public override Tensor forward(Tensor x, Tensor embedding)
     {
@@ -66,7 +66,7 @@ internal sealed class AdaptiveResidualBlock : NamedModule<Tensor, Tensor, Tensor
 }
 
 /// <summary>
-/// A group norm without weights of its own, scaled by one plus and shifted by what a linear layer makes of the embedding.
+/// A group norm without weights, scaled by one plus, and shifted by, the output of a linear layer on the embedding.
 /// </summary>
 /// <remarks>Source: Dhariwal and Nichol 2021, section 3.3. State: <c>linear</c>.</remarks>
 internal sealed class AdaptiveGroupNorm : NamedModule<Tensor, Tensor, Tensor>
@@ -95,7 +95,7 @@ internal sealed class AdaptiveGroupNorm : NamedModule<Tensor, Tensor, Tensor>
     /// <summary>The normalised image, scaled and shifted.</summary>
     /// <param name="x">[B, C, ...].</param>
     /// <param name="embedding">[B, embedding width].</param>
-    /// <returns>[B, C, ...]; the caller's.</returns>
+    /// <returns>[B, C, ...]. The caller must dispose the returned tensor.</returns>
     public override Tensor forward(Tensor x, Tensor embedding)
     {
         using var scope = NewDisposeScope();

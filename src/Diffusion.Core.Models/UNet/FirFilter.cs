@@ -30,7 +30,7 @@ internal sealed class FirFilter(bool mirror) : NamedModule<Tensor, Tensor>(nameo
     /// <summary>[B, C, ...] with twice the sizes.</summary>
     public Tensor Double(Tensor x)
     {
-        // A zero behind each pixel, and twice the filter along each size to make up for them.
+        // A zero behind each pixel, and twice the filter along each size to compensate for them.
         using var scope = NewDisposeScope();
         var sizes = (int)x.dim() - 2;
         var spread = mirror ? Padded(x, 1, 1) : x;

@@ -30,7 +30,7 @@ public sealed record KBlockOptions : IUNetBlockOptions
     /// <inheritdoc/>
     public long Halve(long side) => side / 2;
 
-    /// <summary>A residual block whose norms are told of the embedding.</summary>
+    /// <summary>A residual block whose norms depend on the embedding.</summary>
     internal AdaptiveResidualBlock Residual(UNetPlace place, int inputs, int outputs)
     {
         foreach (var channels in (ReadOnlySpan<int>)[inputs, outputs])

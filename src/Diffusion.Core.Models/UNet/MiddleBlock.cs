@@ -43,7 +43,7 @@ internal sealed class MiddleBlock : UNetBlock
     }
 }
 
-/// <summary>What may stand in the middle of a <see cref="UNet"/> beside <see cref="UNetBlockOptions"/>.</summary>
+/// <summary>The middle of a <see cref="UNet"/>, as an alternative to <see cref="UNetBlockOptions"/>.</summary>
 public static class UNetMiddle
 {
     /// <summary>Nothing: the lowest level goes straight to the way up.</summary>

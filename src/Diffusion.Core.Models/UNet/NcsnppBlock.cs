@@ -4,12 +4,13 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The block of score-SDE's NCSN++: the resolution changes through a fixed filter, and an image pyramid runs beside the features, read on
-/// the way down and summed to the answer on the way up. All levels of a network must have it.
+/// The block of score-SDE's NCSN++: the resolution changes through a fixed filter, and an image pyramid accompanies the features, read on
+/// the way down and summed to the output on the way up. All levels of a network must have it.
 /// </summary>
 /// <remarks>
-/// Source: Song et al. 2021, appendix H.1. The groups of norms follow from the channels, a quarter of them and up to 32, whatever the
-/// network says. The sides of an image must be divisible by two at every level.
+/// Source: Song et al. 2021, appendix H.1. The groups of norms follow from the channels, a quarter of them and up to 32, independently of
+/// the options of the
+/// network. The sides of an image must be divisible by two at every level.
 /// </remarks>
 public sealed record NcsnppBlockOptions : IUNetBlockOptions
 {
@@ -144,8 +145,8 @@ internal sealed class NcsnppUpBlock : UNetBlock
         register_module("resnet_up", _upsample = NcsnppBlockOptions.Residual(place, _filter));
         _norm = new GroupNormalization(NcsnppBlockOptions.Groups(place.Width), place.Width, network.NormEpsilon);
         register_module("skip_norm", _norm);
-        var answer = network.OutChannels ?? network.Channels;
-        register_module("skip_conv", _toPyramid = Layers.Convolution(network.Dimensions, place.Width, answer, 3));
+        var output = network.OutChannels ?? network.Channels;
+        register_module("skip_conv", _toPyramid = Layers.Convolution(network.Dimensions, place.Width, output, 3));
     }
 
     /// <inheritdoc/>

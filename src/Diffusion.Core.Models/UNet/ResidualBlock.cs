@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The block a U-Net is made of: norm, activation, convolution, embedding, norm, activation, dropout, convolution, and the input added
+/// The standard block of a U-Net: norm, activation, convolution, embedding, norm, activation, dropout, convolution, and the input added
 /// back.
 /// </summary>
 /// <remarks>
@@ -58,15 +58,15 @@ internal sealed class ResidualBlock : NamedModule<Tensor, Tensor?, Tensor>, IUNe
 
     /// <summary>The block at the resolution of its input.</summary>
     /// <param name="x">[B, inputs, ...].</param>
-    /// <param name="embedding">[B, embedding width]; null for a block that is told nothing.</param>
-    /// <returns>[B, outputs, ...]; the caller's.</returns>
+    /// <param name="embedding">[B, embedding width]; <see langword="null"/> for a block without an embedding.</param>
+    /// <returns>[B, outputs, ...]. The caller must dispose the returned tensor.</returns>
     public override Tensor forward(Tensor x, Tensor? embedding) => forward(x, embedding, null);
 
     /// <summary>The block with a change of resolution before its first convolution and on the way around.</summary>
     /// <param name="x">[B, inputs, ...].</param>
-    /// <param name="embedding">[B, embedding width]; null for a block that is told nothing.</param>
+    /// <param name="embedding">[B, embedding width]; <see langword="null"/> for a block without an embedding.</param>
     /// <param name="resample">From [B, C, ...] to [B, C, ...] as a new tensor, or null to keep the resolution.</param>
-    /// <returns>[B, outputs, ...]; the caller's.</returns>
+    /// <returns>[B, outputs, ...]. The caller must dispose the returned tensor.</returns>
     /// <exception cref="ArgumentException">A shape does not fit.</exception>
     public Tensor forward(Tensor x, Tensor? embedding, Func<Tensor, Tensor>? resample)
     {
@@ -120,7 +120,7 @@ public sealed record ResidualBlockOptions
     /// <summary>Channels that go out; where they differ, a convolution of one pixel carries the input over.</summary>
     public required int Outputs { get; init; }
 
-    /// <summary>The width of the embedding; null, the default, for a block that is told nothing, as in autoencoders.</summary>
+    /// <summary>The width of the embedding; the default, <see langword="null"/>, is for a block without one, as in autoencoders.</summary>
     public int? EmbeddingWidth { get; init; }
 
     /// <summary>Groups of the first group norm, and of the second where <see cref="OutputGroups"/> is null.</summary>
@@ -159,11 +159,11 @@ public sealed record ResidualBlockOptions
     /// <summary>
     /// A change of resolution before the first convolution and on the way around: from [B, C, ...] to a new tensor [B, C, ...]. Null, the
     /// default, to keep it. The context is that of the U-Net; blocks elsewhere have none, and resample as
-    /// <see cref="ResidualBlock.forward(Tensor, Tensor, Func{Tensor, Tensor})"/> says.
+    /// <see cref="ResidualBlock.forward(Tensor, Tensor, Func{Tensor, Tensor})"/> describes.
     /// </summary>
     public Func<Tensor, UNetContext, Tensor>? Resample { get; init; }
 
-    /// <summary>Refuses options that do not fit each other.</summary>
+    /// <summary>Throws for options that do not fit each other.</summary>
     /// <exception cref="ArgumentException">The first that does not.</exception>
     internal void Validate()
     {

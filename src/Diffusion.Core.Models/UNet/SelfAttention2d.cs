@@ -20,7 +20,7 @@ public sealed class SelfAttention2d : NamedModule<Tensor, Tensor>, IUNetLayer
     /// <param name="headWidth">Channels of one head; divides C. Null for a single head.</param>
     /// <param name="groups">Groups of the norm before it, dividing C, or null for no norm.</param>
     /// <param name="normEpsilon">The epsilon of that norm.</param>
-    /// <param name="outputScale">What the sum of input and answer is divided by.</param>
+    /// <param name="outputScale">The divisor of the sum of input and output.</param>
     /// <param name="dimensions">The number of sizes of an image: 1, 2 or 3.</param>
     /// <exception cref="ArgumentException">A size is not positive, or does not divide the channels.</exception>
     public SelfAttention2d(
@@ -48,7 +48,7 @@ public sealed class SelfAttention2d : NamedModule<Tensor, Tensor>, IUNetLayer
 
     /// <summary>The image with every pixel informed by all others.</summary>
     /// <param name="input">[B, C, ...].</param>
-    /// <returns>[B, C, ...]; the caller's.</returns>
+    /// <returns>[B, C, ...]. The caller must dispose the returned tensor.</returns>
     /// <exception cref="ArgumentException">The shape does not fit.</exception>
     public override Tensor forward(Tensor input)
     {
@@ -75,7 +75,7 @@ public sealed record SelfAttentionOptions : IUNetLayerOptions
     /// <summary>Groups of that norm; those of the network by default.</summary>
     public int? Groups { get; init; }
 
-    /// <summary>What the sum of input and answer is divided by. 1 by default.</summary>
+    /// <summary>The divisor of the sum of input and output. 1 by default.</summary>
     public double OutputScale { get; init; } = 1;
 
     /// <inheritdoc/>

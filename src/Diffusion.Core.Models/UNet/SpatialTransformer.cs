@@ -67,7 +67,7 @@ internal sealed class SpatialTransformer : NamedModule<Tensor, Tensor, Tensor?, 
     /// <param name="x">[B, C, ...].</param>
     /// <param name="sequence">[B, L, D] tokens.</param>
     /// <param name="mask">[B, 1, 1, L] bool, true for the tokens that may be attended to; null for all.</param>
-    /// <returns>[B, C, ...]; the caller's.</returns>
+    /// <returns>[B, C, ...]. The caller must dispose the returned tensor.</returns>
     /// <exception cref="ArgumentException">A shape does not fit.</exception>
     public override Tensor forward(Tensor x, Tensor sequence, Tensor? mask)
     {

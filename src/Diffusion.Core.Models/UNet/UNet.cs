@@ -4,7 +4,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The U-Net of diffusion models: levels of residual blocks and attention, told of time and of a condition, and skip connections between
+/// The U-Net of diffusion models: levels of residual blocks and attention, conditioned on time and other inputs, and skip connections
+/// between
 /// the way down and the way up. It takes images of any height and width, odd ones too, and lines and volumes with other
 /// <see cref="UNetOptions.Dimensions"/>.
 /// </summary>
@@ -21,7 +22,7 @@ namespace Diffusion.Core.Models;
 /// 6,138,369 for 28x28 digits with the default options and one channel. <see cref="UNetPresets"/> has more.
 /// </para>
 /// <para>
-/// On a device other than the CPU labels are not looked at: one outside 0..classes-1 is undefined there.
+/// On a device other than the CPU labels are not checked: one outside 0..classes-1 is undefined there.
 /// </para>
 /// </remarks>
 public sealed class UNet : DenoisingNetwork
@@ -85,9 +86,9 @@ public sealed class UNet : DenoisingNetwork
     /// </param>
     /// <param name="t">[B] int64 or floating point times, the unit of which is one step: 0..T-1 for a discrete schedule.</param>
     /// <param name="condition">
-    /// What the network was built to be told: labels ([B] int64 in 0..classes-1), a vector, a sequence to attend to.
+    /// The condition for which the network was built: labels ([B] int64 in 0..classes-1), a vector, a sequence to attend to.
     /// </param>
-    /// <returns>[B, out channels, H, W]; the caller's.</returns>
+    /// <returns>[B, out channels, H, W]. The caller must dispose the returned tensor.</returns>
     /// <exception cref="ArgumentException">A shape, type, device or label does not fit; the message names what was expected.</exception>
     public override Tensor forward(Tensor xt, Tensor t, Condition? condition)
     {

@@ -8,8 +8,8 @@ namespace Diffusion.Core.Models;
 /// </summary>
 /// <remarks>
 /// What crosses over, in the order in which it is pushed: the first convolution's image; of each level on the way down, one image for each
-/// of its layers and then the one that was halved. A level on the way up pops one image for each layer of its own and one more, which is of
-/// the level above. Blocks of one's own may agree on something else, as long as the way up finds what it pops.
+/// of its layers and then the one that was halved. A level on the way up pops one image for each of its layers and one more, which is of
+/// the level above. Custom blocks may use another order, as long as the way up finds what it pops.
 /// </remarks>
 /// <param name="name">The name of the module.</param>
 public abstract class UNetBlock(string name) : NamedModule(name)
@@ -17,13 +17,14 @@ public abstract class UNetBlock(string name) : NamedModule(name)
     /// <summary>The image after this block.</summary>
     /// <param name="x">[B, C, ...]; not disposed here.</param>
     /// <param name="context">
-    /// What the network is told, and the images that cross over. A block on the way down pushes every image that one on the way up will
+    /// The condition of the network, and the images of skip connections. A block on the way down pushes every image that one on the way up
+    /// will
     /// join to its own, its result among them where that is so; one on the way up pops them, and disposes what it popped.
     /// </param>
-    /// <returns>[B, C', ...]; the caller's, or, where it was pushed, the context's.</returns>
+    /// <returns>[B, C', ...]. The caller must dispose the returned tensor, unless it was pushed: then the context does.</returns>
     public abstract Tensor Forward(Tensor x, UNetContext context);
 
-    /// <summary>A layer, and another on its answer where there is one.</summary>
+    /// <summary>A layer, and another on its output where there is one.</summary>
     private protected static Tensor Paired(UNetContext context, Tensor x, IUNetLayer first, IUNetLayer? second)
     {
         var hidden = context.Call(first, x);
@@ -33,7 +34,7 @@ public abstract class UNetBlock(string name) : NamedModule(name)
         return context.Call(second, before);
     }
 
-    /// <summary>The image beside the one that crosses over next, which is disposed.</summary>
+    /// <summary>The image joined to that of the next skip connection, which is disposed.</summary>
     private protected static Tensor Join(Tensor x, UNetContext context)
     {
         using var skip = context.Skips.Pop();
@@ -60,7 +61,7 @@ public abstract class UNetBlock(string name) : NamedModule(name)
         ?? throw new ArgumentException($"A layer of a U-Net must be a module, got {layer.GetType().Name}.", nameof(layer));
 }
 
-/// <summary>What a block of a <see cref="UNet"/> is made of, as options: implement it to bring a block of your own.</summary>
+/// <summary>The options of a block of a <see cref="UNet"/>. Implement it for a custom block.</summary>
 public interface IUNetBlockOptions
 {
     /// <summary>A new block.</summary>
@@ -74,7 +75,7 @@ public interface IUNetBlockOptions
 }
 
 /// <summary>
-/// The usual block: residual blocks, each followed by a layer such as attention, and a change of resolution at the end of a level.
+/// The standard block: residual blocks, each followed by a layer such as attention, and a change of resolution at the end of a level.
 /// </summary>
 public sealed record UNetBlockOptions : IUNetBlockOptions
 {

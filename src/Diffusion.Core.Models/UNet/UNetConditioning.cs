@@ -4,7 +4,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// What a network is told beside time, as options: implement it to tell a network something of your own. The usual ones are in
+/// The condition of a network in addition to time, as options. Derive from it for a custom condition. The standard ones are static members
+/// of
 /// <see cref="UNetConditioning"/>.
 /// </summary>
 public abstract record UNetConditioning
@@ -110,7 +111,7 @@ public abstract record UNetConditioning
         });
     }
 
-    /// <summary>Something of one's own.</summary>
+    /// <summary>A custom condition.</summary>
     /// <param name="build">From the width of the embedding, the architecture and the encoding of time to a new embedder.</param>
     public static UNetConditioning Of(Func<int, UNetOptions, nn.Module<Tensor, Tensor>, UNetConditioner> build)
     {
@@ -154,7 +155,7 @@ public abstract record UNetConditioning
 
     internal sealed record Delegated(Func<int, UNetOptions, nn.Module<Tensor, Tensor>, UNetConditioner> Make) : UNetConditioning
     {
-        /// <summary>What files say of it; null for something of one's own.</summary>
+        /// <summary>Its description in files; <see langword="null"/> for a custom one.</summary>
         public JsonObject? Description { get; init; }
 
         public override UNetConditioner Build(int width, UNetOptions network, nn.Module<Tensor, Tensor> timeEncoding)
@@ -165,7 +166,7 @@ public abstract record UNetConditioning
 /// <summary>What gives an embedding of a condition.</summary>
 /// <param name="Module">What is learned of it, which the network registers; null where nothing is.</param>
 /// <param name="Embed">
-/// From the condition and a tensor of the batch size, type and device that the answer must have, to a new tensor [B, width]. Refuses a
+/// From the condition and a tensor of the batch size, type and device of the output, to a new tensor [B, width]. Throws for a
 /// condition that lacks what is needed with an <see cref="ArgumentException"/>.
 /// </param>
 public sealed record UNetConditioner(nn.Module? Module, Func<Condition?, Tensor, Tensor> Embed);
@@ -173,7 +174,7 @@ public sealed record UNetConditioner(nn.Module? Module, Func<Condition?, Tensor,
 /// <summary>What a U-Net checks of its condition before it touches native code.</summary>
 internal static class UNetConditionGuard
 {
-    /// <summary>Requires what the options say the network is told.</summary>
+    /// <summary>Requires the condition that the options specify.</summary>
     public static void Check(UNetOptions options, Condition? condition, Tensor xt)
     {
         var batch = xt.shape[0];

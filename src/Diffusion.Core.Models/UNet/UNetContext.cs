@@ -7,12 +7,12 @@ public interface IUNetLayer
 {
     /// <summary>The image after the layer.</summary>
     /// <param name="x">[B, C, ...]; not disposed here.</param>
-    /// <param name="context">What the whole network is told.</param>
-    /// <returns>[B, C', ...] as a new tensor; the caller's.</returns>
+    /// <param name="context">The condition of the whole network.</param>
+    /// <returns>[B, C', ...] as a new tensor. The caller must dispose the returned tensor.</returns>
     Tensor Forward(Tensor x, UNetContext context);
 }
 
-/// <summary>A layer that follows the residual blocks of a level, as options: implement it to bring one of your own.</summary>
+/// <summary>The options of a layer that follows the residual blocks of a level. Implement it for a custom layer.</summary>
 public interface IUNetLayerOptions
 {
     /// <summary>A new layer that keeps the number of channels; a <c>nn.Module</c>.</summary>
@@ -26,7 +26,7 @@ public sealed class UNetContext
 {
     private long[]? _nextSize;
 
-    /// <summary>The embedding of time, class and whatever else: [B, E].</summary>
+    /// <summary>The sum of the embeddings of time, class and other conditions: [B, E].</summary>
     public required Tensor Embedding { get; init; }
 
     /// <summary>[B, L, D] tokens for cross-attention, or null.</summary>
@@ -42,7 +42,7 @@ public sealed class UNetContext
     public Stack<Tensor> Skips { get; } = new();
 
     /// <summary>
-    /// The image pyramid beside the features, where blocks keep one: x_t itself on the way down, the answer on the way up.
+    /// The image pyramid, where blocks have one: x_t itself on the way down, the output on the way up.
     /// </summary>
     public Tensor? Pyramid { get; set; }
 
@@ -60,7 +60,7 @@ public sealed class UNetContext
     /// <summary>Calls a layer: the one place where layers are called.</summary>
     /// <param name="layer">The layer.</param>
     /// <param name="x">[B, C, ...]; not disposed here.</param>
-    /// <returns>The answer of the layer; the caller's.</returns>
+    /// <returns>The output of the layer. The caller must dispose the returned tensor.</returns>
     public Tensor Call(IUNetLayer layer, Tensor x)
     {
         ArgumentNullException.ThrowIfNull(layer);

@@ -1,9 +1,9 @@
 namespace Diffusion.Core.Models;
 
-/// <content>What the options say of levels, and what they refuse.</content>
+/// <content>The levels that the options specify, and their validation.</content>
 public sealed partial record UNetOptions
 {
-    /// <summary>The width of what residual blocks are told.</summary>
+    /// <summary>The width of the embedding that residual blocks receive.</summary>
     internal int BlockEmbeddingWidth => JoinClassEmbedding ? checked(2 * TimeWidth) : TimeWidth;
 
     /// <summary>The width of the embedding of time.</summary>
@@ -71,7 +71,7 @@ public sealed partial record UNetOptions
     public IUNetBlockOptions ToMiddle()
         => Middle ?? new UNetBlockOptions { Attention = MiddleAttention ? new SelfAttentionOptions { HeadWidth = HeadWidth } : null };
 
-    /// <summary>Refuses options that do not fit each other.</summary>
+    /// <summary>Throws for options that do not fit each other.</summary>
     /// <exception cref="ArgumentException">The first that does not, with what it is and what was expected.</exception>
     internal void Validate()
     {

@@ -5,8 +5,9 @@ namespace Diffusion.Core.Models;
 /// </summary>
 /// <remarks>
 /// A network of equal levels is described by <see cref="Width"/>, <see cref="Multipliers"/>, <see cref="LayersPerBlock"/>,
-/// <see cref="AttentionResolutions"/> and the like; any other by <see cref="Levels"/> and <see cref="Middle"/>, which say of each block
-/// what it is made of. <see cref="UNetPresets"/> has the options of well-known networks.
+/// <see cref="AttentionResolutions"/> and the like; any other by <see cref="Levels"/> and <see cref="Middle"/>, which specify the parts of
+/// each
+/// block. <see cref="UNetPresets"/> has the options of well-known networks.
 /// </remarks>
 public sealed partial record UNetOptions
 {
@@ -19,10 +20,12 @@ public sealed partial record UNetOptions
     /// <remarks>The network itself takes images of any size and shape.</remarks>
     public int ImageSize { get; init; } = 32;
 
-    /// <summary>Channels of x_t, and of an image beside it (<see cref="ImageConditioned"/>). 3 by default.</summary>
+    /// <summary>The channels of x_t, including those of an image joined to it (<see cref="ImageConditioned"/>). The default is 3.</summary>
     public int Channels { get; init; } = 3;
 
-    /// <summary>Channels of the answer; <see cref="Channels"/> by default. Twice as many where the variance is learned too.</summary>
+    /// <summary>
+    /// The channels of the output. The default is <see cref="Channels"/>; twice as many where the variance is learned too.
+    /// </summary>
     public int? OutChannels { get; init; }
 
     /// <summary>The width that <see cref="Multipliers"/> multiply. 64 by default.</summary>
@@ -59,15 +62,15 @@ public sealed partial record UNetOptions
     public int DownsamplePadding { get; init; } = 1;
 
     /// <summary>
-    /// What each level is made of. When set, the options of equal levels (<see cref="Width"/>, <see cref="Multipliers"/>,
+    /// The parts of each level. When set, the options of equal levels (<see cref="Width"/>, <see cref="Multipliers"/>,
     /// <see cref="LevelWidths"/>, <see cref="LayersPerBlock"/>, <see cref="AttentionResolutions"/>, <see cref="ResidualResampling"/>,
     /// <see cref="DownsamplePadding"/>) are not used. Null by default.
     /// </summary>
     public IReadOnlyList<UNetLevel>? Levels { get; init; }
 
     /// <summary>
-    /// What the middle is made of; <see cref="UNetMiddle.None"/> for no middle. By default two residual blocks with self-attention between
-    /// them, of <see cref="HeadWidth"/>, where <see cref="MiddleAttention"/> says so.
+    /// The parts of the middle; <see cref="UNetMiddle.None"/> for no middle. By default two residual blocks with self-attention between
+    /// them, of <see cref="HeadWidth"/>, where <see cref="MiddleAttention"/> is set.
     /// </summary>
     public IUNetBlockOptions? Middle { get; init; }
 
@@ -114,23 +117,26 @@ public sealed partial record UNetOptions
     public Activation? EmbeddingActivation { get; init; }
 
     /// <summary>
-    /// The number of classes; null, the default, makes the network unconditional. "No class" counts as one where it is trained. Short for
+    /// The number of classes; the default, <see langword="null"/>, is an unconditional network. "No class" counts as one where it is
+    /// trained. Short for
     /// <see cref="UNetConditioning.Classes"/> as <see cref="ClassEmbedding"/>.
     /// </summary>
     public int? Classes { get; init; }
 
     /// <summary>
-    /// What the network is told beside time, as <c>class_embedding</c>. Null, the default, for what <see cref="Classes"/> says.
+    /// The condition in addition to time, as <c>class_embedding</c>. The default, <see langword="null"/>, is that of <see cref="Classes"/>.
     /// </summary>
     public UNetConditioning? ClassEmbedding { get; init; }
 
     /// <summary>
-    /// True to join the class embedding to that of time, which makes it twice as wide and leaves no room for an
+    /// True to join the class embedding to that of time, which doubles its width and excludes an
     /// <see cref="AddedEmbedding"/>; false to add it. False by default.
     /// </summary>
     public bool JoinClassEmbedding { get; init; }
 
-    /// <summary>What else the network is told, as <c>add_embedding</c>: added to the embedding. Null, the default, for nothing.</summary>
+    /// <summary>
+    /// A further condition, as <c>add_embedding</c>, which is added to the embedding. The default is <see langword="null"/>: none.
+    /// </summary>
     public UNetConditioning? AddedEmbedding { get; init; }
 
     /// <summary>
@@ -151,7 +157,9 @@ public sealed partial record UNetOptions
     /// <summary>The pixels of the last convolution along each size, an odd number. 3 by default.</summary>
     public int OutputKernel { get; init; } = 3;
 
-    /// <summary>True to divide the answer by t, for a t that is a noise level (Song et al. 2021, appendix H.1). False by default.</summary>
+    /// <summary>
+    /// Whether to divide the output by t, for a t that is a noise level (Song et al. 2021, appendix H.1). False by default.
+    /// </summary>
     public bool DivideByTime { get; init; }
 
     /// <summary>

@@ -106,7 +106,7 @@ public enum UNetDirection
     Up,
 }
 
-/// <summary>One level of a <see cref="UNet"/>: how wide it is, and what it is made of on the way down and on the way up.</summary>
+/// <summary>One level of a <see cref="UNet"/>: its width, and its blocks on the way down and on the way up.</summary>
 public sealed record UNetLevel
 {
     /// <summary>Channels of the level.</summary>
@@ -118,6 +118,6 @@ public sealed record UNetLevel
     /// <summary>The block on the way down. Residual blocks without attention, and a convolution that halves, by default.</summary>
     public IUNetBlockOptions Down { get; init; } = new UNetBlockOptions();
 
-    /// <summary>The block on the way up; made like the one on the way down by default.</summary>
+    /// <summary>The block on the way up. The default is that of the way down.</summary>
     public IUNetBlockOptions? Up { get; init; }
 }

@@ -73,21 +73,23 @@ public static class UNetPresets
     };
 
     /// <summary>
-    /// Stable Diffusion 1 (Rombach et al. 2022), on latents of four channels, told of CLIP's tokens of width 768. 859,520,964 parameters.
+    /// Stable Diffusion 1 (Rombach et al. 2022), on latents of four channels, conditioned on CLIP's tokens of width 768. 859,520,964
+    /// parameters.
     /// </summary>
     public static UNetOptions StableDiffusion1 { get; } = Latent(
         64,
         [Crossed(320, 8, 1, 768, false), Crossed(640, 8, 1, 768, false), Crossed(1280, 8, 1, 768, false), new UNetLevel { Width = 1280 }],
         Transformers(8, 1, 768, false));
 
-    /// <summary>Stable Diffusion 2, told of tokens of width 1024. 865,910,724 parameters.</summary>
+    /// <summary>Stable Diffusion 2, conditioned on tokens of width 1024. 865,910,724 parameters.</summary>
     public static UNetOptions StableDiffusion2 { get; } = Latent(
         64,
         [Crossed(320, 5, 1, 1024, true), Crossed(640, 10, 1, 1024, true), Crossed(1280, 20, 1, 1024, true), new UNetLevel { Width = 1280 }],
         Transformers(20, 1, 1024, true));
 
     /// <summary>
-    /// Stable Diffusion XL (Podell et al. 2023), told of tokens of width 2048 and of a vector of 1280 features of the text and six numbers.
+    /// Stable Diffusion XL (Podell et al. 2023), conditioned on tokens of width 2048 and on a vector of 1280 features of the text and six
+    /// numbers.
     /// 2,567,463,684 parameters.
     /// </summary>
     public static UNetOptions StableDiffusionXL { get; } = Latent(

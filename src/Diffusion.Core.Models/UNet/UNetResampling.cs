@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>How a level changes the resolution at its end. The usual ones are in <see cref="UNetResampling"/>.</summary>
+/// <summary>The change of resolution at the end of a level.</summary>
 public abstract record UNetResampling
 {
     /// <summary>A new layer that halves the resolution and keeps the channels; a <c>nn.Module</c>.</summary>
@@ -78,7 +78,9 @@ internal sealed class Downsample : NamedModule<Tensor, Tensor>, IUNetLayer
 
     /// <summary>The image at half the resolution.</summary>
     /// <param name="input">[B, C, ...], at least 2 pixels along each size where the padding is 0.</param>
-    /// <returns>[B, C, ...] with half the sizes, rounded up for padding 1 and down for padding 0; the caller's.</returns>
+    /// <returns>
+    /// [B, C, ...] with half the sizes, rounded up for padding 1 and down for padding 0. The caller must dispose the returned tensor.
+    /// </returns>
     public override Tensor forward(Tensor input)
     {
         if (_padding is null)
@@ -111,7 +113,7 @@ internal sealed class Upsample : NamedModule<Tensor, Tensor>, IUNetLayer
 
     /// <summary>The image at twice the resolution.</summary>
     /// <param name="input">[B, C, ...].</param>
-    /// <returns>[B, C, ...] with twice the sizes; the caller's.</returns>
+    /// <returns>[B, C, ...] with twice the sizes. The caller must dispose the returned tensor.</returns>
     public override Tensor forward(Tensor input)
     {
         Layers.CheckImage(input, _dimensions, -1, nameof(input));
@@ -121,7 +123,7 @@ internal sealed class Upsample : NamedModule<Tensor, Tensor>, IUNetLayer
     /// <summary>The image at a given resolution, for sizes that were odd before they were halved.</summary>
     /// <param name="input">[B, C, ...].</param>
     /// <param name="size">The sizes of the result, such as height and width.</param>
-    /// <returns>[B, C, size]; the caller's.</returns>
+    /// <returns>[B, C, size]. The caller must dispose the returned tensor.</returns>
     public Tensor forward(Tensor input, params long[] size)
     {
         using var larger = Resample.Nearest(input, size);
@@ -137,7 +139,7 @@ public static class Resample
     /// <summary>Repeats pixels.</summary>
     /// <param name="x">[B, C, ...].</param>
     /// <param name="size">The sizes of the result, as many as x has.</param>
-    /// <returns>[B, C, size]; the caller's.</returns>
+    /// <returns>[B, C, size]. The caller must dispose the returned tensor.</returns>
     public static Tensor Nearest(Tensor x, params long[] size)
     {
         CheckRank(x);
@@ -149,7 +151,7 @@ public static class Resample
 
     /// <summary>Averages pairs of pixels along each size, dropping an odd one at the end.</summary>
     /// <param name="x">[B, C, ...], each size at least 2.</param>
-    /// <returns>[B, C, ...] with half the sizes; the caller's.</returns>
+    /// <returns>[B, C, ...] with half the sizes. The caller must dispose the returned tensor.</returns>
     public static Tensor Halve(Tensor x)
     {
         CheckRank(x);

@@ -11,7 +11,7 @@ namespace Diffusion.Core.Models;
 /// </summary>
 /// <remarks>
 /// The metadata <c>diffusion_core</c> is JSON: <c>{"type": "UNet", "options": {"image_size": 28, ...}}</c>, the options by their names in
-/// snake case. Options that a file does not name have their defaults; those that the class does not know are refused.
+/// snake case. Options that a file does not name have their defaults; unknown ones throw an exception.
 /// </remarks>
 public static class ModelFile
 {
@@ -19,12 +19,12 @@ public static class ModelFile
     public const string MetadataKey = "diffusion_core";
 
     /// <summary>Writes a network, with the weights it has now, in the type they have. The file appears whole or not at all.</summary>
-    /// <param name="path">The file; its folder is made where it is missing.</param>
+    /// <param name="path">The file; its folder is created where it is missing.</param>
     /// <param name="network">The network; not changed.</param>
-    /// <param name="registry">The classes that are known; those of this library unless said otherwise.</param>
+    /// <param name="registry">The known classes. The default is those of this library.</param>
     /// <param name="metadata">More strings to store in the header, or null.</param>
     /// <exception cref="NotSupportedException">The class of the network, or one of its strategies, is not known.</exception>
-    /// <exception cref="IOException">The file cannot be written; nothing stays behind.</exception>
+    /// <exception cref="IOException">The file cannot be written; nothing remains.</exception>
     public static void Save(
         string path, nn.Module network, NetworkRegistry? registry = null, IReadOnlyDictionary<string, string>? metadata = null)
     {
@@ -40,11 +40,13 @@ public static class ModelFile
 
     /// <summary>Reads a network.</summary>
     /// <param name="path">A file that <see cref="Save"/> wrote.</param>
-    /// <param name="registry">The classes that are known; those of this library unless said otherwise.</param>
-    /// <param name="device">Where it goes; the CPU unless said otherwise.</param>
-    /// <returns>A new network with the weights of the file, in their type where all have the same; the caller's.</returns>
+    /// <param name="registry">The known classes. The default is those of this library.</param>
+    /// <param name="device">The device of the network. The default is the CPU.</param>
+    /// <returns>
+    /// A new network with the weights of the file, in their type where all have the same. The caller must dispose the returned tensor.
+    /// </returns>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
-    /// <exception cref="InvalidDataException">The file is damaged, does not say what network it holds, or holds other weights.</exception>
+    /// <exception cref="InvalidDataException">The file is damaged, does not specify its network, or contains other weights.</exception>
     /// <exception cref="NotSupportedException">The class of the network is not known.</exception>
     public static nn.Module Load(string path, NetworkRegistry? registry = null, Device? device = null)
     {
@@ -90,7 +92,7 @@ public static class ModelFile
         using var file = SafetensorsFile.Open(path);
         if (!file.Metadata.TryGetValue(MetadataKey, out var text))
             throw new InvalidDataException(
-                $"{path} does not specify its network: its metadata has no '{MetadataKey}'. Make the network "
+                $"{path} does not specify its network: its metadata has no '{MetadataKey}'. Construct the network "
                 + $"and use {nameof(ModuleWeights)}.{nameof(ModuleWeights.Load)}.");
         try
         {

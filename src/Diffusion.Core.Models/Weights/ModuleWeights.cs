@@ -26,7 +26,7 @@ public static class ModuleWeights
     }
 
     /// <summary>Writes the state dict of a module.</summary>
-    /// <exception cref="IOException">The file cannot be written; nothing stays behind.</exception>
+    /// <exception cref="IOException">The file cannot be written; nothing remains.</exception>
     public static void Save(nn.Module module, string path, IReadOnlyDictionary<string, string>? metadata = null)
     {
         ArgumentNullException.ThrowIfNull(module);
@@ -42,7 +42,7 @@ public static class ModuleWeights
     /// A safetensors file, the index of several, or a folder with one of these; see <see cref="SafetensorsSet.Open"/>.
     /// </param>
     /// <param name="options">New names, conversions; null for the defaults.</param>
-    /// <returns>What was done beside copying.</returns>
+    /// <returns>The conversions that were applied.</returns>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">A file is damaged, or its names, shapes and types are not those of the module.</exception>
     public static WeightReport Load(nn.Module module, string path, WeightOptions? options = null)

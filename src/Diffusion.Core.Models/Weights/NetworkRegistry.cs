@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>The classes of networks that model files can hold, by name. Immutable: <see cref="With"/> makes a larger one.</summary>
+/// <summary>The classes of networks that model files can hold, by name. Immutable: <see cref="With"/> returns a larger one.</summary>
 public sealed class NetworkRegistry
 {
     private readonly Dictionary<string, NetworkType> _types;
@@ -133,7 +133,8 @@ public sealed class NetworkRegistry
 }
 
 /// <summary>
-/// A class of networks as model files know it: by name, and from options to network and back. <see cref="NetworkType"/> makes one from a
+/// A class of networks as model files know it: by name, and from options to network and back. <see cref="NetworkType.Of"/> creates one from
+/// a
 /// record of options; implement it where that does not do.
 /// </summary>
 public abstract class NetworkType
@@ -153,9 +154,9 @@ public abstract class NetworkType
     /// <summary>A class of networks.</summary>
     /// <param name="name">The name in files.</param>
     /// <param name="create">A new network of some options.</param>
-    /// <param name="optionsOf">The options of a network; null for one that was not made of options.</param>
+    /// <param name="optionsOf">The options of a network; null for one that was not constructed from options.</param>
     /// <param name="defaults">What options have that a file does not name.</param>
-    /// <param name="json">How the options are written, from a <c>JsonSerializerContext</c> of your own.</param>
+    /// <param name="json">How the options are written, from a custom <c>JsonSerializerContext</c>.</param>
     public static NetworkType Of<TNetwork, TOptions>(
         string name, Func<TOptions, TNetwork> create, Func<TNetwork, TOptions?> optionsOf, TOptions defaults, JsonTypeInfo<TOptions> json)
         where TNetwork : nn.Module

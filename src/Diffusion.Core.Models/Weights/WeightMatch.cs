@@ -23,7 +23,7 @@ internal sealed class WeightMatch
             MatchTensor(name, source);
     }
 
-    /// <summary>What is done beside copying.</summary>
+    /// <summary>The conversions.</summary>
     public WeightReport Report => new(_converted, _renamed, _ignored);
 
     /// <summary>Copies every tensor, one at a time.</summary>
@@ -97,7 +97,7 @@ public sealed record WeightOptions
 
     /// <summary>
     /// True to convert tensors of another type to that of the network, such as bf16 weights to float32 (exact) or back (rounded);
-    /// <see cref="WeightReport.Converted"/> says which. False to refuse them. True by default.
+    /// <see cref="WeightReport.Converted"/> lists them. Otherwise, they throw an exception. The default is <see langword="true"/>.
     /// </summary>
     public bool Convert { get; init; } = true;
 
@@ -108,7 +108,7 @@ public sealed record WeightOptions
     public bool IgnoreTrailingOnes { get; init; }
 }
 
-/// <summary>What was done to the tensors of a file on their way into a network, beside copying.</summary>
+/// <summary>The conversions of the tensors of a file that were loaded into a network.</summary>
 /// <param name="Converted">Those of another type, as in <c>conv_in.weight: BF16 to Float32</c>.</param>
 /// <param name="Renamed">Those under another name, as in <c>attn.query.weight to attn.to_q.weight</c>.</param>
 /// <param name="Ignored">Those that were left out, by their names in the file.</param>

@@ -53,12 +53,12 @@ public sealed class GuidedDenoiser : DelegatingDenoiser
     {
         ArgumentNullException.ThrowIfNull(xt);
         ArgumentNullException.ThrowIfNull(t);
-        var answer = Combine(xt, t, condition);
+        var output = Combine(xt, t, condition);
         if (double.IsPositiveInfinity(Options.ZeroAbove))
-            return answer;
+            return output;
         using var scope = NewDisposeScope();
-        using var free = answer;
-        return VarianceChannels.Keep(answer, xt, prediction => prediction.mul(PerSample(t.Le(Options.ZeroAbove), prediction)))
+        using var free = output;
+        return VarianceChannels.Keep(output, xt, prediction => prediction.mul(PerSample(t.Le(Options.ZeroAbove), prediction)))
             .MoveToOuterDisposeScope();
     }
 
@@ -169,18 +169,18 @@ public sealed class GuidedDenoiser : DelegatingDenoiser
 internal static class VarianceChannels
 {
     /// <summary>[B, C, ...] the prediction: a view of the output, or the output itself if it has no variance channels.</summary>
-    public static Tensor Prediction(Tensor answer, Tensor xt) => Are(answer, xt) ? answer.narrow(1, 0, xt.shape[1]) : answer;
+    public static Tensor Prediction(Tensor output, Tensor xt) => Are(output, xt) ? output.narrow(1, 0, xt.shape[1]) : output;
 
     /// <summary>Replaces the prediction in an output and keeps its variance channels.</summary>
-    /// <param name="answer">[B, C, ...] or [B, 2C, ...] the output.</param>
+    /// <param name="output">[B, C, ...] or [B, 2C, ...] the output.</param>
     /// <param name="xt">[B, C, ...] the input of the network.</param>
     /// <param name="change">Maps [B, C, ...] to a new tensor of that shape.</param>
-    public static Tensor Keep(Tensor answer, Tensor xt, Func<Tensor, Tensor> change)
+    public static Tensor Keep(Tensor output, Tensor xt, Func<Tensor, Tensor> change)
     {
-        var changed = change(Prediction(answer, xt));
-        return Are(answer, xt) ? cat([changed, answer.narrow(1, xt.shape[1], xt.shape[1])], 1) : changed;
+        var changed = change(Prediction(output, xt));
+        return Are(output, xt) ? cat([changed, output.narrow(1, xt.shape[1], xt.shape[1])], 1) : changed;
     }
 
-    private static bool Are(Tensor answer, Tensor xt)
-        => xt.dim() > 1 && answer.dim() == xt.dim() && answer.shape[1] == 2 * xt.shape[1];
+    private static bool Are(Tensor output, Tensor xt)
+        => xt.dim() > 1 && output.dim() == xt.dim() && output.shape[1] == 2 * xt.shape[1];
 }

@@ -1,7 +1,7 @@
 namespace Diffusion.Core.Schedules;
 
 /// <summary>
-/// EDM's process, <c>x = x_0 + sigma eps</c>, with the time that its networks are told, <c>t = c_noise = log(sigma) / 4</c>. alpha is 1
+/// EDM's process, <c>x = x_0 + sigma eps</c>, with the time that its networks receive, <c>t = c_noise = log(sigma) / 4</c>. alpha is 1
 /// everywhere.
 /// </summary>
 /// <remarks>Source: Karras et al. 2022, "Elucidating the Design Space of Diffusion-Based Generative Models", table 1.</remarks>

@@ -41,7 +41,7 @@ public sealed class LinearVpSchedule : INoiseSchedule
     /// <inheritdoc/>
     public double InvertLogSnr(double logSnr)
     {
-        // log(1 + e^-l); an area tangent keeps the digits of a small term beside 1, and the sign of l that of the larger term.
+        // log(1 + e^-l); an area tangent keeps the digits of a small term added to 1, and the sign of l that of the larger term.
         var small = Math.Exp(-Math.Abs(logSnr));
         return TimeOfIntegral((2.0 * Math.Atanh(small / (2.0 + small))) + Math.Max(-logSnr, 0.0));
     }

@@ -21,7 +21,7 @@ internal static class LogSnrSearch
         double Distance(double t) => Math.Clamp(schedule.LevelAt(t).LogSnr, -Bound, Bound) - logSnr;
     }
 
-    /// <summary>Refuses a schedule whose log-SNR does not fall strictly at 1,000 times spread over its range.</summary>
+    /// <summary>Throws for a schedule whose log-SNR does not fall strictly at 1,000 times spread over its range.</summary>
     /// <exception cref="ArgumentException">It does not.</exception>
     public static void RequireFalling(INoiseSchedule schedule, string name)
     {

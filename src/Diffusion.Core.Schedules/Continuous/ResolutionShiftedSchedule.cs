@@ -41,7 +41,7 @@ public sealed class ResolutionShiftedSchedule : INoiseSchedule
     /// <summary>The log-SNR moved by <c>2 log(noiseSize / imageSize)</c> at every time.</summary>
     /// <param name="imageSize">The width of the images in pixels.</param>
     /// <param name="noiseSize">The width that the schedule suits as it is.</param>
-    /// <param name="schedule">The schedule; the cosine between log-SNRs of -15 and 15 unless said otherwise.</param>
+    /// <param name="schedule">The schedule. The default is the cosine between log-SNRs of -15 and 15.</param>
     /// <exception cref="ArgumentOutOfRangeException">A size is not positive.</exception>
     public static ResolutionShiftedSchedule Shifted(int imageSize, int noiseSize = 64, INoiseSchedule? schedule = null)
         => new(imageSize, Guard.Positive(noiseSize), noiseSize, schedule);
@@ -52,8 +52,8 @@ public sealed class ResolutionShiftedSchedule : INoiseSchedule
     /// </summary>
     /// <param name="imageSize">The width of the images in pixels.</param>
     /// <param name="noiseSizeLow">The width of the shift at <see cref="MaxTime"/>.</param>
-    /// <param name="noiseSizeHigh">The width of the shift at <see cref="MinTime"/>; that of the images unless said otherwise.</param>
-    /// <param name="schedule">The schedule; the cosine between log-SNRs of -15 and 15 unless said otherwise.</param>
+    /// <param name="noiseSizeHigh">The width of the shift at <see cref="MinTime"/>. The default is that of the images.</param>
+    /// <param name="schedule">The schedule. The default is the cosine between log-SNRs of -15 and 15.</param>
     /// <exception cref="ArgumentOutOfRangeException">A size is not positive.</exception>
     /// <exception cref="ArgumentException">The log-SNR would rise: the low size is far above the high one.</exception>
     public static ResolutionShiftedSchedule Interpolated(

@@ -11,7 +11,7 @@ public sealed partial class DiscreteSchedule
     /// <param name="alphaBar">Positive before t = 1, finite and strictly falling; only its ratios count.</param>
     /// <param name="steps">T, at least 1.</param>
     /// <param name="maxBeta">In (0, 1]; below 1 it keeps some signal to the end.</param>
-    /// <param name="logger">Told when the last step still shows the data.</param>
+    /// <param name="logger">The logger that receives a warning when the last step still has signal.</param>
     /// <exception cref="ArgumentException">abar(t) does not fall, or a number lies outside its range.</exception>
     public static DiscreteSchedule FromAlphaBar(
         Func<double, double> alphaBar, int steps = 1000, double maxBeta = 0.999, ILogger? logger = null)
@@ -64,7 +64,7 @@ public sealed partial class DiscreteSchedule
     /// <param name="end">Where on the curve t = 1 is, above <paramref name="start"/>.</param>
     /// <param name="tau">The temperature, by which both are divided.</param>
     /// <param name="maxBeta">In (0, 1]; below 1 it keeps some signal to the end.</param>
-    /// <param name="logger">Told when the last step still shows the data.</param>
+    /// <param name="logger">The logger that receives a warning when the last step still has signal.</param>
     /// <inheritdoc cref="FromBetas" path="/exception"/>
     public static DiscreteSchedule SigmoidAlphaBar(
         int steps = 1000, double start = -3.0, double end = 3.0, double tau = 1.0, double maxBeta = 0.999, ILogger? logger = null)
@@ -96,7 +96,7 @@ public sealed partial class DiscreteSchedule
     /// <param name="location">The log-SNR of the middle, in nats.</param>
     /// <param name="scale">The mean distance from it, in nats; 1/2 in the paper.</param>
     /// <param name="maxBeta">In (0, 1]; below 1 it keeps some signal to the end.</param>
-    /// <param name="logger">Told when the last step still shows the data.</param>
+    /// <param name="logger">The logger that receives a warning when the last step still has signal.</param>
     /// <inheritdoc cref="FromBetas" path="/exception"/>
     public static DiscreteSchedule Laplace(
         int steps = 1000, double location = 0.0, double scale = 0.5, double maxBeta = 0.999, ILogger? logger = null)
@@ -111,7 +111,7 @@ public sealed partial class DiscreteSchedule
     }
 
     /// <summary>
-    /// The "laplace" of diffusers: <see cref="Laplace"/> cut off at 1e-6, with abar the root of what the paper makes it, which leaves
+    /// The "laplace" of diffusers: <see cref="Laplace"/> cut off at 1e-6, with abar the root of that of the paper, which leaves
     /// signal to the end. For networks trained with it.
     /// </summary>
     /// <inheritdoc cref="FromBetas" path="/exception"/>
@@ -130,7 +130,7 @@ public sealed partial class DiscreteSchedule
     /// <param name="imageSize">The width of the images in pixels.</param>
     /// <param name="steps">T, at least 1.</param>
     /// <param name="noiseSize">The width at which the noise is that of the plain schedule.</param>
-    /// <param name="logger">Told when the last step still shows the data.</param>
+    /// <param name="logger">The logger that receives a warning when the last step still has signal.</param>
     /// <exception cref="ArgumentException">A number lies outside its range.</exception>
     public static DiscreteSchedule CosineShifted(int imageSize, int steps = 1000, int noiseSize = 64, ILogger? logger = null)
         => Discretise(ResolutionShiftedSchedule.Shifted(imageSize, noiseSize), steps, logger);
@@ -142,8 +142,8 @@ public sealed partial class DiscreteSchedule
     /// <param name="imageSize">The width of the images in pixels.</param>
     /// <param name="steps">T, at least 1.</param>
     /// <param name="noiseSizeLow">The width of the shift at the end of most noise.</param>
-    /// <param name="noiseSizeHigh">The width of the shift at the data; the width of the images unless said otherwise.</param>
-    /// <param name="logger">Told when the last step still shows the data.</param>
+    /// <param name="noiseSizeHigh">The width of the shift at the data. The default is the width of the images.</param>
+    /// <param name="logger">The logger that receives a warning when the last step still has signal.</param>
     /// <exception cref="ArgumentException">A number lies outside its range.</exception>
     public static DiscreteSchedule CosineInterpolated(
         int imageSize, int steps = 1000, int noiseSizeLow = 32, int? noiseSizeHigh = null, ILogger? logger = null)
@@ -155,7 +155,7 @@ public sealed partial class DiscreteSchedule
     /// </summary>
     /// <param name="schedule">Any schedule whose log-SNR falls.</param>
     /// <param name="steps">T, at least 1.</param>
-    /// <param name="logger">Told when the last step still shows the data.</param>
+    /// <param name="logger">The logger that receives a warning when the last step still has signal.</param>
     /// <exception cref="ArgumentException">The log-SNR does not fall, or a number lies outside its range.</exception>
     public static DiscreteSchedule Discretise(INoiseSchedule schedule, int steps, ILogger? logger = null)
     {

@@ -44,7 +44,7 @@ public sealed partial class DiscreteSchedule
     /// <param name="steps">T; with the default ends at least 20, since below a beta would exceed 1.</param>
     /// <param name="betaStart">The first beta of 1000 steps.</param>
     /// <param name="betaEnd">The last beta of 1000 steps.</param>
-    /// <param name="logger">Told when the last step still shows the data.</param>
+    /// <param name="logger">The logger that receives a warning when the last step still has signal.</param>
     /// <inheritdoc cref="FromBetas" path="/exception"/>
     public static DiscreteSchedule LinearScaledBySteps(
         int steps = 1000, double betaStart = 1e-4, double betaEnd = 0.02, ILogger? logger = null)
@@ -108,7 +108,7 @@ public sealed partial class DiscreteSchedule
     /// <param name="fraction">The first part, of all steps.</param>
     /// <param name="betaStart">The first beta.</param>
     /// <param name="betaEnd">The beta that is reached.</param>
-    /// <param name="logger">Told when the last step still shows the data.</param>
+    /// <param name="logger">The logger that receives a warning when the last step still has signal.</param>
     /// <inheritdoc cref="FromBetas" path="/exception"/>
     public static DiscreteSchedule WarmUp(
         int steps = 1000, double fraction = 0.1, double betaStart = 1e-4, double betaEnd = 0.02, ILogger? logger = null)

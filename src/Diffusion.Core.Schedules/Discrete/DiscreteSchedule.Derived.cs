@@ -4,7 +4,7 @@ public sealed partial class DiscreteSchedule
 {
     /// <summary>
     /// This schedule with sqrt(abar) shifted and stretched so that the last is exactly 0 and the first stays: sampling from N(0, I) then
-    /// starts where training ended. A network that predicts eps says nothing about the data there: use
+    /// starts where training ended. A prediction of eps does not determine the data there: use
     /// <see cref="Prediction.Velocity"/>.
     /// </summary>
     /// <remarks>Source: Lin et al. 2024, "Common Diffusion Noise Schedules and Sample Steps Are Flawed", Algorithm 1.</remarks>
@@ -28,7 +28,7 @@ public sealed partial class DiscreteSchedule
 
     /// <summary>
     /// The schedule of some of the steps of this one, named by a text such as "100", "10,15,20" or "ddim50", as
-    /// <see cref="Respaced(ReadOnlySpan{int})"/> makes it.
+    /// <see cref="Respaced(ReadOnlySpan{int})"/> constructs it.
     /// </summary>
     /// <param name="steps">What <see cref="Respacing.Parse"/> reads.</param>
     /// <exception cref="FormatException">The text is not one of these.</exception>
@@ -37,7 +37,7 @@ public sealed partial class DiscreteSchedule
 
     /// <summary>
     /// A schedule of some of the steps of this one: the same abar at each, and new betas that lead from one to the next. Its network is
-    /// told the indices of this schedule, by <see cref="ModelTimestep"/>, so that one trained here can be sampled there.
+    /// receives the indices of this schedule, by <see cref="ModelTimestep"/>, so that one trained here can be sampled there.
     /// </summary>
     /// <param name="steps">Indices of this schedule, rising.</param>
     /// <remarks>Source: Nichol and Dhariwal 2021, section 4.</remarks>

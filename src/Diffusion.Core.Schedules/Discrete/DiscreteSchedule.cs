@@ -65,7 +65,7 @@ public sealed partial class DiscreteSchedule : INoiseSchedule
     /// <inheritdoc/>
     public double MaxTime => _betas.Length - 1.0;
 
-    /// <summary>True where the network is told the indices of a longer schedule, which this one keeps some steps of.</summary>
+    /// <summary>Whether the network receives the indices of a longer schedule, of which this one has some steps.</summary>
     public bool IsRespaced => _networkTimes is not null;
 
     /// <summary>[T] beta_t, the variance of q(x_t | x_{t-1}).</summary>

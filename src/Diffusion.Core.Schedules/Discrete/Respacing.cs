@@ -29,7 +29,7 @@ public static class Respacing
     /// <param name="counts">One number for each part; where T does not divide evenly, the first parts are longer by one.</param>
     /// <param name="steps">T, the steps there are.</param>
     /// <returns>Rising indices in [0, T-1].</returns>
-    /// <exception cref="ArgumentException">There are no parts, or a part has fewer steps than are asked for.</exception>
+    /// <exception cref="ArgumentException">There are no parts, or a part has fewer steps than requested.</exception>
     public static int[] Sections(ReadOnlySpan<int> counts, int steps)
     {
         Guard.Positive(steps);

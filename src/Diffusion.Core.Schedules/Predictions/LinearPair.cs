@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Schedules;
 
 /// <summary>
-/// Two coefficients of a linear combination <c>First * a + Second * b</c>. The whole algebra of diffusion is made of these: the
+/// Two coefficients of a linear combination <c>First * a + Second * b</c>. The whole algebra of diffusion consists of these: the
 /// forward process, the posterior mean and every conversion between predictions are pairs computed in double precision and cast
 /// once, when they meet a tensor.
 /// </summary>
@@ -17,7 +17,7 @@ public readonly record struct LinearPair(double First, double Second)
     /// </summary>
     /// <param name="a">[...] any shape.</param>
     /// <param name="b">The shape, type and device of <paramref name="a"/>.</param>
-    /// <returns>A new tensor of that shape; the caller's.</returns>
+    /// <returns>A new tensor of that shape. The caller must dispose the returned tensor.</returns>
     /// <exception cref="ArgumentException">The shapes or types differ.</exception>
     public Tensor Apply(Tensor a, Tensor b)
     {
@@ -44,7 +44,7 @@ public static class LinearCombination
     /// NaN.
     /// </summary>
     /// <param name="terms">At least one; all tensors of one shape, type and device.</param>
-    /// <returns>A new tensor of that shape; the caller's.</returns>
+    /// <returns>A new tensor of that shape. The caller must dispose the returned tensor.</returns>
     /// <exception cref="ArgumentException">There are no terms, a coefficient is not finite, or the shapes or types differ.</exception>
     public static Tensor Of(params ReadOnlySpan<(double Coefficient, Tensor Tensor)> terms)
     {

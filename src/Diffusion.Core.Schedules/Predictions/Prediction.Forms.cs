@@ -30,7 +30,7 @@ public abstract partial class Prediction
 
         public override LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(-level.Sigma, level.Alpha);
 
-        // The division makes the inverse exact for processes that do not preserve variance.
+        // With the division, the inverse is exact for processes that do not preserve variance.
         public override LinearPair ToX0(NoiseLevel level, NoiseLevel previous)
         {
             var norm = (level.Alpha * level.Alpha) + (level.Sigma * level.Sigma);

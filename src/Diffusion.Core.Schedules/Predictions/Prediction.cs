@@ -17,7 +17,7 @@ public abstract partial class Prediction
     public virtual IReadOnlyDictionary<string, double> Parameters => new Dictionary<string, double>();
 
     /// <summary>
-    /// True where the output is itself the mean of p(x_{t-1} | x_t), so that no other mean is formed from it, whatever happens to x_0.
+    /// True where the output is itself the mean of p(x_{t-1} | x_t), so that no other mean is formed from it, even if x_0 is changed.
     /// </summary>
     public virtual bool IsPosteriorMean => false;
 
@@ -84,13 +84,14 @@ public abstract partial class Prediction
     public static Prediction EdmVelocity(double sigmaData = 0.5) => new EdmPrediction("edm-velocity", Guard.Positive(sigmaData), -1.0);
 
     /// <summary>
-    /// The raw network of a consistency model: EDM's form with c_skip and c_out moved so that x_0 is x itself at sigma_min, whatever
-    /// the network says (Song et al. 2023, appendix C).
+    /// The raw network of a consistency model: EDM's form with c_skip and c_out moved so that x_0 is x itself at sigma_min, independently
+    /// of the output of the network (Song et al. 2023, appendix C).
     /// </summary>
     /// <param name="sigmaData">The standard deviation of the data.</param>
     /// <param name="sigmaMin">The least noise, where the boundary condition holds; in terms of sigma / alpha.</param>
     /// <remarks>
-    /// The target is what makes x_0 the data; it is finite only above sigmaMin. (A consistency model is trained against itself, not
+    /// The target is the output for which x_0 is the data; it is finite only above sigmaMin. (A consistency model is trained against
+    /// itself, not
     /// against this target.)
     /// </remarks>
     /// <exception cref="ArgumentOutOfRangeException">sigmaData is not finite and positive, or sigmaMin finite and not negative.</exception>
@@ -98,7 +99,7 @@ public abstract partial class Prediction
         => new ConsistencyPrediction(Guard.Positive(sigmaData), Guard.InRange(sigmaMin, 0.0, double.MaxValue));
 
     /// <summary>
-    /// What a network that predicts <paramref name="to"/> would have said where one that predicts <paramref name="from"/> said
+    /// The output of a network that predicts <paramref name="to"/> where one that predicts <paramref name="from"/> returned
     /// <c>output</c>, as coefficients of (x_t, output).
     /// </summary>
     /// <param name="from">What the network predicts.</param>

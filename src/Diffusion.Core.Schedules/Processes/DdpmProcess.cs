@@ -29,7 +29,7 @@ public sealed class DdpmProcess : ForwardProcess
     /// <param name="previous">[B, ...] x_{t-1}; x_0 where t is 0.</param>
     /// <param name="t">[B] int64 indices 0..T-1.</param>
     /// <param name="noise">The shape and type of <paramref name="previous"/>, drawn from N(0, I).</param>
-    /// <returns>x_t; the caller's.</returns>
+    /// <returns>x_t. The caller must dispose the returned tensor.</returns>
     /// <exception cref="ArgumentException">The shapes or types do not fit each other, or an index lies outside 0..T-1.</exception>
     public Tensor SampleStep(Tensor previous, Tensor t, Tensor noise) => _step.Apply(t, previous, noise);
 
@@ -37,14 +37,14 @@ public sealed class DdpmProcess : ForwardProcess
     /// <param name="x0">[B, ...] data, or a prediction of it.</param>
     /// <param name="xt">The shape and type of <paramref name="x0"/>.</param>
     /// <param name="t">[B] int64 indices 0..T-1; index 0 leads to x_0 itself.</param>
-    /// <returns>The shape of <paramref name="x0"/>; the caller's.</returns>
+    /// <returns>The shape of <paramref name="x0"/>. The caller must dispose the returned tensor.</returns>
     /// <exception cref="ArgumentException">The shapes or types do not fit each other, or an index lies outside 0..T-1.</exception>
     public Tensor PosteriorMean(Tensor x0, Tensor xt, Tensor t) => _posteriorMean.Apply(t, x0, xt);
 
     /// <summary>The variance of q(x_{t-1} | x_t, x_0), eq. 7; zero where t is 0.</summary>
     /// <param name="t">[B] int64 indices 0..T-1.</param>
     /// <param name="like">[B, ...]; gives the device and the type.</param>
-    /// <returns>[B, 1, ...], to broadcast; the caller's.</returns>
+    /// <returns>[B, 1, ...], to broadcast. The caller must dispose the returned tensor.</returns>
     /// <exception cref="ArgumentException">The shapes do not fit each other, or an index lies outside 0..T-1.</exception>
     public Tensor PosteriorVariance(Tensor t, Tensor like) => _posteriorVariance.At(t, like);
 

@@ -31,16 +31,16 @@ public class ForwardProcess : IDisposable
     /// <param name="x0">[B, ...] data.</param>
     /// <param name="t">[B] times of the schedule: int64 indices for a discrete one, floating point for a continuous one.</param>
     /// <param name="noise">The shape and type of <paramref name="x0"/>, drawn from N(0, I).</param>
-    /// <returns>x_t, the shape of <paramref name="x0"/>; the caller's.</returns>
+    /// <returns>x_t, the shape of <paramref name="x0"/>. The caller must dispose the returned tensor.</returns>
     /// <exception cref="ArgumentException">The shapes or types do not fit each other, or a time lies outside the schedule.</exception>
     public Tensor Sample(Tensor x0, Tensor t, Tensor noise) => _marginal.Apply(t, x0, noise);
 
-    /// <summary>What a network that predicts <paramref name="prediction"/> should answer at the x_t of <see cref="Sample"/>.</summary>
+    /// <summary>The target of a network that predicts <paramref name="prediction"/> at the x_t of <see cref="Sample"/>.</summary>
     /// <param name="prediction">What the network predicts.</param>
     /// <param name="x0">[B, ...] data.</param>
     /// <param name="t">[B] times of the schedule: int64 indices for a discrete one, floating point for a continuous one.</param>
-    /// <param name="noise">The shape and type of <paramref name="x0"/>: the noise that x_t was made with.</param>
-    /// <returns>The shape of <paramref name="x0"/>; the caller's.</returns>
+    /// <param name="noise">The shape and type of <paramref name="x0"/>: the noise in x_t.</param>
+    /// <returns>The shape of <paramref name="x0"/>. The caller must dispose the returned tensor.</returns>
     /// <exception cref="ArgumentException">The shapes or types do not fit each other, or a time lies outside the schedule.</exception>
     public Tensor Target(Prediction prediction, Tensor x0, Tensor t, Tensor noise)
     {
@@ -49,28 +49,30 @@ public class ForwardProcess : IDisposable
     }
 
     /// <summary>
-    /// What a loss derives from the schedule, such as a table of weights: made when it is first asked for, kept, and freed with the
-    /// process. So a loss needs no state of its own and serves any number of schedules.
+    /// What a loss derives from the schedule, such as a table of weights: created on first use, kept, and disposed with the
+    /// process. So a loss needs no state, and can be used with any number of schedules.
     /// </summary>
     /// <typeparam name="T">What is kept; it must hold no tensor before it is used.</typeparam>
     /// <param name="key">Tells it from others of its type, by equality.</param>
-    /// <param name="make">From the schedule; a pure function.</param>
+    /// <param name="create">From the schedule; a pure function.</param>
     /// <returns>Owned by the process.</returns>
     /// <exception cref="ObjectDisposedException">The process was disposed.</exception>
-    public T Tables<T>(object key, Func<INoiseSchedule, T> make)
+    public T Tables<T>(object key, Func<INoiseSchedule, T> create)
         where T : class, IDisposable
     {
         ArgumentNullException.ThrowIfNull(key);
-        ArgumentNullException.ThrowIfNull(make);
+        ArgumentNullException.ThrowIfNull(create);
         ObjectDisposedException.ThrowIf(_disposed, this);
-        return (T)_tables.GetOrAdd((typeof(T), key), _ => make(Schedule));
+        return (T)_tables.GetOrAdd((typeof(T), key), _ => create(Schedule));
     }
 
     /// <summary>What a network of some prediction is shown of x_t: x_t itself, or scaled by <see cref="Prediction.InputScale"/>.</summary>
     /// <param name="prediction">What the network predicts.</param>
-    /// <param name="xt">[B, ...] as <see cref="Sample"/> made it.</param>
+    /// <param name="xt">[B, ...] from <see cref="Sample"/>.</param>
     /// <param name="t">[B] times of the schedule: int64 indices for a discrete one, floating point for a continuous one.</param>
-    /// <returns>The shape of <paramref name="xt"/>, and its memory where nothing is scaled; the caller's.</returns>
+    /// <returns>
+    /// The shape of <paramref name="xt"/>, and its memory where nothing is scaled. The caller must dispose the returned tensor.
+    /// </returns>
     /// <exception cref="ArgumentException">The shapes do not fit each other, or a time lies outside the schedule.</exception>
     public Tensor NetworkInput(Prediction prediction, Tensor xt, Tensor t)
     {
@@ -83,9 +85,11 @@ public class ForwardProcess : IDisposable
         return xt.mul(factor);
     }
 
-    /// <summary>What a network is told at the times of a batch: <see cref="INoiseSchedule.ModelTimestep"/> of each.</summary>
+    /// <summary>The timesteps passed to the network at the times of a batch: <see cref="INoiseSchedule.ModelTimestep"/> of each.</summary>
     /// <param name="t">[B] times of the schedule: int64 indices for a discrete one, floating point for a continuous one.</param>
-    /// <returns>The shape and type of <paramref name="t"/>, and its memory where nothing changes; the caller's.</returns>
+    /// <returns>
+    /// The shape and type of <paramref name="t"/>, and its memory where nothing changes. The caller must dispose the returned tensor.
+    /// </returns>
     /// <exception cref="ArgumentException">t is of another type, or a time lies outside the schedule.</exception>
     public Tensor ModelTimesteps(Tensor t) => _networkTimes.At(t);
 
@@ -112,7 +116,7 @@ public class ForwardProcess : IDisposable
 /// <summary>
 /// A <see cref="LinearPair"/> that depends on time, applied to a batch whose samples each have their own t. Over a
 /// <see cref="DiscreteSchedule"/> the coefficients are tabulated once in double precision and gathered on the device; over any other
-/// schedule they are computed for the times at hand. Owns its tables.
+/// schedule they are computed for the given times. Owns its tables.
 /// </summary>
 public sealed class ScheduledPair : IDisposable
 {
@@ -138,7 +142,7 @@ public sealed class ScheduledPair : IDisposable
     /// <param name="t">[B] times: int64 indices for a discrete schedule, floating point for a continuous one.</param>
     /// <param name="a">[B, ...] floating point.</param>
     /// <param name="b">The shape, type and device of <paramref name="a"/>.</param>
-    /// <returns>The shape, type and device of <paramref name="a"/>; the caller's.</returns>
+    /// <returns>The shape, type and device of <paramref name="a"/>. The caller must dispose the returned tensor.</returns>
     /// <exception cref="ArgumentException">The shapes or types do not fit each other, or a time lies outside the schedule.</exception>
     public Tensor Apply(Tensor t, Tensor a, Tensor b)
     {
@@ -174,9 +178,9 @@ internal sealed class ModelTimesteps(INoiseSchedule schedule) : IDisposable
         ? new DeviceTable([.. Enumerable.Range(0, discrete.Steps).Select(t => discrete.ModelTimestep(t))])
         : null;
 
-    /// <summary>What a network is told at the times of a batch.</summary>
+    /// <summary>The timesteps passed to the network at the times of a batch.</summary>
     /// <param name="t">[B] times of the schedule.</param>
-    /// <returns>The shape, type and device of <paramref name="t"/>; the caller's.</returns>
+    /// <returns>The shape, type and device of <paramref name="t"/>. The caller must dispose the returned tensor.</returns>
     public Tensor At(Tensor t)
     {
         ArgumentNullException.ThrowIfNull(t);

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Schedules;
 
 /// <summary>
-/// The reverse process of DDPM: p(x_{t-1} | x_t) from what a network says at x_t, with one t for each sample of a batch. Owns its
+/// The reverse process of DDPM: p(x_{t-1} | x_t) from the output of a network at x_t, with one t for each sample of a batch. Owns its
 /// tables.
 /// </summary>
 /// <remarks>Source: Ho et al. 2020, section 3.2; Nichol and Dhariwal 2021, section 3.1.</remarks>
@@ -17,8 +17,8 @@ public sealed class ReverseProcess : IDisposable
 
     /// <summary>The reverse process of a network.</summary>
     /// <param name="schedule">The schedule that the network was trained with.</param>
-    /// <param name="prediction">What the network predicts; eps unless said otherwise.</param>
-    /// <param name="variance">The variance of a step; <see cref="ReverseVariance.FixedSmall"/> unless said otherwise.</param>
+    /// <param name="prediction">What the network predicts. The default is eps.</param>
+    /// <param name="variance">The variance of a step. The default is <see cref="ReverseVariance.FixedSmall"/>.</param>
     /// <exception cref="ArgumentException">
     /// The prediction does not determine x_0 at some t (eps where no signal is left), or the variance has no finite logarithm there.
     /// </exception>
@@ -69,10 +69,10 @@ public sealed class ReverseProcess : IDisposable
     /// <param name="xt">[B, ...] or, with a learned variance, [B, C, ...].</param>
     /// <param name="t">[B] int64 indices 0..T-1; index 0 leads to x_0 itself.</param>
     /// <param name="output">
-    /// What the network says at (<paramref name="xt"/>, <paramref name="t"/>), of the same type: the same shape or, with a learned
+    /// The output of the network at (<paramref name="xt"/>, <paramref name="t"/>), of the same type: the same shape or, with a learned
     /// variance, [B, 2C, ...].
     /// </param>
-    /// <returns>Mean, variance, log variance and x_0; the caller's.</returns>
+    /// <returns>Mean, variance, log variance and x_0. The caller must dispose the returned tensor.</returns>
     /// <exception cref="ArgumentException">The shapes or types do not fit each other.</exception>
     public ReverseDistribution Transition(Tensor xt, Tensor t, Tensor output)
     {
@@ -133,11 +133,11 @@ public sealed class ReverseProcess : IDisposable
     }
 }
 
-/// <summary>p(x_{t-1} | x_t), a Gaussian for each sample of a batch, and the x_0 it was made from. Owns its tensors.</summary>
-/// <param name="mean">Taken over.</param>
-/// <param name="variance">Taken over.</param>
-/// <param name="logVariance">Taken over.</param>
-/// <param name="data">Taken over.</param>
+/// <summary>p(x_{t-1} | x_t), a Gaussian for each sample of a batch, and the x_0 from which it was computed. Owns its tensors.</summary>
+/// <param name="mean">Ownership of the tensor passes to this object.</param>
+/// <param name="variance">Ownership of the tensor passes to this object.</param>
+/// <param name="logVariance">Ownership of the tensor passes to this object.</param>
+/// <param name="data">Ownership of the tensor passes to this object.</param>
 public sealed class ReverseDistribution(Tensor mean, Tensor variance, Tensor logVariance, Tensor data) : IDisposable
 {
     /// <summary>[B, ...] the mean.</summary>

@@ -2,7 +2,8 @@ namespace Diffusion.Core.Schedules;
 
 /// <summary>
 /// The variance of p(x_{t-1} | x_t): a number that the schedule fixes, or one that the network learns. Either way its logarithm is
-/// linear in what the network says, <c>log variance = First + Second * v</c>, so that a strategy is one pair of numbers for each step.
+/// linear in the output v of the network, <c>log variance = First + Second * v</c>, so that a strategy is one pair of numbers for each
+/// step.
 /// </summary>
 public abstract class ReverseVariance
 {
@@ -50,13 +51,15 @@ public abstract class ReverseVariance
     public static ReverseVariance FixedLargeLog { get; } = new LogFormVariance(FixedLarge);
 
     /// <summary>
-    /// The network says the log variance itself, as OpenAI's LEARNED. (diffusers' learned takes the answer for the variance, which then
+    /// The output of the network is the log variance, as in OpenAI's LEARNED. (In diffusers' learned, the output is the variance, which
+    /// then
     /// may be negative.)
     /// </summary>
     public static ReverseVariance Learned { get; } = new LearnedVariance();
 
     /// <summary>
-    /// The network says where between the logarithms of the two fixed variances to be, -1 at the small one and 1 at the large (Nichol
+    /// The output of the network is a position between the logarithms of the two fixed variances, -1 at the small one and 1 at the large
+    /// (Nichol
     /// and Dhariwal 2021, eq. 15, with v from -1 to 1 as in their code).
     /// </summary>
     public static ReverseVariance LearnedRange { get; } = new LearnedRangeVariance();

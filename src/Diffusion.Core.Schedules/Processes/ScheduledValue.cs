@@ -5,7 +5,7 @@ namespace Diffusion.Core.Schedules;
 
 /// <summary>
 /// A number that depends on time, looked up for a batch whose samples each have their own t. Over a <see cref="DiscreteSchedule"/> it
-/// is tabulated once in double precision; the table is immutable and kept on each device and in each type it was asked for, until
+/// is tabulated once in double precision; the table is immutable and kept on each device and in each type in which it was used, until
 /// the object is disposed. May be used from several threads.
 /// </summary>
 public sealed class ScheduledValue : IDisposable
@@ -50,11 +50,11 @@ public sealed class ScheduledValue : IDisposable
     /// <summary>The values at the times of a batch, shaped to broadcast against <paramref name="like"/>.</summary>
     /// <param name="t">
     /// [B] times: int64 indices 0..T-1 for a discrete schedule, floating point for a continuous one. Indices are checked where they lie
-    /// on the CPU; checking them on a GPU would make every step wait for it, and there libtorch's own device assertion speaks. Times of a
-    /// continuous schedule belong on the CPU: read back from a GPU, they make every step wait.
+    /// on the CPU; every step would wait for a check on a GPU, and the device assertion of libtorch reports them. Times of a
+    /// continuous schedule belong on the CPU: otherwise every step waits to read them from a GPU.
     /// </param>
     /// <param name="like">[B, ...]; gives the device, the type and the number of dimensions.</param>
-    /// <returns>[B, 1, ...]; the caller's.</returns>
+    /// <returns>[B, 1, ...]. The caller must dispose the returned tensor.</returns>
     /// <exception cref="ArgumentException">t is not [B], or of the wrong type for the schedule.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A time lies outside the schedule.</exception>
     /// <exception cref="ObjectDisposedException">The table was disposed.</exception>
@@ -72,7 +72,7 @@ public sealed class ScheduledValue : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _table?.Dispose();
 
-    /// <summary>Refuses what <see cref="At"/> would refuse.</summary>
+    /// <summary>Throws for what <see cref="At"/> throws for.</summary>
     internal void Check(Tensor t, Tensor like)
     {
         CheckShapes(t, like);
@@ -106,7 +106,7 @@ public sealed class ScheduledValue : IDisposable
 }
 
 /// <summary>
-/// One number for each t of a discrete schedule, in double precision on the host and kept, once asked for, on each device in each type
+/// One number for each t of a discrete schedule, in double precision on the host and kept, once used, on each device in each type
 /// until it is disposed. May be used from several threads.
 /// </summary>
 internal sealed class DeviceTable(double[] values) : IDisposable
@@ -119,10 +119,10 @@ internal sealed class DeviceTable(double[] values) : IDisposable
     public double? Constant { get; } = values.AsSpan().ContainsAnyExcept(values[0]) ? null : values[0];
 
     /// <summary>The numbers at the indices of a batch.</summary>
-    /// <param name="t">[B] int64 indices; checked on the CPU alone, since a check on a GPU would make every step wait for it.</param>
+    /// <param name="t">[B] int64 indices; checked on the CPU only, since every step would wait for a check on a GPU.</param>
     /// <param name="like">Gives the device.</param>
     /// <param name="type">The type of the result.</param>
-    /// <returns>[B]; the caller's.</returns>
+    /// <returns>[B]. The caller must dispose the returned tensor.</returns>
     /// <exception cref="ArgumentException">t is of another type.</exception>
     /// <exception cref="ArgumentOutOfRangeException">An index lies outside the table.</exception>
     /// <exception cref="ObjectDisposedException">The table was disposed.</exception>
@@ -136,7 +136,7 @@ internal sealed class DeviceTable(double[] values) : IDisposable
         return table.index_select(0, moved);
     }
 
-    /// <summary>Refuses what <see cref="Gather"/> would refuse.</summary>
+    /// <summary>Throws for what <see cref="Gather"/> throws for.</summary>
     public void Check(Tensor t)
     {
         ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed), this);
@@ -150,7 +150,7 @@ internal sealed class DeviceTable(double[] values) : IDisposable
             RequireTime(index, 0.0, values.Length - 1.0);
     }
 
-    /// <summary>Refuses a time outside a schedule.</summary>
+    /// <summary>Throws for a time outside a schedule.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The time lies outside.</exception>
     public static void RequireTime(double t, double min, double max)
     {

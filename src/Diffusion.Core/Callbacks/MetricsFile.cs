@@ -14,10 +14,10 @@ namespace Diffusion.Core;
 /// <remarks>
 /// Each line is handed to the operating system whole, so that a process which is killed leaves a file that can be read. When a run is
 /// resumed, lines of steps that it will take again go: reports, measurements and pictures are then those of a run that was never
-/// stopped, but for their times. A run that begins at step 0 leaves a file of an earlier one beside its own, with <c>.old</c> behind its
+/// stopped, but for their times. A run that begins at step 0 keeps the file of an earlier one, with <c>.old</c> appended to its
 /// name.
 /// </remarks>
-/// <param name="path">The file, conventionally <c>metrics.jsonl</c>; its folder is made where it is missing.</param>
+/// <param name="path">The file, conventionally <c>metrics.jsonl</c>; its folder is created where it is missing.</param>
 public sealed class MetricsFile(string path) : TrainerCallback
 {
     private const byte LineEnd = (byte)'\n';

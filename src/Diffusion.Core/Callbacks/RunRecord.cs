@@ -39,7 +39,7 @@ public sealed record EventRecord : RunRecord
     /// <summary>All steps were done.</summary>
     public const string Finished = "finished";
 
-    /// <summary>A callback stopped it; the details say why.</summary>
+    /// <summary>A callback stopped it; the details contain the reason.</summary>
     public const string Stopped = "stopped";
 
     /// <summary>It was cancelled.</summary>
@@ -54,7 +54,7 @@ public sealed record EventRecord : RunRecord
     /// <summary>Which of these, or another of a later version.</summary>
     public required string Name { get; init; }
 
-    /// <summary>What more there is to say, by name. Nothing here names a folder of the machine, or its user.</summary>
+    /// <summary>Further information, by name. It does not contain names of folders of the machine or of its user.</summary>
     public IReadOnlyDictionary<string, string> Details { get; init; } = new SortedDictionary<string, string>();
 }
 
@@ -68,7 +68,7 @@ public sealed record MetricRecord : RunRecord
     public required double Value { get; init; }
 }
 
-/// <summary>A picture that was made.</summary>
+/// <summary>An image that was logged.</summary>
 public sealed record ImageRecord : RunRecord
 {
     /// <summary>What it shows.</summary>
@@ -116,7 +116,7 @@ public sealed record RecordedMetric(double Value, long Step);
 /// mode meanwhile and there are no gradients; what comes after is the same, bit for bit, as without it.
 /// </summary>
 /// <param name="name">What is measured; the log, metrics and the choice of the best checkpoint know it by this name.</param>
-/// <param name="measure">The value. Tensors that it makes and forgets are freed.</param>
+/// <param name="measure">The value. Tensors that it creates and does not dispose are freed.</param>
 public sealed class CustomMetric(string name, Func<TrainingRun, double> measure)
 {
     /// <summary>What is measured.</summary>

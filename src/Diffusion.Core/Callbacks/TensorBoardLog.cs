@@ -5,8 +5,8 @@ using System.Text;
 namespace Diffusion.Core;
 
 /// <summary>Writes reports, measurements and pictures for TensorBoard: <c>tensorboard --logdir FOLDER</c>.</summary>
-/// <remarks>Each part of a run writes a file of its own; steps that a resumed run takes again replace the earlier ones.</remarks>
-/// <param name="folder">The folder of the run, made where it is missing.</param>
+/// <remarks>Each part of a run writes a new file; steps that a resumed run repeats replace the earlier ones.</remarks>
+/// <param name="folder">The folder of the run, created where it is missing.</param>
 public sealed class TensorBoardLog(string folder) : TrainerCallback
 {
     private EventFile? _file;
@@ -59,19 +59,20 @@ internal sealed class EventFile
     // show twice the steps that a resumed run repeats; and its add_img decodes with SkiaSharp, whose native library the package lacks on
     // Linux.
 
-    // A wire type: the number of a field is beside it.
+    // A wire type, which follows the number of a field.
     private const int Varint = 0;
     private const int Fixed64 = 1;
     private const int Bytes = 2;
     private const int Fixed32 = 5;
 
-    /// <summary>Begins a new file in a folder, which is made where it is missing.</summary>
-    /// <param name="folder">The folder that TensorBoard is told: <c>--logdir</c>, or one in it.</param>
+    /// <summary>Begins a new file in a folder, which is created where it is missing.</summary>
+    /// <param name="folder">The folder passed to TensorBoard as <c>--logdir</c>, or one in it.</param>
     /// <param name="firstStep">
-    /// Where the run goes on: TensorBoard forgets what earlier files of the folder say of this step and those after. Null for a run that
+    /// The step from which the run continues: TensorBoard ignores this step and later ones in earlier files of the folder. <see
+    /// langword="null"/> for a run that
     /// begins.
     /// </param>
-    /// <exception cref="IOException">The file cannot be made.</exception>
+    /// <exception cref="IOException">The file cannot be created.</exception>
     public EventFile(string folder, long? firstStep = null)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);

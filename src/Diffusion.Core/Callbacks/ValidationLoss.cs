@@ -17,7 +17,7 @@ public sealed class ValidationLoss(IDataset dataset)
 
     private readonly IDataset _dataset = Guard.NotNull(dataset);
 
-    /// <summary>By what name the value is told: <c>validation_loss</c>.</summary>
+    /// <summary>The name of the metric. The default is <c>validation_loss</c>.</summary>
     public string Name { get; init; } = "validation_loss";
 
     /// <summary>The average whose weights are measured; null for the weights as they are trained.</summary>
@@ -79,7 +79,7 @@ public sealed class ValidationLoss(IDataset dataset)
         sum.Add_(terms.Loss.to(ScalarType.Float64).sum());
     }
 
-    /// <summary>Noise of one sample, whatever batch it is in.</summary>
+    /// <summary>The noise of one sample, independent of its batch.</summary>
     private Tensor Noise(long index, long[] shape)
     {
         using var generator = SeedSequence.Generator(null, Seed, NoiseStream, index);

@@ -100,13 +100,13 @@ internal sealed record ScheduleFingerprint(
         for (var i = 0; i < Times; i++)
             times[i] = TimeAt(schedule.MinTime, schedule.MaxTime, i);
         var levels = Array.ConvertAll(times, schedule.LevelAt);
-        var told = Array.ConvertAll(times, schedule.ModelTimestep);
+        var actual = Array.ConvertAll(times, schedule.ModelTimestep);
         return new ScheduleFingerprint(
             schedule.MinTime,
             schedule.MaxTime,
             Array.ConvertAll(levels, level => level.Alpha),
             Array.ConvertAll(levels, level => level.Sigma),
-            told.AsSpan().SequenceEqual(times) ? null : told);
+            actual.AsSpan().SequenceEqual(times) ? null : actual);
     }
 
     /// <summary>Returns a description of the first difference from another schedule; <see langword="null"/> if there is none.</summary>
@@ -123,9 +123,9 @@ internal sealed record ScheduleFingerprint(
                 return Text($"alpha {alpha:G6} and sigma {sigma:G6} at time {t}, not {actual.Alphas[i]:G6} and {actual.Sigmas[i]:G6}");
             }
 
-            var (expected, told) = (ModelTimesteps is null ? t : ModelTimesteps.ElementAtOrDefault(i), actual.ModelTimesteps?[i] ?? t);
-            if (!Near(expected, told))
-                return Text($"a model timestep of {expected:G6} at time {t}, not {told:G6}");
+            var (expected, got) = (ModelTimesteps is null ? t : ModelTimesteps.ElementAtOrDefault(i), actual.ModelTimesteps?[i] ?? t);
+            if (!Near(expected, got))
+                return Text($"a model timestep of {expected:G6} at time {t}, not {got:G6}");
         }
 
         return null;

@@ -10,7 +10,7 @@ namespace Diffusion.Core;
 /// </summary>
 /// <remarks>
 /// Source: Kingma and Welling 2014, algorithm 1. See <see cref="Trainer"/> for what holds of every trainer. Conditions of the data set and
-/// <see cref="TrainerOptions.Timesteps"/> are not looked at.
+/// <see cref="TrainerOptions.Timesteps"/> are ignored.
 /// </remarks>
 public sealed class AutoencoderTrainer : Trainer<Batch>
 {
@@ -21,7 +21,7 @@ public sealed class AutoencoderTrainer : Trainer<Batch>
     /// <param name="model">The network; moved to <see cref="TrainerOptions.Device"/> if that is given.</param>
     /// <param name="loss">What is minimised; the mean over the batch.</param>
     /// <param name="options">How; the defaults where null.</param>
-    /// <param name="logger">Told about reports, checkpoints and skipped steps.</param>
+    /// <param name="logger">The logger that receives reports, checkpoints and skipped steps.</param>
     /// <inheritdoc cref="DdpmTrainer(ITrainableDenoiser, Schedules.INoiseSchedule, IDiffusionLoss, TrainerOptions, ILogger)" path="/exception"/>
     public AutoencoderTrainer(
         ITrainableAutoencoder model, IAutoencoderLoss loss, TrainerOptions? options = null, ILogger? logger = null)

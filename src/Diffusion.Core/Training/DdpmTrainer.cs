@@ -96,14 +96,14 @@ public sealed class DdpmTrainer : Trainer<Batch>
         return Reported(result, terms, onDevice);
     }
 
-    /// <summary>The loss at given times and noise, with the weights at hand.</summary>
+    /// <summary>The loss at given times and noise, with the current weights.</summary>
     /// <param name="batch">On the device of the model.</param>
     /// <param name="t">[B] times of the schedule, on the CPU.</param>
     /// <param name="onDevice">The same on the device.</param>
     /// <param name="noise">As the samples.</param>
     /// <param name="generator">The generator of what the loss draws; <see langword="null"/> for the default generator.</param>
     internal LossTerms LossAt(Batch batch, Tensor t, Tensor onDevice, Tensor noise, Generator? generator = null)
-        // The levels of a continuous schedule are computed on the CPU: only what the network is told of its times moves.
+        // The levels of a continuous schedule are computed on the CPU: only the timesteps passed to the network are moved.
         => _loss.Evaluate(new LossContext(_model, batch.Samples, Schedule is DiscreteSchedule ? onDevice : t, noise, batch.Condition)
         {
             Generator = generator,
@@ -166,7 +166,7 @@ public sealed class DdpmTrainer : Trainer<Batch>
             TrainerLog.RangeOfBatch(Log, min, max, range);
     }
 
-    /// <summary>Adds the terms beside the loss, and the loss by quarters of time.</summary>
+    /// <summary>Adds the other terms, and the loss by quarters of time.</summary>
     private StepLoss Reported(StepLoss result, LossTerms terms, Tensor t)
     {
         using var gradientsOff = no_grad();

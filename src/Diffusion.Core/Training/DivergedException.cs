@@ -35,7 +35,7 @@ public sealed class DivergedException : Exception
     /// </summary>
     public string? File { get; init; }
 
-    /// <summary>Creates the exception of a run that makes no more progress, and writes its file.</summary>
+    /// <summary>Creates the exception of a run that no longer progresses, and writes its file.</summary>
     internal static DivergedException Of(TrainingState state, ILogger logger)
     {
         var (options, inARow) = (state.Options, state.OptimizerStep.SkippedInARow);

@@ -5,8 +5,9 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// The random draws of one step. They are made for the whole batch, as a function of (seed, step, stream), and handed out for the part of
-/// it at hand: the results do not depend on how a batch is split.
+/// The random draws of one step. They are drawn for the whole batch, as a function of (seed, step, stream), and returned for the current
+/// part of
+/// it: the results do not depend on how a batch is split.
 /// </summary>
 public sealed class StepRandom : IDisposable
 {
@@ -29,14 +30,14 @@ public sealed class StepRandom : IDisposable
     /// <summary>B, the samples of the whole batch.</summary>
     public long BatchSize { get; }
 
-    /// <summary>The first sample of the part at hand.</summary>
+    /// <summary>The first sample of the current part.</summary>
     public long First { get; private set; }
 
-    /// <summary>The number of samples of the part at hand.</summary>
+    /// <summary>The number of samples of the current part.</summary>
     public long Count { get; private set; }
 
-    /// <summary>Standard normal noise for the part at hand.</summary>
-    /// <param name="stream">Tells draws apart; a trainer of your own may use 100 and up.</param>
+    /// <summary>Standard normal noise for the current part.</summary>
+    /// <param name="stream">Distinguishes draws; a custom trainer may use 100 and above.</param>
     /// <param name="shape">Of the part: [<see cref="Count"/>, ...].</param>
     /// <param name="dtype">The type of the noise.</param>
     /// <param name="device">Where it is drawn, and lies.</param>
@@ -47,8 +48,8 @@ public sealed class StepRandom : IDisposable
         return Draw(stream, device, generator => randn(whole, dtype: dtype, device: device, generator: generator));
     }
 
-    /// <summary>Draws of any kind for the part at hand.</summary>
-    /// <param name="stream">Tells draws apart; a trainer of your own may use 100 and up.</param>
+    /// <summary>Draws of any kind for the current part.</summary>
+    /// <param name="stream">Distinguishes draws; a custom trainer may use 100 and above.</param>
     /// <param name="device">Of the generator; null for the CPU.</param>
     /// <param name="draw">From the generator to [B, ...] for the whole batch; called once in a step.</param>
     /// <returns>[<see cref="Count"/>, ...] a view that lives as long as this object and the current dispose scope.</returns>

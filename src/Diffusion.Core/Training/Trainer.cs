@@ -166,7 +166,7 @@ public abstract class Trainer : IDisposable
     /// Loads weights to start a run from, in the weights that are trained and in every average. The optimizer and the step are not changed.
     /// </summary>
     /// <param name="path">
-    /// A checkpoint, a folder of checkpoints, of which the newest is used, or whatever <see cref="SafetensorsSet.Open"/> accepts: a
+    /// A checkpoint, a folder of checkpoints, of which the newest is used, or what <see cref="SafetensorsSet.Open"/> accepts: a
     /// safetensors file, a model file, the index of several files, or a folder with one of these.
     /// </param>
     /// <param name="average">

@@ -7,7 +7,7 @@ namespace Diffusion.Core;
 /// <summary>How to train. The defaults train well untouched: averaged weights, a warm-up, gradients clipped at 1.</summary>
 public sealed record TrainerOptions
 {
-    /// <summary>The name of the average that <see cref="Ema"/> makes.</summary>
+    /// <summary>The name of the average of <see cref="Ema"/>.</summary>
     public const string MainEma = "ema";
 
     /// <summary>The step at which <see cref="Trainer{TBatch}.Fit"/> is done, counted from the start of the run: 100,000.</summary>
@@ -44,7 +44,8 @@ public sealed record TrainerOptions
 
     /// <summary>
     /// Whether CUDA devices may round the factors of float32 matrix products and convolutions to TF32, which has 10 bits of mantissa and is
-    /// several times faster: null leaves it as it is. A setting of libtorch for the whole process: it is made when the trainer is made, and
+    /// several times faster. The default is <see langword="null"/>: unchanged. A setting of libtorch for the whole process, set by the
+    /// trainer's constructor,
     /// stays.
     /// </summary>
     public bool? AllowTf32 { get; init; }
@@ -76,26 +77,29 @@ public sealed record TrainerOptions
     /// <summary>The decay of the averaged weights: at most 0.9999, less at the start.</summary>
     public EmaDecay Ema { get; init; } = EmaDecay.WarmUp(0.9999);
 
-    /// <summary>Further averages beside <see cref="Ema"/>, by name: none.</summary>
+    /// <summary>Further averages in addition to <see cref="Ema"/>, by name. The default is none.</summary>
     public IReadOnlyDictionary<string, EmaDecay> ExtraEmas { get; init; } = new SortedDictionary<string, EmaDecay>();
 
     /// <summary>
     /// Which times each batch is trained at: uniform. Trainers of denoisers look at it. A sampler that learns
     /// (<see cref="IAdaptiveTimestepSampler"/>) weighs the loss of each sample, waits for the device once a step to see it, and is part of
-    /// a checkpoint; it stays the caller's to dispose.
+    /// a checkpoint. The caller must dispose it.
     /// </summary>
     public ITimestepSampler Timesteps { get; init; } = new UniformTimesteps();
 
     /// <summary>How batches are loaded ahead: on two threads, four batches deep.</summary>
     public LoaderOptions Loader { get; init; } = new();
 
-    /// <summary>Who looks on, in this order: nobody.</summary>
+    /// <summary>Callbacks, invoked in order. The default is none.</summary>
     public IReadOnlyList<TrainerCallback> Callbacks { get; init; } = [];
 
     /// <summary>Steps between reports: 50.</summary>
     public long LogEvery { get; init; } = 50;
 
-    /// <summary>The folder of the run's checkpoints; null keeps none. It is made, and tried, when the trainer is made.</summary>
+    /// <summary>
+    /// The folder of the checkpoints of the run, which the constructor creates and tests. The default is <see langword="null"/>: no
+    /// checkpoints.
+    /// </summary>
     public string? CheckpointFolder { get; init; }
 
     /// <summary>

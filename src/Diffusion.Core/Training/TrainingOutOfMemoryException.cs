@@ -6,7 +6,7 @@ namespace Diffusion.Core;
 public sealed class TrainingOutOfMemoryException : OutOfMemoryException
 {
     /// <summary>
-    /// What allocators of libtorch say: those of the CPU, of CUDA, and of MPS, HIP and XPU in the form "X out of memory".
+    /// The messages of the allocators of libtorch: those of the CPU, of CUDA, and of MPS, HIP and XPU in the form "X out of memory".
     /// </summary>
     private static readonly string[] Signs = ["DefaultCPUAllocator", "out of memory", "not enough memory", "alloc_cpu"];
 
@@ -21,7 +21,7 @@ public sealed class TrainingOutOfMemoryException : OutOfMemoryException
     {
     }
 
-    /// <summary>A step that ran out of memory, with what the allocator said.</summary>
+    /// <summary>A step that ran out of memory, with the error of the allocator.</summary>
     public TrainingOutOfMemoryException(string message, Exception innerException)
         : base(message, innerException)
     {
