@@ -150,7 +150,7 @@ public sealed class AugmentTests
         var data = Images(10, 1, 6, 6).With(Augmentation.Crop(5, 5, 2, 0f), Augmentation.Flip(), Augmentation.Dequantise());
         string[] Run(int from, int workers)
         {
-            using var loader = new BatchLoader<Batch>(data, 4, seed: 3, from, new LoaderOptions { Workers = workers, PrefetchFactor = 3 });
+            using var loader = new BatchLoader<Batch>(data, 4, seed: 3, new LoaderOptions { Workers = workers, PrefetchFactor = 3, FirstStep = from });
             return [.. Enumerable.Range(from, 20 - from).Select(_ =>
             {
                 using var batch = loader.Next(TestContext.Current.CancellationToken);

@@ -74,7 +74,7 @@ public class BatchLoaderFaultTests
     [InlineData(1)]
     public void A_step_whose_place_no_number_holds_is_a_failure_of_that_step(int workers)
     {
-        using var loader = new BatchLoader<Probe>(new Probes(10), BatchSize, Seed, long.MaxValue / 2, Options(workers));
+        using var loader = new BatchLoader<Probe>(new Probes(10), BatchSize, Seed, Options(workers) with { FirstStep = long.MaxValue / 2 });
 
         loader.Invoking(it => it.Next()).Should().Throw<BatchLoadException>().WithInnerException<OverflowException>();
     }
@@ -179,5 +179,5 @@ public class BatchLoaderFaultTests
 
     private static LoaderOptions Options(int workers) => new() { Workers = workers, PrefetchFactor = 4 };
 
-    private static BatchLoader<Probe> Loader(Probes data, int workers) => new(data, BatchSize, Seed, 0, Options(workers));
+    private static BatchLoader<Probe> Loader(Probes data, int workers) => new(data, BatchSize, Seed, Options(workers));
 }

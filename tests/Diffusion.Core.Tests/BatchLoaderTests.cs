@@ -225,7 +225,7 @@ public class BatchLoaderTests
     public void What_cannot_be_loaded_is_refused(long count, int batchSize, int workers, int depth)
         => FluentActions
             .Invoking(() => new BatchLoader<Probe>(
-                new Probes(count), batchSize, Seed, 0, new LoaderOptions { Workers = workers, PrefetchFactor = depth }))
+                new Probes(count), batchSize, Seed, new LoaderOptions { Workers = workers, PrefetchFactor = depth }))
             .Should().Throw<ArgumentException>();
 
     /// <summary>What an uninterrupted run sees.</summary>
@@ -242,5 +242,5 @@ public class BatchLoaderTests
     }
 
     private static BatchLoader<Probe> Loader(Probes data, int workers, int depth, long firstStep = 0)
-        => new(data, BatchSize, Seed, firstStep, new LoaderOptions { Workers = workers, PrefetchFactor = depth });
+        => new(data, BatchSize, Seed, new LoaderOptions { Workers = workers, PrefetchFactor = depth, FirstStep = firstStep });
 }

@@ -112,7 +112,7 @@ public class BufferedBatchesTests
     public void A_data_set_that_only_loads_serves_as_well_and_leaves_no_tensors(int workers)
         => LiveTensors.Change(() =>
         {
-            using var loader = new BatchLoader<Batch>(new Points(20), BatchSize, 3, 0, new LoaderOptions { Workers = workers });
+            using var loader = new BatchLoader<Batch>(new Points(20), BatchSize, 3, new LoaderOptions { Workers = workers });
             for (var step = 0; step < 100; step++)
             {
                 using var batch = loader.Next(TestContext.Current.CancellationToken);
@@ -126,7 +126,7 @@ public class BufferedBatchesTests
     public void A_failure_leaves_no_tensors()
         => LiveTensors.Change(() =>
         {
-            using var loader = new BatchLoader<Batch>(new Broken(), BatchSize, 3, 0, new LoaderOptions { Workers = 2 });
+            using var loader = new BatchLoader<Batch>(new Broken(), BatchSize, 3, new LoaderOptions { Workers = 2 });
             loader.Next(TestContext.Current.CancellationToken).Dispose();
             loader.Invoking(it => it.Next()).Should().Throw<BatchLoadException>().Which.Step.Should().Be(1);
             FluentActions.Invoking(() => ((IDataset)new Broken()).Load([77])).Should().Throw<SampleException>();
@@ -137,7 +137,7 @@ public class BufferedBatchesTests
     public void Batches_for_a_cuda_device_are_pinned_and_copied_without_waiting()
     {
         Assert.SkipUnless(cuda.is_available(), "There is no CUDA device.");
-        using var loader = new BatchLoader<Batch>(Numbers(), BatchSize, 3, 0, device: CUDA);
+        using var loader = new BatchLoader<Batch>(Numbers(), BatchSize, 3, device: CUDA);
         for (var step = 0; step < 200; step++)
         {
             using var batch = loader.Next(TestContext.Current.CancellationToken);
@@ -163,7 +163,7 @@ public class BufferedBatchesTests
     }
 
     private static BatchLoader<Batch> Loader(IDataset data, int workers, int depth)
-        => new(data, BatchSize, 3, 0, new LoaderOptions { Workers = workers, PrefetchFactor = depth });
+        => new(data, BatchSize, 3, new LoaderOptions { Workers = workers, PrefetchFactor = depth });
 
     private static nint Address(Tensor tensor)
         => Unsafe.ByteOffset(ref Unsafe.NullRef<byte>(), ref MemoryMarshal.GetReference(tensor.bytes));

@@ -193,7 +193,7 @@ public class TrainerFaultTests
         model.to(ScalarType.Float64);
         using var batch = Runs.Batch(1, 2, 3);
 
-        FluentActions.Invoking(() => trainer.TrainStep(batch)).Should().Throw<InvalidOperationException>().WithMessage("*make a new trainer*");
+        FluentActions.Invoking(() => trainer.TrainStep(batch)).Should().Throw<InvalidOperationException>().WithMessage("*construct a new trainer*");
         FluentActions.Invoking(() => trainer.Ema.BeginInference()).Should().Throw<InvalidOperationException>();
     }
 

@@ -127,14 +127,19 @@ public static class DiffusersScheduler
 /// <summary>A diffusers scheduler as a sampler of this library, and what it takes the output of the network for.</summary>
 /// <param name="Sampler">Grid, solver and options.</param>
 /// <param name="Prediction">What the output of the network means.</param>
-/// <param name="LearnsVariance">Whether the network also returns the channels of a learned variance.</param>
-/// <param name="IsExploding">
-/// True where diffusers' own samples are x / alpha, as its Euler, Heun, DPM2 and LMS schedulers keep them. Here the same trajectory runs
-/// in the coordinates of the schedule: divide by <c>SamplerState.Level.Alpha</c> to compare.
-/// </param>
-public sealed record DiffusersSampler(
-    DiffusionSampler Sampler, Prediction Prediction, bool LearnsVariance = false, bool IsExploding = false)
+public sealed record DiffusersSampler(DiffusionSampler Sampler, Prediction Prediction)
 {
+    /// <summary>
+    /// Whether the network also returns the channels of a learned variance. The default is <see langword="false"/>.
+    /// </summary>
+    public bool LearnsVariance { get; init; }
+
+    /// <summary>
+    /// Whether the samples of diffusers are x / alpha, as its Euler, Heun, DPM2 and LMS schedulers keep them. Here the same trajectory runs in
+    /// the coordinates of the schedule: divide by <c>SamplerState.Level.Alpha</c> to compare. The default is <see langword="false"/>.
+    /// </summary>
+    public bool IsExploding { get; init; }
+
     /// <summary>The model that this scheduler takes a network for: on the schedule of the grid, without a data range.</summary>
     /// <param name="network">The network. It is not disposed.</param>
     public DiffusionModel CreateModel(IDenoiser network)

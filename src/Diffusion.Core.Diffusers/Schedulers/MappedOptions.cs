@@ -18,7 +18,7 @@ internal static class MappedOptions
 
     /// <summary>A sampler with other options than those of the configuration.</summary>
     public static DiffusersSampler Sampler(SchedulerConfig config, TimeGrid grid, ISolver solver, SamplerOptions options)
-        => new(new DiffusionSampler(grid, solver, options), PredictionOf(config), LearnsVariance(config));
+        => new(new DiffusionSampler(grid, solver, options), PredictionOf(config)) { LearnsVariance = LearnsVariance(config) };
 
     /// <param name="config">The configuration.</param>
     /// <param name="clips">Whether the scheduler clips where <c>clip_sample</c> is missing; <see langword="null"/> where it never does.</param>

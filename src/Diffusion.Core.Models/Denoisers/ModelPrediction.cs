@@ -83,13 +83,20 @@ public sealed class ModelPrediction : IDisposable
         return pair.Apply(_sample!, _source!);
     }
 
-    /// <summary>Replaces the predicted x_0, by one that is thresholded for example.</summary>
+    /// <summary>
+    /// Replaces the predicted x_0, by one that is thresholded for example, and derives <see cref="Epsilon"/> from x_t and the new x_0, so
+    /// that the two agree.
+    /// </summary>
     /// <param name="x0">The shape and type of <see cref="X0"/>. Ownership passes to the prediction.</param>
-    /// <param name="rederiveEpsilon">
-    /// True to derive <see cref="Epsilon"/> from x_t and <paramref name="x0"/>, so that the two agree; false to keep the predicted one.
-    /// </param>
     /// <exception cref="ArgumentException">The shapes or types differ.</exception>
-    public void ReplaceX0(Tensor x0, bool rederiveEpsilon)
+    public void ReplaceX0(Tensor x0) => ReplaceX0(x0, rederiveEpsilon: true);
+
+    /// <summary>Replaces the predicted x_0 as <see cref="ReplaceX0(Tensor)"/>, and keeps the predicted <see cref="Epsilon"/>.</summary>
+    /// <param name="x0">The shape and type of <see cref="X0"/>. Ownership passes to the prediction.</param>
+    /// <exception cref="ArgumentException">The shapes or types differ.</exception>
+    public void ReplaceX0KeepingEpsilon(Tensor x0) => ReplaceX0(x0, rederiveEpsilon: false);
+
+    private void ReplaceX0(Tensor x0, bool rederiveEpsilon)
     {
         Guard.SameShape(X0, x0, nameof(X0), nameof(x0));
         Guard.SameType(X0, x0, nameof(X0), nameof(x0));

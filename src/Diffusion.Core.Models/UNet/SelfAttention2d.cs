@@ -11,7 +11,7 @@ public sealed class SelfAttention2d : NamedModule<Tensor, Tensor>, IUNetLayer
 {
     private readonly int _channels;
     private readonly int _dimensions;
-    private readonly double _outputScale;
+    private readonly double _outputScale = 1;
     private readonly GroupNormalization? _norm;
     private readonly MultiHeadAttention _attention;
 
@@ -20,16 +20,13 @@ public sealed class SelfAttention2d : NamedModule<Tensor, Tensor>, IUNetLayer
     /// <param name="headWidth">Channels of one head; divides C. Null for a single head.</param>
     /// <param name="groups">Groups of the norm before it, dividing C, or null for no norm.</param>
     /// <param name="normEpsilon">The epsilon of that norm.</param>
-    /// <param name="outputScale">The divisor of the sum of input and output.</param>
     /// <param name="dimensions">The number of sizes of an image: 1, 2 or 3.</param>
     /// <exception cref="ArgumentException">A size is not positive, or does not divide the channels.</exception>
-    public SelfAttention2d(
-        int channels, int? headWidth, int? groups, double normEpsilon = 1e-5, double outputScale = 1, int dimensions = 2)
+    public SelfAttention2d(int channels, int? headWidth, int? groups, double normEpsilon = 1e-5, int dimensions = 2)
         : base(nameof(SelfAttention2d))
     {
         _channels = Guard.Positive(channels);
         _dimensions = Guard.InRange(dimensions, 1, 3);
-        _outputScale = Guard.Positive(outputScale);
         var width = Guard.Positive(headWidth ?? channels, nameof(headWidth));
         if (channels % width != 0)
             throw new ArgumentException($"The head width must divide the {channels} channels, got {headWidth}.", nameof(headWidth));
@@ -44,6 +41,14 @@ public sealed class SelfAttention2d : NamedModule<Tensor, Tensor>, IUNetLayer
         _attention = new(new MultiHeadAttentionOptions { Width = channels, Heads = channels / width, HeadWidth = width });
         foreach (var (name, part) in _attention.named_children())
             register_module(name, part);
+    }
+
+    /// <summary>The divisor of the sum of input and output. The default is 1.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The value is not finite and positive.</exception>
+    public double OutputScale
+    {
+        get => _outputScale;
+        init => _outputScale = Guard.Positive(value);
     }
 
     /// <summary>The image with every pixel informed by all others.</summary>
@@ -84,6 +89,6 @@ public sealed record SelfAttentionOptions : IUNetLayerOptions
         ArgumentNullException.ThrowIfNull(place);
         var network = place.Network;
         var groups = Norm ? Groups ?? network.Groups() : (int?)null;
-        return new SelfAttention2d(place.Width, HeadWidth, groups, network.NormEpsilon, OutputScale, network.Dimensions);
+        return new SelfAttention2d(place.Width, HeadWidth, groups, network.NormEpsilon, network.Dimensions) { OutputScale = OutputScale };
     }
 }

@@ -11,7 +11,7 @@ namespace Diffusion.Core.Samplers;
 public sealed record SamplingRequest
 {
     /// <summary>[B, ...] the shape of the batch, such as <c>[64, 1, 28, 28]</c>.</summary>
-    public required long[] Shape { get; init; }
+    public required IReadOnlyList<long> Shape { get; init; }
 
     /// <summary>The root seed. Sample i of the batch depends on (Seed, FirstSample + i) and on nothing else. The default is 0.</summary>
     public long Seed { get; init; }
@@ -83,9 +83,9 @@ internal static class RequestStart
     public static void Validate(SamplingRequest request, DiffusionModel model)
     {
         ArgumentNullException.ThrowIfNull(request.Shape, "request.Shape");
-        if (request.Shape.Length == 0 || Array.Exists(request.Shape, size => size < 1))
+        if (request.Shape.Count == 0 || request.Shape.Any(size => size < 1))
             throw new ArgumentException(
-                $"The shape must be [B, ...] of sizes of at least 1, got {Guard.Format(request.Shape)}.", nameof(request));
+                $"The shape must be [B, ...] of sizes of at least 1, got {Guard.Format([.. request.Shape])}.", nameof(request));
         Guard.InRange(request.FirstSample, 0L, long.MaxValue - request.Shape[0], "request.FirstSample");
         if (request.InitialSample is not null && request.InitialData is not null)
             throw new ArgumentException("A request starts from InitialSample or from InitialData, got both.", nameof(request));
@@ -93,16 +93,16 @@ internal static class RequestStart
         {
             var name = request.InitialSample is null ? "request.InitialData" : "request.InitialSample";
             Guard.Floating(initial, name);
-            Guard.Shape(initial, request.Shape, name);
+            Guard.Shape(initial, [.. request.Shape], name);
         }
         else if (request.Dtype is not (ScalarType.Float16 or ScalarType.BFloat16 or ScalarType.Float32 or ScalarType.Float64))
         {
             throw new ArgumentException($"The type of the samples must be floating point, got {request.Dtype}.", nameof(request));
         }
 
-        if (model.LearnsVariance && request.Shape.Length < 2)
+        if (model.LearnsVariance && request.Shape.Count < 2)
             throw new ArgumentException(
-                $"A network with variance channels needs samples [B, C, ...], got {Guard.Format(request.Shape)}.", nameof(request));
+                $"A network with variance channels needs samples [B, C, ...], got {Guard.Format([.. request.Shape])}.", nameof(request));
         if (request.Condition?.Labels is { } labels)
             Guard.Shape(labels, [request.Shape[0]], "request.Condition.Labels");
     }
@@ -122,7 +122,7 @@ internal static class RequestStart
         if (request.InitialSample is { } given)
             return given.clone().DetachFromDisposeScope();
         using var like = empty(
-            request.Shape, dtype: request.InitialData?.dtype ?? request.Dtype, device: request.InitialData?.device ?? device);
+            [.. request.Shape], dtype: request.InitialData?.dtype ?? request.Dtype, device: request.InitialData?.device ?? device);
         var drawn = noise.Draw(like);
         Guard.SameShape(like, drawn, "the samples", "the noise");
         if (request.InitialData is { } data)

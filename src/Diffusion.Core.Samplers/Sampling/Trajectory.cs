@@ -64,7 +64,7 @@ internal sealed class Trajectory : IDisposable
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
-        using var step = new SolverStep(_grid, _step, _sample!.Tensor, _evaluator, _noise, _history);
+        using var step = new SolverStep(_grid, _step, _sample!.Tensor, _evaluator, _noise) { History = _history };
         if (_solver.HistoryLength > 0)
             _ = step.Current;
         var next = _solver.Step(step);

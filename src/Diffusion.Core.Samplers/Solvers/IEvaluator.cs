@@ -61,7 +61,10 @@ public sealed class ModelEvaluator(DiffusionModel model, Condition? condition = 
                 return prediction;
             var inRange = thresholding.Apply(prediction.X0);
             Guard.SameShape(x, inRange, nameof(x), "the thresholded x_0");
-            prediction.ReplaceX0(inRange, RederiveNoise);
+            if (RederiveNoise)
+                prediction.ReplaceX0(inRange);
+            else
+                prediction.ReplaceX0KeepingEpsilon(inRange);
             return prediction;
         }
         catch

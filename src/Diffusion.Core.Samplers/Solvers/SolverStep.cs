@@ -22,17 +22,15 @@ public sealed class SolverStep : IDisposable
     /// <param name="sample">[B, ...] the sample at level k. It is neither modified nor disposed.</param>
     /// <param name="evaluator">The network.</param>
     /// <param name="noise">Gaussian draws. They are not disposed.</param>
-    /// <param name="history">Earlier steps, newest first. They are not disposed. The default is none.</param>
     /// <exception cref="ArgumentOutOfRangeException">The grid has no such step.</exception>
-    public SolverStep(
-        TimeGrid grid, int index, Tensor sample, IEvaluator evaluator, INoiseSource noise, IReadOnlyList<PastStep>? history = null)
+    public SolverStep(TimeGrid grid, int index, Tensor sample, IEvaluator evaluator, INoiseSource noise)
     {
         ArgumentNullException.ThrowIfNull(grid);
         ArgumentNullException.ThrowIfNull(sample);
         ArgumentNullException.ThrowIfNull(evaluator);
         ArgumentNullException.ThrowIfNull(noise);
         Guard.InRange(index, 0, grid.Count - 1);
-        (Grid, Index, Sample, _evaluator, Noise, History) = (grid, index, sample, evaluator, noise, history ?? []);
+        (Grid, Index, Sample, _evaluator, Noise) = (grid, index, sample, evaluator, noise);
     }
 
     private SolverStep(SolverStep parent, NoiseLevel target)
@@ -40,8 +38,8 @@ public sealed class SolverStep : IDisposable
         => _parent = parent;
 
     private SolverStep(SolverStep parent, INoiseSource noise)
-        : this(parent.Grid, parent.Index, parent.Sample, parent._evaluator, noise, parent.History)
-        => _parent = parent;
+        : this(parent.Grid, parent.Index, parent.Sample, parent._evaluator, noise)
+        => (_parent, History) = (parent, parent.History);
 
     /// <summary>The grid to traverse.</summary>
     public TimeGrid Grid { get; }
@@ -56,7 +54,7 @@ public sealed class SolverStep : IDisposable
     public INoiseSource Noise { get; }
 
     /// <summary>Earlier steps, newest first, at most <see cref="ISolver.HistoryLength"/> of them. Owned by the sampler.</summary>
-    public IReadOnlyList<PastStep> History { get; }
+    public IReadOnlyList<PastStep> History { get; init; } = [];
 
     /// <summary>The time t_k at the start of the step, from which the timestep passed to the network follows.</summary>
     public double Time => Grid.Times[Index];

@@ -38,16 +38,14 @@ public sealed partial class BatchLoader<TBatch> : IDisposable
     /// <param name="dataset">The data set. Its number of samples must not change.</param>
     /// <param name="batchSize">B, the number of samples in each batch. It may exceed the number of samples.</param>
     /// <param name="seed">The seed of the run, which determines order and augmentation.</param>
-    /// <param name="firstStep">The step of the first batch: the number of steps before it. The default is 0.</param>
     /// <param name="options">The options. The default is <see cref="LoaderOptions"/> as constructed.</param>
     /// <param name="device">The device to which batches are moved. For a CUDA device they are in pinned memory.</param>
     /// <exception cref="ArgumentException">The data set is empty, or a number is out of range.</exception>
     public BatchLoader(
-        IDataset<TBatch> dataset, int batchSize, long seed, long firstStep = 0, LoaderOptions? options = null, Device? device = null)
+        IDataset<TBatch> dataset, int batchSize, long seed, LoaderOptions? options = null, Device? device = null)
     {
         ArgumentNullException.ThrowIfNull(dataset);
         Guard.InRange(batchSize, 1, int.MaxValue);
-        Guard.InRange(firstStep, 0, long.MaxValue);
         options ??= new LoaderOptions();
         options.Validate();
         var count = dataset.Count;
@@ -57,7 +55,7 @@ public sealed partial class BatchLoader<TBatch> : IDisposable
             _buffers = new BufferedBatches(buffered, batchSize, pinned: device?.type == DeviceType.CUDA);
         _dataset = _buffers as IDataset<TBatch> ?? dataset;
         _order = new DataOrder(seed, count, batchSize);
-        (_batchSize, Step, _claimed) = (batchSize, firstStep, firstStep);
+        (_batchSize, Step, _claimed) = (batchSize, options.FirstStep, options.FirstStep);
         _outcomes = new Outcome?[options.PrefetchFactor];
         var workers = dataset.Threading switch
         {
@@ -153,8 +151,14 @@ public sealed record LoaderOptions
     public int PrefetchFactor { get; init; } = 4;
 
     /// <exception cref="ArgumentOutOfRangeException">A value is out of range.</exception>
+    /// <summary>
+    /// The step of the first batch: the number of steps before it. The default is 0. A trainer sets it to its own step.
+    /// </summary>
+    public long FirstStep { get; init; }
+
     internal void Validate()
     {
+        Guard.InRange(FirstStep, 0, long.MaxValue);
         Guard.InRange(Workers, 0, 1024);
         Guard.InRange(PrefetchFactor, 1, 1 << 16);
     }

@@ -177,5 +177,8 @@ public sealed class FlatLayout
 /// <param name="Offset">The index of its first element.</param>
 /// <param name="Count">The number of its elements.</param>
 /// <param name="Shape">The shape of the parameter.</param>
-/// <param name="ChannelsLast">Whether its four dimensions are stored in the order 0, 2, 3, 1.</param>
-public sealed record ParameterSlice(string Name, long Offset, long Count, IReadOnlyList<long> Shape, bool ChannelsLast = false);
+public sealed record ParameterSlice(string Name, long Offset, long Count, IReadOnlyList<long> Shape)
+{
+    /// <summary>Whether the weights of a two-dimensional convolution are in channels-last order. The default is <see langword="false"/>.</summary>
+    public bool ChannelsLast { get; init; }
+}

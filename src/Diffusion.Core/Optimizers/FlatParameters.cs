@@ -227,7 +227,7 @@ internal sealed class FlatParameters : IDisposable
         {
             var i = order[k];
             var last = channelsLast && shapes[i].Length == 4;
-            slices[k] = new ParameterSlice(trained[i].Name, total, trained[i].Parameter.numel(), shapes[i], last);
+            slices[k] = new ParameterSlice(trained[i].Name, total, trained[i].Parameter.numel(), shapes[i]) { ChannelsLast = last };
             total = RoundUp(total + slices[k].Count, Alignment);
             var isEnd = k == order.Length - 1;
             if (!isEnd && group[order[k + 1]] == group[i])

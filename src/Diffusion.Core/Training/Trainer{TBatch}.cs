@@ -71,7 +71,8 @@ public abstract class Trainer<TBatch> : Trainer
         try
         {
             run.Callbacks.Started();
-            using var loader = new BatchLoader<TBatch>(dataset, Options.BatchSize, Options.Seed, Step, Options.Loader, Device);
+            using var loader = new BatchLoader<TBatch>(
+                dataset, Options.BatchSize, Options.Seed, Options.Loader with { FirstStep = Step }, Device);
             while (Step < Options.Steps && run.StopReason is null && !cancellationToken.IsCancellationRequested)
             {
                 run.Callbacks.BeforeStep();
