@@ -185,6 +185,42 @@ public class GuidanceTests
         static Tensor LogProbability(Tensor v, Tensor time, Condition? condition) => v.square().sum(1L).neg();
     }
 
+    /// <summary>The definition, eps - scale sigma grad log p, where the network receives other timesteps than the times of the schedule.</summary>
+    [Theory]
+    [InlineData("respaced")]
+    [InlineData("scaled")]
+    [InlineData("shifted")]
+    public void Classifier_guidance_uses_the_level_of_schedules_whose_timesteps_are_not_their_times(string name)
+    {
+        INoiseSchedule schedule = name switch
+        {
+            "respaced" => DiscreteSchedule.Linear(50, 2e-3, 0.3).Respaced([0, 9, 30, 44]),
+            "scaled" => new RectifiedFlowSchedule(timeScale: 1000),
+            _ => new RectifiedFlowSchedule(timeScale: 1000, shift: TimestepShift.Static(3.0)),
+        };
+        var seen = new List<double>();
+        using var model = new FunctionDenoiser(x => x.mul(0.3)).On(schedule);
+        using var guided = Guidance.Classifier(model, LogProbability, 2.0);
+        foreach (var time in schedule is DiscreteSchedule ? (double[])[1, 3] : [schedule.MaxTime * 0.2, schedule.MaxTime * 0.7])
+        {
+            var level = schedule.LevelAt(time);
+            using var x = tensor(_x).reshape(6, 1);
+
+            using var plain = model.Predict(x, time, level);
+            using var answer = guided.Predict(x, time, level);
+
+            using var expected = plain.Epsilon.sub(x.mul(-2.0 * 2.0 * level.Sigma));
+            answer.Epsilon.ShouldBeClose(expected, 1e-9, $"t = {time}");
+            seen[^1].Should().Be(schedule.ModelTimestep(time), "the classifier receives what the network receives");
+        }
+
+        Tensor LogProbability(Tensor v, Tensor t, Condition? condition)
+        {
+            seen.Add(t.Values()[0]);
+            return v.square().sum(1L).neg();
+        }
+    }
+
     /// <summary>
     /// Classes that are two Gaussians: the exact network of the mixture, guided with scale 1 by the exact classifier, is the exact network
     /// of the class, in every form of prediction.

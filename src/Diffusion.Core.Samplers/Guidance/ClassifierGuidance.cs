@@ -17,6 +17,7 @@ public sealed class ClassifierGuidance : DelegatingDenoiser
 {
     private readonly Func<Tensor, Tensor, Condition?, Tensor> _logProbability;
     private readonly ScheduledValue _factor;
+    private readonly TimestepInverse _times;
 
     /// <inheritdoc cref="Guidance.Classifier"/>
     public ClassifierGuidance(DiffusionModel model, Func<Tensor, Tensor, Condition?, Tensor> logProbability, double scale = 1.0)
@@ -25,6 +26,7 @@ public sealed class ClassifierGuidance : DelegatingDenoiser
         ArgumentNullException.ThrowIfNull(logProbability);
         _logProbability = logProbability;
         Scale = Guard.InRange(scale, double.MinValue, double.MaxValue);
+        _times = new TimestepInverse(model.Schedule);
         var form = model.Prediction;
         if (form.InputScale is not null)
             throw new ArgumentException($"The classifier receives x_t itself; the prediction '{form.Name}' scales it.", nameof(model));
@@ -55,7 +57,7 @@ public sealed class ClassifierGuidance : DelegatingDenoiser
     private Tensor Lead(Tensor prediction, Tensor gradient, Tensor t)
     {
         Guard.SameShape(gradient, prediction, "x_t", "the output of the network");
-        return prediction.Addcmul(gradient, _factor.At(t, prediction).expand(prediction.shape), 1.0);
+        return prediction.Addcmul(gradient, _factor.At(_times.Of(t), prediction).expand(prediction.shape), 1.0);
     }
 
     private Tensor Gradient(Tensor xt, Tensor t, Condition? condition)
@@ -65,5 +67,65 @@ public sealed class ClassifierGuidance : DelegatingDenoiser
         using var values = _logProbability(x, t, condition);
         Guard.Shape(values, [x.shape[0]], "the log-probabilities");
         return autograd.grad([values.sum()], [x])[0];
+    }
+}
+
+/// <summary>The times of a schedule for the timesteps that its networks receive: the inverse of <see cref="INoiseSchedule.ModelTimestep"/>.</summary>
+internal sealed class TimestepInverse
+{
+    private const int Bisections = 64;
+
+    private readonly INoiseSchedule _schedule;
+    private readonly double[]? _timesteps;
+    private readonly bool _isIdentity;
+
+    public TimestepInverse(INoiseSchedule schedule)
+    {
+        _schedule = schedule;
+        if (schedule is DiscreteSchedule discrete)
+        {
+            _timesteps = [.. Enumerable.Range(0, discrete.Steps).Select(t => schedule.ModelTimestep(t))];
+            _isIdentity = _timesteps.Select((timestep, t) => timestep == t).All(same => same);
+            return;
+        }
+
+        var (first, last) = (schedule.MinTime, schedule.MaxTime);
+        _isIdentity = Enumerable.Range(0, 9).Select(i => first + (i / 8.0 * (last - first))).All(t => schedule.ModelTimestep(t) == t);
+    }
+
+    /// <summary>Returns the times of timesteps, [B], in the current dispose scope. Waits for the device unless the two are the same.</summary>
+    /// <exception cref="ArgumentException">A timestep is not one of the schedule.</exception>
+    public Tensor Of(Tensor timesteps)
+    {
+        if (_isIdentity)
+            return timesteps;
+        var values = timesteps.to(ScalarType.Float64).cpu().data<double>().ToArray();
+        return _timesteps is null
+            ? tensor(Array.ConvertAll(values, TimeOf))
+            : tensor(Array.ConvertAll(values, IndexOf), device: timesteps.device);
+    }
+
+    private long IndexOf(double timestep)
+    {
+        var index = Array.IndexOf(_timesteps!, timestep);
+        return index >= 0
+            ? index
+            : throw new ArgumentException($"{timestep} must be a timestep of the {_timesteps!.Length} steps of the schedule.", nameof(timestep));
+    }
+
+    private double TimeOf(double timestep)
+    {
+        var (low, high) = (_schedule.MinTime, _schedule.MaxTime);
+        var rises = _schedule.ModelTimestep(high) > _schedule.ModelTimestep(low);
+        for (var i = 0; i < Bisections; i++)
+        {
+            var middle = low + ((high - low) / 2.0);
+            if (_schedule.ModelTimestep(middle) < timestep == rises)
+                low = middle;
+            else
+                high = middle;
+        }
+
+        return Math.Abs(_schedule.ModelTimestep(low) - timestep) < Math.Abs(_schedule.ModelTimestep(high) - timestep) ? low : high;
     }
 }
