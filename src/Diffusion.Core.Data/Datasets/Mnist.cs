@@ -157,6 +157,16 @@ public sealed class Mnist : IBufferedDataset
     }
 }
 
+/// <summary>The published parts of a data set.</summary>
+public enum DataSplit
+{
+    /// <summary>The training set.</summary>
+    Train,
+
+    /// <summary>The test set.</summary>
+    Test,
+}
+
 /// <summary>How <see cref="Mnist"/> is read.</summary>
 public sealed record MnistOptions
 {
