@@ -74,7 +74,8 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
     private sealed class Flow(
         DiffusionModel model, ProbabilityFlowOptions options, Tensor samples, LikelihoodRequest request, CancellationToken cancellationToken)
     {
-        private readonly ModelEvaluator _evaluator = new(model, request.Condition, options.Threshold);
+        private readonly ModelEvaluator _evaluator = new(
+            model.With(new DifferentiableDenoiser(model.Network)), request.Condition, options.Threshold);
         private readonly IReadOnlyList<Tensor> _vectors = options.Trace.Vectors(samples, request);
 
         public Tensor Slope(double s, Tensor state)
@@ -88,9 +89,7 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
             var x = y.Mul(level.Alpha).to(samples.dtype).reshape(samples.shape).clone().requires_grad_();
             using var gradients = enable_grad();
             using var evaluation = _evaluator.Evaluate(x, time, level);
-
-            // A zero times x, so that there is a path to x even if the network ignores it.
-            var data = evaluation.X0.Add(x.Mul(0.0));
+            var data = evaluation.X0;
             var trace = Trace(data, x).reshape(batch, 1);
             using var gradientsOff = no_grad();
             var slope = y.sub(data.detach().reshape(batch, size).to(ScalarType.Float64));
@@ -111,6 +110,21 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
             }
 
             return sum!;
+        }
+    }
+
+    /// <summary>A network whose output must have a gradient with respect to x_t: without one, the divergence would silently be wrong.</summary>
+    private sealed class DifferentiableDenoiser(IDenoiser network) : DelegatingDenoiser(network)
+    {
+        public override Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
+        {
+            var output = Inner.Predict(xt, t, condition);
+            if (output.requires_grad)
+                return output;
+            output.Dispose();
+            throw new InvalidOperationException(
+                $"The output of {Inner.GetType().Name} has no gradient with respect to x_t, from which the divergence of the flow is computed. "
+                + "Do not switch gradients off in the network, and do not detach its input or output.");
         }
     }
 

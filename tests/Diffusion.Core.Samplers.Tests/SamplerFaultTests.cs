@@ -84,7 +84,7 @@ public class SamplerFaultTests
         }
 
         var reshaped = () => Broken(x => x.reshape(3, 2).clone()).Sample(Model(), [2, 3], 0);
-        reshaped.Should().Throw<ArgumentException>().WithMessage("the answer of BrokenSolver must have the shape of the sample, [2, 3], got [3, 2]*");
+        reshaped.Should().Throw<ArgumentException>().WithMessage("the result of BrokenSolver must have the shape of the sample, [2, 3], got [3, 2]*");
     }
 
     [Fact]

@@ -6,7 +6,7 @@ public static class TestPredictions
     private static readonly Dictionary<string, Prediction> Table = new(StringComparer.Ordinal)
     {
         ["epsilon"] = Prediction.Epsilon,
-        ["data"] = Prediction.X0,
+        ["x0"] = Prediction.X0,
         ["velocity"] = Prediction.Velocity,
         ["score"] = Prediction.Score,
         ["flow-velocity"] = Prediction.FlowVelocity,

@@ -66,6 +66,10 @@ public sealed class ClassifierGuidance : DelegatingDenoiser
         var x = xt.detach().clone().requires_grad_(true);
         using var values = _logProbability(x, t, condition);
         Guard.Shape(values, [x.shape[0]], "the log-probabilities");
+        if (!values.requires_grad)
+            throw new InvalidOperationException(
+                "The log-probabilities of the classifier have no gradient with respect to x_t. Do not switch gradients off in the classifier, "
+                + "and do not detach its input or output.");
         return autograd.grad([values.sum()], [x])[0];
     }
 }

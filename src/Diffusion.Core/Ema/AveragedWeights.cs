@@ -34,12 +34,24 @@ internal sealed class AveragedWeights(nn.Module module, OptimizerStep engine, Fu
             : throw new ArgumentException($"There is no average '{name}'; there are: {string.Join(", ", names)}.", nameof(name));
     }
 
-    /// <summary>Returns the result of a function of the network with averaged weights, without gradients.</summary>
-    public T Use<T>(int average, Func<T> answer)
+    /// <summary>
+    /// Returns the result of a function of the network with averaged weights. Within an inference scope, gradients are as the caller set
+    /// them; outside of one there are none, because the weights are replaced before a backward pass could read them.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">
+    /// The input requires gradients and no inference scope is open; or as for <see cref="BeginInference"/>.
+    /// </exception>
+    public T Use<T>(int average, Tensor input, Func<T> function)
     {
+        bool isOpen;
+        lock (_lock)
+            isOpen = _scopes > 0;
+        if (!isOpen && input.requires_grad && is_grad_enabled())
+            throw new InvalidOperationException(
+                "Gradients through averaged weights need a scope of BeginInference, which must be open until the backward pass has ended.");
         using var averaged = BeginInference(average);
-        using var gradientsOff = no_grad();
-        return answer();
+        using var gradientsOff = isOpen ? null : no_grad();
+        return function();
     }
 
     /// <summary>Gives the module the weights of an average and sets it to evaluation mode until the result is disposed.</summary>
@@ -189,7 +201,7 @@ internal sealed class AveragedDenoiser(IDenoiser model, AveragedWeights weights,
 
     /// <inheritdoc/>
     public override Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
-        => weights.Use(average, () => Inner.Predict(xt, t, condition));
+        => weights.Use(average, xt, () => Inner.Predict(xt, t, condition));
 
     /// <inheritdoc cref="AveragedWeights.BeginInference"/>
     public override IDisposable BeginInference() => weights.BeginInference(average);
@@ -205,10 +217,10 @@ internal sealed class AveragedAutoencoder(ITrainableAutoencoder model, AveragedW
     public Device? Device => weights.Device;
 
     /// <inheritdoc/>
-    public ILatentDistribution Encode(Tensor x) => weights.Use(average, () => model.Encode(x));
+    public ILatentDistribution Encode(Tensor x) => weights.Use(average, x, () => model.Encode(x));
 
     /// <inheritdoc/>
-    public Tensor Decode(Tensor z) => weights.Use(average, () => model.Decode(z));
+    public Tensor Decode(Tensor z) => weights.Use(average, z, () => model.Decode(z));
 
     /// <inheritdoc cref="AveragedWeights.BeginInference"/>
     public IDisposable BeginInference() => weights.BeginInference(average);
