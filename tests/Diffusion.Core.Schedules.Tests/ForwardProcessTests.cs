@@ -53,6 +53,27 @@ public sealed class ForwardProcessTests
     }
 
     [Theory]
+    [InlineData(torch.ScalarType.Float32)]
+    [InlineData(torch.ScalarType.BFloat16)]
+    [InlineData(torch.ScalarType.Float64)]
+    public void The_ends_of_a_continuous_schedule_are_times_of_every_type(torch.ScalarType type)
+    {
+        using var scope = torch.NewDisposeScope();
+        var schedule = new Exploding();
+        using var process = new ForwardProcess(schedule);
+        var ends = torch.tensor(new[] { schedule.MinTime, schedule.MaxTime }).to(type);
+        var noise = TestTensors.Filled(1.0, [2, 1]);
+
+        var deviations = process.Sample(torch.zeros_like(noise), ends, noise).data<double>().ToArray();
+
+        deviations[0].Should().BeApproximately(0.01, 2e-5).And.BeGreaterThanOrEqualTo(0.01);
+        deviations[1].Should().BeApproximately(0.1, 1e-9).And.BeLessThanOrEqualTo(0.1);
+        process.ModelTimesteps(ends).shape.Should().Equal(2);
+        FluentActions.Invoking(() => process.Sample(noise, torch.tensor(new[] { 0.05, 0.11 }).to(type), noise))
+            .Should().Throw<ArgumentOutOfRangeException>().WithMessage("*[0.01, 0.1]*got 0.1*");
+    }
+
+    [Theory]
     [InlineData(torch.ScalarType.Float32, 5.9604644775390625e-8)]
     [InlineData(torch.ScalarType.BFloat16, 0.00390625)]
     public void In_lower_precision_a_draw_is_right_to_the_rounding_of_its_terms(torch.ScalarType type, double unit)
@@ -253,5 +274,15 @@ public sealed class ForwardProcessTests
         });
 
         change.Should().Be(0);
+    }
+
+    /// <summary>sigma = t between two ends that single precision rounds outwards.</summary>
+    private sealed class Exploding : INoiseSchedule
+    {
+        public double MinTime => 0.01;
+
+        public double MaxTime => 0.1;
+
+        public NoiseLevel LevelAt(double t) => t >= MinTime && t <= MaxTime ? new(1.0, t) : throw new ArgumentOutOfRangeException(nameof(t));
     }
 }

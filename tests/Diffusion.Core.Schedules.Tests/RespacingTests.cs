@@ -121,6 +121,15 @@ public sealed class RespacingTests
     }
 
     [Fact]
+    public void Timesteps_that_are_not_whole_numbers_are_not_truncated()
+    {
+        using var scope = torch.NewDisposeScope();
+        using var process = new ForwardProcess(DiscreteSchedule.FromTable([0.1, 0.2, 0.3], [0.0, 0.25, 1.5]));
+
+        process.ModelTimesteps(TestTensors.Times(2, 0, 1)).data<double>().ToArray().Should().Equal(1.5, 0.0, 0.25);
+    }
+
+    [Fact]
     public void A_batch_is_told_the_indices_of_the_first_schedule()
     {
         using var scope = torch.NewDisposeScope();

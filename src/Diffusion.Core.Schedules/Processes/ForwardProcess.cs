@@ -88,7 +88,8 @@ public class ForwardProcess : IDisposable
     /// <summary>The timesteps passed to the network at the times of a batch: <see cref="INoiseSchedule.ModelTimestep"/> of each.</summary>
     /// <param name="t">[B] times of the schedule: int64 indices for a discrete one, floating point for a continuous one.</param>
     /// <returns>
-    /// The shape and type of <paramref name="t"/>, and its memory where nothing changes. The caller must dispose the returned tensor.
+    /// The shape and type of <paramref name="t"/>, and its memory where nothing changes; float64 for a discrete schedule whose timesteps are
+    /// not whole numbers. The caller must dispose the returned tensor.
     /// </returns>
     /// <exception cref="ArgumentException">t is of another type, or a time lies outside the schedule.</exception>
     public Tensor ModelTimesteps(Tensor t) => _networkTimes.At(t);
@@ -174,25 +175,28 @@ public sealed class ScheduledPair : IDisposable
 /// <summary><see cref="INoiseSchedule.ModelTimestep"/> for a batch whose samples each have their own t. Owns its table.</summary>
 internal sealed class ModelTimesteps(INoiseSchedule schedule) : IDisposable
 {
-    private readonly DeviceTable? _table = schedule is DiscreteSchedule { IsRespaced: true } discrete
-        ? new DeviceTable([.. Enumerable.Range(0, discrete.Steps).Select(t => discrete.ModelTimestep(t))])
-        : null;
+    private readonly DeviceTable? _table = schedule is DiscreteSchedule { IsRespaced: true } discrete ? new DeviceTable(Of(discrete)) : null;
+    private readonly ScalarType _type = schedule is not DiscreteSchedule discrete || Of(discrete).All(double.IsInteger)
+        ? ScalarType.Int64
+        : ScalarType.Float64;
 
     /// <summary>The timesteps passed to the network at the times of a batch.</summary>
     /// <param name="t">[B] times of the schedule.</param>
-    /// <returns>The shape, type and device of <paramref name="t"/>. The caller must dispose the returned tensor.</returns>
+    /// <returns>
+    /// The shape and device of <paramref name="t"/>, and its type; float64 of a discrete schedule whose timesteps are not whole numbers. The
+    /// caller must dispose the returned tensor.
+    /// </returns>
     public Tensor At(Tensor t)
     {
         ArgumentNullException.ThrowIfNull(t);
         if (_table is not null)
-            return _table.Gather(t, t, t.dtype);
+            return _table.Gather(t, t, _type);
         if (schedule is DiscreteSchedule)
             return t.alias();
-        using var host = t.to(ScalarType.Float64, copy: true);
-        using var local = host.cpu();
-        var values = Array.ConvertAll(local.data<double>().ToArray(), schedule.ModelTimestep);
-        return tensor(values, dtype: t.dtype, device: t.device);
+        return tensor(Array.ConvertAll(ScheduledValue.HostTimes(t, schedule), schedule.ModelTimestep), dtype: t.dtype, device: t.device);
     }
+
+    private static double[] Of(DiscreteSchedule discrete) => [.. Enumerable.Range(0, discrete.Steps).Select(t => discrete.ModelTimestep(t))];
 
     /// <inheritdoc/>
     public void Dispose() => _table?.Dispose();

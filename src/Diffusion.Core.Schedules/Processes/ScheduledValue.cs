@@ -91,17 +91,24 @@ public sealed class ScheduledValue : IDisposable
     {
         if (!t.is_floating_point())
             throw new ArgumentException($"The times of a continuous schedule must be floating point, got {t.dtype}.", nameof(t));
+        using var result = tensor(Array.ConvertAll(HostTimes(t, _schedule), time => _value!(_schedule.LevelAt(time))), dtype: like.dtype);
+        return result.to(like.device, non_blocking: true);
+    }
+
+    /// <summary>The times of a batch in double precision. A time that its type has rounded beyond an end of the schedule is that end.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">A time lies outside the schedule.</exception>
+    internal static double[] HostTimes(Tensor t, INoiseSchedule schedule)
+    {
         using var host = t.to(ScalarType.Float64, copy: true);
         using var local = host.cpu();
-        var values = local.data<double>().ToArray();
-        for (var i = 0; i < values.Length; i++)
+        var (min, max) = (schedule.MinTime, schedule.MaxTime);
+        var rounding = finfo(t.dtype).eps * Math.Max(Math.Abs(min), Math.Abs(max));
+        return Array.ConvertAll(local.data<double>().ToArray(), time =>
         {
-            DeviceTable.RequireTime(values[i], _schedule.MinTime, _schedule.MaxTime);
-            values[i] = _value!(_schedule.LevelAt(values[i]));
-        }
-
-        using var result = tensor(values, dtype: like.dtype);
-        return result.to(like.device, non_blocking: true);
+            var inside = Math.Clamp(time, min, max);
+            DeviceTable.RequireTime(Math.Abs(time - inside) <= rounding ? inside : time, min, max);
+            return inside;
+        });
     }
 }
 
