@@ -103,7 +103,7 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
             Tensor? sum = null;
             for (var k = 0; k < _vectors.Count; k++)
             {
-                var product = autograd.grad([data], [x], [_vectors[k]], retain_graph: k + 1 < _vectors.Count)[0];
+                using var product = Gradients.OfInput(data, x, _vectors[k], retainGraph: k + 1 < _vectors.Count)!;
                 using var gradientsOff = no_grad();
                 var part = product.mul(_vectors[k]).reshape(x.shape[0], -1).sum(1L, type: ScalarType.Float64);
                 sum = sum is null ? part : sum.Add(part);
@@ -116,15 +116,21 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
     /// <summary>A network whose output must have a gradient with respect to x_t: without one, the divergence would silently be wrong.</summary>
     private sealed class DifferentiableDenoiser(IDenoiser network) : DelegatingDenoiser(network)
     {
+        private bool _isChecked;
+
         public override Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
         {
             var output = Inner.Predict(xt, t, condition);
-            if (output.requires_grad)
+            if (_isChecked)
+                return output;
+            using var gradient = Gradients.OfInput(output, xt, retainGraph: true);
+            _isChecked = gradient is not null;
+            if (_isChecked)
                 return output;
             output.Dispose();
             throw new InvalidOperationException(
                 $"The output of {Inner.GetType().Name} has no gradient with respect to x_t, from which the divergence of the flow is computed. "
-                + "Do not switch gradients off in the network, and do not detach its input or output.");
+                + "Do not switch gradients off in the network, do not detach its input or output, and do not compute this in inference mode.");
         }
     }
 

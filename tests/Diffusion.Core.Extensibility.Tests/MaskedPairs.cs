@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Extensibility.Tests;
 
-/// <summary>A custom batch: images, the same images degraded, a mask of what counts, and a condition of one's own.</summary>
+/// <summary>A custom batch: images, the same images degraded, a mask of what counts, and a separate condition.</summary>
 internal sealed class MaskedPairs(Tensor clean, Tensor degraded, Tensor mask, StrengthCondition condition) : IBatch<MaskedPairs>
 {
     public Tensor Clean => clean;

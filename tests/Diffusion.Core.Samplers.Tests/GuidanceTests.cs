@@ -190,18 +190,22 @@ public class GuidanceTests
     [InlineData("respaced")]
     [InlineData("scaled")]
     [InlineData("shifted")]
+    [InlineData("between indices")]
+    [InlineData("not whole")]
     public void Classifier_guidance_uses_the_level_of_schedules_whose_timesteps_are_not_their_times(string name)
     {
         INoiseSchedule schedule = name switch
         {
             "respaced" => DiscreteSchedule.Linear(50, 2e-3, 0.3).Respaced([0, 9, 30, 44]),
+            "between indices" => DiscreteSchedule.Linear(50, 2e-3, 0.3),
+            "not whole" => DiscreteSchedule.FromTable([0.1, 0.2, 0.3, 0.4], [0.1, 0.4, 0.9, 1.3]),
             "scaled" => new RectifiedFlowSchedule(timeScale: 1000),
             _ => new RectifiedFlowSchedule(timeScale: 1000, shift: TimestepShift.Static(3.0)),
         };
         var seen = new List<double>();
         using var model = new FunctionDenoiser(x => x.mul(0.3)).On(schedule);
         using var guided = Guidance.Classifier(model, LogProbability, 2.0);
-        foreach (var time in schedule is DiscreteSchedule ? (double[])[1, 3] : [schedule.MaxTime * 0.2, schedule.MaxTime * 0.7])
+        foreach (var time in schedule is DiscreteSchedule ? (double[])[1, 2.25, 3] : [schedule.MaxTime * 0.2, schedule.MaxTime * 0.7])
         {
             var level = schedule.LevelAt(time);
             using var x = tensor(_x).reshape(6, 1);
@@ -317,6 +321,8 @@ public class GuidanceTests
         var guided = Guidance.Classifier(model, (v, _, _) => v.sum()).Network;
         using var condition = Condition.OfLabels([1, 2]);
         ((Action)(() => guided.Predict(x, t, condition))).Should().Throw<ArgumentException>().WithMessage("*log-probabilities*[2]*");
+        var respaced = Guidance.Classifier(network.On(_schedule.Respaced([2, 4])), (v, _, _) => v.sum(1L)).Network;
+        ((Action)(() => respaced.Predict(x, t))).Should().Throw<ArgumentOutOfRangeException>().WithMessage("*between 2 and 4*got 5*").WithParameterName("t");
     }
 
     /// <summary>The network of the guided model.</summary>

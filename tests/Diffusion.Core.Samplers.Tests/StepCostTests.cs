@@ -39,7 +39,7 @@ public class StepCostTests
 
         made.Should().BeLessThan(
             Every.Solvers[name] is LangevinCorrectedSolver ? 12.0 : 8.0,
-            "of those one is the output of the network, and one the time that it is told");
+            "two of them are the output of the network and its timestep");
     }
 
     private static long Created()

@@ -79,11 +79,16 @@ internal static class ReturnedGradients
     /// <param name="inputs">The saved inputs.</param>
     /// <param name="gradient">The gradient with respect to the output.</param>
     /// <returns>One gradient for each input; <see langword="null"/> for inputs that do not require one.</returns>
-    public static Tensor?[] Differentiable(Func<Tensor[], Tensor> function, Tensor[] inputs, Tensor gradient)
+    public static Tensor?[] Differentiable<TInput>(Func<TInput[], Tensor> function, TInput[] inputs, Tensor gradient)
+        where TInput : Tensor?
     {
-        var needed = inputs.Where(input => input.requires_grad).ToArray();
-        var gradients = new Queue<Tensor>(autograd.grad([function(inputs)], needed, [gradient], retain_graph: true, create_graph: true));
-        return [.. inputs.Select(input => input.requires_grad ? gradients.Dequeue() : null)];
+        var output = function(inputs);
+        var needed = inputs.OfType<Tensor>().Where(input => input.requires_grad).ToArray();
+        if (needed.Length == 0 || !output.requires_grad)
+            return new Tensor?[inputs.Length];
+        var gradients = new Queue<Tensor>(
+            autograd.grad([output], needed, [gradient], retain_graph: true, create_graph: true, allow_unused: true));
+        return [.. inputs.Select(input => input is { requires_grad: true } && gradients.Dequeue() is { IsInvalid: false } used ? used : null)];
     }
 
     /// <summary>The failures in the functions of one thread.</summary>

@@ -16,7 +16,9 @@ namespace Diffusion.Core.Models;
 /// through a checkpoint. If an input is used inside and outside the block, or a parameter in several blocks, the terms of its gradient are
 /// added in another order than without checkpointing, and the last bit may differ.</para>
 /// <para>An exception cannot pass through libtorch. If a block throws when it is recomputed, the backward pass fails with an error of
-/// libtorch, and <see cref="LastFailure"/> returns the exception on the thread of the forward pass. A trainer throws that exception.</para>
+/// libtorch, and <see cref="LastFailure"/> returns the exception on the thread of the forward pass. <see cref="Gradients"/> and trainers
+/// throw that exception.</para>
+/// <para>Second-order gradients flow through the inputs of a block, and not through the gradients of its parameters.</para>
 /// </remarks>
 public static class GradientCheckpointing
 {
@@ -135,15 +137,24 @@ internal sealed class CheckpointedBlock : autograd.SingleTensorFunction<Checkpoi
         using var scope = NewDisposeScope();
         var saved = ctx.get_saved_variables();
         using var generator = new Generator(0, call.RandomDevice);
-        generator.set_state(saved[0]);
+        var inputs = saved.Skip(1).ToArray();
+        var leaves = Array.ConvertAll(inputs, Leaf);
+        Tensor Block(Tensor?[] values)
+        {
+            generator.set_state(saved[0]);
+            using (TrainingRandom.Use(generator))
+                return call.Block(values);
+        }
+
+        // libtorch enables gradients in the backward pass if the caller asks for a graph of the gradients.
+        var needsGraph = is_grad_enabled();
         using var gradientsOn = enable_grad();
-        var inputs = saved.Skip(1).Select(Leaf).ToArray();
-        Tensor output;
-        using (TrainingRandom.Use(generator))
-            output = call.Block(inputs);
+        var output = Block(leaves);
         if (output.requires_grad)
             output.backward([outputGradient]);
-        return [.. inputs.Select(input => input is { requires_grad: true } ? input.grad?.MoveToOuterDisposeScope() : null)];
+        return [.. needsGraph
+            ? ReturnedGradients.Differentiable(Block, inputs, outputGradient).Select(gradient => gradient?.MoveToOuterDisposeScope())
+            : leaves.Select(leaf => leaf is { requires_grad: true } ? leaf.grad?.MoveToOuterDisposeScope() : null)];
     }
 
     private static Tensor? Leaf(Tensor? saved) => saved is null ? null : saved.detach().requires_grad_(saved.requires_grad);

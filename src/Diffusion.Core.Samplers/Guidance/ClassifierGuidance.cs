@@ -15,34 +15,36 @@ namespace Diffusion.Core.Samplers;
 /// </remarks>
 public sealed class ClassifierGuidance : DelegatingDenoiser
 {
+    private readonly DiffusionModel _model;
     private readonly Func<Tensor, Tensor, Condition?, Tensor> _logProbability;
-    private readonly ScheduledValue _factor;
-    private readonly TimestepInverse _times;
+    private readonly ScheduledValue? _table;
 
     /// <inheritdoc cref="Guidance.Classifier"/>
     public ClassifierGuidance(DiffusionModel model, Func<Tensor, Tensor, Condition?, Tensor> logProbability, double scale = 1.0)
         : base(Guard.NotNull(model).Network)
     {
         ArgumentNullException.ThrowIfNull(logProbability);
-        _logProbability = logProbability;
+        (_model, _logProbability) = (model, logProbability);
         Scale = Guard.InRange(scale, double.MinValue, double.MaxValue);
-        _times = new TimestepInverse(model.Schedule);
-        var form = model.Prediction;
-        if (form.InputScale is not null)
-            throw new ArgumentException($"The classifier receives x_t itself; the prediction '{form.Name}' scales it.", nameof(model));
-        _factor = model.Process.Tables((nameof(ClassifierGuidance), form, scale), schedule => new ScheduledValue(schedule, (level, previous) =>
-        {
-            // Without signal the classifier contributes no information, and x_0 would need a division by zero.
-            var (data, noise) = form.Target(level, previous);
-            return level.Alpha == 0.0 ? 0.0 : scale * level.Sigma * ((data * level.NoiseToSignalRatio) - noise);
-        }));
+        if (model.Prediction.InputScale is not null)
+            throw new ArgumentException(
+                $"The classifier receives x_t itself; the prediction '{model.Prediction.Name}' scales it.", nameof(model));
+
+        // Where the timesteps are the indices of the schedule, a table avoids a wait for the device at every step.
+        if (model.Schedule is DiscreteSchedule { IsRespaced: false })
+            _table = model.Process.Tables(
+                (nameof(ClassifierGuidance), model.Prediction, scale), schedule => new ScheduledValue(schedule, Factor));
     }
 
     /// <summary>The strength of the guidance; 1 for Bayes' rule.</summary>
     public double Scale { get; }
 
     /// <inheritdoc/>
-    /// <exception cref="ArgumentException">The classifier does not return one value for each sample.</exception>
+    /// <remarks>The output can be differentiated with respect to x_t, the gradient of the classifier included.</remarks>
+    /// <exception cref="ArgumentException">
+    /// The classifier does not return one value for each sample, or a timestep is not one of the schedule.
+    /// </exception>
+    /// <exception cref="InvalidOperationException">The log-probabilities do not depend on x_t, or have no gradient.</exception>
     public override Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
     {
         var answer = Inner.Predict(xt, t, condition);
@@ -57,79 +59,86 @@ public sealed class ClassifierGuidance : DelegatingDenoiser
     private Tensor Lead(Tensor prediction, Tensor gradient, Tensor t)
     {
         Guard.SameShape(gradient, prediction, "x_t", "the output of the network");
-        return prediction.Addcmul(gradient, _factor.At(_times.Of(t), prediction).expand(prediction.shape), 1.0);
+        return prediction.Addcmul(gradient, Factors(t, prediction).expand(prediction.shape), 1.0);
+    }
+
+    /// <summary>[B, 1, ...] what the gradient is multiplied by at the timesteps of a batch.</summary>
+    private Tensor Factors(Tensor t, Tensor like)
+    {
+        if (_table is not null && t.dtype == ScalarType.Int64)
+            return _table.At(t, like);
+        Guard.Shape(t, [like.shape[0]]);
+        var timesteps = t.to(ScalarType.Float64).cpu().data<double>().ToArray();
+        var shape = new long[like.dim()];
+        Array.Fill(shape, 1L);
+        shape[0] = timesteps.Length;
+        return tensor(Array.ConvertAll(timesteps, FactorAt), dtype: like.dtype).to(like.device).view(shape);
+    }
+
+    private double FactorAt(double timestep)
+    {
+        var time = ModelTimestepInverse.TimeOf(_model.Schedule, timestep, "t");
+        var level = _model.Schedule.LevelAt(time);
+        return Factor(level, _model.Schedule.PreviousLevel(time, level));
+    }
+
+    private double Factor(NoiseLevel level, NoiseLevel previous)
+    {
+        // Without signal the classifier contributes no information, and x_0 would need a division by zero.
+        var (data, noise) = _model.Prediction.Target(level, previous);
+        return level.Alpha == 0.0 ? 0.0 : Scale * level.Sigma * ((data * level.NoiseToSignalRatio) - noise);
     }
 
     private Tensor Gradient(Tensor xt, Tensor t, Condition? condition)
     {
-        using var gradients = enable_grad();
-        var x = xt.detach().clone().requires_grad_(true);
-        using var values = _logProbability(x, t, condition);
+        // Who differentiates the guided network needs the graph of this gradient; who samples does not.
+        var isDifferentiated = xt.requires_grad && is_grad_enabled();
+        using var gradientsOn = enable_grad();
+        var x = isDifferentiated ? xt.view_as(xt) : xt.detach().clone().requires_grad_(true);
+        var values = _logProbability(x, t, condition);
         Guard.Shape(values, [x.shape[0]], "the log-probabilities");
-        if (!values.requires_grad)
-            throw new InvalidOperationException(
+        return (isDifferentiated ? Gradients.DifferentiableOfInput(values, x) : Gradients.OfInput(values, x))
+            ?? throw new InvalidOperationException(
                 "The log-probabilities of the classifier have no gradient with respect to x_t. Do not switch gradients off in the classifier, "
-                + "and do not detach its input or output.");
-        return autograd.grad([values.sum()], [x])[0];
+                + "do not detach its input or output, and do not sample in inference mode.");
     }
 }
 
-/// <summary>The times of a schedule for the timesteps that its networks receive: the inverse of <see cref="INoiseSchedule.ModelTimestep"/>.</summary>
-internal sealed class TimestepInverse
+/// <summary>The inverse of <see cref="INoiseSchedule.ModelTimestep"/>.</summary>
+internal static class ModelTimestepInverse
 {
     private const int Bisections = 64;
 
-    private readonly INoiseSchedule _schedule;
-    private readonly double[]? _timesteps;
-    private readonly bool _isIdentity;
+    // Networks receive timesteps in single precision.
+    private const double Tolerance = 1e-6;
 
-    public TimestepInverse(INoiseSchedule schedule)
+    /// <summary>The time of a schedule whose timestep a network received.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such time.</exception>
+    public static double TimeOf(INoiseSchedule schedule, double timestep, string parameter)
     {
-        _schedule = schedule;
-        if (schedule is DiscreteSchedule discrete)
+        var (low, high) = (schedule.MinTime, schedule.MaxTime);
+        var (first, last) = (schedule.ModelTimestep(low), schedule.ModelTimestep(high));
+        double Error(double time) => Math.Abs(schedule.ModelTimestep(time) - timestep);
+        var time = Math.Clamp(timestep, low, high);
+        if (Error(time) > 0.0)
         {
-            _timesteps = [.. Enumerable.Range(0, discrete.Steps).Select(t => schedule.ModelTimestep(t))];
-            _isIdentity = _timesteps.Select((timestep, t) => timestep == t).All(same => same);
-            return;
+            for (var i = 0; i < Bisections; i++)
+            {
+                var middle = low + ((high - low) / 2.0);
+                if (schedule.ModelTimestep(middle) < timestep == last > first)
+                    low = middle;
+                else
+                    high = middle;
+            }
+
+            // A discrete schedule has whole times, which the bisection only approaches.
+            var whole = Math.Clamp(Math.Round(low), schedule.MinTime, schedule.MaxTime);
+            time = new[] { whole, time, low, high }.MinBy(Error);
         }
 
-        var (first, last) = (schedule.MinTime, schedule.MaxTime);
-        _isIdentity = Enumerable.Range(0, 9).Select(i => first + (i / 8.0 * (last - first))).All(t => schedule.ModelTimestep(t) == t);
-    }
-
-    /// <summary>Returns the times of timesteps, [B], in the current dispose scope. Waits for the device unless the two are the same.</summary>
-    /// <exception cref="ArgumentException">A timestep is not one of the schedule.</exception>
-    public Tensor Of(Tensor timesteps)
-    {
-        if (_isIdentity)
-            return timesteps;
-        var values = timesteps.to(ScalarType.Float64).cpu().data<double>().ToArray();
-        return _timesteps is null
-            ? tensor(Array.ConvertAll(values, TimeOf))
-            : tensor(Array.ConvertAll(values, IndexOf), device: timesteps.device);
-    }
-
-    private long IndexOf(double timestep)
-    {
-        var index = Array.IndexOf(_timesteps!, timestep);
-        return index >= 0
-            ? index
-            : throw new ArgumentException($"{timestep} must be a timestep of the {_timesteps!.Length} steps of the schedule.", nameof(timestep));
-    }
-
-    private double TimeOf(double timestep)
-    {
-        var (low, high) = (_schedule.MinTime, _schedule.MaxTime);
-        var rises = _schedule.ModelTimestep(high) > _schedule.ModelTimestep(low);
-        for (var i = 0; i < Bisections; i++)
-        {
-            var middle = low + ((high - low) / 2.0);
-            if (_schedule.ModelTimestep(middle) < timestep == rises)
-                low = middle;
-            else
-                high = middle;
-        }
-
-        return Math.Abs(_schedule.ModelTimestep(low) - timestep) < Math.Abs(_schedule.ModelTimestep(high) - timestep) ? low : high;
+        return Error(time) <= Tolerance * Math.Max(Math.Abs(first), Math.Abs(last))
+            ? time
+            : throw new ArgumentOutOfRangeException(
+                parameter, timestep, $"Every timestep must lie between {first} and {last}, those of the schedule, got {timestep}.");
     }
 }

@@ -1,5 +1,3 @@
-using System.Runtime.ExceptionServices;
-using System.Runtime.InteropServices;
 using Diffusion.Core.Models;
 using Diffusion.Core.Schedules;
 using Microsoft.Extensions.Logging;
@@ -264,7 +262,7 @@ public abstract class Trainer<TBatch> : Trainer
             evaluated.Add(loss);
             var share = count == draws.BatchSize ? loss.Loss : loss.Loss.Mul((double)count / draws.BatchSize);
             total.Add_(share.detach());
-            RunBackward(optimizer.GradScale?.Scale(share) ?? share);
+            Gradients.Backward(optimizer.GradScale?.Scale(share) ?? share);
             State.Parameters.CollectGradients();
             foreach (var sums in loss.Reports)
                 optimizer.Means.Stage(sums);
@@ -285,19 +283,5 @@ public abstract class Trainer<TBatch> : Trainer
         using var part = batch.Slice(0, count);
         using var loss = Evaluate(part, draws);
         return HostMemory.InUse() - before;
-    }
-
-    /// <summary>Runs the backward pass. Where a function of this library or a checkpoint failed, its own exception is thrown.</summary>
-    private static void RunBackward(Tensor loss)
-    {
-        var known = GradientCheckpointing.LastFailure;
-        try
-        {
-            loss.backward();
-        }
-        catch (ExternalException) when (GradientCheckpointing.LastFailure is { } cause && !ReferenceEquals(cause, known))
-        {
-            ExceptionDispatchInfo.Throw(cause);
-        }
     }
 }
