@@ -90,6 +90,21 @@ public class CallbackTests
         recorder.Calls[^1].Should().Be("ended TrainerCallbackException 2");
     }
 
+    /// <summary>The exception of a cancelled run says that its state is saved.</summary>
+    [Fact]
+    public void A_cancelled_run_whose_save_fails_ends_with_that_exception_for_callbacks_too()
+    {
+        using var folder = new TemporaryFolder();
+        using var cancelled = new CancellationTokenSource();
+        var recorder = new RecordingCallback { Acting = _ => cancelled.Cancel() };
+        var options = Runs.Options with { CheckpointFolder = folder.Path, Callbacks = [recorder, new FailingSaved()] };
+
+        FluentActions.Invoking(() => Fit(options, cancelled.Token))
+            .Should().Throw<TrainerCallbackException>().WithMessage("*FailingSaved*Saved*");
+
+        recorder.Calls.Should().EndWith(["saved 1", "ended TrainerCallbackException 1"]);
+    }
+
     [Fact]
     public void A_callback_that_fails_in_the_end_neither_hides_what_ended_the_run_nor_keeps_others_from_ending()
     {
@@ -223,6 +238,11 @@ public class CallbackTests
         }
 
         public override void Ended(TrainingRun run, Exception? error) => throw new IOException("in the end");
+    }
+
+    private sealed class FailingSaved : TrainerCallback
+    {
+        public override void Saved(TrainingRun run, string path) => throw new IOException("no copy");
     }
 
     private sealed class FailingAt(long step) : TrainerCallback

@@ -14,7 +14,7 @@ internal sealed class RunCheckpoints
     private readonly ILogger _logger;
     private readonly CheckpointStore? _store;
 
-    /// <summary>The states in the last checkpoint of callbacks that this trainer does not have.</summary>
+    /// <summary>The states in the last checkpoint by key, also of callbacks that this trainer does not have: they are saved again.</summary>
     private readonly SortedDictionary<string, JsonElement> _callbacks = new(StringComparer.Ordinal);
 
     private long _savedStep = -1;

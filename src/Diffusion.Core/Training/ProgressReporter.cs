@@ -58,7 +58,7 @@ internal sealed class ProgressReporter
     }
 
     /// <summary>Begins a log scope with the current step and epoch.</summary>
-    public IDisposable? BeginScope() => _run.Trainer.Log.BeginScope(new LogScope(State));
+    public static IDisposable? BeginScope(TrainingRun run) => run.Trainer.Log.BeginScope(new LogScope(run.Trainer.State));
 
     private void Pass(TrainingProgress report)
     {

@@ -85,6 +85,6 @@ internal static partial class TrainerLog
             + "Scale the data, or set DataRange of the model.")]
     public static partial void RangeOfBatch(ILogger logger, double min, double max, DataRange model);
 
-    [LoggerMessage(EventId = 19, Level = LogLevel.Error, Message = "Step {Step} could not be saved after a callback failed.")]
+    [LoggerMessage(EventId = 19, Level = LogLevel.Error, Message = "Step {Step} could not be saved after the run had failed or was cancelled.")]
     public static partial void NotSaved(ILogger logger, Exception error, long step);
 }

@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using Diffusion.Core.Models;
 using Diffusion.Core.Schedules;
 using Microsoft.Extensions.Logging;
@@ -63,14 +64,14 @@ public abstract class Trainer<TBatch> : Trainer
     {
         Begin(dataset);
         var run = new TrainingRun(this);
-        var reporter = new ProgressReporter(run, progress);
-        using var logScope = reporter.BeginScope();
+        using var logScope = ProgressReporter.BeginScope(run);
         Exception? error = null;
         try
         {
             run.Callbacks.Started();
             using var loader = new BatchLoader<TBatch>(
                 dataset, Options.BatchSize, Options.Seed, Options.Loader with { FirstStep = Step }, Device);
+            var reporter = new ProgressReporter(run, progress);
             while (Step < Options.Steps && run.StopReason is null && !cancellationToken.IsCancellationRequested)
             {
                 run.Callbacks.BeforeStep();
@@ -89,9 +90,8 @@ public abstract class Trainer<TBatch> : Trainer
         }
         catch (Exception e)
         {
-            error = e;
-            SaveFailed(run, e);
-            throw;
+            error = SaveFailed(run, e) ?? e;
+            ExceptionDispatchInfo.Throw(error);
         }
         finally
         {
@@ -194,22 +194,25 @@ public abstract class Trainer<TBatch> : Trainer
     }
 
     /// <summary>Saves a run that was cancelled, or that an exception ended between two steps.</summary>
-    private void SaveFailed(TrainingRun run, Exception error)
+    /// <returns>What prevented a cancelled run from being saved; otherwise <see langword="null"/>.</returns>
+    private Exception? SaveFailed(TrainingRun run, Exception error)
     {
-        if (error is CheckpointException or DivergedException || !State.IsWhole || (Step == 0 && error is not OperationCanceledException))
-            return;
-        string? path = null;
+        var isCancelled = error is OperationCanceledException;
+        if (error is CheckpointException or DivergedException || !State.IsWhole || (Step == 0 && !isCancelled))
+            return null;
         try
         {
-            path = SaveRun(run);
+            var path = SaveRun(run);
+            if (isCancelled)
+                TrainerLog.Cancelled(Log, Step, Options.Steps, path ?? "none");
         }
-        catch (Exception e) when (error is not OperationCanceledException)
+        catch (Exception e)
         {
             TrainerLog.NotSaved(Log, e, Step);
+            return isCancelled ? e : null;
         }
 
-        if (error is OperationCanceledException)
-            TrainerLog.Cancelled(Log, Step, Options.Steps, path ?? "none");
+        return null;
     }
 
     private void TakeStep(TBatch batch)
