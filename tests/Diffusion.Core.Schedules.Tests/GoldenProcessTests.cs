@@ -67,7 +67,10 @@ public sealed class GoldenProcessTests
         using var scope = torch.NewDisposeScope();
         using var golden = new GoldenFile(path);
         var (schedule, prediction) = (OpenAiCase.Schedule(golden.Case), OpenAiCase.Mean(golden.Case));
-        using var process = new ReverseProcess(schedule, prediction, OpenAiCase.Variance(golden.Case)) { Clip = golden.Case.GetProperty("clip").GetBoolean() };
+        using var process = new ReverseProcess(schedule, prediction, OpenAiCase.Variance(golden.Case))
+        {
+            Clip = golden.Case.GetProperty("clip").GetBoolean(),
+        };
         var t = golden.Read("t");
         var xt = golden.Read("x_t");
         var output = golden.Read("model_out");
@@ -98,10 +101,13 @@ public sealed class GoldenProcessTests
     {
         using var scope = torch.NewDisposeScope();
         using var golden = new GoldenFile(path);
-        using var process = new ReverseProcess(OpenAiCase.Schedule(golden.Case),
+        using var process = new ReverseProcess(
+            OpenAiCase.Schedule(golden.Case),
             new SinglePrecisionPrediction(OpenAiCase.Mean(golden.Case)),
             OpenAiCase.Variance(golden.Case))
-        { Clip = golden.Case.GetProperty("clip").GetBoolean() };
+        {
+            Clip = golden.Case.GetProperty("clip").GetBoolean(),
+        };
         var t = golden.Read("t");
         var xt = golden.Read("x_t");
         var output = golden.Read("model_out");

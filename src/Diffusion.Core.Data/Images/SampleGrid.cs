@@ -25,12 +25,12 @@ public sealed class SampleGrid
     /// [B, ...] what to sample: [B, C, H, W] with C = 1 or 3, unless <see cref="ToImages"/> converts it to images.
     /// </param>
     /// <param name="folder">The folder of the images, created where it is missing.</param>
-    public SampleGrid(ISampler sampler, long[] shape, string folder)
+    public SampleGrid(ISampler sampler, IReadOnlyList<long> shape, string folder)
     {
         ArgumentNullException.ThrowIfNull(sampler);
         ArgumentNullException.ThrowIfNull(shape);
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
-        (_sampler, _shape, _folder) = (sampler, shape, Path.GetFullPath(folder));
+        (_sampler, _shape, _folder) = (sampler, [.. shape], Path.GetFullPath(folder));
     }
 
     /// <summary>By what name the pictures are shown: <c>samples</c>.</summary>

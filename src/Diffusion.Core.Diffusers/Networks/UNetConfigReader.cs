@@ -236,9 +236,11 @@ internal sealed class UNetConfigReader
             return UNetConditioning.PooledSequence(_config.WholeOrNull("encoder_hid_dim") ?? Of("cross_attention_dim", 0, 1280), heads);
         if (type != "text_time")
             throw _config.Unsupported("addition_embed_type");
-        var inputs = _config.WholeOrNull("projection_class_embeddings_input_dim") ?? throw _config.Unsupported("projection_class_embeddings_input_dim");
-        return UNetConditioning.TextAndNumbers(
-            inputs - (Numbers * (each ?? throw _config.Unsupported("addition_time_embed_dim"))), Numbers, each.Value, new SinusoidalTimeEncoding { FlipSinToCos = flip, FrequencyShift = shift });
+        var inputs = _config.WholeOrNull("projection_class_embeddings_input_dim")
+            ?? throw _config.Unsupported("projection_class_embeddings_input_dim");
+        var width = each ?? throw _config.Unsupported("addition_time_embed_dim");
+        var encoding = new SinusoidalTimeEncoding { FlipSinToCos = flip, FrequencyShift = shift };
+        return UNetConditioning.TextAndNumbers(inputs - (Numbers * width), Numbers, width, encoding);
     }
 
     /// <summary>A number that may be one for all levels or one for each.</summary>

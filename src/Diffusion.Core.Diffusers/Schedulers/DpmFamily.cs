@@ -63,11 +63,13 @@ internal static class DpmFamily
     /// <summary>The multistep solver of a configuration.</summary>
     public static DpmMultistepSolver Multistep(SchedulerConfig config)
     {
-        var (form, tau) = Algorithm(config);
-        return new DpmMultistepSolver(config.Whole("solver_order", 2),
-            form,
-            tau)
-        { Heun = IsHeun(config), LowerOrderFinal = config.Flag("lower_order_final", true), EulerAtFinal = config.Flag("euler_at_final", false) };
+        var (algorithmType, tau) = Algorithm(config);
+        return new DpmMultistepSolver(config.Whole("solver_order", 2), algorithmType, tau)
+        {
+            Heun = IsHeun(config),
+            LowerOrderFinal = config.Flag("lower_order_final", true),
+            EulerAtFinal = config.Flag("euler_at_final", false),
+        };
     }
 
     private static TimeGrid Ending(SchedulerConfig config, SchedulerCall call, Func<double, double, double> minimum)

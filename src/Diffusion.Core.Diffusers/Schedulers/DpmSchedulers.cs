@@ -15,8 +15,12 @@ internal static class DpmSchedulers
     /// <summary>DPMSolverSinglestepScheduler. Steps that do not come out even, and an end without noise, imply <c>lower_order_final</c>.</summary>
     public static DiffusersSampler Singlestep(SchedulerConfig config, SchedulerCall call)
     {
-        var (form, tau) = DpmFamily.Algorithm(config);
-        var solver = new DpmSinglestepSolver(config.Whole("solver_order", 2), form, tau) { Heun = DpmFamily.IsHeun(config), LowerOrderFinal = config.Flag("lower_order_final", false) };
+        var (algorithmType, tau) = DpmFamily.Algorithm(config);
+        var solver = new DpmSinglestepSolver(config.Whole("solver_order", 2), algorithmType, tau)
+        {
+            Heun = DpmFamily.IsHeun(config),
+            LowerOrderFinal = config.Flag("lower_order_final", false),
+        };
         return MappedOptions.Sampler(config, DpmFamily.Grid(config, call), solver);
     }
 
@@ -35,17 +39,16 @@ internal static class DpmSchedulers
     public static DiffusersSampler Sa(SchedulerConfig config, SchedulerCall call)
     {
         var kind = config.Text("algorithm_type", "data_prediction");
-        var form = kind switch
+        var algorithmType = kind switch
         {
             "data_prediction" => AlgorithmType.DataPrediction,
             "noise_prediction" => AlgorithmType.NoisePrediction,
             _ => throw config.Unknown("algorithm_type", kind),
         };
-        var solver = new SaSolver(config.Whole("predictor_order", 2),
-            config.Whole("corrector_order", 2),
-            SaSolver.MiddleTau,
-            form)
-        { LowerOrderFinal = config.Flag("lower_order_final", true) };
+        var solver = new SaSolver(config.Whole("predictor_order", 2), config.Whole("corrector_order", 2), SaSolver.MiddleTau, algorithmType)
+        {
+            LowerOrderFinal = config.Flag("lower_order_final", true),
+        };
         return MappedOptions.Sampler(config, DpmFamily.EndingAtLast(config, call), solver);
     }
 
@@ -60,8 +63,11 @@ internal static class DpmSchedulers
             _ => throw config.Unknown("solver_type", kind),
         };
         var uncorrected = (config.Numbers("disable_corrector") ?? []).ToHashSet();
-        var form = config.Flag("predict_x0", true) ? AlgorithmType.DataPrediction : AlgorithmType.NoisePrediction;
-        var solver = new UniPcSolver(config.Whole("solver_order", 2), form, b, step => !uncorrected.Contains(step)) { LowerOrderFinal = config.Flag("lower_order_final", true) };
+        var algorithmType = config.Flag("predict_x0", true) ? AlgorithmType.DataPrediction : AlgorithmType.NoisePrediction;
+        var solver = new UniPcSolver(config.Whole("solver_order", 2), algorithmType, b, step => !uncorrected.Contains(step))
+        {
+            LowerOrderFinal = config.Flag("lower_order_final", true),
+        };
         var grid = config.Flag("use_flow_sigmas", false)
             ? StraightLine(config, call)
             : DpmFamily.Grid(config, call, DpmFamily.LastOfRespaced(config));
