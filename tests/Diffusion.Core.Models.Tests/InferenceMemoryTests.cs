@@ -35,7 +35,7 @@ public class InferenceMemoryTests
             })
         },
         {
-            "KUpBlock",
+            "KBlock",
             depth => new UNet(new()
             {
                 Levels = [new UNetLevel { Width = 8, Layers = 1 + depth, Down = new KBlockOptions { GroupSize = 4 } }],

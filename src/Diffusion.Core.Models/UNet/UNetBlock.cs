@@ -3,194 +3,133 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// A block of a <see cref="UNet"/>: a level on the way down, the middle, or a level on the way up. Parts are registered by name in the
-/// constructor, and layers are called through <see cref="UNetContext.Call"/>.
+/// A block of a <see cref="UNet"/>: a level on the way down, the middle, or a level on the way up. Derive from it for a custom block, register
+/// its parts in the constructor, and call its layers through <see cref="UNetContext.Call"/>.
 /// </summary>
 /// <remarks>
-/// What crosses over, in the order in which it is pushed: the first convolution's image; of each level on the way down, one image for each
-/// of its layers and then the one that was halved. A level on the way up pops one image for each of its layers and one more, which is of
-/// the level above. Custom blocks may use another order, as long as the way up finds what it pops.
+/// Skip connections are a stack. The network pushes the output of the first convolution. A level on the way down pushes the output of each of
+/// its layers, and then the image of half the resolution. A level on the way up pops one image for each of its layers on the way down and one
+/// more, which comes from the level above. Custom blocks may use another order, if the blocks on the way up pop what was pushed.
 /// </remarks>
 /// <param name="name">The name of the module.</param>
 public abstract class UNetBlock(string name) : NamedModule(name)
 {
-    /// <summary>The image after this block.</summary>
-    /// <param name="x">[B, C, ...]; not disposed here.</param>
+    /// <summary>Computes the output of the block.</summary>
+    /// <param name="x">[B, C, ...]. The block does not dispose it.</param>
     /// <param name="context">
-    /// The condition of the network, and the images of skip connections. A block on the way down pushes every image that one on the way up
-    /// will
-    /// join to its own, its result among them where that is so; one on the way up pops them, and disposes what it popped.
+    /// The conditions of the network, and the images of skip connections. A block on the way down pushes images, which may include its output;
+    /// a block on the way up pops them, and disposes what it popped.
     /// </param>
-    /// <returns>[B, C', ...]. The caller must dispose the returned tensor, unless it was pushed: then the context does.</returns>
+    /// <returns>[B, C', ...]. The caller must dispose the returned tensor, unless it was pushed: then the context disposes it.</returns>
     public abstract Tensor Forward(Tensor x, UNetContext context);
-
-    /// <summary>A layer, and another on its output where there is one.</summary>
-    private protected static Tensor Paired(UNetContext context, Tensor x, IUNetLayer first, IUNetLayer? second)
-    {
-        var hidden = context.Call(first, x);
-        if (second is null)
-            return hidden;
-        using var before = hidden;
-        return context.Call(second, before);
-    }
-
-    /// <summary>The image joined to that of the next skip connection, which is disposed.</summary>
-    private protected static Tensor Join(Tensor x, UNetContext context)
-    {
-        using var skip = context.Skips.Pop();
-        return cat([x, skip], 1);
-    }
-
-    /// <summary>Channels of what a residual block on the way up takes.</summary>
-    private protected static int JoinedWidth(UNetPlace place, int layer)
-        => (layer == 0 ? place.Inputs : place.Width) + (layer == place.Layers ? place.WidthAbove : place.Width);
-
-    /// <summary>Registers layers as a list under a name; nothing where there are none.</summary>
-    private protected void Register(string name, IReadOnlyCollection<IUNetLayer> layers)
-    {
-        if (layers.Count == 0)
-            return;
-        var list = new TorchSharp.Modules.ModuleList<nn.Module>();
-        foreach (var layer in layers)
-            list.Add(AsModule(layer));
-        register_module(name, list);
-    }
-
-    /// <summary>A layer as the module it is.</summary>
-    private protected static nn.Module AsModule(IUNetLayer layer) => layer as nn.Module
-        ?? throw new ArgumentException($"A layer of a U-Net must be a module, got {layer.GetType().Name}.", nameof(layer));
 }
 
 /// <summary>The options of a block of a <see cref="UNet"/>. Implement it for a custom block.</summary>
 public interface IUNetBlockOptions
 {
-    /// <summary>A new block.</summary>
-    /// <param name="place">Where in the network it will stand, and how wide it is.</param>
-    /// <exception cref="ArgumentException">The options do not fit the place.</exception>
+    /// <summary>Creates a block.</summary>
+    /// <param name="place">The position of the block in the network, and its widths.</param>
+    /// <exception cref="ArgumentException">The options do not fit the position.</exception>
     UNetBlock Build(UNetPlace place);
 
-    /// <summary>The side of an image after the block has halved it on the way down; rounded up by default.</summary>
-    /// <param name="side">In pixels.</param>
+    /// <summary>Returns the side of an image after the block has halved it on the way down. The default rounds up.</summary>
+    /// <param name="side">The side in pixels.</param>
     long Halve(long side) => (side + 1) / 2;
 }
 
 /// <summary>
 /// The standard block: residual blocks, each followed by a layer such as attention, and a change of resolution at the end of a level.
 /// </summary>
+/// <remarks>
+/// State: <c>resnets</c>, <c>attentions</c>, and <c>downsamplers</c> or <c>upsamplers</c>.
+/// </remarks>
 public sealed record UNetBlockOptions : IUNetBlockOptions
 {
-    /// <summary>What follows each residual block; in the middle, what stands between the two. Null, the default, for nothing.</summary>
+    /// <summary>
+    /// The layer that follows each residual block; in the middle, the layers between residual blocks. The default, <see langword="null"/>,
+    /// is none.
+    /// </summary>
     public IUNetLayerOptions? Attention { get; init; }
 
     /// <summary>
-    /// The attention layers in the middle, each between two residual blocks. 1 by default; 0 for a single residual block.
+    /// The number of attention layers in the middle, each between two residual blocks; 0 for a single residual block. The default is 1.
     /// </summary>
     public int MiddleLayers { get; init; } = 1;
 
-    /// <summary>How the resolution changes at the end of the level. <see cref="UNetResampling.Convolution"/> by default.</summary>
+    /// <summary>The change of resolution at the end of the level. The default is <see cref="UNetResampling.Convolution"/>.</summary>
     public UNetResampling Resampling { get; init; } = UNetResampling.Convolution();
 
-    /// <summary>What the sum in each residual block is divided by. 1 by default.</summary>
+    /// <summary>The divisor of the sum in each residual block. The default is 1.</summary>
     public double OutputScale { get; init; } = 1;
 
-    /// <summary>Activate the embedding in each residual block. On by default.</summary>
+    /// <summary>Whether each residual block applies its activation to the embedding. The default is <see langword="true"/>.</summary>
     public bool ActivateEmbedding { get; init; } = true;
 
     /// <inheritdoc/>
     public UNetBlock Build(UNetPlace place)
     {
         ArgumentNullException.ThrowIfNull(place);
-        var here = place with { OutputScale = OutputScale, ActivateEmbedding = ActivateEmbedding };
+        ArgumentNullException.ThrowIfNull(Resampling);
+        var parts = new UNetBlockParts(place with { OutputScale = OutputScale, ActivateEmbedding = ActivateEmbedding });
         return place.Direction switch
         {
-            UNetDirection.Down => new DownBlock(this, here),
-            UNetDirection.Middle => new MiddleBlock(this, here),
-            _ => new UpBlock(this, here),
+            UNetDirection.Down => Down(parts),
+            UNetDirection.Middle => Middle(parts),
+            _ => Up(parts),
         };
     }
 
     /// <inheritdoc/>
     public long Halve(long side) => Resampling.Halve(side);
-}
 
-/// <summary>One level of a U-Net on the way down. State: <c>resnets</c>, <c>attentions</c>, <c>downsamplers</c>.</summary>
-internal sealed class DownBlock : UNetBlock
-{
-    private readonly List<IUNetLayer> _residuals = [];
-    private readonly List<IUNetLayer> _attentions = [];
-    private readonly IUNetLayer? _downsample;
-
-    /// <summary>A level; all but the last halve the resolution at their end.</summary>
-    public DownBlock(UNetBlockOptions options, UNetPlace place)
-        : base(nameof(DownBlock))
+    private EncoderBlock Down(UNetBlockParts parts)
     {
-        ArgumentNullException.ThrowIfNull(options);
-        ArgumentNullException.ThrowIfNull(place);
+        var place = parts.Place;
         for (var layer = 0; layer < place.Layers; layer++)
-        {
-            _residuals.Add(new ResidualBlock(place.Residual(layer == 0 ? place.Inputs : place.Width, place.Width)));
-            if (options.Attention is not null)
-                _attentions.Add(options.Attention.Build(place));
-        }
-
-        Register("resnets", _residuals);
-        Register("attentions", _attentions);
+            parts.Add(new ResidualBlock(place.Residual(layer == 0 ? place.Inputs : place.Width, place.Width)), Attention);
+        parts.RegisterLayers();
         if (place.Resamples)
-            Register("downsamplers", [_downsample = options.Resampling.Down(place)]);
+            parts.ResampleBy("downsamplers", Resampling.Down(place));
+        return new EncoderBlock(parts);
     }
 
-    /// <inheritdoc/>
-    public override Tensor Forward(Tensor x, UNetContext context)
+    private EncoderBlock Middle(UNetBlockParts parts)
     {
-        for (var layer = 0; layer < _residuals.Count; layer++)
-            context.Skips.Push(x = Paired(context, x, _residuals[layer], _attentions.ElementAtOrDefault(layer)));
-        if (_downsample is not null)
-            context.Skips.Push(x = context.Call(_downsample, x));
-        return x;
+        var place = parts.Place;
+        parts.Skips = UNetSkips.None;
+        for (var layer = 0; layer <= MiddleLayers; layer++)
+            parts.Add(
+                new ResidualBlock(place.Residual(layer == 0 ? place.Inputs : place.Width, place.Width)),
+                layer < MiddleLayers ? Attention : null);
+        parts.RegisterLayers(attentionsFirst: true);
+        return new EncoderBlock(parts);
+    }
+
+    private DecoderBlock Up(UNetBlockParts parts)
+    {
+        var place = parts.Place;
+        for (var layer = 0; layer <= place.Layers; layer++)
+            parts.Add(new ResidualBlock(place.Residual(place.JoinedInputs(layer), place.Width)), Attention);
+        parts.RegisterLayers();
+        if (place.Resamples)
+            parts.ResampleBy("upsamplers", Resampling.Up(place));
+        return new DecoderBlock(parts);
     }
 }
 
-/// <summary>One level of a U-Net on the way up. State: <c>resnets</c>, <c>attentions</c>, <c>upsamplers</c>.</summary>
-internal sealed class UpBlock : UNetBlock
+/// <summary>The middle of a <see cref="UNet"/> without a block.</summary>
+public static class UNetMiddle
 {
-    private readonly List<IUNetLayer> _residuals = [];
-    private readonly List<IUNetLayer> _attentions = [];
-    private readonly IUNetLayer? _upsample;
+    /// <summary>No block: the output of the lowest level on the way down is the input of the way up.</summary>
+    public static IUNetBlockOptions None { get; } = new Nothing();
 
-    /// <summary>A level; all but the first raise the resolution at their end.</summary>
-    public UpBlock(UNetBlockOptions options, UNetPlace place)
-        : base(nameof(UpBlock))
+    private sealed record Nothing : IUNetBlockOptions
     {
-        ArgumentNullException.ThrowIfNull(options);
-        ArgumentNullException.ThrowIfNull(place);
-        for (var layer = 0; layer <= place.Layers; layer++)
-        {
-            _residuals.Add(new ResidualBlock(place.Residual(JoinedWidth(place, layer), place.Width)));
-            if (options.Attention is not null)
-                _attentions.Add(options.Attention.Build(place));
-        }
-
-        Register("resnets", _residuals);
-        Register("attentions", _attentions);
-        if (place.Resamples)
-            Register("upsamplers", [_upsample = options.Resampling.Up(place)]);
+        public UNetBlock Build(UNetPlace place) => new Empty();
     }
 
-    /// <inheritdoc/>
-    public override Tensor Forward(Tensor x, UNetContext context)
+    private sealed class Empty() : UNetBlock(nameof(Empty))
     {
-        var hidden = x;
-        for (var layer = 0; layer < _residuals.Count; layer++)
-        {
-            using var joined = Join(hidden, context);
-            if (layer > 0)
-                hidden.Dispose();
-            hidden = Paired(context, joined, _residuals[layer], _attentions.ElementAtOrDefault(layer));
-        }
-
-        if (_upsample is null)
-            return hidden;
-        using var small = hidden;
-        return context.Call(_upsample, small);
+        public override Tensor Forward(Tensor x, UNetContext context) => x.alias();
     }
 }

@@ -53,6 +53,9 @@ public sealed record UNetPlace
         OutputScale = OutputScale,
         ActivateEmbedding = ActivateEmbedding,
     };
+
+    /// <summary>The number of input channels of a residual block on the way up, to whose input a skip connection is concatenated.</summary>
+    internal int JoinedInputs(int layer) => (layer == 0 ? Inputs : Width) + (layer == Layers ? WidthAbove : Width);
 }
 
 /// <summary>Where the blocks of a U-Net stand.</summary>
