@@ -63,7 +63,7 @@ public class DiffusersModelTests
         if (model.Network is UNet unet)
         {
             using var again = (UNet)DiffusersTable.Default.Model(made.ClassName).Create(made);
-            JsonNode.DeepEquals(again.Options.ToJson(), unet.Options.ToJson()).Should().BeTrue(again.Options.ToJson().ToJsonString());
+            JsonNode.DeepEquals(again.Layout.ToJson(), unet.Layout.ToJson()).Should().BeTrue(again.Layout.ToJson().ToJsonString());
             DiffusersModel.Of(again).Config.ToJson().Should().Be(made.ToJson());
         }
     }
@@ -82,8 +82,8 @@ public class DiffusersModelTests
     [MemberData(nameof(Lacking))]
     public void What_diffusers_cannot_say_is_refused_with_the_option(string what, string message)
     {
-        var plain = new UNetOptions { LevelWidths = [8, 8], GroupNormGroups = 4 };
-        UNetOptions Of(IUNetBlockOptions first, IUNetBlockOptions? second = null, int layers = 1) => plain with
+        var plain = new UNetOptions { Width = 8, Multipliers = [1, 1], GroupNormGroups = 4 }.ToLayout();
+        UNetLayout Of(IUNetBlockOptions first, IUNetBlockOptions? second = null, int layers = 1) => plain with
         {
             Levels = [new UNetLevel { Width = 8, Layers = 1, Down = first }, new UNetLevel { Width = 8, Layers = layers, Down = second ?? first }],
         };
@@ -215,7 +215,7 @@ public class DiffusersModelTests
             {
                 // A type of arithmetic; what only attention has; lists for levels that have no such attention, or all have the same.
                 "upcast_attention" => true,
-                "add_attention" or "attention_head_dim" => unet.Options.Middle == UNetMiddle.None,
+                "add_attention" or "attention_head_dim" => unet.Layout.Middle == UNetMiddle.None,
                 "only_cross_attention" or "cross_attention_dim" or "reverse_transformer_layers_per_block" => model.Config.Json(key) is JsonArray,
                 _ => false,
             },

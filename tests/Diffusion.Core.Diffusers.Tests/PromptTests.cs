@@ -210,7 +210,7 @@ public class PromptTests
                 MaxTokens = MaxTokens,
                 EndToken = end,
             }),
-            ["unet"] = new UNet(new UNetOptions
+            ["unet"] = new UNet(new UNetLayout
             {
                 ImageSize = 8,
                 Channels = 4,

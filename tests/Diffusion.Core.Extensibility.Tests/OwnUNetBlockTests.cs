@@ -8,10 +8,10 @@ namespace Diffusion.Core.Extensibility.Tests;
 public class OwnUNetBlockTests
 {
     [Fact]
-    public void A_network_is_made_of_blocks_layers_and_conditions_of_ones_own()
+    public void A_network_has_custom_blocks_layers_and_conditions()
     {
         using var scope = NewDisposeScope();
-        using var unet = new UNet(new UNetOptions
+        using var unet = new UNet(new UNetLayout
         {
             Channels = 1,
             Levels =
@@ -34,14 +34,14 @@ public class OwnUNetBlockTests
         using var other = Condition.OfLabels([3, 5]);
         var (x, t) = (randn(2, 1, 7, 6), tensor(new long[] { 1, 2 }));
 
-        var answer = unet.Predict(x, t, condition);
-        answer.pow(2).sum().backward();
+        var output = unet.Predict(x, t, condition);
+        output.pow(2).sum().backward();
 
-        answer.shape.Should().Equal(2, 1, 7, 6);
+        output.shape.Should().Equal(2, 1, 7, 6);
         unet.state_dict().Keys.Should().Contain(
             ["down_blocks.0.conv.weight", "up_blocks.1.conv.weight", "down_blocks.1.attentions.0.gain", "add_embedding.weight"]);
         unet.parameters().Should().OnlyContain(parameter => parameter.grad!.isfinite().all().item<bool>());
-        var change = unet.Predict(x, t, other).sub(answer);
+        var change = unet.Predict(x, t, other).sub(output);
         change[0].abs().max().item<float>().Should().BeLessThan(1e-5f);
         change[1].abs().max().item<float>().Should().BeGreaterThan(1e-5f);
     }

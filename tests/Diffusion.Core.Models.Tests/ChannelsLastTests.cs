@@ -8,10 +8,13 @@ namespace Diffusion.Core.Models.Tests;
 public class ChannelsLastTests
 {
     /// <summary>U-Nets with every kind of layer that moves pixels.</summary>
-    public static TheoryData<string, UNetOptions> Options => new()
+    public static TheoryData<string, UNetLayout> Layouts => new()
     {
-        { "attention", new() { ImageSize = 8, Width = 8, Multipliers = [1, 2], AttentionResolutions = [4], ZeroOutput = false } },
-        { "residual resampling", new() { ImageSize = 8, Width = 8, Multipliers = [1, 2], ResidualResampling = true, ScaleShift = true, ZeroOutput = false } },
+        { "attention", new UNetOptions { ImageSize = 8, Width = 8, Multipliers = [1, 2], AttentionResolutions = [4], ZeroOutput = false }.ToLayout() },
+        {
+            "residual resampling",
+            new UNetOptions { ImageSize = 8, Width = 8, Multipliers = [1, 2], ResidualResampling = true, ScaleShift = true, ZeroOutput = false }.ToLayout()
+        },
         {
             "spatial transformer",
             new()
@@ -59,11 +62,11 @@ public class ChannelsLastTests
     }
 
     [Theory]
-    [MemberData(nameof(Options))]
-    public void Every_wide_convolution_gives_its_input_s_layout_and_results_are_the_same(string name, UNetOptions options)
+    [MemberData(nameof(Layouts))]
+    public void Every_wide_convolution_gives_its_input_s_layout_and_results_are_the_same(string name, UNetLayout layout)
     {
         using var scope = NewDisposeScope();
-        using var network = new UNet(options);
+        using var network = new UNet(layout);
         using var seed = new Generator(5);
         var x = randn([2, 3, 8, 8], dtype: ScalarType.Float32, generator: seed);
         var t = tensor(new long[] { 3, 500 });

@@ -21,7 +21,7 @@ public class InferenceMemoryTests
         },
         {
             "SpatialTransformer",
-            depth => new UNet(new()
+            depth => new UNet(new UNetLayout
             {
                 Levels =
                 [
@@ -36,7 +36,7 @@ public class InferenceMemoryTests
         },
         {
             "KBlock",
-            depth => new UNet(new()
+            depth => new UNet(new UNetLayout
             {
                 Levels = [new UNetLevel { Width = 8, Layers = 1 + depth, Down = new KBlockOptions { GroupSize = 4 } }],
             })

@@ -12,7 +12,8 @@ public sealed partial class ModelFileTests
     {
         ImageSize = 8,
         Channels = 1,
-        LevelWidths = [8, 16],
+        Width = 8,
+        Multipliers = [1, 2],
         LayersPerBlock = 1,
         AttentionResolutions = [4],
         Classes = 2,
@@ -23,7 +24,7 @@ public sealed partial class ModelFileTests
     private static readonly Dictionary<string, Func<nn.Module>> _networks = new(StringComparer.Ordinal)
     {
         ["UNet"] = () => new UNet(Small),
-        ["UNet of blocks"] = () => new UNet(new UNetOptions
+        ["UNet of blocks"] = () => new UNet(new UNetLayout
         {
             Channels = 4,
             Levels =
@@ -44,7 +45,7 @@ public sealed partial class ModelFileTests
             ClassEmbedding = UNetConditioning.ProjectedVector(5),
             AddedEmbedding = UNetConditioning.TextAndNumbers(4, 2, 6, TimeEncoding.Sinusoidal(0.5) with { FlipSinToCos = false }),
         }),
-        ["UNet of filters and adaptive norms"] = () => new UNet(new UNetOptions
+        ["UNet of filters and adaptive norms"] = () => new UNet(new UNetLayout
         {
             Levels = Levels(16, new KBlockOptions { GroupSize = 8 }, new KBlockOptions { GroupSize = 4 }),
             Middle = new UNetBlockOptions { MiddleLayers = 0, OutputScale = 1.5 },
@@ -55,7 +56,7 @@ public sealed partial class ModelFileTests
             ClassEmbedding = UNetConditioning.LabelsAsTimes,
             EmbeddingWidth = 12,
         }),
-        ["UNet of a pyramid"] = () => new UNet(new UNetOptions
+        ["UNet of a pyramid"] = () => new UNet(new UNetLayout
         {
             Levels = Levels(
                 32, new NcsnppBlockOptions(), new NcsnppBlockOptions { Attention = new SelfAttentionOptions { HeadWidth = 8, OutputScale = 2, Groups = 2 }, OutputScale = 1.25 }),
@@ -66,7 +67,7 @@ public sealed partial class ModelFileTests
             CenterInput = true,
             ClassEmbedding = UNetConditioning.Vector,
         }),
-        ["UNet of added context"] = () => new UNet(new UNetOptions
+        ["UNet of added context"] = () => new UNet(new UNetLayout
         {
             Levels = Levels(
                 8,
@@ -89,7 +90,7 @@ public sealed partial class ModelFileTests
             InputKernel = 5,
             OutputKernel = 1,
         }),
-        ["UNet of noise levels"] = () => new UNet(Small with { Classes = null, TimeEncoding = TimeEncoding.Fourier(2), ClassEmbedding = UNetConditioning.Classes(3) }),
+        ["UNet of noise levels"] = () => new UNet(Small with { TimeEncoding = TimeEncoding.Fourier(2), Classes = 3 }),
         ["MlpDenoiser"] = () => new MlpDenoiser(new MlpDenoiserOptions { Width = 8, Classes = 2 }),
         ["ClipTextEncoder"] = () => new ClipTextEncoder(new ClipTextEncoderOptions { Vocabulary = 9, Width = 8, HiddenWidth = 8, Layers = 1, Heads = 2, MaxTokens = 5 }),
         ["DiT"] = () => new DiT(new DiTOptions { ImageSize = 8, Width = 8, Depth = 1, Heads = 2, Classes = 3, Activation = Activation.SwiGlu, LabelDropout = 0.2 }),
@@ -139,7 +140,7 @@ public sealed partial class ModelFileTests
         ModelFile.Save(path, unet, metadata: new Dictionary<string, string> { ["note"] = "ü" });
         using var loaded = ModelFile.Load<UNet>(path);
 
-        loaded.Options.Should().BeEquivalentTo(Small);
+        loaded.Layout.Should().BeEquivalentTo(Small.ToLayout());
         ShouldHaveTheSameWeights(loaded, unet);
         using var file = SafetensorsFile.Open(path);
         file.Metadata["note"].Should().Be("ü");

@@ -11,7 +11,7 @@ public class UNetFamilyTests
 
     public static TheoryData<string> Members => [.. Family.Keys];
 
-    private static Dictionary<string, UNetOptions> Family { get; } = new()
+    private static Dictionary<string, UNetLayout> Family { get; } = new()
     {
         ["cross-attention"] = Of(
             new UNetBlockOptions { Attention = new SpatialTransformerOptions { Heads = 2, ContextWidth = Context } }, true),
@@ -52,7 +52,6 @@ public class UNetFamilyTests
         },
         ["told-everything"] = Of(new UNetBlockOptions(), true) with
         {
-            Classes = 3,
             AddedEmbedding = UNetConditioning.TextAndNumbers(2, 2, 4),
             TimestepConditionWidth = 3,
             SequenceWidth = Context,
@@ -70,7 +69,7 @@ public class UNetFamilyTests
     {
         using var scope = NewDisposeScope();
         using var unet = Build(member);
-        var (x, t, condition) = Inputs(unet.Options, 3);
+        var (x, t, condition) = Inputs(unet.Layout, 3);
 
         var together = unet.Predict(x, t, condition);
 
@@ -89,7 +88,7 @@ public class UNetFamilyTests
     {
         using var scope = NewDisposeScope();
         using var unet = Build(member);
-        var (x, t, condition) = Inputs(unet.Options, 2);
+        var (x, t, condition) = Inputs(unet.Layout, 2);
         x.requires_grad_(true);
         var weights = randn_like(x);
         var leaves = unet.parameters().Append(x).ToArray();
@@ -107,10 +106,10 @@ public class UNetFamilyTests
     {
         using var scope = NewDisposeScope();
         using var plain = Build(member);
-        using var sparing = new UNet(plain.Options with { UseGradientCheckpointing = true });
+        using var sparing = new UNet(plain.Layout with { UseGradientCheckpointing = true });
         sparing.to(ScalarType.Float64);
         Copy(plain, sparing);
-        var (x, t, condition) = Inputs(plain.Options, 2);
+        var (x, t, condition) = Inputs(plain.Layout, 2);
         Tensor Loss(UNet unet) => unet.Predict(x, t, condition).pow(2).sum();
 
         var (expected, actual) = (Loss(plain), Loss(sparing));
@@ -133,7 +132,7 @@ public class UNetFamilyTests
         using var folder = new TemporaryFolder();
         using var first = Build(member);
         using var second = Build(member);
-        var (x, t, condition) = Inputs(first.Options, 1);
+        var (x, t, condition) = Inputs(first.Layout, 1);
         ModuleWeights.Save(first, folder.File("weights.safetensors"));
         var different = second.Predict(x, t, condition);
         ModuleWeights.Load(second, folder.File("weights.safetensors"));
@@ -149,7 +148,7 @@ public class UNetFamilyTests
     {
         using var outer = NewDisposeScope();
         using var unet = Build(member);
-        var (x, t, condition) = Inputs(unet.Options, 2);
+        var (x, t, condition) = Inputs(unet.Layout, 2);
         void Step()
         {
             using var scope = NewDisposeScope();
@@ -211,7 +210,7 @@ public class UNetFamilyTests
         foreach (var member in new[] { "cross-attention", "linear-only-cross", "added-context" })
         {
             using var unet = Build(member);
-            var (x, t, condition) = Inputs(unet.Options, 2);
+            var (x, t, condition) = Inputs(unet.Layout, 2);
             var mask = tensor(new[] { true, true, false, true, true, true, true, false }).view(2, 4);
             var changed = condition.EncoderHiddenStates!.clone();
             changed[0, 2].add_(100);
@@ -235,9 +234,9 @@ public class UNetFamilyTests
         return unet;
     }
 
-    internal static (Tensor X, Tensor T, Condition Condition) Inputs(UNetOptions options, long batch)
+    internal static (Tensor X, Tensor T, Condition Condition) Inputs(UNetLayout layout, long batch)
     {
-        var x = randn([batch, 2, .. Enumerable.Repeat(4L, options.Dimensions)], dtype: ScalarType.Float64);
+        var x = randn([batch, 2, .. Enumerable.Repeat(4L, layout.Dimensions)], dtype: ScalarType.Float64);
         var condition = Condition.Create(
             labels: tensor(new long[] { 2, 0, 1 }).narrow(0, 0, batch).clone(),
             vector: randn([batch, 4], dtype: ScalarType.Float64),
@@ -246,14 +245,14 @@ public class UNetFamilyTests
         return (x, tensor(new long[] { 5, 800, 20 }).narrow(0, 0, batch).clone(), condition);
     }
 
-    private static UNetOptions Of(IUNetBlockOptions block, bool conditional) => new()
+    private static UNetLayout Of(IUNetBlockOptions block, bool conditional) => new()
     {
         Channels = 2,
         ImageSize = 4,
         Levels = [new UNetLevel { Width = 4, Layers = 1, Down = block }, new UNetLevel { Width = 8, Layers = 1, Down = block }],
         GroupNormGroups = 2,
         ZeroOutput = false,
-        Classes = conditional ? 3 : null,
+        ClassEmbedding = conditional ? UNetConditioning.Classes(3) : null,
     };
 
     private static void Copy(UNet from, UNet to)

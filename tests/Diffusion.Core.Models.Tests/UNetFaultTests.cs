@@ -7,6 +7,7 @@ namespace Diffusion.Core.Models.Tests;
 public class UNetFaultTests
 {
     private static readonly UNetOptions Small = new() { ImageSize = 8, Channels = 1, Width = 8, Multipliers = [1, 2], LayersPerBlock = 1 };
+    private static readonly UNetLayout Layout = Small.ToLayout();
 
     /// <summary>What is wrong, how, and what the message must say.</summary>
     public static TheoryData<string, UNetOptions, string> BadOptions => new()
@@ -16,15 +17,14 @@ public class UNetFaultTests
         { "no output", Small with { OutChannels = -1 }, "*OutChannels*greater than 0*-1*" },
         { "no width", Small with { Width = 0 }, "*positive width*0*" },
         { "no levels", Small with { Multipliers = [] }, "*at least one level*" },
-        { "empty widths", Small with { LevelWidths = [] }, "*at least one level*" },
-        { "a level without width", Small with { LevelWidths = [8, 0] }, "*positive width*8, 0*" },
+        { "a level without width", Small with { Multipliers = [1, 0] }, "*positive width*8, 0*" },
         { "no layers", Small with { LayersPerBlock = 0 }, "*LayersPerBlock*greater than 0*0*" },
         { "dropout of everything", Small with { Dropout = 1 }, "*Dropout*[0, 1)*1*" },
         { "no dropout number", Small with { Dropout = double.NaN }, "*Dropout*[0, 1)*NaN*" },
         { "groups that do not divide", Small with { GroupNormGroups = 3 }, "*GroupNormGroups*3*8*" },
         { "no groups", Small with { GroupNormGroups = 0 }, "*GroupNormGroups*greater than 0*0*" },
         { "no epsilon", Small with { NormEpsilon = 0 }, "*NormEpsilon*greater than 0*0*" },
-        { "odd width", Small with { LevelWidths = [9] }, "*even number*9*" },
+        { "odd width", Small with { Width = 9, Multipliers = [1] }, "*even number*9*" },
         { "shift beyond the frequencies", Small with { TimeEncoding = TimeEncoding.Sinusoidal(frequencyShift: 4) }, "*frequency shift*4*" },
         { "attention nowhere", Small with { AttentionResolutions = [5] }, "*AttentionResolutions*8, 4*got 5*" },
         { "heads that do not divide", Small with { AttentionResolutions = [4], HeadWidth = 5 }, "*HeadWidth*5*16*" },
@@ -36,46 +36,47 @@ public class UNetFaultTests
     };
 
     /// <summary>The same of levels, embeddings and dimensions.</summary>
-    public static TheoryData<string, UNetOptions, string> BadParts => new()
+    public static TheoryData<string, UNetLayout, string> BadParts => new()
     {
-        { "four dimensions", Small with { Dimensions = 4 }, "*Dimensions*[1, 3]*4*" },
-        { "an empty level", Small with { Levels = [new UNetLevel { Width = 8, Layers = 0 }] }, "*Layers*greater than 0*0*" },
-        { "no levels at all", Small with { Levels = [] }, "*at least one level*" },
-        { "classes twice", Small with { Classes = 2, ClassEmbedding = UNetConditioning.Vector }, "*Classes*ClassEmbedding*both*" },
-        { "nothing to join", Small with { JoinClassEmbedding = true }, "*JoinClassEmbedding*needs*none*" },
+        { "a level without width", Layout with { Levels = [new UNetLevel { Width = 8 }, new UNetLevel { Width = 0 }] }, "*positive width*8, 0*" },
+        { "an odd width", Layout with { Levels = [new UNetLevel { Width = 9 }] }, "*even number*9*" },
+        { "four dimensions", Layout with { Dimensions = 4 }, "*Dimensions*[1, 3]*4*" },
+        { "an empty level", Layout with { Levels = [new UNetLevel { Width = 8, Layers = 0 }] }, "*Layers*greater than 0*0*" },
+        { "no levels at all", Layout with { Levels = [] }, "*at least one level*" },
+        { "nothing to join", Layout with { JoinClassEmbedding = true }, "*JoinClassEmbedding*needs*none*" },
         {
             "added to joined",
-            Small with { Classes = 2, JoinClassEmbedding = true, AddedEmbedding = UNetConditioning.LinearVector(2) },
+            Layout with { ClassEmbedding = UNetConditioning.Classes(2), JoinClassEmbedding = true, AddedEmbedding = UNetConditioning.LinearVector(2) },
             "*AddedEmbedding*JoinClassEmbedding*"
         },
-        { "a projection to nowhere", Small with { SequenceWidth = 3 }, "*SequenceWidth*ProjectedSequenceWidth*3*" },
-        { "a projection to nothing", Small with { SequenceWidth = 3, ProjectedSequenceWidth = 0 }, "*ProjectedSequenceWidth*greater than 0*0*" },
-        { "an even kernel", Small with { InputKernel = 4 }, "*InputKernel*odd*4*" },
-        { "no kernel", Small with { OutputKernel = 0 }, "*OutputKernel*odd*0*" },
+        { "a projection to nowhere", Layout with { SequenceWidth = 3 }, "*SequenceWidth*ProjectedSequenceWidth*3*" },
+        { "a projection to nothing", Layout with { SequenceWidth = 3, ProjectedSequenceWidth = 0 }, "*ProjectedSequenceWidth*greater than 0*0*" },
+        { "an even kernel", Layout with { InputKernel = 4 }, "*InputKernel*odd*4*" },
+        { "no kernel", Layout with { OutputKernel = 0 }, "*OutputKernel*odd*0*" },
         { "heads that do not divide", Crossed(new() { Heads = 3, ContextWidth = 4 }), "*Heads*8*3*" },
         { "no context", Crossed(new() { ContextWidth = 0 }), "*ContextWidth*greater than 0*0*" },
         { "no transformer layers", Crossed(new() { ContextWidth = 4, Layers = 0 }), "*Layers*greater than 0*0*" },
         { "groups of tokens", Added(new() { HeadWidth = 4, ContextWidth = 4, ContextGroups = 3 }), "*groups*4*3*" },
         { "a head too wide", Added(new() { HeadWidth = 5, ContextWidth = 4 }), "*head width*8*5*" },
         { "groups of a size", OfBlock(new KBlockOptions()), "*GroupSize*32*8*" },
-        { "a pyramid in the middle", Small with { Middle = new NcsnppBlockOptions() }, "*NcsnppBlockOptions*middle*" },
-        { "a gate where there is none", Small with { Activation = Activation.GeGlu }, "*Activation*one input*2*" },
-        { "an odd Fourier width", Small with { TimeEncoding = TimeEncoding.Fourier() with { VectorWidth = 7 } }, "*Fourier*even*7*" },
+        { "a pyramid in the middle", Layout with { Middle = new NcsnppBlockOptions() }, "*NcsnppBlockOptions*middle*" },
+        { "a gate where there is none", Layout with { Activation = Activation.GeGlu }, "*Activation*one input*2*" },
+        { "an odd Fourier width", Layout with { TimeEncoding = TimeEncoding.Fourier() with { VectorWidth = 7 } }, "*Fourier*even*7*" },
     };
 
     [Theory]
     [MemberData(nameof(BadParts))]
-    public void Parts_that_do_not_fit_are_refused(string what, UNetOptions options, string message)
-        => FluentActions.Invoking(() => new UNet(options)).Should().Throw<ArgumentException>(what).WithMessage(message);
+    public void Parts_that_do_not_fit_are_refused(string what, UNetLayout layout, string message)
+        => FluentActions.Invoking(() => new UNet(layout)).Should().Throw<ArgumentException>(what).WithMessage(message);
 
     [Fact]
     public void A_condition_that_does_not_fit_is_refused_before_native_code()
     {
         using var scope = NewDisposeScope();
         using var crossed = new UNet(Crossed(new() { Heads = 2, ContextWidth = 4 }));
-        using var told = new UNet(Small with { AddedEmbedding = UNetConditioning.ProjectedVector(5), TimestepConditionWidth = 3 });
-        using var pooled = new UNet(Small with { AddedEmbedding = UNetConditioning.PooledSequence(4, 2) });
-        using var timed = new UNet(Small with { ClassEmbedding = UNetConditioning.LabelsAsTimes });
+        using var told = new UNet(Layout with { AddedEmbedding = UNetConditioning.ProjectedVector(5), TimestepConditionWidth = 3 });
+        using var pooled = new UNet(Layout with { AddedEmbedding = UNetConditioning.PooledSequence(4, 2) });
+        using var timed = new UNet(Layout with { ClassEmbedding = UNetConditioning.LabelsAsTimes });
         using var pyramid = new UNet(OfBlock(new NcsnppBlockOptions()));
         using var filter = new UNet(OfBlock(new KBlockOptions { GroupSize = 4 }));
         var x = zeros(2, 1, 8, 8);
@@ -150,14 +151,14 @@ public class UNetFaultTests
         LiveTensors.Change(() => Refused(unet, x, t, labels, "*7*")).Should().Be(0);
     }
 
-    private static UNetOptions OfBlock(IUNetBlockOptions block) => Small with
+    private static UNetLayout OfBlock(IUNetBlockOptions block) => Layout with
     {
         Levels = [new UNetLevel { Width = 8, Layers = 1, Down = block }, new UNetLevel { Width = 8, Layers = 1, Down = block }],
     };
 
-    private static UNetOptions Added(SimpleCrossAttentionOptions attention) => OfBlock(new UNetBlockOptions { Attention = attention });
+    private static UNetLayout Added(SimpleCrossAttentionOptions attention) => OfBlock(new UNetBlockOptions { Attention = attention });
 
-    private static UNetOptions Crossed(SpatialTransformerOptions attention) => OfBlock(new UNetBlockOptions { Attention = attention });
+    private static UNetLayout Crossed(SpatialTransformerOptions attention) => OfBlock(new UNetBlockOptions { Attention = attention });
 
     private static void Refused(UNet unet, Tensor x, Tensor t, Tensor? labels, string message)
         => FluentActions.Invoking(() => unet.Answer(x, t, labels)).Should().Throw<ArgumentException>().WithMessage(message);

@@ -20,11 +20,11 @@ public class UNetPresetsTests
     [MemberData(nameof(Networks))]
     public void The_number_of_parameters_is_the_published_one(string name, int width, int[] samples, long expected)
     {
-        var options = Named(name);
-        options.Widths()[0].Should().Be(width);
+        var layout = Named(name);
+        layout.Levels[0].Width.Should().Be(width);
         var counts = Array.ConvertAll(samples, sample =>
         {
-            using var unet = new UNet(Scaled(options, sample, width));
+            using var unet = new UNet(Scaled(layout, sample, width));
             return ModuleWeights.Count(unet);
         });
 
@@ -50,10 +50,10 @@ public class UNetPresetsTests
     {
         foreach (var row in Networks)
         {
-            var options = Named(row.Data.Item1);
-            foreach (var level in options.ToLevels())
+            var layout = Named(row.Data.Item1);
+            foreach (var level in layout.Levels)
             {
-                (level.Width % options.Groups()).Should().Be(0);
+                (level.Width % layout.Groups()).Should().Be(0);
                 if (level.Down is UNetBlockOptions { Attention: SpatialTransformerOptions { Heads: var heads } })
                     (level.Width % heads).Should().Be(0);
                 if (level.Down is UNetBlockOptions { Attention: SelfAttentionOptions { HeadWidth: { } headWidth } })
@@ -62,18 +62,21 @@ public class UNetPresetsTests
         }
     }
 
-    private static UNetOptions Named(string name) => (UNetOptions)typeof(UNetPresets).GetProperty(name)!.GetValue(null)!;
-
-    private static UNetOptions Scaled(UNetOptions options, int width, int original) => options with
+    private static UNetLayout Named(string name)
     {
-        LevelWidths = null,
+        var preset = typeof(UNetPresets).GetProperty(name)!.GetValue(null);
+        return preset as UNetLayout ?? ((UNetOptions)preset!).ToLayout();
+    }
+
+    private static UNetLayout Scaled(UNetLayout layout, int width, int original) => layout with
+    {
         GroupNormGroups = 1,
-        Levels = [.. options.ToLevels().Select(level => level with
+        Levels = [.. layout.Levels.Select(level => level with
         {
             Width = level.Width * width / original,
             Down = SingleHead(level.Down),
         })],
-        Middle = SingleHead(options.ToMiddle()),
+        Middle = SingleHead(layout.Middle),
     };
 
     // Heads change no counts.

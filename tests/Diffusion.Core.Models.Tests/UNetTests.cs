@@ -131,7 +131,7 @@ public class UNetTests
             HeadWidth = 8,
             Classes = 2,
         }).to(ScalarType.Float64);
-        var size = unet.Options.ImageSize;
+        var size = unet.Layout.ImageSize;
         var x = randn([2, 1, size, size], dtype: ScalarType.Float64).requires_grad_(true);
         var weights = randn([2, 1, size, size], dtype: ScalarType.Float64);
         var t = tensor(new long[] { 3, 700 });
@@ -159,7 +159,8 @@ public class UNetTests
     {
         var cifar = new UNetOptions
         {
-            LevelWidths = [128, 256, 256, 256],
+            Width = 128,
+            Multipliers = [1, 2, 2, 2],
             AttentionResolutions = [16],
             DownsamplePadding = 0,
         };
@@ -167,7 +168,8 @@ public class UNetTests
         {
             ImageSize = 28,
             Channels = 1,
-            LevelWidths = [24, 48, 64],
+            Width = 8,
+            Multipliers = [3, 6, 8],
             LayersPerBlock = 1,
             AttentionResolutions = [7],
             HeadWidth = 16,

@@ -106,7 +106,7 @@ public sealed class DocumentedTrainingTests : IDisposable
         };
         Fit(options with { Callbacks = [new EmaSnapshots(Path.Combine(run, "averages"), every: 1)] });
 
-        using var network = new UNet(unet.Options);
+        using var network = new UNet(unet.Layout);
         var before = Bits.Of(network.parameters().First());
         PostHocEma.Load(network, Path.Combine(run, "averages"), relativeStandardDeviation: 0.07);
         Bits.Of(network.parameters().First()).Should().NotBe(before);
@@ -141,7 +141,7 @@ public sealed class DocumentedTrainingTests : IDisposable
         };
         Fit(options);
 
-        using var network = new UNet(unet.Options);
+        using var network = new UNet(unet.Layout);
         using (var trainer = new DdpmTrainer(network, schedule, new SimpleLoss(), new TrainerOptions { LearningRate = 1e-5 }))
         {
             trainer.LoadWeights(run);

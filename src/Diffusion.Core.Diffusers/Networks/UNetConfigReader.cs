@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Diffusers;
 
-/// <summary>The configuration of a UNet2DModel or a UNet2DConditionModel as options.</summary>
+/// <summary>Converts the configuration of a UNet2DModel or a UNet2DConditionModel to a layout.</summary>
 internal sealed class UNetConfigReader
 {
     private readonly ModelConfig _config;
@@ -19,9 +19,9 @@ internal sealed class UNetConfigReader
 
     private bool ScaleShift => Choice("resnet_time_scale_shift", "default", "scale_shift") == "scale_shift";
 
-    /// <summary>The options.</summary>
-    /// <exception cref="NotSupportedException">A setting asks for what is not supported.</exception>
-    public UNetOptions Options()
+    /// <summary>Returns the layout.</summary>
+    /// <exception cref="NotSupportedException">A setting has a value that is not supported.</exception>
+    public UNetLayout Layout()
     {
         // Known, and read only where a block has attention.
         _config.Ignore("attention_head_dim");
@@ -35,7 +35,7 @@ internal sealed class UNetConfigReader
         var embeddingWidth = _config.WholeOrNull("time_embedding_dim") ?? (_isConditional && isFourier ? 2 : 4) * _widths[0];
         var steps = _config.WholeOrNull("num_train_timesteps");
         var encoder = _config.WholeOrNull("encoder_hid_dim");
-        return new UNetOptions
+        return new UNetLayout
         {
             ImageSize = SampleSize(),
             Channels = _config.Whole("in_channels", _isConditional ? 4 : 3),
@@ -257,13 +257,13 @@ internal sealed class UNetMapping(bool isConditional) : IModelMapping
 
     public string ClassName => isConditional ? Conditional : Plain;
 
-    public nn.Module Create(ModelConfig config) => new UNet(new UNetConfigReader(config, isConditional).Options());
+    public nn.Module Create(ModelConfig config) => new UNet(new UNetConfigReader(config, isConditional).Layout());
 
     public ModelConfig? Describe(nn.Module network)
     {
         if (network is not UNet unet)
             return null;
-        var writer = new UNetConfigWriter(unet.Options);
+        var writer = new UNetConfigWriter(unet.Layout);
         return writer.IsConditional == isConditional ? writer.Config() : null;
     }
 }

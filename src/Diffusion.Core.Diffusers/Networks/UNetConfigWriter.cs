@@ -10,7 +10,7 @@ namespace Diffusion.Core.Diffusers;
 /// </summary>
 internal sealed class UNetConfigWriter
 {
-    private readonly UNetOptions _options;
+    private readonly UNetLayout _layout;
     private readonly JsonObject _json;
     private readonly JsonObject[] _levels;
     private readonly JsonObject[] _down;
@@ -19,10 +19,10 @@ internal sealed class UNetConfigWriter
     private readonly JsonObject? _middle;
     private readonly JsonObject[] _attentions;
 
-    public UNetConfigWriter(UNetOptions options)
+    public UNetConfigWriter(UNetLayout layout)
     {
-        _options = options;
-        _json = UNetForm.Of(options);
+        _layout = layout;
+        _json = UNetForm.Of(layout);
         _levels = [.. _json["levels"]!.AsArray().Select(level => level!.AsObject())];
         _down = [.. _levels.Select(level => level["down"]!.AsObject())];
         _up = [.. _levels.Select(level => level["up"]!.AsObject())];
@@ -32,8 +32,8 @@ internal sealed class UNetConfigWriter
         IsConditional = _attentions.Any(attention => TypeOf(attention) is "spatial_transformer" or "added_context")
             || _middle?["middle_layers"]?.GetValue<int>() == 0
             || TypeOf(_json["class_embedding"]) is "projected_vector" or "linear_vector"
-            || options is { JoinClassEmbedding: true } or { InputKernel: not 3 } or { OutputKernel: not 3 }
-            || new object?[] { options.SequenceWidth, options.AddedEmbedding, options.TimestepConditionWidth, options.TimeActivation, options.EmbeddingActivation }
+            || layout is { JoinClassEmbedding: true } or { InputKernel: not 3 } or { OutputKernel: not 3 }
+            || new object?[] { layout.SequenceWidth, layout.AddedEmbedding, layout.TimestepConditionWidth, layout.TimeActivation, layout.EmbeddingActivation }
                 .Any(given => given is not null);
     }
 
@@ -48,13 +48,13 @@ internal sealed class UNetConfigWriter
     /// <exception cref="NotSupportedException">diffusers has no such network; the message names the option.</exception>
     public ModelConfig Config()
     {
-        if (_options.Dimensions != 2)
-            throw NotThere(nameof(_options.Dimensions), _options.Dimensions);
+        if (_layout.Dimensions != 2)
+            throw NotThere(nameof(_layout.Dimensions), _layout.Dimensions);
         var settings = Shared();
         foreach (var (name, value) in IsConditional ? OfConditional() : OfPlain())
             settings[name] = value;
         var config = ConfigJson.Of(ClassName, settings);
-        var again = UNetForm.Of(new UNetConfigReader(config, IsConditional).Options());
+        var again = UNetForm.Of(new UNetConfigReader(config, IsConditional).Layout());
         return UNetForm.Difference(_json, again) is var (option, actual) ? throw NotThere(option, actual) : config;
     }
 
@@ -85,10 +85,10 @@ internal sealed class UNetConfigWriter
         var width = (IsConditional && encoding == "fourier" ? 2 : 4) * _levels[0]["width"]!.GetValue<int>();
         return new JsonObject
         {
-            ["act_fn"] = ConfigJson.NameOf(_options.Activation),
+            ["act_fn"] = ConfigJson.NameOf(_layout.Activation),
             ["attention_head_dim"] = AttentionHeads(),
             ["block_out_channels"] = ConfigJson.List(_levels.Select(level => level["width"]!.GetValue<int>())),
-            ["center_input_sample"] = _options.CenterInput,
+            ["center_input_sample"] = _layout.CenterInput,
             ["class_embed_type"] = label switch
             {
                 "none" or "classes" => null,
@@ -96,23 +96,23 @@ internal sealed class UNetConfigWriter
                 "vector" => "identity",
                 "projected_vector" => "projection",
                 "linear_vector" => "simple_projection",
-                _ => throw NotThere(nameof(_options.ClassEmbedding), label),
+                _ => throw NotThere(nameof(_layout.ClassEmbedding), label),
             },
             ["down_block_types"] = ConfigJson.List(_down.Select(block => BlockType(block, "Down", "Downsample"))),
             ["downsample_padding"] = Single("UNetResampling.Convolution", _down.Select(Padding).OfType<int>(), 1),
-            ["dropout"] = _options.Dropout,
+            ["dropout"] = _layout.Dropout,
             ["flip_sin_to_cos"] = sines?["flip_sin_to_cos"]?.GetValue<bool>() ?? true,
             ["freq_shift"] = Shortest(sines?["frequency_shift"]?.GetValue<double>() ?? 0),
-            ["in_channels"] = _options.Channels,
+            ["in_channels"] = _layout.Channels,
             ["layers_per_block"] = PerLevel(_levels.Select(level => level["layers"]!.GetValue<int>())),
             ["mid_block_scale_factor"] = Shortest(_middle?["output_scale"]?.GetValue<double>() ?? 1.0),
-            ["norm_eps"] = _options.NormEpsilon,
-            ["norm_num_groups"] = _options.Groups(),
+            ["norm_eps"] = _layout.NormEpsilon,
+            ["norm_num_groups"] = _layout.Groups(),
             ["num_class_embeds"] = label == "classes" ? labels!["classes"]!.GetValue<int>() : null,
-            ["out_channels"] = _options.OutChannels ?? _options.Channels,
-            ["resnet_time_scale_shift"] = _options.ScaleShift ? "scale_shift" : "default",
-            ["sample_size"] = _options.ImageSize,
-            ["time_embedding_dim"] = _options.EmbeddingWidth is { } given && given != width ? given : null,
+            ["out_channels"] = _layout.OutChannels ?? _layout.Channels,
+            ["resnet_time_scale_shift"] = _layout.ScaleShift ? "scale_shift" : "default",
+            ["sample_size"] = _layout.ImageSize,
+            ["time_embedding_dim"] = _layout.EmbeddingWidth is { } given && given != width ? given : null,
             ["time_embedding_type"] = encoding == "sinusoidal" ? "positional" : encoding,
             ["up_block_types"] = ConfigJson.List(_up.Select(block => BlockType(block, "Up", "Upsample")).Reverse()),
         };
@@ -126,7 +126,7 @@ internal sealed class UNetConfigWriter
         return
         [
             ("add_attention", MiddleAttention is not null || _middle is null),
-            ("attn_norm_num_groups", groups == _options.Groups() && !_options.ScaleShift ? null : groups),
+            ("attn_norm_num_groups", groups == _layout.Groups() && !_layout.ScaleShift ? null : groups),
             ("downsample_type", ResamplingOf(_down)), ("mid_block_type", _middle is null ? null : "UNetMidBlock2D"),
             ("num_train_timesteps", (_json["time_encoding"] as JsonObject)?["steps"]?.GetValue<int>()), ("upsample_type", ResamplingOf(_up)),
         ];
@@ -139,7 +139,7 @@ internal sealed class UNetConfigWriter
         var outer = _blocks.Where(block => TypeOf(block["resampling"]) == "residual").ToArray();
         var (added, labels) = (_json["added_embedding"] as JsonObject, _json["class_embedding"] as JsonObject);
         var (context, only) = (
-            _options.ProjectedSequenceWidth ?? crossing.FirstOrDefault()?["context_width"]!.GetValue<int>() ?? 1280,
+            _layout.ProjectedSequenceWidth ?? crossing.FirstOrDefault()?["context_width"]!.GetValue<int>() ?? 1280,
             crossing.FirstOrDefault()?["only_cross_attention"]!.GetValue<bool>() ?? false);
         var layers = Each(level => [_down[level], level == _levels.Length - 1 ? _middle : null], "layers", _ => 1);
         var layersUp = Each(level => [_up[level]], "layers", level => layers[level]);
@@ -153,19 +153,19 @@ internal sealed class UNetConfigWriter
                 "none" => null,
                 "pooled_sequence" => "text",
                 "text_and_numbers" => "text_time",
-                var other => throw NotThere(nameof(_options.AddedEmbedding), other),
+                var other => throw NotThere(nameof(_layout.AddedEmbedding), other),
             }),
             ("addition_embed_type_num_heads", added?["heads"]?.GetValue<int>() ?? 64),
             ("addition_time_embed_dim", added?["number_width"]?.GetValue<int>()),
             ("attention_type", "default"),
-            ("class_embeddings_concat", _options.JoinClassEmbedding),
-            ("conv_in_kernel", _options.InputKernel),
-            ("conv_out_kernel", _options.OutputKernel),
+            ("class_embeddings_concat", _layout.JoinClassEmbedding),
+            ("conv_in_kernel", _layout.InputKernel),
+            ("conv_out_kernel", _layout.OutputKernel),
             ("cross_attention_dim", PerLevel(Each(Both, "context_width", _ => context))),
             ("cross_attention_norm", crossing.Any(attention => attention["context_groups"] is not null) ? "group_norm" : null),
             ("dual_cross_attention", false),
-            ("encoder_hid_dim", _options.SequenceWidth),
-            ("encoder_hid_dim_type", _options.SequenceWidth is null ? null : "text_proj"),
+            ("encoder_hid_dim", _layout.SequenceWidth),
+            ("encoder_hid_dim_type", _layout.SequenceWidth is null ? null : "text_proj"),
             ("mid_block_only_cross_attention", addedInMiddle && onlyInMiddle != (onlyAtLevels is JsonValue && only) ? onlyInMiddle : null),
             ("mid_block_type", MiddleType()),
             ("num_attention_heads", null),
@@ -179,9 +179,9 @@ internal sealed class UNetConfigWriter
                 outer.Append(addedInMiddle ? _middle : null).OfType<JsonObject>().Select(block => block["activate_embedding"]!.GetValue<bool>()),
                 true)),
             ("reverse_transformer_layers_per_block", layersUp.SequenceEqual(layers) ? null : ConfigJson.List(layersUp.Reverse())),
-            ("time_cond_proj_dim", _options.TimestepConditionWidth),
-            ("time_embedding_act_fn", NameOrNull(_options.EmbeddingActivation)),
-            ("timestep_post_act", NameOrNull(_options.TimeActivation)),
+            ("time_cond_proj_dim", _layout.TimestepConditionWidth),
+            ("time_embedding_act_fn", NameOrNull(_layout.EmbeddingActivation)),
+            ("timestep_post_act", NameOrNull(_layout.TimeActivation)),
             ("transformer_layers_per_block", PerLevel(layers)),
             ("upcast_attention", false),
             ("use_linear_projection", transformers.FirstOrDefault()?["linear_projection"]!.GetValue<bool>() ?? false),
@@ -236,7 +236,7 @@ internal sealed class UNetConfigWriter
         if (given.Length <= 1)
             return given.Length == 0 ? 8 : given[0];
         if (!IsConditional || given.Contains(null))
-            throw NotThere(nameof(_options.HeadWidth), string.Join(", ", given.Select(width => width?.ToString() ?? "null")));
+            throw NotThere(nameof(SelfAttentionOptions.HeadWidth), string.Join(", ", given.Select(width => width?.ToString() ?? "null")));
         return PerLevel(Enumerable.Range(0, _levels.Length).Select(level
             => new[] { _down[level], _up[level], _middle }.Select(block => block?["attention"]).OfType<JsonObject>().Select(Of).FirstOrDefault()?.GetValue<int>() ?? 8));
     }
@@ -249,37 +249,27 @@ internal sealed class UNetConfigWriter
 }
 
 /// <summary>
-/// The options of a U-Net in one form for each network: what follows from other options is written out, what changes nothing is left out.
+/// The layout of a U-Net in a canonical form: values that follow from others are written, values that do not affect the output are omitted.
 /// </summary>
 internal static class UNetForm
 {
-    // What levels specify completely, and what does not affect the output of the network.
-    private static readonly string[] _left =
-    [
-        "width", "multipliers", "level_widths", "layers_per_block", "attention_resolutions", "head_width", "middle_attention",
-        "residual_resampling", "downsample_padding", "classes", "zero_output", "use_gradient_checkpointing",
-    ];
-
-    /// <summary>The form of options, as model files have them.</summary>
-    public static JsonObject Of(UNetOptions options)
+    /// <summary>Returns the canonical form of a layout, as JSON of a model file.</summary>
+    public static JsonObject Of(UNetLayout layout)
     {
-        var json = (options with
+        var json = (layout with
         {
-            Levels = [.. options.ToLevels().Select(level => level with { Up = level.Up ?? level.Down })],
-            Middle = options.ToMiddle(),
-            OutChannels = options.OutChannels ?? options.Channels,
-            GroupNormGroups = options.Groups(),
-            EmbeddingWidth = options.EmbeddingWidth ?? 4 * options.ToLevels()[0].Width,
-            OuterActivation = options.OuterActivation ?? options.Activation,
-            ClassEmbedding = options.ClassEmbedding ?? (options.Classes is { } classes ? UNetConditioning.Classes(classes) : null),
-            Classes = null,
+            Levels = [.. layout.Levels.Select(level => level with { Up = level.Up ?? level.Down })],
+            OutChannels = layout.OutChannels ?? layout.Channels,
+            GroupNormGroups = layout.Groups(),
+            EmbeddingWidth = layout.EmbeddingWidth ?? 4 * layout.Levels[0].Width,
+            OuterActivation = layout.OuterActivation ?? layout.Activation,
         }).ToJson();
-        foreach (var name in _left)
-            json.Remove(name);
+        json.Remove("zero_output");
+        json.Remove("use_gradient_checkpointing");
         foreach (var level in json["levels"]!.AsArray())
         {
-            WriteOut(level!["down"]!, options);
-            WriteOut(level["up"]!, options);
+            WriteOut(level!["down"]!, layout);
+            WriteOut(level["up"]!, layout);
 
             // The way up pads by itself.
             if (level["up"]!["resampling"] is JsonObject resampling)
@@ -290,7 +280,7 @@ internal static class UNetForm
 
         if (json["middle"] is JsonObject middle)
         {
-            WriteOut(middle, options);
+            WriteOut(middle, layout);
             middle.Remove("resampling");
         }
 
@@ -325,13 +315,13 @@ internal static class UNetForm
     private static string? TypeOrNull(JsonObject settings) => (string?)settings["type"];
 
     /// <summary>The groups of a norm that has those of the network.</summary>
-    private static void WriteOut(JsonNode block, UNetOptions options)
+    private static void WriteOut(JsonNode block, UNetLayout layout)
     {
         if (block["attention"] is not JsonObject attention || TypeOf(attention) != "self_attention")
             return;
         if (!attention["norm"]!.GetValue<bool>())
             attention.Remove("groups");
         else
-            attention["groups"] ??= options.Groups();
+            attention["groups"] ??= layout.Groups();
     }
 }

@@ -207,7 +207,7 @@ public sealed class DiffusersPipeline : IDisposable
                 $"Prompts need a tokenizer of class {string.Join(" or ", _tokenizers)} and a CLIPTextModel; this {ClassName} has {Found(Layout.Tokenizer)} "
                 + $"and {Found(Layout.TextEncoder)}. Give a Condition.",
                 nameof(prompts));
-        if (Denoiser is UNet { Options.TimestepConditionWidth: { } width })
+        if (Denoiser is UNet { Layout.TimestepConditionWidth: { } width })
             throw new ArgumentException(
                 $"A U-Net whose time_cond_proj_dim is {width} also takes the scale of guidance, which prompts do not contain; "
                 + "give a Condition with a TimestepCondition.",

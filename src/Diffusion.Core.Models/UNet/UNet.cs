@@ -1,13 +1,13 @@
+using System.Runtime.CompilerServices;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The U-Net of diffusion models: levels of residual blocks and attention, conditioned on time and other inputs, and skip connections
-/// between
-/// the way down and the way up. It takes images of any height and width, odd ones too, and lines and volumes with other
-/// <see cref="UNetOptions.Dimensions"/>.
+/// The U-Net of diffusion models: levels of residual blocks and attention, conditioned on time and other inputs, and skip connections between
+/// the way down and the way up. It accepts images of any height and width, including odd ones, and signals and volumes with other
+/// <see cref="UNetLayout.Dimensions"/>.
 /// </summary>
 /// <remarks>
 /// <para>
@@ -15,14 +15,15 @@ namespace Diffusion.Core.Models;
 /// al. 2022.
 /// </para>
 /// <para>
-/// The state dict has the names of diffusers' <c>UNet2DModel</c> and <c>UNet2DConditionModel</c>, whose weights fit an equal architecture.
+/// The state dict has the keys of diffusers' <c>UNet2DModel</c> and <c>UNet2DConditionModel</c>, so that weights of the same architecture can
+/// be loaded.
 /// </para>
 /// <para>
 /// Parameters (<see cref="ModuleWeights.Count"/>): 35,746,307 for CIFAR-10 as in Ho et al. (widths 128, 256, 256, 256, attention at 16);
 /// 6,138,369 for 28x28 digits with the default options and one channel. <see cref="UNetPresets"/> has more.
 /// </para>
 /// <para>
-/// On a device other than the CPU labels are not checked: one outside 0..classes-1 is undefined there.
+/// Labels are checked on the CPU only. On other devices, the result for a label outside 0..classes-1 is undefined.
 /// </para>
 /// </remarks>
 public sealed class UNet : DenoisingNetwork
@@ -39,54 +40,61 @@ public sealed class UNet : DenoisingNetwork
     private readonly ModuleList<UNetBlock> _up = new();
     private readonly GroupNormalization _normOut;
     private readonly Convolution _convolutionOut;
-    private readonly HostLayout _layout;
+    private readonly HostLayout _hostLayout;
 
-    /// <summary>A network with fresh weights from the default generator, on the CPU, in float32.</summary>
-    /// <exception cref="ArgumentException">The options do not fit each other.</exception>
+    /// <summary>Initializes a network of equal levels, with random weights from the default generator, on the CPU, in float32.</summary>
+    /// <exception cref="ArgumentException">An option is out of range, or does not fit another one.</exception>
+    [OverloadResolutionPriority(1)]
     public UNet(UNetOptions options)
+        : this(Guard.NotNull(options).ToLayout())
+    {
+    }
+
+    /// <summary>Initializes a network with random weights from the default generator, on the CPU, in float32.</summary>
+    /// <exception cref="ArgumentException">A value of the layout is out of range, or does not fit another one.</exception>
+    public UNet(UNetLayout layout)
         : base(nameof(UNet))
     {
-        ArgumentNullException.ThrowIfNull(options);
-        options.Validate();
-        Options = options;
-        var levels = options.ToLevels();
+        ArgumentNullException.ThrowIfNull(layout);
+        layout.Validate();
+        Layout = layout;
+        var levels = layout.Levels;
         var width = levels[0].Width;
-        _layout = new HostLayout(levels.Select(level => level.Width));
-        _smallestSide = SmallestSide(levels, options.ImageSize);
-        _timeEncoding = options.TimeEncoding.Build(width);
+        _hostLayout = new HostLayout(levels.Select(level => level.Width));
+        _smallestSide = SmallestSide(levels, layout.ImageSize);
+        _timeEncoding = layout.TimeEncoding.Build(width);
         _timeEmbedding = new TimeEmbedding(
-            options.TimeEncoding.Width(width), options.TimeWidth, options.OuterActivation ?? options.Activation, options.TimestepConditionWidth);
-        var labels = options.ClassEmbedding ?? (options.Classes is { } classes ? UNetConditioning.Classes(classes) : null);
-        _classEmbedding = labels?.Build(options.TimeWidth, options, _timeEncoding);
-        _addedEmbedding = options.AddedEmbedding?.Build(options.TimeWidth, options, _timeEncoding);
-        if (options.SequenceWidth is { } sequence)
-            _sequenceProjection = nn.Linear(sequence, options.ProjectedSequenceWidth!.Value);
-        _convolutionIn = Layers.Convolution(options.Dimensions, options.Channels, width, options.InputKernel);
-        foreach (var place in UNetPlaces.Down(options))
+            layout.TimeEncoding.Width(width), layout.TimeWidth, layout.OuterActivation ?? layout.Activation, layout.TimestepConditionWidth);
+        _classEmbedding = layout.ClassEmbedding?.Build(layout.TimeWidth, layout, _timeEncoding);
+        _addedEmbedding = layout.AddedEmbedding?.Build(layout.TimeWidth, layout, _timeEncoding);
+        if (layout.SequenceWidth is { } sequence)
+            _sequenceProjection = nn.Linear(sequence, layout.ProjectedSequenceWidth!.Value);
+        _convolutionIn = Layers.Convolution(layout.Dimensions, layout.Channels, width, layout.InputKernel);
+        foreach (var place in UNetPlaces.Down(layout))
             _down.Add(levels[place.Level].Down.Build(place));
-        _middle = options.ToMiddle().Build(UNetPlaces.Middle(options));
-        foreach (var place in UNetPlaces.Up(options))
+        _middle = layout.Middle.Build(UNetPlaces.Middle(layout));
+        foreach (var place in UNetPlaces.Up(layout))
             _up.Add((levels[place.Level].Up ?? levels[place.Level].Down).Build(place));
-        _normOut = new GroupNormalization(options.Groups(), width, options.NormEpsilon)
+        _normOut = new GroupNormalization(layout.Groups(), width, layout.NormEpsilon)
         {
-            Activation = options.OuterActivation ?? options.Activation,
+            Activation = layout.OuterActivation ?? layout.Activation,
         };
-        _convolutionOut = Layers.Convolution(options.Dimensions, width, options.OutChannels ?? options.Channels, options.OutputKernel);
-        if (options.ZeroOutput)
+        _convolutionOut = Layers.Convolution(layout.Dimensions, width, layout.OutChannels ?? layout.Channels, layout.OutputKernel);
+        if (layout.ZeroOutput)
             Layers.SetZero(_convolutionOut);
         RegisterByName();
     }
 
     /// <summary>The architecture.</summary>
-    public UNetOptions Options { get; }
+    public UNetLayout Layout { get; }
 
-    /// <summary>The raw output of the network.</summary>
+    /// <summary>Computes the output of the network.</summary>
     /// <param name="xt">
-    /// [B, C, H, W] noisy images, or as many sizes as there are dimensions, of the type and on the device of the weights.
+    /// [B, C, H, W] noisy images, with one size for each of <see cref="UNetLayout.Dimensions"/>, of the type and on the device of the weights.
     /// </param>
-    /// <param name="t">[B] int64 or floating point times, the unit of which is one step: 0..T-1 for a discrete schedule.</param>
+    /// <param name="t">[B] int64 or floating point timesteps: 0..T-1 for a discrete schedule.</param>
     /// <param name="condition">
-    /// The condition for which the network was built: labels ([B] int64 in 0..classes-1), a vector, a sequence to attend to.
+    /// The conditions that the layout specifies: labels ([B] int64 in 0..classes-1), a vector, tokens for cross-attention.
     /// </param>
     /// <returns>[B, out channels, H, W]. The caller must dispose the returned tensor.</returns>
     /// <exception cref="ArgumentException">A shape, type, device or label does not fit; the message names what was expected.</exception>
@@ -94,17 +102,17 @@ public sealed class UNet : DenoisingNetwork
     {
         Check(xt, t, condition);
         using var scope = NewDisposeScope();
-        var input = Options.CenterInput ? xt.Mul(2).Sub_(1) : xt;
+        var input = Layout.CenterInput ? xt.Mul(2).Sub_(1) : xt;
         var context = new UNetContext
         {
             Embedding = Embed(xt, t, condition),
             EncoderHiddenStates = EncoderHiddenStates(condition),
             EncoderAttentionMask = condition?.EncoderAttentionMask?.unsqueeze(1).unsqueeze(1),
             Condition = condition,
-            UseGradientCheckpointing = Options.UseGradientCheckpointing && training,
+            UseGradientCheckpointing = Layout.UseGradientCheckpointing && training,
             Pyramid = input,
         };
-        var x = _layout.Enter(_convolutionIn, input);
+        var x = _hostLayout.Enter(_convolutionIn, input);
         context.Skips.Push(x);
         foreach (var block in _down)
             x = block.Forward(x, context);
@@ -113,12 +121,12 @@ public sealed class UNet : DenoisingNetwork
         x = _up[0].Forward(x, context);
         foreach (var block in _up.Skip(1))
             x = Layers.Replace(x, block.Forward(x, context));
-        var answer = _layout.Leave(_convolutionOut, _normOut.call(x));
+        var output = _hostLayout.Leave(_convolutionOut, _normOut.call(x));
         if (context.Pyramid is not null)
-            answer = answer.Add(context.Pyramid);
-        if (Options.DivideByTime)
-            answer = answer.div(Layers.Trailing(t.to(xt.dtype, xt.device), Options.Dimensions + 1));
-        return answer.MoveToOuterDisposeScope();
+            output = output.Add(context.Pyramid);
+        if (Layout.DivideByTime)
+            output = output.div(Layers.Trailing(t.to(xt.dtype, xt.device), Layout.Dimensions + 1));
+        return output.MoveToOuterDisposeScope();
     }
 
     private void RegisterByName()
@@ -141,15 +149,17 @@ public sealed class UNet : DenoisingNetwork
 
     private Tensor Embed(Tensor xt, Tensor t, Condition? condition)
     {
+        // The conditions are first, because they throw if they lack what they need.
+        var (classes, added) = (_classEmbedding?.Embed(condition, xt), _addedEmbedding?.Embed(condition, xt));
         var encoded = _timeEncoding.call(t).to(xt.dtype, xt.device);
-        var embedding = _timeEmbedding.forward(encoded, Options.TimestepConditionWidth is null ? null : condition?.TimestepCondition);
-        if (Options.TimeActivation is not null)
-            embedding = Options.TimeActivation.Apply(embedding);
-        if (_classEmbedding?.Embed(condition, xt) is { } classes)
-            embedding = Options.JoinClassEmbedding ? cat([embedding, classes], 1) : embedding.Add(classes);
-        if (_addedEmbedding is not null)
-            embedding = embedding.Add(_addedEmbedding.Embed(condition, xt));
-        return Options.EmbeddingActivation is null ? embedding : Options.EmbeddingActivation.Apply(embedding);
+        var embedding = _timeEmbedding.forward(encoded, Layout.TimestepConditionWidth is null ? null : condition?.TimestepCondition);
+        if (Layout.TimeActivation is not null)
+            embedding = Layout.TimeActivation.Apply(embedding);
+        if (classes is not null)
+            embedding = Layout.JoinClassEmbedding ? cat([embedding, classes], 1) : embedding.Add(classes);
+        if (added is not null)
+            embedding = embedding.Add(added);
+        return Layout.EmbeddingActivation is null ? embedding : Layout.EmbeddingActivation.Apply(embedding);
     }
 
     private Tensor? EncoderHiddenStates(Condition? condition)
@@ -159,19 +169,21 @@ public sealed class UNet : DenoisingNetwork
 
     private void Check(Tensor xt, Tensor t, Condition? condition)
     {
-        Layers.CheckImage(xt, Options.Dimensions, Options.Channels, nameof(xt));
+        Layers.CheckImage(xt, Layout.Dimensions, Layout.Channels, nameof(xt));
         DenoiserGuard.Data(xt, _convolutionIn.weight);
         if (xt.shape.AsSpan(2).ContainsAnyExceptInRange(_smallestSide, long.MaxValue))
             throw new ArgumentException(
                 $"{_down.Count} levels need images of at least "
-                + $"{string.Join(" by ", Enumerable.Repeat(_smallestSide, Options.Dimensions))}, "
+                + $"{string.Join(" by ", Enumerable.Repeat(_smallestSide, Layout.Dimensions))}, "
                 + $"got shape {Guard.Format(xt.shape)}.",
                 nameof(xt));
         DenoiserGuard.Times(t, xt.shape[0]);
-        UNetConditionGuard.Check(Options, condition, xt);
+        UNetConditionGuard.Check(Layout, condition, xt);
     }
 
-    /// <summary>The least power of two that is at least one pixel at the last level; at most the side that is known to be.</summary>
+    /// <summary>
+    /// The smallest power of two that leaves at least one pixel at the last level, up to the image size, which is known to do so.
+    /// </summary>
     private static long SmallestSide(IReadOnlyList<UNetLevel> levels, long known)
     {
         var side = 1L;

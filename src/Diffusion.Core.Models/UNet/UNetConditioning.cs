@@ -4,28 +4,27 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The condition of a network in addition to time, as options. Derive from it for a custom condition. The standard ones are static members
-/// of
-/// <see cref="UNetConditioning"/>.
+/// The options of a condition of a <see cref="UNet"/> in addition to time. The standard conditions are static members. Derive from it for a
+/// custom condition.
 /// </summary>
 public abstract record UNetConditioning
 {
-    /// <summary>A new embedder.</summary>
+    /// <summary>Creates the embedding of the condition.</summary>
     /// <param name="width">The width of the embedding.</param>
-    /// <param name="network">The architecture of the whole network.</param>
-    /// <param name="timeEncoding">The network's encoding of time, from [B] to [B, D]; the network's to dispose.</param>
+    /// <param name="network">The architecture of the network.</param>
+    /// <param name="timeEncoding">The encoding of time, from [B] to [B, D]. The network owns it.</param>
     /// <exception cref="ArgumentException">The options do not fit the network.</exception>
-    public abstract UNetConditioner Build(int width, UNetOptions network, nn.Module<Tensor, Tensor> timeEncoding);
+    public abstract UNetConditioner Build(int width, UNetLayout network, nn.Module<Tensor, Tensor> timeEncoding);
 
-    /// <summary><see cref="Condition.Vector"/> as it is; it must have the width of the embedding. No state.</summary>
+    /// <summary><see cref="Condition.Vector"/> itself, which must have the width of the embedding. It has no state.</summary>
     public static UNetConditioning Vector { get; } = Named(
         "vector", [], (width, _, _) => new(null, (condition, like) => VectorOf(condition, width, like)));
 
-    /// <summary><see cref="Condition.Labels"/> taken as times and embedded as time is. State: <c>linear_1</c>, <c>linear_2</c>.</summary>
+    /// <summary><see cref="Condition.Labels"/>, encoded and embedded like time. State: <c>linear_1</c>, <c>linear_2</c>.</summary>
     public static UNetConditioning LabelsAsTimes { get; } = Named("labels_as_times", [], (width, network, time) =>
     {
         var module = new TimeEmbedding(
-            network.TimeEncoding.Width(network.Widths()[0]), width, network.OuterActivation ?? network.Activation);
+            network.TimeEncoding.Width(network.Levels[0].Width), width, network.OuterActivation ?? network.Activation);
         return new(module, (condition, like) =>
         {
             using var encoded = time.call(LabelsOf(condition, like));
@@ -35,7 +34,7 @@ public abstract record UNetConditioning
     });
 
     /// <summary>A learned vector for each class of <see cref="Condition.Labels"/>. State: <c>weight</c>.</summary>
-    /// <param name="classes">The number of classes. "No class" counts as one where it is trained.</param>
+    /// <param name="classes">The number of classes, including one for "no class" if it is trained.</param>
     public static UNetConditioning Classes(int classes)
     {
         Guard.Positive(classes);
@@ -58,7 +57,9 @@ public abstract record UNetConditioning
         return Named("linear_vector", [("inputs", inputs)], (width, _, _) => Through(inputs, nn.Linear(inputs, width)));
     }
 
-    /// <summary><see cref="Condition.Vector"/> through two layers, as time goes. State: <c>linear_1</c>, <c>linear_2</c>.</summary>
+    /// <summary>
+    /// <see cref="Condition.Vector"/> through two linear layers, like the encoding of time. State: <c>linear_1</c>, <c>linear_2</c>.
+    /// </summary>
     /// <param name="inputs">The width of the vector.</param>
     public static UNetConditioning ProjectedVector(int inputs)
     {
@@ -67,11 +68,13 @@ public abstract record UNetConditioning
     }
 
     /// <summary>
-    /// <see cref="Condition.Vector"/> as [pooled text, numbers], where the numbers are embedded as times are before both go through two
-    /// layers: the sizes and crops of SDXL (Podell et al. 2023, section 2.2). State: <c>linear_1</c>, <c>linear_2</c>.
+    /// <see cref="Condition.Vector"/> as [pooled text, numbers]: the numbers are encoded like times, and both pass through two linear layers,
+    /// as the sizes and crops of SDXL (Podell et al. 2023, section 2.2). State: <c>linear_1</c>, <c>linear_2</c>.
     /// </summary>
     /// <param name="textWidth">The width of the pooled text. 1280 in SDXL.</param>
-    /// <param name="numbers">How many numbers follow it. 6 in SDXL: original height and width, top, left, target height and width.</param>
+    /// <param name="numbers">
+    /// The number of numbers after it. 6 in SDXL: original height and width, top, left, target height and width.
+    /// </param>
     /// <param name="numberWidth">The width of the encoding of each number, even. 256 in SDXL.</param>
     /// <param name="encoding">The encoding of each number; <see langword="null"/> for the default.</param>
     public static UNetConditioning TextAndNumbers(
@@ -94,11 +97,11 @@ public abstract record UNetConditioning
     }
 
     /// <summary>
-    /// <see cref="Condition.EncoderHiddenStates"/>, as it is given, pooled to one vector by attention (Saharia et al. 2022, section 2.3, on pooled
-    /// text). State: <c>norm1</c>, <c>pool</c>, <c>proj</c>, <c>norm2</c>.
+    /// <see cref="Condition.EncoderHiddenStates"/>, before any projection, pooled to one vector by attention (Saharia et al. 2022, section 2.3).
+    /// State: <c>norm1</c>, <c>pool</c>, <c>proj</c>, <c>norm2</c>.
     /// </summary>
     /// <param name="inputs">The width of the tokens.</param>
-    /// <param name="heads">The number of attention heads; divides the width.</param>
+    /// <param name="heads">The number of attention heads, which must divide the width.</param>
     public static UNetConditioning PooledSequence(int inputs, int heads)
     {
         Guard.Positive(inputs);
@@ -112,8 +115,10 @@ public abstract record UNetConditioning
     }
 
     /// <summary>A custom condition.</summary>
-    /// <param name="build">From the width of the embedding, the architecture and the encoding of time to a new embedder.</param>
-    public static UNetConditioning Of(Func<int, UNetOptions, nn.Module<Tensor, Tensor>, UNetConditioner> build)
+    /// <param name="build">
+    /// Creates the embedding from its width, the architecture of the network, and the encoding of time, as <see cref="Build"/> does.
+    /// </param>
+    public static UNetConditioning Of(Func<int, UNetLayout, nn.Module<Tensor, Tensor>, UNetConditioner> build)
     {
         ArgumentNullException.ThrowIfNull(build);
         return new Delegated(build);
@@ -125,7 +130,7 @@ public abstract record UNetConditioning
         return module.call(vector);
     });
 
-    /// <summary>The vector of each sample in the type of the network, as a new tensor.</summary>
+    /// <summary>Returns the vectors of the samples in the type of the network, as a new tensor.</summary>
     private static Tensor VectorOf(Condition? condition, int width, Tensor like)
         => RequireVector(condition, width, like).to(like.dtype, like.device, copy: true);
 
@@ -146,53 +151,51 @@ public abstract record UNetConditioning
     }
 
     private static Delegated Named(
-        string name, (string Name, JsonNode Value)[] settings, Func<int, UNetOptions, nn.Module<Tensor, Tensor>, UNetConditioner> build)
+        string name, (string Name, JsonNode Value)[] settings, Func<int, UNetLayout, nn.Module<Tensor, Tensor>, UNetConditioner> build)
         => new(build)
         {
             Description = new JsonObject(
                 [new("type", name), .. settings.Select(pair => KeyValuePair.Create<string, JsonNode?>(pair.Name, pair.Value))]),
         };
 
-    internal sealed record Delegated(Func<int, UNetOptions, nn.Module<Tensor, Tensor>, UNetConditioner> Make) : UNetConditioning
+    internal sealed record Delegated(Func<int, UNetLayout, nn.Module<Tensor, Tensor>, UNetConditioner> Make) : UNetConditioning
     {
         /// <summary>Its description in files; <see langword="null"/> for a custom one.</summary>
         public JsonObject? Description { get; init; }
 
-        public override UNetConditioner Build(int width, UNetOptions network, nn.Module<Tensor, Tensor> timeEncoding)
+        public override UNetConditioner Build(int width, UNetLayout network, nn.Module<Tensor, Tensor> timeEncoding)
             => Make(width, network, timeEncoding);
     }
 }
 
-/// <summary>What gives an embedding of a condition.</summary>
-/// <param name="Module">What is learned of it, which the network registers; null where nothing is.</param>
+/// <summary>The embedding of a condition.</summary>
+/// <param name="Module">The learned part, which the network registers; <see langword="null"/> if nothing is learned.</param>
 /// <param name="Embed">
-/// From the condition and a tensor of the batch size, type and device of the output, to a new tensor [B, width]. Throws for a
-/// condition that lacks what is needed with an <see cref="ArgumentException"/>.
+/// Maps the condition, and a tensor with the batch size, type and device of the output, to a new tensor [B, width]. It throws an
+/// <see cref="ArgumentException"/> if the condition lacks the required tensor.
 /// </param>
 public sealed record UNetConditioner(nn.Module? Module, Func<Condition?, Tensor, Tensor> Embed);
 
-/// <summary>What a U-Net checks of its condition before it touches native code.</summary>
+/// <summary>Checks of the condition of a U-Net before any native call.</summary>
 internal static class UNetConditionGuard
 {
-    /// <summary>Requires the condition that the options specify.</summary>
-    public static void Check(UNetOptions options, Condition? condition, Tensor xt)
+    /// <summary>Throws for a condition that does not fit the network.</summary>
+    public static void Check(UNetLayout layout, Condition? condition, Tensor xt)
     {
         var batch = xt.shape[0];
-        if (options.Classes is { } classes)
-            DenoiserGuard.Labels(condition?.Labels, classes, batch, xt);
-        if (options.TimestepConditionWidth is { } width && condition?.TimestepCondition is { } vector)
+        if (layout.TimestepConditionWidth is { } width && condition?.TimestepCondition is { } vector)
         {
             Guard.Shape(vector, [batch, width], "condition.TimestepCondition");
             Guard.SameType(xt, vector, secondName: "condition.TimestepCondition");
         }
 
         if (condition?.EncoderHiddenStates is { } sequence)
-            CheckSequence(options, sequence, condition.EncoderAttentionMask, xt);
+            CheckSequence(layout, sequence, condition.EncoderAttentionMask, xt);
     }
 
-    private static void CheckSequence(UNetOptions options, Tensor sequence, Tensor? mask, Tensor xt)
+    private static void CheckSequence(UNetLayout layout, Tensor sequence, Tensor? mask, Tensor xt)
     {
-        Guard.Shape(sequence, [xt.shape[0], -1, options.SequenceWidth ?? -1], "condition.EncoderHiddenStates");
+        Guard.Shape(sequence, [xt.shape[0], -1, layout.SequenceWidth ?? -1], "condition.EncoderHiddenStates");
         Guard.SameType(xt, sequence, secondName: "condition.EncoderHiddenStates");
         if (sequence.shape[1] == 0)
             throw new ArgumentException(

@@ -1,176 +1,170 @@
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The architecture of a <see cref="UNet"/>. Levels count from the full resolution down; each but the last halves the resolution.
+/// The options of a <see cref="UNet"/> whose levels are alike: a width for each level, the same number of residual blocks everywhere, and
+/// self-attention at some resolutions. <see cref="ToLayout"/> converts them to a <see cref="UNetLayout"/>, which describes every other U-Net.
 /// </summary>
 /// <remarks>
-/// A network of equal levels is described by <see cref="Width"/>, <see cref="Multipliers"/>, <see cref="LayersPerBlock"/>,
-/// <see cref="AttentionResolutions"/> and the like; any other by <see cref="Levels"/> and <see cref="Middle"/>, which specify the parts of
-/// each
-/// block. <see cref="UNetPresets"/> has the options of well-known networks.
+/// The levels are numbered from the full resolution down. Each level but the last halves the resolution. Cross-attention, other blocks, and
+/// conditions other than class labels need a layout. <see cref="UNetPresets"/> contains well-known networks.
 /// </remarks>
-public sealed partial record UNetOptions
+public sealed record UNetOptions
 {
-    /// <summary>The number of sizes of x_t: 1 for [B, C, L], 2 for [B, C, H, W], 3 for [B, C, D, H, W]. 2 by default.</summary>
+    /// <summary>The number of spatial dimensions: 1 for [B, C, L], 2 for [B, C, H, W], 3 for [B, C, D, H, W]. The default is 2.</summary>
     public int Dimensions { get; init; } = 2;
 
     /// <summary>
-    /// The side of the images in pixels, which names the resolutions of <see cref="AttentionResolutions"/>. 32 by default.
+    /// The side of the images in pixels, from which the resolutions of <see cref="AttentionResolutions"/> follow. The default is 32.
     /// </summary>
-    /// <remarks>The network itself takes images of any size and shape.</remarks>
+    /// <remarks>The network itself accepts images of other sizes.</remarks>
     public int ImageSize { get; init; } = 32;
 
-    /// <summary>The channels of x_t, including those of an image joined to it (<see cref="ImageConditioned"/>). The default is 3.</summary>
+    /// <summary>
+    /// The number of channels of x_t, including those of an image that <see cref="ImageConditioned"/> concatenates. The default is 3.
+    /// </summary>
     public int Channels { get; init; } = 3;
 
     /// <summary>
-    /// The channels of the output. The default is <see cref="Channels"/>; twice as many where the variance is learned too.
+    /// The number of channels of the output. The default, <see langword="null"/>, is <see cref="Channels"/>; a network that learns the
+    /// variance needs twice as many.
     /// </summary>
     public int? OutChannels { get; init; }
 
-    /// <summary>The width that <see cref="Multipliers"/> multiply. 64 by default.</summary>
+    /// <summary>The width that <see cref="Multipliers"/> are multiples of. The default is 64.</summary>
     public int Width { get; init; } = 64;
 
-    /// <summary>
-    /// The width of each level as a multiple of <see cref="Width"/>; their number is the number of levels. [1, 2, 2] by default.
-    /// </summary>
+    /// <summary>The width of each level as a multiple of <see cref="Width"/>. The default is [1, 2, 2]: three levels.</summary>
     public IReadOnlyList<int> Multipliers { get; init; } = [1, 2, 2];
 
-    /// <summary>
-    /// The width of each level where it is no multiple; when set, <see cref="Width"/> and <see cref="Multipliers"/> are not used.
-    /// </summary>
-    public IReadOnlyList<int>? LevelWidths { get; init; }
-
-    /// <summary>Residual blocks of each level on the way down; one more on the way up. 2 by default.</summary>
+    /// <summary>The number of residual blocks of a level on the way down; there is one more on the way up. The default is 2.</summary>
     public int LayersPerBlock { get; init; } = 2;
 
-    /// <summary>Resolutions, as sides in pixels, whose residual blocks are followed by self-attention. None by default.</summary>
+    /// <summary>The resolutions, as sides in pixels, at which self-attention follows each residual block. The default is none.</summary>
     public IReadOnlyList<int> AttentionResolutions { get; init; } = [];
 
-    /// <summary>Channels of one attention head; divides the width of every level with attention. A single head by default.</summary>
+    /// <summary>
+    /// The number of channels of an attention head, which must divide the width of every level with attention. The default,
+    /// <see langword="null"/>, is a single head.
+    /// </summary>
     public int? HeadWidth { get; init; }
 
-    /// <summary>Self-attention in the middle, at the lowest resolution. On by default.</summary>
+    /// <summary>Whether there is self-attention between the two residual blocks in the middle. The default is <see langword="true"/>.</summary>
     public bool MiddleAttention { get; init; } = true;
 
-    /// <summary>True to change the resolution inside residual blocks, false to do it with convolutions. False by default.</summary>
+    /// <summary>
+    /// <see langword="true"/> to change the resolution within residual blocks, <see langword="false"/> to change it by convolutions. The
+    /// default is <see langword="false"/>.
+    /// </summary>
     public bool ResidualResampling { get; init; }
 
     /// <summary>
-    /// The padding of convolutions that halve the resolution: 1 on every side, or 0 for right and below only. 1 by default.
+    /// The padding of the convolutions that halve the resolution: 1 on every side, or 0 for right and below only. The default is 1.
     /// </summary>
     public int DownsamplePadding { get; init; } = 1;
 
-    /// <summary>
-    /// The parts of each level. When set, the options of equal levels (<see cref="Width"/>, <see cref="Multipliers"/>,
-    /// <see cref="LevelWidths"/>, <see cref="LayersPerBlock"/>, <see cref="AttentionResolutions"/>, <see cref="ResidualResampling"/>,
-    /// <see cref="DownsamplePadding"/>) are not used. Null by default.
-    /// </summary>
-    public IReadOnlyList<UNetLevel>? Levels { get; init; }
-
-    /// <summary>
-    /// The parts of the middle; <see cref="UNetMiddle.None"/> for no middle. By default two residual blocks with self-attention between
-    /// them, of <see cref="HeadWidth"/>, where <see cref="MiddleAttention"/> is set.
-    /// </summary>
-    public IUNetBlockOptions? Middle { get; init; }
-
-    /// <summary>The probability of dropout in the residual blocks. 0 by default; Ho et al. use 0.1 on CIFAR-10.</summary>
+    /// <inheritdoc cref="UNetLayout.Dropout"/>
     public double Dropout { get; init; }
 
-    /// <summary>
-    /// Groups of every group norm; divides the width of every level. By default the largest power of two that does, up to 32 and leaving at
-    /// least four channels to a group.
-    /// </summary>
+    /// <inheritdoc cref="UNetLayout.GroupNormGroups"/>
     public int? GroupNormGroups { get; init; }
 
-    /// <summary>The epsilon of every group norm. 1e-5 by default.</summary>
+    /// <inheritdoc cref="UNetLayout.NormEpsilon"/>
     public double NormEpsilon { get; init; } = 1e-5;
 
-    /// <summary>
-    /// True when time and class scale and shift the second norm of a residual block, false when they are added. False by default.
-    /// </summary>
+    /// <inheritdoc cref="UNetLayout.ScaleShift"/>
     public bool ScaleShift { get; init; }
 
-    /// <summary>The nonlinearity of residual blocks. <see cref="Activation.Silu"/> by default.</summary>
+    /// <inheritdoc cref="UNetLayout.Activation"/>
     public Activation Activation { get; init; } = Activation.Silu;
 
-    /// <summary>
-    /// The nonlinearity inside the embedding of time and before the last convolution; <see cref="Activation"/> by default.
-    /// </summary>
-    public Activation? OuterActivation { get; init; }
-
-    /// <summary>How t is written as a vector. <see cref="TimeEncoding.Sinusoidal"/> by default.</summary>
+    /// <inheritdoc cref="UNetLayout.TimeEncoding"/>
     public TimeEncoding TimeEncoding { get; init; } = TimeEncoding.Sinusoidal();
 
-    /// <summary>The width of the embedding of time and class; four times the first level's by default (Ho et al. 2020).</summary>
-    public int? EmbeddingWidth { get; init; }
-
-    /// <summary>The width of <see cref="Condition.TimestepCondition"/>, which joins the encoding of t. Null, the default, for none.</summary>
-    public int? TimestepConditionWidth { get; init; }
-
-    /// <summary>A nonlinearity after the embedding of time. None by default.</summary>
-    public Activation? TimeActivation { get; init; }
-
     /// <summary>
-    /// A nonlinearity after the sum of all embeddings, for blocks that do not activate it themselves. None by default.
-    /// </summary>
-    public Activation? EmbeddingActivation { get; init; }
-
-    /// <summary>
-    /// The number of classes; the default, <see langword="null"/>, is an unconditional network. "No class" counts as one where it is
-    /// trained. Short for
-    /// <see cref="UNetConditioning.Classes"/> as <see cref="ClassEmbedding"/>.
+    /// The number of classes, including one for "no class" if it is trained. The default, <see langword="null"/>, is a network without
+    /// class labels.
     /// </summary>
     public int? Classes { get; init; }
 
-    /// <summary>
-    /// The condition in addition to time, as <c>class_embedding</c>. The default, <see langword="null"/>, is that of <see cref="Classes"/>.
-    /// </summary>
-    public UNetConditioning? ClassEmbedding { get; init; }
-
-    /// <summary>
-    /// True to join the class embedding to that of time, which doubles its width and excludes an
-    /// <see cref="AddedEmbedding"/>; false to add it. False by default.
-    /// </summary>
-    public bool JoinClassEmbedding { get; init; }
-
-    /// <summary>
-    /// A further condition, as <c>add_embedding</c>, which is added to the embedding. The default is <see langword="null"/>: none.
-    /// </summary>
-    public UNetConditioning? AddedEmbedding { get; init; }
-
-    /// <summary>
-    /// The width of the tokens of <see cref="Condition.EncoderHiddenStates"/> where they go through a linear layer, <c>encoder_hid_proj</c>, before
-    /// they are attended to; null, the default, where they are taken as they are.
-    /// </summary>
-    public int? SequenceWidth { get; init; }
-
-    /// <summary>The width that they have after it; required where <see cref="SequenceWidth"/> is set.</summary>
-    public int? ProjectedSequenceWidth { get; init; }
-
-    /// <summary>True to take <c>2 x - 1</c> in place of x_t, for data in [0, 1]. False by default.</summary>
-    public bool CenterInput { get; init; }
-
-    /// <summary>The pixels of the first convolution along each size, an odd number. 3 by default.</summary>
-    public int InputKernel { get; init; } = 3;
-
-    /// <summary>The pixels of the last convolution along each size, an odd number. 3 by default.</summary>
-    public int OutputKernel { get; init; } = 3;
-
-    /// <summary>
-    /// Whether to divide the output by t, for a t that is a noise level (Song et al. 2021, appendix H.1). False by default.
-    /// </summary>
-    public bool DivideByTime { get; init; }
-
-    /// <summary>
-    /// True when the last convolution starts at zero, so that the first prediction is zero, as in the code of Ho et al. True by default:
-    /// short trainings get further.
-    /// </summary>
+    /// <inheritdoc cref="UNetLayout.ZeroOutput"/>
     public bool ZeroOutput { get; init; } = true;
 
-    /// <summary>
-    /// True to keep only the input of each layer for the gradient, and compute the rest again (Chen et al. 2016): less memory for a second
-    /// forward pass. False by default; the results are the same.
-    /// </summary>
+    /// <inheritdoc cref="UNetLayout.UseGradientCheckpointing"/>
     public bool UseGradientCheckpointing { get; init; }
+
+    /// <summary>Returns the layout that the options describe.</summary>
+    /// <exception cref="ArgumentException">An option is out of range, or does not fit another one.</exception>
+    public UNetLayout ToLayout()
+    {
+        ArgumentNullException.ThrowIfNull(Multipliers);
+        ArgumentNullException.ThrowIfNull(AttentionResolutions);
+        Guard.Positive(LayersPerBlock);
+        Guard.InRange(DownsamplePadding, 0, 1);
+        Guard.Positive(Classes ?? 1, nameof(Classes));
+        Guard.Positive(HeadWidth ?? 1, nameof(HeadWidth));
+        var layout = WithoutAttention();
+        layout.Validate();
+        CheckAttention();
+        var sides = layout.Resolutions();
+        var attention = new SelfAttentionOptions { HeadWidth = HeadWidth };
+        return layout with
+        {
+            Levels = [.. layout.Levels.Select((level, k) => AttentionResolutions.Contains(sides[k])
+                ? level with { Down = (UNetBlockOptions)level.Down with { Attention = attention } }
+                : level)],
+            Middle = new UNetBlockOptions { Attention = MiddleAttention ? attention : null },
+        };
+    }
+
+    private UNetLayout WithoutAttention()
+    {
+        var block = new UNetBlockOptions
+        {
+            Resampling = ResidualResampling ? UNetResampling.Residual : UNetResampling.Convolution(DownsamplePadding),
+        };
+        return new()
+        {
+            Dimensions = Dimensions,
+            ImageSize = ImageSize,
+            Channels = Channels,
+            OutChannels = OutChannels,
+            Levels = [.. Multipliers.Select(multiplier => new UNetLevel
+            {
+                Width = checked(Width * multiplier),
+                Layers = LayersPerBlock,
+                Down = block,
+            })],
+            Dropout = Dropout,
+            GroupNormGroups = GroupNormGroups,
+            NormEpsilon = NormEpsilon,
+            ScaleShift = ScaleShift,
+            Activation = Activation,
+            TimeEncoding = TimeEncoding,
+            ClassEmbedding = Classes is { } classes ? UNetConditioning.Classes(classes) : null,
+            ZeroOutput = ZeroOutput,
+            UseGradientCheckpointing = UseGradientCheckpointing,
+        };
+    }
+
+    private void CheckAttention()
+    {
+        var layout = WithoutAttention();
+        var sides = layout.Resolutions();
+        foreach (var resolution in AttentionResolutions)
+        {
+            if (!sides.Contains(resolution))
+                throw new ArgumentException(
+                    $"Every resolution of {nameof(AttentionResolutions)} must be one of [{string.Join(", ", sides)}], got {resolution}.",
+                    nameof(AttentionResolutions));
+        }
+
+        foreach (var (level, side) in layout.Levels.Zip(sides))
+        {
+            var attends = AttentionResolutions.Contains(side) || (MiddleAttention && ReferenceEquals(level, layout.Levels[^1]));
+            if (attends && HeadWidth is { } headWidth && level.Width % headWidth != 0)
+                throw new ArgumentException(
+                    $"{nameof(HeadWidth)} must divide the width of every level with attention, got {headWidth} for the width {level.Width}.",
+                    nameof(HeadWidth));
+        }
+    }
 }

@@ -1,44 +1,46 @@
 namespace Diffusion.Core.Models;
 
-/// <summary>Where in a <see cref="UNet"/> a block stands, and how wide it is: what block options build from.</summary>
+/// <summary>The position of a block in a <see cref="UNet"/>, and its widths.</summary>
 public sealed record UNetPlace
 {
-    /// <summary>The architecture of the whole network.</summary>
-    public required UNetOptions Network { get; init; }
+    /// <summary>The architecture of the network.</summary>
+    public required UNetLayout Network { get; init; }
 
-    /// <summary>On the way down, in the middle or on the way up.</summary>
+    /// <summary>Whether the block is on the way down, in the middle, or on the way up.</summary>
     public required UNetDirection Direction { get; init; }
 
-    /// <summary>The level, from 0 at the full resolution.</summary>
+    /// <summary>The number of the level; 0 is the full resolution.</summary>
     public required int Level { get; init; }
 
-    /// <summary>Channels that come in.</summary>
+    /// <summary>The number of channels of the input.</summary>
     public required int Inputs { get; init; }
 
-    /// <summary>Channels of this level, which its residual blocks give.</summary>
+    /// <summary>The width of the level: the number of channels that its residual blocks return.</summary>
     public required int Width { get; init; }
 
-    /// <summary>Channels of the level above, which the last image that crosses over to this level has; its own at the top.</summary>
+    /// <summary>
+    /// The width of the level above, which the last image has that a skip connection carries to this level; at the top, that of the level
+    /// itself.
+    /// </summary>
     public required int WidthAbove { get; init; }
 
-    /// <summary>Residual blocks of this level on the way down.</summary>
+    /// <summary>The number of residual blocks of the level on the way down.</summary>
     public required int Layers { get; init; }
 
     /// <summary>
-    /// True where the block changes the resolution at its end: on the way down all levels but the last, on the way up all but the
-    /// first.
+    /// Whether the block changes the resolution at its end: on the way down every level but the last, on the way up every level but the first.
     /// </summary>
     public required bool Resamples { get; init; }
 
-    /// <summary>What the sum in each residual block is divided by. 1 by default.</summary>
+    /// <summary>The divisor of the sum in each residual block. The default is 1.</summary>
     public double OutputScale { get; init; } = 1;
 
-    /// <summary>Activate the embedding in each residual block. On by default.</summary>
+    /// <summary>Whether each residual block applies its activation to the embedding. The default is <see langword="true"/>.</summary>
     public bool ActivateEmbedding { get; init; } = true;
 
-    /// <summary>The options of a residual block of this network.</summary>
-    /// <param name="inputs">Channels that come in.</param>
-    /// <param name="outputs">Channels that go out.</param>
+    /// <summary>Returns the options of a residual block of this network.</summary>
+    /// <param name="inputs">The number of channels of the input.</param>
+    /// <param name="outputs">The number of channels of the output.</param>
     public ResidualBlockOptions Residual(int inputs, int outputs) => new()
     {
         Dimensions = Network.Dimensions,
@@ -58,16 +60,16 @@ public sealed record UNetPlace
     internal int JoinedInputs(int layer) => (layer == 0 ? Inputs : Width) + (layer == Layers ? WidthAbove : Width);
 }
 
-/// <summary>Where the blocks of a U-Net stand.</summary>
+/// <summary>The positions of the blocks of a U-Net.</summary>
 internal static class UNetPlaces
 {
-    /// <summary>The levels on the way down, in the order in which they are called.</summary>
-    public static IEnumerable<UNetPlace> Down(UNetOptions options)
+    /// <summary>Returns the levels on the way down, in the order in which they are called.</summary>
+    public static IEnumerable<UNetPlace> Down(UNetLayout layout)
     {
-        var levels = options.ToLevels();
+        var levels = layout.Levels;
         return levels.Select((level, k) => new UNetPlace
         {
-            Network = options,
+            Network = layout,
             Direction = UNetDirection.Down,
             Level = k,
             Inputs = levels[Math.Max(k - 1, 0)].Width,
@@ -78,16 +80,18 @@ internal static class UNetPlaces
         });
     }
 
-    /// <summary>The middle.</summary>
-    public static UNetPlace Middle(UNetOptions options) => Down(options).Last() is var last
-        ? last with { Direction = UNetDirection.Middle, Inputs = last.Width, Resamples = false }
-        : throw new InvalidOperationException();
-
-    /// <summary>The levels on the way up, in the order in which they are called.</summary>
-    public static IEnumerable<UNetPlace> Up(UNetOptions options)
+    /// <summary>Returns the middle.</summary>
+    public static UNetPlace Middle(UNetLayout layout)
     {
-        var levels = options.ToLevels();
-        return Down(options).Reverse().Select(place => place with
+        var last = Down(layout).Last();
+        return last with { Direction = UNetDirection.Middle, Inputs = last.Width, Resamples = false };
+    }
+
+    /// <summary>Returns the levels on the way up, in the order in which they are called.</summary>
+    public static IEnumerable<UNetPlace> Up(UNetLayout layout)
+    {
+        var levels = layout.Levels;
+        return Down(layout).Reverse().Select(place => place with
         {
             Direction = UNetDirection.Up,
             Inputs = levels[Math.Min(place.Level + 1, levels.Count - 1)].Width,
@@ -96,7 +100,7 @@ internal static class UNetPlaces
     }
 }
 
-/// <summary>Where in a <see cref="UNet"/> a block stands.</summary>
+/// <summary>The parts of a <see cref="UNet"/>.</summary>
 public enum UNetDirection
 {
     /// <summary>On the way down, to lower resolutions.</summary>
@@ -112,15 +116,15 @@ public enum UNetDirection
 /// <summary>One level of a <see cref="UNet"/>: its width, and its blocks on the way down and on the way up.</summary>
 public sealed record UNetLevel
 {
-    /// <summary>Channels of the level.</summary>
+    /// <summary>The number of channels of the level.</summary>
     public required int Width { get; init; }
 
-    /// <summary>Residual blocks on the way down; one more on the way up. 2 by default.</summary>
+    /// <summary>The number of residual blocks on the way down; there is one more on the way up. The default is 2.</summary>
     public int Layers { get; init; } = 2;
 
-    /// <summary>The block on the way down. Residual blocks without attention, and a convolution that halves, by default.</summary>
+    /// <summary>The block on the way down. The default is residual blocks without attention, and a convolution that halves.</summary>
     public IUNetBlockOptions Down { get; init; } = new UNetBlockOptions();
 
-    /// <summary>The block on the way up. The default is that of the way down.</summary>
+    /// <summary>The block on the way up. The default, <see langword="null"/>, is <see cref="Down"/>.</summary>
     public IUNetBlockOptions? Up { get; init; }
 }

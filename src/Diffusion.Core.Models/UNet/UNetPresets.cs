@@ -1,15 +1,19 @@
 namespace Diffusion.Core.Models;
 
-/// <summary>The options of well-known networks. Parameters are counted as <see cref="ModuleWeights.Count"/> does.</summary>
-/// <remarks>All groups of norms are 32. Change what you need by <c>with</c>.</remarks>
+/// <summary>
+/// The options and layouts of well-known networks, with their numbers of parameters as <see cref="ModuleWeights.Count"/> returns them. Use
+/// <c>with</c> to change them.
+/// </summary>
+/// <remarks>The group norms have 32 groups.</remarks>
 public static class UNetPresets
 {
     private const int Groups = 32;
 
-    /// <summary>CIFAR-10 of Ho et al. 2020, in the form of the checkpoint google/ddpm-cifar10-32. 35,746,307 parameters.</summary>
+    /// <summary>CIFAR-10 of Ho et al. 2020, with the architecture of the checkpoint google/ddpm-cifar10-32. 35,746,307 parameters.</summary>
     public static UNetOptions DdpmCifar10 { get; } = new()
     {
-        LevelWidths = [128, 256, 256, 256],
+        Width = 128,
+        Multipliers = [1, 2, 2, 2],
         AttentionResolutions = [16],
         GroupNormGroups = Groups,
         DownsamplePadding = 0,
@@ -21,7 +25,8 @@ public static class UNetPresets
     /// <summary>CIFAR-10 of Nichol and Dhariwal 2021, with a learned variance. 52,546,438 parameters.</summary>
     public static UNetOptions ImprovedDdpmCifar10 { get; } = new()
     {
-        LevelWidths = [128, 256, 256, 256],
+        Width = 128,
+        Multipliers = [1, 2, 2, 2],
         LayersPerBlock = 3,
         OutChannels = 6,
         AttentionResolutions = [16, 8],
@@ -51,10 +56,10 @@ public static class UNetPresets
     };
 
     /// <summary>
-    /// CelebA-HQ at 256x256 of Song et al. 2021 (NCSN++), in the form of the checkpoint google/ncsnpp-celebahq-256. 65,574,421 parameters,
-    /// and 128 frequencies that are drawn once. t is the noise level.
+    /// CelebA-HQ at 256x256 of Song et al. 2021 (NCSN++), with the architecture of the checkpoint google/ncsnpp-celebahq-256. 65,574,421
+    /// parameters, and 128 random frequencies that are not trained. t is the noise level.
     /// </summary>
-    public static UNetOptions NcsnppCelebA256 { get; } = new()
+    public static UNetLayout NcsnppCelebA256 { get; } = new()
     {
         ImageSize = 256,
         Levels = [.. new[] { 128, 128, 256, 256, 256, 256, 256 }.Select((width, level) => new UNetLevel
@@ -76,23 +81,22 @@ public static class UNetPresets
     /// Stable Diffusion 1 (Rombach et al. 2022), on latents of four channels, conditioned on CLIP's tokens of width 768. 859,520,964
     /// parameters.
     /// </summary>
-    public static UNetOptions StableDiffusion1 { get; } = Latent(
+    public static UNetLayout StableDiffusion1 { get; } = Latent(
         64,
         [Crossed(320, 8, 1, 768, false), Crossed(640, 8, 1, 768, false), Crossed(1280, 8, 1, 768, false), new UNetLevel { Width = 1280 }],
         Transformers(8, 1, 768, false));
 
     /// <summary>Stable Diffusion 2, conditioned on tokens of width 1024. 865,910,724 parameters.</summary>
-    public static UNetOptions StableDiffusion2 { get; } = Latent(
+    public static UNetLayout StableDiffusion2 { get; } = Latent(
         64,
         [Crossed(320, 5, 1, 1024, true), Crossed(640, 10, 1, 1024, true), Crossed(1280, 20, 1, 1024, true), new UNetLevel { Width = 1280 }],
         Transformers(20, 1, 1024, true));
 
     /// <summary>
-    /// Stable Diffusion XL (Podell et al. 2023), conditioned on tokens of width 2048 and on a vector of 1280 features of the text and six
-    /// numbers.
-    /// 2,567,463,684 parameters.
+    /// Stable Diffusion XL (Podell et al. 2023), conditioned on tokens of width 2048, and on a vector of 1280 features of the text and six
+    /// numbers. 2,567,463,684 parameters.
     /// </summary>
-    public static UNetOptions StableDiffusionXL { get; } = Latent(
+    public static UNetLayout StableDiffusionXL { get; } = Latent(
         128,
         [new UNetLevel { Width = 320 }, Crossed(640, 10, 2, 2048, true), Crossed(1280, 20, 10, 2048, true)],
         Transformers(20, 10, 2048, true)) with
@@ -100,7 +104,7 @@ public static class UNetPresets
         AddedEmbedding = UNetConditioning.TextAndNumbers(1280),
     };
 
-    private static UNetOptions Latent(int size, UNetLevel[] levels, IUNetLayerOptions middle) => new()
+    private static UNetLayout Latent(int size, UNetLevel[] levels, IUNetLayerOptions middle) => new()
     {
         ImageSize = size,
         Channels = 4,

@@ -28,7 +28,7 @@ namespace Diffusion.Core.Models;
 [JsonSerializable(typeof(SinusoidalTimeEncoding))]
 [JsonSerializable(typeof(TimeEncoding.Table), TypeInfoPropertyName = "TimeTable")]
 [JsonSerializable(typeof(UNetBlockOptions))]
-[JsonSerializable(typeof(UNetOptions))]
+[JsonSerializable(typeof(UNetLayout))]
 [JsonSerializable(typeof(UNetResampling.ByConvolution), TypeInfoPropertyName = "ByConvolution")]
 [JsonSerializable(typeof(UViTOptions))]
 [JsonSerializable(typeof(VQModelOptions))]

@@ -17,10 +17,10 @@ public sealed class NetworkRegistry
     [
         NetworkType.Of(
             nameof(UNet),
-            options => new UNet(options),
-            (UNet network) => network.Options,
-            new UNetOptions(),
-            NetworkJson.Shared.UNetOptions),
+            layout => new UNet(layout),
+            (UNet network) => network.Layout,
+            new UNetLayout { Levels = [] },
+            NetworkJson.Shared.UNetLayout),
         NetworkType.Of(
             nameof(ClipTextEncoder),
             options => new ClipTextEncoder(options),

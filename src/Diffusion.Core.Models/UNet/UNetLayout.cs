@@ -1,0 +1,243 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+namespace Diffusion.Core.Models;
+
+/// <summary>
+/// The architecture of a <see cref="UNet"/>, part by part: the blocks of each level and of the middle, the encoding of time, and the
+/// conditions. <see cref="UNetOptions"/> create the layout of a network with equal levels.
+/// </summary>
+/// <remarks>The levels are numbered from the full resolution down. Each level but the last halves the resolution.</remarks>
+public sealed record UNetLayout
+{
+    /// <inheritdoc cref="UNetOptions.Dimensions"/>
+    public int Dimensions { get; init; } = 2;
+
+    /// <summary>The side of the images in pixels. The default is 32.</summary>
+    /// <remarks>
+    /// The network accepts images of other sizes, if every level has at least one pixel. Diffusers calls this number <c>sample_size</c>.
+    /// </remarks>
+    public int ImageSize { get; init; } = 32;
+
+    /// <inheritdoc cref="UNetOptions.Channels"/>
+    public int Channels { get; init; } = 3;
+
+    /// <inheritdoc cref="UNetOptions.OutChannels"/>
+    public int? OutChannels { get; init; }
+
+    /// <summary>The levels, from the full resolution down.</summary>
+    public required IReadOnlyList<UNetLevel> Levels { get; init; }
+
+    /// <summary>
+    /// The block at the lowest resolution, between the way down and the way up; <see cref="UNetMiddle.None"/> for no block. The default is two
+    /// residual blocks with single-head self-attention between them.
+    /// </summary>
+    public IUNetBlockOptions Middle { get; init; } = new UNetBlockOptions { Attention = new SelfAttentionOptions() };
+
+    /// <summary>The probability of dropout in residual blocks. The default is 0; Ho et al. use 0.1 on CIFAR-10.</summary>
+    public double Dropout { get; init; }
+
+    /// <summary>
+    /// The number of groups of the group norms, which must divide the width of every level. The default, <see langword="null"/>, is the
+    /// largest power of two up to 32 that divides the widths and leaves at least four channels in a group.
+    /// </summary>
+    public int? GroupNormGroups { get; init; }
+
+    /// <summary>The epsilon of the group norms. The default is 1e-5.</summary>
+    public double NormEpsilon { get; init; } = 1e-5;
+
+    /// <summary>
+    /// <see langword="true"/> if the embedding of time and conditions scales and shifts the second norm of a residual block,
+    /// <see langword="false"/> if it is added before that norm. The default is <see langword="false"/>.
+    /// </summary>
+    public bool ScaleShift { get; init; }
+
+    /// <summary>The activation of residual blocks. The default is <see cref="Activation.Silu"/>.</summary>
+    public Activation Activation { get; init; } = Activation.Silu;
+
+    /// <summary>
+    /// The activation in the embedding of time and before the last convolution. The default, <see langword="null"/>, is
+    /// <see cref="Activation"/>.
+    /// </summary>
+    public Activation? OuterActivation { get; init; }
+
+    /// <summary>The encoding of t as a vector. The default is <see cref="TimeEncoding.Sinusoidal"/>.</summary>
+    public TimeEncoding TimeEncoding { get; init; } = TimeEncoding.Sinusoidal();
+
+    /// <summary>
+    /// The width of the embedding of time and conditions. The default, <see langword="null"/>, is four times the width of the first level
+    /// (Ho et al. 2020).
+    /// </summary>
+    public int? EmbeddingWidth { get; init; }
+
+    /// <summary>
+    /// The width of <see cref="Condition.TimestepCondition"/>, which is projected and added to the encoding of t. The default,
+    /// <see langword="null"/>, is a network without it.
+    /// </summary>
+    public int? TimestepConditionWidth { get; init; }
+
+    /// <summary>The activation after the embedding of time. The default, <see langword="null"/>, is none.</summary>
+    public Activation? TimeActivation { get; init; }
+
+    /// <summary>
+    /// The activation after the sum of all embeddings, for blocks that do not activate it themselves. The default, <see langword="null"/>, is
+    /// none.
+    /// </summary>
+    public Activation? EmbeddingActivation { get; init; }
+
+    /// <summary>
+    /// The condition with the state-dict key <c>class_embedding</c>, such as <see cref="UNetConditioning.Classes"/>. The default,
+    /// <see langword="null"/>, is none.
+    /// </summary>
+    public UNetConditioning? ClassEmbedding { get; init; }
+
+    /// <summary>
+    /// <see langword="true"/> to concatenate the class embedding to that of time, which doubles the width of the embedding and excludes an
+    /// <see cref="AddedEmbedding"/>; <see langword="false"/> to add it. The default is <see langword="false"/>.
+    /// </summary>
+    public bool JoinClassEmbedding { get; init; }
+
+    /// <summary>
+    /// A second condition, with the state-dict key <c>add_embedding</c>, which is added to the embedding. The default,
+    /// <see langword="null"/>, is none.
+    /// </summary>
+    public UNetConditioning? AddedEmbedding { get; init; }
+
+    /// <summary>
+    /// The width of the tokens of <see cref="Condition.EncoderHiddenStates"/>, if a linear layer (<c>encoder_hid_proj</c>) projects them
+    /// before cross-attention. The default, <see langword="null"/>, is no projection.
+    /// </summary>
+    public int? SequenceWidth { get; init; }
+
+    /// <summary>The width of the projected tokens. It is required if <see cref="SequenceWidth"/> is set.</summary>
+    public int? ProjectedSequenceWidth { get; init; }
+
+    /// <summary>
+    /// Whether the network receives <c>2 x_t - 1</c> in place of x_t, for data in [0, 1]. The default is <see langword="false"/>.
+    /// </summary>
+    public bool CenterInput { get; init; }
+
+    /// <summary>The kernel size of the first convolution, an odd number. The default is 3.</summary>
+    public int InputKernel { get; init; } = 3;
+
+    /// <summary>The kernel size of the last convolution, an odd number. The default is 3.</summary>
+    public int OutputKernel { get; init; } = 3;
+
+    /// <summary>
+    /// Whether the output is divided by t, for a t that is a noise level (Song et al. 2021, appendix H.1). The default is
+    /// <see langword="false"/>.
+    /// </summary>
+    public bool DivideByTime { get; init; }
+
+    /// <summary>
+    /// Whether the last convolution is initialized with zeros, so that the first prediction is zero, as in the code of Ho et al. This
+    /// improves short training runs. The default is <see langword="true"/>.
+    /// </summary>
+    public bool ZeroOutput { get; init; } = true;
+
+    /// <summary>
+    /// Whether each layer stores only its inputs for the backward pass and is computed again there, which trades time for memory (Chen et al.
+    /// 2016). The results are the same. The default is <see langword="false"/>.
+    /// </summary>
+    public bool UseGradientCheckpointing { get; init; }
+
+    /// <summary>The width of the embedding that residual blocks receive.</summary>
+    internal int BlockEmbeddingWidth => JoinClassEmbedding ? checked(2 * TimeWidth) : TimeWidth;
+
+    /// <summary>The width of the embedding of time.</summary>
+    internal int TimeWidth => EmbeddingWidth ?? checked(4 * Levels[0].Width);
+
+    /// <summary>Returns the number of groups of the group norms: <see cref="GroupNormGroups"/>, or its default for the widths.</summary>
+    public int Groups()
+    {
+        if (GroupNormGroups is { } chosen)
+            return chosen;
+        var groups = 32;
+        while (groups > 1 && Levels.Any(level => level.Width % groups != 0 || level.Width / groups < 4))
+            groups /= 2;
+        return groups;
+    }
+
+    /// <summary>
+    /// Returns the layout as JSON, as a <see cref="ModelFile"/> contains it: names in snake case, strategies by name or as objects with a
+    /// type.
+    /// </summary>
+    /// <exception cref="NotSupportedException">A strategy is of a custom class, which has no name.</exception>
+    public JsonObject ToJson() => JsonSerializer.SerializeToNode(this, NetworkJson.Shared.UNetLayout)!.AsObject();
+
+    /// <summary>Returns the side of the images at every level, in pixels.</summary>
+    internal int[] Resolutions()
+    {
+        var sides = new int[Levels.Count];
+        for (var k = 0; k < sides.Length; k++)
+            sides[k] = k == 0 ? ImageSize : (int)Levels[k - 1].Down.Halve(sides[k - 1]);
+        return sides;
+    }
+
+    /// <exception cref="ArgumentException">A value is out of range, or does not fit another one.</exception>
+    internal void Validate()
+    {
+        Guard.InRange(Dimensions, 1, 3);
+        Guard.Positive(ImageSize);
+        Guard.Positive(Channels);
+        Guard.Positive(OutChannels ?? Channels, nameof(OutChannels));
+        Guard.Positive(NormEpsilon);
+        Guard.Positive(EmbeddingWidth ?? 1, nameof(EmbeddingWidth));
+        Guard.Positive(TimestepConditionWidth ?? 1, nameof(TimestepConditionWidth));
+        Guard.Positive(SequenceWidth ?? 1, nameof(SequenceWidth));
+        Guard.Positive(ProjectedSequenceWidth ?? 1, nameof(ProjectedSequenceWidth));
+        ArgumentNullException.ThrowIfNull(Activation);
+        ArgumentNullException.ThrowIfNull(TimeEncoding);
+        ArgumentNullException.ThrowIfNull(Middle);
+        if (!(Dropout >= 0 && Dropout < 1))
+            throw new ArgumentOutOfRangeException(nameof(Dropout), Dropout, $"{nameof(Dropout)} must lie in [0, 1), got {Dropout}.");
+        ValidateInputs();
+        ValidateLevels();
+    }
+
+    private void ValidateInputs()
+    {
+        if (JoinClassEmbedding && ClassEmbedding is null)
+            throw new ArgumentException($"{nameof(JoinClassEmbedding)} needs a {nameof(ClassEmbedding)}, got none.", nameof(JoinClassEmbedding));
+        if (JoinClassEmbedding && AddedEmbedding is not null)
+            throw new ArgumentException(
+                $"{nameof(AddedEmbedding)} has the width of the embedding of time, which {nameof(JoinClassEmbedding)} doubles; got both.",
+                nameof(JoinClassEmbedding));
+        if (SequenceWidth is null != ProjectedSequenceWidth is null)
+            throw new ArgumentException(
+                $"{nameof(SequenceWidth)} and {nameof(ProjectedSequenceWidth)} must both be set or both be null, got {SequenceWidth} and "
+                + $"{ProjectedSequenceWidth}.",
+                nameof(SequenceWidth));
+        foreach (var (kernel, name) in ((int, string)[])[(InputKernel, nameof(InputKernel)), (OutputKernel, nameof(OutputKernel))])
+        {
+            if (kernel < 1 || kernel % 2 == 0)
+                throw new ArgumentException($"{name} must be an odd number of pixels, got {kernel}.", name);
+        }
+    }
+
+    private void ValidateLevels()
+    {
+        ArgumentNullException.ThrowIfNull(Levels);
+        if (Levels.Count == 0)
+            throw new ArgumentException("A U-Net must have at least one level, got none.", nameof(Levels));
+        foreach (var level in Levels)
+        {
+            Guard.NotNull(level, nameof(Levels));
+            Guard.NotNull(level.Down, nameof(level.Down));
+            Guard.Positive(level.Layers, nameof(level.Layers));
+            if (level.Width < 1)
+                throw new ArgumentException(
+                    $"Every level must have a positive width, got [{string.Join(", ", Levels.Select(other => other.Width))}].", nameof(Levels));
+        }
+
+        var groups = Guard.Positive(Groups(), nameof(GroupNormGroups));
+        if (Levels.FirstOrDefault(level => level.Width % groups != 0) is { } indivisible)
+            throw new ArgumentException(
+                $"{nameof(GroupNormGroups)} must divide the width of every level, got {groups} for the width {indivisible.Width}.",
+                nameof(GroupNormGroups));
+        if (Resolutions()[^1] < 1)
+            throw new ArgumentException(
+                $"{Levels.Count} levels need an {nameof(ImageSize)} of at least {1 << (Levels.Count - 1)}, got {ImageSize}.",
+                nameof(ImageSize));
+    }
+}
