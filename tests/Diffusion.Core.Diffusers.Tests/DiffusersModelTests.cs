@@ -1,7 +1,6 @@
 using System.Text.Json.Nodes;
 using Diffusion.Core.Models;
 using Diffusion.Core.Testing;
-using Microsoft.Extensions.Logging;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Diffusers.Tests;
@@ -130,7 +129,8 @@ public class DiffusersModelTests
         model.Save(folder.File("saved"));
 
         model.UnknownSettings.Should().Equal("from_the_future");
-        logger.Lines.Should().ContainSingle().Which.Should().Match("Warning*UNet2DModel*from_the_future*");
+        logger.Entries.Should().ContainSingle().Which.Text.Should().Match("*UNet2DModel*from_the_future*");
+        logger.Warnings.Should().HaveCount(1);
         File.ReadAllText(folder.File("saved/config.json")).Should().Be(File.ReadAllText(folder.File("config.json")));
     }
 
@@ -166,7 +166,8 @@ public class DiffusersModelTests
 
         single.Network.parameters().Should().OnlyContain(parameter => parameter.dtype == ScalarType.Float32);
         single.Weights!.Converted.Should().HaveSameCount(tensors);
-        logger.Lines.Should().ContainSingle().Which.Should().Match("Information*converted*F16 to Float32*");
+        logger.Entries.Should().ContainSingle().Which.Text.Should().Match("*converted*F16 to Float32*");
+        logger.Warnings.Should().BeEmpty();
         half.Network.parameters().Should().OnlyContain(parameter => parameter.dtype == ScalarType.Float16);
         half.Weights!.Converted.Should().BeEmpty();
     }
@@ -246,19 +247,5 @@ public class DiffusersModelTests
         public ModelConfig? Describe(nn.Module network) => network is MlpDenoiser mlp
             ? new ModelConfig(ClassName, new JsonObject { ["_class_name"] = ClassName, ["width"] = mlp.Options.Width })
             : null;
-    }
-
-    private sealed class ListLogger : ILogger
-    {
-        public List<string> Lines { get; } = [];
-
-        public IDisposable? BeginScope<TState>(TState state)
-            where TState : notnull
-            => null;
-
-        public bool IsEnabled(LogLevel logLevel) => true;
-
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
-            => Lines.Add($"{logLevel}: {formatter(state, exception)}");
     }
 }

@@ -136,12 +136,7 @@ public class DiffusersPipelineTests
     {
         using var folder = new TemporaryFolder();
         using var scope = NewDisposeScope();
-        var source = DiffusersModel.Load(FolderFixture.Committed("unet2d-condition"));
-        var vae = DiffusersModel.Load(FolderFixture.Committed("vae-kl"));
-        using (var made = DiffusersPipeline.Of(
-            "StableDiffusionPipeline",
-            new Dictionary<string, nn.Module> { ["unet"] = source.Network, ["vae"] = vae.Network },
-            SchedulerConfig.Parse("""{"beta_schedule": "scaled_linear", "clip_sample": false}""", "PNDMScheduler")))
+        using (var made = TextPipeline(SchedulerConfig.Parse("""{"beta_schedule": "scaled_linear", "clip_sample": false}""", "PNDMScheduler")))
             made.Save(folder.File("saved"));
 
         using var pipeline = DiffusersPipeline.Load(folder.File("saved"));
@@ -159,6 +154,98 @@ public class DiffusersPipelineTests
         guided.shape.Should().Equal(2, 3, 16, 16);
         guided.ShouldBeClose(pipeline.Autoencoder!.Decode(latents.div(0.18215)), 1e-5, "images");
         Sample(pipeline, request with { GuidanceScale = 1.0 }).Values().Should().NotEqual(guided.Values());
+    }
+
+    [Theory]
+    [InlineData("PNDMScheduler", """{"skip_prk_steps": true}""")]
+    [InlineData("DDIMScheduler", """{}""")]
+    [InlineData("DDIMScheduler", """{"clip_sample": true, "steps_offset": 0}""")]
+    [InlineData("DDPMScheduler", """{"clip_sample": true, "clip_sample_range": 0.5}""")]
+    [InlineData("EulerDiscreteScheduler", """{"timestep_spacing": "leading"}""")]
+    public void Stable_Diffusion_neither_clips_latents_nor_starts_at_index_0(string className, string settings)
+    {
+        using var scope = NewDisposeScope();
+        var written = SchedulerConfig.Parse(settings, className);
+        using var pipeline = TextPipeline(written);
+        using var text = Condition.Create(encoderHiddenStates: ones([1, 5, 24]));
+        var current = JsonNode.Parse(settings)!.AsObject();
+        current["steps_offset"] = 1;
+        current["clip_sample"] = false;
+        using var expected = TextPipeline(SchedulerConfig.Parse(current.ToJsonString(), className));
+        var request = new PipelineRequest { Condition = text, Steps = 5, GuidanceScale = 1.0 };
+
+        Sample(pipeline, request).ShouldBeIdentical(Sample(expected, request), "images");
+
+        pipeline.Scheduler.Whole("steps_offset", 1).Should().Be(1);
+        pipeline.Scheduler.Flag("clip_sample", false).Should().BeFalse();
+        written.ToJson().Should().NotContain("\"steps_offset\": 1", "the configuration of the caller is not changed");
+        var other = pipeline.With(written.As("DDIMScheduler"));
+        other.Scheduler.Flag("clip_sample", true).Should().BeFalse();
+    }
+
+    [Theory]
+    [InlineData("0.8.1", 64)]
+    [InlineData("0.9.0", 8)]
+    [InlineData("0.40.0.dev0", 8)]
+    [InlineData(null, 8)]
+    public void Old_files_of_Stable_Diffusion_have_a_sample_size_of_at_least_64(string? version, int expected)
+    {
+        using var folder = new TemporaryFolder();
+        using var scope = NewDisposeScope();
+        using (var made = TextPipeline(SchedulerConfig.Parse("{}", "DDIMScheduler")))
+            made.Save(folder.Path);
+        var path = folder.File("unet/config.json");
+        var config = JsonNode.Parse(File.ReadAllText(path))!.AsObject();
+        config["_diffusers_version"] = version;
+        config["sample_size"] = 8;
+        File.WriteAllText(path, config.ToJsonString());
+        using var pipeline = DiffusersPipeline.Load(folder.Path);
+        using var text = Condition.Create(encoderHiddenStates: ones([1, 5, 24]));
+
+        var images = Sample(pipeline, new PipelineRequest { Condition = text, Steps = 1, GuidanceScale = 1.0 });
+
+        images.shape.Should().Equal(1, 3, 2 * expected, 2 * expected);
+    }
+
+    [Theory]
+    [InlineData("DDIMScheduler", "DDPMScheduler")]
+    [InlineData("DDIMScheduler", null)]
+    [InlineData("EulerDiscreteScheduler", "DDPMScheduler")]
+    public void The_index_names_the_class_of_the_scheduler(string index, string? config)
+    {
+        using var folder = new TemporaryFolder();
+        using (var pipeline = DiffusersPipeline.Load(FolderFixture.Committed("ddpm-pipeline")))
+            pipeline.Save(folder.Path);
+        var components = JsonNode.Parse(File.ReadAllText(folder.File("model_index.json")))!.AsObject();
+        components["scheduler"] = new JsonArray("diffusers", index);
+        File.WriteAllText(folder.File("model_index.json"), components.ToJsonString());
+        var path = folder.File("scheduler/scheduler_config.json");
+        var settings = JsonNode.Parse(File.ReadAllText(path))!.AsObject();
+        settings.Remove("_class_name");
+        if (config is not null)
+            settings["_class_name"] = config;
+        File.WriteAllText(path, settings.ToJsonString());
+
+        using var loaded = DiffusersPipeline.Load(folder.Path);
+
+        loaded.Scheduler.ClassName.Should().Be(index);
+    }
+
+    [Fact]
+    public void Unknown_settings_of_the_scheduler_are_logged_when_a_pipeline_is_loaded()
+    {
+        using var folder = new TemporaryFolder();
+        using (var pipeline = DiffusersPipeline.Load(FolderFixture.Committed("ddpm-pipeline")))
+            pipeline.Save(folder.Path);
+        var path = folder.File("scheduler/scheduler_config.json");
+        var settings = JsonNode.Parse(File.ReadAllText(path))!.AsObject();
+        settings["beta_shedule"] = "cosine";
+        File.WriteAllText(path, settings.ToJsonString());
+        var logger = new ListLogger();
+
+        using var loaded = DiffusersPipeline.Load(folder.Path, new DiffusersOptions { Logger = logger });
+
+        logger.Warnings.Should().ContainSingle().Which.Should().Contain("beta_shedule");
     }
 
     [Fact]
@@ -269,6 +356,16 @@ public class DiffusersPipelineTests
             },
             SchedulerConfig.Parse("""{"clip_sample": false, "steps_offset": 0, "timestep_spacing": "trailing"}""", "DDIMScheduler"));
     }
+
+    /// <summary>A pipeline of Stable Diffusion without a text encoder, whose networks diffusers saved.</summary>
+    private static DiffusersPipeline TextPipeline(SchedulerConfig scheduler) => DiffusersPipeline.Of(
+        "StableDiffusionPipeline",
+        new Dictionary<string, nn.Module>
+        {
+            ["unet"] = DiffusersModel.Load(FolderFixture.Committed("unet2d-condition")).Network,
+            ["vae"] = DiffusersModel.Load(FolderFixture.Committed("vae-kl")).Network,
+        },
+        scheduler);
 
     private sealed class Counter(Action<SamplingProgress> report) : IProgress<SamplingProgress>
     {

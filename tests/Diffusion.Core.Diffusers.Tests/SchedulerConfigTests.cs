@@ -16,7 +16,7 @@ public class SchedulerConfigTests
               "_diffusers_version": "0.31.0",
               "beta_schedule": "linear",
               "clip_sample": false,
-              "lambda_min_clipped": -Infinity,
+              "sample_max_value": Infinity,
               "num_train_timesteps": 500,
               "trained_betas": null
             }
@@ -28,9 +28,9 @@ public class SchedulerConfigTests
         config.Whole("num_train_timesteps", 1000).Should().Be(500);
         config.Text("beta_schedule", "?").Should().Be("linear");
         config.Flag("clip_sample", true).Should().BeFalse();
-        config.Number("lambda_min_clipped", 0.0).Should().Be(double.NegativeInfinity);
+        config.Number("sample_max_value", 0.0).Should().Be(double.PositiveInfinity);
         config.Numbers("trained_betas").Should().BeNull("null is as good as missing");
-        config.Number("beta_end", 0.02).Should().Be(0.02, "what is missing has the value of the caller");
+        config.Number("beta_end", 5.0).Should().Be(0.02, "a missing setting has the default of the class");
         DiffusersScheduler.CreateSampler(config, 25).Grid!.Count.Should().Be(25);
     }
 

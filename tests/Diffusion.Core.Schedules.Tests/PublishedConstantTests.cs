@@ -1,3 +1,4 @@
+using Diffusion.Core.Testing;
 using Microsoft.Extensions.Logging;
 
 namespace Diffusion.Core.Schedules.Tests;
@@ -63,7 +64,7 @@ public sealed class PublishedConstantTests
     [Fact]
     public void Linear_of_100_steps_warns_that_the_data_shows_to_the_end_and_of_1000_does_not()
     {
-        var (few, many) = (new RecordingLogger(), new RecordingLogger());
+        var (few, many) = (new ListLogger(), new ListLogger());
 
         var schedule = DiscreteSchedule.Linear(100, logger: few);
         DiscreteSchedule.Linear(1000, logger: many);
@@ -72,14 +73,14 @@ public sealed class PublishedConstantTests
         Digits.ShouldAgree(schedule.LogSnr(99), "-.56");
         few.Entries.Should().ContainSingle();
         few.Entries[0].Level.Should().Be(LogLevel.Warning);
-        few.Entries[0].Message.Should().Contain("-0.56").And.Contain("100 steps");
+        few.Entries[0].Text.Should().Contain("-0.56").And.Contain("100 steps");
         many.Entries.Should().BeEmpty();
     }
 
     [Fact]
     public void Linear_of_100_steps_with_scaled_betas_loses_the_data()
     {
-        var logger = new RecordingLogger();
+        var logger = new ListLogger();
 
         var schedule = DiscreteSchedule.LinearScaledBySteps(100, logger: logger);
 

@@ -4,7 +4,6 @@ using Diffusion.Core.Models;
 using Diffusion.Core.Samplers;
 using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
-using Microsoft.Extensions.Logging;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Tests;
@@ -22,13 +21,13 @@ public class DataRangeTests
     {
         using var samples = Values(8, min, max);
         using var network = new UNet(new UNetOptions { ImageSize = 8, Channels = 1, Width = 8, GroupNormGroups = 8, Multipliers = [1], LayersPerBlock = 1 });
-        var logger = new Warnings();
+        var logger = new ListLogger();
         using var trainer = new DdpmTrainer(network, DiscreteSchedule.Linear(), new SimpleLoss(), new TrainerOptions { BatchSize = 8, Steps = 3 }, logger);
         trainer.Fit(new TensorDataset(samples), cancellationToken: TestContext.Current.CancellationToken);
         if (warns)
-            logger.Lines.Should().ContainSingle().Which.Should().Contain($"{(double)(float)min}").And.Contain($"{(double)(float)max}").And.Contain("[-1, 1]");
+            logger.Warnings.Should().ContainSingle().Which.Should().Contain($"{(double)(float)min}").And.Contain($"{(double)(float)max}").And.Contain("[-1, 1]");
         else
-            logger.Lines.Should().BeEmpty();
+            logger.Warnings.Should().BeEmpty();
     }
 
     [Fact]
@@ -36,10 +35,10 @@ public class DataRangeTests
     {
         using var network = new MlpDenoiser(new MlpDenoiserOptions { Width = 8, Layers = 1 });
         using var model = new DiffusionModel(network, DiscreteSchedule.Linear()) { DataRange = DataRange.Images };
-        var logger = new Warnings();
+        var logger = new ListLogger();
         using var trainer = new DdpmTrainer(model, new SimpleLoss(), new TrainerOptions { BatchSize = 8, Steps = 2 }, logger);
         trainer.Fit(new EightGaussians(count: 16), cancellationToken: TestContext.Current.CancellationToken);
-        logger.Lines.Should().ContainSingle().Which.Should().Contain("[-1, 1]");
+        logger.Warnings.Should().ContainSingle().Which.Should().Contain("[-1, 1]");
     }
 
     [Fact]
@@ -63,21 +62,5 @@ public class DataRangeTests
     {
         using var ramp = linspace(min, max, count * 64, dtype: ScalarType.Float32);
         return ramp.reshape(count, 1, 8, 8).clone();
-    }
-
-    private sealed class Warnings : ILogger
-    {
-        public List<string> Lines { get; } = [];
-
-        public IDisposable? BeginScope<TState>(TState state)
-            where TState : notnull => null;
-
-        public bool IsEnabled(LogLevel logLevel) => true;
-
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
-        {
-            if (logLevel == LogLevel.Warning)
-                Lines.Add(formatter(state, exception));
-        }
     }
 }

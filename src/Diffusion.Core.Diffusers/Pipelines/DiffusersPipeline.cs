@@ -27,7 +27,7 @@ public sealed class DiffusersPipeline : IDisposable
         Dictionary<string, string> copied,
         ClipTokenizer? tokenizer)
     {
-        (_index, Layout, Scheduler, _models, _copied, Tokenizer) = (index, layout, scheduler, models, copied, tokenizer);
+        (_index, Layout, Scheduler, _models, _copied, Tokenizer) = (index, layout, scheduler.With(layout.SchedulerSettings), models, copied, tokenizer);
         Denoiser = Required(layout.Denoiser).Network as IDenoiser
             ?? throw new NotSupportedException($"{ClassName} needs a denoiser as its {layout.Denoiser}, got {models[layout.Denoiser].Config.ClassName}.");
         if (layout.Autoencoder is { } name)
@@ -112,7 +112,11 @@ public sealed class DiffusersPipeline : IDisposable
                     options.Logger.UnknownComponent(folder, name, className);
             }
 
-            var scheduler = SchedulerConfig.Read(Path.Combine(folder, SchedulerName, SchedulerConfig.FileName));
+            var schedulerFolder = Path.Combine(folder, SchedulerName);
+            var scheduler = SchedulerConfig.Read(
+                Path.Combine(schedulerFolder, SchedulerConfig.FileName), index.Components.GetValueOrDefault(SchedulerName).ClassName);
+            if (scheduler.UnknownSettings is { Count: > 0 } unknown)
+                options.Logger.UnknownSettings(schedulerFolder, scheduler.ClassName, string.Join(", ", unknown));
             return new DiffusersPipeline(index, layout, scheduler, models, copied, TokenizerOf(index, layout, copied));
         }
         catch

@@ -1,3 +1,5 @@
+using System.Text.Json.Nodes;
+
 namespace Diffusion.Core.Diffusers;
 
 /// <summary>
@@ -33,6 +35,17 @@ public sealed record PipelineLayout(string ClassName)
     /// </summary>
     public string? SchedulerClass { get; init; }
 
+    /// <summary>
+    /// The settings that the pipeline changes in its scheduler, if the class of the scheduler has them. The default is none.
+    /// </summary>
+    public IReadOnlyDictionary<string, JsonNode> SchedulerSettings { get; init; } = new Dictionary<string, JsonNode>();
+
+    /// <summary>
+    /// The <c>sample_size</c> of denoisers that versions of diffusers before 0.9 saved with a smaller one. The default is
+    /// <see langword="null"/>: unchanged.
+    /// </summary>
+    public int? LeastSampleSizeOfOldFiles { get; init; }
+
     /// <summary>The networks that sampling needs.</summary>
     internal IEnumerable<string> Networks => new[] { Denoiser, Autoencoder }.OfType<string>();
 
@@ -52,6 +65,8 @@ public sealed record PipelineLayout(string ClassName)
             Tokenizer = "tokenizer",
             TextEncoder = "text_encoder",
             GuidanceScale = 7.5,
+            SchedulerSettings = new Dictionary<string, JsonNode> { ["steps_offset"] = 1, ["clip_sample"] = false },
+            LeastSampleSizeOfOldFiles = 64,
         },
     ];
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Diffusion.Core.Models;
 using Diffusion.Core.Samplers;
 using static TorchSharp.torch;
@@ -129,10 +130,18 @@ internal sealed class PipelineSampling
         if (_config.Json(Name) is System.Text.Json.Nodes.JsonArray)
             return _config.Wholes(Name) is [var height, var width] ? (height, width) : throw _config.Unsupported(Name);
         var side = _config.WholeOrNull(Name);
+        if (side < _pipeline.Layout.LeastSampleSizeOfOldFiles && IsBefore(0, 9))
+            side = _pipeline.Layout.LeastSampleSizeOfOldFiles;
         if (side is null && (_request.Noise is null && (_request.Height is null || _request.Width is null)))
             throw new ArgumentException($"{_config.ClassName} does not specify its {Name}; set Height and Width.");
         return (side ?? 1, side ?? 1);
     }
+
+    private bool IsBefore(int major, int minor)
+        => _config.TextOrNull("_diffusers_version")?.Split('.') is [var first, var second, ..]
+            && int.TryParse(first, NumberStyles.None, CultureInfo.InvariantCulture, out var savedMajor)
+            && int.TryParse(second, NumberStyles.None, CultureInfo.InvariantCulture, out var savedMinor)
+            && (savedMajor, savedMinor).CompareTo((major, minor)) < 0;
 
     private IDenoiser Guided(Condition? condition, Condition? unconditional)
     {

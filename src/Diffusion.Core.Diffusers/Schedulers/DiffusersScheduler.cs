@@ -1,6 +1,7 @@
 using Diffusion.Core.Models;
 using Diffusion.Core.Samplers;
 using Diffusion.Core.Schedules;
+using Microsoft.Extensions.Logging;
 
 namespace Diffusion.Core.Diffusers;
 
@@ -40,6 +41,9 @@ public static class DiffusersScheduler
         ["UniPCMultistepScheduler"] = DpmSchedulers.UniPc,
     };
 
+    // diffusers allows one of them.
+    private static readonly string[] _sigmaSpacings = ["use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"];
+
     /// <summary>The classes of schedulers that are known, in ordinal order.</summary>
     public static IEnumerable<string> ClassNames => _classes.Keys.Order(StringComparer.Ordinal);
 
@@ -48,18 +52,25 @@ public static class DiffusersScheduler
     /// <param name="steps">N, the number of inference steps.</param>
     /// <exception cref="NotSupportedException">The class, or a setting, is not known.</exception>
     /// <exception cref="InvalidDataException">A setting has the wrong type.</exception>
+    /// <param name="logger">The logger that receives a warning for settings that no scheduler has. The default is none.</param>
     /// <exception cref="ArgumentException">The settings do not fit together.</exception>
-    public static DiffusionSampler CreateSampler(SchedulerConfig config, int steps) => Create(config, new SchedulerCall { Steps = steps }).Sampler;
+    public static DiffusionSampler CreateSampler(SchedulerConfig config, int steps, ILogger? logger = null)
+        => Create(config, new SchedulerCall { Steps = steps }, logger).Sampler;
 
     /// <summary>The sampler of a configuration and of the arguments of a call.</summary>
     /// <inheritdoc cref="CreateSampler" path="/exception"/>
-    public static DiffusersSampler Create(SchedulerConfig config, SchedulerCall call)
+    public static DiffusersSampler Create(SchedulerConfig config, SchedulerCall call, ILogger? logger = null)
     {
         ArgumentNullException.ThrowIfNull(config);
         ArgumentNullException.ThrowIfNull(call);
-        return _classes.TryGetValue(config.ClassName, out var create)
-            ? create(config, call)
-            : throw Unknown(config);
+        if (!_classes.TryGetValue(config.ClassName, out var create))
+            throw Unknown(config);
+        var spacings = _sigmaSpacings.Where(name => config.Flag(name, false)).ToArray();
+        if (spacings.Length > 1)
+            throw new ArgumentException($"{config.ClassName} can have one of {string.Join(", ", _sigmaSpacings)}, got {string.Join(" and ", spacings)}.");
+        if (logger is not null && config.UnknownSettings is { Count: > 0 } unknown)
+            logger.UnknownSettings("A scheduler configuration", config.ClassName, string.Join(", ", unknown));
+        return create(config, call);
     }
 
     /// <summary>The model of a network that was trained with a scheduler.</summary>

@@ -46,8 +46,7 @@ internal static class DistilledSchedulers
         => MappedOptions.Sampler(
             config,
             Grid(config, call, endsClean: true),
-            ConsistencySolver.Latent(config.Number("timestep_scaling", 10.0), LatentDataDeviation),
-            clips: false);
+            ConsistencySolver.Latent(config.Number("timestep_scaling", 10.0), LatentDataDeviation));
 
     /// <summary>TCDScheduler: trajectory consistency models. The last step leads to index 0, and leaves its noise. Nothing is thresholded.</summary>
     public static DiffusersSampler Tcd(SchedulerConfig config, SchedulerCall call)

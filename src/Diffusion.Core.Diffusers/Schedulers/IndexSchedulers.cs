@@ -20,7 +20,7 @@ internal static class IndexSchedulers
         // diffusers leaves the noise out at index 0 only: on a grid that ends above it, the last step has a variance of 1e-20.
         if (grid.Times[^1] > 0.0)
             grid = grid.WithFinalLevel(new NoiseLevel(1.0, 1e-10));
-        return MappedOptions.Sampler(config, grid, new AncestralSolver(Variance(config)), clips: true);
+        return MappedOptions.Sampler(config, grid, new AncestralSolver(Variance(config)));
     }
 
     /// <summary>DDIMScheduler.</summary>
@@ -38,7 +38,7 @@ internal static class IndexSchedulers
         }
 
         var solver = TargetedSolver.Over(grid, new DdimSolver(call.Eta ?? 0.0), targets);
-        return MappedOptions.Sampler(config, grid.WithFinalLevel(targets[^1]), solver, clips: true, call.UseClippedModelOutput);
+        return MappedOptions.Sampler(config, grid.WithFinalLevel(targets[^1]), solver, call.UseClippedModelOutput);
     }
 
     /// <summary>DDIMInverseScheduler: from data to noise, at the time that each step leads to.</summary>
@@ -53,7 +53,7 @@ internal static class IndexSchedulers
         NoiseLevel[] levels = [.. times.Select(time => time < stride ? first : schedule.LevelAt(time - stride)), targets[^1]];
         var grid = new TimeGrid(schedule, times, levels);
         var solver = TargetedSolver.Over(grid, new DdimSolver(), targets);
-        return MappedOptions.Sampler(config, grid, solver, clips: true, rederiveNoise: false);
+        return MappedOptions.Sampler(config, grid, solver, rederiveNoise: false);
     }
 
     /// <summary>UnCLIPScheduler: DDPM over N times from T-1 to 0. Each step goes down by one index.</summary>
@@ -65,7 +65,7 @@ internal static class IndexSchedulers
         for (var k = 0; k < targets.Length; k++)
             targets[k] = schedule.PreviousLevel((int)grid.Times[k]);
         var solver = TargetedSolver.Over(grid, new AncestralSolver(Variance(config, "fixed_small_log")), targets);
-        return MappedOptions.Sampler(config, grid, solver, clips: true);
+        return MappedOptions.Sampler(config, grid, solver);
     }
 
     /// <summary>The settings of a DDPMScheduler.</summary>

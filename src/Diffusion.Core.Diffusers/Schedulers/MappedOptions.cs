@@ -10,24 +10,22 @@ internal static class MappedOptions
     /// <param name="config">The configuration.</param>
     /// <param name="grid">The times to visit.</param>
     /// <param name="solver">The method for one step.</param>
-    /// <param name="clips">Whether the scheduler clips where <c>clip_sample</c> is missing; <see langword="null"/> where it never does.</param>
     /// <param name="rederiveNoise">Whether its eps follows the thresholded x_0.</param>
     public static DiffusersSampler Sampler(
-        SchedulerConfig config, TimeGrid grid, ISolver solver, bool? clips = null, bool rederiveNoise = true)
-        => Sampler(config, grid, solver, Of(config, clips, rederiveNoise));
+        SchedulerConfig config, TimeGrid grid, ISolver solver, bool rederiveNoise = true)
+        => Sampler(config, grid, solver, Of(config, rederiveNoise));
 
     /// <summary>A sampler with other options than those of the configuration.</summary>
     public static DiffusersSampler Sampler(SchedulerConfig config, TimeGrid grid, ISolver solver, SamplerOptions options)
         => new(new DiffusionSampler(grid, solver, options), PredictionOf(config)) { LearnsVariance = LearnsVariance(config) };
 
     /// <param name="config">The configuration.</param>
-    /// <param name="clips">Whether the scheduler clips where <c>clip_sample</c> is missing; <see langword="null"/> where it never does.</param>
     /// <param name="rederiveNoise">Whether its eps follows the thresholded x_0.</param>
-    public static SamplerOptions Of(SchedulerConfig config, bool? clips = null, bool rederiveNoise = true) => new()
+    public static SamplerOptions Of(SchedulerConfig config, bool rederiveNoise = true) => new()
     {
         Threshold = config.Flag("thresholding", false)
             ? Dynamic(config)
-            : clips is { } missing && config.Flag("clip_sample", missing)
+            : config.Flag("clip_sample", false)
                 ? Thresholding.Static(config.Number("clip_sample_range", 1.0))
                 : Thresholding.None,
         RederiveNoise = rederiveNoise,

@@ -26,7 +26,7 @@ internal static class SigmaSchedulers
 
     /// <summary>HeunDiscreteScheduler.</summary>
     public static DiffusersSampler Heun(SchedulerConfig config, SchedulerCall call)
-        => Sampler(config, new TrainedGrid(config).Fractional(call), new HeunSolver(), clips: false);
+        => Sampler(config, new TrainedGrid(config).Fractional(call), new HeunSolver());
 
     /// <summary>KDPM2DiscreteScheduler.</summary>
     public static DiffusersSampler Dpm2(SchedulerConfig config, SchedulerCall call)
@@ -41,15 +41,15 @@ internal static class SigmaSchedulers
         => Sampler(config, new TrainedGrid(config).Fractional(call), new LmsSolver(call.Order ?? 4) { EulerAtEnd = false });
 
     /// <summary>A sampler of the schedulers that keep x / alpha.</summary>
-    private static DiffusersSampler Sampler(SchedulerConfig config, TimeGrid grid, ISolver solver, bool? clips = null)
-        => MappedOptions.Sampler(config, grid, solver, Options(config, grid, clips)) with { IsExploding = true };
+    private static DiffusersSampler Sampler(SchedulerConfig config, TimeGrid grid, ISolver solver)
+        => MappedOptions.Sampler(config, grid, solver, Options(config, grid)) with { IsExploding = true };
 
     /// <summary>
     /// Options with the noise at the start that these schedulers ask for: that of x_t for data of unit variance on "leading" grids, otherwise
     /// sigma alone.
     /// </summary>
-    private static SamplerOptions Options(SchedulerConfig config, TimeGrid grid, bool? clips = null)
-        => MappedOptions.Of(config, clips) with
+    private static SamplerOptions Options(SchedulerConfig config, TimeGrid grid)
+        => MappedOptions.Of(config) with
         {
             InitialScale = config.Text("timestep_spacing", "linspace") == "leading" ? null : grid.Levels[0].Sigma,
         };

@@ -1,11 +1,14 @@
 using Microsoft.Extensions.Logging;
 
-namespace Diffusion.Core.Tests.Support;
+namespace Diffusion.Core.Testing;
 
-/// <summary>Keeps what is logged.</summary>
+/// <summary>A logger that stores its messages.</summary>
 public sealed class ListLogger : ILogger
 {
     public List<(LogLevel Level, string Text)> Entries { get; } = [];
+
+    /// <summary>The texts of the warnings.</summary>
+    public IEnumerable<string> Warnings => Entries.Where(entry => entry.Level == LogLevel.Warning).Select(entry => entry.Text);
 
     public IDisposable? BeginScope<TState>(TState state)
         where TState : notnull
