@@ -278,6 +278,25 @@ public class GuidanceTests
         }
     }
 
+    /// <summary>A prediction without deviation, as that of a network before its first step, or of samples with one value.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(7)]
+    public void Rescaling_a_flat_prediction_leaves_it_unchanged(int size)
+    {
+        using var scope = NewDisposeScope();
+        using var condition = Condition.OfLabels([1, 2]);
+        var (x, t) = (ones([2, size]), tensor(new long[] { 5, 5 }));
+        foreach (var value in (double[])[0.0, 0.5])
+        {
+            var network = new FunctionDenoiser(v => v.mul(value));
+
+            var output = ClassifierFree(network, 2.0, new() { Rescale = 0.7, ZeroStar = value == 0.0 }).Predict(x, t, condition);
+
+            output.ShouldBeClose(x.mul(value), 1e-6, $"size {size}, value {value}");
+        }
+    }
+
     [Fact]
     public void Autoguidance_leads_away_from_the_worse_network()
     {

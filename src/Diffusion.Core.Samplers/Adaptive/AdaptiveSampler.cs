@@ -149,6 +149,7 @@ internal sealed class AdaptiveRun : IDisposable
     public AdaptiveRun(AdaptiveSampler sampler, AdaptiveSpan span, DiffusionModel model, SamplingRequest request)
     {
         (_sampler, _onStep) = (sampler, request.OnStep);
+        model = RequestStart.InTypeOf(request, model);
         _evaluator = new ModelEvaluator(model, request.Condition, sampler.Options.Threshold) { RederiveNoise = sampler.Options.RederiveNoise };
         _ownsNoise = request.Noise is null;
         _noise = request.Noise ?? new PerSampleNoise(request.Seed, request.Shape[0], request.FirstSample);

@@ -59,7 +59,7 @@ public sealed class ClassifierGuidance : DelegatingDenoiser
     private Tensor Lead(Tensor prediction, Tensor gradient, Tensor t)
     {
         Guard.SameShape(gradient, prediction, "x_t", "the output of the network");
-        return prediction.Addcmul(gradient, Factors(t, prediction).expand(prediction.shape), 1.0);
+        return prediction.Addcmul(gradient.Widened(), Factors(t, prediction).expand(prediction.shape), 1.0);
     }
 
     /// <summary>[B, 1, ...] what the gradient is multiplied by at the timesteps of a batch.</summary>

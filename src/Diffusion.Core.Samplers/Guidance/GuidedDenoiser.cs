@@ -90,7 +90,7 @@ public sealed class GuidedDenoiser : DelegatingDenoiser
         using var guide = Guide.Predict(xt, t, condition);
         Guard.SameShape(main, guide, "the prediction of the main network", "that of the guide");
         Guard.SameType(main, guide, "the prediction of the main network", "that of the guide");
-        return VarianceChannels.Keep(main, xt, prediction => Lead(prediction, VarianceChannels.Prediction(guide, xt), t, guided))
+        return VarianceChannels.Keep(main, xt, prediction => Lead(prediction, VarianceChannels.Prediction(guide, xt).Widened(), t, guided))
             .MoveToOuterDisposeScope();
     }
 
@@ -103,8 +103,10 @@ public sealed class GuidedDenoiser : DelegatingDenoiser
         var result = from.Mul(1.0 - Scale).Add_(main, alpha: Scale);
         if (Options.Rescale > 0.0)
         {
-            var ratio = Deviation(main).div_(Deviation(result)).Mul_(Options.Rescale).Add_(1.0 - Options.Rescale);
-            result = result.mul(ratio);
+            // A flat prediction, as that of a network before its first step, has no deviation to rescale.
+            var ratio = Deviation(main).div_(Deviation(result));
+            ratio = where(ratio.isfinite(), ratio, ones_like(ratio));
+            result = result.mul(ratio.Mul_(Options.Rescale).Add_(1.0 - Options.Rescale));
         }
 
         if (guided is not null)
@@ -171,15 +173,21 @@ internal static class VarianceChannels
     /// <summary>[B, C, ...] the prediction: a view of the output, or the output itself if it has no variance channels.</summary>
     public static Tensor Prediction(Tensor output, Tensor xt) => Are(output, xt) ? output.narrow(1, 0, xt.shape[1]) : output;
 
-    /// <summary>Replaces the prediction in an output and keeps its variance channels.</summary>
+    /// <summary>
+    /// Replaces the prediction in an output and keeps its variance channels. A prediction in half precision is changed, and returned, in
+    /// float32: its squares and large coefficients are not finite in half precision.
+    /// </summary>
     /// <param name="output">[B, C, ...] or [B, 2C, ...] the output.</param>
     /// <param name="xt">[B, C, ...] the input of the network.</param>
     /// <param name="change">Maps [B, C, ...] to a new tensor of that shape.</param>
     public static Tensor Keep(Tensor output, Tensor xt, Func<Tensor, Tensor> change)
     {
-        var changed = change(Prediction(output, xt));
+        var changed = change(Prediction(output, xt).Widened());
         return Are(output, xt) ? cat([changed, output.narrow(1, xt.shape[1], xt.shape[1])], 1) : changed;
     }
+
+    /// <summary>The tensor itself, or in float32 if it is in half precision.</summary>
+    public static Tensor Widened(this Tensor x) => HalfPrecision.Is(x.dtype) ? x.to(ScalarType.Float32) : x;
 
     private static bool Are(Tensor output, Tensor xt)
         => xt.dim() > 1 && output.dim() == xt.dim() && output.shape[1] == 2 * xt.shape[1];

@@ -15,7 +15,7 @@ public sealed class AncestralSampler : DiffusionSampler
     /// The variance of the noise added by a step. The default is <see cref="ReverseVariance.LearnedRange"/> for a model that learns its
     /// variance, and <see cref="ReverseVariance.FixedSmall"/> for others.
     /// </param>
-    /// <param name="spacing">Selects the times of the schedule. The default is <see cref="TimeSpacing.Trailing"/>.</param>
+    /// <param name="spacing">Selects the times of the schedule. The default is <see cref="TimeSpacing.Default"/>.</param>
     /// <param name="options">Thresholding and the initial noise. The default is a new <see cref="SamplerOptions"/>.</param>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="steps"/> is less than 1.</exception>
     public AncestralSampler(

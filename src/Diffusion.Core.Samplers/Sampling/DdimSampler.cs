@@ -7,7 +7,7 @@ public sealed class DdimSampler : DiffusionSampler
     /// <summary>Initializes a new instance of the <see cref="DdimSampler"/> class for the schedule of the model.</summary>
     /// <param name="steps">N, at most the steps of the schedule.</param>
     /// <param name="eta">From 0 (deterministic) to 1 (ancestral). The default is 0.</param>
-    /// <param name="spacing">Selects the times of the schedule. The default is <see cref="TimeSpacing.Trailing"/>.</param>
+    /// <param name="spacing">Selects the times of the schedule. The default is <see cref="TimeSpacing.Default"/>.</param>
     /// <param name="options">Thresholding and the initial noise. The default is a new <see cref="SamplerOptions"/>.</param>
     /// <exception cref="ArgumentOutOfRangeException">An argument is outside its range.</exception>
     public DdimSampler(int steps, double eta = 0.0, TimeSpacing? spacing = null, SamplerOptions? options = null)

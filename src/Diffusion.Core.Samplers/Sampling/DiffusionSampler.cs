@@ -15,7 +15,7 @@ public class DiffusionSampler : ISampler
     /// </summary>
     /// <param name="solver">The method for one step.</param>
     /// <param name="steps">N, at least 1, and at most the steps of a discrete schedule.</param>
-    /// <param name="spacing">Selects the times of the schedule. The default is <see cref="TimeSpacing.Trailing"/>.</param>
+    /// <param name="spacing">Selects the times of the schedule. The default is <see cref="TimeSpacing.Default"/>.</param>
     /// <param name="options">Thresholding and the initial noise. The default is a new <see cref="SamplerOptions"/>.</param>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="steps"/> is less than 1.</exception>
     public DiffusionSampler(ISolver solver, int steps, TimeSpacing? spacing = null, SamplerOptions? options = null)
@@ -42,7 +42,7 @@ public class DiffusionSampler : ISampler
     {
         ArgumentNullException.ThrowIfNull(solver);
         (Solver, StepCount, Grid) = (solver, grid?.Count ?? steps, grid);
-        (Spacing, Options) = (spacing ?? TimeSpacing.Trailing, options ?? new SamplerOptions());
+        (Spacing, Options) = (spacing ?? TimeSpacing.Default, options ?? new SamplerOptions());
         if (Options.InitialScale is { } scale)
             Guard.Positive(scale, "options.InitialScale");
     }

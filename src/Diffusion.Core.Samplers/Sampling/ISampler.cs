@@ -71,6 +71,7 @@ public static class SamplerExtensions
         CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(sampler);
+        ArgumentNullException.ThrowIfNull(request);
         Tensor? result = null;
         foreach (var step in sampler.Steps(model, request, cancellationToken))
         {
@@ -78,7 +79,7 @@ public static class SamplerExtensions
             if (state.Step > 0)
                 progress?.Report(new SamplingProgress(state.Step, state.Steps));
             if (state.Step == state.Steps)
-                result = state.Sample.clone();
+                result = state.Sample.to(RequestStart.TypeOf(request), copy: true);
         }
 
         return result ?? throw new InvalidOperationException($"{sampler.GetType().Name} ended before its last step.");

@@ -26,8 +26,8 @@ public sealed record SamplingRequest
     public Condition? Condition { get; init; }
 
     /// <summary>
-    /// [B, ...] x at the first level of the grid, used unchanged in place of a random draw. It determines the type and the device. The
-    /// default is <see langword="null"/>.
+    /// [B, ...] x at the first level of the grid, used unchanged in place of a random draw. It determines the device, and the type in
+    /// place of <see cref="Dtype"/>. The default is <see langword="null"/>.
     /// </summary>
     public Tensor? InitialSample { get; init; }
 
@@ -55,7 +55,11 @@ public sealed record SamplingRequest
     /// </summary>
     public Device? Device { get; init; }
 
-    /// <summary>The floating-point type of the trajectory. The default is float32.</summary>
+    /// <summary>The floating-point type of the network's input and of the result. The default is float32.</summary>
+    /// <remarks>
+    /// With float16 and bfloat16, the trajectory is computed in float32, and only the network computes in that type. The tensors of a
+    /// <see cref="SamplerState"/> are those of the trajectory.
+    /// </remarks>
     public ScalarType Dtype { get; init; } = ScalarType.Float32;
 }
 
@@ -77,6 +81,13 @@ internal static class RequestStart
                 + $"sigma {level.Sigma}; a schedule that ends without signal needs a network that predicts x_0 or v.",
                 nameof(model));
     }
+
+    /// <summary>The type of the network's input and of the result.</summary>
+    public static ScalarType TypeOf(SamplingRequest request) => (request.InitialSample ?? request.InitialData)?.dtype ?? request.Dtype;
+
+    /// <summary>The model, whose network receives x_t in the type of the request if the trajectory is in another one.</summary>
+    public static DiffusionModel InTypeOf(SamplingRequest request, DiffusionModel model)
+        => HalfPrecision.Is(TypeOf(request)) ? model.With(new HalfPrecision(model.Network, TypeOf(request))) : model;
 
     /// <summary>Throws if a request is not valid for a model.</summary>
     /// <exception cref="ArgumentException">The request is not valid; the message contains the reason.</exception>
@@ -120,13 +131,13 @@ internal static class RequestStart
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
         if (request.InitialSample is { } given)
-            return given.clone().DetachFromDisposeScope();
+            return given.to(HalfPrecision.Widened(given.dtype), copy: true).DetachFromDisposeScope();
         using var like = empty(
-            [.. request.Shape], dtype: request.InitialData?.dtype ?? request.Dtype, device: request.InitialData?.device ?? device);
+            [.. request.Shape], dtype: HalfPrecision.Widened(TypeOf(request)), device: request.InitialData?.device ?? device);
         var drawn = noise.Draw(like);
         Guard.SameShape(like, drawn, "the samples", "the noise");
         if (request.InitialData is { } data)
-            return new LinearPair(start.Alpha, start.Sigma).Apply(data, drawn).DetachFromDisposeScope();
+            return new LinearPair(start.Alpha, start.Sigma).Apply(data.to(like.dtype), drawn).DetachFromDisposeScope();
 
         // The scale of a variance-preserving process is 1 up to rounding: the draw is used unchanged.
         if (Math.Abs(scale - 1.0) > 1e-12)
@@ -145,5 +156,21 @@ internal static class RequestStart
         Guard.SameType(sample.Tensor, other, "the sample", "the result of OnStep");
         sample.Dispose();
         return new SharedTensor(other);
+    }
+}
+
+/// <summary>A network that computes in half precision for samples in float32.</summary>
+internal sealed class HalfPrecision(IDenoiser network, ScalarType type) : DelegatingDenoiser(network)
+{
+    /// <summary>Whether sums and coefficients of a trajectory can overflow or lose most digits in a type.</summary>
+    public static bool Is(ScalarType type) => type is ScalarType.Float16 or ScalarType.BFloat16;
+
+    /// <summary>The type of a trajectory for samples of a type.</summary>
+    public static ScalarType Widened(ScalarType type) => Is(type) ? ScalarType.Float32 : type;
+
+    public override Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
+    {
+        using var narrow = xt.to(type);
+        return Inner.Predict(narrow, t, condition);
     }
 }

@@ -28,6 +28,7 @@ internal sealed class Trajectory : IDisposable
 
         // A grid can have another schedule of the same process, such as a respaced one, which then determines the timesteps.
         model = ReferenceEquals(grid.Schedule, model.Schedule) ? model : model.With(grid.Schedule);
+        model = RequestStart.InTypeOf(request, model);
         _evaluator = new ModelEvaluator(model, request.Condition, sampler.Options.Threshold) { RederiveNoise = sampler.Options.RederiveNoise };
         _ownsNoise = request.Noise is null;
         _noise = request.Noise ?? new PerSampleNoise(request.Seed, request.Shape[0], request.FirstSample);

@@ -69,7 +69,10 @@ public sealed class LangevinCorrectedSolver : ISolver
         using var scope = NewDisposeScope();
         using var evaluation = step.Evaluate(x, time, step.To);
         var noise = step.Noise.Draw(x);
-        var q = Norm(noise).Mul_(Snr).div_(Norm(evaluation.Epsilon).ClampMin(SmallestNorm));
+
+        // Without a predicted noise there is no direction to follow, and the ratio of the norms is infinite.
+        var norm = Norm(evaluation.Epsilon);
+        var q = Norm(noise).Mul_(Snr).div_(norm.ClampMin(SmallestNorm)).mul_(norm.Gt(SmallestNorm));
         var drift = q.Square().Mul_(-2.0 * step.To.Sigma);
         var deviation = q.Mul(2.0 * step.To.Sigma);
         return x.Addcmul(evaluation.Epsilon, drift, 1.0).Addcmul_(noise, deviation, 1.0).MoveToOuterDisposeScope();

@@ -10,8 +10,13 @@ public abstract class TimeSpacing
     public abstract TimeGrid CreateGrid(INoiseSchedule schedule, int steps);
 
     /// <summary>
-    /// <c>round(T - k T / N) - 1</c>: starts at the last index, which has the highest noise level of the schedule. The default of every
-    /// sampler.
+    /// <see cref="Trailing"/> on a <see cref="DiscreteSchedule"/>, and <see cref="ScheduleTimeSpacing.Uniform"/> on any other schedule. The
+    /// default of every sampler.
+    /// </summary>
+    public static TimeSpacing Default { get; } = new BySchedule();
+
+    /// <summary>
+    /// <c>round(T - k T / N) - 1</c>: starts at the last index, which has the highest noise level of the schedule.
     /// </summary>
     public static TimeSpacing Trailing { get; } = new Spacing(TrailingIndices);
 
@@ -30,6 +35,12 @@ public abstract class TimeSpacing
     {
         Guard.InRange(offset, 0, int.MaxValue);
         return new Spacing((total, steps) => LeadingIndices(total, steps, offset));
+    }
+
+    private sealed class BySchedule : TimeSpacing
+    {
+        public override TimeGrid CreateGrid(INoiseSchedule schedule, int steps)
+            => (schedule is DiscreteSchedule ? Trailing : ScheduleTimeSpacing.Uniform()).CreateGrid(schedule, steps);
     }
 
     private static double[] TrailingIndices(int total, int steps)
@@ -76,7 +87,8 @@ public abstract class TimeSpacing
             if (schedule is not DiscreteSchedule discrete)
                 throw new ArgumentException(
                     $"Leading, trailing and linspace spacings need the indices of a {nameof(DiscreteSchedule)}, got {schedule.GetType().Name}; "
-                    + $"use {nameof(DiscreteSchedule)}.{nameof(DiscreteSchedule.Discretise)} or a custom {nameof(TimeGrid)}.",
+                    + $"use {nameof(ScheduleTimeSpacing)}.{nameof(ScheduleTimeSpacing.Uniform)}, which is the default there, or a custom "
+                    + $"{nameof(TimeGrid)}.",
                     nameof(schedule));
             if (steps < 1 || steps > discrete.Steps)
                 throw new ArgumentOutOfRangeException(
