@@ -8,15 +8,16 @@ namespace Diffusion.Core.Evaluation;
 public static class AutoencoderBound
 {
     /// <summary>
-    /// The evidence lower bound of each sample, with the divergence in closed form: <c>E log p(x | z) - KL(q(z | x) || N(0, I))</c>.
+    /// Computes the evidence lower bound of each sample, with the KL divergence in closed form:
+    /// <c>E log p(x | z) - KL(q(z | x) || N(0, I))</c>.
     /// </summary>
-    /// <param name="autoencoder">With a Gaussian code, such as a <see cref="Vae"/>.</param>
-    /// <param name="likelihood">-log p(x | z) of the decoder.</param>
-    /// <param name="x">[B, ...] data.</param>
-    /// <param name="samples">Draws of z for each sample, over which the expectation is taken.</param>
-    /// <param name="generator">Where they come from; null for the default generator.</param>
-    /// <returns>[B], without gradients. The caller must dispose the returned tensor.</returns>
-    /// <exception cref="ArgumentException">The code is not Gaussian, or a shape does not fit.</exception>
+    /// <param name="autoencoder">The autoencoder. Its latent distribution must be Gaussian, as that of a <see cref="Vae"/>.</param>
+    /// <param name="likelihood">The reconstruction loss, which is -log p(x | z) of the decoder.</param>
+    /// <param name="x">[B, ...] the data.</param>
+    /// <param name="samples">The number of draws of z for each sample, at least 1. The default is 1.</param>
+    /// <param name="generator">The generator of the draws. The default is <see langword="null"/>: the default generator.</param>
+    /// <returns>[B] the bounds in nats, without gradients. The caller must dispose the returned tensor.</returns>
+    /// <exception cref="ArgumentException">The latent distribution is not Gaussian, or a shape does not match.</exception>
     /// <remarks>Source: Kingma and Welling 2014, eq. 7.</remarks>
     public static Tensor Evidence(
         IAutoencoder autoencoder, Reconstruction likelihood, Tensor x, int samples = 1, Generator? generator = null)
@@ -34,15 +35,16 @@ public static class AutoencoderBound
     }
 
     /// <summary>
-    /// The importance-weighted bound of each sample: <c>log 1/K sum_k p(x, z_k) / q(z_k | x)</c>, which grows with K towards log p(x).
+    /// Computes the importance-weighted bound of each sample: <c>log 1/K sum_k p(x, z_k) / q(z_k | x)</c>, which increases with K towards
+    /// log p(x).
     /// </summary>
-    /// <param name="autoencoder">With a Gaussian code, such as a <see cref="Vae"/>.</param>
-    /// <param name="likelihood">-log p(x | z) of the decoder.</param>
-    /// <param name="x">[B, ...] data.</param>
-    /// <param name="samples">K, the draws of z for each sample.</param>
-    /// <param name="generator">Where they come from; null for the default generator.</param>
-    /// <returns>[B], without gradients. The caller must dispose the returned tensor.</returns>
-    /// <exception cref="ArgumentException">The code is not Gaussian, or a shape does not fit.</exception>
+    /// <param name="autoencoder">The autoencoder. Its latent distribution must be Gaussian, as that of a <see cref="Vae"/>.</param>
+    /// <param name="likelihood">The reconstruction loss, which is -log p(x | z) of the decoder.</param>
+    /// <param name="x">[B, ...] the data.</param>
+    /// <param name="samples">K, the number of draws of z for each sample, at least 1.</param>
+    /// <param name="generator">The generator of the draws. The default is <see langword="null"/>: the default generator.</param>
+    /// <returns>[B] the bounds in nats, without gradients. The caller must dispose the returned tensor.</returns>
+    /// <exception cref="ArgumentException">The latent distribution is not Gaussian, or a shape does not match.</exception>
     /// <remarks>Source: Burda et al. 2016, eq. 8.</remarks>
     public static Tensor ImportanceWeighted(
         IAutoencoder autoencoder, Reconstruction likelihood, Tensor x, int samples, Generator? generator = null)
@@ -79,7 +81,8 @@ public static class AutoencoderBound
         if (code is DiagonalGaussian gaussian)
             return gaussian;
         using (code)
-            throw new ArgumentException($"The code must be a {nameof(DiagonalGaussian)}, got {code.GetType().Name}.", nameof(autoencoder));
+            throw new ArgumentException(
+                $"The latent distribution must be a {nameof(DiagonalGaussian)}, got {code.GetType().Name}.", nameof(autoencoder));
     }
 
     private static Tensor Error(IAutoencoder autoencoder, Reconstruction likelihood, Tensor x, Tensor z)

@@ -3,19 +3,19 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Evaluation;
 
-/// <summary>Likelihoods over data sets.</summary>
+/// <summary>Extension methods that compute the likelihood of data sets.</summary>
 public static class DatasetLikelihood
 {
-    /// <summary>The bits/dim of a data set.</summary>
-    /// <param name="likelihood">How to tell that of a batch.</param>
-    /// <param name="model">The network, such as the averaged one of a trainer; batches are moved to its device.</param>
-    /// <param name="dataset">The data.</param>
-    /// <param name="options">How; the defaults where null.</param>
-    /// <param name="progress">Receives a report after each batch.</param>
-    /// <param name="cancellationToken">Ends the evaluation between two calls of the network.</param>
-    /// <returns>The mean, its standard error, and each sample.</returns>
+    /// <summary>Computes the bits/dim of a data set.</summary>
+    /// <param name="likelihood">The likelihood, which is called for each batch.</param>
+    /// <param name="model">The model, such as that of the averaged weights of a trainer. Batches are moved to its device.</param>
+    /// <param name="dataset">The data set.</param>
+    /// <param name="options">The options. The default is a new <see cref="DatasetLikelihoodOptions"/>.</param>
+    /// <param name="progress">Receives the progress after each batch.</param>
+    /// <param name="cancellationToken">Checked before each batch and each call of the network.</param>
+    /// <returns>The mean, its standard error, and the bits/dim of each sample.</returns>
     /// <exception cref="ArgumentException">
-    /// The data set is empty, an option is out of range, or a batch does not fit the network.
+    /// There are no samples, an option is out of range, or a batch does not match the network.
     /// </exception>
     /// <exception cref="OperationCanceledException">The evaluation was cancelled.</exception>
     public static LikelihoodSummary Over(
@@ -34,7 +34,7 @@ public static class DatasetLikelihood
         var total = Math.Min(dataset.Count, options.MaxSamples ?? long.MaxValue);
         if (total < 1)
             throw new ArgumentException(
-                $"There must be at least one sample to evaluate, got {dataset.Count} of which {options.MaxSamples} are wanted.",
+                $"There must be at least one sample to evaluate, got {dataset.Count} samples (MaxSamples: {options.MaxSamples}).",
                 nameof(dataset));
         var bits = new List<double>();
         for (var first = 0L; first < total; first += options.BatchSize)
@@ -76,30 +76,35 @@ public static class DatasetLikelihood
     }
 }
 
-/// <summary>How a data set is evaluated.</summary>
+/// <summary>The options of an evaluation over a data set.</summary>
 public sealed record DatasetLikelihoodOptions
 {
     /// <summary>
-    /// Samples evaluated together: 64. With a network and a method that treat samples apart, it does not change the result.
+    /// The number of samples in a batch. It does not change the result if the network and the likelihood process samples independently. The
+    /// default is 64.
     /// </summary>
     public int BatchSize { get; init; } = 64;
 
-    /// <summary>The first samples of the data set to evaluate; null for all.</summary>
+    /// <summary>
+    /// The maximum number of samples to evaluate, from the start of the data set. The default is <see langword="null"/>: all samples.
+    /// </summary>
     public long? MaxSamples { get; init; }
 
-    /// <summary>The root of every random draw: 0. The draws of a sample depend on it and on its index.</summary>
+    /// <summary>
+    /// The seed of all random numbers. Those of a sample depend only on the seed and the index of the sample. The default is 0.
+    /// </summary>
     public long Seed { get; init; }
 }
 
-/// <summary>How far an evaluation over a data set is.</summary>
-/// <param name="Samples">Samples done.</param>
-/// <param name="Total">Samples in all.</param>
+/// <summary>The progress of an evaluation over a data set.</summary>
+/// <param name="Samples">The number of samples evaluated so far.</param>
+/// <param name="Total">The number of samples to evaluate.</param>
 /// <param name="Mean">The mean bits/dim so far.</param>
-/// <param name="StandardError">The standard error of that mean; NaN for one sample.</param>
+/// <param name="StandardError">The standard error of the mean; NaN for one sample.</param>
 public sealed record LikelihoodProgress(long Samples, long Total, double Mean, double StandardError);
 
-/// <summary>Bits/dim over a data set.</summary>
+/// <summary>The bits/dim of a data set.</summary>
 /// <param name="Mean">The mean over the samples.</param>
-/// <param name="StandardError">Of that mean, from the spread of the samples; NaN for one sample.</param>
+/// <param name="StandardError">The standard error of the mean; NaN for one sample.</param>
 /// <param name="PerSample">The bits/dim of each sample, in the order of the data set.</param>
 public sealed record LikelihoodSummary(double Mean, double StandardError, IReadOnlyList<double> PerSample);

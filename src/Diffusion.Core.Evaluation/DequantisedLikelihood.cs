@@ -4,19 +4,20 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Evaluation;
 
 /// <summary>
-/// The likelihood of data on a grid, such as bytes, by a density: even noise of the width of a bin is added, and the density is that of
-/// the bins. The mean over such noise bounds the bits/dim of the bytes from above.
+/// Computes the likelihood of data on a grid, such as bytes, with a likelihood of continuous data. Uniform noise of the width of a bin is
+/// added to the data, and the result is converted to bits/dim of the bins. The mean over the noise is an upper bound on the bits/dim of the
+/// data.
 /// </summary>
 /// <remarks>
-/// Source: Theis et al. 2016, section 3.1; Song et al. 2021, appendix D.2. Level k of n, at 2 k / (n - 1) - 1, becomes
-/// 2 (k + u) / n - 1 with u from [0, 1). A bin is then 2 / n wide, so that log2(n / 2) bits/dim are added to those of the density: 7 for
-/// bytes.
+/// Source: Theis et al. 2016, section 3.1; Song et al. 2021, appendix D.2. Level k of n, which is 2 k / (n - 1) - 1, becomes
+/// 2 (k + u) / n - 1 with u uniform in [0, 1). The width of a bin is then 2 / n, so that log2(n / 2) bits/dim are added to those of the
+/// density: 7 for bytes.
 /// </remarks>
 /// <param name="density">The likelihood of continuous data.</param>
-/// <param name="levels">n, at least 2: 256 for bytes.</param>
+/// <param name="levels">n, the number of levels, at least 2. The default is 256, for bytes.</param>
 public sealed class DequantisedLikelihood(ILikelihood density, int levels = 256) : ILikelihood
 {
-    // Keeps the draws apart from others of the same seed and sample.
+    // Distinguishes these random numbers from others of the same seed and sample.
     private const long Word = -1;
 
     private readonly ILikelihood _density = density ?? throw new ArgumentNullException(nameof(density));
@@ -24,7 +25,7 @@ public sealed class DequantisedLikelihood(ILikelihood density, int levels = 256)
     /// <summary>n, the number of levels.</summary>
     public int Levels { get; } = Guard.InRange(levels, 2, int.MaxValue);
 
-    /// <summary>Bits/dim that are added to those of the density: log2(n / 2).</summary>
+    /// <summary>The bits/dim that are added to those of the density: log2(n / 2).</summary>
     public double Offset { get; } = Math.Log2(levels / 2.0);
 
     /// <inheritdoc/>
@@ -35,10 +36,10 @@ public sealed class DequantisedLikelihood(ILikelihood density, int levels = 256)
         return bits.Add(Offset);
     }
 
-    /// <summary>The data with its noise.</summary>
-    /// <param name="samples">[B, ...] data on the grid over [-1, 1], floating point.</param>
+    /// <summary>Adds the noise to the data.</summary>
+    /// <param name="samples">[B, ...] the data on the grid over [-1, 1], floating point.</param>
     /// <param name="request">The seed and the index of the first sample.</param>
-    /// <returns>The shape and type of <paramref name="samples"/>, in [-1, 1]. The caller must dispose the returned tensor.</returns>
+    /// <returns>A tensor of the shape and type of <paramref name="samples"/>, in [-1, 1]. The caller must dispose it.</returns>
     public Tensor Dequantise(Tensor samples, LikelihoodRequest request)
     {
         ArgumentNullException.ThrowIfNull(request);

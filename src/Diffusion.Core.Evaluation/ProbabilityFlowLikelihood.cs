@@ -6,20 +6,21 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Evaluation;
 
 /// <summary>
-/// The likelihood of a model whose samples follow the probability-flow ODE, by the instantaneous change of variables, for any schedule
-/// and prediction.
+/// Computes the likelihood of a model whose samples follow the probability-flow ODE, by the instantaneous change of variables, for any
+/// schedule and prediction.
 /// </summary>
 /// <remarks>
 /// <para>Source: Song et al. 2021, section 4.3 and appendix D.2.</para>
-/// <para>In y = x / alpha and s = log(sigma / alpha) the flow of every process is <c>dy/ds = y - x_0(y, s)</c>, with x_0 what the network
-/// takes y for, and log p(y) falls by the divergence of that. No derivative of the schedule is needed. The state is in double
-/// precision; the network sees the type of the samples.</para>
-/// <para>The density is that of data with noise of sigma / alpha at <see cref="ProbabilityFlowOptions.MinTime"/> added.</para>
+/// <para>With y = x / alpha and s = log(sigma / alpha), the ODE of every process is <c>dy/ds = y - x_0(y, s)</c>, where x_0 is the
+/// prediction of the model, and log p(y) decreases by the integral of the divergence of the right-hand side. No derivative of the schedule
+/// is needed. The state is in double precision; the input of the network has the type of the samples.</para>
+/// <para>The density is that of the data with added Gaussian noise, whose standard deviation is sigma / alpha at
+/// <see cref="ProbabilityFlowOptions.MinTime"/>.</para>
 /// </remarks>
 public sealed class ProbabilityFlowLikelihood : ILikelihood
 {
-    /// <summary>The likelihood of models.</summary>
-    /// <param name="options">How the flow is followed. The default is <see cref="ProbabilityFlowOptions"/> as constructed.</param>
+    /// <summary>Creates an instance with the given options.</summary>
+    /// <param name="options">The options. The default is a new <see cref="ProbabilityFlowOptions"/>.</param>
     public ProbabilityFlowLikelihood(ProbabilityFlowOptions? options = null)
     {
         Options = options ?? new ProbabilityFlowOptions();
@@ -27,7 +28,7 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
         ArgumentNullException.ThrowIfNull(Options.Trace, nameof(options));
     }
 
-    /// <summary>How the flow is followed.</summary>
+    /// <summary>The options of the integration.</summary>
     public ProbabilityFlowOptions Options { get; }
 
     /// <inheritdoc/>
@@ -37,7 +38,7 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
         return logDensity.Mul(-1.0 / (Math.Log(2.0) * (samples.numel() / samples.shape[0])));
     }
 
-    /// <summary>log p(x) of each sample, in nats.</summary>
+    /// <summary>Computes log p(x) of each sample, in nats.</summary>
     /// <returns>[B] float64 on the CPU. The caller must dispose the returned tensor.</returns>
     /// <inheritdoc cref="ILikelihood.BitsPerDim" path="/param"/>
     /// <inheritdoc cref="ILikelihood.BitsPerDim" path="/exception"/>
@@ -70,7 +71,7 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
         return rows.Square().sum(1L).Mul(-0.5 / variance).Sub(0.5 * rows.shape[1] * Math.Log(2.0 * Math.PI * variance));
     }
 
-    /// <summary>The right-hand side over [B, D + 1]: y, and the integral of its divergence.</summary>
+    /// <summary>The right-hand side of the ODE for the state [B, D + 1]: y, and the integral of the divergence.</summary>
     private sealed class Flow(
         DiffusionModel model, ProbabilityFlowOptions options, Tensor samples, LikelihoodRequest request, CancellationToken cancellationToken)
     {
@@ -97,7 +98,7 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
             return cat([slope, divergence], 1).MoveToOuterDisposeScope();
         }
 
-        /// <summary>[B] the trace of d data / d x, for each sample.</summary>
+        /// <summary>Computes the trace of d x_0 / d x of each sample, [B].</summary>
         private Tensor Trace(Tensor data, Tensor x)
         {
             Tensor? sum = null;
@@ -113,7 +114,9 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
         }
     }
 
-    /// <summary>A network whose output must have a gradient with respect to x_t: without one, the divergence would silently be wrong.</summary>
+    /// <summary>
+    /// Throws if the output of the network has no gradient with respect to x_t; without one, the divergence would be wrong.
+    /// </summary>
     private sealed class DifferentiableDenoiser(IDenoiser network) : DelegatingDenoiser(network)
     {
         private bool _isChecked;
@@ -129,12 +132,12 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
                 return output;
             output.Dispose();
             throw new InvalidOperationException(
-                $"The output of {Inner.GetType().Name} has no gradient with respect to x_t, from which the divergence of the flow is computed. "
-                + "Do not switch gradients off in the network, do not detach its input or output, and do not compute this in inference mode.");
+                $"The output of {Inner.GetType().Name} has no gradient with respect to x_t, which the divergence requires. Do not disable "
+                + "gradients in the network, do not detach its input or output, and do not compute the likelihood in inference mode.");
         }
     }
 
-    /// <summary>The part of a schedule that the flow leads over, as log(sigma / alpha), and the level that it ends at.</summary>
+    /// <summary>The interval of log(sigma / alpha) over which the ODE is integrated, and the noise level at its end.</summary>
     private readonly record struct Span(double From, double To, NoiseLevel Last)
     {
         public static Span Of(INoiseSchedule schedule, ProbabilityFlowOptions options)
@@ -145,12 +148,12 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
             return double.IsFinite(from) && double.IsFinite(to) && from < to
                 ? new Span(from, to, last)
                 : throw new ArgumentException(
-                    "The flow leads from little noise to much: sigma / alpha must be above 0, finite and grow, "
-                    + $"got {first.NoiseToSignalRatio} and {last.NoiseToSignalRatio}; choose MinTime and MaxTime.");
+                    "sigma / alpha must be positive and finite at both ends, and greater at the end than at the start, "
+                    + $"got {first.NoiseToSignalRatio} and {last.NoiseToSignalRatio}; set MinTime and MaxTime.");
         }
     }
 
-    /// <summary>The time of s = log(sigma / alpha), within the ends in spite of rounding.</summary>
+    /// <summary>Returns the time at which log(sigma / alpha) is s, clamped to the ends of the schedule because of rounding.</summary>
     private static double TimeAt(INoiseSchedule schedule, double s)
     {
         var (first, last) = (schedule.LogSnr(schedule.MinTime), schedule.LogSnr(schedule.MaxTime));
@@ -158,30 +161,37 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
     }
 }
 
-/// <summary>How the probability flow is followed. The defaults are those of Song et al. 2021.</summary>
+/// <summary>The options of <see cref="ProbabilityFlowLikelihood"/>. The defaults are those of Song et al. 2021.</summary>
 public sealed record ProbabilityFlowOptions
 {
     /// <summary>
-    /// Keeps the predicted x_0 in range. The default is <see cref="Thresholding.None"/>; <see langword="null"/> clips to the range of the
-    /// model's data.
+    /// The thresholding of the predicted x_0. The default is <see cref="Thresholding.None"/>. If it is <see langword="null"/>, x_0 is
+    /// clipped to the range of the data of the model.
     /// </summary>
     public Thresholding? Threshold { get; init; } = Thresholding.None;
 
-    /// <summary>The method: Dormand and Prince's with tolerances of 1e-5.</summary>
+    /// <summary>The ODE solver. The default is a <see cref="DormandPrince"/> with tolerances of 1e-5.</summary>
     public IOdeSolver Solver { get; init; } = new DormandPrince();
 
-    /// <summary>How the divergence is taken: one vector of signs.</summary>
+    /// <summary>The estimator of the divergence. The default is <see cref="TraceEstimator.Rademacher"/> with one vector.</summary>
     public TraceEstimator Trace { get; init; } = TraceEstimator.Rademacher();
 
-    /// <summary>Where the flow starts; null for the least noise of the schedule, which must then be more than none.</summary>
+    /// <summary>
+    /// The time at which the integration starts. The default is <see langword="null"/>: the minimum time of the schedule, at which sigma
+    /// must be greater than 0.
+    /// </summary>
     public double? MinTime { get; init; }
 
-    /// <summary>Where the flow ends; null for the most noise of the schedule, which must then leave some signal.</summary>
+    /// <summary>
+    /// The time at which the integration ends. The default is <see langword="null"/>: the maximum time of the schedule, at which alpha must
+    /// be greater than 0.
+    /// </summary>
     public double? MaxTime { get; init; }
 
     /// <summary>
-    /// log p(x_T) in nats, from [B, ...] float64 to [B]; null for N(0, (alpha^2 + sigma^2) I) at <see cref="MaxTime"/>, what noisy data of
-    /// unit variance is like: N(0, I) where the process preserves variance.
+    /// Computes log p(x_T) in nats from x_T; [B, ...] float64 to [B]. The default is <see langword="null"/>: N(0, (alpha^2 + sigma^2) I) at
+    /// <see cref="MaxTime"/>, whose variance is that of noisy data if the data has unit variance. For a variance-preserving process, this
+    /// is N(0, I).
     /// </summary>
     public Func<Tensor, Tensor>? LogPrior { get; init; }
 }

@@ -4,31 +4,32 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Evaluation;
 
 /// <summary>
-/// A way to take the trace of a Jacobian J that is only known by its products with vectors: <c>sum_k v_k^T J v_k</c>, where the sum of
-/// <c>v_k v_k^T</c> is the identity, or is so in expectation. Each vector costs one call of autograd.
+/// An estimator of the trace of a Jacobian J of which only products with vectors are known: <c>sum_k v_k^T J v_k</c>, where the sum of
+/// <c>v_k v_k^T</c>, or its expectation, is the identity. Each vector requires one call of autograd.
 /// </summary>
 public abstract class TraceEstimator
 {
-    /// <summary>The field's name of the estimator, such as <c>hutchinson-rademacher</c>.</summary>
+    /// <summary>The standard name of the estimator, such as <c>hutchinson-rademacher</c>.</summary>
     public abstract string Name { get; }
 
-    /// <summary>The vectors v_k, the same along a whole trajectory.</summary>
-    /// <param name="like">[B, ...]; gives the shape, the type and the device.</param>
+    /// <summary>Returns the vectors v_k, which are used along a whole trajectory.</summary>
+    /// <param name="like">[B, ...] a tensor of the shape, type and device of the vectors.</param>
     /// <param name="request">The seed and the index of the first sample.</param>
-    /// <returns>At least one tensor of the shape of <paramref name="like"/>. The caller must dispose the returned tensor.</returns>
+    /// <returns>At least one tensor of the shape of <paramref name="like"/>. The caller must dispose the tensors.</returns>
     public abstract IReadOnlyList<Tensor> Vectors(Tensor like, LikelihoodRequest request);
 
-    // Keeps the vectors apart from other draws of the same seed and sample.
+    // Distinguishes these random numbers from others of the same seed and sample.
     private const long Word = -1_000;
 
-    /// <summary>The trace itself, by one vector for each dimension: for data of few dimensions.</summary>
+    /// <summary>The exact trace, which uses one vector for each dimension. It is practical for data of few dimensions.</summary>
     public static TraceEstimator Exact { get; } = new ExactTrace();
 
     /// <summary>
-    /// Vectors of independent signs, of the least variance among independent entries (Hutchinson 1989; Song et al. 2021, section 4.3).
+    /// Creates an estimator with vectors of independent random signs, which have the least variance of all vectors with independent entries
+    /// (Hutchinson 1989; Song et al. 2021, section 4.3).
     /// </summary>
-    /// <param name="vectors">How many, at least 1; the variance falls as one over them.</param>
-    /// <exception cref="ArgumentOutOfRangeException">There are none.</exception>
+    /// <param name="vectors">The number of vectors, at least 1, to which the variance is inversely proportional. The default is 1.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The number of vectors is less than 1.</exception>
     public static TraceEstimator Rademacher(int vectors = 1) => new HutchinsonTrace(
         "hutchinson-rademacher", vectors, (like, request, word) =>
         {
@@ -38,7 +39,7 @@ public abstract class TraceEstimator
             return signs.Mul_(2.0).Sub_(1.0);
         });
 
-    /// <summary>Vectors from N(0, I) (Skilling 1989; Grathwohl et al. 2019, section 3.1).</summary>
+    /// <summary>Creates an estimator with vectors from N(0, I) (Skilling 1989; Grathwohl et al. 2019, section 3.1).</summary>
     /// <inheritdoc cref="Rademacher"/>
     public static TraceEstimator Gaussian(int vectors = 1) => new HutchinsonTrace("hutchinson-gaussian", vectors, SeededDraws.Normal);
 
@@ -79,16 +80,21 @@ public abstract class TraceEstimator
 }
 
 /// <summary>
-/// Draws that belong to a sample, by (seed, index of the sample, word), in any batch. They are drawn on the CPU in double
-/// precision, then cast and moved.
+/// Draws random numbers that are a function of (seed, index of the sample, word) and do not depend on the batch. They are drawn on the CPU
+/// in double precision, then converted and moved.
 /// </summary>
 internal static class SeededDraws
 {
-    /// <summary>A batch of N(0, I), of the shape, type and device of a tensor. The caller must dispose it.</summary>
+    /// <summary>
+    /// Draws a batch from N(0, I), of the shape, type and device of a tensor. The caller must dispose the returned tensor.
+    /// </summary>
     public static Tensor Normal(Tensor like, LikelihoodRequest request, long word)
         => Draw(like, request, word, (shape, generator) => randn(shape, dtype: ScalarType.Float64, device: CPU, generator: generator));
 
-    /// <summary>A batch of even draws from [0, 1), of the shape, type and device of a tensor. The caller must dispose it.</summary>
+    /// <summary>
+    /// Draws a batch from the uniform distribution over [0, 1), of the shape, type and device of a tensor. The caller must dispose the
+    /// returned tensor.
+    /// </summary>
     public static Tensor Uniform(Tensor like, LikelihoodRequest request, long word)
         => Draw(like, request, word, (shape, generator) => rand(shape, dtype: ScalarType.Float64, device: CPU, generator: generator));
 

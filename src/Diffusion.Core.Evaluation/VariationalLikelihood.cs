@@ -6,7 +6,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Evaluation;
 
 /// <summary>
-/// The variational bound in bits/dim, with one draw of x_t at each t: T calls of the network, from the noisiest index to the cleanest.
+/// Computes the variational bound in bits/dim, with one draw of x_t for each t. This requires T calls of the network, from index T-1 to
+/// index 0.
 /// </summary>
 /// <remarks>Source: Ho et al. 2020, eq. 5; Nichol and Dhariwal 2021, section 3 (calc_bpd_loop of their code).</remarks>
 /// <param name="variance">
@@ -17,8 +18,8 @@ namespace Diffusion.Core.Evaluation;
 public sealed class VariationalLikelihood(ReverseVariance? variance = null, DataLikelihood? likelihood = null) : ILikelihood
 {
     /// <summary>
-    /// Whether the predicted x_0 is clipped to [-1, 1]. The default, <see langword="null"/>, is true where that is the range of the model's
-    /// data.
+    /// Whether the predicted x_0 is clipped to [-1, 1]. The default is <see langword="null"/>: it is clipped if this is the range of the
+    /// data of the model.
     /// </summary>
     public bool? Clip { get; init; }
 
@@ -29,18 +30,21 @@ public sealed class VariationalLikelihood(ReverseVariance? variance = null, Data
         return bits.Total.clone();
     }
 
-    /// <summary>Every term of the bound.</summary>
-    /// <param name="model">The model, in an inference scope while it is used.</param>
-    /// <param name="samples">[B, ...] data, floating point, on the device of the network; not changed.</param>
-    /// <param name="request">Seeds and condition.</param>
-    /// <param name="noise">
-    /// The draw from N(0, I) for x_t, of the shape and type of the tensor it is given, for each index t in turn; null for draws by (seed,
-    /// index of the sample, t). What it returns is freed here.
+    /// <summary>Computes all terms of the bound.</summary>
+    /// <param name="model">
+    /// The model. Its network is prepared with <see cref="DiffusionModel.BeginInference"/> for the duration of the call.
     /// </param>
-    /// <param name="cancellationToken">Ends the evaluation between two calls of the network.</param>
-    /// <returns>The result. The caller must dispose it.</returns>
-    /// <exception cref="ArgumentException">The samples or the noise do not fit the network or the request.</exception>
-    /// <exception cref="OperationCanceledException">The request was cancelled.</exception>
+    /// <param name="samples">[B, ...] the data, floating point, on the device of the network. It is not modified.</param>
+    /// <param name="request">The seed, the index of the first sample and the condition.</param>
+    /// <param name="noise">
+    /// Returns a draw from N(0, I) for an index t, of the shape and type of the given tensor. It is called once for each t, in descending
+    /// order, and the tensors that it creates are disposed. The default is <see langword="null"/>: draws that depend on (seed, index of the
+    /// sample, t).
+    /// </param>
+    /// <param name="cancellationToken">Checked before each call of the network.</param>
+    /// <returns>The terms of the bound. The caller must dispose the object.</returns>
+    /// <exception cref="ArgumentException">The samples or the noise do not match the network or the request.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public VariationalBits Evaluate(
         DiffusionModel model,
         Tensor samples,
@@ -73,8 +77,8 @@ public sealed class VariationalLikelihood(ReverseVariance? variance = null, Data
             Gather(columns, 2).cpu().MoveToOuterDisposeScope());
     }
 
-    /// <summary>The bound of a model, for samples of a shape.</summary>
-    /// <param name="model">The model, which owns the bound.</param>
+    /// <summary>Returns the bound of a model for samples of the given shape.</summary>
+    /// <param name="model">The model, which owns the returned bound.</param>
     /// <param name="shape">[B, ...] the shape of the samples.</param>
     /// <exception cref="ArgumentException">The schedule has no steps, or the variance does not fit the model.</exception>
     public VariationalBound BoundOf(DiffusionModel model, ReadOnlySpan<long> shape)
@@ -93,7 +97,7 @@ public sealed class VariationalLikelihood(ReverseVariance? variance = null, Data
 
     private static Tensor MeanSquare(Tensor difference) => difference.Square().reshape(difference.shape[0], -1).mean([1L]);
 
-    /// <summary>[B] the term, the error in x_0 and the error in eps at one index.</summary>
+    /// <summary>Computes, for one index, the term of the bound, the mean squared error of x_0, and that of eps, [B] each.</summary>
     private static Tensor[] At(
         int index, DiffusionModel model, VariationalBound bound, Tensor x0, LikelihoodRequest request, Func<int, Tensor, Tensor>? noise)
     {
@@ -113,7 +117,9 @@ public sealed class VariationalLikelihood(ReverseVariance? variance = null, Data
     }
 }
 
-/// <summary>A variational bound on -log2 p(x_0) / D, term by term. All float64 on the CPU; owns its tensors.</summary>
+/// <summary>
+/// The terms of a variational bound on -log2 p(x_0) / D. All tensors are float64 on the CPU, and are owned by this object.
+/// </summary>
 /// <param name="total">Ownership of the tensor passes to this object.</param>
 /// <param name="prior">Ownership of the tensor passes to this object.</param>
 /// <param name="terms">Ownership of the tensor passes to this object.</param>
@@ -124,16 +130,16 @@ public sealed class VariationalBits(Tensor total, Tensor prior, Tensor terms, Te
     /// <summary>[B] bits/dim: the sum of the terms and the prior.</summary>
     public Tensor Total { get; } = total;
 
-    /// <summary>[B] L_T, bits/dim.</summary>
+    /// <summary>[B] L_T in bits/dim.</summary>
     public Tensor Prior { get; } = prior;
 
-    /// <summary>[B, T] L_t at index t, bits/dim.</summary>
+    /// <summary>[B, T] L_t at index t, in bits/dim.</summary>
     public Tensor Terms { get; } = terms;
 
     /// <summary>[B, T] the mean squared error of the predicted x_0, after clipping.</summary>
     public Tensor DataError { get; } = dataError;
 
-    /// <summary>[B, T] the mean squared error of the eps that goes with that x_0.</summary>
+    /// <summary>[B, T] the mean squared error of the eps that corresponds to this x_0.</summary>
     public Tensor NoiseError { get; } = noiseError;
 
     /// <inheritdoc/>

@@ -68,11 +68,11 @@ public sealed class DownloaderTests : IDisposable
     [InlineData("missing", "404")]
     [InlineData("wrong", "SHA-256")]
     [InlineData("cut", "SHA-256")]
-    [InlineData("cut at the end", "another end")]
+    [InlineData("cut at the end", "different ending")]
     [InlineData("longer", "got more")]
     [InlineData("endless", "got more")]
     [InlineData("page", "one.test")]
-    [InlineData("silent", "nothing came")]
+    [InlineData("silent", "no data was received")]
     [InlineData("unreachable", "no route")]
     [Trait(Category.Name, Category.Fault)]
     public async Task Where_every_mirror_fails_nothing_is_left_and_the_reasons_are_named(string fault, string reason)

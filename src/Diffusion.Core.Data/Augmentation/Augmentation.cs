@@ -1,61 +1,66 @@
 namespace Diffusion.Core.Data;
 
 /// <summary>
-/// A random change of a sample while batches are loaded: <c>data.With(Augmentation.Flip(), Augmentation.Dequantise())</c>.
+/// A random augmentation of samples while batches are loaded: <c>data.With(Augmentation.Flip(), Augmentation.Dequantise())</c>.
 /// </summary>
 /// <remarks>
-/// Derive from it for a custom augmentation, which must be a pure function of the sample and the draws: several threads call it at once.
+/// Derive from this class for a custom augmentation. It must be a pure function of the sample and the random numbers, because several
+/// threads call it at the same time.
 /// </remarks>
 public abstract class Augmentation
 {
     /// <summary>
-    /// Whether pixels only change places. Then a <see cref="Models.Condition.Image"/> is changed with the sample, by the same draws.
+    /// Whether the augmentation is geometric: it moves pixels and does not change their values. A <see cref="Models.Condition.Image"/> is
+    /// then augmented together with the sample, with the same random numbers.
     /// </summary>
     public abstract bool MovesPixels { get; }
 
-    /// <summary>The shape of what comes out.</summary>
-    /// <param name="shape">That of a sample that goes in, without the batch dimension: [C, H, W] for images.</param>
-    /// <exception cref="ArgumentException">Samples of this shape cannot be changed so.</exception>
+    /// <summary>Returns the shape of the augmented sample.</summary>
+    /// <param name="shape">The shape of a sample without the batch dimension: [C, H, W] for images.</param>
+    /// <exception cref="ArgumentException">The augmentation does not support samples of this shape.</exception>
     public abstract IReadOnlyList<long> OutputShape(IReadOnlyList<long> shape);
 
-    /// <summary>Writes the changed sample.</summary>
-    /// <param name="source">The sample, row by row.</param>
-    /// <param name="shape">Its shape.</param>
-    /// <param name="result">The destination, of the size of <see cref="OutputShape"/>, which must be written completely.</param>
+    /// <summary>Writes the augmented sample.</summary>
+    /// <param name="source">The sample, in row-major order.</param>
+    /// <param name="shape">The shape of the sample.</param>
+    /// <param name="result">The destination, of the size of <see cref="OutputShape"/>. All of it must be written.</param>
     /// <param name="random">
-    /// Seeded with (seed of the run, epoch, index of the sample, place of this augmentation among others): take every draw from it.
+    /// The generator of all random numbers, seeded with (seed of the run, epoch, index of the sample, position of this augmentation in the
+    /// list).
     /// </param>
     public abstract void Apply(ReadOnlySpan<float> source, IReadOnlyList<long> shape, Span<float> result, ref SplitMix64 random);
 
-    /// <summary>Left and right change sides, in every second image by chance.</summary>
-    /// <param name="probability">In [0, 1]: of a change.</param>
+    /// <summary>Mirrors images horizontally, at random.</summary>
+    /// <param name="probability">The probability of mirroring, in [0, 1]. The default is 0.5.</param>
     /// <exception cref="ArgumentOutOfRangeException">The probability is out of range.</exception>
     public static Augmentation Flip(double probability = 0.5) => new HorizontalFlip(Guard.InRange(probability, 0.0, 1.0));
 
-    /// <summary>A part of the image, at a random place of all that there are.</summary>
-    /// <param name="height">Rows of the part.</param>
-    /// <param name="width">Columns of the part.</param>
-    /// <param name="padding">Rows and columns that the image is first widened by on each side.</param>
-    /// <param name="fill">The value of what is added: -1 for black. The image is reflected at its edges where null.</param>
-    /// <exception cref="ArgumentOutOfRangeException">A size is less than 1, or the padding less than 0.</exception>
+    /// <summary>Crops images at a random position. All positions are equally likely.</summary>
+    /// <param name="height">The height of the crop.</param>
+    /// <param name="width">The width of the crop.</param>
+    /// <param name="padding">The number of rows and columns that are added on each side before cropping. The default is 0.</param>
+    /// <param name="fill">
+    /// The value of the padding, such as -1 for black. The default is <see langword="null"/>: the image is reflected at its edges.
+    /// </param>
+    /// <exception cref="ArgumentOutOfRangeException">A size is less than 1, or the padding is out of range.</exception>
     public static Augmentation Crop(int height, int width, int padding = 0, float? fill = null)
         => new CropAugmentation(
             Positive(height, nameof(height)), Positive(width, nameof(width)), Guard.InRange(padding, 0, 1 << 20), fill, random: true);
 
-    /// <summary>The middle of the image; nothing is random.</summary>
-    /// <param name="height">Rows of the part.</param>
-    /// <param name="width">Columns of the part.</param>
+    /// <summary>Crops the centre of images. No random numbers are used.</summary>
+    /// <param name="height">The height of the crop.</param>
+    /// <param name="width">The width of the crop.</param>
     /// <exception cref="ArgumentOutOfRangeException">A size is less than 1.</exception>
     public static Augmentation CentreCrop(int height, int width)
         => new CropAugmentation(Positive(height, nameof(height)), Positive(width, nameof(width)), 0, null, random: false);
 
     /// <summary>
-    /// Bytes become continuous: level k of 0..255, at k / 127.5 - 1, becomes (k + u) / 128 - 1 with u uniform in (0, 1).
+    /// Adds uniform noise to byte data: level k of 0..255, which is k / 127.5 - 1, becomes (k + u) / 128 - 1 with u uniform in (0, 1).
     /// </summary>
     /// <remarks>
-    /// Source: Theis et al. 2016, section 3.1; Ho et al. 2019, section 3.1. The same scale as
-    /// <c>DequantisedLikelihood</c> of Diffusion.Core.Evaluation. u is a multiple of 2^-17, so that single precision holds the result
-    /// exactly and k is always its floor. Values between levels are first rounded to one.
+    /// Source: Theis et al. 2016, section 3.1; Ho et al. 2019, section 3.1. The scale is that of <c>DequantisedLikelihood</c> in
+    /// Diffusion.Core.Evaluation. u is a multiple of 2^-17, so that float32 represents the result exactly, and k can always be recovered by
+    /// rounding down. Values between levels are first rounded to the nearest level.
     /// </remarks>
     public static Augmentation Dequantise() => new Dequantisation();
 
@@ -66,12 +71,13 @@ public abstract class Augmentation
 public static class DatasetExtensions
 {
     /// <summary>
-    /// A data set with its samples changed, in the order given. What a sample becomes is a function of (seed of the run, epoch, index):
-    /// it differs from epoch to epoch, and not with batch size, threads or resuming. Labels stay as they are; an image in the condition
-    /// moves with the sample. Loaded outside training, without seeds, each index is always changed in one way.
+    /// Returns a data set whose samples are augmented in the given order. An augmented sample is a function of (seed of the run, epoch,
+    /// index): it differs between epochs, and does not depend on the batch size, the number of threads or resuming. Labels are not changed;
+    /// geometric augmentations also apply to an image in the condition. Without seeds, outside training, the augmentation of an index is
+    /// always the same.
     /// </summary>
-    /// <param name="dataset">The data.</param>
-    /// <param name="augmentations">At least one.</param>
+    /// <param name="dataset">The data set.</param>
+    /// <param name="augmentations">The augmentations, at least one.</param>
     /// <exception cref="ArgumentException">There is no augmentation, or one does not fit the samples.</exception>
     public static IDataset With(this IDataset dataset, params IReadOnlyList<Augmentation> augmentations)
     {
@@ -84,12 +90,12 @@ public static class DatasetExtensions
     }
 }
 
-/// <summary>A part of an image that may first be widened.</summary>
-/// <param name="rows">The rows of the part.</param>
-/// <param name="columns">The columns of the part.</param>
-/// <param name="padding">The rows and columns added on each side.</param>
-/// <param name="fill">The value of the padding; <see langword="null"/> for reflection without the edge itself.</param>
-/// <param name="random">Whether the part is at a random place, rather than in the middle.</param>
+/// <summary>Crops an image, after optional padding.</summary>
+/// <param name="rows">The height of the crop.</param>
+/// <param name="columns">The width of the crop.</param>
+/// <param name="padding">The number of rows and columns that are added on each side.</param>
+/// <param name="fill">The value of the padding; <see langword="null"/> for reflection that does not repeat the edge.</param>
+/// <param name="random">Whether the position is random, rather than the centre.</param>
 internal sealed class CropAugmentation(int rows, int columns, int padding, float? fill, bool random) : Augmentation
 {
     public override bool MovesPixels => true;
@@ -100,10 +106,10 @@ internal sealed class CropAugmentation(int rows, int columns, int padding, float
             throw new ArgumentException($"Only images [C, H, W] can be cropped, got {Guard.Format([.. shape])}.", nameof(shape));
         if (rows > shape[1] + (2L * padding) || columns > shape[2] + (2L * padding))
             throw new ArgumentException(
-                $"A part of {rows} x {columns} does not fit into {shape[1]} x {shape[2]} with a padding of {padding}.", nameof(shape));
+                $"A crop of {rows} x {columns} does not fit into {shape[1]} x {shape[2]} with a padding of {padding}.", nameof(shape));
         if (fill is null && padding >= Math.Min(shape[1], shape[2]))
             throw new ArgumentException(
-                $"Reflection adds less than the image has: the padding of {shape[1]} x {shape[2]} must be at most "
+                $"The padding of {shape[1]} x {shape[2]} by reflection must be at most "
                     + $"{Math.Min(shape[1], shape[2]) - 1}, got {padding}.",
                 nameof(shape));
         return [shape[0], rows, columns];
@@ -141,7 +147,7 @@ internal sealed class CropAugmentation(int rows, int columns, int padding, float
     private static int Reflect(int at, int length) => at < 0 ? -at : at >= length ? (2 * (length - 1)) - at : at;
 }
 
-/// <summary>Left and right change sides.</summary>
+/// <summary>Mirrors images horizontally with a given probability.</summary>
 internal sealed class HorizontalFlip(double probability) : Augmentation
 {
     public override bool MovesPixels => true;
@@ -162,7 +168,7 @@ internal sealed class HorizontalFlip(double probability) : Augmentation
     }
 }
 
-/// <summary>Uniform noise of the width of a level on bytes in [-1, 1].</summary>
+/// <summary>Adds uniform noise of the width of one level to bytes in [-1, 1].</summary>
 internal sealed class Dequantisation : Augmentation
 {
     private const int DrawsInBits = 4;
@@ -179,7 +185,7 @@ internal sealed class Dequantisation : Augmentation
             if (i % DrawsInBits == 0)
                 bits = random.NextBits();
             var level = Math.Clamp(MathF.Round((source[i] + 1f) * 127.5f), 0f, 255f);
-            // The middle of one of 2^16 equal parts: no step of this rounds.
+            // The midpoint of one of 2^16 equal intervals, so that none of these operations rounds.
             var noise = ((ushort)bits + 0.5f) / 65536f;
             result[i] = (float)(((level + (double)noise) / 128.0) - 1.0);
         }

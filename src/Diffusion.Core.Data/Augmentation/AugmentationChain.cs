@@ -3,10 +3,10 @@ using Diffusion.Core.Schedules;
 
 namespace Diffusion.Core.Data;
 
-/// <summary>Augmentations one after the other, each with its own draws.</summary>
+/// <summary>A sequence of augmentations, each with its own random numbers.</summary>
 internal sealed class AugmentationChain
 {
-    // The words after the seed of a sample: what is given to the data below, and the place of each augmentation from here on.
+    // The words that are mixed with the seed of a sample: one for the wrapped data set, and FirstWord + k for augmentation k.
     private const long SourceWord = 0;
     private const long FirstWord = 1;
 
@@ -20,26 +20,26 @@ internal sealed class AugmentationChain
         (InputShape, OutputShape) = (shape, Shapes(shape, onlyMoves: false)[^1]);
     }
 
-    /// <summary>The shape of a sample before.</summary>
+    /// <summary>The shape of a sample before augmentation.</summary>
     public IReadOnlyList<long> InputShape { get; }
 
-    /// <summary>The shape of a sample after.</summary>
+    /// <summary>The shape of a sample after augmentation.</summary>
     public IReadOnlyList<long> OutputShape { get; }
 
-    /// <summary>Seeds for the data below, unlike any used here.</summary>
+    /// <summary>Derives the seeds of the wrapped data set, which differ from those of the augmentations.</summary>
     public static void SourceSeeds(ReadOnlySpan<ulong> seeds, Span<ulong> result)
     {
         for (var i = 0; i < seeds.Length; i++)
             result[i] = SeedSequence.Mix((long)seeds[i], SourceWord);
     }
 
-    /// <summary>Changes a row of samples.</summary>
-    /// <param name="indices">Theirs.</param>
-    /// <param name="seeds">One for each, or none.</param>
-    /// <param name="source">As many samples of the given shape.</param>
-    /// <param name="shape">That of a sample; <see cref="InputShape"/>, or that of an image that goes with it.</param>
-    /// <param name="result">As many samples, written whole.</param>
-    /// <param name="onlyMoves">Whether to leave out what changes more than places.</param>
+    /// <summary>Augments samples.</summary>
+    /// <param name="indices">The indices of the samples.</param>
+    /// <param name="seeds">A seed for each sample, or empty for seeds that depend on the index only.</param>
+    /// <param name="source">The samples, each of the given shape.</param>
+    /// <param name="shape">The shape of a sample: <see cref="InputShape"/>, or that of an image in the condition.</param>
+    /// <param name="result">Receives the augmented samples. All of it is written.</param>
+    /// <param name="onlyMoves">Whether to skip augmentations that are not geometric.</param>
     public void Apply(
         ReadOnlySpan<long> indices,
         ReadOnlySpan<ulong> seeds,
@@ -67,7 +67,7 @@ internal sealed class AugmentationChain
         }
     }
 
-    /// <summary>The shape after none, one, two ... of the augmentations that apply.</summary>
+    /// <summary>Returns the shape before the first augmentation and after each one. Skipped augmentations do not change it.</summary>
     public IReadOnlyList<long>[] Shapes(IReadOnlyList<long> shape, bool onlyMoves)
     {
         var shapes = new List<IReadOnlyList<long>> { shape };

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Data;
 
-/// <summary>Samples, and images that go with them, that are changed when they are loaded.</summary>
+/// <summary>A data set that augments samples, and images in their conditions, when they are loaded.</summary>
 internal sealed class AugmentedDataset(IDataset source, AugmentationChain chain) : IDataset
 {
     public long Count => source.Count;
@@ -42,7 +42,7 @@ internal sealed class AugmentedDataset(IDataset source, AugmentationChain chain)
         var image = condition.Image!;
         Guard.Shape(image, [indices.Length, -1, .. chain.InputShape.Skip(1)], "The image of the condition");
         using var changed = Change(image, indices, context, onlyMoves: true);
-        // In place, so that a condition of the user's own type stays what it is.
+        // In place, because the condition may be of a derived type, of which no copy can be created here.
         image.set_(changed);
     }
 
@@ -61,7 +61,7 @@ internal sealed class AugmentedDataset(IDataset source, AugmentationChain chain)
     private static Span<float> Values(Tensor tensor) => MemoryMarshal.Cast<byte, float>(tensor.bytes);
 }
 
-/// <summary>Samples that are changed while they are written into given memory.</summary>
+/// <summary>A data set that augments samples while it writes them to the given memory.</summary>
 internal sealed class BufferedAugmentedDataset(IBufferedDataset source, AugmentationChain chain) : IBufferedDataset
 {
     public long Count => source.Count;

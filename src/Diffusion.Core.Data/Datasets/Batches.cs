@@ -1,6 +1,6 @@
 namespace Diffusion.Core.Data;
 
-/// <summary>What every data set here does the same way.</summary>
+/// <summary>Functions that the data sets share.</summary>
 internal static class Batches
 {
     /// <summary>Requires at least one index, each in 0..count-1.</summary>
@@ -12,12 +12,12 @@ internal static class Batches
         {
             if (indices[i] < 0 || indices[i] >= count)
                 throw new ArgumentOutOfRangeException(
-                    nameof(indices), indices[i], $"Every index must lie in 0..{count - 1}, got {indices[i]} at position {i}.");
+                    nameof(indices), indices[i], $"Every index must be in 0..{count - 1}, got {indices[i]} at position {i}.");
         }
     }
 
-    /// <summary>Checks what <see cref="IBufferedDataset.Fill"/> is given.</summary>
-    /// <exception cref="ArgumentException">An index is out of range, or a span does not fit the indices.</exception>
+    /// <summary>Checks the arguments of <see cref="IBufferedDataset.Fill"/>.</summary>
+    /// <exception cref="ArgumentException">There are no indices, an index is out of range, or a span has the wrong length.</exception>
     public static void CheckFill(
         IBufferedDataset dataset, ReadOnlySpan<long> indices, ReadOnlySpan<float> samples, ReadOnlySpan<long> labels)
     {
@@ -25,13 +25,13 @@ internal static class Batches
         var values = indices.Length * SizeOf(dataset.SampleShape);
         if (samples.Length != values)
             throw new ArgumentException(
-                $"The samples of {indices.Length} indices are {values} values, got {samples.Length}.", nameof(samples));
+                $"samples must have {values} values for {indices.Length} indices, got {samples.Length}.", nameof(samples));
         var expected = dataset.HasLabels ? indices.Length : 0;
         if (labels.Length != expected)
-            throw new ArgumentException($"There must be room for {expected} labels, got {labels.Length}.", nameof(labels));
+            throw new ArgumentException($"labels must have {expected} values, got {labels.Length}.", nameof(labels));
     }
 
-    /// <summary>Values in a sample.</summary>
+    /// <summary>Returns the number of values in a sample.</summary>
     public static long SizeOf(IReadOnlyList<long> shape)
     {
         var size = 1L;

@@ -3,8 +3,8 @@ using Diffusion.Core.Models;
 namespace Diffusion.Core.Data;
 
 /// <summary>
-/// The CIFAR-10 images (Krizhevsky 2009): 50,000 training and 10,000 test images of 3 x 32 x 32 in ten classes, from the files of its
-/// binary version. Kept in memory as bytes.
+/// The CIFAR-10 images (Krizhevsky 2009): 50,000 training and 10,000 test images of 3 x 32 x 32 in ten classes. They are read from the
+/// files of the binary version, and stored in memory as bytes.
 /// </summary>
 public sealed class Cifar10 : IBufferedDataset
 {
@@ -15,18 +15,18 @@ public sealed class Cifar10 : IBufferedDataset
     private const int MostFiles = 5;
     private const string Archive = "cifar-10-batches-bin";
 
-    // One record after the other: a label, then the planes of red, green and blue.
+    // Each file is a sequence of records: a label, then the red, green and blue planes.
     private readonly byte[][] _files;
     private readonly long[] _starts;
 
-    /// <summary>Reads one of the two sets from a folder; downloads nothing.</summary>
+    /// <summary>Reads the training or test set from a folder. Nothing is downloaded.</summary>
     /// <param name="folder">
-    /// The folder of the files, or of their folder <c>cifar-10-batches-bin</c> in the archive. Of <c>data_batch_1.bin</c> to
-    /// <c>data_batch_5.bin</c> the last may be missing, for a smaller training set.
+    /// The folder of the files, or the folder that contains their folder <c>cifar-10-batches-bin</c>. The last ones of
+    /// <c>data_batch_1.bin</c> to <c>data_batch_5.bin</c> may be missing; the training set is then smaller.
     /// </param>
     /// <param name="split">The training set (the default) or the test set.</param>
-    /// <exception cref="FileNotFoundException">A file is missing; the message contains what to do.</exception>
-    /// <exception cref="InvalidDataException">A file is damaged; the message names it.</exception>
+    /// <exception cref="FileNotFoundException">A file is missing. The message names it.</exception>
+    /// <exception cref="InvalidDataException">A file is damaged. The message contains its path.</exception>
     public Cifar10(string folder, DataSplit split = DataSplit.Train)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
@@ -39,7 +39,7 @@ public sealed class Cifar10 : IBufferedDataset
         }
     }
 
-    /// <summary>The names of the classes, by their labels.</summary>
+    /// <summary>The names of the classes, indexed by label.</summary>
     public static IReadOnlyList<string> Classes { get; } =
         ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
@@ -61,9 +61,12 @@ public sealed class Cifar10 : IBufferedDataset
     public bool HasLabels { get; init; } = true;
 
     /// <inheritdoc/>
-    /// <returns>[B, 3, 32, 32] float32 in [-1, 1], with [B] labels unless the set was opened without.</returns>
-    /// <exception cref="ArgumentOutOfRangeException">An index lies outside 0..<see cref="Count"/>-1.</exception>
-    /// <exception cref="ArgumentException">There are no indices.</exception>
+    /// <returns>
+    /// [B, 3, 32, 32] float32 in [-1, 1], with [B] labels if <see cref="HasLabels"/> is <see langword="true"/>. The caller must dispose the
+    /// batch.
+    /// </returns>
+    /// <exception cref="ArgumentOutOfRangeException">An index is not in 0..<see cref="Count"/>-1.</exception>
+    /// <exception cref="ArgumentException"><paramref name="indices"/> is empty.</exception>
     public Batch Load(ReadOnlySpan<long> indices) => ((IDataset)this).Load(indices, default);
 
     /// <inheritdoc/>
@@ -87,7 +90,7 @@ public sealed class Cifar10 : IBufferedDataset
         string[] folders = [folder, Path.Combine(folder, Archive)];
         var place = Array.Find(folders, candidate => File.Exists(Path.Combine(candidate, names[0])))
             ?? throw new FileNotFoundException(
-                $"'{names[0]}' is not in '{folder}', nor in '{Archive}' there. Unpack the binary version of CIFAR-10 "
+                $"'{names[0]}' is neither in '{folder}' nor in its subfolder '{Archive}'. Unpack the binary version of CIFAR-10 "
                     + $"(https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz) into '{Path.GetFullPath(folder)}'.",
                 Path.Combine(folder, names[0]));
         var paths = names.Select(name => Path.Combine(place, name)).ToArray();
@@ -95,7 +98,7 @@ public sealed class Cifar10 : IBufferedDataset
         var beyond = Array.FindLast(paths, File.Exists)!;
         return Array.IndexOf(paths, beyond) < there.Length
             ? there
-            : throw new FileNotFoundException($"'{paths[there.Length]}' is missing, though '{beyond}' is there.", paths[there.Length]);
+            : throw new FileNotFoundException($"'{paths[there.Length]}' is missing, but '{beyond}' exists.", paths[there.Length]);
     }
 
     private static byte[] Read(string path)
@@ -111,7 +114,7 @@ public sealed class Cifar10 : IBufferedDataset
         }
 
         if (data.Length == 0 || data.Length % Record != 0)
-            throw new InvalidDataException($"'{path}' must hold whole images of {Record} bytes, got {data.Length} bytes.");
+            throw new InvalidDataException($"'{path}' must contain whole records of {Record} bytes, got {data.Length} bytes.");
         for (var start = 0; start < data.Length; start += Record)
         {
             if (data[start] >= Classes.Count)

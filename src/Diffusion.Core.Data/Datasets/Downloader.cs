@@ -4,7 +4,9 @@ using Microsoft.Extensions.Logging;
 
 namespace Diffusion.Core.Data;
 
-/// <summary>Fetches files from the first mirror that sends the right ones. A file that is not right never gets its name.</summary>
+/// <summary>
+/// Downloads files from the first mirror that sends them with the correct hash. A file appears under its name only if its hash is correct.
+/// </summary>
 internal sealed partial class Downloader : IDisposable
 {
     private const int Block = 1 << 16;
@@ -13,10 +15,10 @@ internal sealed partial class Downloader : IDisposable
     private readonly IReadOnlyList<Uri> _mirrors;
     private readonly HttpClient _client;
 
-    /// <summary>A downloader over some mirrors.</summary>
-    /// <param name="options">Time limit, progress, log, and mirrors to use instead.</param>
-    /// <param name="mirrors">Folders on the web to try in turn, unless the options name others.</param>
-    /// <exception cref="ArgumentException">There are no mirrors, or the time limit is not positive.</exception>
+    /// <summary>Creates a downloader.</summary>
+    /// <param name="options">The mirrors, the timeout, the message handler and the logger.</param>
+    /// <param name="mirrors">The base addresses to try in turn, unless the options specify others.</param>
+    /// <exception cref="ArgumentException">There are no mirrors, or the timeout is not positive.</exception>
     public Downloader(DownloadOptions options, IReadOnlyList<Uri> mirrors)
     {
         ArgumentNullException.ThrowIfNull(options);
@@ -31,13 +33,13 @@ internal sealed partial class Downloader : IDisposable
         _client.Timeout = Timeout.InfiniteTimeSpan;
     }
 
-    /// <summary>Puts a file into a folder, compressed as the mirror sent it. Replaces one of that name.</summary>
-    /// <param name="file">What to fetch.</param>
-    /// <param name="folder">The folder, created where it is missing.</param>
+    /// <summary>Downloads a file to a folder, compressed as it is on the mirror. An existing file of the same name is replaced.</summary>
+    /// <param name="file">The file to download.</param>
+    /// <param name="folder">The folder. It is created if it does not exist.</param>
     /// <param name="progress">Receives the progress.</param>
-    /// <param name="cancellationToken">Stops the download.</param>
-    /// <exception cref="IOException">No mirror sent the right file, or it cannot be written.</exception>
-    /// <exception cref="OperationCanceledException">The token was cancelled; nothing is left behind.</exception>
+    /// <param name="cancellationToken">Cancels the download.</param>
+    /// <exception cref="IOException">No mirror sent a file with the correct hash, or the file cannot be written.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled. An incomplete file is deleted.</exception>
     public async Task FetchAsync(RemoteFile file, string folder, IProgress<DownloadProgress>? progress, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(file);
@@ -100,7 +102,7 @@ internal sealed partial class Downloader : IDisposable
         }
         catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
         {
-            throw new TimeoutException($"nothing came for {_options.Timeout.TotalSeconds:0.###} seconds", e);
+            throw new TimeoutException($"no data was received for {_options.Timeout.TotalSeconds:0.###} seconds", e);
         }
     }
 
@@ -133,50 +135,53 @@ internal sealed partial class Downloader : IDisposable
     private static partial void LogFailed(ILogger logger, Uri address, string reason);
 }
 
-/// <summary>How data sets are downloaded.</summary>
+/// <summary>The options of downloads.</summary>
 public sealed class DownloadOptions
 {
     /// <summary>
-    /// Folders on the web to try in turn; the public mirrors of the data set where null. What they send is checked against the known
-    /// checksum in any case.
+    /// The base addresses to try in turn. The default is <see langword="null"/>: the public mirrors of the data set. Files from every
+    /// mirror are checked against the known SHA-256 hash.
     /// </summary>
     public IReadOnlyList<Uri>? Mirrors { get; init; }
 
-    /// <summary>The longest time in which a server may send nothing, before the next mirror is tried.</summary>
+    /// <summary>The maximum time without data from a server, after which the next mirror is tried. The default is 30 seconds.</summary>
     public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>What sends the requests, as a proxy needs; not disposed. A plain one where null.</summary>
+    /// <summary>
+    /// The handler that sends the requests, for example through a proxy. It is not disposed. The default is <see langword="null"/>: a new
+    /// <see cref="HttpClientHandler"/>.
+    /// </summary>
     public HttpMessageHandler? Handler { get; init; }
 
-    /// <summary>The logger that receives failed mirrors and received files.</summary>
+    /// <summary>The logger of completed and failed downloads. The default is <see langword="null"/>: nothing is logged.</summary>
     public ILogger? Logger { get; init; }
 }
 
-/// <summary>How far a download is.</summary>
+/// <summary>The progress of a download.</summary>
 /// <param name="File">The name of the file.</param>
-/// <param name="Received">Bytes received so far.</param>
-/// <param name="Total">Bytes of the whole file, or <see langword="null"/> where the server does not state it.</param>
+/// <param name="Received">The number of bytes received so far.</param>
+/// <param name="Total">The size of the file in bytes, or <see langword="null"/> if the server does not report it.</param>
 public readonly record struct DownloadProgress(string File, long Received, long? Total);
 
-/// <summary>A file that mirrors offer compressed with gzip.</summary>
-/// <param name="Name">Its name on the mirrors and on disk.</param>
-/// <param name="Length">Bytes of what it holds, decompressed.</param>
+/// <summary>A file that mirrors provide, compressed with gzip.</summary>
+/// <param name="Name">The name on the mirrors and on disk.</param>
+/// <param name="Length">The number of bytes of the decompressed content.</param>
 /// <param name="Sha256">
-/// SHA-256 of what it holds, decompressed, in hexadecimal: mirrors that compressed the same content differently are all as good.
+/// The SHA-256 hash of the decompressed content, in hexadecimal. It does not depend on the compression, which may differ between mirrors.
 /// </param>
 internal sealed record RemoteFile(string Name, long Length, string Sha256);
 
-/// <summary>Where data sets that are files are looked for when no folder is given.</summary>
+/// <summary>The default folders of data sets that are read from files.</summary>
 internal static class DataFolder
 {
-    /// <summary>The environment variable that names a folder with one folder for each data set.</summary>
+    /// <summary>The environment variable with the path of a folder that contains a folder for each data set.</summary>
     public const string Variable = "DIFFUSION_DATA_DIR";
 
     /// <summary>
-    /// The folder of a data set: below the folder that the environment variable <see cref="Variable"/> names, or below <c>data</c> in the
-    /// current directory where it is not set.
+    /// Returns the folder of a data set: a subfolder of the folder in the environment variable <see cref="Variable"/>, or of <c>data</c> in
+    /// the current directory if the variable is not set.
     /// </summary>
-    /// <param name="dataset">The name of the data set, as <c>mnist</c>.</param>
+    /// <param name="dataset">The name of the data set, such as <c>mnist</c>.</param>
     public static string For(string dataset)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(dataset);

@@ -4,8 +4,9 @@ using System.IO.Compression;
 namespace Diffusion.Core.Data;
 
 /// <summary>
-/// An array of bytes in the IDX format of MNIST, plain or gzip: two zero bytes, the type (8, unsigned byte), the number of dimensions,
-/// their sizes as big-endian 32-bit integers, then the values, the last dimension fastest. A damaged file throws an exception.
+/// An array of bytes from a file in the IDX format of MNIST, uncompressed or gzip: two zero bytes, the type (8 for unsigned byte), the
+/// number of dimensions, their sizes as big-endian 32-bit integers, then the values in row-major order. Reading a damaged file throws an
+/// exception.
 /// </summary>
 internal sealed class IdxFile
 {
@@ -14,18 +15,18 @@ internal sealed class IdxFile
 
     private IdxFile(int[] dimensions, byte[] data) => (Dimensions, Data) = (dimensions, data);
 
-    /// <summary>The size of each dimension, the first the number of items.</summary>
+    /// <summary>The size of each dimension. The first one is the number of items.</summary>
     public IReadOnlyList<int> Dimensions { get; }
 
-    /// <summary>The values: as many as the product of the dimensions.</summary>
+    /// <summary>The values. Their number is the product of the dimensions.</summary>
     public ReadOnlyMemory<byte> Data { get; }
 
-    /// <summary>Reads a file. Whether it is compressed is seen from its first bytes, not from its name.</summary>
-    /// <param name="path">The file.</param>
-    /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    /// <summary>Reads a file. Compression is detected from its first bytes, not from its name.</summary>
+    /// <param name="path">The path of the file.</param>
+    /// <exception cref="FileNotFoundException">The file does not exist.</exception>
     /// <exception cref="IOException">The file cannot be read.</exception>
     /// <exception cref="InvalidDataException">
-    /// The file is no IDX file of bytes, is damaged, or has fewer or more values than its header specifies.
+    /// The file is not an IDX file of bytes, is damaged, or has fewer or more values than its header specifies.
     /// </exception>
     public static IdxFile Read(string path)
     {
@@ -44,7 +45,7 @@ internal sealed class IdxFile
         }
         catch (InvalidDataException e)
         {
-            throw new InvalidDataException($"'{path}' is damaged, or no IDX file of bytes: {e.Message}", e);
+            throw new InvalidDataException($"'{path}' is damaged, or not an IDX file of bytes: {e.Message}", e);
         }
         catch (UnauthorizedAccessException e)
         {
@@ -52,8 +53,8 @@ internal sealed class IdxFile
         }
     }
 
-    /// <param name="stream">At the first byte of the header.</param>
-    /// <param name="length">Bytes in the stream, where that is known.</param>
+    /// <param name="stream">The stream, at the first byte of the header.</param>
+    /// <param name="length">The length of the stream in bytes, or null if it is unknown.</param>
     private static IdxFile Parse(Stream stream, long? length)
     {
         var header = ReadAtMost(stream, 4);
@@ -66,7 +67,7 @@ internal sealed class IdxFile
 
         var sizes = ReadAtMost(stream, 4 * header[3]);
         if (sizes.Length < 4 * header[3])
-            throw Damaged($"{header[3]} dimensions", "the end of the file among them");
+            throw Damaged($"{header[3]} dimensions", "the end of the file");
         var dimensions = new int[header[3]];
         var count = 1L;
         for (var i = 0; i < dimensions.Length; i++)
@@ -88,7 +89,10 @@ internal sealed class IdxFile
         return new IdxFile(dimensions, data);
     }
 
-    /// <summary>Grows with what the stream really holds, so that a header cannot ask for memory that the file does not back.</summary>
+    /// <summary>
+    /// Reads up to <paramref name="count"/> bytes. The buffer grows as bytes are read, so that a wrong size in a header does not cause a
+    /// large allocation.
+    /// </summary>
     private static byte[] ReadAtMost(Stream stream, int count)
     {
         var buffer = new byte[Math.Min(count, Chunk)];
@@ -110,17 +114,19 @@ internal sealed class IdxFile
 }
 
 /// <summary>
-/// The end of a gzip file. .NET's reader takes a stream that stops within its last eight bytes, checksum and length, for a complete one.
+/// Checks the end of gzip files. <see cref="GZipStream"/> accepts a file that is truncated within its last eight bytes, which are the
+/// checksum and the length.
 /// </summary>
 /// <remarks>Source: RFC 1952, section 2.3.1.</remarks>
 internal static class GzipTrailer
 {
     /// <summary>
-    /// Requires that a file of one member ends with the length of what it holds; then its checksum was there and was read too.
+    /// Requires that a file of one member ends with the length of its decompressed content. Then the checksum before it is present, and has
+    /// been verified.
     /// </summary>
-    /// <param name="file">The compressed file; its position is moved.</param>
-    /// <param name="length">Bytes that were decompressed.</param>
-    /// <exception cref="InvalidDataException">The file ends otherwise.</exception>
+    /// <param name="file">The compressed file. Its position is changed.</param>
+    /// <param name="length">The number of decompressed bytes.</param>
+    /// <exception cref="InvalidDataException">The file does not end with this length.</exception>
     public static void Require(Stream file, long length)
     {
         Span<byte> end = stackalloc byte[4];
@@ -132,6 +138,6 @@ internal static class GzipTrailer
                 return;
         }
 
-        throw new InvalidDataException($"expected a gzip file of one member that ends with its length {length}, got another end.");
+        throw new InvalidDataException($"expected a gzip file of one member that ends with its length {length}, got a different ending.");
     }
 }

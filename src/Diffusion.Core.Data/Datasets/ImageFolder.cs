@@ -4,8 +4,8 @@ using Diffusion.Core.Models;
 namespace Diffusion.Core.Data;
 
 /// <summary>
-/// The PNG files of a folder and of the folders in it, in the ordinal order of their paths. Files are read and decoded when their samples
-/// are loaded, by as many threads as load.
+/// A data set of the PNG files in a folder and its subfolders, up to 32 levels deep, in the ordinal order of their relative paths. Files
+/// are read and decoded when their samples are loaded. Several threads may load samples at the same time.
 /// </summary>
 public sealed class ImageFolder : IBufferedDataset
 {
@@ -16,14 +16,16 @@ public sealed class ImageFolder : IBufferedDataset
     private readonly byte? _background;
     private readonly bool _scales;
 
-    /// <summary>Finds the files; reads only the first, for the size that all must have unless one is given.</summary>
-    /// <param name="folder">The folder.</param>
-    /// <param name="options">The options; <see langword="null"/> for the defaults.</param>
-    /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
+    /// <summary>
+    /// Finds the files and reads the first one, whose size is that of all samples unless <see cref="ImageFolderOptions.Size"/> is set.
+    /// </summary>
+    /// <param name="folder">The folder to search.</param>
+    /// <param name="options">The options. The default is a new <see cref="ImageFolderOptions"/>.</param>
+    /// <exception cref="DirectoryNotFoundException">The folder does not exist.</exception>
     /// <exception cref="ArgumentException">
-    /// There is no PNG file in it, or one without a class, or the channels are not 1 or 3, or the size is not positive.
+    /// The folder contains no PNG file, a file is not in the folder of a class although labels are requested, or an option is out of range.
     /// </exception>
-    /// <exception cref="SampleException">The first file cannot be read; the message names it.</exception>
+    /// <exception cref="SampleException">The first file cannot be read. The message contains its path.</exception>
     public ImageFolder(string folder, ImageFolderOptions? options = null)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
@@ -66,21 +68,24 @@ public sealed class ImageFolder : IBufferedDataset
     /// <inheritdoc/>
     public bool HasLabels { get; }
 
-    /// <summary>The names of the classes, by their labels; empty without labels.</summary>
+    /// <summary>The names of the classes, indexed by label. It is empty if there are no labels.</summary>
     public IReadOnlyList<string> Classes { get; }
 
-    /// <summary>The paths of the files, by their indices.</summary>
+    /// <summary>The paths of the files, indexed by sample.</summary>
     public IReadOnlyList<string> Files => _files;
 
     /// <inheritdoc/>
-    /// <returns>[B, C, H, W] float32, -1 black and 1 white, with [B] labels where there are any.</returns>
-    /// <exception cref="ArgumentOutOfRangeException">An index lies outside 0..<see cref="Count"/>-1.</exception>
-    /// <exception cref="ArgumentException">There are no indices.</exception>
+    /// <returns>
+    /// [B, C, H, W] float32, with -1 for black and 1 for white, and [B] labels if <see cref="HasLabels"/> is <see langword="true"/>. The
+    /// caller must dispose the batch.
+    /// </returns>
+    /// <exception cref="ArgumentOutOfRangeException">An index is not in 0..<see cref="Count"/>-1.</exception>
+    /// <exception cref="ArgumentException"><paramref name="indices"/> is empty.</exception>
     public Batch Load(ReadOnlySpan<long> indices) => ((IDataset)this).Load(indices, default);
 
     /// <inheritdoc/>
     /// <exception cref="SampleException">
-    /// A file is missing or damaged, or not of the right size, or not opaque; the message names it.
+    /// A file is missing, damaged, of the wrong size, or not opaque although no background is set. The message contains its path.
     /// </exception>
     public void Fill(ReadOnlySpan<long> indices, LoadContext context, Span<float> samples, Span<long> labels)
     {
@@ -99,7 +104,7 @@ public sealed class ImageFolder : IBufferedDataset
     {
         if (Array.Find(names, name => !name.Contains('/')) is { } loose)
             throw new ArgumentException(
-                $"With labels every file must lie in the folder of its class, got '{loose}' in '{folder}' itself.", nameof(folder));
+                $"With labels, every file must be in the folder of its class, got '{loose}' in '{folder}' itself.", nameof(folder));
         var owners = names.Select(name => name[..name.IndexOf('/')]).ToArray();
         string[] classes = [.. owners.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
         return (classes, [.. owners.Select(owner => Array.BinarySearch(classes, owner, StringComparer.Ordinal))]);
@@ -113,7 +118,7 @@ public sealed class ImageFolder : IBufferedDataset
         if (!fits && !_scales)
             throw new SampleException(
                 index,
-                $"'{_files[index]}' must be {width} x {height} pixels as the first image is, is {image.Width} x {image.Height}.");
+                $"'{_files[index]}' must be {width} x {height} pixels like the first image, but is {image.Width} x {image.Height}.");
         var scratch = fits ? [] : ArrayPool<float>.Shared.Rent(checked(channels * image.Height * image.Width));
         try
         {
@@ -146,30 +151,30 @@ public sealed class ImageFolder : IBufferedDataset
     }
 }
 
-/// <summary>How <see cref="ImageFolder"/> reads its files.</summary>
+/// <summary>The options of <see cref="ImageFolder"/>.</summary>
 public sealed record ImageFolderOptions
 {
     /// <summary>
-    /// 3 (the default) for red, green and blue, which are equal for grey images; 1 for grey, to which colours are converted by their
-    /// brightness (ITU-R BT.601).
+    /// The number of channels: 3 for RGB, with equal channels for grey images, or 1 for grey, with colours converted to luma (ITU-R
+    /// BT.601). The default is 3.
     /// </summary>
     public int Channels { get; init; } = 3;
 
     /// <summary>
-    /// Whether the folders in the folder are classes, numbered in the ordinal order of their names, so that every file must be in one. The
-    /// default is <see langword="false"/>.
+    /// Whether each subfolder contains the images of a class. Classes are numbered in the ordinal order of their names, and every file must
+    /// be in a subfolder. The default is <see langword="false"/>.
     /// </summary>
     public bool WithLabels { get; init; }
 
     /// <summary>
-    /// The grey, 0 to 255, on which images with transparency are drawn. The default is <see langword="null"/>: such images throw an
-    /// exception.
+    /// The grey level, 0 to 255, of the background on which transparent images are drawn. The default is <see langword="null"/>: loading an
+    /// image that is not opaque throws an exception.
     /// </summary>
     public byte? Background { get; init; }
 
     /// <summary>
-    /// The rows and columns to which images of any size are scaled: the largest part with this aspect ratio is cut from the middle, scaled
-    /// with a triangle filter, and rounded to bytes. The default is <see langword="null"/>: all images must have the same size.
+    /// The height and width to which images of any size are resized: the largest centre crop with this aspect ratio is resized with a
+    /// triangle filter and rounded to bytes. The default is <see langword="null"/>: all images must have the size of the first one.
     /// </summary>
     public (int Height, int Width)? Size { get; init; }
 

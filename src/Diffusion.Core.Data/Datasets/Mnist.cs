@@ -3,8 +3,9 @@ using Diffusion.Core.Models;
 namespace Diffusion.Core.Data;
 
 /// <summary>
-/// The MNIST digits (LeCun, Cortes and Burges): 60,000 training and 10,000 test images of 28 x 28 grey pixels, from their IDX files,
-/// plain or gzip. Kept in memory as bytes. Sets of the same form (Fashion-MNIST, KMNIST) read the same way.
+/// The MNIST digits (LeCun, Cortes and Burges): 60,000 training and 10,000 test images of 28 x 28 grey pixels. They are read from IDX
+/// files, uncompressed or gzip, and stored in memory as bytes. Data sets with the same format and file names, such as Fashion-MNIST and
+/// KMNIST, can be read too.
 /// </summary>
 public sealed class Mnist : IBufferedDataset
 {
@@ -17,14 +18,14 @@ public sealed class Mnist : IBufferedDataset
     private readonly ReadOnlyMemory<byte> _images;
     private readonly ReadOnlyMemory<byte> _labels;
 
-    /// <summary>Reads one of the two sets from a folder; downloads nothing.</summary>
+    /// <summary>Reads the training or test set from a folder. Nothing is downloaded.</summary>
     /// <param name="folder">
-    /// Where the files are, under their own names, as <c>train-images-idx3-ubyte</c>, with or without <c>.gz</c>.
+    /// The folder of the files, which have their original names, such as <c>train-images-idx3-ubyte</c>, with or without <c>.gz</c>.
     /// </param>
     /// <param name="split">The training set (the default) or the test set.</param>
-    /// <param name="options">The options; <see langword="null"/> for the defaults.</param>
-    /// <exception cref="FileNotFoundException">A file is missing; the message contains what to do.</exception>
-    /// <exception cref="InvalidDataException">A file is damaged, or does not hold what MNIST holds.</exception>
+    /// <param name="options">The options. The default is a new <see cref="MnistOptions"/>.</param>
+    /// <exception cref="FileNotFoundException">A file is missing. The message explains how to obtain it.</exception>
+    /// <exception cref="InvalidDataException">A file is damaged, or its dimensions or labels are not those of MNIST.</exception>
     public Mnist(string folder, DataSplit split = DataSplit.Train, MnistOptions? options = null)
     {
         options ??= new MnistOptions();
@@ -43,7 +44,7 @@ public sealed class Mnist : IBufferedDataset
             _labels = ReadLabels(labelsPath, images.Dimensions[0]);
     }
 
-    /// <summary>Pixels on a side.</summary>
+    /// <summary>The height and width of the images in pixels.</summary>
     public int ImageSize { get; }
 
     /// <inheritdoc/>
@@ -61,14 +62,19 @@ public sealed class Mnist : IBufferedDataset
     /// <inheritdoc/>
     public bool HasLabels { get; }
 
-    /// <summary>Reads one of the two sets, and downloads what is missing first. Blocks until it is there.</summary>
-    /// <param name="folder">Where the files are or shall be; <see cref="DataFolder.For"/> <c>mnist</c> where null.</param>
+    /// <summary>
+    /// Reads the training or test set, after downloading missing files. The method blocks until the download is complete.
+    /// </summary>
+    /// <param name="folder">
+    /// The folder of the files. The default is the folder <c>mnist</c> in the folder that the environment variable
+    /// <c>DIFFUSION_DATA_DIR</c> specifies, or in <c>data</c> if it is not set.
+    /// </param>
     /// <param name="split">The training set (the default) or the test set.</param>
-    /// <param name="options">The options; <see langword="null"/> for the defaults.</param>
+    /// <param name="options">The options. The default is a new <see cref="MnistOptions"/>.</param>
     /// <param name="progress">Receives the progress of the download.</param>
-    /// <param name="cancellationToken">Stops the download; a file that is not complete is removed.</param>
-    /// <exception cref="IOException">Files are missing and cannot be downloaded; the message contains what to do.</exception>
-    /// <exception cref="InvalidDataException">A file is damaged, or does not hold what MNIST holds.</exception>
+    /// <param name="cancellationToken">Cancels the download. An incomplete file is deleted.</param>
+    /// <exception cref="IOException">Files are missing and cannot be downloaded. The message explains how to obtain them.</exception>
+    /// <exception cref="InvalidDataException">A file is damaged, or its dimensions or labels are not those of MNIST.</exception>
     public static Mnist OpenOrDownload(
         string? folder = null,
         DataSplit split = DataSplit.Train,
@@ -85,14 +91,16 @@ public sealed class Mnist : IBufferedDataset
     }
 
     /// <summary>
-    /// Downloads the files that a folder lacks, from the public mirrors, and checks them against their known checksums. A file appears
-    /// under its name only when it is complete and right.
+    /// Downloads the files that are missing in a folder, and checks their SHA-256 hashes. A file appears under its name only if it is
+    /// complete and its hash is correct.
     /// </summary>
-    /// <param name="folder">The folder, created where it is missing.</param>
-    /// <param name="options">The options; <see langword="null"/> for the defaults.</param>
+    /// <param name="folder">The folder. It is created if it does not exist.</param>
+    /// <param name="options">The options. The default is a new <see cref="DownloadOptions"/>.</param>
     /// <param name="progress">Receives the progress.</param>
-    /// <param name="cancellationToken">Stops the download; a file that is not complete is removed.</param>
-    /// <exception cref="IOException">No mirror sent the right file, or it cannot be written; the message contains what to do.</exception>
+    /// <param name="cancellationToken">Cancels the download. An incomplete file is deleted.</param>
+    /// <exception cref="IOException">
+    /// No mirror sent a file with the correct hash, or a file cannot be written. The message explains what to do.
+    /// </exception>
     public static async Task DownloadAsync(
         string folder,
         DownloadOptions? options = null,
@@ -117,9 +125,12 @@ public sealed class Mnist : IBufferedDataset
     }
 
     /// <inheritdoc/>
-    /// <returns>[B, 1, size, size] float32, -1 black and 1 white, with [B] labels unless the set was opened without.</returns>
-    /// <exception cref="ArgumentOutOfRangeException">An index lies outside 0..<see cref="Count"/>-1.</exception>
-    /// <exception cref="ArgumentException">There are no indices.</exception>
+    /// <returns>
+    /// [B, 1, size, size] float32, with -1 for black and 1 for white, and [B] labels if <see cref="HasLabels"/> is <see langword="true"/>.
+    /// The caller must dispose the batch.
+    /// </returns>
+    /// <exception cref="ArgumentOutOfRangeException">An index is not in 0..<see cref="Count"/>-1.</exception>
+    /// <exception cref="ArgumentException"><paramref name="indices"/> is empty.</exception>
     public Batch Load(ReadOnlySpan<long> indices) => ((IDataset)this).Load(indices, default);
 
     /// <inheritdoc/>
@@ -157,7 +168,7 @@ public sealed class Mnist : IBufferedDataset
     }
 }
 
-/// <summary>The published parts of a data set.</summary>
+/// <summary>The predefined parts of a data set.</summary>
 public enum DataSplit
 {
     /// <summary>The training set.</summary>
@@ -167,11 +178,11 @@ public enum DataSplit
     Test,
 }
 
-/// <summary>How <see cref="Mnist"/> is read.</summary>
+/// <summary>The options of <see cref="Mnist"/>.</summary>
 public sealed record MnistOptions
 {
     /// <summary>
-    /// The side of the images in pixels, 28 to 1024: images are put in the middle of a black square of this size. The default is 28.
+    /// The height and width of the images in pixels, 28 to 1024. Images are centred on a black background of this size. The default is 28.
     /// </summary>
     public int ImageSize { get; init; } = Mnist.OriginalSize;
 
@@ -180,19 +191,21 @@ public sealed record MnistOptions
     /// </summary>
     public bool WithLabels { get; init; } = true;
 
-    /// <summary>How <see cref="Mnist.OpenOrDownload"/> downloads. The default is <see langword="null"/>: the default options.</summary>
+    /// <summary>
+    /// The options of the download in <see cref="Mnist.OpenOrDownload"/>. The default is <see langword="null"/>: the default options.
+    /// </summary>
     public DownloadOptions? Download { get; init; }
 
     internal void Validate() => Guard.InRange(ImageSize, Mnist.OriginalSize, 1024);
 }
 
-/// <summary>The four files of MNIST: names, contents and where they are.</summary>
+/// <summary>The names, contents and mirrors of the four files of MNIST.</summary>
 internal static class MnistFiles
 {
-    /// <summary>The name of the data set, and of its folder.</summary>
+    /// <summary>The name of the data set and of its folder.</summary>
     public const string Name = "mnist";
 
-    /// <summary>All files as they are offered.</summary>
+    /// <summary>All files, as they are on the mirrors.</summary>
     public static readonly RemoteFile[] All =
     [
         new("train-images-idx3-ubyte.gz", 47_040_016, "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
@@ -201,20 +214,20 @@ internal static class MnistFiles
         new("t10k-labels-idx1-ubyte.gz", 10_008, "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
     ];
 
-    /// <summary>Who offers them.</summary>
+    /// <summary>The mirrors, in the order in which they are tried.</summary>
     public static readonly Uri[] Mirrors =
     [
         new("https://ossci-datasets.s3.amazonaws.com/mnist/"),
         new("https://storage.googleapis.com/cvdf-datasets/mnist/"),
     ];
 
-    /// <summary>The file of the images, without <c>.gz</c>.</summary>
+    /// <summary>Returns the name of the file of images, without <c>.gz</c>.</summary>
     public static string Images(DataSplit split) => split == DataSplit.Train ? "train-images-idx3-ubyte" : "t10k-images-idx3-ubyte";
 
-    /// <summary>The file of the labels, without <c>.gz</c>.</summary>
+    /// <summary>Returns the name of the file of labels, without <c>.gz</c>.</summary>
     public static string Labels(DataSplit split) => split == DataSplit.Train ? "train-labels-idx1-ubyte" : "t10k-labels-idx1-ubyte";
 
-    /// <summary>The path of a file, plain or compressed, or null where there is neither.</summary>
+    /// <summary>Returns the path of a file, uncompressed or compressed, or null if neither exists.</summary>
     public static string? Find(string folder, string name)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
@@ -222,15 +235,16 @@ internal static class MnistFiles
         return Array.Find(candidates, File.Exists);
     }
 
-    /// <summary>The path of a file, plain or compressed.</summary>
-    /// <exception cref="FileNotFoundException">There is neither.</exception>
+    /// <summary>Returns the path of a file, uncompressed or compressed.</summary>
+    /// <exception cref="FileNotFoundException">Neither file exists.</exception>
     public static string Require(string folder, string name)
         => Find(folder, name)
             ?? throw new FileNotFoundException(
-                $"'{name}' or '{name}.gz' is not in '{folder}'. {Advice(folder)}", Path.Combine(folder, name));
+                $"Neither '{name}' nor '{name}.gz' is in '{folder}'. {Advice(folder)}", Path.Combine(folder, name));
 
-    /// <summary>What to do where the files are missing.</summary>
+    /// <summary>Returns instructions for the case that files are missing.</summary>
     public static string Advice(string folder)
-        => "Where there is a network, Mnist.OpenOrDownload fetches MNIST; elsewhere, put "
-            + $"{string.Join(", ", All.Select(file => file.Name))} into '{Path.GetFullPath(folder)}', or set {DataFolder.Variable} to a folder that holds them in a folder '{Name}'.";
+        => "With network access, Mnist.OpenOrDownload downloads MNIST. Otherwise, put "
+            + $"{string.Join(", ", All.Select(file => file.Name))} into '{Path.GetFullPath(folder)}', "
+            + $"or set {DataFolder.Variable} to a folder that contains them in a subfolder '{Name}'.";
 }

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Data;
 
 /// <summary>
-/// Data that is in memory already. The values are copied, so the caller keeps the tensors, and nothing needs to be disposed.
+/// A data set of samples in memory. It copies the values of the tensors, which may be disposed afterwards. It need not be disposed itself.
 /// </summary>
 public sealed class TensorDataset : IBufferedDataset
 {
@@ -13,10 +13,10 @@ public sealed class TensorDataset : IBufferedDataset
     private readonly long[] _shape;
     private readonly int _size;
 
-    /// <summary>A copy of the samples.</summary>
-    /// <param name="samples">[N, ...] floating point on any device, N at least 1; kept as float32.</param>
-    /// <param name="labels">[N] int64 class labels, or null.</param>
-    /// <exception cref="ArgumentException">A shape or a type does not fit, or there are too many values for one array.</exception>
+    /// <summary>Creates a data set with a copy of the samples.</summary>
+    /// <param name="samples">[N, ...] the samples, floating point, on any device, with N at least 1. They are stored as float32.</param>
+    /// <param name="labels">[N] int64 class labels. The default is <see langword="null"/>: no labels.</param>
+    /// <exception cref="ArgumentException">A shape or type is wrong, or there are more values than an array can contain.</exception>
     public TensorDataset(Tensor samples, Tensor? labels = null)
     {
         Guard.Floating(samples);
@@ -51,9 +51,11 @@ public sealed class TensorDataset : IBufferedDataset
     public bool HasLabels => _labels is not null;
 
     /// <inheritdoc/>
-    /// <returns>[B, ...] float32, with [B] labels where there are any.</returns>
-    /// <exception cref="ArgumentOutOfRangeException">An index lies outside 0..<see cref="Count"/>-1.</exception>
-    /// <exception cref="ArgumentException">There are no indices.</exception>
+    /// <returns>
+    /// [B, ...] float32, with [B] labels if <see cref="HasLabels"/> is <see langword="true"/>. The caller must dispose the batch.
+    /// </returns>
+    /// <exception cref="ArgumentOutOfRangeException">An index is not in 0..<see cref="Count"/>-1.</exception>
+    /// <exception cref="ArgumentException"><paramref name="indices"/> is empty.</exception>
     public Batch Load(ReadOnlySpan<long> indices) => ((IDataset)this).Load(indices, default);
 
     /// <inheritdoc/>

@@ -1,8 +1,8 @@
 namespace Diffusion.Core.Data;
 
 /// <summary>
-/// Writes one digit by hand: a way of writing it, every point a little off, the whole rotated, slanted, stretched and shifted, with a
-/// pen of some thickness and softness. All of it follows from one seed.
+/// Draws a handwritten digit. The variant, a displacement of each point, the rotation, slant, stretch and shift of the whole, and the
+/// thickness and softness of the pen are random, and determined by one seed.
 /// </summary>
 internal static class DigitPen
 {
@@ -11,11 +11,11 @@ internal static class DigitPen
     private const double MostPressure = 1.1;
 
     /// <summary>Draws a digit.</summary>
-    /// <param name="digit">0..9.</param>
-    /// <param name="seed">All that varies.</param>
-    /// <param name="size">Pixels on a side.</param>
-    /// <param name="pixels">size * size bytes, 0 without ink.</param>
-    /// <param name="depth">Working memory of as many values.</param>
+    /// <param name="digit">The digit, 0 to 9.</param>
+    /// <param name="seed">The seed of all random numbers.</param>
+    /// <param name="size">The height and width of the image in pixels.</param>
+    /// <param name="pixels">Receives the image, size * size bytes; 0 is no ink.</param>
+    /// <param name="depth">Working memory of size * size values.</param>
     public static void Draw(int digit, ulong seed, int size, Span<byte> pixels, Span<double> depth)
     {
         var random = new SplitMix64(seed);
@@ -44,10 +44,13 @@ internal static class DigitPen
         raster.CopyTo(pixels);
     }
 
-    /// <summary>The points of all strokes about the origin, each a little off, all rotated, slanted and stretched.</summary>
+    /// <summary>
+    /// Computes the points of all strokes around the origin, with a random displacement of each point, and a common rotation, slant and
+    /// stretch.
+    /// </summary>
     private static void Distort(double[][] strokes, Span<double> points, ref SplitMix64 random)
     {
-        // With tan(angle / 2), a rotation needs arithmetic only.
+        // With tan(angle / 2) as the parameter, a rotation needs no trigonometric functions, whose results may differ between machines.
         var half = 0.055 * random.Bell();
         var (cos, sin) = ((1.0 - (half * half)) / (1.0 + (half * half)), 2.0 * half / (1.0 + (half * half)));
         var height = Height * (1.0 + (0.06 * random.Bell()));
@@ -73,7 +76,8 @@ internal static class DigitPen
     }
 
     /// <summary>
-    /// Puts the strokes into the middle of the unit square, a wish off, inside a square of the given room; shrinks them to fit.
+    /// Moves the strokes to the centre of the unit square, displaced by (<paramref name="wishX"/>, <paramref name="wishY"/>) as far as they
+    /// stay within a central square of width <paramref name="room"/>. Strokes that are too large for this square are scaled down.
     /// </summary>
     private static void Place(double[][] strokes, Span<double> points, double room, double wishX, double wishY)
     {
@@ -81,7 +85,7 @@ internal static class DigitPen
         var start = 0;
         foreach (var stroke in strokes)
         {
-            // The curve swings beyond its points; quarters of a piece see nearly all of that.
+            // The curve extends beyond its points. Its extent is measured closely enough at each quarter of a piece.
             var curve = new PenCurve(points.Slice(start, stroke.Length));
             for (var quarter = 0; quarter <= 4 * curve.Pieces; quarter++)
             {
@@ -129,23 +133,23 @@ internal static class DigitPen
 }
 
 /// <summary>
-/// A smooth curve through points x0, y0, x1, y1, ... (a uniform Catmull-Rom spline), ended and started anew where a point is repeated.
+/// A smooth curve through points x0, y0, x1, y1, ... (a uniform Catmull-Rom spline). At a repeated point, the curve has a corner.
 /// </summary>
 internal readonly ref struct PenCurve(ReadOnlySpan<double> points)
 {
     private readonly ReadOnlySpan<double> _points = points;
 
-    /// <summary>The number of pieces, each from a point to the next.</summary>
+    /// <summary>The number of pieces, each of which connects two consecutive points.</summary>
     public int Pieces => (_points.Length / 2) - 1;
 
-    /// <summary>Whether a piece is a corner: from a point to itself.</summary>
+    /// <summary>Whether a piece is a corner: its two points are equal.</summary>
     public bool IsCorner(int piece)
         => _points[2 * piece] == _points[(2 * piece) + 2] && _points[(2 * piece) + 1] == _points[(2 * piece) + 3];
 
-    /// <summary>The point a part, 0 to 1, along a piece.</summary>
+    /// <summary>Returns the point of a piece at position <paramref name="t"/>, from 0 to 1.</summary>
     public (double X, double Y) At(int piece, double t)
     {
-        // Before the first point and behind the last, the end itself stands in for a neighbour; at a corner, its repetition does.
+        // At the ends of the curve, the missing neighbour is replaced by the end point. At a corner, the neighbour is the repeated point.
         var (i, before, after) = (2 * piece, 2 * Math.Max(piece - 1, 0), 2 * Math.Min(piece + 2, Pieces));
         return (
             Blend(_points[before], _points[i], _points[i + 2], _points[after], t),

@@ -1,12 +1,12 @@
 namespace Diffusion.Core.Data;
 
 /// <summary>
-/// How the ten digits are written: for each a few ways, each way a few strokes, each stroke the points a pen passes through, in a unit
-/// box with y downwards. The pen moves on a smooth curve; where a point is given twice in a row it turns a corner.
+/// The shapes of the ten digits. Each digit has a few variants, each variant one or more strokes, and each stroke the points that the pen
+/// passes through, in a unit square with y downwards. The pen follows a smooth curve, and turns a corner at a repeated point.
 /// </summary>
 internal static class DigitStrokes
 {
-    /// <summary>[digit][way][stroke] points x0, y0, x1, y1, ...</summary>
+    /// <summary>The points of each stroke, x0, y0, x1, y1, ..., as [digit][variant][stroke].</summary>
     public static readonly double[][][][] All =
     [
         [

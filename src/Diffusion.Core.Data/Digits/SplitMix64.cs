@@ -1,15 +1,15 @@
 namespace Diffusion.Core.Data;
 
 /// <summary>
-/// A small random generator whose sequence is fixed by its definition, so that drawn data never changes with the runtime or the
-/// machine: SplitMix64 (Steele, Lea and Flood 2014, "Fast Splittable Pseudorandom Number Generators").
+/// The random number generator SplitMix64 (Steele, Lea and Flood 2014, "Fast Splittable Pseudorandom Number Generators"). The bits depend
+/// on the seed only, and not on the version of .NET or the machine, so that generated data never changes.
 /// </summary>
-/// <param name="seed">Any 64 bits; different ones give unrelated sequences.</param>
+/// <param name="seed">The seed, which may be any value. Different seeds start at different positions in one cycle of 2^64 values.</param>
 public struct SplitMix64(ulong seed)
 {
     private ulong _state = seed;
 
-    /// <summary>64 uniform bits.</summary>
+    /// <summary>Returns 64 uniform random bits.</summary>
     public ulong NextBits()
     {
         _state = unchecked(_state + 0x9E3779B97F4A7C15UL);
@@ -19,24 +19,25 @@ public struct SplitMix64(ulong seed)
         return z ^ (z >> 31);
     }
 
-    /// <summary>Uniform in [0, 1), a multiple of 2^-53.</summary>
+    /// <summary>Returns a uniform number in [0, 1), a multiple of 2^-53.</summary>
     public double Uniform() => (NextBits() >> 11) * (1.0 / (1UL << 53));
 
-    /// <summary>Uniform in [<paramref name="low"/>, <paramref name="high"/>).</summary>
-    /// <param name="low">The lower end.</param>
-    /// <param name="high">The upper end.</param>
+    /// <summary>Returns a uniform number in [<paramref name="low"/>, <paramref name="high"/>).</summary>
+    /// <param name="low">The lower bound, inclusive.</param>
+    /// <param name="high">The upper bound, exclusive.</param>
     public double Uniform(double low, double high) => low + ((high - low) * Uniform());
 
-    /// <summary>Uniform in 0..<paramref name="count"/>-1.</summary>
-    /// <param name="count">At least 1.</param>
+    /// <summary>Returns a uniform integer in 0..<paramref name="count"/>-1.</summary>
+    /// <param name="count">The number of possible values, at least 1.</param>
     public int Below(int count) => (int)Math.BigMul(NextBits(), (ulong)count, out _);
 
     /// <summary>
-    /// Bell-shaped with mean 0 and standard deviation 1, never beyond 2 sqrt(3): a sum of four uniforms, exact in arithmetic alone.
+    /// Returns a number from a bell-shaped distribution with mean 0 and standard deviation 1, within [-2 sqrt(3), 2 sqrt(3)]: a scaled sum
+    /// of four uniform numbers. Only basic arithmetic is used, so that the result is the same on every machine.
     /// </summary>
     public double Bell() => (Uniform() + Uniform() + Uniform() + Uniform() - 2.0) * 1.7320508075688772;
 
-    /// <summary>Two independent draws from N(0, 1), by Box and Muller 1958.</summary>
+    /// <summary>Returns two independent numbers from N(0, 1), by the method of Box and Muller 1958.</summary>
     public (double First, double Second) Normals()
     {
         var radius = Math.Sqrt(-2.0 * Math.Log(1.0 - Uniform()));

@@ -1,8 +1,8 @@
 namespace Diffusion.Core.Data;
 
 /// <summary>
-/// Draws pen strokes: the ink at a pixel depends on how deep its centre lies inside the nearest stroke, falling from full to none over
-/// the width of the pen's soft edge. Arithmetic and square roots alone, so every machine draws the same bytes.
+/// Draws pen strokes. The ink at a pixel depends on the depth of its centre inside the strokes, and decreases from full to none over the
+/// width of the soft edge of the pen. Only arithmetic and square roots are used, so that the bytes are the same on every machine.
 /// </summary>
 internal readonly ref struct StrokeRaster
 {
@@ -10,10 +10,10 @@ internal readonly ref struct StrokeRaster
     private readonly int _size;
     private readonly double _softness;
 
-    /// <summary>An empty square image.</summary>
-    /// <param name="depth">Working memory, size * size values.</param>
-    /// <param name="size">Pixels on a side.</param>
-    /// <param name="softness">Width of the soft edge in pixels.</param>
+    /// <summary>Creates an empty square image.</summary>
+    /// <param name="depth">Working memory of size * size values.</param>
+    /// <param name="size">The height and width of the image in pixels.</param>
+    /// <param name="softness">The width of the soft edge in pixels.</param>
     public StrokeRaster(Span<double> depth, int size, double softness)
     {
         _depth = depth;
@@ -22,7 +22,7 @@ internal readonly ref struct StrokeRaster
         depth.Fill(-softness);
     }
 
-    /// <summary>A straight piece of a stroke whose radius changes evenly from one end to the other, in pixels.</summary>
+    /// <summary>Draws a line segment whose radius changes linearly from one end to the other. All values are in pixels.</summary>
     public void Line(double x0, double y0, double r0, double x1, double y1, double r1)
     {
         var (dx, dy, dr) = (x1 - x0, y1 - y0, r1 - r0);
@@ -47,7 +47,7 @@ internal readonly ref struct StrokeRaster
         }
     }
 
-    /// <summary>The finished image, 0 without ink and 255 with full ink.</summary>
+    /// <summary>Writes the image; 0 is no ink and 255 is full ink.</summary>
     public void CopyTo(Span<byte> pixels)
     {
         var inverse = 1.0 / _softness;
@@ -58,9 +58,9 @@ internal readonly ref struct StrokeRaster
         }
     }
 
-    /// <summary>The first pixel whose centre lies at or beyond a position.</summary>
+    /// <summary>Returns the first pixel whose centre is at or after a position.</summary>
     private static int First(double position) => Math.Max((int)Math.Ceiling(position - 0.5), 0);
 
-    /// <summary>The last pixel whose centre lies at or before a position.</summary>
+    /// <summary>Returns the last pixel whose centre is at or before a position.</summary>
     private int Last(double position) => Math.Min((int)Math.Floor(position - 0.5), _size - 1);
 }

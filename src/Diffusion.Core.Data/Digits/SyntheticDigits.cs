@@ -4,9 +4,9 @@ using Diffusion.Core.Schedules;
 namespace Diffusion.Core.Data;
 
 /// <summary>
-/// Digits written by the library itself: pen strokes with random form, slant, size, place, thickness and softness, white on black like
-/// MNIST. Needs no files; the image of an index follows from (seed, index) alone and is the same on every machine. Images are drawn when
-/// they are first loaded and then kept, so that constructing the set takes no time.
+/// Digits drawn by the library: pen strokes with random shape, slant, size, position, thickness and softness, white on black like MNIST. No
+/// files are needed. The image of an index is a function of (seed, index), and is the same on every machine. Images are drawn when they are
+/// first loaded, and then stored in memory.
 /// </summary>
 public sealed class SyntheticDigits : IBufferedDataset
 {
@@ -19,11 +19,13 @@ public sealed class SyntheticDigits : IBufferedDataset
     private readonly long _seed;
     private readonly byte[]?[] _images;
 
-    /// <summary>A set of digits.</summary>
-    /// <param name="seed">The root of every draw.</param>
-    /// <param name="count">The number of images. Every ten in a row, from an index divisible by ten, hold each digit once.</param>
-    /// <param name="imageSize">Pixels on a side, 16 to 1024.</param>
-    /// <exception cref="ArgumentOutOfRangeException">No images, or a size out of range.</exception>
+    /// <summary>Creates a set of digits.</summary>
+    /// <param name="seed">The seed of all random numbers. The default is 0.</param>
+    /// <param name="count">
+    /// The number of images. Every ten consecutive images that start at a multiple of ten contain each digit once. The default is 60,000.
+    /// </param>
+    /// <param name="imageSize">The height and width of the images in pixels, 16 to 1024. The default is 28.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The number of images is less than 1, or the size is out of range.</exception>
     public SyntheticDigits(long seed = 0, int count = 60_000, int imageSize = 28)
     {
         Guard.InRange(count, 1, Array.MaxLength);
@@ -33,7 +35,7 @@ public sealed class SyntheticDigits : IBufferedDataset
         SampleShape = [1, imageSize, imageSize];
     }
 
-    /// <summary>Pixels on a side.</summary>
+    /// <summary>The height and width of the images in pixels.</summary>
     public int ImageSize { get; }
 
     /// <inheritdoc/>
@@ -53,8 +55,8 @@ public sealed class SyntheticDigits : IBufferedDataset
     /// </summary>
     public bool HasLabels { get; init; } = true;
 
-    /// <summary>The digit at an index, 0..9.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">The index lies outside 0..<see cref="Count"/>-1.</exception>
+    /// <summary>Returns the digit of an index, 0 to 9.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The index is not in 0..<see cref="Count"/>-1.</exception>
     public int LabelOf(long index)
     {
         Batches.CheckIndices([index], Count);
@@ -72,9 +74,12 @@ public sealed class SyntheticDigits : IBufferedDataset
     }
 
     /// <inheritdoc/>
-    /// <returns>[B, 1, size, size] float32, -1 without ink and 1 with full ink, with [B] labels unless the set has none.</returns>
-    /// <exception cref="ArgumentOutOfRangeException">An index lies outside 0..<see cref="Count"/>-1.</exception>
-    /// <exception cref="ArgumentException">There are no indices.</exception>
+    /// <returns>
+    /// [B, 1, size, size] float32, with -1 for no ink and 1 for full ink, and [B] labels if <see cref="HasLabels"/> is
+    /// <see langword="true"/>. The caller must dispose the batch.
+    /// </returns>
+    /// <exception cref="ArgumentOutOfRangeException">An index is not in 0..<see cref="Count"/>-1.</exception>
+    /// <exception cref="ArgumentException"><paramref name="indices"/> is empty.</exception>
     public Batch Load(ReadOnlySpan<long> indices) => ((IDataset)this).Load(indices, default);
 
     /// <inheritdoc/>
@@ -91,7 +96,7 @@ public sealed class SyntheticDigits : IBufferedDataset
         }
     }
 
-    /// <summary>Two threads may draw the same image at once: they draw the same bytes, and either may be kept.</summary>
+    /// <summary>Returns the image of an index. Two threads may draw the same image at the same time; they draw the same bytes.</summary>
     private byte[] Image(long index, double[] depth)
     {
         if (Volatile.Read(ref _images[index]) is { } known)

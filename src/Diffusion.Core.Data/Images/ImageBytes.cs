@@ -1,6 +1,6 @@
 namespace Diffusion.Core.Data;
 
-/// <summary>Images as they are kept, one byte per value, and as networks see them, in [-1, 1].</summary>
+/// <summary>Converts images between bytes, the storage format, and values in [-1, 1], the format of networks.</summary>
 internal static class ImageBytes
 {
     private static readonly float[] Values = MakeValues();
@@ -8,18 +8,18 @@ internal static class ImageBytes
     /// <inheritdoc cref="Decode(ReadOnlySpan{byte}, Span{float})"/>
     public static float Decode(byte value) => Values[value];
 
-    /// <summary>0..255 to [-1, 1]: v / 127.5 - 1, so that 0 and 255 are exactly -1 and 1.</summary>
+    /// <summary>Converts 0..255 to [-1, 1] by v / 127.5 - 1, so that 0 and 255 become exactly -1 and 1.</summary>
     public static void Decode(ReadOnlySpan<byte> bytes, Span<float> values)
     {
         for (var i = 0; i < bytes.Length; i++)
             values[i] = Values[bytes[i]];
     }
 
-    /// <summary>An image as planes of one channel each.</summary>
-    /// <param name="image">Pixels with their channels together.</param>
-    /// <param name="channels">1 for grey, 3 for red, green and blue: what the result has.</param>
-    /// <param name="background">The grey behind pixels that are not opaque; null where there may be none.</param>
-    /// <param name="planes">[channels * height * width] in [-1, 1].</param>
+    /// <summary>Converts an image to planes of one channel each.</summary>
+    /// <param name="image">The image.</param>
+    /// <param name="channels">The number of channels of the result: 1 for grey, 3 for RGB.</param>
+    /// <param name="background">The grey level behind pixels that are not opaque, or null if all pixels must be opaque.</param>
+    /// <param name="planes">[channels * height * width] receives the values in [-1, 1].</param>
     /// <exception cref="InvalidDataException">A pixel is not opaque, and there is no background.</exception>
     public static void Decode(PngImage image, int channels, byte? background, Span<float> planes)
     {
@@ -30,7 +30,7 @@ internal static class ImageBytes
             var pixel = pixels.Slice(i * image.Channels, image.Channels);
             var alpha = image.HasAlpha ? pixel[^1] : byte.MaxValue;
             if (alpha != byte.MaxValue && background is null)
-                throw new InvalidDataException("must be opaque where no background is given, and is not.");
+                throw new InvalidDataException("must be opaque because no background is set, but has transparent pixels.");
             byte Over(byte value)
                 => alpha == byte.MaxValue ? value : (byte)(((value * alpha) + ((background ?? 0) * (255 - alpha)) + 127) / 255);
             var (red, green, blue) = (Over(pixel[0]), Over(pixel[colours / 2]), Over(pixel[colours - 1]));
@@ -44,7 +44,7 @@ internal static class ImageBytes
         }
     }
 
-    /// <summary>[-1, 1] to the nearest of 0..255; beyond that range, to its end.</summary>
+    /// <summary>Converts a value in [-1, 1] to the nearest of 0..255. Values outside [-1, 1] are clipped.</summary>
     public static byte Encode(float value) => (byte)Math.Round(Math.Clamp((value + 1.0) * 127.5, 0.0, 255.0));
 
     private static float[] MakeValues()

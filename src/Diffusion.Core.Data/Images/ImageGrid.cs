@@ -2,22 +2,27 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Data;
 
-/// <summary>Batches of images as one picture.</summary>
+/// <summary>Saves batches of images as one image.</summary>
 public static class ImageGrid
 {
     /// <summary>
-    /// Writes images side by side into a PNG file, from left to right and top to bottom. The file appears whole or not at all; its
-    /// folder is created where it is missing.
+    /// Writes images to a PNG file as a grid, from left to right and top to bottom. The file is written completely or not at all, and its
+    /// folder is created if it does not exist.
     /// </summary>
     /// <param name="images">
-    /// [B, C, H, W] floating point on any device, C = 1 (grey) or 3 (RGB), with -1 black and 1 white; beyond [-1, 1] values are clipped.
+    /// [B, C, H, W] the images, floating point, on any device, with C = 1 (grey) or 3 (RGB), -1 for black and 1 for white. Values outside
+    /// [-1, 1] are clipped.
     /// </param>
-    /// <param name="path">The file, replaced where it exists.</param>
-    /// <param name="columns">The images in a row. The default is a grid that is as square as possible.</param>
-    /// <param name="padding">Pixels around and between the images, before enlargement.</param>
-    /// <param name="scale">Each pixel becomes a square of so many, so that small images can be seen.</param>
-    /// <param name="background">The grey of the padding and of empty places.</param>
-    /// <exception cref="ArgumentException">The shape or type does not fit, or a value is not finite.</exception>
+    /// <param name="path">The path of the file. An existing file is replaced.</param>
+    /// <param name="columns">
+    /// The number of images in a row. The default is <see langword="null"/>: the grid is as close to square as possible.
+    /// </param>
+    /// <param name="padding">The number of pixels around and between the images, before enlargement. The default is 2.</param>
+    /// <param name="scale">The factor by which images are enlarged: each pixel becomes a square of this width. The default is 1.</param>
+    /// <param name="background">The grey level, 0 to 255, of the padding and of empty cells. The default is 0.</param>
+    /// <exception cref="ArgumentException">
+    /// The shape or type is wrong, a value is not finite, an option is out of range, or the grid is too large.
+    /// </exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
     public static void SavePng(Tensor images, string path, int? columns = null, int padding = 2, int scale = 1, byte background = 0)
     {
@@ -38,7 +43,7 @@ public static class ImageGrid
         var totalHeight = (down * (height + padding)) + padding;
         if ((Int128)totalWidth * totalHeight * channels * scale * scale > Array.MaxLength)
             throw new ArgumentException(
-                $"A grid of {totalWidth} x {totalHeight} pixels enlarged {scale} times is too large for one picture.", nameof(images));
+                $"A grid of {totalWidth} x {totalHeight} pixels enlarged {scale} times is too large for one image.", nameof(images));
 
         var pixels = new byte[totalWidth * totalHeight * channels];
         Array.Fill(pixels, background);

@@ -2,21 +2,21 @@ using System.Buffers;
 
 namespace Diffusion.Core.Data;
 
-/// <summary>Images of another size: the largest part of the right proportions from the middle, scaled.</summary>
+/// <summary>Resizes images. The largest centre crop with the aspect ratio of the result is scaled.</summary>
 /// <remarks>
-/// A triangle filter along rows, then along columns: linear interpolation where the image grows, and an average over all that a pixel
-/// covers where it shrinks, so that fine patterns do not alias.
+/// A triangle filter is applied along rows, then along columns. It interpolates linearly if the image is enlarged. If the image is reduced,
+/// it averages over all pixels that a pixel of the result covers, which prevents aliasing.
 /// </remarks>
 internal static class ImageScaling
 {
-    /// <summary>Scales planes, to the nearest level of bytes.</summary>
-    /// <param name="planes">[channels * height * width] in [-1, 1].</param>
+    /// <summary>Resizes planes, and rounds the values to the nearest byte levels.</summary>
+    /// <param name="planes">[channels * height * width] the planes in [-1, 1].</param>
     /// <param name="channels">The number of planes.</param>
-    /// <param name="height">Rows of what comes in.</param>
-    /// <param name="width">Columns of what comes in.</param>
-    /// <param name="result">[channels * toHeight * toWidth], written whole.</param>
-    /// <param name="toHeight">Rows of the result.</param>
-    /// <param name="toWidth">Columns of the result.</param>
+    /// <param name="height">The height of the planes.</param>
+    /// <param name="width">The width of the planes.</param>
+    /// <param name="result">[channels * toHeight * toWidth] receives the result. All of it is written.</param>
+    /// <param name="toHeight">The height of the result.</param>
+    /// <param name="toWidth">The width of the result.</param>
     public static void Cover(
         ReadOnlySpan<float> planes, int channels, int height, int width, Span<float> result, int toHeight, int toWidth)
     {
@@ -59,7 +59,7 @@ internal static class ImageScaling
     }
 
     /// <summary>
-    /// For each position of the result, the first position that contributes to it, and the weights from there on, which sum to 1.
+    /// Computes, for each position of the result, the first position that contributes to it, and the weights from there on, which sum to 1.
     /// </summary>
     private static (int First, float[] Weights)[] Weights(int length, int toLength, double scale)
     {

@@ -3,22 +3,24 @@ using System.IO.Compression;
 
 namespace Diffusion.Core.Data;
 
-/// <summary>An image of 8 bits per channel.</summary>
-/// <param name="Width">Pixels in a row.</param>
-/// <param name="Height">Rows.</param>
-/// <param name="Channels">1 for grey, 2 for grey and alpha, 3 for red, green and blue, 4 for these and alpha.</param>
-/// <param name="Pixels">height * width * channels bytes: rows from the top, pixels from the left, channels together.</param>
+/// <summary>An image with 8 bits per channel.</summary>
+/// <param name="Width">The width in pixels.</param>
+/// <param name="Height">The height in pixels.</param>
+/// <param name="Channels">The number of channels: 1 for grey, 2 for grey and alpha, 3 for RGB, 4 for RGB and alpha.</param>
+/// <param name="Pixels">
+/// height * width * channels bytes, with rows from the top, pixels from the left, and the channels of a pixel together.
+/// </param>
 internal sealed record PngImage(int Width, int Height, int Channels, ReadOnlyMemory<byte> Pixels)
 {
-    /// <summary>Whether the last channel is opacity, 0 for transparent to 255.</summary>
+    /// <summary>Whether the last channel is alpha, from 0 for transparent to 255 for opaque.</summary>
     public bool HasAlpha => Channels is 2 or 4;
 }
 
-/// <summary>The properties of an image in the first chunk of a PNG file.</summary>
-/// <param name="Width">Pixels in a row.</param>
-/// <param name="Height">Rows.</param>
-/// <param name="Depth">Bits per value: 1, 2, 4 or 8.</param>
-/// <param name="Colour">The colour type: 0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGB and alpha.</param>
+/// <summary>The properties of an image from the first chunk of a PNG file.</summary>
+/// <param name="Width">The width in pixels.</param>
+/// <param name="Height">The height in pixels.</param>
+/// <param name="Depth">The number of bits per value: 1, 2, 4 or 8.</param>
+/// <param name="Colour">The colour type: 0 for grey, 2 for RGB, 3 for palette, 4 for grey and alpha, 6 for RGB and alpha.</param>
 internal readonly record struct PngHeader(int Width, int Height, int Depth, byte Colour)
 {
     public const byte Grey = 0;
@@ -26,14 +28,14 @@ internal readonly record struct PngHeader(int Width, int Height, int Depth, byte
 
     private const int Size = 13;
 
-    /// <summary>Values of a pixel in the file.</summary>
+    /// <summary>The number of values per pixel in the file.</summary>
     public int Values => Colour switch { 2 => 3, 4 => 2, 6 => 4, _ => 1 };
 
-    /// <summary>Bytes of a row in the file, without the byte of its filter.</summary>
+    /// <summary>The number of bytes per row in the file, without the filter byte.</summary>
     public long Stride => (((long)Width * Values * Depth) + 7) / 8;
 
     /// <summary>Reads and checks the chunk.</summary>
-    /// <exception cref="InvalidDataException">It is damaged, or contains what is not supported.</exception>
+    /// <exception cref="InvalidDataException">The chunk is damaged, or specifies a format that is not supported.</exception>
     public static PngHeader Parse(ReadOnlySpan<byte> data)
     {
         if (data.Length != Size)
@@ -59,15 +61,15 @@ internal readonly record struct PngHeader(int Width, int Height, int Depth, byte
     }
 }
 
-/// <summary>The pixels of a PNG file from its compressed rows.</summary>
+/// <summary>Decodes the compressed rows of a PNG file.</summary>
 internal static class PngRows
 {
-    /// <summary>Decompresses the rows, undoes their filters and spreads their values to bytes.</summary>
+    /// <summary>Decompresses the rows, reverses their filters and expands their values to bytes.</summary>
     /// <param name="header">The properties of the image.</param>
-    /// <param name="palette">3 bytes for each colour, where there is one.</param>
-    /// <param name="alpha">The opacity of the first colours of the palette; empty where all are opaque.</param>
+    /// <param name="palette">The palette, 3 bytes for each colour; empty if there is none.</param>
+    /// <param name="alpha">The alpha values of the first colours of the palette; empty if all colours are opaque.</param>
     /// <param name="compressed">The rows, as a zlib stream.</param>
-    /// <exception cref="InvalidDataException">They are damaged, or more or fewer than the header specifies.</exception>
+    /// <exception cref="InvalidDataException">The rows are damaged, or there are more or fewer than the header specifies.</exception>
     public static PngImage Read(PngHeader header, ReadOnlySpan<byte> palette, ReadOnlySpan<byte> alpha, MemoryStream compressed)
     {
         var channels = header.Colour != PngHeader.Palette ? header.Values : alpha.IsEmpty ? 3 : 4;
@@ -79,7 +81,7 @@ internal static class PngRows
         for (var y = 0; y < header.Height; y++)
         {
             if (ReadWhole(rows, row) < row.Length)
-                throw new InvalidDataException($"expected {header.Height} rows, got {y} and no whole one after.");
+                throw new InvalidDataException($"expected {header.Height} rows, got {y} complete ones.");
             Unfilter(row[0], row.AsSpan(1), above.AsSpan(1), distance);
             var result = pixels.AsSpan(y * header.Width * channels, header.Width * channels);
             if (header.Colour == PngHeader.Palette)
@@ -148,7 +150,7 @@ internal static class PngRows
         }
     }
 
-    /// <summary>A value of 1 to 8 bits; the first of a byte are its high bits.</summary>
+    /// <summary>Returns a value of 1 to 8 bits. The first value in a byte has the high bits.</summary>
     private static int At(ReadOnlySpan<byte> row, int x, int depth)
     {
         var bit = (long)x * depth;
@@ -162,7 +164,7 @@ internal static class PngCrc
 {
     private static readonly uint[] Table = MakeTable();
 
-    /// <summary>The checksum of a chunk: of its type and its data.</summary>
+    /// <summary>Computes the checksum of the type and the data of a chunk.</summary>
     public static uint Of(ReadOnlySpan<byte> type, ReadOnlySpan<byte> data) => ~Update(Update(uint.MaxValue, type), data);
 
     private static uint Update(uint crc, ReadOnlySpan<byte> data)

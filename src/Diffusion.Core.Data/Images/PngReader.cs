@@ -3,22 +3,24 @@ using System.Buffers.Binary;
 namespace Diffusion.Core.Data;
 
 /// <summary>
-/// Reads PNG files of up to 8 bits per channel that are not interlaced: grey, RGB, palette, each with alpha or without. A damaged file
-/// throws an exception, as does one of more than 2^27 pixels.
+/// Reads PNG files of up to 8 bits per channel that are not interlaced: grey, RGB and palette, with or without alpha. A damaged file, or
+/// one of more than 2^27 pixels, throws an exception.
 /// </summary>
 /// <remarks>Source: W3C, "Portable Network Graphics (PNG) Specification", third edition.</remarks>
 internal static class PngReader
 {
-    // Deflate stores at least one bit for 129 bytes (a match of 258 bytes in two), so a file cannot hold a larger image.
+    // Deflate needs at least one bit for 129 bytes (two bits for a match of 258 bytes), which limits the image that a file can contain.
     private const long MostExpansion = 1032;
 
-    // A few kilobytes can hold gigabytes of one colour, which no data set has.
+    // A few kilobytes can expand to gigabytes of one colour. Data sets do not contain such images.
     private const long MostPixels = 1L << 27;
 
     /// <summary>Reads an image file.</summary>
-    /// <param name="path">The file.</param>
+    /// <param name="path">The path of the file.</param>
     /// <exception cref="IOException">The file is missing, or cannot be read.</exception>
-    /// <exception cref="InvalidDataException">The file is damaged, no PNG, or of a kind that is not supported; it is named.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The file is damaged, is not a PNG file, or has a format that is not supported. The message contains its path.
+    /// </exception>
     public static PngImage Read(string path)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
@@ -28,7 +30,7 @@ internal static class PngReader
         }
         catch (InvalidDataException e)
         {
-            throw new InvalidDataException($"'{path}' is damaged, or no PNG file that can be read: {e.Message}", e);
+            throw new InvalidDataException($"'{path}' is damaged, or not a supported PNG file: {e.Message}", e);
         }
         catch (UnauthorizedAccessException e)
         {
@@ -37,8 +39,8 @@ internal static class PngReader
     }
 
     /// <summary>Reads an image from the bytes of its file.</summary>
-    /// <param name="file">All of them.</param>
-    /// <exception cref="InvalidDataException">The file is damaged, no PNG file, or of a kind that is not supported.</exception>
+    /// <param name="file">The bytes of the file.</param>
+    /// <exception cref="InvalidDataException">The file is damaged, is not a PNG file, or has a format that is not supported.</exception>
     public static PngImage Read(ReadOnlySpan<byte> file) => Parse(file);
 
     private static PngImage Parse(ReadOnlySpan<byte> file)
@@ -60,7 +62,7 @@ internal static class PngReader
             if (chunk.Type.SequenceEqual("IDAT"u8))
             {
                 if (dataEnded)
-                    throw new InvalidDataException("expected the pieces of the image in a row, got another chunk between them.");
+                    throw new InvalidDataException("expected consecutive IDAT chunks, got another chunk between them.");
                 compressed.Write(chunk.Data);
                 continue;
             }
@@ -71,7 +73,7 @@ internal static class PngReader
             else if (chunk.Type.SequenceEqual("tRNS"u8))
                 alpha = chunk.Data;
             else if (char.IsAsciiLetterUpper((char)chunk.Type[0]))
-                throw new InvalidDataException($"expected known chunks, got '{Name(chunk.Type)}', which must not be left out.");
+                throw new InvalidDataException($"expected known critical chunks, got '{Name(chunk.Type)}', which is not supported.");
         }
 
         Check(header, palette, alpha, compressed.Length);
@@ -83,23 +85,23 @@ internal static class PngReader
         var bytes = (Int128)header.Stride * header.Height;
         if (bytes > (Int128)compressed * MostExpansion)
             throw new InvalidDataException(
-                $"expected an image that {compressed} compressed bytes can hold, got {header.Width} x {header.Height}.");
+                $"expected an image that {compressed} compressed bytes can contain, got {header.Width} x {header.Height}.");
         if ((long)header.Width * header.Height > MostPixels)
             throw new InvalidDataException($"expected at most {MostPixels} pixels, got {header.Width} x {header.Height}.");
         if (header.Colour == PngHeader.Palette && (palette.IsEmpty || palette.Length % 3 != 0 || palette.Length > 3 << header.Depth))
             throw new InvalidDataException(
                 $"expected a palette of 1 to {1 << header.Depth} colours of 3 bytes, got {palette.Length} bytes.");
         if (header.Colour != PngHeader.Palette && !alpha.IsEmpty)
-            throw new InvalidDataException("expected alpha of each pixel, got one transparent colour, which is not supported.");
+            throw new InvalidDataException("expected alpha as a channel, got a transparent colour, which is not supported.");
         if (alpha.Length > palette.Length / 3 && header.Colour == PngHeader.Palette)
             throw new InvalidDataException($"expected alpha for at most {palette.Length / 3} colours, got {alpha.Length}.");
     }
 
-    /// <summary>Takes the next chunk off the file and checks its checksum.</summary>
+    /// <summary>Reads the next chunk and verifies its checksum.</summary>
     private static Chunk Next(scoped ref ReadOnlySpan<byte> rest)
     {
         if (rest.Length < 12)
-            throw new InvalidDataException($"expected another chunk, of 12 bytes at least, got {rest.Length} bytes.");
+            throw new InvalidDataException($"expected another chunk of at least 12 bytes, got {rest.Length} bytes.");
         var length = BinaryPrimitives.ReadUInt32BigEndian(rest);
         if (length > rest.Length - 12)
             throw new InvalidDataException($"expected a chunk of {length} bytes, got {rest.Length - 12}.");

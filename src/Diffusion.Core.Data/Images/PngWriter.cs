@@ -3,7 +3,7 @@ using System.IO.Compression;
 
 namespace Diffusion.Core.Data;
 
-/// <summary>Writes PNG files of 8 bits per channel, grey or RGB, with what .NET brings alone.</summary>
+/// <summary>Writes PNG files of 8 bits per channel, grey or RGB, with no library other than .NET.</summary>
 /// <remarks>Source: W3C, "Portable Network Graphics (PNG) Specification", third edition.</remarks>
 internal static class PngWriter
 {
@@ -12,13 +12,19 @@ internal static class PngWriter
     /// <summary>The first bytes of every PNG file.</summary>
     internal static ReadOnlySpan<byte> Signature => [0x89, (byte)'P', (byte)'N', (byte)'G', 0x0D, 0x0A, 0x1A, 0x0A];
 
-    /// <summary>Writes an image file whole, or not at all, and creates its folder where it is missing.</summary>
-    /// <param name="path">The file, replaced where it exists.</param>
-    /// <param name="pixels">height * width * channels bytes: rows from the top, pixels from the left, channels together.</param>
-    /// <param name="width">Pixels in a row, at least 1.</param>
-    /// <param name="height">Rows, at least 1.</param>
-    /// <param name="channels">1 for grey, 3 for red, green and blue.</param>
-    /// <exception cref="ArgumentException">A size is out of range, or does not fit the number of pixels.</exception>
+    /// <summary>
+    /// Writes an image to a file. The file is written completely or not at all, and its folder is created if it does not exist.
+    /// </summary>
+    /// <param name="path">The path of the file. An existing file is replaced.</param>
+    /// <param name="pixels">
+    /// height * width * channels bytes, with rows from the top, pixels from the left, and the channels of a pixel together.
+    /// </param>
+    /// <param name="width">The width in pixels, at least 1.</param>
+    /// <param name="height">The height in pixels, at least 1.</param>
+    /// <param name="channels">The number of channels: 1 for grey, 3 for RGB.</param>
+    /// <exception cref="ArgumentException">
+    /// A size or the number of channels is out of range, or the number of bytes does not match them.
+    /// </exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
     public static void Save(string path, ReadOnlySpan<byte> pixels, int width, int height, int channels)
     {
@@ -27,13 +33,17 @@ internal static class PngWriter
         AtomicFile.Write(path, memory.WriteTo);
     }
 
-    /// <summary>Writes an image to a stream, which stays open.</summary>
-    /// <param name="stream">Where to write.</param>
-    /// <param name="pixels">height * width * channels bytes: rows from the top, pixels from the left, channels together.</param>
-    /// <param name="width">Pixels in a row, at least 1.</param>
-    /// <param name="height">Rows, at least 1.</param>
-    /// <param name="channels">1 for grey, 3 for red, green and blue.</param>
-    /// <exception cref="ArgumentException">A size is out of range, or does not fit the number of pixels.</exception>
+    /// <summary>Writes an image to a stream, which remains open.</summary>
+    /// <param name="stream">The stream to write to.</param>
+    /// <param name="pixels">
+    /// height * width * channels bytes, with rows from the top, pixels from the left, and the channels of a pixel together.
+    /// </param>
+    /// <param name="width">The width in pixels, at least 1.</param>
+    /// <param name="height">The height in pixels, at least 1.</param>
+    /// <param name="channels">The number of channels: 1 for grey, 3 for RGB.</param>
+    /// <exception cref="ArgumentException">
+    /// A size or the number of channels is out of range, or the number of bytes does not match them.
+    /// </exception>
     public static void Write(Stream stream, ReadOnlySpan<byte> pixels, int width, int height, int channels)
     {
         ArgumentNullException.ThrowIfNull(stream);
@@ -60,7 +70,7 @@ internal static class PngWriter
             throw new ArgumentOutOfRangeException(nameof(channels), channels, $"An image must have 1 or 3 channels, got {channels}.");
         if ((Int128)width * height * channels != pixels.Length)
             throw new ArgumentException(
-                $"The pixels of {width} x {height} with {channels} channels are {(Int128)width * height * channels} bytes, "
+                $"An image of {width} x {height} with {channels} channels must have {(Int128)width * height * channels} bytes, "
                     + $"got {pixels.Length}.",
                 nameof(pixels));
     }
@@ -93,7 +103,9 @@ internal static class PngWriter
         return memory.GetBuffer().AsSpan(0, (int)memory.Length);
     }
 
-    /// <summary>One filtered row after its filter byte; returns the sum of absolute differences, the customary guess at its size.</summary>
+    /// <summary>
+    /// Writes a filter byte and the filtered row. Returns the sum of absolute differences, the usual estimate of the compressed size.
+    /// </summary>
     private static long Filter(int filter, ReadOnlySpan<byte> row, ReadOnlySpan<byte> above, int channels, Span<byte> result)
     {
         result[0] = (byte)filter;
@@ -118,7 +130,7 @@ internal static class PngWriter
         return sum;
     }
 
-    /// <summary>Of left, up and the corner between them, the nearest to left + up - corner.</summary>
+    /// <summary>Returns the one of left, up and corner that is nearest to left + up - corner: the Paeth predictor.</summary>
     internal static int Paeth(int left, int up, int corner)
     {
         var (a, b, c) = (Math.Abs(up - corner), Math.Abs(left - corner), Math.Abs(left + up - (2 * corner)));

@@ -6,12 +6,13 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Data;
 
 /// <summary>
-/// Draws samples with averaged weights while a network is trained: <c>Every.StepsAndEnd(1000, new SampleGrid(...).Run)</c>. The
-/// noise is the same each time, so that the pictures compare; what comes after is the same, bit for bit, as without them.
+/// Saves grids of samples, drawn with averaged weights, during training: <c>Every.StepsAndEnd(1000, new SampleGrid(...).Run)</c>. The noise
+/// is the same every time, so that the images can be compared. The results of the training are the same, bit for bit, as without the
+/// samples.
 /// </summary>
 /// <remarks>
-/// Writes <c>step-00001000.png</c> for step 1,000, each whole or not at all, and shows it to the other callbacks. What is not finite
-/// is black, and ends no run.
+/// The image of step 1,000 is <c>step-00001000.png</c>. It is written completely or not at all, and then passed to the callbacks. Values
+/// that are not finite are replaced by -1 (black), and do not stop the run.
 /// </remarks>
 public sealed class SampleGrid
 {
@@ -19,12 +20,12 @@ public sealed class SampleGrid
     private readonly long[] _shape;
     private readonly string _folder;
 
-    /// <summary>Pictures of a sampler's samples.</summary>
-    /// <param name="sampler">How to sample.</param>
+    /// <summary>Creates an action that saves samples.</summary>
+    /// <param name="sampler">The sampler.</param>
     /// <param name="shape">
-    /// [B, ...] what to sample: [B, C, H, W] with C = 1 or 3, unless <see cref="ToImages"/> converts it to images.
+    /// [B, ...] the shape of the samples: [B, C, H, W] with C = 1 or 3, unless <see cref="ToImages"/> converts them to images.
     /// </param>
-    /// <param name="folder">The folder of the images, created where it is missing.</param>
+    /// <param name="folder">The folder of the images. It is created if it does not exist.</param>
     public SampleGrid(ISampler sampler, IReadOnlyList<long> shape, string folder)
     {
         ArgumentNullException.ThrowIfNull(sampler);
@@ -33,40 +34,46 @@ public sealed class SampleGrid
         (_sampler, _shape, _folder) = (sampler, [.. shape], Path.GetFullPath(folder));
     }
 
-    /// <summary>By what name the pictures are shown: <c>samples</c>.</summary>
+    /// <summary>The name under which the images are logged. The default is <c>samples</c>.</summary>
     public string Name { get; init; } = "samples";
 
-    /// <summary>Decides the noise: 0.</summary>
+    /// <summary>The seed of the noise. The default is 0.</summary>
     public long Seed { get; init; }
 
-    /// <summary>The condition, on any device. The caller must dispose it. The default is <see langword="null"/>.</summary>
+    /// <summary>The condition, on any device. The caller must dispose it. The default is <see langword="null"/>: none.</summary>
     public Condition? Condition { get; init; }
 
     /// <summary>
-    /// From the run to what is sampled from: the averaged weights of a <see cref="DdpmTrainer"/> where null. For another trainer, or to
-    /// guide: <c>run => Guidance.ClassifierFree(((DdpmTrainer)run.Trainer).Ema, ...)</c>.
+    /// Returns the model to sample from. The default is <see langword="null"/>: the averaged weights of a <see cref="DdpmTrainer"/>. Set it
+    /// for another trainer, or for guidance: <c>run => Guidance.ClassifierFree(((DdpmTrainer)run.Trainer).Ema, ...)</c>.
     /// </summary>
     public Func<TrainingRun, DiffusionModel>? Model { get; init; }
 
-    /// <summary>From samples to images [B, C, H, W] in [-1, 1], as a decoder's; the samples themselves where null.</summary>
+    /// <summary>
+    /// Converts samples to images [B, C, H, W] in [-1, 1], for example with a decoder. The default is <see langword="null"/>: the samples
+    /// are the images.
+    /// </summary>
     public Func<Tensor, Tensor>? ToImages { get; init; }
 
-    /// <summary>Images in a row; as square a grid as possible where null.</summary>
+    /// <summary>The number of images in a row. The default is <see langword="null"/>: the grid is as close to square as possible.</summary>
     public int? Columns { get; init; }
 
-    /// <summary>Each pixel becomes a square of so many: 1.</summary>
+    /// <summary>The factor by which images are enlarged: each pixel becomes a square of this width. The default is 1.</summary>
     public int Scale { get; init; } = 1;
 
-    /// <summary>Draws a picture, and shows it.</summary>
-    /// <exception cref="InvalidOperationException">The trainer is of another kind, and <see cref="Model"/> is null.</exception>
-    /// <exception cref="ArgumentException">The shape does not fit the network, or the samples are no images.</exception>
-    /// <exception cref="IOException">The picture cannot be written.</exception>
+    /// <summary>Saves a grid of samples and passes it to the callbacks.</summary>
+    /// <param name="run">The run to sample from.</param>
+    /// <exception cref="InvalidOperationException">
+    /// <see cref="Model"/> is <see langword="null"/>, and the trainer is not a <see cref="DdpmTrainer"/>.
+    /// </exception>
+    /// <exception cref="ArgumentException">The shape does not match the network, or the samples are not images.</exception>
+    /// <exception cref="IOException">The image cannot be written.</exception>
     public void Run(TrainingRun run)
     {
         ArgumentNullException.ThrowIfNull(run);
         var path = Path.Combine(_folder, string.Create(CultureInfo.InvariantCulture, $"step-{run.Step:D8}.png"));
         var model = Model?.Invoke(run) ?? (run.Trainer as DdpmTrainer)?.Ema ?? throw new InvalidOperationException(
-            $"{run.Trainer.GetType().Name} has no model that is known here; set {nameof(Model)}.");
+            $"{run.Trainer.GetType().Name} is not a {nameof(DdpmTrainer)}; set {nameof(Model)} to the model to sample from.");
         using (no_grad())
         using (NewDisposeScope())
         {

@@ -1,13 +1,15 @@
 namespace Diffusion.Core.Data;
 
-/// <summary>Eight equal Gaussians on a circle of radius 2, at multiples of 45 degrees.</summary>
-/// <param name="seed">The root of every draw.</param>
-/// <param name="count">The number of points.</param>
-/// <param name="deviation">The standard deviation of each Gaussian before scaling.</param>
-/// <exception cref="ArgumentOutOfRangeException">No points, or a deviation that is negative or not finite.</exception>
+/// <summary>Points from eight Gaussians of equal weight, whose means are on a circle of radius 2, at multiples of 45 degrees.</summary>
+/// <param name="seed">The seed of all random numbers. The default is 0.</param>
+/// <param name="count">The number of points. The default is 100,000.</param>
+/// <param name="deviation">The standard deviation of each Gaussian, before scaling. The default is 0.02.</param>
+/// <exception cref="ArgumentOutOfRangeException">
+/// The number of points is less than 1, or the standard deviation is negative or not finite.
+/// </exception>
 public sealed class EightGaussians(long seed = 0, long count = 100_000, double deviation = 0.02) : PointDataset(seed, count)
 {
-    /// <summary>The distance of each mode from the middle, before scaling.</summary>
+    /// <summary>The distance of the mean of each Gaussian from the origin, before scaling.</summary>
     public const double Radius = 2.0;
 
     private readonly double _deviation = Guard.InRange(deviation, 0.0, double.MaxValue);

@@ -4,9 +4,9 @@ using Diffusion.Core.Schedules;
 namespace Diffusion.Core.Data;
 
 /// <summary>
-/// Points in the plane, drawn from a known distribution and brought to mean 0 and mean variance 1: a raw point p becomes
-/// (p - centre) / scale, with a centre and a scale that are known exactly and the same for every set. The point of an index follows from
-/// (seed, index) alone; nothing is kept.
+/// Points in the plane from a known distribution, normalised to mean 0 and a mean variance of 1: a raw point p becomes
+/// (p - centre) / scale. The centre and the scale are those of the distribution, and do not depend on the points of the set. The point of
+/// an index is a function of (seed, index); points are not stored.
 /// </summary>
 public abstract class PointDataset : IBufferedDataset
 {
@@ -36,13 +36,13 @@ public abstract class PointDataset : IBufferedDataset
     /// <summary>The mean of the raw distribution.</summary>
     public abstract (double X, double Y) Centre { get; }
 
-    /// <summary>The root of the mean, over both axes, of the variance of the raw distribution.</summary>
+    /// <summary>The square root of the variance of the raw distribution, averaged over both axes.</summary>
     public abstract double Scale { get; }
 
     /// <inheritdoc/>
-    /// <returns>[B, 2] float32, without labels.</returns>
-    /// <exception cref="ArgumentOutOfRangeException">An index lies outside 0..<see cref="Count"/>-1.</exception>
-    /// <exception cref="ArgumentException">There are no indices.</exception>
+    /// <returns>[B, 2] float32, without labels. The caller must dispose the batch.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">An index is not in 0..<see cref="Count"/>-1.</exception>
+    /// <exception cref="ArgumentException"><paramref name="indices"/> is empty.</exception>
     public Batch Load(ReadOnlySpan<long> indices) => ((IDataset)this).Load(indices, default);
 
     /// <inheritdoc/>
@@ -59,6 +59,6 @@ public abstract class PointDataset : IBufferedDataset
         }
     }
 
-    /// <summary>One raw point.</summary>
+    /// <summary>Draws a raw point.</summary>
     private protected abstract (double X, double Y) Draw(ref SplitMix64 random);
 }

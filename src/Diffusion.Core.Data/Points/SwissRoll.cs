@@ -1,13 +1,13 @@
 namespace Diffusion.Core.Data;
 
 /// <summary>
-/// A spiral, the two curled axes of scikit-learn's <c>make_swiss_roll</c>: (a cos a, a sin a), a uniform in [3 pi / 2, 9 pi / 2], with
-/// Gaussian noise.
+/// Points on a spiral, the two curled axes of scikit-learn's <c>make_swiss_roll</c>: (a cos a, a sin a), with a uniform in
+/// [3 pi / 2, 9 pi / 2], and Gaussian noise.
 /// </summary>
-/// <param name="seed">The root of every draw.</param>
-/// <param name="count">The number of points.</param>
-/// <param name="noise">The standard deviation of the noise before scaling; the windings are 2 pi apart.</param>
-/// <exception cref="ArgumentOutOfRangeException">No points, or noise that is negative or not finite.</exception>
+/// <param name="seed">The seed of all random numbers. The default is 0.</param>
+/// <param name="count">The number of points. The default is 100,000.</param>
+/// <param name="noise">The standard deviation of the noise, before scaling. The windings are 2 pi apart. The default is 0.5.</param>
+/// <exception cref="ArgumentOutOfRangeException">The number of points is less than 1, or the noise is negative or not finite.</exception>
 public sealed class SwissRoll(long seed = 0, long count = 100_000, double noise = 0.5) : PointDataset(seed, count)
 {
     private readonly double _noise = Guard.InRange(noise, 0.0, double.MaxValue);
@@ -16,7 +16,7 @@ public sealed class SwissRoll(long seed = 0, long count = 100_000, double noise 
     public override (double X, double Y) Centre => (2.0, 2.0 / (3.0 * Math.PI));
 
     /// <inheritdoc/>
-    /// <remarks>The mean square distance from the origin is that of a, 39/4 pi^2, and that of the noise.</remarks>
+    /// <remarks>The mean squared distance from the origin is E[a^2] = 39/4 pi^2, plus twice the variance of the noise.</remarks>
     public override double Scale
     {
         get

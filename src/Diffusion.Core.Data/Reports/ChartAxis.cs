@@ -2,18 +2,18 @@ using System.Globalization;
 
 namespace Diffusion.Core.Data;
 
-/// <summary>One axis of a chart: a range of values, where they lie between 0 and 1, and round numbers to mark.</summary>
+/// <summary>An axis of a chart, which maps a range of values to [0, 1] and chooses round values for the ticks.</summary>
 internal sealed class ChartAxis
 {
     private readonly bool _log;
     private readonly double _low;
     private readonly double _high;
 
-    /// <summary>An axis that shows all of a range.</summary>
-    /// <param name="low">The least value, greater than 0 on a logarithmic axis.</param>
-    /// <param name="high">The greatest.</param>
-    /// <param name="log">Whether equal ratios are equally far apart.</param>
-    /// <param name="room">What to leave free at either end, as a part of the range.</param>
+    /// <summary>Creates an axis that shows all of a range.</summary>
+    /// <param name="low">The lowest value, greater than 0 on a logarithmic axis.</param>
+    /// <param name="high">The highest value.</param>
+    /// <param name="log">Whether the axis is logarithmic.</param>
+    /// <param name="room">The margin at each end, as a fraction of the range.</param>
     public ChartAxis(double low, double high, bool log, double room)
     {
         _log = log;
@@ -23,19 +23,20 @@ internal sealed class ChartAxis
         (_low, _high) = (a - (room * (b - a)), b + (room * (b - a)));
     }
 
-    /// <summary>Whether a value has a place on this kind of axis.</summary>
+    /// <summary>Whether an axis of this kind can show a value.</summary>
     public static bool Shows(double value, bool log) => double.IsFinite(value) && (!log || value > 0.0);
 
-    /// <summary>Whether a value has a place on this axis.</summary>
+    /// <summary>Whether the axis can show a value.</summary>
     public bool Shows(double value) => Shows(value, _log);
 
-    /// <summary>0 at the low end and 1 at the high end.</summary>
+    /// <summary>Returns the position of a value: 0 at the low end, 1 at the high end.</summary>
     public double Place(double value) => (Map(value) - _low) / (_high - _low);
 
     /// <summary>
-    /// Round values inside the range, ascending: 1, 2 or 5 times a power of ten apart, or powers of ten and what lies between.
+    /// Returns round values inside the range, in ascending order, with their labels. They are 1, 2 or 5 times a power of ten apart; on a
+    /// logarithmic axis over at least a decade, they are powers of ten and multiples of these.
     /// </summary>
-    /// <param name="about">How many to aim at.</param>
+    /// <param name="about">The approximate number of ticks.</param>
     public IReadOnlyList<(double Value, string Label)> Ticks(int about)
     {
         var values = _log && _high - _low >= 1.0 ? LogTicks(about) : LinearTicks(about);
@@ -64,7 +65,7 @@ internal sealed class ChartAxis
         var power = Math.Pow(10.0, Math.Floor(Math.Log10(raw)));
         var step = power * (raw / power > 7.5 ? 10.0 : raw / power > 3.5 ? 5.0 : raw / power > 1.5 ? 2.0 : 1.0);
         for (var i = Math.Ceiling(low / step); i <= Math.Floor(high / step); i++)
-            yield return (i * step) + 0.0; // no minus zero
+            yield return (i * step) + 0.0; // Avoids negative zero.
     }
 
     private double Map(double value) => _log ? Math.Log10(value) : value;

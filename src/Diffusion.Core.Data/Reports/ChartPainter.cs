@@ -4,7 +4,7 @@ using System.Xml;
 
 namespace Diffusion.Core.Data;
 
-/// <summary>Draws a <see cref="LineChart"/> between two axes.</summary>
+/// <summary>Draws a <see cref="LineChart"/> with two axes.</summary>
 internal sealed class ChartPainter(XmlWriter svg, ChartAxis x, ChartAxis y)
 {
     private const double Height = 420;
@@ -15,7 +15,7 @@ internal sealed class ChartPainter(XmlWriter svg, ChartAxis x, ChartAxis y)
     private const double PlotWidth = 704;
     private const double PlotHeight = Height - Top - Bottom;
 
-    // What a letter of a legend takes, generously: without fonts nothing can be measured.
+    // An upper estimate of the width of a letter in the legend. The text cannot be measured without fonts.
     private const double LetterWidth = 7.4;
     private const double KeyWidth = 34;
     private const string Ink = "#7d8590";
@@ -23,7 +23,7 @@ internal sealed class ChartPainter(XmlWriter svg, ChartAxis x, ChartAxis y)
     private static readonly string[] _colours = ["#3d85c6", "#d9772b", "#2f9e74", "#b5579f", "#8a79d6", "#a18a2a"];
     private static readonly string[] _dashes = ["", "8 5", "2 5"];
 
-    /// <summary>Writes the root element and all in it.</summary>
+    /// <summary>Writes the root element and its content.</summary>
     public void Paint(IReadOnlyList<LineSeries> series, string title, string xLabel, string yLabel)
     {
         var width = Left + PlotWidth + Right + (series.Count > 1 ? KeyWidth + (LetterWidth * series.Max(line => line.Name.Length)) : 0.0);
@@ -80,7 +80,8 @@ internal sealed class ChartPainter(XmlWriter svg, ChartAxis x, ChartAxis y)
     }
 
     /// <summary>
-    /// Of the points that share one column of the picture, the lowest and the highest: the same line from far fewer numbers.
+    /// Draws a line. Of consecutive points in one column of pixels, only the lowest and the highest are written, which gives the same line
+    /// with far fewer points.
     /// </summary>
     private void Path(IReadOnlyList<double> xs, IReadOnlyList<double> ys, int index, string width, string opacity)
     {
@@ -116,7 +117,7 @@ internal sealed class ChartPainter(XmlWriter svg, ChartAxis x, ChartAxis y)
 
         void Point(int i)
         {
-            // A point between two gaps is a line of no length, which the round ends turn into a dot.
+            // A point between two gaps is a line of length 0, which round line caps show as a dot.
             data.Append(connected ? 'L' : 'M').Append(Format(Across(xs[i]))).Append(' ').Append(Format(Up(ys[i])));
             if (!connected)
                 data.Append("h0");

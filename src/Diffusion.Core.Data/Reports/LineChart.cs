@@ -4,19 +4,19 @@ using System.Xml;
 namespace Diffusion.Core.Data;
 
 /// <summary>
-/// Curves, as of a loss over training steps, as an SVG picture that needs nothing else: no fonts, styles or scripts, a transparent
-/// ground, and colours that can be seen on white and on black. The same values give the same bytes.
+/// Writes line charts, such as a loss over training steps, as SVG images that need no fonts, styles or scripts. The background is
+/// transparent, and the colours are visible on white and on black. The same values always give the same bytes.
 /// </summary>
 public static class LineChart
 {
     /// <summary>
-    /// Writes a chart. The file appears whole or not at all; its folder is created where it is missing. Several lines have their names
-    /// at the side of the picture, and are dashed once all colours are used.
+    /// Writes a chart. The file is written completely or not at all, and its folder is created if it does not exist. A chart of several
+    /// lines has a legend. From the seventh line on, the colours are reused and lines are dashed.
     /// </summary>
-    /// <param name="path">The file, replaced where it exists.</param>
-    /// <param name="series">At least one line.</param>
-    /// <param name="options">The title, the labels and the scales; <see langword="null"/> for the defaults.</param>
-    /// <exception cref="ArgumentException">There is no value to show, or a text holds characters that XML forbids.</exception>
+    /// <param name="path">The path of the file. An existing file is replaced.</param>
+    /// <param name="series">The lines, at least one.</param>
+    /// <param name="options">The title, the labels and the scales. The default is a new <see cref="LineChartOptions"/>.</param>
+    /// <exception cref="ArgumentException">There is no value to show, or a text contains characters that are not valid in XML.</exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
     public static void SaveSvg(string path, IReadOnlyList<LineSeries> series, LineChartOptions? options = null)
     {
@@ -35,10 +35,10 @@ public static class LineChart
         AtomicFile.Write(path, memory.WriteTo);
     }
 
-    /// <summary>Whether any value has a place on such axes.</summary>
+    /// <summary>Whether the axes can show any of the values.</summary>
     internal static bool CanShow(IReadOnlyList<LineSeries> series, bool logScale, bool logX = false) => Shown(series, logScale, logX).Any();
 
-    /// <summary>Writes the picture as an element of a page.</summary>
+    /// <summary>Writes the chart as an element of a page.</summary>
     internal static void Write(
         XmlWriter svg, IReadOnlyList<LineSeries> series, string title, string xLabel, string yLabel, bool logScale, bool logX = false)
     {
@@ -67,27 +67,29 @@ public sealed record LineChartOptions
     public string YLabel { get; init; } = "";
 
     /// <summary>
-    /// Whether the vertical axis is logarithmic; values of 0 and less are then gaps. The default is <see langword="false"/>.
+    /// Whether the vertical axis is logarithmic. Lines then have gaps at values of 0 or less. The default is <see langword="false"/>.
     /// </summary>
     public bool LogScale { get; init; }
 
     /// <summary>
-    /// Whether the horizontal axis is logarithmic; points at 0 and less are then gaps. The default is <see langword="false"/>.
+    /// Whether the horizontal axis is logarithmic. Lines then have gaps at points with x of 0 or less. The default is
+    /// <see langword="false"/>.
     /// </summary>
     public bool LogX { get; init; }
 }
 
-/// <summary>One line of a <see cref="LineChart"/>.</summary>
+/// <summary>A line of a <see cref="LineChart"/>.</summary>
 public sealed class LineSeries
 {
-    /// <summary>A line through points.</summary>
-    /// <param name="name">Shown in the legend where there are several lines.</param>
-    /// <param name="x">Finite, not descending.</param>
-    /// <param name="y">As many; where a value is not finite, the line has a gap.</param>
+    /// <summary>Creates a line through points.</summary>
+    /// <param name="name">The name, which the legend shows if there are several lines.</param>
+    /// <param name="x">The x-coordinates, finite and non-decreasing.</param>
+    /// <param name="y">The y-coordinates, one for each x. The line has a gap at a value that is not finite.</param>
     /// <param name="smoothing">
-    /// The weight of the past in a running mean, in [0, 1): above 0, the values are drawn light and their mean bold over them.
+    /// The decay of an exponential moving average, in [0, 1). If it is greater than 0, the values are drawn semi-transparent, and their
+    /// average is drawn over them. The default is 0: no average.
     /// </param>
-    /// <exception cref="ArgumentException">The lengths differ, x is not finite or descends, or the smoothing is out of range.</exception>
+    /// <exception cref="ArgumentException">The lengths differ, x is not finite or decreases, or the smoothing is out of range.</exception>
     public LineSeries(string name, IReadOnlyList<double> x, IReadOnlyList<double> y, double smoothing = 0.0)
     {
         ArgumentNullException.ThrowIfNull(name);
@@ -96,7 +98,7 @@ public sealed class LineSeries
         if (x.Count != y.Count)
             throw new ArgumentException($"A line needs one y for each of {x.Count} x, got {y.Count}.", nameof(y));
         if (!(smoothing >= 0.0 && smoothing < 1.0))
-            throw new ArgumentOutOfRangeException(nameof(smoothing), smoothing, $"The smoothing must lie in [0, 1), got {smoothing}.");
+            throw new ArgumentOutOfRangeException(nameof(smoothing), smoothing, $"The smoothing must be in [0, 1), got {smoothing}.");
         for (var i = 0; i < x.Count; i++)
         {
             if (!double.IsFinite(x[i]) || (i > 0 && x[i] < x[i - 1]))
@@ -106,24 +108,24 @@ public sealed class LineSeries
         (Name, X, Y, Smoothing) = (name, [.. x], [.. y], smoothing);
     }
 
-    /// <summary>Shown in the legend where there are several lines.</summary>
+    /// <summary>The name, which the legend shows if there are several lines.</summary>
     public string Name { get; }
 
-    /// <summary>Finite, not descending.</summary>
+    /// <summary>The x-coordinates, finite and non-decreasing.</summary>
     public IReadOnlyList<double> X { get; }
 
-    /// <summary>As many values as <see cref="X"/>.</summary>
+    /// <summary>The y-coordinates, one for each x.</summary>
     public IReadOnlyList<double> Y { get; }
 
-    /// <summary>The weight of the past in the running mean, or 0 for none.</summary>
+    /// <summary>The decay of the exponential moving average, or 0 for none.</summary>
     public double Smoothing { get; }
 
-    /// <summary>True for a dot at each point, where points are few and their places matter.</summary>
+    /// <summary>Whether each point has a marker. This is useful for lines of few points. The default is <see langword="false"/>.</summary>
     public bool HasMarkers { get; init; }
 
     /// <summary>
-    /// The running mean m_i = s m_{i-1} + (1 - s) y_i, started at 0 and divided by 1 - s^n so that its start is not drawn to 0; values
-    /// that are not finite are left out of it.
+    /// Computes the exponential moving average m_i = s m_{i-1} + (1 - s) y_i, which starts at 0 and is divided by 1 - s^n after n values to
+    /// correct its bias. Values that are not finite are skipped.
     /// </summary>
     public double[] Smooth()
     {

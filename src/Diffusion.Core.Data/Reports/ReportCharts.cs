@@ -2,15 +2,15 @@ using System.Xml;
 
 namespace Diffusion.Core.Data;
 
-/// <summary>The curves of a <see cref="RunReport"/>.</summary>
+/// <summary>The charts of a <see cref="RunReport"/>.</summary>
 internal sealed class ReportCharts(ReportRecord[] reports, MetricRecord[] measurements)
 {
-    /// <summary>A mean covers about this part of all reports.</summary>
+    /// <summary>A moving average covers about 1 / <see cref="Spans"/> of all reports.</summary>
     private const double Spans = 25.0;
     private static readonly string[] _quarters = ["loss_q0", "loss_q1", "loss_q2", "loss_q3"];
     private static readonly string[] _quarterNames = ["first, least noise", "second", "third", "last, most noise"];
 
-    // Curves of few reports are shown as they are; a mean would only lag behind.
+    // Curves of few reports are not smoothed, because an average would only lag behind them.
     private readonly double _smoothing = Math.Clamp(1.0 - (Spans / Math.Max(reports.Length, 1)), 0.0, 0.98);
     private int _charts;
 
@@ -31,7 +31,7 @@ internal sealed class ReportCharts(ReportRecord[] reports, MetricRecord[] measur
 
     private static double Metric(ReportRecord report, string name) => report.Metrics.TryGetValue(name, out var value) ? value : double.NaN;
 
-    /// <summary>Whether a value is not the loss under another name, as with a loss of one term.</summary>
+    /// <summary>Whether a metric differs from the loss. It does not if the loss has only one term.</summary>
     private bool IsNews(string name)
         => reports.Any(report => Metric(report, name) is var value && Math.Abs(value - report.Loss) > 1e-6 * Math.Abs(report.Loss));
 
@@ -54,7 +54,10 @@ internal sealed class ReportCharts(ReportRecord[] reports, MetricRecord[] measur
         }
     }
 
-    /// <summary>One chart with a linear axis and, where there is anything above 0, one with a logarithmic axis to choose instead.</summary>
+    /// <summary>
+    /// Writes a chart with a linear axis. If there are positive values, also writes a chart with a logarithmic axis and a check box to
+    /// choose one.
+    /// </summary>
     private void Chart(XmlWriter html, string title, string label, string scale, params LineSeries[] lines)
     {
         if (!LineChart.CanShow(lines, logScale: false))
@@ -92,11 +95,13 @@ internal sealed class ReportCharts(ReportRecord[] reports, MetricRecord[] measur
     }
 }
 
-/// <summary>The pictures of a <see cref="RunReport"/>, each series with a slider over its steps.</summary>
+/// <summary>The images of a <see cref="RunReport"/>, with a slider over the steps of each series.</summary>
 internal sealed class ReportPictures(ImageRecord[] pictures, string folder)
 {
-    /// <summary>What a page may hold of one series: so many pictures, and so many bytes of them.</summary>
+    /// <summary>The maximum number of images of a series on a page.</summary>
     private const int MaxPictures = 32;
+
+    /// <summary>The approximate maximum size of these images in bytes.</summary>
     private const long MaxBytes = 12L << 20;
 
     public void Write(XmlWriter html)
@@ -124,7 +129,9 @@ internal sealed class ReportPictures(ImageRecord[] pictures, string folder)
         }
     }
 
-    /// <summary>The first, the last, and as many between as the page may hold.</summary>
+    /// <summary>
+    /// Selects evenly spaced images, from the first to the last, within the limits of a page. If there can be only one, it is the last.
+    /// </summary>
     private static (long Step, string Path)[] Thin((long Step, string Path)[] all)
     {
         var bytes = all.Sum(picture => new FileInfo(picture.Path).Length);

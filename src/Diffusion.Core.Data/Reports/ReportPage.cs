@@ -3,7 +3,7 @@ using System.Xml;
 
 namespace Diffusion.Core.Data;
 
-/// <summary>Writes the page of a <see cref="RunReport"/>, as HTML that is well-formed XML too.</summary>
+/// <summary>Writes the page of a <see cref="RunReport"/>, as HTML that is also well-formed XML.</summary>
 internal sealed class ReportPage(IReadOnlyList<RunRecord> records, string folder)
 {
     private const int MaxEvents = 100;
@@ -89,7 +89,7 @@ internal sealed class ReportPage(IReadOnlyList<RunRecord> records, string folder
         }
     }
 
-    /// <summary>The newest first, and the steps that were skipped among them.</summary>
+    /// <summary>Writes a table of the events and the skipped steps, with the newest first.</summary>
     private void Events(XmlWriter html)
     {
         var rows = new List<(long Step, DateTimeOffset Time, string Text)>();
@@ -135,10 +135,14 @@ internal sealed class ReportPage(IReadOnlyList<RunRecord> records, string folder
     }
 }
 
-/// <summary>The elements of reports. End tags are always written, as HTML requires.</summary>
+/// <summary>
+/// Writes the elements of reports. End tags are written even for empty elements, as HTML requires, except by <see cref="Void"/>.
+/// </summary>
 internal static class ReportHtml
 {
-    /// <summary>Light or dark as the reader prefers; charts have colours that can be seen on both.</summary>
+    /// <summary>
+    /// The style sheet, with light or dark colours according to the settings of the user. Charts have colours that are visible on both.
+    /// </summary>
     public const string Style = """
         :root{color-scheme:light dark;--ground:#fff;--ink:#1f2328;--soft:#656d76;--card:#f6f8fa;--line:#d0d7de}
         @media(prefers-color-scheme:dark){:root{--ground:#0d1117;--ink:#e6edf3;--soft:#8d96a0;--card:#161b22;--line:#30363d}}
@@ -156,7 +160,9 @@ internal static class ReportHtml
         th{color:var(--soft);font-weight:500}
         """;
 
-    /// <summary>One picture of a series at a time. No character in it means anything in XML.</summary>
+    /// <summary>
+    /// The script of the sliders, which show one image of a series at a time. It contains no character with a special meaning in XML.
+    /// </summary>
     public const string Script = """
         document.querySelectorAll('.frames').forEach(function(box){
         var slider=box.querySelector('input'),frames=box.querySelectorAll('figure');
@@ -164,7 +170,7 @@ internal static class ReportHtml
         slider.max=frames.length-1;slider.value=frames.length-1;slider.oninput=show;show()})
         """;
 
-    /// <summary>An element with text.</summary>
+    /// <summary>Writes an element with text.</summary>
     public static void Element(this XmlWriter html, string name, string text)
     {
         html.WriteStartElement(name);
@@ -172,7 +178,7 @@ internal static class ReportHtml
         html.WriteFullEndElement();
     }
 
-    /// <summary>An element that has attributes only.</summary>
+    /// <summary>Writes an element that has attributes only.</summary>
     public static void Void(this XmlWriter html, string name, params ReadOnlySpan<(string Name, string Value)> attributes)
     {
         html.WriteStartElement(name);
@@ -181,7 +187,7 @@ internal static class ReportHtml
         html.WriteEndElement();
     }
 
-    /// <summary>A table of texts.</summary>
+    /// <summary>Writes a table of texts.</summary>
     public static void Table(this XmlWriter html, string[] head, IEnumerable<string[]> rows)
     {
         html.WriteStartElement("table");
@@ -203,12 +209,12 @@ internal static class ReportHtml
         }
     }
 
-    /// <summary>A number to be read.</summary>
+    /// <summary>Formats a number for display.</summary>
     public static string Number(double value) => Math.Abs(value) is > 0.0 and < 1e-3
         ? value.ToString("0.###e0", CultureInfo.InvariantCulture)
         : value.ToString(Math.Abs(value) < 100.0 ? "0.####" : "#,0.#", CultureInfo.InvariantCulture);
 
-    /// <summary>The text, with what XML cannot hold replaced.</summary>
+    /// <summary>Replaces characters that are not valid in XML.</summary>
     public static string Clean(string text)
         => string.Concat(text.EnumerateRunes().Select(
             rune => rune.Value > 0xFFFF || XmlConvert.IsXmlChar((char)rune.Value) ? rune.ToString() : "\uFFFD"));

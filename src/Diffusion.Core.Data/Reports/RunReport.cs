@@ -4,14 +4,16 @@ using System.Xml;
 namespace Diffusion.Core.Data;
 
 /// <summary>
-/// A page about a run that shows, from its <see cref="MetricsFile"/>, losses, rates, measurements, samples over time, events, options and
-/// environment. It is one HTML file that needs nothing else: no network, no fonts, no other file.
+/// A page about a run that shows the data of its <see cref="MetricsFile"/>: losses, learning rates, metrics, images over time, events,
+/// options and environment. It is a single HTML file that needs no network, fonts or other files.
 /// </summary>
-/// <remarks>As a callback it rewrites the page while the run goes on; list it after the metrics file. Nothing on the page names a folder
-/// of the machine but that of the run.</remarks>
+/// <remarks>
+/// As a callback, it rewrites the page during the run; list it after the metrics file. The page contains the name of the folder of the run,
+/// but no paths.
+/// </remarks>
 public sealed class RunReport : TrainerCallback
 {
-    /// <summary>The names of the metrics file in a folder, and of the page that is written to the same folder.</summary>
+    /// <summary>The default names of the metrics file and of the page, which is written to the same folder.</summary>
     public const string MetricsName = "metrics.jsonl", ReportName = "report.html";
 
     private readonly string _metrics;
@@ -19,9 +21,9 @@ public sealed class RunReport : TrainerCallback
     private readonly int _everyReports = 10;
     private int _reports;
 
-    /// <summary>A page that is rewritten while a run goes on.</summary>
-    /// <param name="run">The metrics file, or its folder, in which it is called <c>metrics.jsonl</c>.</param>
-    /// <param name="path">The page. The default is <c>report.html</c> in the folder of the metrics.</param>
+    /// <summary>Creates a callback that writes the page during a run.</summary>
+    /// <param name="run">The path of the metrics file, or of the folder that contains it as <c>metrics.jsonl</c>.</param>
+    /// <param name="path">The path of the page. The default is <c>report.html</c> in the folder of the metrics file.</param>
     public RunReport(string run, string? path = null)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(run);
@@ -30,19 +32,21 @@ public sealed class RunReport : TrainerCallback
         _path = Path.GetFullPath(path ?? Path.Combine(Path.GetDirectoryName(_metrics)!, ReportName));
     }
 
-    /// <summary>Reports between two versions of the page: 10. There is one more at the end.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">It is less than 1.</exception>
+    /// <summary>
+    /// The number of reports after which the page is rewritten. It is also written at the end of the run. The default is 10.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">The value is less than 1.</exception>
     public int EveryReports
     {
         get => _everyReports;
         init => _everyReports = Guard.InRange(value, 1, int.MaxValue);
     }
 
-    /// <summary>Writes the page of a run, whole or not at all.</summary>
-    /// <param name="run">The metrics file, or its folder, in which it is called <c>metrics.jsonl</c>.</param>
-    /// <param name="path">The page. The default is <c>report.html</c> in the folder of the metrics.</param>
-    /// <exception cref="InvalidDataException">The metrics file is damaged; the message gives the line.</exception>
-    /// <exception cref="IOException">It cannot be read, or the page cannot be written.</exception>
+    /// <summary>Writes the page of a run. The file is written completely or not at all.</summary>
+    /// <param name="run">The path of the metrics file, or of the folder that contains it as <c>metrics.jsonl</c>.</param>
+    /// <param name="path">The path of the page. The default is <c>report.html</c> in the folder of the metrics file.</param>
+    /// <exception cref="InvalidDataException">The metrics file is damaged. The message contains the number of the line.</exception>
+    /// <exception cref="IOException">The metrics file cannot be read, or the page cannot be written.</exception>
     public static void Write(string run, string? path = null) => new RunReport(run, path).Write();
 
     /// <inheritdoc/>
