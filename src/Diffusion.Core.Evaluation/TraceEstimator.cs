@@ -92,8 +92,8 @@ internal static class SeededDraws
         => Draw(like, request, word, (shape, generator) => randn(shape, dtype: ScalarType.Float64, device: CPU, generator: generator));
 
     /// <summary>
-    /// Draws a batch from the uniform distribution over [0, 1), of the shape, type and device of a tensor. The caller must dispose the
-    /// returned tensor.
+    /// Draws a batch from the uniform distribution over [0, 1], of the shape, type and device of a tensor: a draw below 1 in double precision
+    /// can round to 1. The caller must dispose the returned tensor.
     /// </summary>
     public static Tensor Uniform(Tensor like, LikelihoodRequest request, long word)
         => Draw(like, request, word, (shape, generator) => rand(shape, dtype: ScalarType.Float64, device: CPU, generator: generator));

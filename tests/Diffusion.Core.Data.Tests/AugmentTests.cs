@@ -212,7 +212,17 @@ public sealed class AugmentTests
     }
 
     [Fact]
-    public void One_of_ones_own_serves_as_well()
+    public void An_augmented_data_set_has_the_range_of_its_source()
+    {
+        IDataset buffered = new SyntheticDigits(count: 4);
+        IDataset paired = new Paired();
+
+        buffered.With(Augmentation.Flip()).DataRange.Should().Be(Models.DataRange.Images);
+        paired.With(Augmentation.Flip()).DataRange.Should().Be(Models.DataRange.Unbounded);
+    }
+
+    [Fact]
+    public void A_custom_augmentation_works_with_the_others()
     {
         using var batch = Images(1, 1, 2, 2).With(new Doubled(), Augmentation.Flip(1), new Doubled()).Load([0]);
 
@@ -224,7 +234,7 @@ public sealed class AugmentTests
     public void What_does_not_fit_is_refused()
     {
         var images = Images(2, 1, 4, 5);
-        var points = new TwoMoons(count: 3);
+        var points = PointDataset.TwoMoons(count: 3);
         Refuse(() => images.With(), "*at least one augmentation*");
         Refuse(() => points.With(Augmentation.Flip()), "*[C, H, W]*[2]*");
         Refuse(() => points.With(Augmentation.Crop(1, 1)), "*[C, H, W]*[2]*");
@@ -282,6 +292,8 @@ public sealed class AugmentTests
     /// <summary>Levels 1, 2 ... 9 as a sample of [1, 3, 3]; in the condition the same, and the same plus ten.</summary>
     private sealed class Paired(int imageSize = 3) : IDataset
     {
+        public Models.DataRange? DataRange => Models.DataRange.Unbounded;
+
         /// <summary>What a padding of 0 is taken for when it is dequantised: 127.5 rounds to the even level.</summary>
         public const float LevelOfZero = (float)((128 / 127.5) - 1.0);
 

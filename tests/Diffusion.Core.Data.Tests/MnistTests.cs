@@ -159,6 +159,19 @@ public sealed class MnistTests : IDisposable
     }
 
     [Fact]
+    public void Labels_that_are_not_read_are_not_downloaded()
+    {
+        Idx.WriteMnist(_folder.Path);
+        File.Delete(_folder.File("train-labels-idx1-ubyte"));
+        using var mirror = new FakeMirror(_ => null);
+        var options = new MnistOptions { WithLabels = false, Download = new DownloadOptions { Handler = mirror } };
+
+        Mnist.OpenOrDownload(_folder.Path, options: options, cancellationToken: TestContext.Current.CancellationToken).Count.Should().Be(12);
+
+        mirror.Asked.Should().BeEmpty();
+    }
+
+    [Fact]
     [Trait(Category.Name, Category.Fault)]
     public void Where_neither_file_nor_network_is_there_the_message_says_what_to_do()
     {

@@ -26,7 +26,7 @@ public sealed class PointDatasetTests
     [Fact]
     public void The_gaussians_have_eight_equal_modes_of_the_given_width()
     {
-        var data = new EightGaussians(seed: 2);
+        var data = PointDataset.EightGaussians(seed: 2);
         data.Scale.Should().BeApproximately(Math.Sqrt((0.02 * 0.02) + 2), 1e-15);
         var modes = Load(data, Count).Select(p => (X: p.X * data.Scale, Y: p.Y * data.Scale))
             .GroupBy(p => (int)Math.Round((Math.Atan2(p.Y, p.X) / (Math.PI / 4)) + 8) % 8)
@@ -48,7 +48,7 @@ public sealed class PointDatasetTests
     [Fact]
     public void Without_noise_every_point_lies_on_a_moon()
     {
-        var points = Raw(new TwoMoons(seed: 3, noise: 0), Count);
+        var points = Raw(PointDataset.TwoMoons(seed: 3, noise: 0), Count);
 
         var upper = points.Count(p => p.Y >= -1e-6 && Math.Abs(Math.Sqrt((p.X * p.X) + (p.Y * p.Y)) - 1) < 1e-6);
         var lower = points.Count(p => p.Y <= 0.5 + 1e-6 && Math.Abs(Math.Sqrt(Math.Pow(p.X - 1, 2) + Math.Pow(p.Y - 0.5, 2)) - 1) < 1e-6);
@@ -64,7 +64,7 @@ public sealed class PointDatasetTests
     [InlineData(0.3)]
     public void The_moments_of_the_moons_are_the_exact_ones(double noise)
     {
-        var points = Raw(new TwoMoons(seed: 4, noise: noise), Count);
+        var points = Raw(PointDataset.TwoMoons(seed: 4, noise: noise), Count);
 
         points.Average(p => Math.Pow(p.X - 0.5, 2)).Should().BeApproximately(0.75 + (noise * noise), 0.01);
         points.Average(p => Math.Pow(p.Y - 0.25, 2)).Should().BeApproximately(0.5625 - (1 / Math.PI) + (noise * noise), 0.004);
@@ -73,7 +73,7 @@ public sealed class PointDatasetTests
     [Fact]
     public void Without_noise_every_point_lies_on_the_spiral()
     {
-        var points = Raw(new SwissRoll(seed: 5, noise: 0), Count);
+        var points = Raw(PointDataset.SwissRoll(seed: 5, noise: 0), Count);
 
         foreach (var (x, y) in points)
         {
@@ -94,7 +94,7 @@ public sealed class PointDatasetTests
     [InlineData(1.0)]
     public void The_moments_of_the_roll_are_the_exact_ones(double noise)
     {
-        var points = Raw(new SwissRoll(seed: 6, noise: noise), Count);
+        var points = Raw(PointDataset.SwissRoll(seed: 6, noise: noise), Count);
 
         points.Average(p => p.X).Should().BeApproximately(2.0, 0.08);
         points.Average(p => p.Y).Should().BeApproximately(2 / (3 * Math.PI), 0.08);
@@ -104,7 +104,7 @@ public sealed class PointDatasetTests
     [Fact]
     public void The_board_fills_its_dark_squares_evenly()
     {
-        var squares = Raw(new Checkerboard(seed: 7), Count)
+        var squares = Raw(PointDataset.Checkerboard(seed: 7), Count)
             .GroupBy(p => ((int)Math.Floor(p.X) + 2, (int)Math.Floor(p.Y) + 2))
             .ToDictionary(group => group.Key, group => group.ToArray());
 
@@ -160,17 +160,17 @@ public sealed class PointDatasetTests
     [Trait(Category.Name, Category.Fault)]
     public void Noise_that_is_no_deviation_is_refused()
     {
-        Action[] makes = [() => _ = new TwoMoons(noise: -1), () => _ = new SwissRoll(noise: double.NaN), () => _ = new EightGaussians(count: 0)];
+        Action[] makes = [() => _ = PointDataset.TwoMoons(noise: -1), () => _ = PointDataset.SwissRoll(noise: double.NaN), () => _ = PointDataset.EightGaussians(count: 0)];
 
         makes.Should().AllSatisfy(make => make.Should().Throw<ArgumentOutOfRangeException>());
     }
 
     private static PointDataset Make(string name, long seed) => name switch
     {
-        "gaussians" => new EightGaussians(seed),
-        "moons" => new TwoMoons(seed),
-        "roll" => new SwissRoll(seed),
-        _ => new Checkerboard(seed),
+        "gaussians" => PointDataset.EightGaussians(seed),
+        "moons" => PointDataset.TwoMoons(seed),
+        "roll" => PointDataset.SwissRoll(seed),
+        _ => PointDataset.Checkerboard(seed),
     };
 
     private static (double X, double Y)[] Load(PointDataset data, int count)

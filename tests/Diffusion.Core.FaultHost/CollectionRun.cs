@@ -112,7 +112,7 @@ internal sealed class CollectionRun : ILogger, IDisposable
         };
         using (trainer = new DdpmTrainer(network, _schedule, new SimpleLoss(), options, this))
         {
-            trainer.Fit(situation == "allocating-data" ? new AllocatingPoints() : new EightGaussians(seed: 1, count: 1000));
+            trainer.Fit(situation == "allocating-data" ? new AllocatingPoints() : PointDataset.EightGaussians(seed: 1, count: 1000));
         }
 
         // The remaining sampler steps on several threads, which share the network.
@@ -198,7 +198,7 @@ internal sealed class CollectionRun : ILogger, IDisposable
     /// <summary>Points that cost 20 kB of garbage each, on the threads of the loader.</summary>
     private sealed class AllocatingPoints : IDataset
     {
-        private readonly EightGaussians _points = new(seed: 1, count: 1000);
+        private readonly PointDataset _points = PointDataset.EightGaussians(seed: 1, count: 1000);
 
         public long Count => _points.Count;
 

@@ -38,7 +38,7 @@ public sealed class HostRun : IDisposable
 
     public DdpmTrainer Trainer { get; }
 
-    public static IDataset Data { get; } = new EightGaussians(seed: 1, count: 50);
+    public static IDataset Data { get; } = PointDataset.EightGaussians(seed: 1, count: 50);
 
     public void Dispose()
     {

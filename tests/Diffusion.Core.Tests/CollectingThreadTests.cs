@@ -47,7 +47,7 @@ public class CollectingThreadTests
                 Loader = new LoaderOptions { Workers = 2 },
             };
             using var trainer = Runs.Trainer(model, options);
-            trainer.Run(new EightGaussians(seed: 1, count: 50));
+            trainer.Run(PointDataset.EightGaussians(seed: 1, count: 50));
             using var samples = new DdimSampler(10, options: Runs.Clipped).Sample(trainer.Ema, [16, 2], seed: 1);
             return [Bits.Of(samples), .. Weights(model)];
         });

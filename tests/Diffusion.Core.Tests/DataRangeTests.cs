@@ -37,7 +37,7 @@ public class DataRangeTests
         using var model = new DiffusionModel(network, DiscreteSchedule.Linear()) { DataRange = DataRange.Images };
         var logger = new ListLogger();
         using var trainer = new DdpmTrainer(model, new SimpleLoss(), new TrainerOptions { BatchSize = 8, Steps = 2 }, logger);
-        trainer.Fit(new EightGaussians(count: 16), cancellationToken: TestContext.Current.CancellationToken);
+        trainer.Fit(PointDataset.EightGaussians(count: 16), cancellationToken: TestContext.Current.CancellationToken);
         logger.Warnings.Should().ContainSingle().Which.Should().Contain("[-1, 1]");
     }
 

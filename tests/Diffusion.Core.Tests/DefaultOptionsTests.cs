@@ -30,8 +30,8 @@ public class DefaultOptionsTests
         var validation = new Dictionary<string, double>();
         using var enough = new CancellationTokenSource();
         var ended = new Watch((name, value) => validation[name] = value, () => enough.Cancel());
-        var data = new EightGaussians();
-        var heldOut = new EightGaussians(seed: 1, count: 2_000);
+        var data = PointDataset.EightGaussians();
+        var heldOut = PointDataset.EightGaussians(seed: 1, count: 2_000);
         using var trainer = new DdpmTrainer(
             network,
             DiscreteSchedule.Linear(),

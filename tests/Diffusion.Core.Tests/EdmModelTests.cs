@@ -91,7 +91,7 @@ public class EdmModelTests
             model, new SimpleLoss(weighting: LossWeighting.Edm(1)), new TrainerOptions { BatchSize = 16, Steps = 5 });
         var before = Bits.Of(network.parameters().First());
 
-        trainer.Fit(new EightGaussians(count: 64), cancellationToken: cancellationToken);
+        trainer.Fit(PointDataset.EightGaussians(count: 64), cancellationToken: cancellationToken);
         using var samples = new DdimSampler(steps: 5, spacing: SigmaSpacing.Karras(), options: Runs.Clipped)
             .Sample(trainer.Ema, [8, 2], seed: 1, cancellationToken: cancellationToken);
 

@@ -68,7 +68,7 @@ public class EightGaussiansTests
             LogEvery = 1000,
         });
 
-        trainer.Fit(new EightGaussians(seed: 1), cancellationToken: token);
+        trainer.Fit(PointDataset.EightGaussians(seed: 1), cancellationToken: token);
 
         // The modes lie up to 1.42 from the middle; without a bound, the first step of a cosine schedule divides by an alpha of 5e-5.
         var options = new SamplerOptions { Threshold = Thresholding.Static(1.5) };

@@ -1,3 +1,4 @@
+using Diffusion.Core.Data;
 using Diffusion.Core.Testing;
 using Diffusion.Core.Tests.Support;
 
@@ -9,7 +10,7 @@ public class LatentLoadingTests
     public void Latents_are_encoded_on_the_thread_that_trains_and_read_by_others_once_they_are_kept()
     {
         var encoder = new AffineAutoencoder();
-        var latents = new LatentDataset(new Data.EightGaussians(count: 20), encoder);
+        var latents = new LatentDataset(PointDataset.EightGaussians(count: 20), encoder);
         latents.Threading.Should().Be(LoadThreading.Caller);
         var before = Run(latents);
 

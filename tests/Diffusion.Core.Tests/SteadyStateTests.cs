@@ -1,3 +1,4 @@
+using Diffusion.Core.Data;
 using Diffusion.Core.Losses;
 using Diffusion.Core.Samplers;
 using Diffusion.Core.Testing;
@@ -44,7 +45,7 @@ public class SteadyStateTests
             using var terms = new SimpleLoss().Evaluate(new LossContext(averaged, batch.Samples, t, noise));
         };
 
-        trainer.Run(new Data.EightGaussians(seed: 1, count: 50));
+        trainer.Run(PointDataset.EightGaussians(seed: 1, count: 50));
 
         // The first thousand steps fill caches, pools and the histories of the sampler of times.
         var steady = watch.Seen.Where(seen => seen.Step > 2 * Every).ToArray();

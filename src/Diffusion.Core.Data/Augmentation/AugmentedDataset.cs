@@ -14,6 +14,8 @@ internal sealed class AugmentedDataset(IDataset source, AugmentationChain chain)
 
     public LoadThreading Threading => source.Threading;
 
+    public DataRange? DataRange => source.DataRange;
+
     public Batch Load(ReadOnlySpan<long> indices) => Load(indices, default);
 
     public Batch Load(ReadOnlySpan<long> indices, LoadContext context)
@@ -69,6 +71,8 @@ internal sealed class BufferedAugmentedDataset(IBufferedDataset source, Augmenta
     public IReadOnlyList<long> SampleShape => chain.OutputShape;
 
     public LoadThreading Threading => source.Threading;
+
+    public DataRange? DataRange => source.DataRange;
 
     public bool HasLabels => source.HasLabels;
 

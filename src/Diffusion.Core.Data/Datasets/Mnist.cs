@@ -85,7 +85,8 @@ public sealed class Mnist : IBufferedDataset
         options ??= new MnistOptions();
         options.Validate();
         folder ??= DataFolder.For(MnistFiles.Name);
-        if (MnistFiles.Find(folder, MnistFiles.Images(split)) is null || MnistFiles.Find(folder, MnistFiles.Labels(split)) is null)
+        var needsLabels = options.WithLabels && MnistFiles.Find(folder, MnistFiles.Labels(split)) is null;
+        if (needsLabels || MnistFiles.Find(folder, MnistFiles.Images(split)) is null)
             Task.Run(() => DownloadAsync(folder, options.Download, progress, cancellationToken), cancellationToken).GetAwaiter().GetResult();
         return new Mnist(folder, split, options);
     }

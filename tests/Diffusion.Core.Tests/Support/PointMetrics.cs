@@ -43,14 +43,14 @@ internal sealed record PointMetrics(double Energy, double Mmd, double SlicedW2)
     /// <summary>A set of the eight Gaussians of the library, scaled as it scales them.</summary>
     public static (double X, double Y)[] EightGaussians(long seed, int count, double deviation = 0.02)
     {
-        using var batch = new EightGaussians(seed, count, deviation).Load([.. Enumerable.Range(0, count).Select(i => (long)i)]);
+        using var batch = PointDataset.EightGaussians(seed, count, deviation).Load([.. Enumerable.Range(0, count).Select(i => (long)i)]);
         return Points(batch.Samples);
     }
 
     /// <summary>The standard deviation of the points about the nearest of the eight modes, of those within reach of one.</summary>
     public static double ModeDeviation((double X, double Y)[] points)
     {
-        var radius = Data.EightGaussians.Radius / new EightGaussians().Scale;
+        var radius = 2.0 / PointDataset.EightGaussians().Scale;
         var squares = points.Select(p => Enumerable.Range(0, 8).Min(k =>
         {
             var (sin, cos) = Math.SinCos(k * Math.PI / 4);
