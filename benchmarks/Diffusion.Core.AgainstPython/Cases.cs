@@ -8,10 +8,10 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.AgainstPython;
 
-/// <summary>What is measured. Each prints one line: a JSON list of milliseconds.</summary>
+/// <summary>The measurements. Each prints one line: a JSON list of milliseconds.</summary>
 internal static class Cases
 {
-    /// <summary>Training steps on one batch, for some seconds.</summary>
+    /// <summary>Measures training steps on one batch, for a given number of seconds.</summary>
     public static void TrainingStep(DenoisingNetwork network, long[] shape, double seconds, Device device)
     {
         using var trainer = Networks.Trainer(network, device);
@@ -19,7 +19,7 @@ internal static class Cases
         Print(Timed(() => trainer.TrainStep(batch), warmUps: 2, seconds, device));
     }
 
-    /// <summary>Runs of 50 DDIM steps, for some seconds.</summary>
+    /// <summary>Measures sampling runs of 50 DDIM steps, for a given number of seconds.</summary>
     public static void Ddim(double seconds, Device device)
     {
         using var network = Networks.UNet();
@@ -29,7 +29,10 @@ internal static class Cases
         Print(Timed(() => Sample(model, 50), warmUps: 0, seconds, device));
     }
 
-    /// <summary>A number of training steps and nothing else: for the memory they take, and the time until they are done.</summary>
+    /// <summary>
+    /// Runs a given number of training steps and prints an empty list. compare.py measures the peak memory of the process, or the time
+    /// until the list is printed.
+    /// </summary>
     public static void TrainingSteps(DenoisingNetwork network, long[] shape, long count, Device device)
     {
         using var trainer = Networks.Trainer(network, device);

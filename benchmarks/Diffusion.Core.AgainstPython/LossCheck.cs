@@ -10,16 +10,16 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.AgainstPython;
 
 /// <summary>
-/// The losses of the first steps from the weights, batches and draws that against.py recorded. Where they are Python's, both sides
-/// compute the same network, loss, gradient, clipping, optimizer and average.
+/// Computes the losses of the first steps from the weights, batches and draws that against.py recorded. If they agree with the losses of
+/// Python, both sides have the same network, loss, gradient, clipping, optimizer and average.
 /// </summary>
 internal static class LossCheck
 {
     private const int Steps = 3;
 
     /// <summary>
-    /// Prints a JSON line on the libtorch, and one for each network: the losses of three steps, and that of the averaged weights on a
-    /// fourth batch.
+    /// Prints a JSON line with the version and the file of libtorch, and one for each network with the losses of three steps and that of
+    /// the averaged weights on a fourth batch.
     /// </summary>
     public static void Run(string folder, Device device)
     {

@@ -5,19 +5,21 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.AgainstPython;
 
-/// <summary>The networks and trainers that benchmarks/python/against.py has too.</summary>
+/// <summary>Creates the same networks and trainers as benchmarks/python/against.py.</summary>
 internal static class Networks
 {
-    /// <summary>A batch of images.</summary>
+    /// <summary>The shape of a batch of images.</summary>
     public static readonly long[] Images = [16, 3, 32, 32];
 
-    /// <summary>A batch of points.</summary>
+    /// <summary>The shape of a batch of points.</summary>
     public static readonly long[] Points = [128, 2];
 
-    /// <summary>Channels of a head of the U-Net's attention.</summary>
+    /// <summary>The number of channels of an attention head in the U-Net.</summary>
     public const int HeadWidth = 8;
 
-    /// <summary>6,472,195 parameters; attention at 16x16 and in the middle, in heads of 8 channels.</summary>
+    /// <summary>
+    /// Creates a U-Net with 6,472,195 parameters, and attention with heads of 8 channels at 16x16 and in the middle block.
+    /// </summary>
     public static UNet UNet() => new(new UNetOptions
     {
         Width = 64,
@@ -29,10 +31,10 @@ internal static class Networks
         ZeroOutput = false,
     });
 
-    /// <summary>105,218 parameters.</summary>
+    /// <summary>Creates an MLP with 105,218 parameters.</summary>
     public static MlpDenoiser Mlp() => new(new MlpDenoiserOptions { Width = 96 });
 
-    /// <summary>AdamW without decay, gradients clipped to 1, weights averaged.</summary>
+    /// <summary>Creates a trainer with AdamW without weight decay, gradients clipped to a norm of 1, and averaged weights.</summary>
     public static DdpmTrainer Trainer(ITrainableDenoiser model, Device device, IDiffusionLoss? loss = null)
         => new(model, DiscreteSchedule.Linear(), loss ?? new SimpleLoss(), new TrainerOptions
         {

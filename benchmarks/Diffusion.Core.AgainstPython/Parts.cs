@@ -7,14 +7,14 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.AgainstPython;
 
 /// <summary>
-/// Where the time of a training step of the U-Net goes: each kind of operator alone, forward and backward, on the tensors that the network
-/// gives it, next to the whole step.
+/// Measures the parts of a training step of the U-Net: each kind of operator alone, forward and backward, on inputs with the shapes and
+/// layouts that occur in the network, and the whole step.
 /// </summary>
 internal static class Parts
 {
     private const int Repeats = 7;
 
-    /// <summary>Prints a Markdown table.</summary>
+    /// <summary>Runs the measurements and prints a Markdown table.</summary>
     public static void Run()
     {
         using var network = Networks.UNet();

@@ -6,20 +6,22 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.AgainstPython;
 
-/// <summary>What this libtorch reaches on this machine, and what a training step of the U-Net asks of it.</summary>
+/// <summary>
+/// Measures the throughput of libtorch on this machine, and counts the floating-point operations of a training step of the U-Net.
+/// </summary>
 internal static class Peak
 {
     private const long Side = 1024;
     private const int Repeats = 20;
 
-    /// <summary>Prints a Markdown table.</summary>
+    /// <summary>Runs the measurements and prints a Markdown table.</summary>
     public static void Run()
     {
         using var gradientsOff = no_grad();
         using var scope = NewDisposeScope();
         var (left, right) = (randn([Side, Side]), randn([Side, Side]));
         var product = Best(() => left.matmul(right));
-        Console.WriteLine("| what | measured |\n|---|---|");
+        Console.WriteLine("| operator | throughput |\n|---|---|");
         Line($"matrix product, {Side}^3", 2.0 * Side * Side * Side, product);
         foreach (var (channels, side) in ((long, long)[])[(64, 32), (128, 16), (256, 16), (128, 8)])
         {
@@ -37,11 +39,11 @@ internal static class Peak
             + $"{attention / 1e9:F1} GFLOP |"));
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"| U-Net, training step (three times that), at the rate of the matrix product | {total / 1e9:F0} GFLOP, "
+            $"| U-Net, training step (three forward passes), time at the throughput of the matrix product | {total / 1e9:F0} GFLOP, "
             + $"{total / (2.0 * Side * Side * Side / product) * 1e3:F0} ms |"));
     }
 
-    /// <summary>Multiplications and additions of one forward pass over a batch, by kind.</summary>
+    /// <summary>Counts the multiplications and additions of one forward pass over a batch, for each kind of operator.</summary>
     private static (double Convolutions, double Linear, double Attention) OperationsOfUNet()
     {
         using var network = Networks.UNet();
@@ -63,7 +65,7 @@ internal static class Peak
             else if (part is SelfAttention2d pixels)
                 pixels.register_forward_hook((_, input, output) =>
                 {
-                    // Scores and their product with the values, over [B, C, N] with N pixels.
+                    // The product of queries and keys, and that of the weights and values, over [B, C, N] with N pixels.
                     var places = (double)(input.shape[2] * input.shape[3]);
                     attention += 2 * 2.0 * input.numel() * places;
                     return output;

@@ -3,8 +3,8 @@ using Diffusion.Core;
 using Diffusion.Core.AgainstPython;
 using static TorchSharp.torch;
 
-// The C# side of benchmarks/against-python.sh: each case in a process of its own, started by benchmarks/python/compare.py.
-// The documented settings for training on the CPU, unless compare.py asks for the process as it is.
+// The C# side of benchmarks/against-python.sh: benchmarks/python/compare.py starts a separate process for each case.
+// Applies the documented settings for training on the CPU, unless compare.py requests the default settings of the process.
 if (Environment.GetEnvironmentVariable("DEFAULT_SETTINGS") is null)
 {
     HostSettings.KeepFreedMemory();
@@ -40,7 +40,7 @@ switch (args)
         break;
     default:
         Console.Error.WriteLine(
-            "usage: peak | parts | check FOLDER [DEVICE] | unet-step SECONDS [DEVICE] | mlp-step SECONDS [DEVICE] "
+            "Usage: peak | parts | check FOLDER [DEVICE] | unet-step SECONDS [DEVICE] | mlp-step SECONDS [DEVICE] "
             + "| ddim SECONDS [DEVICE] | unet-steps COUNT [DEVICE] | mlp-steps COUNT [DEVICE]");
         return 2;
 }

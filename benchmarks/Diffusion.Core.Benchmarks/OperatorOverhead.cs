@@ -5,13 +5,13 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Benchmarks;
 
 /// <summary>
-/// The time and the managed garbage of single operators called from C#. benchmarks/python/operators.py calls the same operators on the same
-/// tensors, under the same names; benchmarks/operators.sh prints both side by side.
+/// Measures the time and the managed allocations of single operators called from C#. benchmarks/python/operators.py measures the same
+/// operators on the same tensors, under the same names; benchmarks/operators.sh prints both results in one table.
 /// </summary>
 [MemoryDiagnoser]
 public class OperatorOverhead : IDisposable
 {
-    /// <summary>Parameters of the module that is optimised.</summary>
+    /// <summary>The number of parameters of the module that is optimised.</summary>
     public const int Parameters = 400;
 
     private const double LearningRate = 1e-3;

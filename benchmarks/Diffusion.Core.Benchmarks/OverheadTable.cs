@@ -6,9 +6,11 @@ namespace Diffusion.Core.Benchmarks;
 /// <summary>Compares the fastest iterations of a benchmark with those of another program.</summary>
 internal static class OverheadTable
 {
-    /// <summary>Prints one line for each operation.</summary>
-    /// <param name="summary">What was measured here.</param>
-    /// <param name="baseline">A file with a line <c>name TAB nanoseconds</c> for each operation.</param>
+    /// <summary>Prints a table with one line for each operation.</summary>
+    /// <param name="summary">The results of the benchmark.</param>
+    /// <param name="baseline">
+    /// The path of a file with the results of the other program: a line <c>name TAB nanoseconds</c> for each operation.
+    /// </param>
     /// <param name="other">The name of the other program.</param>
     public static void Print(Summary summary, string baseline, string other)
     {

@@ -5,8 +5,8 @@ using BenchmarkDotNet.Toolchains.InProcess.Emit;
 using Diffusion.Core.Benchmarks;
 using Perfolizer.Horology;
 
-// In this process, whose output folder holds libtorch already. Many short iterations: the fastest of them is the cost of an operation
-// while nothing else runs, also on a machine where much else does.
+// The benchmarks run in this process, because its output folder contains libtorch. Many short iterations are used, so that the fastest one
+// measures the operation without interruption, even on a busy machine.
 var config = DefaultConfig.Instance.AddJob(Job.Default
     .WithToolchain(InProcessEmitToolchain.Instance)
     .WithWarmupCount(100)

@@ -3,7 +3,9 @@ using TorchSharp;
 
 namespace LatentDigits;
 
-/// <summary>Digits as the autoencoder knows them: a pixel is 1 where it is lighter than middle grey, else 0.</summary>
+/// <summary>
+/// Binary digits, the kind of data on which the autoencoder is trained: a pixel is 1 if it is lighter than middle grey, and 0 otherwise.
+/// </summary>
 internal sealed class BinaryDigits(IDataset digits) : IDataset
 {
     public long Count => digits.Count;

@@ -1,6 +1,6 @@
 namespace LatentDigits;
 
-/// <summary>The options of the command line.</summary>
+/// <summary>The values of the command-line options.</summary>
 internal sealed record LatentDigitsOptions
 {
     public string? DataFolder { get; init; }

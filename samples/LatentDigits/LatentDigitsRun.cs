@@ -10,7 +10,7 @@ using VaeDigits;
 
 namespace LatentDigits;
 
-/// <summary>Latent diffusion in full: an autoencoder, its latents, a denoiser of them, and pictures.</summary>
+/// <summary>Runs latent diffusion: trains an autoencoder and a denoiser of its latents, and decodes samples to images.</summary>
 internal static class LatentDigitsRun
 {
     private static readonly int[] Hidden = [400, 200];
@@ -59,8 +59,8 @@ internal static class LatentDigitsRun
         });
         var schedule = DiscreteSchedule.Linear(steps: 1000);
         Console.WriteLine(
-            $"Scale of the latents {latents.Scaling.Factors[0]:F3}; "
-            + $"a denoiser of {ModuleWeights.Count(denoiser):N0} parameters, {options.Steps:N0} steps.");
+            $"The scaling factor of the latents is {latents.Scaling.Factors[0]:F3}. "
+            + $"The denoiser has {ModuleWeights.Count(denoiser):N0} parameters and is trained for {options.Steps:N0} steps.");
         var training = new TrainingClock(options.Minutes);
         using var trainer = new DdpmTrainer(denoiser, schedule, new SimpleLoss(), new TrainerOptions
         {
@@ -75,7 +75,7 @@ internal static class LatentDigitsRun
         });
         trainer.Fit(latents, new ProgressLines(training), cancellationToken);
 
-        // Sample in the latent space, then decode, in one call.
+        // One call samples in the latent space and decodes the samples.
         var latentDiffusion = new LatentDiffusion(vae, trainer.Ema);
         var sampler = new DdimSampler(options.SamplingSteps, eta: 1.0);
         var labels = new long[Mnist.Classes * options.Columns];
@@ -91,10 +91,14 @@ internal static class LatentDigitsRun
         ModelFile.Save(Path.Combine(options.Output, "autoencoder.safetensors"), vae);
         using var averaged = trainer.Ema.BeginInference();
         ModelFile.Save(Path.Combine(options.Output, "denoiser.safetensors"), denoiser);
-        Console.WriteLine($"One row for each digit: {path}");
+        Console.WriteLine($"Samples, one row for each digit: {path}");
     }
 
-    /// <summary>The autoencoder with the scale that gives its latents unit variance, which it keeps in files too.</summary>
+    /// <summary>
+    /// Loads the autoencoder and sets the scaling that gives its latents unit variance. The scaling is part of its options, and is saved
+    /// with it.
+    /// </summary>
+    /// <returns>The autoencoder. The caller must dispose it.</returns>
     private static Vae LoadScaled(LatentDigitsOptions options, IDataset digits, torch.Device device)
     {
         using var loaded = ModelFile.Load<Vae>(options.Vae, device: device);
@@ -109,7 +113,7 @@ internal static class LatentDigitsRun
     {
         const int LatentFeatures = 24;
         const int BatchSize = 128;
-        Console.WriteLine($"There is no {options.Vae} yet; training an autoencoder for {options.VaeSteps:N0} steps.");
+        Console.WriteLine($"{options.Vae} does not exist; training an autoencoder for {options.VaeSteps:N0} steps.");
         var grey = Mnist.OpenOrDownload(options.DataFolder, options: new MnistOptions { WithLabels = false }, cancellationToken: cancellationToken);
         torch.manual_seed(options.Seed);
         using var vae = DigitVae.Create(Hidden, LatentFeatures);

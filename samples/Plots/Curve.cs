@@ -2,10 +2,13 @@ using Diffusion.Core.Data;
 
 namespace Plots;
 
-/// <summary>Lines of functions.</summary>
+/// <summary>Creates the lines of a chart from functions.</summary>
 internal static class Curve
 {
-    /// <summary>A function at even places, both ends included; values outside [low, high] are gaps.</summary>
+    /// <summary>
+    /// Evaluates a function at evenly spaced points from <paramref name="from"/> to <paramref name="to"/>, both included. Values outside
+    /// [<paramref name="low"/>, <paramref name="high"/>] become gaps in the line.
+    /// </summary>
     public static LineSeries Of(
         string name,
         Func<double, double> function,

@@ -5,12 +5,12 @@ using static TorchSharp.torch;
 
 namespace Plots;
 
-/// <summary>Solvers on the probability flow of a <see cref="Mixture"/>, from sigma 10.</summary>
+/// <summary>Measures the errors of solvers on the probability flow of a <see cref="Mixture"/>, from sigma 10.</summary>
 internal sealed class Experiment : IDisposable
 {
     private const double Least = 0.05;
 
-    // As good as no noise at all: the flow is even in sigma near 0.
+    // Close enough to sigma 0: the flow is an even function of sigma, so its error is of order sigma^2.
     private const double Limit = 1e-5;
 
     private readonly Mixture _mixture = new();
@@ -20,10 +20,13 @@ internal sealed class Experiment : IDisposable
 
     public Experiment() => (_exact, _exactData) = (_mixture.Solve(_start, Least), _mixture.Solve(_start, Limit));
 
-    /// <summary>Even steps of log sigma to .05: what a walk cost, and the root mean square of its error.</summary>
-    /// <param name="solver">The method.</param>
-    /// <param name="steps">N.</param>
-    /// <param name="fractions">Where inside a step a singlestep method evaluates.</param>
+    /// <summary>Solves the probability flow to sigma 0.05, in steps evenly spaced in log sigma.</summary>
+    /// <param name="solver">The solver.</param>
+    /// <param name="steps">The number of steps.</param>
+    /// <param name="fractions">
+    /// The points inside a step at which a singlestep method calls the network, as fractions of the step; empty for other methods.
+    /// </param>
+    /// <returns>The number of network calls, and the root mean square error.</returns>
     public (int Calls, double Error) Run(ISolver solver, int steps, double[] fractions)
     {
         var schedule = Mixture.Schedule(Least);
@@ -32,7 +35,7 @@ internal sealed class Experiment : IDisposable
         return Walk(solver, Adapt(solver, new TimeGrid(schedule, times, schedule.LevelAt(schedule.MinTime)), fractions), _exact);
     }
 
-    /// <summary>EDM's grid to .002 and then to data without noise.</summary>
+    /// <summary>Solves the probability flow on the EDM grid to sigma 0.002, followed by one step to data without noise.</summary>
     /// <inheritdoc cref="Run"/>
     public (int Calls, double Error) RunToData(ISolver solver, int steps, double[] fractions)
         => Walk(solver, Adapt(solver, SigmaSpacing.Karras().CreateGrid(Mixture.Schedule(0.002), steps), fractions), _exactData);

@@ -4,7 +4,7 @@ using Diffusion.Core.Schedules;
 
 namespace Plots;
 
-/// <summary>Where each time grid puts its steps.</summary>
+/// <summary>Plots the noise levels of the time grids.</summary>
 internal static class GridPlots
 {
     private const int Steps = 20;
@@ -38,7 +38,9 @@ internal static class GridPlots
             });
     }
 
-    /// <summary>The final level, without noise, has no place on the axis, and neither has a start without signal.</summary>
+    /// <summary>
+    /// Creates the line of a grid. The logarithmic axis cannot show the final level, which has no noise, or a first level without signal.
+    /// </summary>
     private static LineSeries Line(string name, TimeGrid grid)
     {
         var steps = Enumerable.Range(0, grid.Count).ToArray();

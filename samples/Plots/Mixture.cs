@@ -7,12 +7,12 @@ using static TorchSharp.torch;
 namespace Plots;
 
 /// <summary>
-/// A distribution whose best denoiser is known: three Gaussians on a line, w = (.5, .3, .2), m = (-1, .4, 1.2), s = (.5, .4, .3). With it a
-/// solver's error is its own, and no network's.
+/// A one-dimensional mixture of three Gaussians with weights w = (.5, .3, .2), means m = (-1, .4, 1.2) and standard deviations
+/// s = (.5, .4, .3). Its optimal denoiser is known in closed form, so measured errors are those of the solver alone.
 /// </summary>
 internal sealed class Mixture : IDisposable
 {
-    // Held while native code reads them, as docs/torchsharp.md explains.
+    // Kept alive while native code reads them; see docs/torchsharp.md, "Numbers passed to operators".
     private static readonly Scalar _one = 1;
     private static readonly Scalar _two = 2;
     private static readonly Scalar _half = 0.5;
@@ -28,20 +28,22 @@ internal sealed class Mixture : IDisposable
         return ExpectedData(xt, sigma);
     });
 
-    /// <summary>x = x_0 + sigma eps up to sigma 10, with the time log sigma.</summary>
+    /// <summary>Creates the schedule x_t = x_0 + sigma eps from a minimum sigma to sigma 10, with the time log sigma.</summary>
     public static EdmSchedule Schedule(double sigmaMin) => new(sigmaMin, sigmaMax: 10.0, timeScale: 1.0);
 
-    /// <summary>E[x_0 | x_t], as the prediction of x_0.</summary>
+    /// <summary>The optimal denoiser, which predicts E[x_0 | x_t].</summary>
     public DelegateDenoiser Denoiser { get; }
 
-    /// <summary>How often it was asked.</summary>
+    /// <summary>The number of calls of <see cref="Denoiser"/>.</summary>
     public int Calls { get; private set; }
 
     /// <summary>
-    /// E[x_0 | x] under each Gaussian, <c>(m sigma^2 + s^2 x) / (s^2 + sigma^2)</c>, weighed by the probability of each given x.
+    /// Computes E[x_0 | x]: the expectation under each Gaussian, <c>(m sigma^2 + s^2 x) / (s^2 + sigma^2)</c>, weighted by the probability
+    /// of that Gaussian given x.
     /// </summary>
-    /// <param name="x">[B].</param>
-    /// <param name="sigma">[B] or [1].</param>
+    /// <param name="x">[B] the noisy samples.</param>
+    /// <param name="sigma">[B] or [1] the noise levels.</param>
+    /// <returns>[B]. The caller must dispose the returned tensor.</returns>
     private Tensor ExpectedData(Tensor x, Tensor sigma)
     {
         using var scope = NewDisposeScope();
@@ -52,7 +54,11 @@ internal sealed class Mixture : IDisposable
         return logits.softmax(1).mul(expected).sum(1L).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The probability flow dx / dlog sigma = x - E[x_0 | x], solved to rounding from sigma 10 down.</summary>
+    /// <summary>
+    /// Solves the probability flow dx / dlog sigma = x - E[x_0 | x] from sigma 10 to a minimum sigma, with an error of the order of
+    /// rounding.
+    /// </summary>
+    /// <returns>[B]. The caller must dispose the returned tensor.</returns>
     public Tensor Solve(Tensor start, double sigmaMin)
         => new RungeKutta(ButcherTableau.RungeKutta4, steps: 2000).Integrate(
             (logSigma, x) =>

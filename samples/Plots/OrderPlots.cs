@@ -4,7 +4,7 @@ using Diffusion.Core.Samplers;
 
 namespace Plots;
 
-/// <summary>What solvers cost and what they give for it, and the orders of convergence that follow.</summary>
+/// <summary>Plots the errors of solvers against the number of network calls, and measures their orders of convergence.</summary>
 internal static class OrderPlots
 {
 
@@ -15,8 +15,8 @@ internal static class OrderPlots
     private static readonly int[] _steps = [4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256];
 
     /// <summary>
-    /// The solvers as docs/samplers.md names them, in full order to the end of the walk, with the fractions at which a singlestep method
-    /// evaluates inside a step.
+    /// The solvers, named as in docs/samplers.md, without reducing the order in the last steps, and the fractions of a step at which a
+    /// singlestep method calls the network.
     /// </summary>
     private static readonly (string Code, ISolver Solver, double[] Fractions)[] _solvers =
     [
@@ -64,7 +64,7 @@ internal static class OrderPlots
         ("UniPC-3", "new UniPcSolver(3)"),
     ];
 
-    /// <summary>Error against calls of the network.</summary>
+    /// <summary>Plots the error against the number of network calls.</summary>
     public static void Save(string folder)
     {
         using var experiment = new Experiment();
@@ -81,7 +81,7 @@ internal static class OrderPlots
             });
     }
 
-    /// <summary>The two tables of docs/samplers.md.</summary>
+    /// <summary>Writes the two tables of errors in docs/samplers.md.</summary>
     public static void Print(TextWriter output)
     {
         using var experiment = new Experiment();
@@ -92,7 +92,7 @@ internal static class OrderPlots
 
     private static void PrintOrders(Experiment experiment, TextWriter output)
     {
-        output.WriteLine("| solver | calls a step | N = 40 | N = 80 | N = 160 | orders |");
+        output.WriteLine("| solver | calls per step | N = 40 | N = 80 | N = 160 | orders |");
         output.WriteLine("|---|---|---|---|---|---|");
         foreach (var (code, solver, fractions) in _solvers)
         {
@@ -110,7 +110,7 @@ internal static class OrderPlots
         output.WriteLine($"| solver | {string.Join(" | ", _toData.Select(steps => $"N = {steps}"))} | calls at N = {_toData[^1]} |");
         output.WriteLine($"|---|{string.Concat(_toData.Select(_ => "---|"))}---|");
 
-        // Those in eps cannot reach data without noise.
+        // Solvers of the noise prediction form cannot step to data without noise.
         foreach (var (code, solver, fractions) in _solvers.Where(one => !one.Code.Contains("AlgorithmType.NoisePrediction", StringComparison.Ordinal)))
         {
             var runs = _toData.Select(steps => experiment.RunToData(solver, steps, fractions)).ToArray();

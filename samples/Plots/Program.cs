@@ -2,7 +2,7 @@ using Plots;
 
 if (args.Length > 1)
 {
-    Console.Error.WriteLine("usage: plots [FOLDER]; the default folder is docs/images");
+    Console.Error.WriteLine("Usage: plots [FOLDER]. The default folder is docs/images.");
     return 2;
 }
 

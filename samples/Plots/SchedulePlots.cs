@@ -3,16 +3,17 @@ using Diffusion.Core.Schedules;
 
 namespace Plots;
 
-/// <summary>What schedules leave of the data: alpha-bar and log-SNR over time.</summary>
+/// <summary>Plots alpha-bar and the log-SNR of the schedules over time.</summary>
 internal static class SchedulePlots
 {
     private const double Least = -15.0;
     private const double Most = 15.0;
 
-    // As fine as the picture.
+    // Every fifth step is plotted, which is as fine as the resolution of the chart.
     private const int Stride = 5;
 
-    // Where two coincide at T = 1000, one is drawn: LinearScaledBySteps is Linear, and Respaced keeps the levels of what it respaces.
+    // Schedules that coincide with another one at T = 1000 are omitted: LinearScaledBySteps equals Linear, and Respaced has the levels of
+    // the original schedule.
     private static readonly (string Name, DiscreteSchedule Schedule)[] _discrete =
     [
         ("Linear", DiscreteSchedule.Linear()),
@@ -77,7 +78,7 @@ internal static class SchedulePlots
             });
     }
 
-    /// <summary>Index t stands at (t + 1) / T, where the process of T steps has arrived.</summary>
+    /// <summary>Creates a line with index t at (t + 1) / T, the time at which step t of the process ends.</summary>
     private static LineSeries Indexed(string name, DiscreteSchedule schedule, Func<int, double> value)
     {
         int[] times = [0, .. Enumerable.Range(0, schedule.Steps).Where(t => (t + 1) % Stride == 0)];

@@ -4,7 +4,7 @@ using Diffusion.Core.Schedules;
 
 namespace Plots;
 
-/// <summary>What a loss weighs and where its times lie, both over the log-SNR.</summary>
+/// <summary>Plots loss weightings, and densities of the training times, over the log-SNR.</summary>
 internal static class TrainingPlots
 {
     private const double Range = 10.0;
@@ -18,7 +18,7 @@ internal static class TrainingPlots
 
     private static void SaveWeightings(string folder)
     {
-        // Those that lie on others for a part of their way come last, and are drawn dashed.
+        // Curves that partly coincide with others are listed last, so that they are drawn dashed.
         Draw(
             folder,
             "weightings.svg",
@@ -57,7 +57,7 @@ internal static class TrainingPlots
                 LogScale = true,
             });
 
-    /// <summary>A weight of the output as one of x_0, of which an error in the output is a multiple.</summary>
+    /// <summary>Converts the weight of the squared error in the output to that of the squared error in x_0.</summary>
     private static double DataWeight(LossWeighting weighting, Prediction prediction, double logSnr)
     {
         var snr = Math.Exp(logSnr);
@@ -95,7 +95,7 @@ internal static class TrainingPlots
             });
     }
 
-    /// <summary>The density of the log-SNR: how little it moves from one quantile to the next.</summary>
+    /// <summary>Estimates the density of the log-SNR as the reciprocal of the distance between consecutive quantiles.</summary>
     private static LineSeries Density(string name, TimeDistribution distribution, INoiseSchedule schedule)
     {
         const int Quantiles = 1000;

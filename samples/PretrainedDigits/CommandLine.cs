@@ -2,24 +2,24 @@ using System.CommandLine;
 
 namespace PretrainedDigits;
 
-/// <summary>The options of the sample and their defaults.</summary>
+/// <summary>The command-line options of the sample and their defaults.</summary>
 internal static class CommandLine
 {
     public static RootCommand Create(Func<PretrainedDigitsOptions, CancellationToken, int> run)
     {
-        var model = new Option<string>("--model") { Description = "A pipeline folder of diffusers with a class-conditional U-Net.", DefaultValueFactory = _ => Path.Combine(AppContext.BaseDirectory, "mnist-ddpm") };
-        var output = new Option<string>("--output") { Description = "Where the pictures go.", DefaultValueFactory = _ => "runs/pretrained-digits" };
-        var columns = new Option<int>("--columns") { Description = "Samples of each digit.", DefaultValueFactory = _ => 10 };
-        var ddim = new Option<int>("--ddim-steps") { Description = "Steps of DDIM.", DefaultValueFactory = _ => 50 };
-        var dpm = new Option<int>("--dpm-steps") { Description = "Steps of DPM-Solver++.", DefaultValueFactory = _ => 20 };
-        var guidance = new Option<double>("--guidance") { Description = "The scale of classifier-free guidance; 1 is none, and half the work.", DefaultValueFactory = _ => 1.0 };
-        var seed = new Option<long>("--seed") { Description = "Fixes every random draw.", DefaultValueFactory = _ => 0 };
-        var device = new Option<string>("--device") { Description = "cpu, cuda or cuda:N.", DefaultValueFactory = _ => "cpu" };
+        var model = new Option<string>("--model") { Description = "The folder of a diffusers pipeline with a class-conditional U-Net.", DefaultValueFactory = _ => Path.Combine(AppContext.BaseDirectory, "mnist-ddpm") };
+        var output = new Option<string>("--output") { Description = "The folder for the images.", DefaultValueFactory = _ => "runs/pretrained-digits" };
+        var columns = new Option<int>("--columns") { Description = "The number of samples of each digit.", DefaultValueFactory = _ => 10 };
+        var ddim = new Option<int>("--ddim-steps") { Description = "The number of DDIM steps.", DefaultValueFactory = _ => 50 };
+        var dpm = new Option<int>("--dpm-steps") { Description = "The number of DPM-Solver++ steps.", DefaultValueFactory = _ => 20 };
+        var guidance = new Option<double>("--guidance") { Description = "The scale of classifier-free guidance. With 1, there is no guidance, and sampling takes half the time.", DefaultValueFactory = _ => 1.0 };
+        var seed = new Option<long>("--seed") { Description = "The seed of all random numbers.", DefaultValueFactory = _ => 0 };
+        var device = new Option<string>("--device") { Description = "The device: cpu, cuda or cuda:N.", DefaultValueFactory = _ => "cpu" };
         AtLeast(columns, 1);
         AtLeast(ddim, 1);
         AtLeast(dpm, 1);
 
-        var command = new RootCommand("Draws digits with a network that was trained in Python, by DDIM and by DPM-Solver++.")
+        var command = new RootCommand("Samples digits by DDIM and by DPM-Solver++ from a network that was trained in Python.")
         {
             model, output, columns, ddim, dpm, guidance, seed, device,
         };
@@ -36,7 +36,7 @@ internal static class CommandLine
                 Seed = parsed.GetRequiredValue(seed),
                 Device = parsed.GetRequiredValue(device),
             };
-            // On another thread: Ctrl-C is listened for once this call has returned.
+            // On another thread, because System.CommandLine handles Ctrl-C only after this call has returned.
             return Task.Run(() => run(options, cancellation), CancellationToken.None);
         });
         return command;

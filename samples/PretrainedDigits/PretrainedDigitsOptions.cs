@@ -1,6 +1,6 @@
 namespace PretrainedDigits;
 
-/// <summary>What the sample draws, and where.</summary>
+/// <summary>The values of the command-line options.</summary>
 internal sealed record PretrainedDigitsOptions
 {
     public required string Model { get; init; }

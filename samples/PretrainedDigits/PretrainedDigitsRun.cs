@@ -7,12 +7,12 @@ using TorchSharp;
 
 namespace PretrainedDigits;
 
-/// <summary>A pipeline of diffusers from its folder to pictures: one row for each digit, by two samplers.</summary>
+/// <summary>Loads a diffusers pipeline and samples images with two samplers, in one row for each digit.</summary>
 internal static class PretrainedDigitsRun
 {
     private const int Digits = 10;
 
-    /// <summary>The label that the network was taught as "no class".</summary>
+    /// <summary>The label that stands for "no class" in the training of the network.</summary>
     private const long NoClass = 10;
 
     public static int Execute(PretrainedDigitsOptions options, CancellationToken cancellationToken)
@@ -38,7 +38,7 @@ internal static class PretrainedDigitsRun
         using var pipeline = DiffusersPipeline.Load(options.Model, new DiffusersOptions { Device = torch.device(options.Device) });
         var unet = pipeline.Models["unet"];
         AnsiConsole.MarkupLineInterpolated(
-            $"{unet.Config.ClassName} of {unet.Network.parameters().Sum(parameter => parameter.numel()):N0} parameters from {options.Model}.");
+            $"Loaded {unet.Config.ClassName} with {unet.Network.parameters().Sum(parameter => parameter.numel()):N0} parameters from {options.Model}.");
         Directory.CreateDirectory(options.Output);
         var table = new Table().AddColumns("sampler", "steps", "seconds", "file");
         foreach (var (name, scheduler, steps) in new[]
@@ -82,7 +82,7 @@ internal static class PretrainedDigitsRun
         return clock.Elapsed.TotalSeconds;
     }
 
-    // Progress<T> would hand reports to the thread pool; the bar wants them in order.
+    // Progress<T> would pass reports to the thread pool, which does not keep their order.
     private sealed class Bar(Action<int> report) : IProgress<SamplingProgress>
     {
         public void Report(SamplingProgress value) => report(value.Step);

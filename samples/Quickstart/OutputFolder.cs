@@ -2,10 +2,10 @@ using Diffusion.Core.Data;
 
 namespace Quickstart;
 
-/// <summary>Where a run goes: never over an earlier one.</summary>
+/// <summary>Chooses the output folder of a run, so that a new run does not overwrite an earlier one.</summary>
 internal static class OutputFolder
 {
-    /// <summary>The folder of the checkpoints in that of a run.</summary>
+    /// <summary>The name of the checkpoint folder within the folder of a run.</summary>
     public const string Checkpoints = "checkpoints";
 
     private const string WeightsOnly = "--weights-only";
@@ -25,7 +25,7 @@ internal static class OutputFolder
         }
     }
 
-    /// <summary>Whether a run has left anything here; one that ended before its first step has not.</summary>
+    /// <summary>Returns whether a folder contains the metrics or checkpoints of a run.</summary>
     public static bool HoldsRun(string output)
     {
         var checkpoints = Path.Combine(output, Checkpoints);
@@ -33,12 +33,12 @@ internal static class OutputFolder
             || (Directory.Exists(checkpoints) && Directory.EnumerateFileSystemEntries(checkpoints).Any());
     }
 
-    /// <summary>The command that goes on where this process stopped.</summary>
+    /// <summary>Returns the command that resumes the run of this process.</summary>
     public static string ResumeCommand(string output)
     {
         List<string> arguments = [.. Environment.GetCommandLineArgs().Skip(1).Where(argument => argument != "--resume")];
 
-        // A run that began from given weights goes on from its own.
+        // A run that was started from given weights is resumed from its checkpoint instead.
         if (arguments.IndexOf(WeightsOnly) is >= 0 and var at)
             arguments.RemoveRange(at, Math.Min(2, arguments.Count - at));
         arguments.RemoveAll(argument => argument.StartsWith(WeightsOnly, StringComparison.Ordinal));

@@ -5,7 +5,7 @@ using TorchSharp;
 
 namespace Quickstart;
 
-/// <summary>What the trained network draws.</summary>
+/// <summary>Samples images from the trained network.</summary>
 internal static class Pictures
 {
     private const int Digits = 10;
@@ -29,7 +29,9 @@ internal static class Pictures
         ImageGrid.SavePng(images, options.File("samples.png"), columns: options.Columns, scale: Scale(options));
     }
 
-    /// <summary>Above, the sample on its way from noise; below, what the network takes it for at that moment.</summary>
+    /// <summary>
+    /// Saves one sample at several steps: the upper row shows the noisy sample, and the lower row the prediction of x_0 at the same step.
+    /// </summary>
     private static void DrawDenoising(DiffusionModel model, DdimSampler sampler, QuickstartOptions options)
     {
         using var scope = torch.NewDisposeScope();

@@ -2,7 +2,7 @@ using System.CommandLine;
 using Diffusion.Core;
 using Quickstart;
 
-// The current step is finished and the state saved before the process ends; a second signal ends it at once.
+// The first signal ends the run after the current step and saves a checkpoint; a second signal ends the process immediately.
 using var stop = new StopSignals();
 var configuration = new InvocationConfiguration { ProcessTerminationTimeout = null };
 var result = await CommandLine.Create((options, _) => QuickstartRun.Execute(options, stop.Token)).Parse(args).InvokeAsync(configuration);

@@ -1,6 +1,6 @@
 namespace Quickstart;
 
-/// <summary>The options of the command line, with the defaults filled in.</summary>
+/// <summary>The values of the command-line options, with defaults for those that were not specified.</summary>
 internal sealed record QuickstartOptions
 {
     public required string Data { get; init; }

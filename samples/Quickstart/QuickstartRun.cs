@@ -10,7 +10,7 @@ using TorchSharp;
 
 namespace Quickstart;
 
-/// <summary>The whole path of the library: data, network, schedule, trainer, sampler, pictures.</summary>
+/// <summary>Runs the complete workflow: data, network, schedule, trainer, sampler, images.</summary>
 internal static class QuickstartRun
 {
     private const int Digits = 10;
@@ -25,7 +25,7 @@ internal static class QuickstartRun
             error is ArgumentException or IOException or InvalidDataException or UnauthorizedAccessException or DivergedException
                 or TrainingOutOfMemoryException)
         {
-            // Not wrapped, so that paths stay whole.
+            // Not by AnsiConsole, which would wrap lines within paths.
             Console.Error.WriteLine(
                 error is ArgumentException { ParamName: { } name } ? error.Message.Replace($" (Parameter '{name}')", "") : error.Message);
             return 1;
@@ -35,7 +35,7 @@ internal static class QuickstartRun
     private static int Run(QuickstartOptions options, CancellationToken cancellationToken)
     {
         if (!options.Resume && OutputFolder.HoldsRun(options.Output))
-            throw new IOException($"{options.Output} holds an earlier run: go on with it by --resume, or choose another --output.");
+            throw new IOException($"{options.Output} contains an earlier run: continue it with --resume, or specify another --output.");
         Threads.Choose();
         var device = DeviceName.Parse(options.Device);
         var weights = options.WeightsOnly is null ? null : FindWeights(options.WeightsOnly);
@@ -67,7 +67,7 @@ internal static class QuickstartRun
         {
             BatchSize = options.BatchSize,
             Steps = options.Steps,
-            // A small network and a short run; the rest are the defaults.
+            // Suitable for a small network and a short run; all other options have their defaults.
             LearningRate = 1e-3,
             WarmupSteps = 100,
             Seed = options.Seed,
@@ -85,22 +85,22 @@ internal static class QuickstartRun
         if (weights is not null)
             trainer.LoadWeights(weights);
         if (options.Resume && !trainer.TryResume(options.CheckpointFolder))
-            Console.WriteLine($"There is no checkpoint in {options.CheckpointFolder} yet; starting from scratch.");
+            Console.WriteLine($"There is no checkpoint in {options.CheckpointFolder}; starting a new run.");
 
         Console.WriteLine(
-            $"{data.Count:N0} {options.Data} digits, U-Net of {unet.parameters().Sum(p => p.numel()):N0} parameters, "
+            $"{data.Count:N0} {options.Data} digits, U-Net with {unet.parameters().Sum(p => p.numel()):N0} parameters, "
             + $"{options.Steps:N0} steps" + (options.Minutes is { } minutes ? $", at most {minutes} minutes" : "")
-            + (trainer.Step > 0 ? $", from step {trainer.Step:N0} on." : weights is not null ? $", from the weights in {weights}." : "."));
+            + (trainer.Step > 0 ? $", resumed from step {trainer.Step:N0}." : weights is not null ? $", starting from {weights}." : "."));
         if (trainer.Step >= options.Steps)
-            Console.WriteLine("All steps are done; a larger --steps trains further.");
+            Console.WriteLine("All steps are complete. Specify a larger --steps to continue training.");
         Train(trainer, data, clock, cancellationToken);
         if (cancellationToken.IsCancellationRequested)
         {
-            Console.WriteLine($"Stopped and saved at step {trainer.Step:N0}. To go on: {OutputFolder.ResumeCommand(options.Output)}");
+            Console.WriteLine($"Saved a checkpoint at step {trainer.Step:N0}. Resume with: {OutputFolder.ResumeCommand(options.Output)}");
             return 130;
         }
 
-        AnsiConsole.MarkupLine("Drawing ...");
+        AnsiConsole.MarkupLine("Sampling ...");
         Pictures.Draw(trainer.Ema, sampler, options);
         Report(options, trainer.Step);
         return 0;
@@ -110,13 +110,13 @@ internal static class QuickstartRun
         ? Mnist.OpenOrDownload(options.DataFolder, options: new MnistOptions { ImageSize = options.ImageSize })
         : new SyntheticDigits(options.Seed, imageSize: options.ImageSize);
 
-    /// <summary>The checkpoints of a run where its folder is given; else what is given.</summary>
+    /// <summary>Returns the checkpoint folder if the path is the folder of a run, and the path itself otherwise.</summary>
     private static string FindWeights(string path)
     {
         var checkpoints = Path.Combine(path, OutputFolder.Checkpoints);
         return Directory.Exists(checkpoints) ? checkpoints
             : Path.Exists(path) ? path
-            : throw new FileNotFoundException($"There are no weights to start from: {path} does not exist.", path);
+            : throw new FileNotFoundException($"The path of the initial weights does not exist: {path}.", path);
     }
 
     private static void Train(
@@ -141,7 +141,7 @@ internal static class QuickstartRun
         }
         catch (OperationCanceledException)
         {
-            // The state is saved; the caller sees that it was asked to stop.
+            // A checkpoint has been saved; the caller checks the cancellation token.
         }
     }
 
@@ -149,10 +149,10 @@ internal static class QuickstartRun
     {
         var table = new Table().AddColumns("after " + step.ToString("N0") + " steps", "file");
         table.AddRow("one row for each digit", options.File("samples.png"));
-        table.AddRow("one sample through time", options.File("denoising.png"));
-        table.AddRow("the run, to open in a browser", options.File(RunReport.ReportName));
-        table.AddRow("its numbers", options.File(RunReport.MetricsName));
-        table.AddRow("checkpoint", options.CheckpointFolder);
+        table.AddRow("one sample at several denoising steps", options.File("denoising.png"));
+        table.AddRow("report of the run (open in a browser)", options.File(RunReport.ReportName));
+        table.AddRow("metrics", options.File(RunReport.MetricsName));
+        table.AddRow("checkpoints", options.CheckpointFolder);
         AnsiConsole.Write(table);
     }
 

@@ -3,22 +3,24 @@ using TorchSharp;
 
 namespace Samples;
 
-/// <summary>How many threads an operator uses, how they wait for work, and where the memory of tensors goes when it is freed.</summary>
+/// <summary>
+/// Settings of the process: the number of threads of an operator, how threads wait for work, and whether freed memory stays in the process.
+/// </summary>
 internal static class Threads
 {
-    /// <summary>Chooses all three and prints the number of threads. To be called before anything else of torch.</summary>
+    /// <summary>Applies the settings and prints the number of threads. Call it before any other function of TorchSharp.</summary>
     public static void Choose()
     {
-        // On a busy machine, threads that spin while they wait take the cores from those that they wait for.
+        // On a busy machine, waiting threads that spin occupy the cores that the threads with work need.
         HostSettings.SpinBriefly();
 
-        // The next step needs the memory that this one has freed.
+        // Each step needs the memory that the previous step has freed.
         HostSettings.KeepFreedMemory();
 
-        // torch counts the cores of the machine; the limit of a container may be lower.
+        // libtorch counts the cores of the machine; the limit of a container may be lower.
         if (Environment.GetEnvironmentVariable("OMP_NUM_THREADS") is null && torch.get_num_threads() > Environment.ProcessorCount)
             torch.set_num_threads(Environment.ProcessorCount);
         var threads = torch.get_num_threads();
-        Console.WriteLine($"{threads} {(threads == 1 ? "thread" : "threads")} (set OMP_NUM_THREADS to change it).");
+        Console.WriteLine($"{threads} {(threads == 1 ? "thread" : "threads")} (set OMP_NUM_THREADS to change the number).");
     }
 }

@@ -4,7 +4,8 @@ using Diffusion.Core;
 
 namespace Samples;
 
-/// <summary>Estimates how long training will still take, and ends it after a number of minutes where one is given.</summary>
+/// <summary>Estimates the remaining training time, and stops training after a given number of minutes.</summary>
+/// <param name="minutes">The maximum training time in minutes, or <see langword="null"/> for no limit.</param>
 internal sealed class TrainingClock(double? minutes) : TrainerCallback
 {
     private readonly Stopwatch _clock = new();
@@ -14,7 +15,7 @@ internal sealed class TrainingClock(double? minutes) : TrainerCallback
     {
         var option = new Option<double?>("--minutes")
         {
-            Description = "Minutes of training at most, for each network (default: no limit).",
+            Description = "The maximum training time of each network, in minutes (default: no limit).",
         };
         option.Validators.Add(result =>
         {
@@ -33,17 +34,17 @@ internal sealed class TrainingClock(double? minutes) : TrainerCallback
     public override void AfterStep(TrainingRun run)
     {
         if (minutes is { } limit && _clock.Elapsed.TotalMinutes >= limit)
-            run.Stop($"The limit of {limit} minutes is reached.");
+            run.Stop($"The time limit of {limit} minutes was reached.");
     }
 
-    /// <summary>The part of this run that is done, from 0 to 1.</summary>
+    /// <summary>Returns the estimated progress of this run, from 0 to 1.</summary>
     public double Done(TrainingProgress progress)
     {
         var elapsed = _clock.Elapsed;
         return elapsed / (elapsed + TimeLeft(progress));
     }
 
-    /// <summary>One line: the step, the loss, the speed and the time that is left.</summary>
+    /// <summary>Returns one line of text with the step, the loss, the speed and the remaining time.</summary>
     public string Describe(TrainingProgress progress, string loss = "loss")
         => $"step {progress.Step:N0} of {progress.TotalSteps:N0}  {loss} {progress.Loss:F4}  "
             + $"{progress.SamplesPerSecond:F0} samples/s  {Format(TimeLeft(progress))} left";

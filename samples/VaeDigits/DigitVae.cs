@@ -5,12 +5,12 @@ using TorchSharp;
 
 namespace VaeDigits;
 
-/// <summary>The autoencoder of binary digits, and how it is trained.</summary>
+/// <summary>Creates the autoencoder of binary digits and its trainer.</summary>
 internal static class DigitVae
 {
     public static Reconstruction Likelihood => Reconstruction.Bernoulli;
 
-    /// <summary>784 pixels to a code and back to 784 logits.</summary>
+    /// <summary>Creates an autoencoder that maps 784 pixels to latents, and latents to 784 logits.</summary>
     public static Vae Create(int[] hidden, int latentFeatures, bool twoEncoders = false)
         => new(new VaeOptions
         {
@@ -18,7 +18,10 @@ internal static class DigitVae
             TwoEncoders = twoEncoders,
         });
 
-    /// <summary>Pixels are drawn black or white anew at each look, with the grey value as the probability of white.</summary>
+    /// <summary>
+    /// Creates the trainer. Each time an image is used, its pixels are drawn as black or white, with the grey value as the probability of
+    /// white.
+    /// </summary>
     public static AutoencoderTrainer Trainer(
         Vae vae, long steps, int batchSize, long seed, torch.Device? device, string? checkpoints = null, TrainerCallback? callback = null)
         => new(vae, new DynamicBinarization(new AutoencoderLoss(Likelihood)), new TrainerOptions

@@ -6,14 +6,14 @@ using TorchSharp;
 
 namespace VaeDigits;
 
-/// <summary>Pictures of reconstructed digits, of samples, and of the latent plane.</summary>
+/// <summary>Saves images of reconstructed digits, of samples, and of the latent plane.</summary>
 internal static class Pictures
 {
     private const int Columns = 12;
     private const int Side = 20;
     private const double Extent = 2.2;
 
-    /// <summary>Pairs of rows: binary test digits above, and the reconstruction below.</summary>
+    /// <summary>Saves pairs of rows: binary test digits in the upper row, and their reconstructions in the lower row.</summary>
     public static void DrawReconstructions(IAutoencoder vae, IDataset test, VaeDigitsOptions options)
     {
         using var scope = torch.NewDisposeScope();
@@ -32,7 +32,7 @@ internal static class Pictures
         ImageGrid.SavePng(torch.cat(rows), options.File("reconstructions.png"), columns: Columns, scale: 2);
     }
 
-    /// <summary>The pixels' probabilities for codes drawn from N(0, I).</summary>
+    /// <summary>Saves the pixel probabilities of latents drawn from N(0, I).</summary>
     public static void DrawPriorSamples(IAutoencoder vae, VaeDigitsOptions options)
     {
         using var scope = torch.NewDisposeScope();
@@ -41,7 +41,7 @@ internal static class Pictures
         Save(vae, codes, Columns, options.File("samples.png"));
     }
 
-    /// <summary>The pixels' probabilities for an even grid over a code of two features.</summary>
+    /// <summary>Saves the pixel probabilities of an evenly spaced grid of latents with two features.</summary>
     public static void DrawPlane(IAutoencoder vae, VaeDigitsOptions options)
     {
         using var scope = torch.NewDisposeScope();
@@ -65,7 +65,7 @@ internal static class Pictures
         ImageGrid.SavePng(Grey(images), path, columns: columns, padding: 1, scale: 2);
     }
 
-    /// <summary>Probabilities in [0, 1] as pixels in [-1, 1].</summary>
+    /// <summary>Converts probabilities in [0, 1] to pixel values in [-1, 1].</summary>
     private static torch.Tensor Grey(torch.Tensor probabilities)
     {
         using Scalar two = 2, one = 1;

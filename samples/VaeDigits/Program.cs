@@ -2,7 +2,7 @@ using System.CommandLine;
 using Diffusion.Core;
 using VaeDigits;
 
-// The current step is finished before the process ends; a second signal ends it at once.
+// The first signal ends the run after the current step; a second signal ends the process immediately.
 using var stop = new StopSignals();
 var configuration = new InvocationConfiguration { ProcessTerminationTimeout = null };
 var result = await CommandLine.Create((options, _) => VaeDigitsRun.Execute(options, stop.Token)).Parse(args).InvokeAsync(configuration);

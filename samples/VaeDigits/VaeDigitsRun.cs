@@ -9,7 +9,7 @@ using TorchSharp;
 
 namespace VaeDigits;
 
-/// <summary>Trains, tells the bounds on the test set, and draws.</summary>
+/// <summary>Trains a variational autoencoder, evaluates its bounds on the test set, and saves images.</summary>
 internal static class VaeDigitsRun
 {
     private const int EvaluationBatch = 500;
@@ -23,7 +23,7 @@ internal static class VaeDigitsRun
         }
         catch (OperationCanceledException)
         {
-            Console.WriteLine("Stopped. The same command goes on from the last checkpoint.");
+            Console.WriteLine("Stopped. Run the same command again to resume from the last checkpoint.");
             return 130;
         }
         catch (Exception error) when (
@@ -35,7 +35,8 @@ internal static class VaeDigitsRun
         }
     }
 
-    /// <summary>The whole sample; the mean evidence lower bound of the test set, in nats.</summary>
+    /// <summary>Runs the sample.</summary>
+    /// <returns>The mean evidence lower bound over the test set, in nats.</returns>
     public static double Run(VaeDigitsOptions options, CancellationToken cancellationToken)
     {
         Threads.Choose();
@@ -48,8 +49,8 @@ internal static class VaeDigitsRun
         torch.manual_seed(options.Seed);
         using var vae = DigitVae.Create(options.Hidden, options.LatentFeatures, options.TwoEncoders);
         Console.WriteLine(
-            $"A variational autoencoder of {ModuleWeights.Count(vae):N0} parameters, "
-            + $"{options.Steps:N0} steps of {options.BatchSize} images.");
+            $"Training a variational autoencoder with {ModuleWeights.Count(vae):N0} parameters "
+            + $"for {options.Steps:N0} steps of {options.BatchSize} images.");
         var training = new TrainingClock(options.Minutes);
         using var trainer = DigitVae.Trainer(
             vae, options.Steps, options.BatchSize, options.Seed, device, options.File("checkpoints"), training);
@@ -69,12 +70,13 @@ internal static class VaeDigitsRun
         Pictures.DrawPriorSamples(vae, options);
         if (options.ManifoldSteps > 0)
             DrawManifold(train, options, device, cancellationToken);
-        Console.WriteLine($"Pictures and weights are in {options.Output}; {clock.Elapsed.TotalMinutes:F1} minutes in all.");
+        Console.WriteLine($"Images and weights were saved to {options.Output} after {clock.Elapsed.TotalMinutes:F1} minutes.");
         return elbo;
     }
 
     /// <summary>
-    /// The mean bound over the test set, each digit drawn black and white once; the evidence lower bound for 0 importance samples.
+    /// Returns the mean bound over the test set, with one random binarization of each digit: the importance-weighted bound, or the evidence
+    /// lower bound if <paramref name="importanceSamples"/> is 0.
     /// </summary>
     private static double Bound(
         IAutoencoder vae, Mnist test, VaeDigitsOptions options, int importanceSamples, CancellationToken cancellationToken)
@@ -98,7 +100,7 @@ internal static class VaeDigitsRun
 
     private static void DrawManifold(IDataset train, VaeDigitsOptions options, torch.Device device, CancellationToken cancellationToken)
     {
-        Console.WriteLine("A second network, with a code of 2:");
+        Console.WriteLine("Training a second network with two latent features.");
         using var flat = DigitVae.Create(options.Hidden, latentFeatures: 2);
         var training = new TrainingClock(options.Minutes);
         using var trainer = DigitVae.Trainer(flat, options.ManifoldSteps, options.BatchSize, options.Seed, device, callback: training);
