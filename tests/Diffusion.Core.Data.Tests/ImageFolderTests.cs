@@ -125,6 +125,103 @@ public sealed class ImageFolderTests : IDisposable
         FluentActions.Invoking(() => new ImageFolder(_folder.Path)).Should().Throw<SampleException>().WithMessage("*a.png*");
     }
 
+    /// <summary>The labels of two data sets agree although one of them has no image of a class yet.</summary>
+    [Fact]
+    public void Labels_come_from_the_folders_and_not_from_the_files_in_them()
+    {
+        Grey("a/1.png", 1);
+        Grey("c/1.png", 3);
+        Directory.CreateDirectory(_folder.File("b/deep"));
+        File.WriteAllText(_folder.File("b/deep/readme.txt"), "pictures follow");
+        var options = new ImageFolderOptions { Channels = 1, WithLabels = true };
+
+        FluentActions.Invoking(() => new ImageFolder(_folder.Path, options))
+            .Should().Throw<ArgumentException>().WithMessage($"*{_folder.File("b")}*AllowEmptyClasses*");
+        var data = new ImageFolder(_folder.Path, options with { AllowEmptyClasses = true });
+
+        data.Classes.Should().Equal("a", "b", "c");
+        using var batch = data.Load([0, 1]);
+        batch.Condition!.Labels!.data<long>().ToArray().Should().Equal(0, 2);
+    }
+
+    [Fact]
+    public void A_class_whose_only_image_is_left_out_keeps_its_label()
+    {
+        Grey("a/1.png", 1);
+        Grey("b/1.png", 2);
+        Grey("c/1.png", 3);
+        File.WriteAllText(_folder.File("b/1.png"), "no image");
+        var logger = new ListLogger();
+        var options = new ImageFolderOptions { Channels = 1, WithLabels = true, SkipUnreadable = true, Logger = logger };
+
+        var data = new ImageFolder(_folder.Path, options);
+
+        data.Classes.Should().Equal("a", "b", "c");
+        data.Files.Select(file => Path.GetRelativePath(_folder.Path, file)).Should().Equal(Path.Combine("a", "1.png"), Path.Combine("c", "1.png"));
+        using var batch = data.Load([0, 1]);
+        batch.Condition!.Labels!.data<long>().ToArray().Should().Equal(0, 2);
+        logger.Warnings.Should().ContainSingle().Which.Should().StartWith("1 of 3 images").And.Contain(Path.Combine("b", "1.png"));
+    }
+
+    [Fact]
+    public void Verification_names_every_file_that_cannot_be_loaded_and_skipping_leaves_them_out()
+    {
+        for (var i = 0; i < 6; i++)
+            Grey($"{i}.png", i);
+        File.WriteAllText(_folder.File("0.png"), "no image");
+        PngWriter.Save(_folder.File("4.png"), new byte[4], 2, 2, 1);
+        var options = new ImageFolderOptions { Channels = 1, SkipUnreadable = true };
+
+        var data = new ImageFolder(_folder.Path, options);
+        PngWriter.Save(_folder.File("5.png"), new byte[4], 2, 2, 1);
+        var done = new List<long>();
+        var errors = data.Verify(new Collector(done), TestContext.Current.CancellationToken);
+
+        data.Count.Should().Be(4);
+        data.SampleShape.Should().Equal(1, 2, 3);
+        Values(data).Should().AllBeEquivalentTo(1);
+        errors.Should().ContainSingle().Which.Message.Should().Contain("5.png").And.Contain("2 x 2");
+        errors[0].Index.Should().Be(3);
+        done.Should().BeEquivalentTo([1L, 2L, 3L, 4L]);
+        new ImageFolder(_folder.Path, options with { Size = (2, 3) }).Count.Should().Be(5, "images of another size are resized");
+    }
+
+    [Fact]
+    [Trait(Category.Name, Category.Fault)]
+    public void Where_no_file_can_be_loaded_the_first_is_the_error()
+    {
+        File.WriteAllText(_folder.File("a.png"), "no image");
+        File.WriteAllText(_folder.File("b.png"), "nor this");
+
+        FluentActions.Invoking(() => new ImageFolder(_folder.Path, new ImageFolderOptions { SkipUnreadable = true }))
+            .Should().Throw<SampleException>().WithMessage("*a.png*");
+    }
+
+    [Fact]
+    public void A_link_to_a_folder_above_is_not_followed_and_others_are()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "Links need rights there.");
+        Grey("a/1.png", 1);
+        Grey("a/b/2.png", 2);
+        Grey("c/3.png", 3);
+        Directory.CreateSymbolicLink(_folder.File("a/b/up"), "..");
+        Directory.CreateSymbolicLink(_folder.File("c/top"), _folder.Path);
+        Directory.CreateSymbolicLink(_folder.File("d"), _folder.File("c"));
+
+        var data = new ImageFolder(_folder.Path, new ImageFolderOptions { Channels = 1 });
+
+        data.Files.Select(file => Path.GetRelativePath(_folder.Path, file).Replace('\\', '/'))
+            .Should().Equal("a/1.png", "a/b/2.png", "c/3.png", "d/3.png");
+    }
+
+    [Fact]
+    public void Files_are_found_at_any_depth()
+    {
+        Grey(string.Join('/', Enumerable.Repeat("d", 60)) + "/x.png", 7);
+
+        new ImageFolder(_folder.Path, new ImageFolderOptions { Channels = 1 }).Count.Should().Be(1);
+    }
+
     [Fact]
     public void Many_threads_decode_what_one_does()
     {
@@ -156,4 +253,13 @@ public sealed class ImageFolderTests : IDisposable
     private void Grey(string name, int value) => Save(name, [.. Enumerable.Repeat((byte)value, 6)], 1);
 
     private void Save(string name, byte[] pixels, int channels) => PngWriter.Save(_folder.File(name), pixels, 3, 2, channels);
+
+    private sealed class Collector(List<long> values) : IProgress<long>
+    {
+        public void Report(long value)
+        {
+            lock (values)
+                values.Add(value);
+        }
+    }
 }
