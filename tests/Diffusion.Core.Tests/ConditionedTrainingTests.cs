@@ -164,7 +164,9 @@ public class ConditionedTrainingTests
     /// <summary>Layers with dropout in blocks.</summary>
     private sealed class Deep : DenoisingNetwork
     {
-        private readonly FeedForward[] _blocks = [.. Enumerable.Range(0, 3).Select(_ => new FeedForward(2, 8, dropout: 0.2))];
+        private readonly nn.Module<Tensor, Tensor>[] _blocks =
+            [.. Enumerable.Range(0, 3).Select(_ => nn.Sequential(nn.Linear(2, 8), nn.GELU(), new SeededDropout(0.2), nn.Linear(8, 2)))];
+
         private readonly bool _checkpointed;
 
         public Deep(bool checkpointed)

@@ -17,7 +17,7 @@ public sealed class VectorQuantizer : NamedModule
 
     /// <summary>Creates a codebook with vectors drawn from U(-1/K, 1/K).</summary>
     /// <exception cref="ArgumentException">An option is out of range.</exception>
-    public VectorQuantizer(VectorQuantizerOptions options)
+    internal VectorQuantizer(VectorQuantizerOptions options)
         : base(nameof(VectorQuantizer))
     {
         ArgumentNullException.ThrowIfNull(options);
@@ -38,7 +38,7 @@ public sealed class VectorQuantizer : NamedModule
     }
 
     /// <summary>The options of the codebook.</summary>
-    public VectorQuantizerOptions Options { get; }
+    internal VectorQuantizerOptions Options { get; }
 
     /// <summary>[K, D] the codebook.</summary>
     public Tensor Codebook => _embedding.get_parameter("weight")!;
@@ -154,7 +154,7 @@ public sealed class VectorQuantizer : NamedModule
 }
 
 /// <summary>The options of a <see cref="VectorQuantizer"/>.</summary>
-public sealed record VectorQuantizerOptions
+internal sealed record VectorQuantizerOptions
 {
     /// <summary>K, the number of vectors in the codebook. 256 by default.</summary>
     public int Codes { get; init; } = 256;

@@ -46,7 +46,7 @@ internal sealed class LabelEmbedding : NamedModule<Tensor, Tensor>
 /// 0, the identity. Random numbers are drawn from <see cref="TrainingRandom"/>, so that a resumed run repeats them.
 /// </summary>
 /// <remarks>Source: Ho and Salimans 2022, algorithm 1.</remarks>
-public sealed class LabelDropout : NamedModule<Tensor, Tensor>
+internal sealed class LabelDropout : NamedModule<Tensor, Tensor>
 {
     private readonly long _nullLabel;
 

@@ -10,7 +10,7 @@ namespace Diffusion.Core.Models;
 /// precision. It has no parameters.
 /// </summary>
 /// <remarks>Source: Vaswani et al. 2017, section 3.5, as Ho et al. 2020 apply it to t.</remarks>
-public sealed class SinusoidalEmbedding : NamedModule<Tensor, Tensor>
+internal sealed class SinusoidalEmbedding : NamedModule<Tensor, Tensor>
 {
     private const double MaxPeriod = 10_000;
 

@@ -5,7 +5,7 @@ namespace Diffusion.Core.Models;
 
 /// <summary>The two-layer network of a transformer block, applied to each token separately.</summary>
 /// <remarks>Source: Vaswani et al. 2017, section 3.3. State: <c>net.0.proj</c>, <c>net.2</c>.</remarks>
-public sealed class FeedForward : NamedModule<Tensor, Tensor>
+internal sealed class FeedForward : NamedModule<Tensor, Tensor>
 {
     private readonly int _width;
     private readonly SeededDropout _dropout;

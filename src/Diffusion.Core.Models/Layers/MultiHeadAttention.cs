@@ -9,7 +9,7 @@ namespace Diffusion.Core.Models;
 /// <remarks>
 /// Source: Vaswani et al. 2017, eq. 1 and section 3.2.2. State: <c>to_q</c>, <c>to_k</c>, <c>to_v</c>, <c>to_out.0</c>.
 /// </remarks>
-public sealed class MultiHeadAttention : NamedModule<Tensor, Tensor?, Tensor?, Tensor>
+internal sealed class MultiHeadAttention : NamedModule<Tensor, Tensor?, Tensor?, Tensor>
 {
     private readonly MultiHeadAttentionOptions _options;
     private readonly Linear _query;
@@ -60,7 +60,7 @@ public sealed class MultiHeadAttention : NamedModule<Tensor, Tensor?, Tensor?, T
 }
 
 /// <summary>The sizes of a <see cref="MultiHeadAttention"/>.</summary>
-public sealed record MultiHeadAttentionOptions
+internal sealed record MultiHeadAttentionOptions
 {
     /// <summary>The width of the tokens.</summary>
     public required int Width { get; init; }

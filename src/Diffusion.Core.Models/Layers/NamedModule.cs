@@ -36,7 +36,7 @@ public abstract class NamedModule<T, TResult>(string name) : nn.Module<T, TResul
 /// <typeparam name="T2">The type of the second argument.</typeparam>
 /// <typeparam name="TResult">The type of the result.</typeparam>
 /// <param name="name">The name of the class.</param>
-public abstract class NamedModule<T1, T2, TResult>(string name) : nn.Module<T1, T2, TResult>(name)
+internal abstract class NamedModule<T1, T2, TResult>(string name) : nn.Module<T1, T2, TResult>(name)
 {
     /// <inheritdoc/>
     protected sealed override void RegisterComponents()

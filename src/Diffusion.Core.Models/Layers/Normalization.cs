@@ -8,7 +8,7 @@ namespace Diffusion.Core.Models;
 /// the input, such as float32 in a bfloat16 network, the norm is computed in their type, and the output has the type of the input.
 /// </summary>
 /// <remarks>State: <c>weight</c> and <c>bias</c>, or nothing.</remarks>
-public abstract class Normalization : NamedModule<Tensor, Tensor>, IFullPrecisionModule
+internal abstract class Normalization : NamedModule<Tensor, Tensor>, IFullPrecisionModule
 {
     private const string WeightName = "weight";
     private const string BiasName = "bias";
@@ -54,7 +54,7 @@ public abstract class Normalization : NamedModule<Tensor, Tensor>, IFullPrecisio
 
 /// <summary>Group normalization, of each sample within groups of its channels; see <see cref="Normalization"/>.</summary>
 /// <remarks>Source: Wu and He 2018. Input: [B, C, ...].</remarks>
-public sealed class GroupNormalization : Normalization
+internal sealed class GroupNormalization : Normalization
 {
     private readonly long _groups;
     private readonly double _epsilon;

@@ -109,7 +109,7 @@ internal sealed class ResidualBlock : NamedModule<Tensor, Tensor?, Tensor>, IUNe
 }
 
 /// <summary>The sizes and choices of a <see cref="ResidualBlock"/>.</summary>
-public sealed record ResidualBlockOptions
+internal sealed record ResidualBlockOptions
 {
     /// <summary>The number of sizes of an image: 1, 2 or 3. 2 by default.</summary>
     public int Dimensions { get; init; } = 2;

@@ -7,7 +7,7 @@ namespace Diffusion.Core.Models;
 /// Source: Vaswani et al. 2017, eq. 1; in a U-Net: Ho et al. 2020, appendix B. State: <c>group_norm</c>, <c>to_q</c>, <c>to_k</c>,
 /// <c>to_v</c>, <c>to_out.0</c>.
 /// </remarks>
-public sealed class SelfAttention2d : NamedModule<Tensor, Tensor>, IUNetLayer
+internal sealed class SelfAttention2d : NamedModule<Tensor, Tensor>, IUNetLayer
 {
     private readonly int _channels;
     private readonly int _dimensions;

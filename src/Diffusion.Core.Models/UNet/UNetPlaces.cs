@@ -41,7 +41,7 @@ public sealed record UNetPlace
     /// <summary>Returns the options of a residual block of this network.</summary>
     /// <param name="inputs">The number of channels of the input.</param>
     /// <param name="outputs">The number of channels of the output.</param>
-    public ResidualBlockOptions Residual(int inputs, int outputs) => new()
+    internal ResidualBlockOptions Residual(int inputs, int outputs) => new()
     {
         Dimensions = Network.Dimensions,
         Inputs = inputs,
