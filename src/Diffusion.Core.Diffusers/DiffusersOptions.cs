@@ -11,8 +11,9 @@ public sealed record DiffusersOptions
     public DiffusersTable Table { get; init; } = DiffusersTable.Default;
 
     /// <summary>
-    /// The variant of the weights, such as <c>fp16</c>: files named <c>diffusion_pytorch_model.fp16.safetensors</c>. Null, the default, for
-    /// those without one.
+    /// The variant of the weights, such as <c>fp16</c>: files named <c>diffusion_pytorch_model.fp16.safetensors</c>. Components of a pipeline
+    /// without files of the variant are loaded from their other files, if one component has the variant. The default is
+    /// <see langword="null"/>: files without a variant.
     /// </summary>
     public string? Variant { get; init; }
 

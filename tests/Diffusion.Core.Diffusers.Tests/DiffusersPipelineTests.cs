@@ -232,6 +232,26 @@ public class DiffusersPipelineTests
     }
 
     [Fact]
+    public void A_variant_is_loaded_where_a_component_has_it()
+    {
+        using var folder = new TemporaryFolder();
+        using var scope = NewDisposeScope();
+        using (var made = TextPipeline(SchedulerConfig.Parse("{}", "DDIMScheduler")))
+            made.Save(folder.Path);
+        const string Weights = "diffusion_pytorch_model";
+        var (plain, variant) = (folder.File($"unet/{Weights}.safetensors"), folder.File($"unet/{Weights}.fp16.safetensors"));
+        var options = new DiffusersOptions { Variant = "fp16" };
+
+        FluentActions.Invoking(() => DiffusersPipeline.Load(folder.Path, options)).Should().Throw<FileNotFoundException>().WithMessage("*variant 'fp16'*");
+        File.Move(plain, variant);
+        FluentActions.Invoking(() => DiffusersPipeline.Load(folder.Path)).Should().Throw<FileNotFoundException>().WithMessage("*Variant to fp16*");
+        using var pipeline = DiffusersPipeline.Load(folder.Path, options);
+
+        pipeline.Models.Keys.Should().BeEquivalentTo(["unet", "vae"]);
+        FluentActions.Invoking(() => DiffusersModel.Load(folder.File("vae"), options)).Should().Throw<FileNotFoundException>().WithMessage("*fp16*");
+    }
+
+    [Fact]
     public void Unknown_settings_of_the_scheduler_are_logged_when_a_pipeline_is_loaded()
     {
         using var folder = new TemporaryFolder();

@@ -129,21 +129,33 @@ public sealed class DiffusersModel : IDisposable
         }
     }
 
-    /// <summary>The index, where there is one, or the file.</summary>
+    /// <summary>Returns the path of the index or of the file of the weights; null if there is neither.</summary>
+    internal static string? FindWeights(string folder, IModelMapping mapping, string? variant)
+    {
+        string[] names = variant is null
+            ? [$"{mapping.WeightsName}.safetensors.index.json", $"{mapping.WeightsName}.safetensors"]
+            : [$"{mapping.WeightsName}.safetensors.index.{variant}.json", $"{mapping.WeightsName}.{variant}.safetensors"];
+        return names.Select(name => Path.Combine(folder, name)).FirstOrDefault(File.Exists);
+    }
+
     private static string WeightsIn(string folder, IModelMapping mapping, string? variant)
     {
+        if (FindWeights(folder, mapping, variant) is { } path)
+            return path;
+        string[] present = [.. Directory.GetFiles(folder).Select(file => Path.GetFileName(file)!).Order(StringComparer.Ordinal)];
         var name = mapping.WeightsName + (variant is null ? "" : "." + variant);
-        var index = variant is null ? $"{name}.safetensors.index.json" : $"{mapping.WeightsName}.safetensors.index.{variant}.json";
-        foreach (var file in new[] { index, $"{name}.safetensors" })
-        {
-            var path = Path.Combine(folder, file);
-            if (File.Exists(path))
-                return path;
-        }
-
-        var present = Directory.GetFiles(folder).Select(Path.GetFileName).Order(StringComparer.Ordinal);
+        var (start, end) = (mapping.WeightsName + ".", ".safetensors");
+        string[] variants =
+        [
+            .. present.Where(file => file.Length > start.Length + end.Length
+                    && file.StartsWith(start, StringComparison.Ordinal) && file.EndsWith(end, StringComparison.Ordinal))
+                .Select(file => file[start.Length..^end.Length]).Where(found => !found.Contains('.')),
+        ];
         throw new FileNotFoundException(
-            $"{folder} has no {name}.safetensors; it has: {string.Join(", ", present)}. Weights in other formats (.bin, .ckpt) can run code when read, and are not.");
+            $"{folder} has no {name}.safetensors; it has: {string.Join(", ", present)}. "
+            + (variants.Length > 0
+                ? $"Set {nameof(DiffusersOptions)}.{nameof(DiffusersOptions.Variant)} to {string.Join(" or ", variants)}."
+                : "Weights in other formats (.bin, .ckpt) are not read, because reading them can run code."));
     }
 
     private void Log(ILogger logger, string folder)

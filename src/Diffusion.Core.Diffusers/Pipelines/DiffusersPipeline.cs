@@ -97,6 +97,9 @@ public sealed class DiffusersPipeline : IDisposable
         var layout = options.Table.Pipeline(index.ClassName);
         var models = new Dictionary<string, DiffusersModel>(StringComparer.Ordinal);
         var copied = new Dictionary<string, string>(StringComparer.Ordinal);
+        if (options.Variant is { } variant
+            && !index.Components.Any(pair => pair.Value.ClassName is { } known && HasVariant(Path.Combine(folder, pair.Key), known, options)))
+            throw new FileNotFoundException($"No component in {folder} has weights of the variant '{variant}'.");
         try
         {
             foreach (var (name, component) in index.Components)
@@ -105,7 +108,7 @@ public sealed class DiffusersPipeline : IDisposable
                 if (component.ClassName is not { } className || name == SchedulerName)
                     continue;
                 if (options.Table.Knows(className) || layout.Networks.Contains(name))
-                    models.Add(name, DiffusersModel.Load(path, options, className));
+                    models.Add(name, DiffusersModel.Load(path, HasVariant(path, className, options) ? options : options with { Variant = null }, className));
                 else
                     copied.Add(name, path);
                 if (!layout.Names.Contains(name))
@@ -126,6 +129,10 @@ public sealed class DiffusersPipeline : IDisposable
             throw;
         }
     }
+
+    private static bool HasVariant(string folder, string className, DiffusersOptions options)
+        => options.Variant is not null && options.Table.Knows(className)
+            && DiffusersModel.FindWeights(folder, options.Table.Model(className), options.Variant) is not null;
 
     /// <summary>Creates a pipeline of networks of this library, to save it for diffusers.</summary>
     /// <param name="className">The class in diffusers, such as <c>DDPMPipeline</c>.</param>
