@@ -34,6 +34,40 @@ public class SafetensorsTypeTests
         read["u64"].data<long>().ToArray().Should().Equal(long.MaxValue);
     }
 
+    /// <summary>Files of quantized networks have tensors of types that no tensor has, beside those that can be read.</summary>
+    [Theory]
+    [InlineData("F4", 4, 2)]
+    [InlineData("F8_E8M0", 3, 3)]
+    [InlineData("C64", 2, 16)]
+    public void A_tensor_of_an_unknown_type_leaves_the_others_readable(string type, int count, int bytes)
+    {
+        using var folder = new TemporaryFolder();
+        using var scope = NewDisposeScope();
+        var path = folder.File("quantized.safetensors");
+        var header = $$"""
+            {"__metadata__":null,"scale":{"dtype":"{{type}}","shape":[{{count}}],"data_offsets":[0,{{bytes}}] },
+            "weight":{"dtype":"F32","shape":[1],"data_offsets":[{{bytes}},{{bytes + 4}}] } }
+            """;
+        byte[] data = [.. Enumerable.Range(1, bytes).Select(value => (byte)value), .. BitConverter.GetBytes(2.5f)];
+        File.WriteAllBytes(path, [.. BitConverter.GetBytes((ulong)header.Length), .. System.Text.Encoding.UTF8.GetBytes(header), .. data]);
+
+        using var file = SafetensorsFile.Open(path);
+
+        file.Metadata.Should().BeEmpty();
+        file.Read("weight").data<float>().ToArray().Should().Equal(2.5f);
+        file["scale"].Type.Name.Should().Be(type);
+        file["scale"].ByteCount.Should().Be(bytes);
+        file.Invoking(f => f.Read("scale")).Should().Throw<InvalidDataException>().WithMessage($"*'scale'*'{type}'*F32*");
+        FluentActions.Invoking(() => file["scale"].Dtype).Should().Throw<NotSupportedException>().WithMessage($"*{type}*");
+        using var stream = file.OpenBytes("scale");
+        using var copy = new MemoryStream();
+        stream.CopyTo(copy);
+        copy.ToArray().Should().Equal(data[..bytes]);
+        using var linear = nn.Linear(1, count, hasBias: false);
+        FluentActions.Invoking(() => ModuleWeights.Load(linear, path, new WeightOptions { Rename = name => name == "scale" ? null : name }))
+            .Should().Throw<InvalidDataException>().WithMessage("*shape*");
+    }
+
     [Fact]
     [Trait(Category.Name, Category.Fault)]
     public void An_unsigned_integer_that_no_tensor_holds_is_refused_but_its_bytes_are_there()

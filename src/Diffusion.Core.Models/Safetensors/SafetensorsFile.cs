@@ -93,11 +93,12 @@ public sealed class SafetensorsFile : IDisposable
     /// </returns>
     /// <exception cref="KeyNotFoundException">There is no such tensor.</exception>
     /// <exception cref="InvalidDataException">
-    /// The file changed since it was opened, a BOOL is neither 0 nor 1, or a U64 is 2^63 or more.
+    /// The type of the tensor is not known, the file changed since it was opened, a BOOL is neither 0 nor 1, or a U64 is 2^63 or more.
     /// </exception>
     public Tensor Read(string name, Device? device = null)
     {
         var entry = this[name];
+        RequireKnown(entry);
         var result = empty([.. entry.Shape], dtype: entry.Dtype);
         try
         {
@@ -159,10 +160,18 @@ public sealed class SafetensorsFile : IDisposable
     /// <summary>Throws for a tensor whose bytes are not values of its type; only some types have such bytes.</summary>
     internal void Verify(SafetensorsEntry entry)
     {
+        RequireKnown(entry);
         if (entry.Dtype != ScalarType.Bool && entry.Type != SafetensorsType.U64)
             return;
         using var piece = empty([Math.Min(ChunkElements, entry.ByteCount / entry.Type.Size)], dtype: entry.Dtype);
         Copy(entry, (_, count) => piece.narrow(0, 0, count));
+    }
+
+    private void RequireKnown(SafetensorsEntry entry)
+    {
+        if (!entry.Type.IsKnown)
+            throw new InvalidDataException(
+                $"{Path}: tensor '{entry.Name}' has dtype '{entry.Type}', expected one of {SafetensorsType.Names}; only its bytes can be read.");
     }
 
     private static void Fill(SafeFileHandle handle, string path, Span<byte> buffer, long position)

@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// Reads the header of a safetensors file and proves it sound: every tensor has a known type and a shape whose bytes lie in the file,
-/// and together they cover the data once, without holes or overlaps. Every value is checked before it is used.
+/// Reads the header of a safetensors file and proves it sound: every tensor has a shape whose bytes lie in the file, and together they
+/// cover the data once, without holes or overlaps. Every value is checked before it is used. A type that is not known is no fault of the file.
 /// </summary>
 /// <remarks>
 /// Layout: 8 bytes little-endian header length N, N bytes of JSON, then the data. The JSON maps each name to
@@ -109,6 +109,8 @@ internal sealed class SafetensorsHeader
         if (_hasMetadata)
             throw Damaged($"'{MetadataKey}' appears more than once");
         _hasMetadata = true;
+        if (value.ValueKind == JsonValueKind.Null)
+            return;
         if (value.ValueKind != JsonValueKind.Object)
             throw Damaged($"'{MetadataKey}' must be an object of strings, got {value.ValueKind}");
         foreach (var property in value.EnumerateObject())
@@ -132,16 +134,18 @@ internal sealed class SafetensorsHeader
         }
 
         var dtype = Required(name, value, "dtype");
-        var dtypeName = dtype.ValueKind == JsonValueKind.String ? dtype.GetString() : dtype.ToString();
-        var type = SafetensorsType.Find(dtypeName)
-            ?? throw Damaged($"tensor '{name}' has dtype '{dtypeName}', expected one of {SafetensorsType.Names}");
+        if (dtype.ValueKind != JsonValueKind.String)
+            throw Damaged($"tensor '{name}' has dtype '{dtype}', expected a name such as one of {SafetensorsType.Names}");
+        var dtypeName = dtype.GetString()!;
+        var type = SafetensorsType.Find(dtypeName) ?? SafetensorsType.Unknown(dtypeName);
         var shape = NonNegative(name, value, "shape");
         var offsets = NonNegative(name, value, "data_offsets");
         if (offsets.Length != 2 || offsets[0] > offsets[1] || offsets[1] > _dataLength)
             throw Damaged(
                 $"tensor '{name}' must have data_offsets [begin, end] with begin <= end <= {_dataLength}, got {Guard.Format(offsets)}");
 
-        var size = ByteCount(name, shape, type.Size);
+        // The size of an element of an unknown type is not known either, and may be part of a byte.
+        var size = type.IsKnown ? ByteCount(name, shape, type.Size) : offsets[1] - offsets[0];
         if (size != offsets[1] - offsets[0])
             throw Damaged(
                 $"tensor '{name}' of {dtypeName} {Guard.Format(shape)} needs {size} bytes, "

@@ -75,6 +75,8 @@ public sealed class SafetensorsSource
         ArgumentNullException.ThrowIfNull(type);
         ArgumentNullException.ThrowIfNull(shape);
         ArgumentNullException.ThrowIfNull(write);
+        if (!type.IsKnown)
+            throw new ArgumentException($"'{name}' must be of one of {SafetensorsType.Names}, got {type}.", nameof(type));
         long[] sizes = [.. shape];
         return Array.Exists(sizes, size => size < 0)
             ? throw new ArgumentException($"The sizes of '{name}' must not be negative, got {string.Join(", ", sizes)}.", nameof(shape))

@@ -7,12 +7,14 @@ namespace Diffusion.Core.Models;
 /// <summary>
 /// An element type of the safetensors format. TorchSharp lacks five of them: <c>U16</c>, <c>U32</c>, <c>U64</c>, <c>F8_E4M3</c> and
 /// <c>F8_E5M2</c>. Tensors of these are read as the next type that holds every value, exactly, and are written as raw bytes
-/// (<see cref="SafetensorsSource.OfBytes"/>).
+/// (<see cref="SafetensorsSource.OfBytes"/>). A file can have tensors of further types, such as <c>F4</c>: only their bytes can be read.
 /// </summary>
 public sealed class SafetensorsType
 {
-    private SafetensorsType(string name, int size, ScalarType readAs, bool isNative = true)
-        => (Name, Size, ReadAs, IsNative) = (name, size, readAs, isNative);
+    private readonly ScalarType? _readAs;
+
+    private SafetensorsType(string name, int size, ScalarType? readAs, bool isNative = true)
+        => (Name, Size, _readAs, IsNative) = (name, size, readAs, isNative);
 
     /// <summary>64-bit unsigned integers, read as Int64; a value of 2^63 or more throws an exception.</summary>
     public static SafetensorsType U64 { get; } = new("U64", 8, ScalarType.Int64, isNative: false);
@@ -55,11 +57,16 @@ public sealed class SafetensorsType
     /// <summary>The name in files, such as <c>BF16</c>.</summary>
     public string Name { get; }
 
-    /// <summary>The size of one element, in bytes.</summary>
+    /// <summary>The size of one element, in bytes; 0 for a type that this library does not know.</summary>
     public int Size { get; }
 
     /// <summary>The type of the tensors that are read from it.</summary>
-    public ScalarType ReadAs { get; }
+    /// <exception cref="NotSupportedException">This library does not know the type.</exception>
+    public ScalarType ReadAs => _readAs
+        ?? throw new NotSupportedException($"Tensors of the type '{Name}' cannot be read, only their bytes; it is not one of {Names}.");
+
+    /// <summary>Whether tensors can be read from it.</summary>
+    internal bool IsKnown => _readAs is not null;
 
     /// <summary>True when a tensor holds the bytes of the file as they are.</summary>
     public bool IsNative { get; }
@@ -78,6 +85,9 @@ public sealed class SafetensorsType
 
     /// <summary>The type of a name, or null.</summary>
     public static SafetensorsType? Find(string? name) => All.FirstOrDefault(known => known.Name == name);
+
+    /// <summary>Creates a type that this library does not know, for the tensors of a file that has it.</summary>
+    internal static SafetensorsType Unknown(string name) => new(name, 0, readAs: null, isNative: false);
 
     /// <inheritdoc/>
     public override string ToString() => Name;

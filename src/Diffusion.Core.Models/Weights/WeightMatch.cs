@@ -76,14 +76,13 @@ internal sealed class WeightMatch
         if (!(_options.IgnoreTrailingOnes ? Trimmed(actual).SequenceEqual(Trimmed(expected)) : actual.SequenceEqual(expected)))
             throw new InvalidDataException(
                 $"{_set.Path}: tensor '{source}' must have shape {Guard.Format(expected)}, got {Guard.Format(actual)}.");
+        _set.Verify(source);
         if (!entry.Type.IsNative || entry.Dtype != target.dtype)
         {
             if (!_options.Convert)
                 throw new InvalidDataException($"{_set.Path}: tensor '{source}' must be of {target.dtype}, got {entry.Type}.");
             _converted.Add($"{name}: {entry.Type} to {target.dtype}");
         }
-
-        _set.Verify(source);
     }
 }
 

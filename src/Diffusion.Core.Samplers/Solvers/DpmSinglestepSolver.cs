@@ -46,7 +46,10 @@ public sealed record DpmSinglestepSolver : ISolver
     /// <summary>True if derivatives are integrated exactly.</summary>
     public bool Heun { get; init; }
 
-    /// <summary>True if the last step always has first order.</summary>
+    /// <summary>
+    /// Whether the last step has first order if the number of steps is a multiple of <see cref="Order"/>. A last step to a level without noise
+    /// always has first order. The default is <see langword="false"/>.
+    /// </summary>
     public bool LowerOrderFinal { get; init; }
 
     /// <summary>True if the weights of third order are those of the paper.</summary>
