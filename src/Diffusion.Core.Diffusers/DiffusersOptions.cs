@@ -4,10 +4,10 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Diffusers;
 
-/// <summary>How folders of diffusers are read.</summary>
+/// <summary>Options for reading folders of diffusers.</summary>
 public sealed record DiffusersOptions
 {
-    /// <summary>The classes that are known; those of this library by default.</summary>
+    /// <summary>The supported classes. The default is <see cref="DiffusersTable.Default"/>.</summary>
     public DiffusersTable Table { get; init; } = DiffusersTable.Default;
 
     /// <summary>
@@ -18,30 +18,32 @@ public sealed record DiffusersOptions
     public string? Variant { get; init; }
 
     /// <summary>
-    /// The type of the weights in memory. The default is float32, for any type in the files; <see langword="null"/> for the type in the
-    /// files, where that is one type.
+    /// The type of the weights in memory. The default is float32, whatever the type in the files. <see langword="null"/> specifies the
+    /// floating point type in the files, or float32 if they contain several.
     /// </summary>
     public ScalarType? Dtype { get; init; } = ScalarType.Float32;
 
-    /// <summary>Where the networks go; the CPU by default.</summary>
+    /// <summary>The device of the networks. The default is <see langword="null"/>: the CPU.</summary>
     public Device? Device { get; init; }
 
-    /// <summary>The logger that receives unknown settings, omitted components, and converted weights.</summary>
+    /// <summary>
+    /// The logger for unknown settings, unused components, and converted or renamed weights. The default discards all messages.
+    /// </summary>
     public ILogger Logger { get; init; } = NullLogger.Instance;
 }
 
-/// <summary>The log messages of reading.</summary>
+/// <summary>Log messages for reading folders of diffusers.</summary>
 internal static partial class DiffusersLog
 {
-    [LoggerMessage(1, LogLevel.Warning, "{Folder}: {ClassName} has settings that are not known, kept for saving and otherwise left aside: {Names}")]
+    [LoggerMessage(1, LogLevel.Warning, "{Folder}: {ClassName} has unknown settings, ignored and written back when saved: {Names}")]
     public static partial void UnknownSettings(this ILogger logger, string folder, string className, string names);
 
     [LoggerMessage(2, LogLevel.Information, "{Folder}: {Count} tensors were converted, such as {Example}")]
     public static partial void Converted(this ILogger logger, string folder, int count, string example);
 
-    [LoggerMessage(3, LogLevel.Information, "{Folder}: {Count} tensors have older names, such as {Example}")]
+    [LoggerMessage(3, LogLevel.Information, "{Folder}: {Count} tensors were renamed, such as {Example}")]
     public static partial void Renamed(this ILogger logger, string folder, int count, string example);
 
-    [LoggerMessage(4, LogLevel.Warning, "{Folder}: the component {Name} ({ClassName}) is not known, copied when saved and otherwise left aside")]
+    [LoggerMessage(4, LogLevel.Warning, "{Folder}: the component {Name} ({ClassName}) is not used for sampling, but is saved")]
     public static partial void UnknownComponent(this ILogger logger, string folder, string name, string className);
 }

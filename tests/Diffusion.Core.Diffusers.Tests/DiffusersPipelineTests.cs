@@ -345,7 +345,7 @@ public class DiffusersPipelineTests
         void Refused(DiffusersPipeline target, PipelineRequest request, string message)
             => target.Invoking(p => Sample(p, request)).Should().Throw<Exception>().Where(e => e is ArgumentException || e is NotSupportedException).WithMessage(message);
 
-        Refused(pipeline, new PipelineRequest { Count = 2, Labels = [1] }, "*as many*2, 1*");
+        Refused(pipeline, new PipelineRequest { Count = 2, Labels = [1] }, "*the same number of images*2, 1*");
         Refused(pipeline, new PipelineRequest { Count = 0 }, "*Count*0*");
         using var condition = Condition.OfLabels([1]);
         Refused(latent, new PipelineRequest { Labels = [1], Condition = condition }, "*give one of them*");

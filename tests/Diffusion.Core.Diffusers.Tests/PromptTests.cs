@@ -175,7 +175,7 @@ public class PromptTests
         void Refused(PipelineRequest request, string message)
             => pipeline.Invoking(p => Sample(p, request)).Should().Throw<ArgumentException>().WithMessage(message);
 
-        Refused(_request with { Count = 3 }, "*as many*3, none, 2*");
+        Refused(_request with { Count = 3 }, "*the same number of images*3, none, 2*");
         Refused(_request with { Prompts = [] }, "*Count*0*");
         Refused(_request with { Condition = condition }, "*give one of them*");
         Refused(_request with { Labels = [1, 2] }, "*give one of them*");

@@ -7,8 +7,8 @@ using System.Text.RegularExpressions;
 namespace Diffusion.Core.Diffusers;
 
 /// <summary>
-/// JSON as Python reads and writes it, and diffusers with it: <c>json.dumps(value, indent=2, sort_keys=True)</c> and a line feed. Bare
-/// <c>Infinity</c> and <c>NaN</c>, which are no JSON, are strings that begin with U+0000 here.
+/// JSON as read and written by Python and diffusers: the format of <c>json.dumps(value, indent=2, sort_keys=True)</c> with a line feed
+/// at the end. Bare <c>Infinity</c> and <c>NaN</c>, which are not valid JSON, are represented by strings that begin with U+0000.
 /// </summary>
 internal static partial class PythonJson
 {
@@ -16,8 +16,8 @@ internal static partial class PythonJson
 
     /// <summary>Parses an object.</summary>
     /// <param name="json">The text.</param>
-    /// <param name="what">What it is, for messages, such as "A scheduler configuration".</param>
-    /// <exception cref="InvalidDataException">It is not JSON, not an object, or has a key twice.</exception>
+    /// <param name="what">A description of the text for messages, such as "A scheduler configuration".</param>
+    /// <exception cref="InvalidDataException">The text is not valid JSON, is not an object, or contains a key twice.</exception>
     public static JsonObject Parse(string json, string what)
     {
         ArgumentNullException.ThrowIfNull(json);
@@ -33,7 +33,7 @@ internal static partial class PythonJson
         }
     }
 
-    /// <summary>A number, where the value is one.</summary>
+    /// <summary>Returns a number, or null if the value is not a number.</summary>
     public static double? NumberOf(JsonNode value) => value.GetValueKind() switch
     {
         JsonValueKind.Number => double.Parse(value.ToJsonString(), CultureInfo.InvariantCulture),
@@ -47,7 +47,7 @@ internal static partial class PythonJson
         _ => null,
     };
 
-    /// <summary>The text of a value.</summary>
+    /// <summary>Returns the text of an object.</summary>
     public static string Write(JsonObject value)
     {
         var text = new StringBuilder();
@@ -55,7 +55,10 @@ internal static partial class PythonJson
         return text.Append('\n').ToString();
     }
 
-    /// <summary>A floating point number as Python's repr: the fewest digits that give it back, always with a point or an exponent.</summary>
+    /// <summary>
+    /// Returns a floating point number in the format of Python's <c>repr</c>: the fewest digits that identify it, always with a
+    /// decimal point or an exponent.
+    /// </summary>
     public static string Repr(double value)
     {
         if (!double.IsFinite(value))
@@ -68,7 +71,7 @@ internal static partial class PythonJson
         if (digits.Length == 0)
             return sign + "0.0";
 
-        // That of the first digit, which zeros may come before.
+        // The exponent of the first nonzero digit.
         var exponent = digits.Length - fraction.Length - 1 + (parts.Length > 1 ? int.Parse(parts[1], CultureInfo.InvariantCulture) : 0);
         digits = digits.TrimEnd('0');
         return sign + exponent switch
@@ -88,7 +91,7 @@ internal static partial class PythonJson
                 text.Append("null");
                 break;
             case JsonObject members:
-                // Python orders by code point, as UTF-8 does.
+                // Python sorts keys by code point, which is the order of their UTF-8 bytes.
                 WriteItems(text, '{', '}', depth, members.OrderBy(pair => pair.Key, _byCodePoint), pair =>
                 {
                     WriteString(text, pair.Key);

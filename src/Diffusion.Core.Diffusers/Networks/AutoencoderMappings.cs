@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Diffusers;
 
-/// <summary>AutoencoderKL.</summary>
+/// <summary>The mapping of AutoencoderKL.</summary>
 internal sealed class AutoencoderKLMapping : IModelMapping
 {
     public string ClassName => "AutoencoderKL";
@@ -36,7 +36,7 @@ internal sealed class AutoencoderKLMapping : IModelMapping
     }
 }
 
-/// <summary>VQModel.</summary>
+/// <summary>The mapping of VQModel.</summary>
 internal sealed class VQModelMapping : IModelMapping
 {
     public string ClassName => "VQModel";
@@ -77,13 +77,13 @@ internal sealed class VQModelMapping : IModelMapping
     }
 }
 
-/// <summary>The settings that diffusers' autoencoders of images share.</summary>
+/// <summary>Converts the settings that the image autoencoders of diffusers have in common.</summary>
 internal static class ConvolutionalBodyMapping
 {
-    /// <summary>The encoder and the decoder of a configuration.</summary>
+    /// <summary>Returns the encoder and decoder options of a configuration.</summary>
     public static ConvolutionalBody Read(ModelConfig config, int latentChannels)
     {
-        // The size it was trained at, and a type of arithmetic.
+        // The image size used in training and the precision of arithmetic do not affect the network.
         config.Ignore("sample_size", "force_upcast");
         var widths = config.Wholes("block_out_channels") ?? [64];
         return new ConvolutionalBody
@@ -101,7 +101,7 @@ internal static class ConvolutionalBodyMapping
         };
     }
 
-    /// <summary>The configuration of an encoder and a decoder.</summary>
+    /// <summary>Returns the settings of an encoder and a decoder.</summary>
     public static JsonObject Write(ConvolutionalBody body, int sampleSize = 32) => new()
     {
         ["act_fn"] = ConfigJson.NameOf(body.Activation),

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Diffusers;
 
-/// <summary>CLIPTextModel of transformers, or CLIPTextModelWithProjection.</summary>
+/// <summary>The mapping of CLIPTextModel or CLIPTextModelWithProjection of transformers.</summary>
 internal sealed class ClipTextMapping(bool isProjected) : IModelMapping
 {
     private static readonly (string Name, Activation Activation)[] _activations =
@@ -20,7 +20,7 @@ internal sealed class ClipTextMapping(bool isProjected) : IModelMapping
 
     public nn.Module Create(ModelConfig config)
     {
-        // What only training, a tokenizer or transformers itself looks at.
+        // Settings for training, for the tokenizer, for transformers itself and for PromptEncoder do not affect the network.
         config.Ignore(
             "attention_dropout", "bos_token_id", "dropout", "initializer_factor", "initializer_range", "model_type", "pad_token_id", "torch_dtype", "dtype",
             "transformers_version", PromptEncoder.MaskSetting);
@@ -63,6 +63,6 @@ internal sealed class ClipTextMapping(bool isProjected) : IModelMapping
         });
     }
 
-    /// <summary>Older files also hold the numbers of the positions.</summary>
+    /// <summary>Ignores the position indices that older files contain.</summary>
     public string? Rename(string name) => name.EndsWith(".position_ids", StringComparison.Ordinal) ? null : name;
 }

@@ -3,10 +3,10 @@ using Diffusion.Core.Models;
 
 namespace Diffusion.Core.Diffusers;
 
-/// <summary>What the mappings of networks write alike.</summary>
+/// <summary>Helper methods for the mappings of networks.</summary>
 internal static class ConfigJson
 {
-    /// <summary>The version of diffusers whose configurations these are.</summary>
+    /// <summary>The version of diffusers whose configuration format is written.</summary>
     public const string Version = "0.40.0.dev0";
 
     private static readonly (string Name, Activation Activation)[] _activations =
@@ -14,7 +14,7 @@ internal static class ConfigJson
         ("silu", Activation.Silu), ("gelu", Activation.Gelu), ("relu", Activation.Relu),
     ];
 
-    /// <summary>The configuration of a class, with what names it.</summary>
+    /// <summary>Creates the configuration of a class, with the keys for the class and the version of diffusers.</summary>
     public static ModelConfig Of(string className, JsonObject settings)
     {
         settings[DiffusersConfig.ClassKey] = className;
@@ -22,21 +22,21 @@ internal static class ConfigJson
         return new ModelConfig(className, settings);
     }
 
-    /// <summary>A list.</summary>
+    /// <summary>Returns a JSON array.</summary>
     public static JsonArray List(IEnumerable<int> values) => new([.. values.Select(value => (JsonNode)value)]);
 
-    /// <summary>A list.</summary>
+    /// <summary>Returns a JSON array.</summary>
     public static JsonArray List(IEnumerable<string> values) => new([.. values.Select(value => (JsonNode)value)]);
 
-    /// <summary>A list, or null.</summary>
+    /// <summary>Returns a JSON array, or null.</summary>
     public static JsonArray? List(IEnumerable<double>? values) => values is null ? null : new([.. values.Select(value => (JsonNode)value)]);
 
-    /// <summary>The activation that <c>act_fn</c> names.</summary>
-    /// <exception cref="NotSupportedException">There is none of that name.</exception>
+    /// <summary>Returns the activation that <c>act_fn</c> specifies. The default is SiLU.</summary>
+    /// <exception cref="NotSupportedException">The activation is not supported.</exception>
     public static Activation ActivationOf(ModelConfig config) => ActivationOf(config, "act_fn") ?? Activation.Silu;
 
-    /// <summary>The activation that a setting names, or null where it is missing.</summary>
-    /// <exception cref="NotSupportedException">There is none of that name.</exception>
+    /// <summary>Returns the activation that a setting specifies, or null if the setting is missing or null.</summary>
+    /// <exception cref="NotSupportedException">The activation is not supported.</exception>
     public static Activation? ActivationOf(ModelConfig config, string name)
     {
         var text = config.TextOrNull(name);
@@ -46,13 +46,14 @@ internal static class ConfigJson
         return _activations.FirstOrDefault(known => known.Name == text).Activation ?? throw config.Unsupported(name);
     }
 
-    /// <summary>The name of an activation, as <c>act_fn</c> has it.</summary>
-    /// <exception cref="NotSupportedException">diffusers has none.</exception>
+    /// <summary>Returns the value of <c>act_fn</c> for an activation.</summary>
+    /// <exception cref="NotSupportedException">diffusers does not support the activation.</exception>
     public static string NameOf(Activation activation)
         => _activations.FirstOrDefault(known => known.Activation == activation).Name
-            ?? throw new NotSupportedException($"diffusers has no such activation as {activation.GetType().Name}; it has: silu, gelu, relu.");
+            ?? throw new NotSupportedException(
+                $"diffusers does not support the activation {activation.GetType().Name}. Supported: silu, gelu, relu.");
 
-    /// <summary>The exception for a network that diffusers has, but not with this option.</summary>
+    /// <summary>Returns the exception for an option that the corresponding network of diffusers does not support.</summary>
     public static NotSupportedException NotThere(string className, string option, object? value)
-        => new($"diffusers' {className} has nothing for {option} = {value ?? "null"}.");
+        => new($"diffusers' {className} does not support {option} = {value ?? "null"}.");
 }

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Diffusers;
 
-/// <summary>DiTTransformer2DModel.</summary>
+/// <summary>The mapping of DiTTransformer2DModel.</summary>
 internal sealed class DiTMapping : IModelMapping
 {
     private static readonly (string Name, Activation Activation)[] _activations =
@@ -17,7 +17,7 @@ internal sealed class DiTMapping : IModelMapping
 
     public nn.Module Create(ModelConfig config)
     {
-        // The groups of a norm that this network does not have, and a type of arithmetic that does not change the result.
+        // The groups of a norm that this network does not have, and a setting for the precision of attention.
         config.Ignore("norm_num_groups", "upcast_attention");
         config.Require("norm_type", "ada_norm_zero");
         var heads = config.Whole("num_attention_heads", 16);

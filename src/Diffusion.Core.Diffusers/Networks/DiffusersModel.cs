@@ -6,12 +6,12 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Diffusers;
 
 /// <summary>
-/// A network with its configuration: a folder of diffusers, or of transformers, with a <c>config.json</c> and weights.
+/// A network with its configuration, as stored in a folder of diffusers or transformers with a <c>config.json</c> and weights.
 /// <c>using var model = DiffusersModel.Load("unet"); var unet = (UNet)model.Network;</c>
 /// </summary>
 public sealed class DiffusersModel : IDisposable
 {
-    /// <summary>The default maximum number of bytes of a file of weights: that of diffusers, 10 GB.</summary>
+    /// <summary>The default maximum size of a weights file in bytes: 10 GB, as in diffusers.</summary>
     public const long DefaultMaxShardBytes = 10_000_000_000;
 
     private readonly IModelMapping _mapping;
@@ -22,29 +22,37 @@ public sealed class DiffusersModel : IDisposable
         UnknownSettings = weights is null ? [] : config.Unread;
     }
 
-    /// <summary>The network. Disposed with this object.</summary>
+    /// <summary>The network. It is disposed with this object.</summary>
     public nn.Module Network { get; }
 
-    /// <summary>Its configuration, as it was read or as diffusers would write it; saved as it is.</summary>
+    /// <summary>
+    /// The configuration of the network, as it was read or as diffusers would write it. <see cref="Save"/> writes it unchanged.
+    /// </summary>
     public ModelConfig Config { get; }
 
-    /// <summary>The settings of the folder that nothing here knows.</summary>
+    /// <summary>The names of the settings in the folder that the mapping of the network did not read.</summary>
     public IReadOnlyList<string> UnknownSettings { get; }
 
-    /// <summary>The conversions of the weights; null for a network that was not read from a folder.</summary>
+    /// <summary>The conversions of the weights, or <see langword="null"/> for a network that was not read from a folder.</summary>
     public WeightReport? Weights { get; }
 
-    /// <summary>The library of the class, as pipelines name it.</summary>
+    /// <summary>The library that contains the class, as named in pipelines.</summary>
     internal string Library => _mapping.Library;
 
-    /// <summary>Reads a folder: the network it describes, with its weights, in evaluation mode.</summary>
-    /// <param name="folder">With <c>config.json</c> and weights in one safetensors file or several with an index.</param>
-    /// <param name="options">What is known, and where the network goes; null for the defaults.</param>
-    /// <param name="className">The class, in place of that of the configuration.</param>
+    /// <summary>Reads a network and its weights from a folder. The network is in evaluation mode.</summary>
+    /// <param name="folder">
+    /// A folder with <c>config.json</c> and weights, either in one safetensors file or in several with an index.
+    /// </param>
+    /// <param name="options">
+    /// The supported classes, the type and the device. The default is a new <see cref="DiffusersOptions"/>.
+    /// </param>
+    /// <param name="className">The class of the network. The default is the class that the configuration specifies.</param>
     /// <exception cref="FileNotFoundException">A file is missing.</exception>
-    /// <exception cref="InvalidDataException">A file is damaged, a setting has the wrong type, or the weights are of another network.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A file is damaged, a setting has the wrong type, the settings are inconsistent, or the weights do not match the network.
+    /// </exception>
     /// <exception cref="NotSupportedException">
-    /// The class is not known, or a setting asks for something that is not supported; the message names it and its value.
+    /// The class or a setting is not supported; the message contains the name and the value.
     /// </exception>
     public static DiffusersModel Load(string folder, DiffusersOptions? options = null, string? className = null)
     {
@@ -74,10 +82,10 @@ public sealed class DiffusersModel : IDisposable
         }
     }
 
-    /// <summary>A network of this library, with its configuration in diffusers.</summary>
-    /// <param name="network">Disposed with the result.</param>
-    /// <param name="table">The known classes. The default is those of this library.</param>
-    /// <exception cref="NotSupportedException">diffusers has no such network, or not with these options.</exception>
+    /// <summary>Creates the configuration of a network of this library.</summary>
+    /// <param name="network">The network. It is disposed with the returned object.</param>
+    /// <param name="table">The supported classes. The default is <see cref="DiffusersTable.Default"/>.</param>
+    /// <exception cref="NotSupportedException">diffusers has no such network, or does not support its options.</exception>
     public static DiffusersModel Of(nn.Module network, DiffusersTable? table = null)
     {
         ArgumentNullException.ThrowIfNull(network);
@@ -86,11 +94,13 @@ public sealed class DiffusersModel : IDisposable
     }
 
     /// <summary>
-    /// Writes a folder that diffusers reads, with the weights as they are now. All files take their places together or none does.
+    /// Writes a folder that diffusers can read, with the current weights. Either all files are written, or the folder is not changed.
     /// </summary>
-    /// <param name="folder">The folder, created where it is missing.</param>
-    /// <param name="maxShardBytes">The most bytes of a file of weights; more than that become several files with an index.</param>
-    /// <exception cref="IOException">It cannot be written; the folder is as it was.</exception>
+    /// <param name="folder">The folder. It is created if it does not exist.</param>
+    /// <param name="maxShardBytes">
+    /// The maximum size of a weights file in bytes. Larger weights are split into several files with an index.
+    /// </param>
+    /// <exception cref="IOException">The folder cannot be written. Its contents are not changed.</exception>
     public void Save(string folder, long maxShardBytes = DefaultMaxShardBytes)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
@@ -99,13 +109,13 @@ public sealed class DiffusersModel : IDisposable
         staged.Commit(file => Safetensors.IsFileOf(_mapping.WeightsName, file));
     }
 
-    /// <summary>Frees the network.</summary>
+    /// <summary>Disposes the network.</summary>
     public void Dispose() => Network.Dispose();
 
-    /// <summary>True for a file that an earlier save may have left.</summary>
+    /// <summary>Returns whether a file may be a weights file of an earlier save.</summary>
     internal bool IsObsolete(string file) => Safetensors.IsFileOf(_mapping.WeightsName, file);
 
-    /// <summary>Writes the files into a new folder.</summary>
+    /// <summary>Writes the configuration and the weights to a new folder.</summary>
     internal void WriteTo(string folder, long maxShardBytes)
     {
         Config.Save(Path.Combine(folder, ModelConfig.FileName));
@@ -125,7 +135,7 @@ public sealed class DiffusersModel : IDisposable
         }
         catch (ArgumentException e)
         {
-            throw new InvalidDataException($"{folder}: the settings of {config.ClassName} do not fit together: {e.Message}", e);
+            throw new InvalidDataException($"{folder}: the settings of {config.ClassName} are inconsistent: {e.Message}", e);
         }
     }
 

@@ -4,7 +4,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Diffusers;
 
 /// <summary>
-/// The networks and the pipelines of diffusers that are known, by class. Immutable: <see cref="With(IModelMapping)"/> returns a larger one.
+/// The supported network and pipeline classes of diffusers. Immutable: <see cref="With(IModelMapping)"/> and
+/// <see cref="With(PipelineLayout)"/> return a table with one more class.
 /// </summary>
 public sealed class DiffusersTable
 {
@@ -17,7 +18,7 @@ public sealed class DiffusersTable
         _pipelines = pipelines.ToDictionary(layout => layout.ClassName, StringComparer.Ordinal);
     }
 
-    /// <summary>What this library knows.</summary>
+    /// <summary>The classes that this library supports.</summary>
     public static DiffusersTable Default { get; } = new(
         [
             new UNetMapping(isConditional: false), new UNetMapping(isConditional: true), new DiTMapping(), new AutoencoderKLMapping(), new VQModelMapping(),
@@ -25,43 +26,43 @@ public sealed class DiffusersTable
         ],
         PipelineLayout.All);
 
-    /// <summary>The classes of networks, in ordinal order.</summary>
+    /// <summary>The names of the network classes, in ordinal order.</summary>
     public IEnumerable<string> Models => _models.Keys.Order(StringComparer.Ordinal);
 
-    /// <summary>The classes of pipelines, in ordinal order.</summary>
+    /// <summary>The names of the pipeline classes, in ordinal order.</summary>
     public IEnumerable<string> Pipelines => _pipelines.Keys.Order(StringComparer.Ordinal);
 
-    /// <summary>The same with one more class of networks, which takes the place of one of its name.</summary>
+    /// <summary>Returns this table with one more network class, which replaces a class of the same name.</summary>
     public DiffusersTable With(IModelMapping mapping)
     {
         ArgumentNullException.ThrowIfNull(mapping);
         return new DiffusersTable(_models.Values.Where(other => other.ClassName != mapping.ClassName).Append(mapping), _pipelines.Values);
     }
 
-    /// <summary>The same with one more class of pipelines, which takes the place of one of its name.</summary>
+    /// <summary>Returns this table with one more pipeline class, which replaces a class of the same name.</summary>
     public DiffusersTable With(PipelineLayout layout)
     {
         ArgumentNullException.ThrowIfNull(layout);
         return new DiffusersTable(_models.Values, _pipelines.Values.Where(other => other.ClassName != layout.ClassName).Append(layout));
     }
 
-    /// <summary>True for a class of networks that is known.</summary>
+    /// <summary>Returns whether a network class is supported.</summary>
     public bool Knows(string className) => _models.ContainsKey(className);
 
-    /// <summary>How a class of networks is read.</summary>
-    /// <exception cref="NotSupportedException">It is not known.</exception>
+    /// <summary>Returns the mapping of a network class.</summary>
+    /// <exception cref="NotSupportedException">The class is not supported.</exception>
     public IModelMapping Model(string className) => _models.TryGetValue(className, out var mapping)
         ? mapping
-        : throw new NotSupportedException($"The network '{className}' is not known; there are: {string.Join(", ", Models)}.");
+        : throw new NotSupportedException($"The network '{className}' is not known. Known networks: {string.Join(", ", Models)}.");
 
-    /// <summary>How a class of pipelines is laid out.</summary>
-    /// <exception cref="NotSupportedException">It is not known.</exception>
+    /// <summary>Returns the layout of a pipeline class.</summary>
+    /// <exception cref="NotSupportedException">The class is not supported.</exception>
     public PipelineLayout Pipeline(string className) => _pipelines.TryGetValue(className, out var layout)
         ? layout
-        : throw new NotSupportedException($"The pipeline '{className}' is not known; there are: {string.Join(", ", Pipelines)}.");
+        : throw new NotSupportedException($"The pipeline '{className}' is not known. Known pipelines: {string.Join(", ", Pipelines)}.");
 
-    /// <summary>The class and the configuration of a network of this library.</summary>
-    /// <exception cref="NotSupportedException">diffusers has no such network, or not with these options.</exception>
+    /// <summary>Returns the mapping and the configuration of a network of this library.</summary>
+    /// <exception cref="NotSupportedException">diffusers has no such network, or does not support its options.</exception>
     internal (IModelMapping Mapping, ModelConfig Config) Describe(nn.Module network)
     {
         foreach (var mapping in _models.Values)
@@ -70,45 +71,51 @@ public sealed class DiffusersTable
                 return (mapping, config);
         }
 
-        throw new NotSupportedException($"diffusers has no {network.GetType().Name}; there are: {string.Join(", ", Models)}.");
+        throw new NotSupportedException(
+            $"diffusers has no network for {network.GetType().Name}. Known networks: {string.Join(", ", Models)}.");
     }
 }
 
-/// <summary>How one class of networks of diffusers, or of transformers, becomes one of this library, and back.</summary>
-/// <remarks>State-dict names are the same on both sides, except for what <see cref="Rename"/> changes.</remarks>
+/// <summary>Maps a network class of diffusers or transformers to one of this library, and back.</summary>
+/// <remarks>The state-dict names are the same in both libraries, except for those that <see cref="Rename"/> changes.</remarks>
 public interface IModelMapping
 {
-    /// <summary>The class there, such as <c>UNet2DModel</c>.</summary>
+    /// <summary>The class in diffusers or transformers, such as <c>UNet2DModel</c>.</summary>
     string ClassName { get; }
 
-    /// <summary>The library of the class, as pipelines name it.</summary>
+    /// <summary>The library that contains the class, as named in pipelines. The default is <c>diffusers</c>.</summary>
     string Library => "diffusers";
 
-    /// <summary>The name of the weights, before <c>.safetensors</c>.</summary>
+    /// <summary>The name of the weights file without <c>.safetensors</c>. The default is <c>diffusion_pytorch_model</c>.</summary>
     string WeightsName => "diffusion_pytorch_model";
 
-    /// <summary>A new network, with fresh weights, on the CPU, in float32.</summary>
-    /// <param name="config">The configuration. Settings that are not read are reported to the user as unknown.</param>
-    /// <exception cref="NotSupportedException">A setting asks for something that is not supported; the message names it and its value.</exception>
+    /// <summary>Creates a network with initial weights, on the CPU, in float32.</summary>
+    /// <param name="config">The configuration. Settings that this method does not read are reported as unknown.</param>
+    /// <exception cref="NotSupportedException">A setting is not supported; the message contains its name and value.</exception>
     /// <exception cref="InvalidDataException">A setting has the wrong type.</exception>
-    /// <exception cref="ArgumentException">The settings do not fit together.</exception>
+    /// <exception cref="ArgumentException">The settings are inconsistent.</exception>
     nn.Module Create(ModelConfig config);
 
-    /// <summary>The configuration from which <see cref="Create"/> constructs the network; null for a network of another kind.</summary>
-    /// <exception cref="NotSupportedException">The other side has no such network; the message names the option.</exception>
+    /// <summary>
+    /// Returns the configuration from which <see cref="Create"/> constructs the network, or <see langword="null"/> for a network of
+    /// another class.
+    /// </summary>
+    /// <exception cref="NotSupportedException">
+    /// The class of diffusers or transformers does not support an option of the network; the message contains the option.
+    /// </exception>
     ModelConfig? Describe(nn.Module network);
 
-    /// <summary>The name, in the state dict of the network, of a tensor of a file; null to leave it out.</summary>
-    /// <param name="name">As it is in the file: files of older versions have older names.</param>
+    /// <summary>Returns the state-dict name for a tensor of a file, or <see langword="null"/> to ignore the tensor.</summary>
+    /// <param name="name">The name in the file. Files written by older versions contain older names.</param>
     string? Rename(string name) => OldNames.Attention(name);
 }
 
-/// <summary>The names that tensors had in older versions of diffusers.</summary>
+/// <summary>Maps the names that tensors had in older versions of diffusers.</summary>
 internal static partial class OldNames
 {
     /// <summary>
-    /// Of an attention block: <c>query</c>, <c>key</c>, <c>value</c> and <c>proj_attn</c> are <c>to_q</c>, <c>to_k</c>, <c>to_v</c> and
-    /// <c>to_out.0</c> since version 0.15. Other names stay as they are.
+    /// Returns the current name of a parameter of an attention block. Before version 0.15, <c>to_q</c>, <c>to_k</c>, <c>to_v</c> and
+    /// <c>to_out.0</c> were named <c>query</c>, <c>key</c>, <c>value</c> and <c>proj_attn</c>. Other names are returned unchanged.
     /// </summary>
     public static string Attention(string name)
     {

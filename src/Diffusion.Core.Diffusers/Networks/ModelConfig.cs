@@ -13,25 +13,25 @@ public sealed class ModelConfig : DiffusersConfig
 
     private readonly ConcurrentDictionary<string, bool> _asked = new(StringComparer.Ordinal);
 
-    /// <summary>The configuration of a network.</summary>
-    /// <param name="className">Its class, such as <c>UNet2DModel</c>.</param>
-    /// <param name="settings">All of the file, with what names the class.</param>
+    /// <summary>Initializes a new instance of the <see cref="ModelConfig"/> class.</summary>
+    /// <param name="className">The class of the network, such as <c>UNet2DModel</c>.</param>
+    /// <param name="settings">All settings of the file, including the key that specifies the class.</param>
     public ModelConfig(string className, JsonObject settings)
         : base(className, settings?.DeepClone().AsObject() ?? throw new ArgumentNullException(nameof(settings)))
         => ArgumentException.ThrowIfNullOrEmpty(className);
 
     /// <summary>
-    /// The settings that nothing has read, in ordinal order: what the mapping of the network does not know. Names that begin
-    /// with an underscore, which diffusers keeps for itself, are none.
+    /// The names of the settings that have not been read or ignored, in ordinal order. <c>architectures</c> and names that begin with
+    /// an underscore, which diffusers reserves, are not included.
     /// </summary>
     public IReadOnlyList<string> Unread
         => [.. Names.Where(name => name[0] != '_' && name != ArchitecturesKey && !_asked.ContainsKey(name)).Order(StringComparer.Ordinal)];
 
     /// <summary>Reads a file.</summary>
     /// <param name="path">A <c>config.json</c>.</param>
-    /// <param name="className">The class, in place of that of the file.</param>
-    /// <exception cref="FileNotFoundException">There is no such file.</exception>
-    /// <exception cref="InvalidDataException">The file is not JSON, or does not name a class.</exception>
+    /// <param name="className">The class of the network. The default is the class that the file specifies.</param>
+    /// <exception cref="FileNotFoundException">The file does not exist.</exception>
+    /// <exception cref="InvalidDataException">The file is not a JSON object, or no class is specified.</exception>
     public static ModelConfig Read(string path, string? className = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
@@ -39,9 +39,11 @@ public sealed class ModelConfig : DiffusersConfig
     }
 
     /// <summary>Reads the text of a file.</summary>
-    /// <param name="json">A JSON object that names its class as <c>_class_name</c> or as the first of <c>architectures</c>.</param>
-    /// <param name="className">The class, in place of that of the text.</param>
-    /// <exception cref="InvalidDataException">The text is not a JSON object, or nothing names a class.</exception>
+    /// <param name="json">
+    /// A JSON object that specifies its class in <c>_class_name</c> or as the first item of <c>architectures</c>.
+    /// </param>
+    /// <param name="className">The class of the network. The default is the class that the text specifies.</param>
+    /// <exception cref="InvalidDataException">The text is not a JSON object, or no class is specified.</exception>
     public static ModelConfig Parse(string json, string? className = null)
     {
         const string What = "The configuration of a network";
@@ -52,8 +54,8 @@ public sealed class ModelConfig : DiffusersConfig
             : new ModelConfig(named, settings);
     }
 
-    /// <summary>Requires a setting to have one of some values, which this library does as a matter of course, or to be missing.</summary>
-    /// <exception cref="NotSupportedException">It has another; the message names it and its value.</exception>
+    /// <summary>Throws an exception unless the setting is missing, null, or equal to one of the given values.</summary>
+    /// <exception cref="NotSupportedException">The setting has another value; the message contains its name and value.</exception>
     public void Require(string name, params ReadOnlySpan<JsonNode?> supported)
     {
         if (Find(name) is not { } actual)
@@ -67,10 +69,10 @@ public sealed class ModelConfig : DiffusersConfig
         throw Unsupported(name);
     }
 
-    /// <summary>The exception for a setting whose value asks for something that this library does not do.</summary>
+    /// <summary>Returns the exception for a setting whose value is not supported.</summary>
     public NotSupportedException Unsupported(string name) => new($"{ClassName} with {name} {Find(name)?.ToJsonString() ?? "null"} is not supported.");
 
-    /// <summary>The names of settings that change nothing here, such as those for training or for other runtimes.</summary>
+    /// <summary>Marks settings as read that do not affect the network, such as those for training or for other runtimes.</summary>
     public void Ignore(params ReadOnlySpan<string> names)
     {
         foreach (var name in names)

@@ -23,7 +23,7 @@ internal sealed class UNetConfigReader
     /// <exception cref="NotSupportedException">A setting has a value that is not supported.</exception>
     public UNetLayout Layout()
     {
-        // Known, and read only where a block has attention.
+        // This setting is read only if a block has attention.
         _config.Ignore("attention_head_dim");
         if (_isConditional)
             RefuseWhatIsNotSupported();
@@ -73,7 +73,7 @@ internal sealed class UNetConfigReader
 
     private void RefuseWhatIsNotSupported()
     {
-        // A type of arithmetic, and what only some blocks ask for.
+        // The precision of attention, and settings that are read only for some types of blocks.
         _config.Ignore("upcast_attention");
         _config.Ignore("cross_attention_dim", "transformer_layers_per_block", "use_linear_projection", "only_cross_attention");
         _config.Require("attention_type", "default");
@@ -83,7 +83,10 @@ internal sealed class UNetConfigReader
         _config.Require("encoder_hid_dim_type", "text_proj");
     }
 
-    /// <summary>Only names resolutions; the first of two sides, and any that the levels can halve where there is none.</summary>
+    /// <summary>
+    /// Returns the image size, which is only used to name resolutions: the first side if two are specified, or a multiple of the
+    /// downsampling factor if the setting is missing.
+    /// </summary>
     private int SampleSize()
         => _config.Json("sample_size") is JsonArray ? _config.Wholes("sample_size")![0] : _config.Whole("sample_size", 1 << (_widths.Length + 2));
 
@@ -180,11 +183,17 @@ internal sealed class UNetConfigReader
         };
     }
 
-    /// <summary>attention_head_dim is the channels of a head here; null, which is not the same as missing, for one head.</summary>
+    /// <summary>
+    /// Returns the options of self-attention, where <c>attention_head_dim</c> is the number of channels per head. If it is null, which
+    /// differs from missing, there is one head.
+    /// </summary>
     private SelfAttentionOptions SelfAttention(int level)
         => new() { HeadWidth = _config.Contains("attention_head_dim") && !_config.Has("attention_head_dim") ? null : Of("attention_head_dim", level, 8) };
 
-    /// <summary>attention_head_dim, for transformers, is the number of heads, by an old mistake that diffusers keeps.</summary>
+    /// <summary>
+    /// Returns the options of a transformer, where <c>attention_head_dim</c> is the number of heads: a naming error that diffusers
+    /// keeps for compatibility.
+    /// </summary>
     private SpatialTransformerOptions Transformer(int level, int layers, bool onlyCross) => new()
     {
         Heads = Of("attention_head_dim", level, 8),
@@ -223,7 +232,10 @@ internal sealed class UNetConfigReader
         };
     }
 
-    /// <summary>Pooled text; or, with it, the sizes and crops of SDXL, six numbers.</summary>
+    /// <summary>
+    /// Returns the added embedding: pooled text, or pooled text together with the sizes and crop coordinates of SDXL, which are six
+    /// numbers.
+    /// </summary>
     private UNetConditioning? AddedEmbedding(bool flip, double shift)
     {
         const int Numbers = 6;
@@ -243,13 +255,13 @@ internal sealed class UNetConfigReader
         return UNetConditioning.TextAndNumbers(inputs - (Numbers * width), Numbers, width, encoding);
     }
 
-    /// <summary>A number that may be one for all levels or one for each.</summary>
+    /// <summary>Returns a whole number that is specified either once for all levels or for each level.</summary>
     private int Of(string name, int level, int missing) => _config.Json(name) is JsonArray
         ? _config.Wholes(name) is { } list && level < list.Length ? list[level] : throw _config.Unsupported(name)
         : _config.Whole(name, missing);
 }
 
-/// <summary>UNet2DModel, or UNet2DConditionModel, whose levels attend to text.</summary>
+/// <summary>The mapping of UNet2DModel, or of UNet2DConditionModel, whose levels attend to text.</summary>
 internal sealed class UNetMapping(bool isConditional) : IModelMapping
 {
     public const string Plain = "UNet2DModel";

@@ -4,9 +4,9 @@ using Diffusion.Core.Models;
 namespace Diffusion.Core.Diffusers;
 
 /// <summary>
-/// The configuration of a U-Net as a UNet2DModel, or as a UNet2DConditionModel where only that has the parts of the network, which is
-/// read where model files have it, by name. What is written is read again: a configuration that would not give the network throws an
-/// exception.
+/// Converts the options of a U-Net to the configuration of a UNet2DModel, or of a UNet2DConditionModel if only this class supports
+/// them. The options are read by name from the JSON form that model files contain. The configuration is read back, and an exception is
+/// thrown if it describes another network.
 /// </summary>
 internal sealed class UNetConfigWriter
 {
@@ -37,15 +37,17 @@ internal sealed class UNetConfigWriter
                 .Any(given => given is not null);
     }
 
-    /// <summary>True for a UNet2DConditionModel.</summary>
+    /// <summary>Whether the configuration is that of a UNet2DConditionModel.</summary>
     public bool IsConditional { get; }
 
     private string ClassName => IsConditional ? UNetMapping.Conditional : UNetMapping.Plain;
 
     private JsonNode? MiddleAttention => _middle?["attention"];
 
-    /// <summary>The configuration.</summary>
-    /// <exception cref="NotSupportedException">diffusers has no such network; the message names the option.</exception>
+    /// <summary>Returns the configuration.</summary>
+    /// <exception cref="NotSupportedException">
+    /// diffusers does not support an option of the network; the message contains the option.
+    /// </exception>
     public ModelConfig Config()
     {
         if (_layout.Dimensions != 2)
@@ -60,7 +62,7 @@ internal sealed class UNetConfigWriter
 
     private static string TypeOf(JsonNode? node) => UNetForm.TypeOf(node);
 
-    /// <summary>Whole numbers as Python has them where the setting is usually one.</summary>
+    /// <summary>Returns a number as an integer if it is whole, as diffusers writes settings whose default is an integer.</summary>
     private static JsonNode Shortest(double value) => value == (int)value ? (int)value : value;
 
     private static string? NameOrNull(Activation? activation) => activation is null ? null : ConfigJson.NameOf(activation);
@@ -80,7 +82,7 @@ internal sealed class UNetConfigWriter
         var (time, labels) = (_json["time_encoding"]!, _json["class_embedding"]);
         var (encoding, label) = (TypeOf(time), TypeOf(labels));
 
-        // Of the sines and cosines of times, or else of other numbers.
+        // The sinusoidal encoding of timesteps, or otherwise that of the numbers in the added embedding.
         var sines = encoding == "sinusoidal" || (encoding == "fourier" && IsConditional) ? time : _json["added_embedding"] as JsonObject;
         var width = (IsConditional && encoding == "fourier" ? 2 : 4) * _levels[0]["width"]!.GetValue<int>();
         return new JsonObject
@@ -192,7 +194,7 @@ internal sealed class UNetConfigWriter
 
     private JsonObject?[] Both(int level) => [_down[level], _up[level]];
 
-    /// <summary>A setting of attention for each level: that of the first of its blocks to have it.</summary>
+    /// <summary>Returns an attention setting for each level: that of the first block of the level that has the setting.</summary>
     private T[] Each<T>(Func<int, JsonObject?[]> blocks, string name, Func<int, T> missing)
         => [.. Enumerable.Range(0, _levels.Length).Select(level
             => blocks(level).Select(block => block?["attention"]?[name]).FirstOrDefault(value => value is not null) is { } found
@@ -228,7 +230,10 @@ internal sealed class UNetConfigWriter
                 .Select(block => TypeOf(block["resampling"]) == "residual" ? "resnet" : "conv"),
             "conv");
 
-    /// <summary>Heads of transformers, channels of a head of other attention, by an old mistake that diffusers keeps.</summary>
+    /// <summary>
+    /// Returns <c>attention_head_dim</c>: the number of heads of transformers, and the number of channels per head of other attention.
+    /// diffusers keeps this naming error for compatibility.
+    /// </summary>
     private JsonNode? AttentionHeads()
     {
         static JsonNode? Of(JsonObject attention) => attention[TypeOf(attention) == "spatial_transformer" ? "heads" : "head_width"];
@@ -271,7 +276,7 @@ internal static class UNetForm
             WriteOut(level!["down"]!, layout);
             WriteOut(level["up"]!, layout);
 
-            // The way up pads by itself.
+            // Padding applies only to downsampling.
             if (level["up"]!["resampling"] is JsonObject resampling)
                 resampling.Remove("padding");
             level["up"]!.AsObject().Remove("middle_layers");
@@ -287,7 +292,7 @@ internal static class UNetForm
         return json;
     }
 
-    /// <summary>The name of a strategy; "none" where there is none.</summary>
+    /// <summary>Returns the type name of an option, or "none" if the option is not set.</summary>
     public static string TypeOf(JsonNode? node) => node switch
     {
         JsonObject settings => settings["type"]!.GetValue<string>(),
@@ -295,7 +300,9 @@ internal static class UNetForm
         _ => "none",
     };
 
-    /// <summary>The first option in which two forms differ, and its value in the first of them; null where they do not.</summary>
+    /// <summary>
+    /// Returns the first option in which two forms differ, and its value in the first form, or null if the forms are equal.
+    /// </summary>
     public static (string Option, string Value)? Difference(JsonNode? one, JsonNode? other, string path = "")
     {
         if (JsonNode.DeepEquals(one, other))

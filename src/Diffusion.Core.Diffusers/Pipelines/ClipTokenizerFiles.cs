@@ -10,7 +10,7 @@ internal static class ClipTokenizerFiles
     private const string MergesFile = "merges.txt";
     private const string WholeFile = "tokenizer.json";
 
-    // Hugging Face writes this where a tokenizer has no longest text.
+    // Hugging Face writes a larger number if a tokenizer has no maximum length.
     private const double NoLimit = 1e6;
 
     /// <inheritdoc cref="ClipText.LoadTokenizer"/>
@@ -84,7 +84,7 @@ internal static class ClipTokenizerFiles
         return (Vocabulary(file, tokens), [.. pairs.EnumerateArray().Select(pair => Pair(path, pair))]);
     }
 
-    // Written as "a b" by older versions, as ["a", "b"] by newer ones.
+    // Older versions write "a b", newer versions write ["a", "b"].
     private static (string First, string Second) Pair(string path, JsonElement pair)
     {
         if (pair.ValueKind == JsonValueKind.String)
@@ -119,7 +119,7 @@ internal static class ClipTokenizerFiles
         return options;
     }
 
-    // A text, or an object with its content and how it is matched.
+    // Either a string, or an object that contains the string and how it is matched.
     private static string Token(HuggingFaceJson file, string name, string missing)
     {
         if (file.Find(name) is not { } value)

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Diffusers;
 
 /// <summary>
-/// A pipeline of diffusers, with all its components: <c>using var pipeline = DiffusersPipeline.Load(folder);</c>
+/// A pipeline of diffusers with all its components: <c>using var pipeline = DiffusersPipeline.Load(folder);</c>
 /// <c>using var images = pipeline.Sample(new PipelineRequest { Count = 4 });</c>
 /// </summary>
 public sealed class DiffusersPipeline : IDisposable
@@ -36,59 +36,69 @@ public sealed class DiffusersPipeline : IDisposable
     }
 
     /// <summary>
-    /// The network that predicts, with the schedule and the prediction of the pipeline's scheduler, for the samplers, losses and likelihoods of
-    /// this library. Owned by the pipeline. Pixels have the range [-1, 1], latents none.
+    /// The denoiser as a model for the samplers, losses and likelihoods of this library, with the schedule and the prediction type of
+    /// the scheduler. It is owned by the pipeline. Its data range is [-1, 1] for pixels and unbounded for latents.
     /// </summary>
-    /// <exception cref="NotSupportedException">The scheduler, or a setting of it, is not known.</exception>
+    /// <exception cref="NotSupportedException">The scheduler or one of its settings is not supported.</exception>
     public DiffusionModel Model => _model ??= CreateModel();
 
     /// <summary>The class in diffusers, such as <c>DDPMPipeline</c>.</summary>
     public string ClassName => _index.ClassName;
 
-    /// <summary>Which component does what.</summary>
+    /// <summary>The roles of the components, and the defaults of the pipeline class.</summary>
     public PipelineLayout Layout { get; }
 
     /// <summary>The networks, by the names of their folders.</summary>
     public IReadOnlyDictionary<string, DiffusersModel> Models => _models;
 
-    /// <summary>The network that predicts.</summary>
+    /// <summary>The denoiser.</summary>
     public IDenoiser Denoiser { get; }
 
-    /// <summary>The autoencoder in whose latent space it does; null for pixels.</summary>
+    /// <summary>The autoencoder in whose latent space the denoiser works, or <see langword="null"/> if it works on pixels.</summary>
     public IAutoencoder? Autoencoder { get; }
 
-    /// <summary>What splits prompts into tokens; null where the pipeline has none, or one of a class that is not known.</summary>
+    /// <summary>The tokenizer of prompts, or <see langword="null"/> if the pipeline has none or its class is not supported.</summary>
     public ClipTokenizer? Tokenizer { get; }
 
-    /// <summary>What encodes them as a condition; null where the pipeline has none, or one of a class that is not known.</summary>
+    /// <summary>
+    /// The text encoder of prompts, or <see langword="null"/> if the pipeline has none or its class is not supported.
+    /// </summary>
     public ClipTextEncoder? TextEncoder => TextModel?.Network as ClipTextEncoder;
 
-    /// <summary>The default scheduler.</summary>
+    /// <summary>The configuration of the scheduler.</summary>
     public SchedulerConfig Scheduler { get; }
 
-    /// <summary>Components that are copied as they are when the pipeline is saved: their names.</summary>
+    /// <summary>The names of the components whose folders <see cref="Save"/> copies unchanged.</summary>
     public IReadOnlyCollection<string> CopiedComponents => _copied.Keys;
 
-    /// <summary>Where the networks are.</summary>
+    /// <summary>The device of the networks.</summary>
     internal Device Device => Weight.device;
 
     /// <summary>The type of the weights of the denoiser.</summary>
     internal ScalarType Dtype => Weight.dtype;
 
-    /// <summary>The label for no class, where the denoiser has one.</summary>
+    /// <summary>The label that stands for no class, if the denoiser has one.</summary>
     internal long? NullLabel => (Denoiser as DiT)?.Options.NullLabel;
 
     private DiffusersModel? TextModel => Layout.TextEncoder is { } name ? _models.GetValueOrDefault(name) : null;
 
     private Tensor Weight => _models[Layout.Denoiser].Network.parameters().First();
 
-    /// <summary>Reads a folder with a <c>model_index.json</c> and a folder for each component.</summary>
-    /// <remarks>A component that is not needed for sampling and not known here, such as a safety checker, is left aside and copied by <see cref="Save"/>; so is the tokenizer.</remarks>
-    /// <param name="folder">The folder. Components that are copied when saved must still be there then.</param>
-    /// <param name="options">What is known, and where the networks go; null for the defaults.</param>
+    /// <summary>Reads a pipeline from a folder with a <c>model_index.json</c> and a folder for each component.</summary>
+    /// <remarks>
+    /// A component that sampling does not require and whose class is not supported, such as a safety checker, is not loaded;
+    /// <see cref="Save"/> copies its folder. The folder of the tokenizer is copied too.
+    /// </remarks>
+    /// <param name="folder">The folder. Components that <see cref="Save"/> copies must still exist when it is called.</param>
+    /// <param name="options">
+    /// The supported classes, the type and the device. The default is a new <see cref="DiffusersOptions"/>.
+    /// </param>
     /// <exception cref="FileNotFoundException">A file is missing.</exception>
-    /// <exception cref="InvalidDataException">A file is damaged.</exception>
-    /// <exception cref="NotSupportedException">The class of the pipeline, of a component it needs, or a setting is not known.</exception>
+    /// <exception cref="InvalidDataException">A file is damaged, or the settings of a component are invalid.</exception>
+    /// <exception cref="NotSupportedException">
+    /// The class of the pipeline, the class of a required component, or a setting is not supported, or a required component is
+    /// missing.
+    /// </exception>
     public static DiffusersPipeline Load(string folder, DiffusersOptions? options = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
@@ -136,11 +146,15 @@ public sealed class DiffusersPipeline : IDisposable
 
     /// <summary>Creates a pipeline of networks of this library, to save it for diffusers.</summary>
     /// <param name="className">The class in diffusers, such as <c>DDPMPipeline</c>.</param>
-    /// <param name="networks">Its networks by name, such as <c>unet</c>; disposed with the result.</param>
-    /// <param name="scheduler">Its scheduler.</param>
-    /// <param name="folders">Components that are folders to copy, such as a <c>tokenizer</c>: path and class by name.</param>
-    /// <param name="table">The known classes. The default is those of this library.</param>
-    /// <exception cref="NotSupportedException">diffusers has no such pipeline or network, or the pipeline lacks one.</exception>
+    /// <param name="networks">The networks by component name, such as <c>unet</c>. They are disposed with the pipeline.</param>
+    /// <param name="scheduler">The configuration of the scheduler.</param>
+    /// <param name="folders">
+    /// The components whose folders are copied, such as a <c>tokenizer</c>: path and class by component name. The default is none.
+    /// </param>
+    /// <param name="table">The supported classes. The default is <see cref="DiffusersTable.Default"/>.</param>
+    /// <exception cref="NotSupportedException">
+    /// diffusers has no such pipeline or network, or a required network is missing.
+    /// </exception>
     public static DiffusersPipeline Of(
         string className,
         IReadOnlyDictionary<string, nn.Module> networks,
@@ -166,16 +180,18 @@ public sealed class DiffusersPipeline : IDisposable
     }
 
     /// <summary>
-    /// Saves a model as a pipeline of diffusers: a U-Net in pixels without a condition as a <c>DDPMPipeline</c>. Of averaged weights, such as
-    /// those of a trainer, the average is saved.
+    /// Saves a model as a pipeline of diffusers. The model must be an unconditional U-Net on pixels, which is saved as a
+    /// <c>DDPMPipeline</c>. If the model has averaged weights, such as that of a trainer, the averaged weights are saved.
     /// </summary>
-    /// <remarks>diffusers keeps its tables in float32, so that its samples agree with those of the model to about four digits.</remarks>
-    /// <param name="model">The model; not changed.</param>
-    /// <param name="folder">The folder, which is created if it is missing.</param>
+    /// <remarks>
+    /// diffusers computes its noise schedules in float32, so that its samples agree with those of the model to about four digits.
+    /// </remarks>
+    /// <param name="model">The model. It is not changed.</param>
+    /// <param name="folder">The folder. It is created if it does not exist.</param>
     /// <exception cref="NotSupportedException">
-    /// diffusers has no such pipeline, network or scheduler. <see cref="Of"/> creates pipelines of several networks.
+    /// diffusers has no such pipeline, network or scheduler. Use <see cref="Of"/> to create pipelines of several networks.
     /// </exception>
-    /// <exception cref="IOException">The folder cannot be written; it is as it was.</exception>
+    /// <exception cref="IOException">The folder cannot be written. Its contents are not changed.</exception>
     public static void SaveModel(DiffusionModel model, string folder)
     {
         ArgumentNullException.ThrowIfNull(model);
@@ -183,17 +199,19 @@ public sealed class DiffusersPipeline : IDisposable
         while (network is DelegatingDenoiser { IsTransparent: true } wrapper)
             network = wrapper.Inner;
         if (network is not UNet unet)
-            throw new NotSupportedException($"diffusers has no pipeline of a {network.GetType().Name} alone; DDPMPipeline has a U-Net.");
+            throw new NotSupportedException($"diffusers has no pipeline for a {network.GetType().Name} alone; only a U-Net can be saved.");
         var scheduler = DiffusersScheduler.Describe(model);
         if (scheduler.ClassName != "DDPMScheduler")
-            throw new NotSupportedException($"DDPMPipeline samples with a DDPMScheduler, and the model needs a {scheduler.ClassName}.");
+            throw new NotSupportedException($"DDPMPipeline needs a DDPMScheduler, but the model needs {scheduler.ClassName}.");
         using var inference = model.BeginInference();
 
-        // Not disposed: the caller keeps the network.
+        // Disposing this pipeline would dispose the network of the model.
         Of("DDPMPipeline", new Dictionary<string, nn.Module> { ["unet"] = unet }, scheduler).Save(folder);
     }
 
-    /// <summary>The same pipeline with another scheduler; it shares the networks, and only one of the two is to be disposed.</summary>
+    /// <summary>
+    /// Returns this pipeline with another scheduler. The two pipelines share their networks; dispose only one of them.
+    /// </summary>
     public DiffusersPipeline With(SchedulerConfig scheduler)
     {
         ArgumentNullException.ThrowIfNull(scheduler);
@@ -201,14 +219,16 @@ public sealed class DiffusersPipeline : IDisposable
     }
 
     /// <summary>
-    /// The condition of the denoiser for prompts, diffusers' <c>prompt_embeds</c>: the last states of the text encoder for every token,
-    /// those
-    /// that fill the text up among them. <see cref="Sample"/> does this for <see cref="PipelineRequest.Prompts"/>.
+    /// Returns the condition of the denoiser for prompts, in diffusers <c>prompt_embeds</c>: the last hidden states of the text
+    /// encoder for all tokens, including padding. <see cref="Sample"/> calls this method for <see cref="PipelineRequest.Prompts"/>.
     /// </summary>
-    /// <param name="prompts">At least one; what is longer than the text encoder takes is cut.</param>
-    /// <returns>A <see cref="Condition.EncoderHiddenStates"/> of [B, tokens, width]. The caller must dispose the returned tensor.</returns>
+    /// <param name="prompts">At least one prompt. Prompts longer than the maximum length of the tokenizer are truncated.</param>
+    /// <returns>
+    /// A condition whose <see cref="Condition.EncoderHiddenStates"/> are [B, tokens, width]. The caller must dispose it.
+    /// </returns>
     /// <exception cref="ArgumentException">
-    /// The pipeline has no tokenizer or text encoder that is known, its network also takes the scale of guidance, or a prompt is not Unicode.
+    /// The pipeline has no supported tokenizer or text encoder, the denoiser also needs an embedding of the guidance scale, or a
+    /// prompt is not valid Unicode.
     /// </exception>
     public Condition EncodePrompts(IReadOnlyList<string> prompts)
     {
@@ -216,35 +236,36 @@ public sealed class DiffusersPipeline : IDisposable
         if (Tokenizer is null || TextEncoder is null)
             throw new ArgumentException(
                 $"Prompts need a tokenizer of class {string.Join(" or ", _tokenizers)} and a CLIPTextModel; this {ClassName} has {Found(Layout.Tokenizer)} "
-                + $"and {Found(Layout.TextEncoder)}. Give a Condition.",
+                + $"and {Found(Layout.TextEncoder)}. Pass a Condition instead.",
                 nameof(prompts));
         if (Denoiser is UNet { Layout.TimestepConditionWidth: { } width })
             throw new ArgumentException(
-                $"A U-Net whose time_cond_proj_dim is {width} also takes the scale of guidance, which prompts do not contain; "
-                + "give a Condition with a TimestepCondition.",
+                $"A U-Net whose time_cond_proj_dim is {width} also needs an embedding of the guidance scale; "
+                + "pass a Condition with a TimestepCondition instead of prompts.",
                 nameof(prompts));
         return new PromptEncoder(Tokenizer, TextEncoder, TextModel!.Config).Encode(prompts, Dtype);
     }
 
     /// <summary>Samples images.</summary>
-    /// <param name="request">How many, of what; null for one image by the defaults of the pipeline.</param>
+    /// <param name="request">
+    /// The request. The default is a new <see cref="PipelineRequest"/>: one image with the defaults of the pipeline.
+    /// </param>
     /// <param name="progress">Receives a report after each step.</param>
     /// <param name="cancellationToken">Checked before each step.</param>
     /// <returns>
-    /// [B, C, H, W] float32 on the device of the networks, -1 black and 1 white as everywhere in this library, not clipped. The caller must
-    /// dispose the returned tensor.
-    /// diffusers' own images are <c>x / 2 + 0.5</c> of these, clipped to [0, 1].
+    /// [B, C, H, W] float32 on the device of the networks. Black is -1 and white is 1; values are not clipped. The images of diffusers
+    /// are <c>x / 2 + 0.5</c>, clipped to [0, 1]. The caller must dispose the returned tensor.
     /// </returns>
-    /// <exception cref="ArgumentException">The request does not fit together, or not the pipeline.</exception>
+    /// <exception cref="ArgumentException">The request is inconsistent, or does not match the pipeline.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public Tensor Sample(
         PipelineRequest? request = null, IProgress<SamplingProgress>? progress = null, CancellationToken cancellationToken = default)
         => new PipelineSampling(this, request ?? new PipelineRequest()).Run(progress, cancellationToken);
 
-    /// <summary>Writes a folder that diffusers reads. All files take their places together or none does.</summary>
-    /// <param name="folder">The folder, created where it is missing.</param>
-    /// <param name="maxShardBytes">The most bytes of a file of weights.</param>
-    /// <exception cref="IOException">It cannot be written; the folder is as it was.</exception>
+    /// <summary>Writes a folder that diffusers can read. Either all files are written, or the folder is not changed.</summary>
+    /// <param name="folder">The folder. It is created if it does not exist.</param>
+    /// <param name="maxShardBytes">The maximum size of a weights file in bytes.</param>
+    /// <exception cref="IOException">The folder cannot be written. Its contents are not changed.</exception>
     public void Save(string folder, long maxShardBytes = DiffusersModel.DefaultMaxShardBytes)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
@@ -258,7 +279,7 @@ public sealed class DiffusersPipeline : IDisposable
         staged.Commit(file => _models.TryGetValue(Path.GetDirectoryName(file) ?? "", out var model) && model.IsObsolete(Path.GetFileName(file)));
     }
 
-    /// <summary>Frees the networks.</summary>
+    /// <summary>Disposes the networks.</summary>
     public void Dispose()
     {
         _model?.Dispose();

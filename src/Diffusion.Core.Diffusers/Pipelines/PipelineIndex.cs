@@ -4,8 +4,8 @@ using System.Text.Json.Nodes;
 namespace Diffusion.Core.Diffusers;
 
 /// <summary>
-/// A <c>model_index.json</c>: the class of a pipeline and, for each of its components, a library and a class, <c>[null, null]</c> for one
-/// that was left out. Its other entries are kept.
+/// A <c>model_index.json</c>: the class of a pipeline and, for each component, a library and a class, or <c>[null, null]</c> if the
+/// component is omitted. Other entries are preserved.
 /// </summary>
 internal sealed class PipelineIndex
 {
@@ -24,12 +24,14 @@ internal sealed class PipelineIndex
     /// <summary>The class in diffusers.</summary>
     public string ClassName { get; }
 
-    /// <summary>Library and class of each component, by name.</summary>
+    /// <summary>The library and the class of each component, by name.</summary>
     public IReadOnlyDictionary<string, (string? Library, string? ClassName)> Components { get; }
 
     /// <summary>Reads a file.</summary>
-    /// <exception cref="FileNotFoundException">There is no such file.</exception>
-    /// <exception cref="InvalidDataException">It is not JSON, names no class, or a component that is no name of a folder.</exception>
+    /// <exception cref="FileNotFoundException">The file does not exist.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The file is not a JSON object, specifies no class, or contains a component whose name is not a valid folder name.
+    /// </exception>
     public static PipelineIndex Read(string path)
     {
         const string What = "The index of a pipeline";
@@ -38,11 +40,11 @@ internal sealed class PipelineIndex
             throw new InvalidDataException($"{path}: {What} must name its class as '{DiffusersConfig.ClassKey}'; there is none.");
         var index = new PipelineIndex(className, settings);
         if (index.Components.Keys.FirstOrDefault(name => name.AsSpan().IndexOfAny("/\\:\0") >= 0 || name is "" or "." or "..") is { } bad)
-            throw new InvalidDataException($"{path}: the name of a component must be that of a folder, got '{bad}'.");
+            throw new InvalidDataException($"{path}: the name of a component must be a folder name, got '{bad}'.");
         return index;
     }
 
-    /// <summary>The index of new components.</summary>
+    /// <summary>Creates an index.</summary>
     public static PipelineIndex Of(string className, IEnumerable<(string Name, string Library, string ClassName)> components)
     {
         var settings = new JsonObject { [DiffusersConfig.ClassKey] = className, ["_diffusers_version"] = ConfigJson.Version };
@@ -51,7 +53,7 @@ internal sealed class PipelineIndex
         return new PipelineIndex(className, settings);
     }
 
-    /// <summary>The same, with another class for a component.</summary>
+    /// <summary>Returns this index with another class for a component.</summary>
     public PipelineIndex With(string name, string library, string className)
     {
         var settings = _settings.DeepClone().AsObject();
@@ -59,7 +61,7 @@ internal sealed class PipelineIndex
         return new PipelineIndex(ClassName, settings);
     }
 
-    /// <summary>The text of the file.</summary>
+    /// <summary>Returns the text of the file.</summary>
     public string ToJson() => PythonJson.Write(_settings);
 
     private static bool IsNameOrNull(JsonNode? item) => item is null || item.GetValueKind() == JsonValueKind.String;

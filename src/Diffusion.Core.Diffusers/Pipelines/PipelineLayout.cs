@@ -3,31 +3,38 @@ using System.Text.Json.Nodes;
 namespace Diffusion.Core.Diffusers;
 
 /// <summary>
-/// The components of a class of pipelines, and its default scheduler and guidance. Add custom ones to a
+/// The components of a pipeline class, and its default number of steps, scheduler and guidance. Custom layouts can be added to a
 /// <see cref="DiffusersTable"/>.
 /// </summary>
 /// <param name="ClassName">The class in diffusers, such as <c>DDPMPipeline</c>.</param>
 public sealed record PipelineLayout(string ClassName)
 {
-    /// <summary>The component that predicts. <c>unet</c> by default.</summary>
+    /// <summary>The name of the denoiser component. The default is <c>unet</c>.</summary>
     public string Denoiser { get; init; } = "unet";
 
-    /// <summary>The autoencoder in whose latent space it does; null, the default, for pixels.</summary>
+    /// <summary>
+    /// The name of the autoencoder component in whose latent space the denoiser works. The default is <see langword="null"/>: the
+    /// denoiser works on pixels.
+    /// </summary>
     public string? Autoencoder { get; init; }
 
     /// <summary>
-    /// The component that splits prompts into tokens; null, the default, for none. A pipeline samples without it, given a condition: one
-    /// of a class that is not known, or that was left out, does not prevent loading the pipeline.
+    /// The name of the tokenizer component. The default is <see langword="null"/>: none. Because a pipeline can sample without a
+    /// tokenizer if a condition is given, a tokenizer that is missing or whose class is not supported does not prevent loading the
+    /// pipeline.
     /// </summary>
     public string? Tokenizer { get; init; }
 
-    /// <summary>The component that encodes tokens as the condition, or null, as <see cref="Tokenizer"/>.</summary>
+    /// <summary>
+    /// The name of the text encoder component. The default is <see langword="null"/>: none. As for the <see cref="Tokenizer"/>, a text
+    /// encoder that is missing or whose class is not supported does not prevent loading the pipeline.
+    /// </summary>
     public string? TextEncoder { get; init; }
 
-    /// <summary>N, the number of inference steps. 50 by default.</summary>
+    /// <summary>N, the number of inference steps. The default is 50.</summary>
     public int Steps { get; init; } = 50;
 
-    /// <summary>The scale of classifier-free guidance. 1, the default, is none.</summary>
+    /// <summary>The scale of classifier-free guidance. The default is 1: no guidance.</summary>
     public double GuidanceScale { get; init; } = 1.0;
 
     /// <summary>
@@ -49,10 +56,10 @@ public sealed record PipelineLayout(string ClassName)
     /// <summary>The networks that sampling needs.</summary>
     internal IEnumerable<string> Networks => new[] { Denoiser, Autoencoder }.OfType<string>();
 
-    /// <summary>Every component of the pipeline.</summary>
+    /// <summary>The names of all components except the scheduler.</summary>
     internal IEnumerable<string> Names => Networks.Concat(new[] { Tokenizer, TextEncoder }.OfType<string>());
 
-    /// <summary>The pipelines of diffusers that this library knows, with the defaults that they have there.</summary>
+    /// <summary>The layouts of the supported pipelines, with the defaults of diffusers.</summary>
     internal static IReadOnlyList<PipelineLayout> All { get; } =
     [
         new("DDPMPipeline") { Steps = 1000 },

@@ -5,7 +5,9 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Diffusers;
 
-/// <summary>One call of a pipeline: shape and defaults from the configurations, then a sampler, then the decoder.</summary>
+/// <summary>
+/// Samples once from a pipeline: derives the shape and the defaults from the configurations, runs the sampler, and decodes the result.
+/// </summary>
 internal sealed class PipelineSampling
 {
     private readonly DiffusersPipeline _pipeline;
@@ -25,7 +27,7 @@ internal sealed class PipelineSampling
     private double GuidanceScale => _request.GuidanceScale
         ?? (_request.Labels is null && _request.Prompts is null && _request.Unconditional is null ? 1.0 : _pipeline.Layout.GuidanceScale);
 
-    /// <summary>The images.</summary>
+    /// <summary>Samples the images.</summary>
     public Tensor Run(IProgress<SamplingProgress>? progress, CancellationToken cancellationToken)
     {
         using var scope = NewDisposeScope();
@@ -64,7 +66,7 @@ internal sealed class PipelineSampling
         => new[] { condition?.Labels, condition?.Vector, condition?.TimestepCondition, condition?.EncoderHiddenStates, condition?.Image }
             .FirstOrDefault(tensor => tensor is not null)?.shape[0];
 
-    /// <summary>The same text for every image.</summary>
+    /// <summary>Returns the condition for the negative prompt, repeated for each image.</summary>
     private Condition Negative()
     {
         using var one = _pipeline.EncodePrompts([_request.NegativePrompt ?? ""]);
@@ -82,13 +84,14 @@ internal sealed class PipelineSampling
         var given = counts.OfType<int>().Distinct().ToArray();
         if (given.Length > 1)
             throw new ArgumentException(
-                "Count, Labels, Prompts, Condition, Unconditional and Noise must be as many, got "
+                "Count, Labels, Prompts, Condition, Unconditional and Noise must specify the same number of images, got "
                 + $"{string.Join(", ", counts.Select(count => count?.ToString() ?? "none"))}.",
                 nameof(request));
         if (new object?[] { request.Labels, request.Prompts, request.Condition }.Count(told => told is not null) > 1)
-            throw new ArgumentException("Labels and Prompts are short for a Condition: give one of them, got several.", nameof(request));
+            throw new ArgumentException(
+                "Labels, Prompts and Condition cannot be combined: give one of them, got several.", nameof(request));
         if (request.Prompts is not null && request.Unconditional is not null)
-            throw new ArgumentException("Prompts are led away from a NegativePrompt, not from an Unconditional condition; got one.", nameof(request));
+            throw new ArgumentException("Prompts and Unconditional cannot be combined; use NegativePrompt instead.", nameof(request));
         if (request.Prompts is null && request.NegativePrompt is not null)
             throw new ArgumentException("A NegativePrompt needs Prompts, got none.", nameof(request));
         return Guard.Positive(given.Length == 0 ? 1 : given[0], nameof(request.Count));
@@ -104,7 +107,7 @@ internal sealed class PipelineSampling
             call = call with { Steps = _request.Steps ?? _pipeline.Layout.Steps };
         var mapped = DiffusersScheduler.Create(scheduler, call);
 
-        // A network can return a variance that the scheduler does not use.
+        // The network may predict a variance that the scheduler does not use.
         return mapped with { LearnsVariance = mapped.LearnsVariance || _config.WholeOrNull("out_channels") == 2 * Channels };
     }
 
@@ -155,9 +158,11 @@ internal sealed class PipelineSampling
         }
 
         if (condition?.Labels is null)
-            throw new ArgumentException($"A guidance scale of {scale} needs labels, prompts, or a condition and an unconditional one, got none of them.");
+            throw new ArgumentException(
+                $"A guidance scale of {scale} needs labels, prompts, or a condition and an unconditional condition, got none of them.");
         var label = _request.NullLabel ?? _pipeline.NullLabel
-            ?? throw new ArgumentException($"{_config.ClassName} has no label for no class; set NullLabel, or a GuidanceScale of 1.");
+            ?? throw new ArgumentException(
+                $"{_config.ClassName} has no label that stands for no class; set NullLabel, or a GuidanceScale of 1.");
         return Guidance.ClassifierFree(_pipeline.Model, scale, label).Network;
     }
 }

@@ -6,9 +6,9 @@ using Microsoft.Extensions.Logging;
 namespace Diffusion.Core.Diffusers;
 
 /// <summary>
-/// Samplers from diffusers' scheduler configurations:
-/// <c>DiffusersScheduler.CreateSampler(SchedulerConfig.Read("scheduler/scheduler_config.json"), steps: 50)</c> walks the same times, at the
-/// same noise levels, by the same formulas.
+/// Creates samplers from scheduler configurations of diffusers, for example
+/// <c>DiffusersScheduler.CreateSampler(SchedulerConfig.Read("scheduler/scheduler_config.json"), steps: 50)</c>. The samplers use the
+/// same timesteps, noise levels and formulas as diffusers.
 /// </summary>
 public static class DiffusersScheduler
 {
@@ -47,17 +47,17 @@ public static class DiffusersScheduler
     /// <summary>The classes of schedulers that are known, in ordinal order.</summary>
     public static IEnumerable<string> ClassNames => _classes.Keys.Order(StringComparer.Ordinal);
 
-    /// <summary>The sampler of a configuration.</summary>
+    /// <summary>Creates the sampler of a configuration.</summary>
     /// <param name="config">The configuration.</param>
     /// <param name="steps">N, the number of inference steps.</param>
-    /// <exception cref="NotSupportedException">The class, or a setting, is not known.</exception>
+    /// <exception cref="NotSupportedException">The class or a setting is not supported.</exception>
     /// <exception cref="InvalidDataException">A setting has the wrong type.</exception>
     /// <param name="logger">The logger that receives a warning for settings that no scheduler has. The default is none.</param>
     /// <exception cref="ArgumentException">The settings do not fit together.</exception>
     public static DiffusionSampler CreateSampler(SchedulerConfig config, int steps, ILogger? logger = null)
         => Create(config, new SchedulerCall { Steps = steps }, logger).Sampler;
 
-    /// <summary>The sampler of a configuration and of the arguments of a call.</summary>
+    /// <summary>Creates the sampler of a configuration and of the arguments of a call.</summary>
     /// <inheritdoc cref="CreateSampler" path="/exception"/>
     public static DiffusersSampler Create(SchedulerConfig config, SchedulerCall call, ILogger? logger = null)
     {
@@ -73,10 +73,10 @@ public static class DiffusersScheduler
         return create(config, call);
     }
 
-    /// <summary>The model of a network that was trained with a scheduler.</summary>
+    /// <summary>Creates the model of a network that was trained with a scheduler.</summary>
     /// <param name="config">The configuration of the scheduler.</param>
     /// <param name="network">The network. It is not disposed.</param>
-    /// <exception cref="NotSupportedException">The class, or a setting, is not known.</exception>
+    /// <exception cref="NotSupportedException">The class or a setting is not supported.</exception>
     /// <exception cref="InvalidDataException">A setting has the wrong type.</exception>
     public static DiffusionModel CreateModel(SchedulerConfig config, IDenoiser network)
     {
@@ -95,10 +95,13 @@ public static class DiffusersScheduler
         return new DiffusionModel(network, schedule, prediction) { LearnsVariance = MappedOptions.LearnsVariance(config) };
     }
 
-    /// <summary>The scheduler that diffusers samples a model with: the opposite of <see cref="CreateModel"/>.</summary>
+    /// <summary>
+    /// Returns the configuration of the scheduler with which diffusers samples from a model: the inverse of <see cref="CreateModel"/>.
+    /// </summary>
     /// <param name="model">
-    /// On a discrete schedule, which gives a <c>DDPMScheduler</c> with its betas; on a <see cref="RectifiedFlowSchedule"/> that predicts the
-    /// flow velocity, or on an <see cref="EdmSchedule"/> with EDM's preconditioning.
+    /// The model. Its schedule must be a discrete schedule, which is written as a <c>DDPMScheduler</c> with its betas; a
+    /// <see cref="RectifiedFlowSchedule"/>, if the model predicts the flow velocity; or an <see cref="EdmSchedule"/>, if it has the
+    /// preconditioning of EDM.
     /// </param>
     /// <exception cref="NotSupportedException">diffusers has no scheduler for the schedule or the prediction.</exception>
     public static SchedulerConfig Describe(DiffusionModel model)
@@ -115,7 +118,7 @@ public static class DiffusersScheduler
         return SchedulerConfig.Of(settings);
     }
 
-    /// <summary>The noise schedule of a configuration, as the network was trained with it.</summary>
+    /// <summary>Creates the noise schedule with which the network of a configuration was trained.</summary>
     /// <inheritdoc cref="CreateSampler" path="/exception"/>
     public static DiscreteSchedule CreateSchedule(SchedulerConfig config)
     {
@@ -123,7 +126,9 @@ public static class DiffusersScheduler
         return TrainedSchedule.Of(config);
     }
 
-    /// <summary>Of schedulers that assume that the network was trained on their own process.</summary>
+    /// <summary>
+    /// Returns the schedule and the prediction type of a scheduler that does not use the trained schedule: those of its sampling grid.
+    /// </summary>
     private static (INoiseSchedule Schedule, Prediction Prediction) OfGrid(SchedulerConfig config)
     {
         const int AnyNumber = 10;
@@ -132,12 +137,12 @@ public static class DiffusersScheduler
     }
 
     private static NotSupportedException Unknown(SchedulerConfig config)
-        => new($"The scheduler '{config.ClassName}' is not known; there are: {string.Join(", ", ClassNames)}.");
+        => new($"The scheduler '{config.ClassName}' is not known. Known schedulers: {string.Join(", ", ClassNames)}.");
 }
 
-/// <summary>A diffusers scheduler as a sampler of this library, and what it takes the output of the network for.</summary>
-/// <param name="Sampler">Grid, solver and options.</param>
-/// <param name="Prediction">What the output of the network means.</param>
+/// <summary>A scheduler of diffusers as a sampler of this library, with the prediction type of the network.</summary>
+/// <param name="Sampler">The sampler.</param>
+/// <param name="Prediction">The prediction type that the scheduler assumes for the network.</param>
 public sealed record DiffusersSampler(DiffusionSampler Sampler, Prediction Prediction)
 {
     /// <summary>
@@ -146,12 +151,14 @@ public sealed record DiffusersSampler(DiffusionSampler Sampler, Prediction Predi
     public bool LearnsVariance { get; init; }
 
     /// <summary>
-    /// Whether the samples of diffusers are x / alpha, as its Euler, Heun, DPM2 and LMS schedulers keep them. Here the same trajectory runs in
-    /// the coordinates of the schedule: divide by <c>SamplerState.Level.Alpha</c> to compare. The default is <see langword="false"/>.
+    /// Whether the samples of the diffusers scheduler are x / alpha, as in the Euler, Heun, DPM2 and LMS schedulers. The sampler of
+    /// this library computes x; divide it by <c>SamplerState.Level.Alpha</c> to compare. The default is <see langword="false"/>.
     /// </summary>
     public bool IsExploding { get; init; }
 
-    /// <summary>The model that this scheduler takes a network for: on the schedule of the grid, without a data range.</summary>
+    /// <summary>
+    /// Creates the model that the scheduler assumes for a network, with the schedule of the grid and an unbounded data range.
+    /// </summary>
     /// <param name="network">The network. It is not disposed.</param>
     public DiffusionModel CreateModel(IDenoiser network)
         => new(network, Sampler.Grid!.Schedule, Prediction) { LearnsVariance = LearnsVariance, DataRange = DataRange.Unbounded };

@@ -3,13 +3,16 @@ using Diffusion.Core.Schedules;
 
 namespace Diffusion.Core.Diffusers;
 
-/// <summary>The settings that diffusers' DPM-Solver, UniPC, DEIS and SA-Solver share.</summary>
+/// <summary>The settings that the DPM-Solver, UniPC, DEIS and SA-Solver schedulers of diffusers have in common.</summary>
 internal static class DpmFamily
 {
-    /// <summary>The grid of a configuration whose <c>final_sigmas_type</c> specifies where it ends.</summary>
+    /// <summary>Returns the grid of a configuration, which ends at the level that <c>final_sigmas_type</c> specifies.</summary>
     /// <param name="config">The configuration.</param>
     /// <param name="call">The arguments of the call.</param>
-    /// <param name="minimum">"sigma_min" as a function of the schedule's least sigma / alpha and that of the last step.</param>
+    /// <param name="minimum">
+    /// Returns the final level for "sigma_min" from the smallest sigma / alpha of the schedule and that of the last step. The default
+    /// is the former.
+    /// </param>
     public static TimeGrid Grid(SchedulerConfig config, SchedulerCall call, Func<double, double, double>? minimum = null)
     {
         var kind = config.Text("final_sigmas_type", "zero");
@@ -22,19 +25,20 @@ internal static class DpmFamily
     }
 
     /// <summary>
-    /// The grid of a configuration whose scheduler always ends at its smallest level, on respaced grids the last one again.
+    /// Returns the grid of a configuration whose scheduler always ends at the smallest level: that of the schedule, or that of the
+    /// last step if the grid is respaced.
     /// </summary>
     public static TimeGrid EndingAtLast(SchedulerConfig config, SchedulerCall call) => Ending(config, call, LastOfRespaced(config));
 
-    /// <summary>What UniPC, DEIS and SA-Solver call their smallest level.</summary>
+    /// <summary>Returns a function that computes the smallest level as UniPC, DEIS and SA-Solver define it.</summary>
     public static Func<double, double, double> LastOfRespaced(SchedulerConfig config) => (least, last) => IsRespaced(config) ? last : least;
 
-    /// <summary>Whether the grid is chosen by level, not by time.</summary>
+    /// <summary>Returns whether the configuration spaces the noise levels rather than the timesteps.</summary>
     public static bool IsRespaced(SchedulerConfig config)
         => config.Flag("use_karras_sigmas", false) || config.Flag("use_exponential_sigmas", false) || config.Flag("use_beta_sigmas", false)
             || config.Flag("use_flow_sigmas", false);
 
-    /// <summary>The algorithm type and tau of <c>algorithm_type</c>.</summary>
+    /// <summary>Returns the algorithm type and tau that <c>algorithm_type</c> specifies.</summary>
     public static (AlgorithmType Type, double Tau) Algorithm(SchedulerConfig config)
     {
         var kind = config.Text("algorithm_type", "dpmsolver++");
@@ -48,7 +52,7 @@ internal static class DpmFamily
         };
     }
 
-    /// <summary>Whether <c>solver_type</c> is "heun"; the names of other families stand for "midpoint".</summary>
+    /// <summary>Returns whether <c>solver_type</c> is "heun". The types of other schedulers are replaced by "midpoint".</summary>
     public static bool IsHeun(SchedulerConfig config)
     {
         var kind = config.Text("solver_type", "midpoint");
@@ -60,7 +64,7 @@ internal static class DpmFamily
         };
     }
 
-    /// <summary>The multistep solver of a configuration.</summary>
+    /// <summary>Returns the multistep solver of a configuration.</summary>
     public static DpmMultistepSolver Multistep(SchedulerConfig config)
     {
         var (algorithmType, tau) = Algorithm(config);
@@ -81,14 +85,14 @@ internal static class DpmFamily
     }
 
     /// <summary>
-    /// A grid on the straight line of flow matching: N + 1 levels from 1 - 1/T to 0, shifted, the last one removed. The network receives
-    /// whole times.
+    /// Returns a rectified flow grid: N + 1 evenly spaced levels from 1 - 1/T to 0, shifted, without the last one. The network
+    /// receives whole timesteps.
     /// </summary>
     private static TimeGrid StraightLine(SchedulerConfig config, SchedulerCall call, Func<double, double> last)
     {
         if (call.Timesteps is not null || call.Sigmas is not null)
             throw new NotSupportedException(
-                $"{config.ClassName} with use_flow_sigmas takes a number of steps, not custom times or sigmas.");
+                $"{config.ClassName} with use_flow_sigmas supports a number of steps, but not custom timesteps or sigmas.");
         RequireOneGrid(config);
         if (config.Flag("use_karras_sigmas", false))
             throw NotBoth(config, "use_karras_sigmas");
@@ -101,15 +105,21 @@ internal static class DpmFamily
         return Line(total, sigmas, last(sigmas[^1]));
     }
 
-    /// <summary>N of N + 1 even levels from 1 to 1/T, rounded as numpy does it: the network's whole times depend on that.</summary>
+    /// <summary>
+    /// Returns the first N of N + 1 evenly spaced levels from 1 to 1/T. They are rounded in the same way as by numpy, because the
+    /// whole timesteps that the network receives depend on it.
+    /// </summary>
     public static double[] Falling(int total, int count)
     {
         var stride = ((1.0 / total) - 1.0) / count;
         return [.. Enumerable.Range(0, count).Select(k => 1.0 + (k * stride))];
     }
 
-    /// <summary>Levels of the trained schedule have no meaning on the straight line, where diffusers uses them unchanged.</summary>
-    /// <exception cref="NotSupportedException">The configuration asks for both.</exception>
+    /// <summary>
+    /// Throws an exception if <c>use_flow_sigmas</c> is combined with levels of the trained schedule. diffusers uses these levels
+    /// unchanged, although they have no meaning for rectified flow.
+    /// </summary>
+    /// <exception cref="NotSupportedException">The configuration specifies both.</exception>
     public static void RequireOneGrid(SchedulerConfig config)
     {
         foreach (var name in new[] { "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas" })
@@ -119,11 +129,13 @@ internal static class DpmFamily
         }
     }
 
-    /// <summary>How the levels of the straight line are moved: by mu where shifts are dynamic, otherwise by <c>flow_shift</c>.</summary>
+    /// <summary>
+    /// Returns the shift of rectified flow levels: by mu if <c>use_dynamic_shifting</c> is set, otherwise by <c>flow_shift</c>.
+    /// </summary>
     public static TimestepShift Shift(SchedulerConfig config, SchedulerCall call)
         => config.Flag("use_dynamic_shifting", false) ? FlowSchedulers.Dynamic(config, call) : TimestepShift.Static(config.Number("flow_shift", 1.0));
 
-    /// <summary>The grid of sigmas on the straight line.</summary>
+    /// <summary>Returns the rectified flow grid with the given sigmas.</summary>
     public static TimeGrid Line(int total, double[] sigmas, double last)
         => new(
             new RectifiedFlowSchedule(total),

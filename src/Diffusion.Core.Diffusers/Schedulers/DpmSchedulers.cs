@@ -5,14 +5,17 @@ namespace Diffusion.Core.Diffusers;
 /// <summary>The schedulers of exponential integrators: DPM-Solver, DEIS, SA-Solver and UniPC.</summary>
 internal static class DpmSchedulers
 {
-    // The straight line's first level stays this far below 1.
+    // The smallest alpha of a rectified flow grid: sigma is at most 1 - 1e-6.
     private const double LeastSignal = 1e-6;
 
-    /// <summary>DPMSolverMultistepScheduler.</summary>
+    /// <summary>Creates the sampler of DPMSolverMultistepScheduler.</summary>
     public static DiffusersSampler Multistep(SchedulerConfig config, SchedulerCall call)
         => MappedOptions.Sampler(config, DpmFamily.Grid(config, call), DpmFamily.Multistep(config));
 
-    /// <summary>DPMSolverSinglestepScheduler. Steps that do not come out even, and an end without noise, imply <c>lower_order_final</c>.</summary>
+    /// <summary>
+    /// Creates the sampler of DPMSolverSinglestepScheduler. If the number of steps is not a multiple of the order, or the final level
+    /// has no noise, the last step is of lower order regardless of <c>lower_order_final</c>, as in diffusers.
+    /// </summary>
     public static DiffusersSampler Singlestep(SchedulerConfig config, SchedulerCall call)
     {
         var (algorithmType, tau) = DpmFamily.Algorithm(config);
@@ -24,18 +27,21 @@ internal static class DpmSchedulers
         return MappedOptions.Sampler(config, DpmFamily.Grid(config, call), solver);
     }
 
-    /// <summary>DPMSolverMultistepInverseScheduler: from data to noise, at the time that each step leaves from.</summary>
+    /// <summary>
+    /// Creates the sampler of DPMSolverMultistepInverseScheduler, which goes from data to noise. The network receives the timestep at
+    /// the start of each step.
+    /// </summary>
     public static DiffusersSampler MultistepInverse(SchedulerConfig config, SchedulerCall call)
         => MappedOptions.Sampler(config, InverseGrid(config, call), DpmFamily.Multistep(config));
 
-    /// <summary>DEISMultistepScheduler.</summary>
+    /// <summary>Creates the sampler of DEISMultistepScheduler.</summary>
     public static DiffusersSampler Deis(SchedulerConfig config, SchedulerCall call)
         => MappedOptions.Sampler(
             config,
             DpmFamily.EndingAtLast(config, call),
             new DeisSolver(config.Whole("solver_order", 2)) { LowerOrderFinal = config.Flag("lower_order_final", true) });
 
-    /// <summary>SASolverScheduler, with the tau that diffusers has where none is given.</summary>
+    /// <summary>Creates the sampler of SASolverScheduler, with the default tau of diffusers.</summary>
     public static DiffusersSampler Sa(SchedulerConfig config, SchedulerCall call)
     {
         var kind = config.Text("algorithm_type", "data_prediction");
@@ -52,7 +58,7 @@ internal static class DpmSchedulers
         return MappedOptions.Sampler(config, DpmFamily.EndingAtLast(config, call), solver);
     }
 
-    /// <summary>UniPCMultistepScheduler.</summary>
+    /// <summary>Creates the sampler of UniPCMultistepScheduler.</summary>
     public static DiffusersSampler UniPc(SchedulerConfig config, SchedulerCall call)
     {
         var kind = config.Text("solver_type", "bh2");
@@ -75,8 +81,10 @@ internal static class DpmSchedulers
     }
 
     /// <summary>
-    /// By time, the points are those of the multistep scheduler one place further towards the data, and the last step leads to the end of
-    /// the schedule. By level, they are the same points, and the last step stays where it is.
+    /// Returns the grid of the inverse scheduler. If the timesteps are spaced by "linspace" or "leading", the points are those of the
+    /// multistep scheduler, moved by one towards the data, and the last step ends at the noisiest level of the schedule. If they are
+    /// spaced by "trailing", or the grid is respaced, the points are those of the multistep scheduler, and the last step does not
+    /// change the level.
     /// </summary>
     private static TimeGrid InverseGrid(SchedulerConfig config, SchedulerCall call)
     {
@@ -100,8 +108,8 @@ internal static class DpmSchedulers
     }
 
     /// <summary>
-    /// N + 1 levels from 1 to 1/T, shifted, the last one put aside; the first stays just below 1. A Karras grid is one of the trained
-    /// schedule, whose sigma / alpha the line has too.
+    /// Returns a rectified flow grid: N + 1 evenly spaced levels from 1 to 1/T, shifted, without the last one, and limited to just
+    /// below 1. With <c>use_karras_sigmas</c>, it has the sigma / alpha of the Karras grid of the trained schedule.
     /// </summary>
     private static TimeGrid StraightLine(SchedulerConfig config, SchedulerCall call)
     {
@@ -110,7 +118,7 @@ internal static class DpmSchedulers
         if (config.Flag("use_karras_sigmas", false))
         {
             if (call.Sigmas is not null)
-                throw new NotSupportedException($"{config.ClassName} with use_karras_sigmas takes no custom sigmas.");
+                throw new NotSupportedException($"{config.ClassName} with use_karras_sigmas does not support custom sigmas.");
             var levels = new TrainedGrid(config).Whole(call, last => last).Levels[..count];
             sigmas = Array.ConvertAll(levels.ToArray(), level => level.NoiseToSignalRatio / (1.0 + level.NoiseToSignalRatio));
         }

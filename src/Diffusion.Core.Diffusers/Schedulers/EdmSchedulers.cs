@@ -4,17 +4,19 @@ using Diffusion.Core.Schedules;
 
 namespace Diffusion.Core.Diffusers;
 
-/// <summary>The schedulers over EDM's process and grid, for networks with EDM's preconditioning.</summary>
+/// <summary>The schedulers with the noise schedule and the grid of EDM, for networks with the preconditioning of EDM.</summary>
 internal static class EdmSchedulers
 {
-    /// <summary>The settings of an EDMEulerScheduler.</summary>
+    /// <summary>Returns the settings of an EDMEulerScheduler.</summary>
     public static JsonObject Describe(Prediction prediction, EdmSchedule schedule)
     {
         var type = prediction.Name == Prediction.Edm().Name ? "epsilon"
             : prediction.Name == Prediction.EdmVelocity().Name ? "v_prediction"
-            : throw new NotSupportedException($"diffusers' EDM schedulers take a preconditioned network, not the prediction '{prediction.Name}'.");
+            : throw new NotSupportedException(
+                $"diffusers' EDM schedulers need a network with EDM preconditioning, got the prediction '{prediction.Name}'.");
         if (schedule.TimeScale != 0.25)
-            throw new NotSupportedException($"diffusers' EDM schedulers pass log(sigma) / 4 to the network, not {schedule.TimeScale} log(sigma).");
+            throw new NotSupportedException(
+                $"diffusers' EDM schedulers pass 0.25 log(sigma) to the network, got {schedule.TimeScale} log(sigma).");
         return new JsonObject
         {
             ["_class_name"] = "EDMEulerScheduler",
@@ -25,17 +27,21 @@ internal static class EdmSchedulers
         };
     }
 
-    /// <summary>EDMEulerScheduler.</summary>
+    /// <summary>Creates the sampler of EDMEulerScheduler.</summary>
     public static DiffusersSampler Euler(SchedulerConfig config, SchedulerCall call)
         => Sampler(config, Grid(config, call), new EulerSolver(SigmaSchedulers.ChurnOf(call)));
 
-    /// <summary>EDMDPMSolverMultistepScheduler: DPM-Solver++.</summary>
+    /// <summary>Creates the sampler of EDMDPMSolverMultistepScheduler: DPM-Solver++.</summary>
     public static DiffusersSampler DpmMultistep(SchedulerConfig config, SchedulerCall call)
         => Sampler(config, Grid(config, call, endsAtLeast: true), DpmFamily.Multistep(config));
 
+    /// <summary>Returns the grid of a configuration.</summary>
     /// <param name="config">The configuration.</param>
-    /// <param name="call">N.</param>
-    /// <param name="endsAtLeast">Whether "sigma_min" is the least sigma, and not the last one, which is the greatest where N is 1.</param>
+    /// <param name="call">The number of steps.</param>
+    /// <param name="endsAtLeast">
+    /// Whether the final level "sigma_min" is the setting <c>sigma_min</c>, rather than the sigma of the last step. The two can differ
+    /// if N is 1.
+    /// </param>
     private static TimeGrid Grid(SchedulerConfig config, SchedulerCall call, bool endsAtLeast = false)
     {
         if (call.Timesteps is not null || call.Sigmas is not null)
@@ -50,7 +56,7 @@ internal static class EdmSchedulers
         };
         var ratios = spacing.Ratios(call.Count(), min, max);
         if (kind == "exponential" && ratios.Length == 1)
-            ratios[0] = min; // A single exponential step starts at the least sigma there.
+            ratios[0] = min; // In diffusers, a single exponential step starts at sigma_min.
         var end = config.Text("final_sigmas_type", "zero");
         return TimeGrid.FromSigmas(new EdmSchedule(min, max), ratios, end switch
         {
@@ -60,7 +66,7 @@ internal static class EdmSchedulers
         });
     }
 
-    /// <summary>The schedule that the network was trained with, and what it predicts.</summary>
+    /// <summary>Returns the schedule with which the network was trained, and its prediction type.</summary>
     public static (INoiseSchedule Schedule, Prediction Prediction) Trained(SchedulerConfig config)
     {
         var (kind, deviation) = (config.Text("prediction_type", "epsilon"), config.Number("sigma_data", 0.5));

@@ -5,18 +5,19 @@ using Diffusion.Core.Schedules;
 namespace Diffusion.Core.Diffusers;
 
 /// <summary>
-/// diffusers' flow-matching schedulers, where alpha is 1 - s, sigma is s, and the network receives s times the number of
-/// training steps. A static shift is applied to the least s twice: once when the scheduler is constructed, once with all the others.
+/// The flow-matching schedulers of diffusers, where alpha is 1 - s, sigma is s, and the network receives s times the number of
+/// training steps. A static shift is applied twice to the smallest s: when the scheduler is constructed, and again together with the
+/// other values.
 /// </summary>
 internal static class FlowSchedulers
 {
     private static readonly SamplerOptions _options = new() { Threshold = Thresholding.None, InitialScale = 1.0 };
 
-    /// <summary>The schedule that the network was trained with, and what it predicts.</summary>
+    /// <summary>Returns the schedule with which the network was trained, and its prediction type.</summary>
     public static (INoiseSchedule Schedule, Prediction Prediction) Trained(SchedulerConfig config)
         => (new RectifiedFlowSchedule(TrainedSchedule.Steps(config)), Prediction.FlowVelocity);
 
-    /// <summary>The settings of a FlowMatchEulerDiscreteScheduler.</summary>
+    /// <summary>Returns the settings of a FlowMatchEulerDiscreteScheduler.</summary>
     public static JsonObject Describe(RectifiedFlowSchedule schedule)
         => schedule.TimeScale >= 1.0 && schedule.TimeScale == Math.Floor(schedule.TimeScale) && schedule.Shift.Power == 1.0
             ? new JsonObject
@@ -26,16 +27,20 @@ internal static class FlowSchedulers
                 ["shift"] = schedule.Shift.Factor,
             }
             : throw new NotSupportedException(
-                $"diffusers needs a whole time scale and a shift by a factor, got a time scale of {schedule.TimeScale} and a power of {schedule.Shift.Power}.");
+                "diffusers supports only whole time scales of at least 1 and shifts of power 1, "
+                + $"got a time scale of {schedule.TimeScale} and a power of {schedule.Shift.Power}.");
 
-    /// <summary>FlowMatchEulerDiscreteScheduler: Euler's method, or fresh noise at each level; inverted, from sigma 0 to 1.</summary>
+    /// <summary>
+    /// Creates the sampler of FlowMatchEulerDiscreteScheduler. A step applies Euler's method or, with <c>stochastic_sampling</c>, adds
+    /// fresh noise to the predicted data. With <c>invert_sigmas</c>, sampling goes from sigma 0 to sigma 1.
+    /// </summary>
     public static DiffusersSampler Euler(SchedulerConfig config, SchedulerCall call)
     {
         ISolver solver = config.Flag("stochastic_sampling", false) ? new ConsistencySolver() : new DdimSolver();
         return new DiffusersSampler(new DiffusionSampler(Grid(config, call), solver, _options), Prediction.FlowVelocity);
     }
 
-    /// <summary>FlowMatchHeunDiscreteScheduler.</summary>
+    /// <summary>Creates the sampler of FlowMatchHeunDiscreteScheduler.</summary>
     public static DiffusersSampler Heun(SchedulerConfig config, SchedulerCall call)
         => call.SChurn > 0.0
             ? throw new NotSupportedException($"{config.ClassName} with s_churn is not supported.")
@@ -43,7 +48,7 @@ internal static class FlowSchedulers
 
     private static TimeGrid Grid(SchedulerConfig config, SchedulerCall call)
     {
-        // diffusers does not use times given together with sigmas either.
+        // As in diffusers, timesteps are ignored if sigmas are given.
         if (call.Sigmas is not null)
             call = call with { Timesteps = null };
         var count = call.Count();
@@ -67,7 +72,9 @@ internal static class FlowSchedulers
             [.. levels, isInverted ? new NoiseLevel(0.0, 1.0) : NoiseLevel.Clean]);
     }
 
-    /// <summary>The levels, moved so that the last is <c>shift_terminal</c>, where the configuration has one.</summary>
+    /// <summary>
+    /// Returns the levels, stretched so that the last one is <c>shift_terminal</c>, or unchanged if this setting is missing or 0.
+    /// </summary>
     public static double[] Stretched(SchedulerConfig config, double[] shares)
     {
         if (config.Number("shift_terminal", 0.0) is not (var terminal and not 0.0))
@@ -76,7 +83,7 @@ internal static class FlowSchedulers
         return Array.ConvertAll(shares, share => 1.0 - ((1.0 - share) / stretch));
     }
 
-    /// <summary>The shift by mu.</summary>
+    /// <summary>Returns the shift by mu.</summary>
     public static TimestepShift Dynamic(SchedulerConfig config, SchedulerCall call)
     {
         var mu = call.Mu

@@ -7,23 +7,23 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Diffusers;
 
 /// <summary>
-/// The schedulers that walk the indices of the trained schedule: DDPM, DDIM in both directions, and unCLIP's. A step of DDIM goes down by
-/// T div N indices, wherever the next time of the grid is.
+/// The schedulers whose timesteps are indices of the trained schedule: DDPM, DDIM, inverse DDIM and unCLIP. A step of DDIM goes down
+/// by T div N indices, even if the next timestep of the grid is another index.
 /// </summary>
 internal static class IndexSchedulers
 {
-    /// <summary>DDPMScheduler: ancestral sampling.</summary>
+    /// <summary>Creates the sampler of DDPMScheduler: ancestral sampling.</summary>
     public static DiffusersSampler Ddpm(SchedulerConfig config, SchedulerCall call)
     {
         var grid = IndexGrid(config, call, TrainedSchedule.Of(config));
 
-        // diffusers leaves the noise out at index 0 only: on a grid that ends above it, the last step has a variance of 1e-20.
+        // diffusers omits the noise only at index 0. If the grid ends above index 0, the last step has a variance of 1e-20.
         if (grid.Times[^1] > 0.0)
             grid = grid.WithFinalLevel(new NoiseLevel(1.0, 1e-10));
         return MappedOptions.Sampler(config, grid, new AncestralSolver(Variance(config)));
     }
 
-    /// <summary>DDIMScheduler.</summary>
+    /// <summary>Creates the sampler of DDIMScheduler.</summary>
     public static DiffusersSampler Ddim(SchedulerConfig config, SchedulerCall call)
     {
         var schedule = TrainedSchedule.Of(config);
@@ -41,7 +41,10 @@ internal static class IndexSchedulers
         return MappedOptions.Sampler(config, grid.WithFinalLevel(targets[^1]), solver, call.UseClippedModelOutput);
     }
 
-    /// <summary>DDIMInverseScheduler: from data to noise, at the time that each step leads to.</summary>
+    /// <summary>
+    /// Creates the sampler of DDIMInverseScheduler, which goes from data to noise. The network receives the timestep at the end of
+    /// each step.
+    /// </summary>
     public static DiffusersSampler DdimInverse(SchedulerConfig config, SchedulerCall call)
     {
         var schedule = TrainedSchedule.Of(config);
@@ -56,7 +59,9 @@ internal static class IndexSchedulers
         return MappedOptions.Sampler(config, grid, solver, rederiveNoise: false);
     }
 
-    /// <summary>UnCLIPScheduler: DDPM over N times from T-1 to 0. Each step goes down by one index.</summary>
+    /// <summary>
+    /// Creates the sampler of UnCLIPScheduler: DDPM at N timesteps from T - 1 to 0, where each step goes down by only one index.
+    /// </summary>
     public static DiffusersSampler UnClip(SchedulerConfig config, SchedulerCall call)
     {
         var schedule = TrainedSchedule.Rounded(DiscreteSchedule.Cosine(TrainedSchedule.Steps(config)));
@@ -68,12 +73,12 @@ internal static class IndexSchedulers
         return MappedOptions.Sampler(config, grid, solver);
     }
 
-    /// <summary>The settings of a DDPMScheduler.</summary>
+    /// <summary>Returns the settings of a DDPMScheduler.</summary>
     public static JsonObject Describe(DiffusionModel model, DiscreteSchedule schedule)
     {
         var range = model.DataRange ?? DataRange.Images;
         if (range.IsBounded && range.Min != -range.Max)
-            throw new NotSupportedException($"diffusers clips to a range around 0, not to {range}.");
+            throw new NotSupportedException($"diffusers only clips to ranges that are symmetric around 0, got {range}.");
         var settings = new JsonObject
         {
             ["_class_name"] = "DDPMScheduler",
@@ -88,17 +93,17 @@ internal static class IndexSchedulers
         return settings;
     }
 
-    /// <summary>The grid of the schedulers that walk indices as they are: DDPM and DDIM.</summary>
+    /// <summary>Returns the grid of the DDPM, DDIM and PNDM schedulers.</summary>
     public static TimeGrid IndexGrid(SchedulerConfig config, SchedulerCall call, DiscreteSchedule schedule)
     {
         var count = call.Count();
         if (call.Timesteps is { } times)
             return new TimeGrid(schedule, [.. times]);
         if (call.Sigmas is not null)
-            throw new NotSupportedException($"{config.ClassName} takes times, not sigmas.");
+            throw new NotSupportedException($"{config.ClassName} supports custom timesteps, but not custom sigmas.");
         var spacing = config.Text("timestep_spacing", "leading");
         if (spacing == "linspace" && count == 1)
-            return new TimeGrid(schedule, [0.0]); // numpy's linspace of one point is its start.
+            return new TimeGrid(schedule, [0.0]); // numpy.linspace with one point returns the start.
         TimeSpacing chosen = spacing switch
         {
             "leading" => TimeSpacing.Leading(config.Whole("steps_offset", 0)),
@@ -109,7 +114,7 @@ internal static class IndexSchedulers
         return chosen.CreateGrid(schedule, count);
     }
 
-    /// <summary>The variance of a step.</summary>
+    /// <summary>Returns the variance of a step.</summary>
     public static ReverseVariance Variance(SchedulerConfig config, string missing = "fixed_small")
     {
         var kind = config.Text("variance_type", missing);
@@ -124,8 +129,8 @@ internal static class IndexSchedulers
 }
 
 /// <summary>
-/// A one-step method whose steps lead to other levels than those at which the next steps start: some schedulers do so,
-/// and what their networks give can only be had again by doing the same.
+/// A one-step method whose steps end at other levels than those at which the next steps start, as in some schedulers of diffusers.
+/// Their results can only be reproduced in this way.
 /// </summary>
 internal sealed class TargetedSolver : ISolver
 {
@@ -134,7 +139,10 @@ internal sealed class TargetedSolver : ISolver
 
     private TargetedSolver(ISolver solver, NoiseLevel[] targets) => (_solver, _targets) = (solver, targets);
 
-    /// <summary>The method itself, where each target but the last is the next level of the grid.</summary>
+    /// <summary>
+    /// Returns a solver whose steps end at the given targets: <paramref name="solver"/> itself if each target but the last is the next
+    /// level of the grid.
+    /// </summary>
     public static ISolver Over(TimeGrid grid, ISolver solver, NoiseLevel[] targets)
     {
         for (var k = 0; k + 1 < targets.Length; k++)

@@ -3,10 +3,12 @@ using Diffusion.Core.Schedules;
 
 namespace Diffusion.Core.Diffusers;
 
-/// <summary>The settings that most schedulers share: the prediction, thresholding, and noise at the start of standard deviation 1.</summary>
+/// <summary>
+/// The settings that most schedulers have in common: the prediction type, thresholding, and an initial noise scale of 1.
+/// </summary>
 internal static class MappedOptions
 {
-    /// <summary>A sampler with the options of a configuration.</summary>
+    /// <summary>Creates a sampler with the options of a configuration.</summary>
     /// <param name="config">The configuration.</param>
     /// <param name="grid">The times to visit.</param>
     /// <param name="solver">The method for one step.</param>
@@ -15,10 +17,11 @@ internal static class MappedOptions
         SchedulerConfig config, TimeGrid grid, ISolver solver, bool rederiveNoise = true)
         => Sampler(config, grid, solver, Of(config, rederiveNoise));
 
-    /// <summary>A sampler with other options than those of the configuration.</summary>
+    /// <summary>Creates a sampler with other options than those of the configuration.</summary>
     public static DiffusersSampler Sampler(SchedulerConfig config, TimeGrid grid, ISolver solver, SamplerOptions options)
         => new(new DiffusionSampler(grid, solver, options), PredictionOf(config)) { LearnsVariance = LearnsVariance(config) };
 
+    /// <summary>Returns the options of a configuration.</summary>
     /// <param name="config">The configuration.</param>
     /// <param name="rederiveNoise">Whether its eps follows the thresholded x_0.</param>
     public static SamplerOptions Of(SchedulerConfig config, bool rederiveNoise = true) => new()
@@ -32,16 +35,17 @@ internal static class MappedOptions
         InitialScale = 1.0,
     };
 
-    /// <summary>Whether <c>variance_type</c> is one that the network learns.</summary>
+    /// <summary>Returns whether <c>variance_type</c> specifies a variance that the network predicts.</summary>
     public static bool LearnsVariance(SchedulerConfig config) => config.Text("variance_type", "fixed") is "learned" or "learned_range";
 
-    /// <summary>The <c>prediction_type</c> of a prediction.</summary>
-    /// <exception cref="NotSupportedException">diffusers has none.</exception>
+    /// <summary>Returns the <c>prediction_type</c> of a prediction.</summary>
+    /// <exception cref="NotSupportedException">diffusers does not support the prediction.</exception>
     public static string TypeOf(Prediction prediction)
         => prediction == Prediction.Epsilon ? "epsilon"
             : prediction == Prediction.X0 ? "sample"
             : prediction == Prediction.Velocity ? "v_prediction"
-            : throw new NotSupportedException($"diffusers has no prediction_type for '{prediction.Name}'; it has: epsilon, sample, v_prediction.");
+            : throw new NotSupportedException(
+                $"diffusers has no prediction_type for '{prediction.Name}'. Supported: epsilon, sample, v_prediction.");
 
     private static Thresholding Dynamic(SchedulerConfig config)
     {
@@ -51,7 +55,7 @@ internal static class MappedOptions
             : throw new NotSupportedException($"{config.ClassName} with sample_max_value {most} is not supported: it must be at least 1.");
     }
 
-    /// <summary>What <c>prediction_type</c> names.</summary>
+    /// <summary>Returns the prediction that <c>prediction_type</c> specifies.</summary>
     public static Prediction PredictionOf(SchedulerConfig config)
     {
         var kind = config.Text("prediction_type", "epsilon");

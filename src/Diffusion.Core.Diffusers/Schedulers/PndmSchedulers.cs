@@ -3,10 +3,13 @@ using Diffusion.Core.Schedules;
 
 namespace Diffusion.Core.Diffusers;
 
-/// <summary>PNDM and iPNDM.</summary>
+/// <summary>The PNDM and iPNDM schedulers.</summary>
 internal static class PndmSchedulers
 {
-    /// <summary>PNDMScheduler, with Runge and Kutta's start or the second call of PLMS. It extrapolates what the network predicts, eps or v.</summary>
+    /// <summary>
+    /// Creates the sampler of PNDMScheduler, which starts with Runge-Kutta steps (PRK) or, with <c>skip_prk_steps</c>, with a second
+    /// network call (PLMS). It extrapolates the output of the network, eps or v.
+    /// </summary>
     public static DiffusersSampler Pndm(SchedulerConfig config, SchedulerCall call)
     {
         var schedule = TrainedSchedule.Of(config);
@@ -21,7 +24,9 @@ internal static class PndmSchedulers
             new PndmSolver(MappedOptions.PredictionOf(config)) { RungeKuttaStart = !skipsRungeKutta });
     }
 
-    /// <summary>IPNDMScheduler, which has its own process and assumes that the network predicts v.</summary>
+    /// <summary>
+    /// Creates the sampler of IPNDMScheduler, which uses its own noise schedule and assumes that the network predicts v.
+    /// </summary>
     public static DiffusersSampler Ipndm(SchedulerConfig config, SchedulerCall call)
         => config.Numbers("trained_betas") is not null
             ? throw new NotSupportedException($"{config.ClassName} with trained_betas is not supported.")
@@ -31,8 +36,8 @@ internal static class PndmSchedulers
                 new FromNoise());
 
     /// <summary>
-    /// diffusers steps down by T div N, wherever the next time lies, so that on other grids its steps do not lead to where the next one is
-    /// taken to start.
+    /// Throws an exception unless the timesteps are T div N apart. In diffusers, each step goes down by T div N, whatever the next
+    /// timestep is, so that on other grids a step would not end at the level where the next one starts.
     /// </summary>
     private static void RequireEvenSteps(SchedulerConfig config, TimeGrid grid, int stride)
     {
@@ -46,8 +51,9 @@ internal static class PndmSchedulers
     }
 
     /// <summary>
-    /// The first call of each of Runge and Kutta's steps goes down by half a stride, the second up to half a stride above the end; where the
-    /// stride is odd, these two are one index apart.
+    /// Replaces the midpoints of the Runge-Kutta steps by those of diffusers. The first of the two midpoints of a step is half a
+    /// stride below its start, and the second one is half a stride above its end. Half a stride is rounded down, so that the two are
+    /// one index apart if the stride is odd.
     /// </summary>
     private static TimeGrid WithRungeKuttaStart(TimeGrid grid, DiscreteSchedule schedule)
     {
@@ -65,8 +71,8 @@ internal static class PndmSchedulers
     }
 
     /// <summary>
-    /// v, whose x_0 is had from eps by a division by alpha. Without signal, at the start of the grid, diffusers' guard against a division
-    /// by zero gives zero, where v itself determines it.
+    /// The velocity prediction of IPNDMScheduler, which computes x_0 from eps with a division by alpha. At the start of the grid,
+    /// where alpha is 0, diffusers avoids a division by zero, and x_0 is 0, although v determines it.
     /// </summary>
     private sealed class FromNoise : Prediction
     {

@@ -1,54 +1,70 @@
 namespace Diffusion.Core.Diffusers;
 
 /// <summary>
-/// What diffusers takes from a call and not from the configuration: the arguments of a scheduler's <c>set_timesteps</c> and
-/// <c>step</c>, under the same names and with the same defaults.
+/// The arguments of <c>set_timesteps</c> and <c>step</c> of a scheduler of diffusers, which are not part of its configuration. The
+/// names and the defaults are those of diffusers.
 /// </summary>
 public sealed record SchedulerCall
 {
-    /// <summary>N, the number of inference steps; null where <see cref="Timesteps"/> or <see cref="Sigmas"/> are given.</summary>
+    /// <summary>
+    /// N, the number of inference steps. It must be <see langword="null"/> if <see cref="Timesteps"/> or <see cref="Sigmas"/> are
+    /// given.
+    /// </summary>
     public int? Steps { get; init; }
 
-    /// <summary>Custom times, in decreasing order.</summary>
+    /// <summary>Custom timesteps, in decreasing order. The default is <see langword="null"/>: none.</summary>
     public IReadOnlyList<double>? Timesteps { get; init; }
 
-    /// <summary>Custom noise levels, in decreasing order.</summary>
+    /// <summary>Custom noise levels, in decreasing order. The default is <see langword="null"/>: none.</summary>
     public IReadOnlyList<double>? Sigmas { get; init; }
 
-    /// <summary>mu of a dynamic time shift.</summary>
+    /// <summary>
+    /// mu, the parameter of a dynamic timestep shift. It is required with <c>use_dynamic_shifting</c>. The default is
+    /// <see langword="null"/>: none.
+    /// </summary>
     public double? Mu { get; init; }
 
     /// <summary>
-    /// How many times LCM's and TCD's networks were distilled at; <see langword="null"/> for the value of the configuration.
+    /// The number of timesteps at which the networks of LCM and TCD were distilled. The default is <see langword="null"/>: the value
+    /// of the configuration.
     /// </summary>
     public int? OriginalInferenceSteps { get; init; }
 
-    /// <summary>What share of these LCM and TCD use, from the cleanest on: below 1 for image to image.</summary>
+    /// <summary>
+    /// The fraction of <see cref="OriginalInferenceSteps"/> that LCM and TCD use, starting at the lowest noise level, greater than 0
+    /// and at most 1. Values below 1 are for image-to-image. The default is 1.
+    /// </summary>
     public double Strength { get; init; } = 1.0;
 
-    /// <summary>eta of DDIM and TCD; null for the scheduler's own default.</summary>
+    /// <summary>
+    /// eta of DDIM and TCD. The default is <see langword="null"/>: that of the scheduler, which is 0 for DDIM and 0.3 for TCD.
+    /// </summary>
     public double? Eta { get; init; }
 
-    /// <summary>Whether DDIM derives eps from the clipped x_0.</summary>
+    /// <summary>Whether DDIM derives eps from the clipped x_0. The default is <see langword="false"/>.</summary>
     public bool UseClippedModelOutput { get; init; }
 
-    /// <summary>The order of LMS; null for its default of 4.</summary>
+    /// <summary>The order of LMS. The default is <see langword="null"/>: 4.</summary>
     public int? Order { get; init; }
 
-    /// <summary>How much noise Euler's method adds over all steps (Karras et al. 2022, Algorithm 2).</summary>
+    /// <summary>
+    /// S_churn, the total amount of noise that Euler's method adds (Karras et al. 2022, Algorithm 2). The default is 0.
+    /// </summary>
     public double SChurn { get; init; }
 
-    /// <summary>The least sigma at which it adds noise.</summary>
+    /// <summary>S_tmin, the smallest sigma at which noise is added. The default is 0.</summary>
     public double STmin { get; init; }
 
-    /// <summary>The greatest sigma at which it adds noise.</summary>
+    /// <summary>S_tmax, the largest sigma at which noise is added. The default is positive infinity.</summary>
     public double STmax { get; init; } = double.PositiveInfinity;
 
-    /// <summary>The standard deviation of what it adds.</summary>
+    /// <summary>S_noise, the standard deviation of the added noise. The default is 1.</summary>
     public double SNoise { get; init; } = 1.0;
 
-    /// <summary>The number of steps, whichever way it is given.</summary>
-    /// <exception cref="ArgumentException">Nothing gives it, or two things do.</exception>
+    /// <summary>
+    /// Returns the number of steps, which is given by <see cref="Steps"/>, <see cref="Timesteps"/> or <see cref="Sigmas"/>.
+    /// </summary>
+    /// <exception cref="ArgumentException">None or more than one of them is given.</exception>
     internal int Count()
     {
         var given = (Steps is null ? 0 : 1) + (Timesteps is null ? 0 : 1) + (Sigmas is null ? 0 : 1);

@@ -53,7 +53,7 @@ public sealed class SchedulerConfig : DiffusersConfig
             : throw new InvalidDataException($"{What} must name its class as '{ClassKey}'; there is none.");
     }
 
-    /// <summary>A configuration from its settings, with what names the class.</summary>
+    /// <summary>Creates a configuration from its settings, which include the class.</summary>
     internal static SchedulerConfig Of(JsonObject settings)
     {
         settings["_diffusers_version"] = ConfigJson.Version;
@@ -61,8 +61,8 @@ public sealed class SchedulerConfig : DiffusersConfig
     }
 
     /// <summary>
-    /// The same settings for another class, as diffusers' <c>from_config</c> takes them: a network that was trained with one scheduler can
-    /// be sampled with another.
+    /// Returns the same settings for another class, like <c>from_config</c> of diffusers. A network that was trained with one
+    /// scheduler can be sampled with another.
     /// </summary>
     public SchedulerConfig As(string className)
     {

@@ -3,13 +3,13 @@ using Diffusion.Core.Schedules;
 
 namespace Diffusion.Core.Diffusers;
 
-/// <summary>The schedulers whose samples are x / alpha, over levels sigma / alpha: Euler, Heun, DPM2 and LMS.</summary>
+/// <summary>The schedulers whose samples are x / alpha and whose levels are sigma / alpha: Euler, Heun, DPM2 and LMS.</summary>
 internal static class SigmaSchedulers
 {
-    /// <summary>EulerDiscreteScheduler: Euler's method, with churn.</summary>
+    /// <summary>Creates the sampler of EulerDiscreteScheduler: Euler's method with churn.</summary>
     public static DiffusersSampler Euler(SchedulerConfig config, SchedulerCall call)
     {
-        // diffusers reads v at the level before the noise is added, and the sample after it.
+        // diffusers converts v with the level before the noise is added, but with the sample after it.
         if (call.SChurn > 0.0 && config.Text("prediction_type", "epsilon") == "v_prediction")
             throw new NotSupportedException($"{config.ClassName} with prediction_type 'v_prediction' and s_churn is not supported.");
         var grid = Grid(config, call, new TrainedGrid(config));
@@ -20,23 +20,25 @@ internal static class SigmaSchedulers
         return new(new DiffusionSampler(grid, solver, Options(config, grid)), Prediction.EdmVelocity(1.0));
     }
 
-    /// <summary>EulerAncestralDiscreteScheduler: Euler's method with ancestral noise, which is DDIM with eta 1.</summary>
+    /// <summary>
+    /// Creates the sampler of EulerAncestralDiscreteScheduler: Euler's method with ancestral noise, which is DDIM with eta = 1.
+    /// </summary>
     public static DiffusersSampler EulerAncestral(SchedulerConfig config, SchedulerCall call)
         => Sampler(config, new TrainedGrid(config).Fractional(call), new DdimSolver(eta: 1.0));
 
-    /// <summary>HeunDiscreteScheduler.</summary>
+    /// <summary>Creates the sampler of HeunDiscreteScheduler.</summary>
     public static DiffusersSampler Heun(SchedulerConfig config, SchedulerCall call)
         => Sampler(config, new TrainedGrid(config).Fractional(call), new HeunSolver());
 
-    /// <summary>KDPM2DiscreteScheduler.</summary>
+    /// <summary>Creates the sampler of KDPM2DiscreteScheduler.</summary>
     public static DiffusersSampler Dpm2(SchedulerConfig config, SchedulerCall call)
         => Sampler(config, new TrainedGrid(config).Fractional(call, roundKarras: true), new Dpm2Solver());
 
-    /// <summary>KDPM2AncestralDiscreteScheduler.</summary>
+    /// <summary>Creates the sampler of KDPM2AncestralDiscreteScheduler.</summary>
     public static DiffusersSampler Dpm2Ancestral(SchedulerConfig config, SchedulerCall call)
         => Sampler(config, new TrainedGrid(config).Fractional(call, roundKarras: true), new Dpm2Solver(eta: 1.0));
 
-    /// <summary>LMSDiscreteScheduler, whose formula is used for the step to the data too.</summary>
+    /// <summary>Creates the sampler of LMSDiscreteScheduler, which uses the multistep formula for the last step too.</summary>
     public static DiffusersSampler Lms(SchedulerConfig config, SchedulerCall call)
         => Sampler(config, new TrainedGrid(config).Fractional(call), new LmsSolver(call.Order ?? 4) { EulerAtEnd = false });
 
@@ -45,8 +47,8 @@ internal static class SigmaSchedulers
         => MappedOptions.Sampler(config, grid, solver, Options(config, grid)) with { IsExploding = true };
 
     /// <summary>
-    /// Options with the noise at the start that these schedulers ask for: that of x_t for data of unit variance on "leading" grids, otherwise
-    /// sigma alone.
+    /// Returns options with the initial noise scale of these schedulers: with "leading" spacing the standard deviation of x_t for data
+    /// of unit variance, otherwise sigma.
     /// </summary>
     private static SamplerOptions Options(SchedulerConfig config, TimeGrid grid)
         => MappedOptions.Of(config) with
@@ -54,7 +56,7 @@ internal static class SigmaSchedulers
             InitialScale = config.Text("timestep_spacing", "linspace") == "leading" ? null : grid.Levels[0].Sigma,
         };
 
-    /// <summary>The churn of a call. diffusers calls the network before the noise is added.</summary>
+    /// <summary>Returns the churn of a call. diffusers calls the network before the noise is added.</summary>
     public static Churn ChurnOf(SchedulerCall call) => new()
     {
         Amount = call.SChurn,
@@ -66,7 +68,7 @@ internal static class SigmaSchedulers
 
     private static TimeGrid Grid(SchedulerConfig config, SchedulerCall call, TrainedGrid trained)
     {
-        // Sigmas of a call end with the last level.
+        // The last of the custom sigmas is the final level.
         if (call.Sigmas is { Count: > 1 } sigmas)
             return trained.Fractional(call with { Sigmas = [.. sigmas.SkipLast(1)] }, sigmas[^1]);
         var last = trained.FinalRatio();
@@ -83,7 +85,8 @@ internal static class SigmaSchedulers
     }
 
     /// <summary>
-    /// Whether the network receives log(sigma) / 4, as that of Stable Video Diffusion does; one that predicts eps never does.
+    /// Returns whether the network receives log(sigma) / 4, as in Stable Video Diffusion. As in diffusers, the timestep type
+    /// "continuous" has an effect only if the network predicts v.
     /// </summary>
     public static bool IsContinuous(SchedulerConfig config)
     {
@@ -93,7 +96,7 @@ internal static class SigmaSchedulers
             : throw config.Unknown("timestep_type", kind);
     }
 
-    /// <summary>The same sigma / alpha with alpha 1, and the timesteps of EDM.</summary>
+    /// <summary>Returns a grid with the same sigma / alpha, but with alpha = 1 and the timesteps of EDM.</summary>
     private static TimeGrid Exploding(TimeGrid grid)
     {
         var ratios = grid.Levels[..^1].ToArray().Select(level => level.NoiseToSignalRatio).ToArray();
@@ -102,9 +105,10 @@ internal static class SigmaSchedulers
     }
 
     /// <summary>
-    /// The levels of the whole schedule at N equal steps of log(sigma / alpha), under the times that the spacing gives. The last step leads
-    /// to the least of them, and diffusers never comes to the end that <c>final_sigmas_type</c> adds, unless times are those of the levels:
-    /// then there is one step more.
+    /// Returns a grid with N + 1 levels of the whole schedule, evenly spaced in log(sigma / alpha), and with the timesteps of the
+    /// given grid. The last step ends at the smallest of these levels, because diffusers does not reach the final level that
+    /// <c>final_sigmas_type</c> adds. If <paramref name="isContinuous"/> is true, there is one more step, which ends at this final
+    /// level.
     /// </summary>
     private static TimeGrid LogLinear(TimeGrid grid, TrainedGrid trained, bool isContinuous)
     {

@@ -4,21 +4,21 @@ using Diffusion.Core.Schedules;
 namespace Diffusion.Core.Diffusers;
 
 /// <summary>
-/// The two ways in which diffusers' schedulers of a trained T-step schedule choose times and noise levels, and the settings that change
-/// them: <c>timestep_spacing</c>, <c>steps_offset</c>, <c>use_{karras,exponential,beta}_sigmas</c>, <c>use_lu_lambdas</c>,
-/// <c>final_sigmas_type</c>.
+/// Selects timesteps and noise levels of a trained T-step schedule in the two ways of diffusers (<see cref="Fractional"/> and
+/// <see cref="Whole"/>), according to the settings <c>timestep_spacing</c>, <c>steps_offset</c>,
+/// <c>use_{karras,exponential,beta}_sigmas</c>, <c>use_lu_lambdas</c> and <c>final_sigmas_type</c>.
 /// </summary>
 internal sealed class TrainedGrid
 {
-    // What diffusers puts in place of the last abar, where a schedule ends without signal: the smallest positive number of float16.
+    // diffusers replaces the last abar by this value, the smallest positive number of float16, if it is 0.
     private const double LeastAlphaBar = 1.0 / (1 << 24);
 
-    // Some units in the last place of a float32.
+    // A few units in the last place of a float32, as a relative difference.
     private const double Rounding = 1e-6;
 
     private static readonly string[] _respacings = ["use_karras_sigmas", "use_exponential_sigmas", "use_lu_lambdas", "use_beta_sigmas"];
 
-    // The schedulers that cut the times of a cosine schedule; the others of the family round these, too.
+    // The schedulers that truncate the timesteps of a respaced cosine schedule. The other schedulers of the family round them.
     private static readonly string[] _cosineCutters = ["DPMSolverMultistepScheduler", "DPMSolverMultistepInverseScheduler"];
 
     private readonly SchedulerConfig _config;
@@ -37,13 +37,13 @@ internal sealed class TrainedGrid
 
     public DiscreteSchedule Schedule { get; }
 
-    /// <summary>sigma / alpha of the first index.</summary>
+    /// <summary>sigma / alpha at the first index.</summary>
     public double LeastRatio => _table[0];
 
-    /// <summary>sigma / alpha of the last index.</summary>
+    /// <summary>sigma / alpha at the last index.</summary>
     public double GreatestRatio => _table[^1];
 
-    /// <summary>The last index that does not lie below <c>lambda_min_clipped</c>.</summary>
+    /// <summary>The last index whose lambda is not less than <c>lambda_min_clipped</c>.</summary>
     public int NoisiestIndex
     {
         get
@@ -53,22 +53,22 @@ internal sealed class TrainedGrid
         }
     }
 
-    /// <summary>Whether levels are chosen in place of times.</summary>
+    /// <summary>Whether the configuration spaces the noise levels rather than the timesteps. Such a grid is called respaced.</summary>
     public bool Respaces => _respacings.Any(name => _config.Flag(name, false));
 
-    /// <summary>Whether the times of whole grids by level are rounded; otherwise they are cut.</summary>
+    /// <summary>Whether <see cref="Whole"/> rounds the timesteps of respaced grids; otherwise it truncates them.</summary>
     private bool RoundsTimes
         => (_config.Flag("use_karras_sigmas", false) || _config.Flag("use_lu_lambdas", false))
             && !(_config.Text("beta_schedule", "linear") == "squaredcos_cap_v2" && _cosineCutters.Contains(_config.ClassName));
 
     /// <summary>
-    /// As Euler, Heun, DPM2 and LMS do it: N times that need not be whole, and sigma / alpha interpolated linearly between indices. The last
-    /// step leads to <paramref name="last"/>.
+    /// Returns a grid as used by the Euler, Heun, DPM2 and LMS schedulers: N timesteps that may be fractional, with sigma / alpha
+    /// interpolated linearly between indices. The last step ends at <paramref name="last"/>.
     /// </summary>
-    /// <param name="call">N, or custom times.</param>
-    /// <param name="last">sigma / alpha at the end.</param>
-    /// <param name="roundKarras">Whether the times of a Karras grid are rounded.</param>
-    /// <param name="whole">Whether a respaced grid covers the whole schedule, not only what the times cover.</param>
+    /// <param name="call">The number of steps, or custom timesteps or sigmas.</param>
+    /// <param name="last">The final sigma / alpha. The default is 0.</param>
+    /// <param name="roundKarras">Whether the timesteps of a Karras grid are rounded.</param>
+    /// <param name="whole">Whether a respaced grid covers the whole schedule, rather than the range of the timesteps.</param>
     public TimeGrid Fractional(SchedulerCall call, double last = 0.0, bool roundKarras = false, bool whole = false)
     {
         var count = call.Count();
@@ -88,11 +88,12 @@ internal sealed class TrainedGrid
     }
 
     /// <summary>
-    /// As the DPM-Solver family does it: whole times, one more of them laid out than is used; Karras, exponential and beta grids from one
-    /// end of the schedule to the other, their times rounded or cut to whole numbers.
+    /// Returns a grid as used by the DPM-Solver family: N whole timesteps out of N + 1 evenly spaced ones. A respaced grid extends
+    /// from <c>sigma_max</c> to <c>sigma_min</c>, by default over the whole schedule, and its timesteps are rounded or truncated to
+    /// whole numbers.
     /// </summary>
-    /// <param name="call">N, or custom times.</param>
-    /// <param name="last">sigma / alpha at the end, given that of the last step.</param>
+    /// <param name="call">The number of steps, or custom timesteps.</param>
+    /// <param name="last">Returns the final sigma / alpha, given that of the last step.</param>
     public TimeGrid Whole(SchedulerCall call, Func<double, double> last)
     {
         var count = call.Count();
@@ -105,12 +106,12 @@ internal sealed class TrainedGrid
             times = Array.ConvertAll<double, double>(times, RoundsTimes ? Math.Round : Cut);
         }
 
-        // Where the least level is the last one again, rounding must not give it more noise than the other.
+        // If the final level repeats that of the last step, rounding must not make it noisier.
         var end = last(ratios[^1]);
         return Build(times, ratios, Math.Abs(end - ratios[^1]) < Rounding * ratios[^1] ? ratios[^1] : end);
     }
 
-    /// <summary>sigma / alpha at the end, by <c>final_sigmas_type</c>.</summary>
+    /// <summary>Returns the final sigma / alpha that <c>final_sigmas_type</c> specifies.</summary>
     public double FinalRatio(string missing = "zero")
     {
         var kind = _config.Text("final_sigmas_type", missing);
@@ -122,7 +123,7 @@ internal sealed class TrainedGrid
         };
     }
 
-    /// <summary>The level of a variance preserving process with a given sigma / alpha.</summary>
+    /// <summary>Returns the level of a variance preserving process with a given sigma / alpha.</summary>
     public static NoiseLevel Level(double ratio)
     {
         var alpha = 1.0 / Math.Sqrt(1.0 + (ratio * ratio));
@@ -133,8 +134,9 @@ internal sealed class TrainedGrid
         => new(Schedule, times, [.. ratios.Select(ratio => Level((float)ratio)), Level((float)last)]);
 
     /// <summary>
-    /// The times of a spacing; DPM-Solver's family lays out one more than it uses, except for trailing ones. There are N of these, also
-    /// where, by rounding of T / N, diffusers takes one more step, at time -1: for T = 1000 first at N = 61.
+    /// Returns the timesteps of <c>timestep_spacing</c>. With "linspace" and "leading", the DPM-Solver family uses N of N + 1 evenly
+    /// spaced timesteps. With "trailing", there are at most N timesteps. In diffusers there may be one more, -1, because T / N is
+    /// rounded; if T is 1000, this first happens at N = 61.
     /// </summary>
     private double[] Spaced(int count, int laidOut, bool round)
     {
@@ -153,7 +155,7 @@ internal sealed class TrainedGrid
         double Rounded(double time) => round ? Math.Round(time) : time;
     }
 
-    /// <summary>The levels of the grid that the configuration asks for in place of one by time, or null.</summary>
+    /// <summary>Returns the levels of a respaced grid, or null if the timesteps are spaced.</summary>
     private double[]? Respaced(double min, double max, int count)
     {
         if (count == 1 && Respaces)
@@ -166,8 +168,9 @@ internal sealed class TrainedGrid
     }
 
     /// <summary>
-    /// The whole part, as diffusers gets it: it compares the logarithm of the noisiest level to a table in float32, and where rounding has
-    /// put that above, the level lies just below its own index. A grid by lambda starts from that table itself.
+    /// Truncates a timestep as diffusers does. diffusers compares the logarithm of the noisiest level with a float32 table of
+    /// logarithms. If the entry of the table is rounded up, the level is just below the last index and is truncated to the previous
+    /// one. With <c>use_lu_lambdas</c>, the level is computed from the table itself.
     /// </summary>
     private double Cut(double time)
     {
@@ -186,7 +189,10 @@ internal sealed class TrainedGrid
         return _table[low] + ((time - low) * (_table[high] - _table[low]));
     }
 
-    /// <summary>The time of a level, between indices by log(sigma / alpha); levels beyond the table have the time of its end.</summary>
+    /// <summary>
+    /// Returns the timestep of a level, interpolated between indices in log(sigma / alpha). Levels outside the table have the timestep
+    /// of its first or last entry.
+    /// </summary>
     private double TimeOf(double ratio)
     {
         var log = Math.Log(ratio);
@@ -201,8 +207,9 @@ internal sealed class TrainedGrid
 }
 
 /// <summary>
-/// The betas of a configuration, as diffusers has them: in float32, where <c>1 - beta</c> and abar have been rounded. Near pure noise that
-/// moves abar by parts in ten thousand, and networks have been trained with what came of it.
+/// Creates the trained noise schedule of a configuration. diffusers computes <c>1 - beta</c> and abar in float32. Near pure noise, the
+/// relative rounding error of abar is of the order of 1e-4. Networks were trained with the rounded values, so this class rounds in the
+/// same way.
 /// </summary>
 internal static class TrainedSchedule
 {
@@ -225,7 +232,7 @@ internal static class TrainedSchedule
         return Rounded(config.Flag("rescale_betas_zero_snr", false) ? schedule.RescaledToZeroTerminalSnr() : schedule);
     }
 
-    /// <summary>A schedule whose abars are those that a product of float32 factors has in float32.</summary>
+    /// <summary>Returns the schedule with abar rounded as in diffusers: a product of float32 factors, rounded to float32.</summary>
     public static DiscreteSchedule Rounded(DiscreteSchedule schedule)
     {
         var betas = new double[schedule.Steps];
