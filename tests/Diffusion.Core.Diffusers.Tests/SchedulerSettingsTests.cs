@@ -144,6 +144,29 @@ public sealed class SchedulerSettingsTests
         config.ToJson().Should().Contain("beta_shedule").And.Contain("use_karras_sigmas");
     }
 
+    /// <summary>Values that a scheduler would only count are refused.</summary>
+    [Theory]
+    [InlineData("IPNDMScheduler", "{}", true, true)]
+    [InlineData("UnCLIPScheduler", "{}", true, true)]
+    [InlineData("UniPCMultistepScheduler", """{"use_flow_sigmas": true}""", true, false)]
+    [InlineData("DPMSolverMultistepScheduler", "{}", false, true)]
+    [InlineData("DPMSolverSinglestepScheduler", "{}", false, true)]
+    [InlineData("DEISMultistepScheduler", "{}", false, true)]
+    [InlineData("SASolverScheduler", "{}", false, true)]
+    [InlineData("UniPCMultistepScheduler", "{}", false, true)]
+    [Trait(Category.Name, Category.Fault)]
+    public void Custom_values_that_a_scheduler_does_not_use_are_refused(string className, string settings, bool ofTimesteps, bool ofSigmas)
+    {
+        var config = SchedulerConfig.Parse(settings, className);
+        if (ofTimesteps)
+            Refused(new SchedulerCall { Timesteps = [900.0, 500.0, 100.0] }, "*custom timesteps*");
+        if (ofSigmas)
+            Refused(new SchedulerCall { Sigmas = [9.0, 5.0, 1.0] }, "*custom sigmas*");
+
+        void Refused(SchedulerCall call, string message)
+            => FluentActions.Invoking(() => DiffusersScheduler.Create(config, call)).Should().Throw<NotSupportedException>().WithMessage(message);
+    }
+
     [Fact]
     [Trait(Category.Name, Category.Fault)]
     public void Two_grids_of_sigmas_at_once_are_refused()

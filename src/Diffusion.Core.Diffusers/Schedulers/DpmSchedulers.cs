@@ -113,6 +113,7 @@ internal static class DpmSchedulers
     /// </summary>
     private static TimeGrid StraightLine(SchedulerConfig config, SchedulerCall call)
     {
+        call.Reject(config, timesteps: true);
         var (count, total) = (call.Count(), TrainedSchedule.Steps(config));
         double[] sigmas;
         if (config.Flag("use_karras_sigmas", false))

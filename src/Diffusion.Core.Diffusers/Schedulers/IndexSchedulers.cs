@@ -64,6 +64,7 @@ internal static class IndexSchedulers
     /// </summary>
     public static DiffusersSampler UnClip(SchedulerConfig config, SchedulerCall call)
     {
+        call.Reject(config, timesteps: true, sigmas: true);
         var schedule = TrainedSchedule.Rounded(DiscreteSchedule.Cosine(TrainedSchedule.Steps(config)));
         var grid = TimeSpacing.Linspace.CreateGrid(schedule, call.Count());
         var targets = new NoiseLevel[grid.Count];

@@ -28,12 +28,13 @@ internal static class PndmSchedulers
     /// Creates the sampler of IPNDMScheduler, which uses its own noise schedule and assumes that the network predicts v.
     /// </summary>
     public static DiffusersSampler Ipndm(SchedulerConfig config, SchedulerCall call)
-        => config.Numbers("trained_betas") is not null
-            ? throw new NotSupportedException($"{config.ClassName} with trained_betas is not supported.")
-            : new(
-                new DiffusionSampler(
-                    IpndmGrid.Create(call.Count()), new PndmSolver(), new SamplerOptions { Threshold = Thresholding.None }),
-                new FromNoise());
+    {
+        call.Reject(config, timesteps: true, sigmas: true);
+        if (config.Numbers("trained_betas") is not null)
+            throw new NotSupportedException($"{config.ClassName} with trained_betas is not supported.");
+        var options = new SamplerOptions { Threshold = Thresholding.None };
+        return new(new DiffusionSampler(IpndmGrid.Create(call.Count()), new PndmSolver(), options), new FromNoise());
+    }
 
     /// <summary>
     /// Throws an exception unless the timesteps are T div N apart. In diffusers, each step goes down by T div N, whatever the next

@@ -72,4 +72,13 @@ public sealed record SchedulerCall
             throw new ArgumentException($"Exactly one of Steps, Timesteps and Sigmas must be given, got {given}.");
         return Guard.InRange(Steps ?? Timesteps?.Count ?? Sigmas!.Count, 1, int.MaxValue, "Steps");
     }
+
+    /// <summary>Throws for custom timesteps or sigmas that a scheduler would not use.</summary>
+    /// <exception cref="NotSupportedException">There are custom values of that kind.</exception>
+    internal void Reject(SchedulerConfig config, bool timesteps = false, bool sigmas = false)
+    {
+        if ((timesteps && Timesteps is not null) || (sigmas && Sigmas is not null))
+            throw new NotSupportedException(
+                $"{config.ClassName} does not support custom {(timesteps && Timesteps is not null ? "timesteps" : "sigmas")}.");
+    }
 }

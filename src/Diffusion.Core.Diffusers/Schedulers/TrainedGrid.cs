@@ -96,6 +96,7 @@ internal sealed class TrainedGrid
     /// <param name="last">Returns the final sigma / alpha, given that of the last step.</param>
     public TimeGrid Whole(SchedulerCall call, Func<double, double> last)
     {
+        call.Reject(_config, sigmas: true);
         var count = call.Count();
         var times = call.Timesteps?.ToArray() ?? Spaced(count, count + 1, round: true);
         var ratios = Array.ConvertAll(times, Interpolate);
