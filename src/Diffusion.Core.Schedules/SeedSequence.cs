@@ -3,17 +3,18 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Schedules;
 
 /// <summary>
-/// Seeds as a function of what they are for: (seed, step, rank) in training, (seed, sample index) in sampling, so that neither batch
-/// size, process count nor resuming changes a random draw.
+/// Derives seeds from a root seed and integers that identify a use: for example, the step and the rank in training, or the index of
+/// the sample in sampling. A resumed run therefore repeats the draws of an uninterrupted one, and the draws of a sample do not depend
+/// on the batch size.
 /// </summary>
 /// <remarks>
-/// Mixing: the finaliser of SplitMix64 (Steele, Lea and Flood 2014), applied to each word in turn. Seeds that differ in one word never
-/// meet. libtorch's generator on the CPU reads the lower 32 bits of a seed, so that there two of n uses draw alike with a chance of
-/// about n^2 / 2^33; its generators on other devices read all 64.
+/// Each integer is mixed in by the finaliser of SplitMix64 (Steele, Lea and Flood 2014). Two sequences of integers that differ in
+/// exactly one of them always have different seeds. The CPU generator of libtorch uses only the lower 32 bits of a seed, so that two
+/// of n uses have equal draws with a probability of about n^2 / 2^33; its generators on other devices use all 64 bits.
 /// </remarks>
 public static class SeedSequence
 {
-    /// <summary>A 64-bit seed from a root seed and the words that tell one use from another.</summary>
+    /// <summary>Computes a 64-bit seed from a root seed and the integers that identify a use.</summary>
     public static ulong Mix(long seed, params ReadOnlySpan<long> words)
     {
         var state = Finalise(unchecked((ulong)seed) + 0x9E3779B97F4A7C15UL);
@@ -22,10 +23,10 @@ public static class SeedSequence
         return state;
     }
 
-    /// <summary>Creates a generator seeded with <see cref="Mix"/>. The caller must dispose it.</summary>
-    /// <param name="device">The device to draw on. The default is the CPU.</param>
+    /// <summary>Creates a generator that is seeded with <see cref="Mix"/>. The caller must dispose the returned generator.</summary>
+    /// <param name="device">The device of the generator. The default, <see langword="null"/>, is the CPU.</param>
     /// <param name="seed">The root seed.</param>
-    /// <param name="words">What tells this use from another.</param>
+    /// <param name="words">The integers that identify the use.</param>
     public static Generator Generator(Device? device, long seed, params ReadOnlySpan<long> words) => new(Mix(seed, words), device);
 
     private static ulong Finalise(ulong z)

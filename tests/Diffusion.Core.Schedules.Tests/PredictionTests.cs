@@ -161,7 +161,7 @@ public sealed class PredictionTests
         var level = new LinearVpSchedule().LevelAt(0.5);
 
         FluentActions.Invoking(() => Prediction.PreviousMean.Target(level, level))
-            .Should().Throw<ArgumentException>().WithMessage("*steps*");
+            .Should().Throw<ArgumentException>().WithMessage("*discrete schedule*");
         FluentActions.Invoking(() => Prediction.PreviousMean.ToX0(level, level)).Should().Throw<ArgumentException>();
         FluentActions.Invoking(() => Prediction.PreviousMean.ToEpsilon(level, level)).Should().Throw<ArgumentException>();
     }

@@ -6,40 +6,43 @@ namespace Diffusion.Core.Losses;
 /// <summary>A training loss of an autoencoder, evaluated for each sample of a batch.</summary>
 public interface IAutoencoderLoss
 {
-    /// <summary>The loss of an autoencoder on one batch.</summary>
-    /// <param name="autoencoder">The network.</param>
-    /// <param name="x">[B, ...] data.</param>
+    /// <summary>Computes the loss of an autoencoder on one batch.</summary>
+    /// <param name="autoencoder">The autoencoder.</param>
+    /// <param name="x">[B, ...] the data.</param>
     /// <param name="generator">
     /// The generator of the random numbers that the loss draws, on any device. A trainer passes the generator of its step, so that a
     /// resumed run repeats the draws. The default is <see langword="null"/>: the default generator of TorchSharp.
     /// </param>
-    /// <returns>Named values, [B] each. The caller must dispose them.</returns>
-    /// <exception cref="ArgumentException">The shapes do not fit each other.</exception>
+    /// <returns>The values of the loss by name, [B] each. The caller must dispose the returned object.</returns>
+    /// <exception cref="ArgumentException">The shapes do not match.</exception>
     LossTerms Evaluate(IAutoencoder autoencoder, Tensor x, Generator? generator = null);
 }
 
 /// <summary>
-/// The negative evidence lower bound of an autoencoder whose code is a diagonal Gaussian:
-/// <c>reconstruction + beta KL(q(z | x) || N(0, I))</c>, summed over the dimensions of a sample.
+/// The negative evidence lower bound of an autoencoder with a diagonal Gaussian posterior: <c>reconstruction + beta KL(q(z | x) ||
+/// N(0, I))</c>, summed over the dimensions of a sample.
 /// </summary>
 /// <remarks>
-/// Source: Kingma and Welling 2014, eq. 10; beta: Higgins et al. 2017, eq. 4; free bits: Kingma et al. 2016, appendix C.8. Pure functions
-/// of their arguments.
+/// Source: Kingma and Welling 2014, eq. 10; beta: Higgins et al. 2017, eq. 4; free bits: Kingma et al. 2016, appendix C.8.
 /// </remarks>
 public sealed class AutoencoderLoss : IAutoencoderLoss
 {
-    /// <summary>The name of the reconstruction loss among the terms.</summary>
+    /// <summary>The name of the reconstruction loss in <see cref="LossTerms"/>.</summary>
     public const string ReconstructionName = "reconstruction";
 
-    /// <summary>The name of the divergence among the terms: in nats, without beta and free bits.</summary>
+    /// <summary>The name of the KL divergence in <see cref="LossTerms"/>: in nats, without beta and free bits.</summary>
     public const string KlName = "kl";
 
-    /// <summary>A loss of an autoencoder.</summary>
-    /// <param name="reconstruction">The loss of the decoder. The default is a Gaussian of scale 1.</param>
-    /// <param name="beta">The weight of the divergence, at least 0: 1 for the bound itself, 1e-6 for latent diffusion.</param>
+    /// <summary>Creates the loss.</summary>
+    /// <param name="reconstruction">
+    /// The loss of the decoder. The default is the negative log-likelihood of a Gaussian with a standard deviation of 1.
+    /// </param>
+    /// <param name="beta">
+    /// The weight of the KL divergence, at least 0: 1 for the evidence lower bound, 1e-6 for latent diffusion. The default is 1.
+    /// </param>
     /// <param name="freeBits">
-    /// Nats that each channel of the code may use for nothing: below it, the divergence of the channel, on average over the batch, has no
-    /// gradient. 0 for none.
+    /// The number of nats of each latent channel that are not penalised: if the KL divergence of a channel, averaged over the batch,
+    /// is less, it has no gradient. The default is 0: none.
     /// </param>
     /// <exception cref="ArgumentOutOfRangeException">A number is negative or not finite.</exception>
     public AutoencoderLoss(Reconstruction? reconstruction = null, double beta = 1.0, double freeBits = 0.0)
@@ -52,19 +55,20 @@ public sealed class AutoencoderLoss : IAutoencoderLoss
     /// <summary>The loss of the decoder.</summary>
     public Reconstruction Reconstruction { get; }
 
-    /// <summary>The weight of the divergence.</summary>
+    /// <summary>The weight of the KL divergence.</summary>
     public double Beta { get; }
 
-    /// <summary>Nats that each channel of the code may use for nothing.</summary>
+    /// <summary>The number of nats of each latent channel that are not penalised.</summary>
     public double FreeBits { get; }
 
     /// <summary>
-    /// The loss of an autoencoder on one batch, with one latent drawn for each sample. An encoder without noise has no divergence: its
-    /// terms are the reconstruction alone.
+    /// Computes the loss of an autoencoder on one batch, with one latent drawn for each sample. For a deterministic encoder
+    /// (<see cref="LatentPoint"/>), there is no KL divergence, and the loss is the reconstruction loss.
     /// </summary>
     /// <inheritdoc cref="IAutoencoderLoss.Evaluate"/>
     /// <exception cref="ArgumentException">
-    /// The code is neither a <see cref="DiagonalGaussian"/> nor a <see cref="LatentPoint"/>, or shapes do not fit each other.
+    /// The output of the encoder is neither a <see cref="DiagonalGaussian"/> nor a <see cref="LatentPoint"/>, or the shapes do not
+    /// match.
     /// </exception>
     public LossTerms Evaluate(IAutoencoder autoencoder, Tensor x, Generator? generator = null)
     {
@@ -84,15 +88,16 @@ public sealed class AutoencoderLoss : IAutoencoderLoss
             .Add(ReconstructionName, reconstruction.detach().clone().MoveToOuterDisposeScope());
     }
 
-    /// <summary>The loss of one batch.</summary>
+    /// <summary>Computes the loss of one batch from the outputs of the encoder and the decoder.</summary>
     /// <param name="x">[B, ...] the data.</param>
-    /// <param name="output">The output of the decoder, as <see cref="Reconstruction"/> requires it.</param>
+    /// <param name="output">The output of the decoder, in the form that <see cref="Reconstruction"/> requires.</param>
     /// <param name="mean">[B, C, ...] the mean of q(z | x).</param>
-    /// <param name="logVariance">The shape of <paramref name="mean"/>: the log variance of q(z | x).</param>
+    /// <param name="logVariance">The log variance of q(z | x), with the shape of <paramref name="mean"/>.</param>
     /// <returns>
-    /// <c>loss</c> with gradients, <c>reconstruction</c> and <c>kl</c> without, [B] each. The caller must dispose the returned tensor.
+    /// <c>loss</c> with gradients, and <c>reconstruction</c> and <c>kl</c> without, [B] each. The caller must dispose the returned
+    /// object.
     /// </returns>
-    /// <exception cref="ArgumentException">The shapes do not fit each other.</exception>
+    /// <exception cref="ArgumentException">The shapes do not match.</exception>
     public LossTerms Evaluate(Tensor x, Tensor output, Tensor mean, Tensor logVariance)
     {
         ArgumentNullException.ThrowIfNull(x);
@@ -112,7 +117,7 @@ public sealed class AutoencoderLoss : IAutoencoderLoss
             .Add(KlName, kl.detach().clone().MoveToOuterDisposeScope());
     }
 
-    /// <summary>[B] values whose mean is sum_c max(freeBits, mean divergence of channel c).</summary>
+    /// <summary>Returns [B] values whose mean is sum_c max(freeBits, mean divergence of channel c).</summary>
     private Tensor WithFreeBits(Tensor channels)
     {
         var used = channels.mean([0L], keepdim: true).Gt(FreeBits).expand(channels.shape);

@@ -4,18 +4,23 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Losses;
 
 /// <summary>
-/// Any loss, on data in [-1, 1] that is drawn anew as black and white at each look: 1 with probability (x + 1) / 2, else 0 (Salakhutdinov
-/// and Murray 2008; drawn anew: Burda et al. 2016, section 5).
+/// A loss that is computed on binarized data. For data in [-1, 1], each element is drawn anew at every evaluation: 1 with probability
+/// (x + 1) / 2, otherwise 0 (Salakhutdinov and Murray 2008; a new draw at every evaluation: Burda et al. 2016, section 5).
 /// </summary>
-/// <param name="inner">The loss, of data that is 0 or 1.</param>
+/// <param name="inner">The loss to compute, for data that is 0 or 1.</param>
 public sealed class DynamicBinarization(IAutoencoderLoss inner) : IAutoencoderLoss
 {
     private readonly IAutoencoderLoss _inner = inner ?? throw new ArgumentNullException(nameof(inner));
 
-    /// <summary>A draw of black and white data.</summary>
-    /// <param name="x">[B, ...] in [-1, 1].</param>
-    /// <param name="generator">Where the draw comes from, on any device; null for the default generator.</param>
-    /// <returns>The shape and type of <paramref name="x"/>, 0 or 1. The caller must dispose the returned tensor.</returns>
+    /// <summary>Draws binarized data.</summary>
+    /// <param name="x">[B, ...] the data, in [-1, 1].</param>
+    /// <param name="generator">
+    /// The generator of the random numbers, on any device. The default is <see langword="null"/>: the default generator of the device
+    /// of <paramref name="x"/>.
+    /// </param>
+    /// <returns>
+    /// The binarized data, 0 or 1, with the shape and type of <paramref name="x"/>. The caller must dispose the returned tensor.
+    /// </returns>
     public static Tensor Draw(Tensor x, Generator? generator = null)
     {
         Guard.Floating(x);

@@ -2,17 +2,21 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Losses;
 
-/// <summary>How badly a decoder's output explains the data, element by element: a distance, or -log p(x | z) in nats.</summary>
+/// <summary>An elementwise reconstruction loss of the output of a decoder: a distance, or -log p(x | z) in nats.</summary>
 public abstract class Reconstruction
 {
-    /// <summary>The field's name of the loss, such as <c>bernoulli</c>.</summary>
+    /// <summary>The standard name of the loss, such as <c>bernoulli</c>.</summary>
     public abstract string Name { get; }
 
-    /// <summary>The loss of each element.</summary>
-    /// <param name="output">The output of the decoder, by default of the shape of <paramref name="x"/>.</param>
+    /// <summary>Computes the loss of each element.</summary>
+    /// <param name="output">
+    /// The output of the decoder. It has the shape of <paramref name="x"/> unless the loss specifies another.
+    /// </param>
     /// <param name="x">[B, ...] the data.</param>
-    /// <returns>The shape of <paramref name="x"/>, with gradients. The caller must dispose the returned tensor.</returns>
-    /// <exception cref="ArgumentException">The output does not have the shape it should.</exception>
+    /// <returns>
+    /// The losses, with the shape of <paramref name="x"/> and with gradients. The caller must dispose the returned tensor.
+    /// </returns>
+    /// <exception cref="ArgumentException">The output does not have the required shape.</exception>
     public abstract Tensor Of(Tensor output, Tensor x);
 
     /// <summary>The absolute error.</summary>
@@ -21,30 +25,35 @@ public abstract class Reconstruction
     /// <summary>The squared error.</summary>
     public static Reconstruction L2 { get; } = Of(Distance.L2);
 
-    /// <summary>-log Bernoulli(x; sigmoid(output)), the cross-entropy of logits, for data in [0, 1] (Kingma and Welling 2014).</summary>
+    /// <summary>
+    /// -log Bernoulli(x; sigmoid(output)), the binary cross-entropy with logits, for data in [0, 1] (Kingma and Welling 2014).
+    /// </summary>
     public static Reconstruction Bernoulli { get; } = new BernoulliLoss();
 
     /// <summary>
-    /// -log N(x; mean, exp(logVariance)) of a decoder that returns both: [B, 2C, ...], the mean in the first half of the channels.
+    /// -log N(x; mean, exp(logVariance)) for a decoder that returns both: [B, 2C, ...], with the mean in the first half of the
+    /// channels and the log variance in the second.
     /// </summary>
     public static Reconstruction LearnedGaussian { get; } = new LearnedGaussianLoss();
 
-    /// <summary>-log N(x; output, std^2) with a fixed scale.</summary>
+    /// <summary>Creates the loss -log N(x; output, std^2) with a fixed standard deviation.</summary>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="std"/> is not finite and greater than 0.</exception>
     public static Reconstruction Gaussian(double std = 1.0) => new FixedGaussianLoss(2.0 * Math.Log(Guard.Positive(std)));
 
     /// <summary>
-    /// -log N(x; output, exp(logVariance)) with a scale that is learned together with the decoder, one for all data (Rybkin et al. 2021,
-    /// "sigma-VAE"; the logvar of latent diffusion).
+    /// Creates the loss -log N(x; output, exp(logVariance)) with a log variance that is learned together with the decoder and shared
+    /// by all data (Rybkin et al. 2021, "sigma-VAE"; logvar of latent diffusion).
     /// </summary>
-    /// <param name="logVariance">A parameter that broadcasts to the data. The caller must dispose it after the loss was last used.</param>
+    /// <param name="logVariance">
+    /// The log variance, a parameter that broadcasts against the data. The caller must dispose it after the last use of the loss.
+    /// </param>
     public static Reconstruction Gaussian(Tensor logVariance)
     {
         ArgumentNullException.ThrowIfNull(logVariance);
         return new SharedGaussianLoss(logVariance);
     }
 
-    /// <summary>A pointwise distance between output and data.</summary>
+    /// <summary>Creates the loss that is the elementwise distance between output and data.</summary>
     public static Reconstruction Of(Distance distance)
     {
         ArgumentNullException.ThrowIfNull(distance);
@@ -67,8 +76,8 @@ public abstract class Reconstruction
     {
         public override string Name => "bernoulli";
 
-        // (l + |l|) / 2 - l x + log(1 + exp(-|l|)) neither overflows nor loses digits, and at 0 its gradient is the true one, which that of
-        // max(l, 0) would not be.
+        // (l + |l|) / 2 - l x + log(1 + exp(-|l|)) does not overflow, and its gradient at l = 0 is correct, unlike that of the form with
+        // max(l, 0).
         public override Tensor Of(Tensor output, Tensor x)
         {
             Guard.SameShape(x, output);
@@ -113,7 +122,7 @@ public abstract class Reconstruction
             ArgumentNullException.ThrowIfNull(x);
             var expected = x.shape;
             if (expected.Length < 2)
-                throw new ArgumentException($"A learned scale needs samples [B, C, ...], got {Guard.Format(expected)}.", nameof(x));
+                throw new ArgumentException($"A learned scale requires samples [B, C, ...], got {Guard.Format(expected)}.", nameof(x));
             var channels = expected[1];
             expected[1] = 2 * channels;
             Guard.Shape(output, expected);

@@ -4,17 +4,17 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Losses;
 
 /// <summary>
-/// The loss of an autoencoder with a codebook: the reconstruction, summed over the dimensions of a sample, and the codebook's own, summed
-/// over the dimensions of its code.
+/// The loss of an autoencoder with a codebook: the reconstruction loss, summed over the dimensions of a sample, plus the codebook and
+/// commitment terms, summed over the dimensions of the latents of a sample.
 /// </summary>
 /// <remarks>Source: van den Oord et al. 2017, eq. 3.</remarks>
 /// <param name="reconstruction">The loss of the decoder. The default is the squared error.</param>
-/// <param name="codebookWeight">The weight of the codebook and commitment terms, at least 0. 1 by default.</param>
+/// <param name="codebookWeight">The weight of the codebook and commitment terms, at least 0. The default is 1.</param>
 public sealed class VectorQuantizationLoss(Reconstruction? reconstruction = null, double codebookWeight = 1.0) : IAutoencoderLoss
 {
     /// <summary>
-    /// The name of the codebook and commitment terms among the terms: summed over the dimensions of a code, without weight, and one value
-    /// for the whole batch.
+    /// The name of the codebook and commitment terms in <see cref="LossTerms"/>: their sum over the dimensions of the latents,
+    /// unweighted, with the same value for all samples of a batch.
     /// </summary>
     public const string CodebookName = "codebook";
 

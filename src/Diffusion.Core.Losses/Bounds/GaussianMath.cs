@@ -2,17 +2,19 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Losses;
 
-/// <summary>Divergences and likelihoods of diagonal Gaussians, element by element, in nats.</summary>
+/// <summary>Elementwise divergences and likelihoods of diagonal Gaussians, in nats.</summary>
 public static class GaussianMath
 {
     private static readonly double LogTwoPi = Math.Log(2.0 * Math.PI);
 
-    /// <summary>KL(N(mean1, exp(logVariance1)) || N(mean2, exp(logVariance2))).</summary>
-    /// <param name="mean1">[...]; all four broadcast against each other.</param>
-    /// <param name="logVariance1">The log variance of the first.</param>
-    /// <param name="mean2">The mean of the second.</param>
-    /// <param name="logVariance2">The log variance of the second.</param>
-    /// <returns>The shape they broadcast to, with gradients. The caller must dispose the returned tensor.</returns>
+    /// <summary>Computes KL(N(mean1, exp(logVariance1)) || N(mean2, exp(logVariance2))).</summary>
+    /// <param name="mean1">[...] the mean of the first Gaussian. The four tensors broadcast against each other.</param>
+    /// <param name="logVariance1">The log variance of the first Gaussian.</param>
+    /// <param name="mean2">The mean of the second Gaussian.</param>
+    /// <param name="logVariance2">The log variance of the second Gaussian.</param>
+    /// <returns>
+    /// The result, with the broadcast shape of the arguments and with gradients. The caller must dispose the returned tensor.
+    /// </returns>
     public static Tensor Kl(Tensor mean1, Tensor logVariance1, Tensor mean2, Tensor logVariance2)
     {
         ArgumentNullException.ThrowIfNull(mean1);
@@ -26,10 +28,12 @@ public static class GaussianMath
         return spread.Add(shift).Mul(0.5).MoveToOuterDisposeScope();
     }
 
-    /// <summary>KL(N(mean, exp(logVariance)) || N(0, 1)) (Kingma and Welling 2014, appendix B).</summary>
-    /// <param name="mean">[...]; the two broadcast against each other.</param>
+    /// <summary>Computes KL(N(mean, exp(logVariance)) || N(0, 1)) (Kingma and Welling 2014, appendix B).</summary>
+    /// <param name="mean">[...] the mean. The two tensors broadcast against each other.</param>
     /// <param name="logVariance">The log variance.</param>
-    /// <returns>The shape they broadcast to, with gradients. The caller must dispose the returned tensor.</returns>
+    /// <returns>
+    /// The result, with the broadcast shape of the arguments and with gradients. The caller must dispose the returned tensor.
+    /// </returns>
     public static Tensor KlToStandard(Tensor mean, Tensor logVariance)
     {
         ArgumentNullException.ThrowIfNull(mean);
@@ -38,11 +42,13 @@ public static class GaussianMath
         return logVariance.exp().sub(logVariance).Sub(1.0).Add(mean.Square()).Mul(0.5).MoveToOuterDisposeScope();
     }
 
-    /// <summary>log N(x; mean, exp(logVariance)), a density.</summary>
-    /// <param name="x">[...]; all three broadcast against each other.</param>
+    /// <summary>Computes the log density, log N(x; mean, exp(logVariance)).</summary>
+    /// <param name="x">[...] the data. The three tensors broadcast against each other.</param>
     /// <param name="mean">The mean.</param>
     /// <param name="logVariance">The log variance.</param>
-    /// <returns>The shape they broadcast to, with gradients. The caller must dispose the returned tensor.</returns>
+    /// <returns>
+    /// The result, with the broadcast shape of the arguments and with gradients. The caller must dispose the returned tensor.
+    /// </returns>
     public static Tensor LogDensity(Tensor x, Tensor mean, Tensor logVariance)
     {
         ArgumentNullException.ThrowIfNull(x);
@@ -54,18 +60,20 @@ public static class GaussianMath
     }
 
     /// <summary>
-    /// The log of the share of N(mean, exp(logVariance)) that falls into the bin of x, for data on an even grid over [-1, 1]; the outer
-    /// bins reach to infinity. Shares below 1e-12 are taken as that.
+    /// Computes the log-probability of the bin of x under N(mean, exp(logVariance)), for data on a grid of equally spaced values in
+    /// [-1, 1]. The outer bins extend to infinity. Probabilities less than 1e-12 are replaced by 1e-12.
     /// </summary>
-    /// <param name="x">[...] data in [-1, 1]; all three broadcast against each other.</param>
+    /// <param name="x">[...] the data, in [-1, 1]. The three tensors broadcast against each other.</param>
     /// <param name="mean">The mean.</param>
     /// <param name="logVariance">The log variance.</param>
-    /// <param name="levels">The number of points of the grid, at least 2: 256 for bytes.</param>
-    /// <returns>The shape they broadcast to, with gradients. The caller must dispose the returned tensor.</returns>
+    /// <param name="levels">The number of values of the grid, at least 2. The default is 256, for 8-bit data.</param>
+    /// <returns>
+    /// The result, with the broadcast shape of the arguments and with gradients. The caller must dispose the returned tensor.
+    /// </returns>
     /// <exception cref="ArgumentOutOfRangeException">There are fewer than two levels.</exception>
     /// <remarks>
-    /// Source: Ho et al. 2020, eq. 13, with the cumulative distribution <c>(1 + tanh(sqrt(2 / pi) (z + 0.044715 z^3))) / 2</c> of their
-    /// code, which is off by up to 2e-4.
+    /// Source: Ho et al. 2020, eq. 13, with the cumulative distribution function of their code, <c>(1 + tanh(sqrt(2 / pi) (z +
+    /// 0.044715 z^3))) / 2</c>, an approximation whose error is at most 2e-4.
     /// </remarks>
     public static Tensor DiscretisedLogLikelihood(Tensor x, Tensor mean, Tensor logVariance, int levels = 256)
     {
@@ -81,7 +89,7 @@ public static class GaussianMath
         var below = Cumulative(centred.Sub(half).mul(inverse));
         var upTo = Cumulative(centred.Add(half).mul(inverse));
 
-        // The ends are recognised with a margin, as data in single precision is.
+        // The ends of the grid are compared with a margin, since data in single precision is rounded.
         var share = where(x.Gt(1.0 - (0.255 * half)), below.neg().Add(1.0), upTo.sub(below));
         share = where(x.Lt((0.255 * half) - 1.0), upTo, share);
         return share.ClampMin(Least).log().MoveToOuterDisposeScope();

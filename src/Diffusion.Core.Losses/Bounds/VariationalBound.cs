@@ -5,22 +5,23 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Losses;
 
 /// <summary>
-/// The terms of the variational bound on -log p(x_0), per sample and in bits/dim, whose sum over t = 0..T-1 and the prior is the bound:
-/// L_0 at index 0, L_t at the indices after it, and L_T. Owns its tables.
+/// The terms of the variational bound on -log p(x_0), for each sample, in bits/dim: L_0 at index 0, the other L_t at indices 1..T-1,
+/// and the prior term L_T. Their sum is the bound. The object owns its tables.
 /// </summary>
 /// <remarks>Source: Ho et al. 2020, eq. 5 and 13; Nichol and Dhariwal 2021, eq. 4 to 7.</remarks>
 public sealed class VariationalBound : IDisposable
 {
-    /// <summary>The bound of a model.</summary>
-    /// <param name="model">The model. Its schedule must have steps.</param>
+    /// <summary>Creates the bound of a model, without clipping.</summary>
+    /// <param name="model">The model. Its schedule must be a <see cref="DiscreteSchedule"/>.</param>
     /// <param name="variance">
-    /// The variance of a reverse step. The default is <see cref="ReverseVariance.LearnedRange"/> for a model that learns its variance, and
-    /// <see cref="ReverseVariance.FixedSmall"/> for others.
+    /// The variance of a reverse step. The default is <see cref="ReverseVariance.LearnedRange"/> for a model that learns its variance,
+    /// and <see cref="ReverseVariance.FixedSmall"/> otherwise.
     /// </param>
-    /// <param name="likelihood">p(x_0 | x_1). The default is <see cref="DataLikelihood.Bytes"/>.</param>
+    /// <param name="likelihood">The likelihood p(x_0 | x_1). The default is <see cref="DataLikelihood.Bytes"/>.</param>
     /// <exception cref="ArgumentException">
-    /// The schedule has no steps; the prediction does not determine x_0, or the variance has no logarithm, at some t; or the variance is
-    /// learned and the model does not learn it, or the other way round.
+    /// The schedule is not discrete; the prediction does not determine x_0 at some t; the variance or its logarithm is not finite at
+    /// some t; the variance is learned and the model does not learn its variance; or the variance is fixed and the model learns its
+    /// variance.
     /// </exception>
     public VariationalBound(DiffusionModel model, ReverseVariance? variance = null, DataLikelihood? likelihood = null)
     {
@@ -38,18 +39,18 @@ public sealed class VariationalBound : IDisposable
         Likelihood = likelihood ?? DataLikelihood.Bytes;
     }
 
-    /// <summary>The bound of a model without clipping, which is created once and owned by the model.</summary>
+    /// <summary>Returns the bound of a model without clipping. It is created once and owned by the model.</summary>
     /// <inheritdoc cref="VariationalBound(DiffusionModel, ReverseVariance?, DataLikelihood?)"/>
     public static VariationalBound Of(DiffusionModel model, ReverseVariance? variance = null, DataLikelihood? likelihood = null)
         => Cached(model, variance, likelihood, clip: false);
 
-    /// <summary>The bound of a model with <see cref="Clip"/>, which is created once and owned by the model.</summary>
+    /// <summary>Returns the bound of a model with <see cref="Clip"/>. It is created once and owned by the model.</summary>
     /// <inheritdoc cref="VariationalBound(DiffusionModel, ReverseVariance?, DataLikelihood?)"/>
     public static VariationalBound OfClipped(DiffusionModel model, ReverseVariance? variance = null, DataLikelihood? likelihood = null)
         => Cached(model, variance, likelihood, clip: true);
 
     /// <summary>
-    /// Whether the predicted x_0 is clipped to [-1, 1]: for the likelihood of images, not for training. The default is
+    /// Whether the predicted x_0 is clipped to [-1, 1]. Use it to evaluate the likelihood of images, not for training. The default is
     /// <see langword="false"/>.
     /// </summary>
     public bool Clip
@@ -70,16 +71,18 @@ public sealed class VariationalBound : IDisposable
     /// <summary>The reverse process.</summary>
     public ReverseProcess Reverse { get; private init; }
 
-    /// <summary>p(x_0 | x_1).</summary>
+    /// <summary>The likelihood p(x_0 | x_1).</summary>
     public DataLikelihood Likelihood { get; }
 
-    /// <summary>The term of index t: -log p(x_0 | x_1) at 0, KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t)) after it.</summary>
-    /// <param name="x0">[B, ...] data.</param>
-    /// <param name="xt">The shape of <paramref name="x0"/>: a draw from q(x_t | x_0).</param>
+    /// <summary>
+    /// Computes the term at index t: -log p(x_0 | x_1) for t = 0, and KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t)) otherwise.
+    /// </summary>
+    /// <param name="x0">[B, ...] the data.</param>
+    /// <param name="xt">x_t, a sample of q(x_t | x_0), with the shape of <paramref name="x0"/>.</param>
     /// <param name="t">[B] int64 indices 0..T-1.</param>
-    /// <param name="output">The output of the network at x_t; [B, 2C, ...] with a learned variance.</param>
-    /// <returns>[B] bits/dim, with gradients. The caller must dispose the returned tensor.</returns>
-    /// <exception cref="ArgumentException">The shapes or types do not fit each other, or an index lies outside 0..T-1.</exception>
+    /// <param name="output">The output of the network at x_t. With a learned variance, its shape is [B, 2C, ...].</param>
+    /// <returns>[B] the terms, in bits/dim, with gradients. The caller must dispose the returned tensor.</returns>
+    /// <exception cref="ArgumentException">The shapes or types do not match, or an index is outside 0..T-1.</exception>
     public Tensor Term(Tensor x0, Tensor xt, Tensor t, Tensor output)
     {
         using var transition = Reverse.Transition(xt, t, output);
@@ -87,8 +90,8 @@ public sealed class VariationalBound : IDisposable
     }
 
     /// <inheritdoc cref="Term(Tensor, Tensor, Tensor, Tensor)"/>
-    /// <param name="x0">[B, ...] data.</param>
-    /// <param name="xt">The shape of <paramref name="x0"/>: a draw from q(x_t | x_0).</param>
+    /// <param name="x0">[B, ...] the data.</param>
+    /// <param name="xt">x_t, a sample of q(x_t | x_0), with the shape of <paramref name="x0"/>.</param>
     /// <param name="t">[B] int64 indices 0..T-1.</param>
     /// <param name="transition">p(x_{t-1} | x_t).</param>
     public Tensor Term(Tensor x0, Tensor xt, Tensor t, ReverseDistribution transition)
@@ -103,9 +106,9 @@ public sealed class VariationalBound : IDisposable
         return term.Mul(1.0 / Math.Log(2.0)).MoveToOuterDisposeScope();
     }
 
-    /// <summary>L_T: KL(q(x_T | x_0) || N(0, I)), which depends on no network.</summary>
-    /// <param name="x0">[B, ...] data.</param>
-    /// <returns>[B] bits/dim. The caller must dispose the returned tensor.</returns>
+    /// <summary>Computes L_T, KL(q(x_T | x_0) || N(0, I)), which does not depend on the network.</summary>
+    /// <param name="x0">[B, ...] the data.</param>
+    /// <returns>[B] the values of L_T, in bits/dim. The caller must dispose the returned tensor.</returns>
     /// <exception cref="ArgumentException"><paramref name="x0"/> is not floating point, or has no batch dimension.</exception>
     public Tensor Prior(Tensor x0)
     {
@@ -114,8 +117,8 @@ public sealed class VariationalBound : IDisposable
             throw new ArgumentException("A sample must have a batch dimension, got a scalar.", nameof(x0));
         using var scope = NewDisposeScope();
 
-        // With variance 1 - a the divergence is (a x_0^2 - a - log(1 - a)) / 2, two of whose parts nearly cancel: their sum is computed
-        // here.
+        // With the variance 1 - a, the divergence is (a x_0^2 - a - log(1 - a)) / 2. For small a, -a - log(1 - a) is computed from its
+        // series, because the two terms nearly cancel.
         var last = Reverse.Schedule.AlphaBars[^1];
         var constant = last < 1e-4 ? last * last * (0.5 + (last / 3.0) + (last * last / 4.0)) : -last - Math.Log(1.0 - last);
         var kl = Denoising.MeanOfSamples(x0.Square()).Mul(last).Add(constant);

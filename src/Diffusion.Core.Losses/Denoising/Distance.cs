@@ -2,34 +2,37 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Losses;
 
-/// <summary>How far a prediction is from its target, element by element.</summary>
+/// <summary>An elementwise distance between a prediction and its target.</summary>
 public abstract class Distance
 {
-    /// <summary>The field's name of the distance, such as <c>l2</c>.</summary>
+    /// <summary>The standard name of the distance, such as <c>l2</c>.</summary>
     public abstract string Name { get; }
 
-    /// <summary>The distance of each element.</summary>
-    /// <param name="difference">[...] prediction minus target; not changed.</param>
+    /// <summary>Computes the distance of each element.</summary>
+    /// <param name="difference">[...] the prediction minus the target. It is not modified.</param>
     /// <returns>
-    /// The shape of <paramref name="difference"/>, with gradients, and always a new tensor. The caller must dispose the returned tensor.
+    /// The distances, a new tensor with the shape of <paramref name="difference"/> and with gradients. The caller must dispose the
+    /// returned tensor.
     /// </returns>
     public abstract Tensor Of(Tensor difference);
 
-    /// <summary><c>d^2</c> (Ho et al. 2020, eq. 14).</summary>
+    /// <summary>The squared error, <c>d^2</c> (Ho et al. 2020, eq. 14).</summary>
     public static Distance L2 { get; } = new SquaredDistance();
 
-    /// <summary><c>|d|</c>.</summary>
+    /// <summary>The absolute error, <c>|d|</c>.</summary>
     public static Distance L1 { get; } = new AbsoluteDistance();
 
     /// <summary>
-    /// <c>d^2 / 2</c> up to <paramref name="delta"/> and <c>delta (|d| - delta / 2)</c> beyond (Huber 1964): PyTorch's huber_loss.
+    /// Creates the Huber distance: <c>d^2 / 2</c> for |d| up to <paramref name="delta"/>, and <c>delta (|d| - delta / 2)</c> beyond
+    /// (Huber 1964). This is huber_loss of PyTorch.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="delta"/> is not finite and greater than 0.</exception>
     public static Distance Huber(double delta = 1.0) => new HuberDistance(Guard.Positive(delta));
 
     /// <summary>
-    /// <c>sqrt(d^2 + c^2) - c</c>: about <c>d^2 / 2c</c> near 0 and <c>|d|</c> far away, smooth in between (Charbonnier et al. 1997).
-    /// Song and Dhariwal 2023, section 3.3, put the norm of the whole sample in the place of d.
+    /// Creates the pseudo-Huber distance <c>sqrt(d^2 + c^2) - c</c>, a smooth function that is about <c>d^2 / (2 c)</c> close to 0 and
+    /// about <c>|d|</c> for large differences (Charbonnier et al. 1997). Song and Dhariwal 2023, section 3.3, use the norm of the
+    /// whole sample instead of d.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="c"/> is not finite and greater than 0.</exception>
     public static Distance PseudoHuber(double c = 1e-3) => new PseudoHuberDistance(Guard.Positive(c));
@@ -52,7 +55,7 @@ public abstract class Distance
     {
         public override string Name => "huber";
 
-        // With q = min(|d|, delta) both branches are q (|d| - q / 2), and no branch is needed.
+        // With q = min(|d|, delta), both cases are q (|d| - q / 2), so that no branch is needed.
         public override Tensor Of(Tensor difference)
         {
             using var size = difference.abs();

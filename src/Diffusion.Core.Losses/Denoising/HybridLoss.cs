@@ -4,27 +4,27 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Losses;
 
 /// <summary>
-/// L_hybrid = L_simple + lambda L_vlb, which teaches a network the variance of the reverse step: the bound sees the predicted mean
-/// without gradients, so that it guides the variance alone. Needs a discrete schedule.
+/// L_hybrid = L_simple + lambda L_vlb, which also trains the variance of the reverse step. L_vlb receives the predicted mean without
+/// gradients, so that it trains the variance only. The loss requires a discrete schedule.
 /// </summary>
 /// <remarks>
-/// Source: Nichol and Dhariwal 2021, eq. 16, with lambda = 0.001. L_vlb is a sum over T terms, of which one is evaluated: the weight of
-/// that one is lambda T, OpenAI's rescaled MSE.
+/// Source: Nichol and Dhariwal 2021, eq. 16, with lambda = 0.001. L_vlb is a sum over T terms, one of which is evaluated. The weight
+/// of this term is therefore lambda T, as in the "rescaled MSE" of OpenAI's code.
 /// </remarks>
 public sealed class HybridLoss : IDiffusionLoss
 {
-    /// <summary>A hybrid of a loss of the mean and the bound.</summary>
-    /// <param name="simple">The loss of the mean. The default is L_simple.</param>
+    /// <summary>Creates a hybrid loss from a loss of the mean and the variational bound.</summary>
+    /// <param name="simple">The loss of the mean. The default is L_simple, <see cref="SimpleLoss"/>.</param>
     /// <param name="variance">The variance that the network learns. The default is <see cref="ReverseVariance.LearnedRange"/>.</param>
-    /// <param name="likelihood">p(x_0 | x_1). The default is <see cref="DataLikelihood.Bytes"/>.</param>
-    /// <param name="vlbWeight">The weight of one term of the bound. The default is T / 1000.</param>
+    /// <param name="likelihood">The likelihood p(x_0 | x_1). The default is <see cref="DataLikelihood.Bytes"/>.</param>
+    /// <param name="vlbWeight">The weight of one term of the bound. The default is <see langword="null"/>: T / 1000.</param>
     /// <exception cref="ArgumentException">The variance is not learned, or the weight is negative or not finite.</exception>
     public HybridLoss(
         SimpleLoss? simple = null, ReverseVariance? variance = null, DataLikelihood? likelihood = null, double? vlbWeight = null)
     {
         Variance = variance ?? ReverseVariance.LearnedRange;
         if (!Variance.IsLearned)
-            throw new ArgumentException($"A hybrid loss trains the variance of a network; '{Variance.Name}' is fixed.", nameof(variance));
+            throw new ArgumentException($"The variance must be learned, got the fixed variance '{Variance.Name}'.", nameof(variance));
         if (vlbWeight is { } weight)
             Guard.InRange(weight, 0.0, double.MaxValue, nameof(vlbWeight));
         VlbWeight = vlbWeight;
@@ -38,16 +38,18 @@ public sealed class HybridLoss : IDiffusionLoss
     /// <summary>The loss of the mean.</summary>
     public SimpleLoss Simple { get; }
 
-    /// <summary>p(x_0 | x_1).</summary>
+    /// <summary>The likelihood p(x_0 | x_1).</summary>
     public DataLikelihood Likelihood { get; }
 
-    /// <summary>The weight of one term of the bound; <see langword="null"/> for T / 1000.</summary>
+    /// <summary>The weight of one term of the bound, or <see langword="null"/> for T / 1000.</summary>
     public double? VlbWeight { get; }
 
     /// <inheritdoc/>
-    /// <returns><c>loss</c>, <c>mse</c> and <c>vlb</c> (bits/dim, not weighted), [B] each. The caller must dispose them.</returns>
+    /// <returns>
+    /// <c>loss</c>, <c>mse</c> and <c>vlb</c> (in bits/dim and unweighted), [B] each. The caller must dispose the returned object.
+    /// </returns>
     /// <exception cref="ArgumentException">
-    /// A shape does not fit, the model does not learn its variance, or the schedule has no steps.
+    /// A shape does not match, the model does not learn its variance, or the schedule is not discrete.
     /// </exception>
     public LossTerms Evaluate(LossContext context)
     {

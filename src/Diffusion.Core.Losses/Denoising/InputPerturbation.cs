@@ -4,17 +4,18 @@ using Diffusion.Core.Schedules;
 namespace Diffusion.Core.Losses;
 
 /// <summary>
-/// Any loss, of a network that receives a noisier x_t than its target belongs to: <c>x_t + strength sigma_t N(0, I)</c>. It prepares the
-/// network for its own errors in sampling (Ning et al. 2023, "Input Perturbation Reduces Exposure Bias in Diffusion Models", algorithm 2).
+/// A loss that is computed with additional noise in the input of the network, <c>x_t + strength sigma_t N(0, I)</c>, while the target
+/// is unchanged. The network then also learns to correct the errors that it makes during sampling (Ning et al. 2023, "Input
+/// Perturbation Reduces Exposure Bias in Diffusion Models", algorithm 2).
 /// </summary>
 /// <remarks>The random numbers are drawn from <see cref="LossContext.Generator"/>.</remarks>
-/// <param name="inner">The loss.</param>
-/// <param name="strength">gamma of the paper, at least 0.</param>
+/// <param name="inner">The loss to compute.</param>
+/// <param name="strength">gamma of the paper, at least 0. The default is 0.1.</param>
 public sealed class InputPerturbation(IDiffusionLoss inner, double strength = 0.1) : IDiffusionLoss
 {
     private readonly IDiffusionLoss _inner = inner ?? throw new ArgumentNullException(nameof(inner));
 
-    /// <summary>The standard deviation of what is added, as a share of that of the noise.</summary>
+    /// <summary>The standard deviation of the additional noise, relative to that of the noise in x_t.</summary>
     public double Strength { get; } = Guard.InRange(strength, 0.0, double.MaxValue);
 
     /// <inheritdoc/>
@@ -23,7 +24,7 @@ public sealed class InputPerturbation(IDiffusionLoss inner, double strength = 0.
         ArgumentNullException.ThrowIfNull(context);
         var (network, scale) = (context.Model.Network, context.Model.Prediction.InputScale);
 
-        // The network receives c_in x_t, and so what is added is scaled too.
+        // The network receives c_in x_t, so that the additional noise must be scaled by c_in as well.
         var sigmas = context.Model.Process.Tables(
             (this, context.Model.Prediction),
             schedule => new ScheduledValue(schedule, (level, _) => Strength * level.Sigma * (scale?.Invoke(level) ?? 1.0)));

@@ -3,12 +3,13 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Losses;
 
 /// <summary>
-/// Any loss, with noise that shifts whole channels as well: <c>eps + strength N(0, 1)</c>, one draw for each sample and channel, so that a
-/// network learns to change the mean of an image (Guttenberg 2023, "Diffusion with Offset Noise").
+/// A loss that is computed with noise that also shifts whole channels: <c>eps + strength N(0, 1)</c>, with one shift for each sample
+/// and channel. A network that is trained with this noise learns to change the mean of an image (Guttenberg 2023, "Diffusion with
+/// Offset Noise").
 /// </summary>
 /// <remarks>The random numbers are drawn from <see cref="LossContext.Generator"/>.</remarks>
-/// <param name="inner">The loss.</param>
-/// <param name="strength">The standard deviation of the shift, at least 0.</param>
+/// <param name="inner">The loss to compute.</param>
+/// <param name="strength">The standard deviation of the shift, at least 0. The default is 0.1.</param>
 public sealed class OffsetNoise(IDiffusionLoss inner, double strength = 0.1) : IDiffusionLoss
 {
     private readonly IDiffusionLoss _inner = inner ?? throw new ArgumentNullException(nameof(inner));
@@ -31,14 +32,12 @@ public sealed class OffsetNoise(IDiffusionLoss inner, double strength = 0.1) : I
     }
 }
 
-/// <summary>The random draws of a loss in addition to the noise of its context.</summary>
+/// <summary>Random numbers that a loss draws in addition to the noise of its context.</summary>
 internal static class LossRandom
 {
-    /// <summary>
-    /// Draws from N(0, I), in the type and on the device of a tensor.
-    /// </summary>
+    /// <summary>Draws random numbers from N(0, I), with the type and on the device of a tensor.</summary>
     /// <param name="shape">The shape of the result.</param>
-    /// <param name="like">The tensor whose type and device the result has.</param>
+    /// <param name="like">A tensor with the type and the device of the result.</param>
     /// <param name="generator">The generator, on any device; <see langword="null"/> for the default generator.</param>
     /// <returns>The random numbers. The caller must dispose the returned tensor.</returns>
     public static Tensor Normal(long[] shape, Tensor like, Generator? generator)

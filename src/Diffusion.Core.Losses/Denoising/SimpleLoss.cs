@@ -4,28 +4,28 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Losses;
 
 /// <summary>
-/// The mean distance between a prediction and its target. By default it is L_simple, the mean squared error (Ho et al. 2020, eq. 14);
-/// any distance can replace the square, and any weighting of the noise levels can be combined with it.
+/// The mean distance between a prediction and its target. By default it is L_simple, the mean squared error (Ho et al. 2020, eq. 14).
+/// Any other distance, and any weighting of the noise levels, can be used.
 /// </summary>
-/// <param name="distance">Between elements. The default is <see cref="Distance.L2"/>.</param>
-/// <param name="weighting">Of the noise levels. The default is <see cref="LossWeighting.None"/>.</param>
+/// <param name="distance">The elementwise distance. The default is <see cref="Distance.L2"/>.</param>
+/// <param name="weighting">The weighting of the noise levels. The default is <see cref="LossWeighting.None"/>.</param>
 public sealed class SimpleLoss(Distance? distance = null, LossWeighting? weighting = null) : IDiffusionLoss
 {
-    /// <summary>The name of the mean squared error among the terms, unweighted and without gradients.</summary>
+    /// <summary>The name of the mean squared error in <see cref="LossTerms"/>, unweighted and without gradients.</summary>
     public const string MseName = "mse";
 
-    /// <summary>The distance between elements.</summary>
+    /// <summary>The elementwise distance.</summary>
     public Distance Distance { get; } = distance ?? Distance.L2;
 
-    /// <summary>The weight of each noise level.</summary>
+    /// <summary>The weighting of the noise levels.</summary>
     public LossWeighting Weighting { get; } = weighting ?? LossWeighting.None;
 
     /// <inheritdoc/>
     /// <returns>
-    /// <c>loss</c> and <c>mse</c>, [B] each: means over all dimensions but the first. The caller must dispose them.
+    /// <c>loss</c> and <c>mse</c>, [B] each: means over all dimensions except the first. The caller must dispose the returned object.
     /// </returns>
     /// <exception cref="ArgumentException">
-    /// A shape does not fit, the network returns another shape than x_0, or a weight is negative or not finite.
+    /// A shape does not match, the output of the network does not have the shape of x_0, or a weight is negative or not finite.
     /// </exception>
     public LossTerms Evaluate(LossContext context)
     {
@@ -36,7 +36,10 @@ public sealed class SimpleLoss(Distance? distance = null, LossWeighting? weighti
         return new LossTerms(loss.MoveToOuterDisposeScope()).Add(MseName, mse.MoveToOuterDisposeScope());
     }
 
-    /// <summary>[B] the loss, and [B] the squared error without gradients, of a prediction; in the current scope.</summary>
+    /// <summary>
+    /// Computes [B] the loss and [B] the mean squared error, the latter without gradients, of a prediction, in the current dispose
+    /// scope.
+    /// </summary>
     internal (Tensor Loss, Tensor Mse) Measure(LossContext context, Tensor prediction)
     {
         var (process, form) = (context.Model.Process, context.Model.Prediction);

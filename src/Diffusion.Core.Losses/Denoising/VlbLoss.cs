@@ -4,35 +4,36 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Losses;
 
 /// <summary>
-/// L_vlb: the term of the variational bound that belongs to t, in bits/dim (Nichol and Dhariwal 2021, eq. 4). Needs a discrete schedule.
+/// L_vlb: the term of the variational bound at t, in bits/dim (Nichol and Dhariwal 2021, eq. 4). The loss requires a discrete
+/// schedule.
 /// </summary>
 /// <param name="variance">
 /// The variance of a reverse step. The default is <see cref="ReverseVariance.LearnedRange"/> for a model that learns its variance, and
-/// <see cref="ReverseVariance.FixedSmall"/> for others.
+/// <see cref="ReverseVariance.FixedSmall"/> otherwise.
 /// </param>
-/// <param name="likelihood">p(x_0 | x_1). The default is <see cref="DataLikelihood.Bytes"/>.</param>
+/// <param name="likelihood">The likelihood p(x_0 | x_1). The default is <see cref="DataLikelihood.Bytes"/>.</param>
 public sealed class VlbLoss(ReverseVariance? variance = null, DataLikelihood? likelihood = null) : IDiffusionLoss
 {
-    /// <summary>The name of the term of the bound among the terms, not rescaled and without gradients.</summary>
+    /// <summary>The name of the term of the bound in <see cref="LossTerms"/>, without gradients and not multiplied by T.</summary>
     public const string VlbName = "vlb";
 
-    /// <summary>The variance of a reverse step; <see langword="null"/> for the default of the model.</summary>
+    /// <summary>The variance of a reverse step, or <see langword="null"/> for the default of the model.</summary>
     public ReverseVariance? Variance { get; } = variance;
 
-    /// <summary>p(x_0 | x_1).</summary>
+    /// <summary>The likelihood p(x_0 | x_1).</summary>
     public DataLikelihood Likelihood { get; } = likelihood ?? DataLikelihood.Bytes;
 
     /// <summary>
-    /// Whether the term is multiplied by T, so that its mean over uniformly drawn times is the bound itself, except for L_T (OpenAI's
-    /// rescaled KL). The default is <see langword="false"/>: the term alone (their KL).
+    /// Whether the term is multiplied by T, so that its mean over uniformly distributed times is the whole bound except L_T (the
+    /// "rescaled KL" of OpenAI's code). The default is <see langword="false"/>: the term itself (the "KL" of that code).
     /// </summary>
     public bool Rescale { get; init; }
 
     /// <inheritdoc/>
-    /// <returns><c>loss</c> and <c>vlb</c>, [B] bits/dim each. The caller must dispose them.</returns>
+    /// <returns><c>loss</c> and <c>vlb</c>, [B] each, in bits/dim. The caller must dispose the returned object.</returns>
     /// <exception cref="ArgumentException">
-    /// A shape does not fit, the network returns another shape than it should, the schedule has no steps, or the variance is learned and the
-    /// model does not learn it, or the other way round.
+    /// A shape does not match, the output of the network does not have the expected shape, the schedule is not discrete, the variance
+    /// is learned and the model does not learn its variance, or the variance is fixed and the model learns its variance.
     /// </exception>
     public LossTerms Evaluate(LossContext context)
     {

@@ -5,42 +5,50 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Losses;
 
 /// <summary>
-/// A sampler of times that learns from the losses at its times, and weights each draw, so that the weighted mean loss still
-/// estimates the mean over even times. Its state is in the open, for a checkpoint to keep.
+/// A sampler of times that adapts to the losses at its times. Each sample has an importance weight, so that the weighted mean of the
+/// losses is still an estimate of the mean over uniformly distributed times. The state is accessible, so that it can be stored in
+/// checkpoints.
 /// </summary>
 public interface IAdaptiveTimestepSampler : ITimestepSampler, IDisposable
 {
-    /// <summary>The whole state, by name: live tensors on the CPU, owned by the sampler. Copying into them restores a state.</summary>
+    /// <summary>
+    /// The complete state, by name: the tensors of the sampler itself, on the CPU. The sampler owns them; copying values into them
+    /// restores a state.
+    /// </summary>
     IReadOnlyDictionary<string, Tensor> State { get; }
 
-    /// <summary>The importance weight of each time, 1 on average over the draws.</summary>
-    /// <param name="t">[B] times as drawn, on the CPU, before the next <see cref="Observe"/>.</param>
-    /// <returns>[B] float64 on the CPU. The caller must dispose the returned tensor.</returns>
+    /// <summary>Returns the importance weight of each time. The expected weight is 1.</summary>
+    /// <param name="t">[B] times that were drawn since the last call of <see cref="Observe"/>, on the CPU.</param>
+    /// <returns>[B] the weights, float64 on the CPU. The caller must dispose the returned tensor.</returns>
     Tensor Weights(Tensor t);
 
-    /// <summary>Learns from a batch; a loss that is not finite is left out.</summary>
-    /// <param name="t">[B] times as drawn, on the CPU.</param>
-    /// <param name="losses">[B] their losses, not weighted, floating point on the CPU.</param>
+    /// <summary>Updates the state with the losses of a batch. Losses that are not finite are ignored.</summary>
+    /// <param name="t">[B] the times of the losses, on the CPU.</param>
+    /// <param name="losses">[B] the unweighted losses, floating point on the CPU.</param>
     void Observe(Tensor t, Tensor losses);
 }
 
 /// <summary>
-/// Draws index t with a chance in proportion to sqrt(E[L_t^2]), from the last losses of each t, with which the variational bound
-/// less noisy. All times are alike until each has been seen often enough.
+/// Draws index t with a probability proportional to sqrt(E[L_t^2]), estimated from the last losses at each t. This reduces the
+/// variance of the gradient of the variational bound. The distribution is uniform until every index has a full history.
 /// </summary>
 /// <remarks>
-/// Source: Nichol and Dhariwal 2021, eq. 18; the numbers are those of their code. Owns its tensors. Not safe for several threads at once.
+/// Source: Nichol and Dhariwal 2021, eq. 18, with the defaults of their code. The sampler owns its tensors. It is not thread-safe.
 /// </remarks>
 public sealed class LossSecondMomentTimesteps : IAdaptiveTimestepSampler
 {
     private readonly Tensor _history;
     private readonly Tensor _counts;
 
-    /// <summary>A sampler that has seen nothing yet.</summary>
+    /// <summary>Creates a sampler with an empty history.</summary>
     /// <param name="schedule">The schedule whose indices are drawn.</param>
-    /// <param name="historyLength">Losses kept for each t: 10.</param>
-    /// <param name="uniformProbability">The share of the draws that is even, so that no t is forgotten: 0.001.</param>
-    /// <exception cref="ArgumentOutOfRangeException">There is no history, or the share lies outside [0, 1].</exception>
+    /// <param name="historyLength">The number of losses that are stored for each t. The default is 10.</param>
+    /// <param name="uniformProbability">
+    /// The fraction of the draws that are uniformly distributed, so that every t is drawn. The default is 0.001.
+    /// </param>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// <paramref name="historyLength"/> is less than 1, or <paramref name="uniformProbability"/> is outside [0, 1].
+    /// </exception>
     public LossSecondMomentTimesteps(DiscreteSchedule schedule, int historyLength = 10, double uniformProbability = 1e-3)
     {
         ArgumentNullException.ThrowIfNull(schedule);
@@ -55,17 +63,20 @@ public sealed class LossSecondMomentTimesteps : IAdaptiveTimestepSampler
     /// <summary>T, the number of indices.</summary>
     public int Steps { get; }
 
-    /// <summary>Losses kept for each t.</summary>
+    /// <summary>The number of losses that are stored for each t.</summary>
     public int HistoryLength { get; }
 
-    /// <summary>The share of the draws that is even.</summary>
+    /// <summary>The fraction of the draws that are uniformly distributed.</summary>
     public double UniformProbability { get; }
 
     /// <inheritdoc/>
-    /// <remarks><c>history</c>, [T, historyLength] float64, oldest first; <c>counts</c>, [T] int64, how many of them there are.</remarks>
+    /// <remarks>
+    /// The tensors are <c>history</c>, [T, historyLength] float64, the losses with the oldest first, and <c>counts</c>, [T] int64, the
+    /// number of losses stored for each t.
+    /// </remarks>
     public IReadOnlyDictionary<string, Tensor> State { get; }
 
-    /// <summary>[T] the chance of each index; even until every index has a full history.</summary>
+    /// <summary>Returns [T] the probability of each index, which is uniform until every index has a full history.</summary>
     public double[] Probabilities()
     {
         var history = MemoryMarshal.Cast<byte, double>(_history.bytes);
@@ -89,7 +100,7 @@ public sealed class LossSecondMomentTimesteps : IAdaptiveTimestepSampler
     }
 
     /// <inheritdoc/>
-    /// <exception cref="ArgumentException">The schedule has another number of steps.</exception>
+    /// <exception cref="ArgumentException">The schedule is not discrete, or does not have <see cref="Steps"/> steps.</exception>
     public Tensor Sample(INoiseSchedule schedule, long count, Generator generator)
     {
         ArgumentNullException.ThrowIfNull(schedule);
@@ -101,7 +112,7 @@ public sealed class LossSecondMomentTimesteps : IAdaptiveTimestepSampler
             cumulative[t] += cumulative[t - 1];
         var draws = UnitDraws.Independent.Draw((int)Guard.InRange(count, 1, int.MaxValue), generator);
 
-        // The first index whose cumulative chance exceeds the draw: one without a chance is never that.
+        // Finds the first index whose cumulative probability exceeds the draw, which is never an index with zero probability.
         return tensor(Array.ConvertAll(draws, u => Index(u * cumulative[^1])), dtype: ScalarType.Int64);
 
         long Index(double u)
@@ -118,7 +129,7 @@ public sealed class LossSecondMomentTimesteps : IAdaptiveTimestepSampler
     }
 
     /// <inheritdoc/>
-    /// <exception cref="ArgumentException">t is not [B] int64 on the CPU, or an index lies outside 0..T-1.</exception>
+    /// <exception cref="ArgumentException">t is not [B] int64 on the CPU, or an index is outside 0..T-1.</exception>
     public Tensor Weights(Tensor t)
     {
         var probabilities = Probabilities();
@@ -127,7 +138,7 @@ public sealed class LossSecondMomentTimesteps : IAdaptiveTimestepSampler
 
     /// <inheritdoc/>
     /// <exception cref="ArgumentException">
-    /// t is not [B] int64 on the CPU, an index lies outside 0..T-1, or the losses are not [B].
+    /// t is not [B] int64 on the CPU, an index is outside 0..T-1, or the losses are not [B] floating point.
     /// </exception>
     public void Observe(Tensor t, Tensor losses)
     {

@@ -3,34 +3,44 @@ using MathNet.Numerics.Distributions;
 
 namespace Diffusion.Core.Losses;
 
-/// <summary>A distribution over the times of a schedule, as the quantile function that turns an even draw into a time.</summary>
+/// <summary>
+/// A distribution over the times of a schedule, represented by its quantile function, which maps a uniform draw to a time. A
+/// distribution is defined either over the time, relative to the range of the schedule, or over the noise level.
+/// </summary>
 public abstract class TimeDistribution
 {
-    /// <summary>The field's name of the distribution, such as <c>log-normal</c>.</summary>
+    /// <summary>The standard name of the distribution, such as <c>log-normal</c>.</summary>
     public abstract string Name { get; }
 
-    /// <summary>The time below which a share <paramref name="u"/> of the draws lies.</summary>
+    /// <summary>
+    /// Returns the quantile of the distribution: the time below which a fraction <paramref name="u"/> of the draws falls.
+    /// </summary>
     /// <param name="schedule">The schedule whose times are drawn.</param>
-    /// <param name="u">In [0, 1].</param>
-    /// <returns>A time of the schedule, growing with u; for a discrete one, an index.</returns>
+    /// <param name="u">The fraction, in [0, 1].</param>
+    /// <returns>A time of the schedule, which increases with u. For a discrete schedule, it is an index.</returns>
     public abstract double Quantile(INoiseSchedule schedule, double u);
 
-    /// <summary>Every time alike (Ho et al. 2020, algorithm 1). Over the time.</summary>
+    /// <summary>The uniform distribution over the time (Ho et al. 2020, algorithm 1).</summary>
     public static TimeDistribution Uniform { get; } = OfTime("uniform", u => u);
 
-    /// <summary>Every log-SNR of the schedule alike; its ends need noise and signal. Over the noise level.</summary>
+    /// <summary>
+    /// The uniform distribution over the log-SNR between the ends of the schedule. Both ends must have a finite log-SNR.
+    /// </summary>
     public static TimeDistribution UniformLogSnr { get; } = new EvenLogSnr();
 
-    /// <summary>The density 2 / (pi (1 - 2 s + 2 s^2)) (Esser et al. 2024, section 3.1). Over the time.</summary>
+    /// <summary>
+    /// The CosMap distribution over the time, with the density 2 / (pi (1 - 2 s + 2 s^2)) of s in [0, 1] (Esser et al. 2024, section
+    /// 3.1).
+    /// </summary>
     public static TimeDistribution CosMap { get; } = OfTime("cosmap", FlowDensity.CosMapQuantile);
 
     /// <summary>
-    /// log(sigma / alpha) from N(mean, std^2), the log-normal noise of EDM (Karras et al. 2022, table 1). On the straight path
-    /// this is <see cref="LogitNormal"/> with the same numbers. Over the noise level.
+    /// Creates a distribution over the noise level with log(sigma / alpha) from N(mean, std^2), the log-normal noise of EDM (Karras et
+    /// al. 2022, table 1). For the straight path of flow matching, it is equal to <see cref="LogitNormal"/> with the same parameters.
     /// </summary>
-    /// <param name="mean">P_mean, finite.</param>
-    /// <param name="std">P_std, finite and greater than 0.</param>
-    /// <exception cref="ArgumentOutOfRangeException">A number is out of range.</exception>
+    /// <param name="mean">P_mean, finite. The default is -1.2.</param>
+    /// <param name="std">P_std, finite and greater than 0. The default is 1.2.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A number is outside its range.</exception>
     public static TimeDistribution LogNormal(double mean = -1.2, double std = 1.2)
     {
         Guard.InRange(mean, double.MinValue, double.MaxValue);
@@ -39,12 +49,14 @@ public abstract class TimeDistribution
     }
 
     /// <summary>
-    /// The log-SNR from a Laplace distribution (Hang et al. 2024, "Improved Noise Schedule for Diffusion Training", section 3). Over the
-    /// noise level.
+    /// Creates a distribution over the noise level, whose log-SNR has a Laplace distribution (Hang et al. 2024, "Improved Noise
+    /// Schedule for Diffusion Training", section 3).
     /// </summary>
-    /// <param name="mean">Where the log-SNR is densest, finite.</param>
-    /// <param name="scale">The mean distance from there, finite and greater than 0.</param>
-    /// <exception cref="ArgumentOutOfRangeException">A number is out of range.</exception>
+    /// <param name="mean">The mean log-SNR, finite. The default is 0.</param>
+    /// <param name="scale">
+    /// The mean absolute deviation of the log-SNR from <paramref name="mean"/>, finite and greater than 0. The default is 0.5.
+    /// </param>
+    /// <exception cref="ArgumentOutOfRangeException">A number is outside its range.</exception>
     public static TimeDistribution Laplace(double mean = 0.0, double scale = 0.5)
     {
         Guard.InRange(mean, double.MinValue, double.MaxValue);
@@ -52,10 +64,12 @@ public abstract class TimeDistribution
         return OfLogSnr("laplace", u => mean - (scale * (u < 0.5 ? Math.Log(2.0 * u) : -Math.Log(2.0 * (1.0 - u)))));
     }
 
-    /// <summary>The logit of s from N(mean, std^2) (Esser et al. 2024, section 3.1). Over the time.</summary>
-    /// <param name="mean">Above 0, more noise.</param>
-    /// <param name="std">Finite and greater than 0.</param>
-    /// <exception cref="ArgumentOutOfRangeException">A number is out of range.</exception>
+    /// <summary>
+    /// Creates a distribution over the time s in [0, 1] whose logit is from N(mean, std^2) (Esser et al. 2024, section 3.1).
+    /// </summary>
+    /// <param name="mean">The mean of the logit, finite. Values greater than 0 draw noisier times more often. The default is 0.</param>
+    /// <param name="std">The standard deviation of the logit, finite and greater than 0. The default is 1.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A number is outside its range.</exception>
     public static TimeDistribution LogitNormal(double mean = 0.0, double std = 1.0)
     {
         Guard.InRange(mean, double.MinValue, double.MaxValue);
@@ -63,9 +77,12 @@ public abstract class TimeDistribution
         return OfTime("logit-normal", u => FlowDensity.LogitNormalQuantile(u, mean, std));
     }
 
-    /// <summary>Mode sampling with heavy tails (Esser et al. 2024, eq. 20). Over the time.</summary>
-    /// <param name="scale">In [-1, 2 / (pi - 2)]: above 0 the middle is drawn more often, below 0 the ends.</param>
-    /// <exception cref="ArgumentOutOfRangeException">The scale lies outside its range.</exception>
+    /// <summary>Creates the distribution over the time of mode sampling with heavy tails (Esser et al. 2024, eq. 20).</summary>
+    /// <param name="scale">
+    /// The scale, in [-1, 2 / (pi - 2)]. With values greater than 0, times in the middle are drawn more often, and with values less
+    /// than 0, times near the ends. The default is 1.29.
+    /// </param>
+    /// <exception cref="ArgumentOutOfRangeException">The scale is outside its range.</exception>
     public static TimeDistribution Mode(double scale = 1.29)
     {
         Guard.InRange(scale, -1.0, 2.0 / (Math.PI - 2.0));
@@ -73,17 +90,19 @@ public abstract class TimeDistribution
     }
 
     /// <summary>
-    /// Evenly over the time of a cosine schedule that is shifted to one size of image at much noise and to another at little, and
-    /// interpolated in between (Hoogeboom et al. 2023, "Simple Diffusion", section 3.1; k-diffusion's cosine-interpolated). Over the noise
-    /// level.
+    /// Creates the distribution over the noise level of uniformly distributed times of a cosine schedule. The schedule is shifted for
+    /// one image size at the most noise and for another at the least noise, and interpolated in between (Hoogeboom et al. 2023,
+    /// "Simple Diffusion", section 3.1; cosine-interpolated in k-diffusion).
     /// </summary>
-    /// <param name="imageSize">The size of the images.</param>
-    /// <param name="lowSize">The size whose cosine schedule holds at the most noise.</param>
-    /// <param name="highSize">The size whose cosine schedule holds at the least noise.</param>
-    /// <param name="sigmaData">The standard deviation of the data.</param>
-    /// <param name="minSigma">The least sigma / alpha.</param>
-    /// <param name="maxSigma">The greatest sigma / alpha.</param>
-    /// <exception cref="ArgumentOutOfRangeException">A number is not finite and greater than 0, or the sigmas are not in order.</exception>
+    /// <param name="imageSize">The size of the images, in pixels.</param>
+    /// <param name="lowSize">The image size of the cosine schedule at the most noise. The default is 32.</param>
+    /// <param name="highSize">The image size of the cosine schedule at the least noise. The default is 64.</param>
+    /// <param name="sigmaData">The standard deviation of the data. The default is 0.5.</param>
+    /// <param name="minSigma">The least sigma / alpha. The default is 1e-3.</param>
+    /// <param name="maxSigma">The greatest sigma / alpha. The default is 1e3.</param>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// A number is not finite and greater than 0, or <paramref name="maxSigma"/> is less than <paramref name="minSigma"/>.
+    /// </exception>
     public static TimeDistribution CosineInterpolated(
         double imageSize,
         double lowSize = 32.0,
@@ -99,7 +118,7 @@ public abstract class TimeDistribution
         var high = ShiftedCosine(Guard.Positive(highSize) / imageSize);
         return OfLogSnr("cosine-interpolated", u => -2.0 * Math.Log(sigmaData) + (u * low(u)) + ((1.0 - u) * high(u)));
 
-        // The cosine schedule is cut so that, shifted, it runs between the same two noise levels.
+        // The cosine schedule is truncated so that the shifted schedule runs from minSigma to maxSigma.
         Func<double, double> ShiftedCosine(double ratio)
         {
             var first = Math.Atan(minSigma / sigmaData * ratio);
@@ -108,7 +127,10 @@ public abstract class TimeDistribution
         }
     }
 
-    /// <summary>The noise levels of one schedule at even times, for a network that is trained on another.</summary>
+    /// <summary>
+    /// Creates the distribution of the noise levels of one schedule at uniformly distributed times, for a network that is trained with
+    /// another schedule.
+    /// </summary>
     /// <param name="noise">The schedule whose noise levels are drawn.</param>
     public static TimeDistribution NoiseOf(INoiseSchedule noise)
     {
@@ -116,9 +138,12 @@ public abstract class TimeDistribution
         return OfLogSnr("noise-of", u => noise.LogSnr(Math.Min(noise.MinTime + (u * (noise.MaxTime - noise.MinTime)), noise.MaxTime)));
     }
 
-    /// <summary>A distribution over the time, from the quantile function of its share of the way.</summary>
-    /// <param name="name">The field's name.</param>
-    /// <param name="quantile">From [0, 1] to [0, 1], growing.</param>
+    /// <summary>
+    /// Creates a distribution over the time from the quantile function of the relative time: 0 at the least noise, 1 at the most
+    /// noise.
+    /// </summary>
+    /// <param name="name">The standard name of the distribution.</param>
+    /// <param name="quantile">A non-decreasing function from [0, 1] to [0, 1].</param>
     public static TimeDistribution OfTime(string name, Func<double, double> quantile)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
@@ -126,9 +151,11 @@ public abstract class TimeDistribution
         return new ShareDistribution(name, quantile);
     }
 
-    /// <summary>A distribution over the noise level, from the quantile function of the log-SNR.</summary>
-    /// <param name="name">The field's name.</param>
-    /// <param name="logSnr">From [0, 1] to the log-SNR in nats, falling: the greatest at 0, as the least noise comes first.</param>
+    /// <summary>Creates a distribution over the noise level from the quantile function of the noise, expressed as a log-SNR.</summary>
+    /// <param name="name">The standard name of the distribution.</param>
+    /// <param name="logSnr">
+    /// A non-increasing function from [0, 1] to the log-SNR in nats. It is greatest at 0, which corresponds to the least noise.
+    /// </param>
     public static TimeDistribution OfLogSnr(string name, Func<double, double> logSnr)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
@@ -140,7 +167,7 @@ public abstract class TimeDistribution
     {
         var (first, last) = (schedule.LogSnr(schedule.MinTime), schedule.LogSnr(schedule.MaxTime));
         if (double.IsNaN(logSnr))
-            throw new ArgumentException("A distribution of training times drew a log-SNR that is not a number.", nameof(logSnr));
+            throw new ArgumentException("A distribution of training times must return a log-SNR, got NaN.", nameof(logSnr));
         var time = logSnr >= first ? schedule.MinTime : logSnr <= last ? schedule.MaxTime : schedule.TimeOf(logSnr);
         return schedule is DiscreteSchedule ? Math.Round(time) : time;
     }
@@ -182,7 +209,7 @@ public abstract class TimeDistribution
             return double.IsFinite(first) && double.IsFinite(last)
                 ? TimeOf(schedule, first + (u * (last - first)))
                 : throw new ArgumentException(
-                    $"The log-SNR of the schedule must be finite at both ends to be drawn evenly, got {first} and {last}.",
+                    $"A uniform distribution requires a schedule whose log-SNR is finite at both ends, got {first} and {last}.",
                     nameof(schedule));
         }
     }

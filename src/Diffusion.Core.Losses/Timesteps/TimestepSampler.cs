@@ -3,21 +3,21 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Losses;
 
-/// <summary>Which times a batch is trained at.</summary>
+/// <summary>A sampler of the times at which a batch is trained.</summary>
 public interface ITimestepSampler
 {
-    /// <summary>One time for each sample of a batch.</summary>
+    /// <summary>Draws one time for each sample of a batch.</summary>
     /// <param name="schedule">The schedule whose times are drawn.</param>
     /// <param name="count">B, at least 1.</param>
-    /// <param name="generator">A generator on the CPU; every draw comes from it.</param>
+    /// <param name="generator">The generator of all random numbers, on the CPU.</param>
     /// <returns>
-    /// [B] on the CPU: int64 indices 0..T-1 for a discrete schedule, float64 times for a continuous one. The caller must dispose the
+    /// [B] times on the CPU: int64 indices 0..T-1 for a discrete schedule, float64 for a continuous one. The caller must dispose the
     /// returned tensor.
     /// </returns>
     Tensor Sample(INoiseSchedule schedule, long count, Generator generator);
 }
 
-/// <summary>Every time is as likely as any other (Ho et al. 2020, algorithm 1).</summary>
+/// <summary>A sampler of uniformly distributed times (Ho et al. 2020, algorithm 1).</summary>
 public sealed class UniformTimesteps : ITimestepSampler
 {
     /// <inheritdoc/>
@@ -39,20 +39,23 @@ public sealed class UniformTimesteps : ITimestepSampler
 /// <summary>The standard samplers of times.</summary>
 public static class TimestepSampler
 {
-    /// <summary>Times of any distribution, drawn independently or together.</summary>
-    /// <param name="distribution">Of the times. The default is <see cref="TimeDistribution.Uniform"/>.</param>
+    /// <summary>Creates a sampler of times with any distribution.</summary>
+    /// <param name="distribution">The distribution of the times. The default is <see cref="TimeDistribution.Uniform"/>.</param>
     /// <param name="draws">
-    /// How a batch is drawn. The default is <see cref="UnitDraws.LowDiscrepancy"/>, which reduces the noise of the mean over a batch.
+    /// The method for drawing a batch. The default is <see cref="UnitDraws.LowDiscrepancy"/>, which reduces the variance of the mean
+    /// over a batch.
     /// </param>
     public static ITimestepSampler FromDistribution(TimeDistribution? distribution = null, UnitDraws? draws = null)
         => new DistributedTimesteps(distribution ?? TimeDistribution.Uniform, draws ?? UnitDraws.LowDiscrepancy);
 }
 
-/// <summary>A quantile function applied to uniform draws.</summary>
+/// <summary>A sampler that applies the quantile function of a distribution to uniform draws.</summary>
 internal sealed class DistributedTimesteps(TimeDistribution distribution, UnitDraws draws) : ITimestepSampler
 {
     /// <inheritdoc/>
-    /// <exception cref="ArgumentOutOfRangeException"><paramref name="count"/> is less than 1, or too great.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// <paramref name="count"/> is less than 1 or greater than <see cref="int.MaxValue"/>.
+    /// </exception>
     public Tensor Sample(INoiseSchedule schedule, long count, Generator generator)
     {
         ArgumentNullException.ThrowIfNull(schedule);

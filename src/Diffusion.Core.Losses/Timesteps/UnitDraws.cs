@@ -2,24 +2,29 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Losses;
 
-/// <summary>How a batch of numbers is drawn from [0, 1), each of them evenly, together perhaps with less chance than alone.</summary>
+/// <summary>
+/// A method for drawing a batch of numbers from [0, 1). Each number is uniformly distributed; the numbers of a batch may depend on
+/// each other to cover the interval more evenly.
+/// </summary>
 public abstract class UnitDraws
 {
-    /// <summary>The draws of a batch.</summary>
+    /// <summary>Draws the numbers of a batch.</summary>
     /// <param name="count">B, at least 1.</param>
-    /// <param name="generator">A generator on the CPU; every draw comes from it.</param>
+    /// <param name="generator">The generator of all random numbers, on the CPU.</param>
     /// <returns>[B] numbers in [0, 1).</returns>
     public abstract double[] Draw(int count, Generator generator);
 
-    /// <summary>Each number by itself.</summary>
+    /// <summary>Independent numbers.</summary>
     public static UnitDraws Independent { get; } = new IndependentDraws();
 
-    /// <summary>One number in each of B equal parts, the i-th in the i-th (k-diffusion's stratified_uniform).</summary>
+    /// <summary>
+    /// Stratified sampling: the i-th number is drawn from the i-th of B intervals of equal length (stratified_uniform in k-diffusion).
+    /// </summary>
     public static UnitDraws Stratified { get; } = new StratifiedDraws();
 
     /// <summary>
-    /// <c>(u + i / B) mod 1</c> with one u for the batch: the low-discrepancy sampler of Kingma et al. 2021, "Variational Diffusion
-    /// Models", appendix I.1.
+    /// <c>(u + i / B) mod 1</c> with one u for the whole batch: the low-discrepancy sampler of Kingma et al. 2021, "Variational
+    /// Diffusion Models", appendix I.1.
     /// </summary>
     public static UnitDraws LowDiscrepancy { get; } = new LowDiscrepancyDraws();
 
@@ -31,7 +36,7 @@ public abstract class UnitDraws
         return drawn.data<double>().ToArray();
     }
 
-    // i + u may round up to i + 1 and so out of [0, 1).
+    // i + u may be rounded up to i + 1, which can lead to a result of 1, outside [0, 1).
     private static double BelowOne(double value) => Math.Min(value, Math.BitDecrement(1.0));
 
     private sealed class IndependentDraws : UnitDraws

@@ -3,12 +3,12 @@ using MathNet.Numerics.Integration;
 namespace Diffusion.Core.Schedules;
 
 /// <summary>
-/// The variance preserving process of any noise rate beta(t), integrated numerically: <c>abar(t) = exp(-int_0^t beta)</c>. t runs from 0,
-/// the data, to a time of choice.
+/// The variance preserving process of any noise rate beta(t), which is integrated numerically: <c>abar(t) = exp(-int_0^t beta)</c>. t
+/// runs from 0, the data, to <see cref="MaxTime"/>.
 /// </summary>
 /// <remarks>
-/// Source: Song et al. 2021, eq. 11 and 29. The integral is by Gauss-Legendre rules of eight points on each of many panels: to the last
-/// digits where beta is smooth within each panel.
+/// Source: Song et al. 2021, eq. 11 and 29. The integral is computed with an eight-point Gauss-Legendre rule on each of many panels,
+/// which is accurate almost to machine precision if beta is smooth within each panel.
 /// </remarks>
 public sealed class BetaSchedule : INoiseSchedule
 {
@@ -17,11 +17,13 @@ public sealed class BetaSchedule : INoiseSchedule
     private readonly Func<double, double> _beta;
     private readonly double[] _integrals;
 
-    /// <summary>The process of a noise rate.</summary>
-    /// <param name="beta">beta(t), finite and positive within (0, maxTime): a pure function, which several threads may call.</param>
-    /// <param name="maxTime">The time of most noise.</param>
-    /// <param name="panels">The number of panels; more of them for a beta with corners.</param>
-    /// <exception cref="ArgumentException">beta(t) is not finite and positive, or a number lies outside its range.</exception>
+    /// <summary>Creates the process of a noise rate.</summary>
+    /// <param name="beta">
+    /// beta(t), finite and positive in (0, maxTime). It must be a pure function, which can be called from several threads.
+    /// </param>
+    /// <param name="maxTime">The time with the most noise. The default is 1.</param>
+    /// <param name="panels">The number of panels. Use more panels for a beta that is not smooth. The default is 256.</param>
+    /// <exception cref="ArgumentException">beta(t) is not finite and positive, or a number is outside its range.</exception>
     public BetaSchedule(Func<double, double> beta, double maxTime = 1.0, int panels = 256)
     {
         ArgumentNullException.ThrowIfNull(beta);

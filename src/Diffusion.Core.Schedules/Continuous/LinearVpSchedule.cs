@@ -1,18 +1,21 @@
 namespace Diffusion.Core.Schedules;
 
 /// <summary>
-/// The variance preserving process in continuous time with a linear beta(t) (the VP SDE): the limit of DDPM's linear schedule for many
-/// steps. t runs from 0, the data, to 1; <c>beta(t) = betaMin + t (betaMax - betaMin)</c> and <c>abar(t) = exp(-int_0^t beta)</c>.
+/// The variance preserving process in continuous time with a linear beta(t), known as the VP SDE: the limit of the linear schedule of
+/// DDPM for many steps. t runs from 0, the data, to 1; <c>beta(t) = betaMin + t (betaMax - betaMin)</c> and <c>abar(t) = exp(-int_0^t
+/// beta)</c>.
 /// </summary>
 /// <remarks>
 /// Source: Song et al. 2021, "Score-Based Generative Modeling through Stochastic Differential Equations", appendix C, eq. 32.
 /// </remarks>
 public sealed class LinearVpSchedule : INoiseSchedule
 {
-    /// <summary>The schedule between two noise rates.</summary>
-    /// <param name="betaMin">beta(0), for unit time: 1000 times DDPM's first beta.</param>
-    /// <param name="betaMax">beta(1), for unit time: 1000 times DDPM's last beta.</param>
-    /// <exception cref="ArgumentOutOfRangeException">A rate is not finite and positive, or they are not in order.</exception>
+    /// <summary>Creates the schedule between two noise rates.</summary>
+    /// <param name="betaMin">beta(0), per unit of time: 1000 times the first beta of DDPM. The default is 0.1.</param>
+    /// <param name="betaMax">beta(1), per unit of time: 1000 times the last beta of DDPM. The default is 20.</param>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// A rate is not finite and positive, or <paramref name="betaMax"/> is less than <paramref name="betaMin"/>.
+    /// </exception>
     public LinearVpSchedule(double betaMin = 0.1, double betaMax = 20.0)
     {
         BetaMin = Guard.Positive(betaMin);
@@ -41,12 +44,12 @@ public sealed class LinearVpSchedule : INoiseSchedule
     /// <inheritdoc/>
     public double InvertLogSnr(double logSnr)
     {
-        // log(1 + e^-l); an area tangent keeps the digits of a small term added to 1, and the sign of l that of the larger term.
+        // log(1 + e^-l) = log(1 + e^-|l|) + max(-l, 0) does not overflow; log(1 + x) = 2 artanh(x / (2 + x)) is accurate for small x.
         var small = Math.Exp(-Math.Abs(logSnr));
         return TimeOfIntegral((2.0 * Math.Atanh(small / (2.0 + small))) + Math.Max(-logSnr, 0.0));
     }
 
-    /// <summary>The time at which the integral of beta has the given value.</summary>
+    /// <summary>Returns the time at which the integral of beta has the given value.</summary>
     internal double TimeOfIntegral(double integral)
         => 2.0 * integral / (BetaMin + Math.Sqrt((BetaMin * BetaMin) + (2.0 * (BetaMax - BetaMin) * integral)));
 }

@@ -2,13 +2,13 @@ using MathNet.Numerics.RootFinding;
 
 namespace Diffusion.Core.Schedules;
 
-/// <summary>The inverse of a log-SNR of which nothing is known but that it falls.</summary>
+/// <summary>Numerical inversion of a log-SNR, which only has to be strictly decreasing.</summary>
 internal static class LogSnrSearch
 {
-    // Stands for the infinite log-SNR of data without noise, or noise without data, where a root finder needs a number.
+    // Replaces an infinite log-SNR (data without noise, or noise without data), since the root finder requires finite values.
     private const double Bound = 1e4;
 
-    /// <summary>The time of a log-SNR, by Brent's root finder, to about 14 digits of the range of times.</summary>
+    /// <summary>Returns the time of a log-SNR, computed with Brent's method to about 14 digits of the range of times.</summary>
     public static double Find(INoiseSchedule schedule, double logSnr)
     {
         if (Distance(schedule.MinTime) <= 0.0)
@@ -21,8 +21,8 @@ internal static class LogSnrSearch
         double Distance(double t) => Math.Clamp(schedule.LevelAt(t).LogSnr, -Bound, Bound) - logSnr;
     }
 
-    /// <summary>Throws for a schedule whose log-SNR does not fall strictly at 1,000 times spread over its range.</summary>
-    /// <exception cref="ArgumentException">It does not.</exception>
+    /// <summary>Throws an exception if the log-SNR of a schedule does not decrease strictly over 1,001 equally spaced times.</summary>
+    /// <exception cref="ArgumentException">The log-SNR does not decrease strictly.</exception>
     public static void RequireFalling(INoiseSchedule schedule, string name)
     {
         const int Count = 1000;

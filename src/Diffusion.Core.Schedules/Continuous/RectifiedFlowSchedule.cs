@@ -1,28 +1,30 @@
 namespace Diffusion.Core.Schedules;
 
 /// <summary>
-/// The straight line from data to noise of flow matching and rectified flow: <c>alpha = 1 - s</c>, <c>sigma = s</c>. Times run from 0,
-/// the data, to <see cref="TimeScale"/>, noise alone; without a shift t is <c>s</c> times that scale, which is the timestep that the
-/// network receives.
+/// The straight path from data to noise of flow matching and rectified flow: <c>alpha = 1 - s</c> and <c>sigma = s</c>. Times run from
+/// 0, the data, to <see cref="TimeScale"/>, pure noise. The timestep passed to the network is s times <see cref="TimeScale"/>; without
+/// a shift, it is t itself.
 /// </summary>
 /// <remarks>
-/// Source: Lipman et al. 2023, "Flow Matching for Generative Modeling"; Liu et al. 2023, "Flow Straight and Fast", with time running
-/// towards noise as in Esser et al. 2024. A shift moves the even steps of a sampler, and the even draws of training, towards noise: s is
-/// the shift of t / TimeScale, and the network receives s times TimeScale.
+/// Source: Lipman et al. 2023, "Flow Matching for Generative Modeling"; Liu et al. 2023, "Flow Straight and Fast", with the direction
+/// of time of Esser et al. 2024. A shift moves the equally spaced steps of a sampler, and the uniform times of training, towards
+/// noise: s is the shifted value of t / TimeScale.
 /// </remarks>
 public sealed class RectifiedFlowSchedule : INoiseSchedule
 {
-    /// <summary>The line.</summary>
-    /// <param name="timeScale">The timestep that a network receives at pure noise: 1 in most papers, 1000 in diffusers.</param>
-    /// <param name="shift">The shift of times towards noise. The default is none.</param>
+    /// <summary>Creates the schedule.</summary>
+    /// <param name="timeScale">
+    /// The timestep passed to the network at pure noise: 1 in most papers, 1000 in diffusers. The default is 1.
+    /// </param>
+    /// <param name="shift">The shift of times towards noise. The default is <see cref="TimestepShift.None"/>.</param>
     /// <exception cref="ArgumentOutOfRangeException">timeScale is not finite and positive.</exception>
     public RectifiedFlowSchedule(double timeScale = 1.0, TimestepShift? shift = null)
         => (TimeScale, Shift) = (Guard.Positive(timeScale), shift ?? TimestepShift.None);
 
-    /// <summary>The timestep that a network receives at pure noise.</summary>
+    /// <summary>The timestep passed to the network at pure noise.</summary>
     public double TimeScale { get; }
 
-    /// <summary>How times are moved towards noise.</summary>
+    /// <summary>The shift of times towards noise.</summary>
     public TimestepShift Shift { get; }
 
     /// <inheritdoc/>
@@ -36,7 +38,7 @@ public sealed class RectifiedFlowSchedule : INoiseSchedule
     {
         Guard.InRange(t, MinTime, MaxTime);
 
-        // The rest is shifted by itself, so that alpha keeps its digits near noise.
+        // 1 - s is computed without a subtraction from 1, so that alpha is accurate close to pure noise.
         return new NoiseLevel(Shift.ApplyToRest((TimeScale - t) / TimeScale), Shift.Apply(t / TimeScale));
     }
 

@@ -3,8 +3,9 @@ using MathNet.Numerics.Interpolation;
 namespace Diffusion.Core.Schedules;
 
 /// <summary>
-/// A variance preserving schedule given by its log-SNR at a few times, with a smooth curve between them that falls wherever the points
-/// do: a monotone cubic (PCHIP; Fritsch and Carlson 1980). Times run from the first point to the last.
+/// A variance preserving schedule that is defined by its log-SNR at a few times. Between them, the log-SNR is interpolated by a
+/// monotone cubic spline (PCHIP; Fritsch and Carlson 1980), so that it decreases everywhere. Times run from the first point to the
+/// last.
 /// </summary>
 public sealed class TabulatedSchedule : INoiseSchedule
 {
@@ -12,11 +13,12 @@ public sealed class TabulatedSchedule : INoiseSchedule
     private readonly double[] _logSnrs;
     private readonly CubicSpline _logSnr;
 
-    /// <summary>The schedule through some points.</summary>
-    /// <param name="times">Rising, at least three.</param>
-    /// <param name="logSnrs">log(alpha^2 / sigma^2) in nats at each of them, falling.</param>
+    /// <summary>Creates the schedule through the given points.</summary>
+    /// <param name="times">The times, in increasing order, at least three.</param>
+    /// <param name="logSnrs">log(alpha^2 / sigma^2) at each time, in nats, in decreasing order.</param>
     /// <exception cref="ArgumentException">
-    /// There are fewer than three points, they do not pair up, or they are not finite and in order.
+    /// There are fewer than three points, the number of times differs from that of log-SNRs, or the values are not finite and in
+    /// order.
     /// </exception>
     public TabulatedSchedule(ReadOnlySpan<double> times, ReadOnlySpan<double> logSnrs)
     {
@@ -38,10 +40,10 @@ public sealed class TabulatedSchedule : INoiseSchedule
         LogSnrSearch.RequireFalling(this, nameof(logSnrs));
     }
 
-    /// <summary>The times of the table, which rise.</summary>
+    /// <summary>The times of the table, in increasing order.</summary>
     public ReadOnlySpan<double> Times => _times;
 
-    /// <summary>The log-SNR at each time, in nats, which falls.</summary>
+    /// <summary>The log-SNR at each time, in nats, in decreasing order.</summary>
     public ReadOnlySpan<double> LogSnrs => _logSnrs;
 
     /// <inheritdoc/>

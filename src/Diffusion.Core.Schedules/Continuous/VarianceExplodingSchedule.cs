@@ -11,10 +11,12 @@ public sealed class VarianceExplodingSchedule : INoiseSchedule
 {
     private readonly double _logRatio;
 
-    /// <summary>The process between two noise levels.</summary>
-    /// <param name="sigmaMin">sigma(0).</param>
-    /// <param name="sigmaMax">sigma(1).</param>
-    /// <exception cref="ArgumentOutOfRangeException">A number is not finite and positive, or they are not in order.</exception>
+    /// <summary>Creates the process between two noise levels.</summary>
+    /// <param name="sigmaMin">sigma(0). The default is 0.01.</param>
+    /// <param name="sigmaMax">sigma(1). The default is 50.</param>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// A number is not finite and positive, or <paramref name="sigmaMax"/> is not greater than <paramref name="sigmaMin"/>.
+    /// </exception>
     public VarianceExplodingSchedule(double sigmaMin = 0.01, double sigmaMax = 50.0)
     {
         SigmaMin = Guard.Positive(sigmaMin);

@@ -4,15 +4,23 @@ namespace Diffusion.Core.Schedules;
 
 public sealed partial class DiscreteSchedule
 {
-    /// <summary>A schedule from its betas.</summary>
-    /// <exception cref="ArgumentException">No steps, a beta outside (0, 1], or a beta of 1 before the last.</exception>
+    /// <summary>Creates a schedule from its betas.</summary>
+    /// <exception cref="ArgumentException">
+    /// There are no steps, a beta is outside (0, 1] or so small that 1 - beta is 1 in double precision, or a beta before the last is
+    /// 1.
+    /// </exception>
     public static DiscreteSchedule FromBetas(ReadOnlySpan<double> betas, ILogger? logger = null) => new(betas.ToArray(), logger);
 
-    /// <summary>A schedule from its betas and the timesteps passed to the network, as a respaced schedule has them.</summary>
+    /// <summary>
+    /// Creates a schedule from its betas and the timesteps that are passed to the network, such as those of a respaced schedule.
+    /// </summary>
     /// <param name="betas">[T] beta_t.</param>
-    /// <param name="timesteps">[T] what the network receives at each index, rising; empty for the indices themselves.</param>
+    /// <param name="timesteps">
+    /// [T] the timestep that is passed to the network at each index, in increasing order; empty to pass the indices themselves.
+    /// </param>
     /// <exception cref="ArgumentException">
-    /// No steps, a beta outside (0, 1], a beta of 1 before the last, or not as many rising timesteps as betas.
+    /// There are no steps, a beta is outside (0, 1] or so small that 1 - beta is 1 in double precision, a beta before the last is 1,
+    /// or the timesteps are not finite, not in increasing order, or not as many as the betas.
     /// </exception>
     public static DiscreteSchedule FromTable(ReadOnlySpan<double> betas, ReadOnlySpan<double> timesteps)
     {
@@ -30,21 +38,26 @@ public sealed partial class DiscreteSchedule
     }
 
     /// <summary>
-    /// Betas equally spaced (Ho et al. 2020, section 4). Nothing is scaled with T: for fewer than 1000 steps choose the ends, or take
-    /// <see cref="LinearScaledBySteps"/>. The "linear" of diffusers.
+    /// Creates a schedule with equally spaced betas (Ho et al. 2020, section 4), the "linear" of diffusers. The first and the last
+    /// beta do not depend on T: for fewer than 1000 steps, choose larger ones or use <see cref="LinearScaledBySteps"/>.
     /// </summary>
     /// <inheritdoc cref="FromBetas" path="/exception"/>
     public static DiscreteSchedule Linear(int steps = 1000, double betaStart = 1e-4, double betaEnd = 0.02, ILogger? logger = null)
         => new(Space(steps, betaStart, betaEnd), logger);
 
     /// <summary>
-    /// Betas equally spaced, their ends those of 1000 steps times 1000 / T, so that the same noise is reached in any number of steps. The
-    /// "linear" of improved-diffusion and guided-diffusion (Nichol and Dhariwal 2021).
+    /// Creates a schedule with equally spaced betas, where the first and the last are those for 1000 steps multiplied by 1000 / T, so
+    /// that any number of steps ends at about the same noise level. This is the "linear" of improved-diffusion and guided-diffusion
+    /// (Nichol and Dhariwal 2021).
     /// </summary>
-    /// <param name="steps">T; with the default ends at least 20, since below a beta would exceed 1.</param>
-    /// <param name="betaStart">The first beta of 1000 steps.</param>
-    /// <param name="betaEnd">The last beta of 1000 steps.</param>
-    /// <param name="logger">The logger that receives a warning when the last step still has signal.</param>
+    /// <param name="steps">
+    /// T. With the default betas at least 20, since the last beta would exceed 1 for fewer steps. The default is 1000.
+    /// </param>
+    /// <param name="betaStart">The first beta of a schedule of 1000 steps. The default is 1e-4.</param>
+    /// <param name="betaEnd">The last beta of a schedule of 1000 steps. The default is 0.02.</param>
+    /// <param name="logger">
+    /// The logger. It receives a warning if the last step still contains signal. The default is <see langword="null"/>: no warning.
+    /// </param>
     /// <inheritdoc cref="FromBetas" path="/exception"/>
     public static DiscreteSchedule LinearScaledBySteps(
         int steps = 1000, double betaStart = 1e-4, double betaEnd = 0.02, ILogger? logger = null)
@@ -56,11 +69,12 @@ public sealed partial class DiscreteSchedule
             : throw new ArgumentOutOfRangeException(
                 nameof(steps),
                 steps,
-                $"With {steps} steps the last beta would be {scale * betaEnd:G6}, above 1: at least {1000.0 * betaEnd:G6} are needed.");
+                $"With {steps} steps the last beta would be {scale * betaEnd:G6}, above 1; use at least {1000.0 * betaEnd:G6} steps.");
     }
 
     /// <summary>
-    /// Betas whose square roots are equally spaced (latent diffusion's "linear", diffusers' "scaled_linear"; Rombach et al. 2022).
+    /// Creates a schedule whose betas have equally spaced square roots: the "linear" of latent diffusion (Rombach et al. 2022) and the
+    /// "scaled_linear" of diffusers.
     /// </summary>
     /// <inheritdoc cref="FromBetas" path="/exception"/>
     public static DiscreteSchedule ScaledLinear(
@@ -75,20 +89,22 @@ public sealed partial class DiscreteSchedule
     }
 
     /// <summary>
-    /// <see cref="ScaledLinear"/> with the ends of DDPM: the "quad" of Ho et al. 2020's code.
+    /// Creates a <see cref="ScaledLinear"/> schedule with the first and the last beta of DDPM: the "quad" of the code of Ho et al.
+    /// 2020.
     /// </summary>
     /// <inheritdoc cref="FromBetas" path="/exception"/>
     public static DiscreteSchedule Quadratic(int steps = 1000, double betaStart = 1e-4, double betaEnd = 0.02, ILogger? logger = null)
         => ScaledLinear(steps, betaStart, betaEnd, logger);
 
-    /// <summary>One beta everywhere: the "const" of Ho et al. 2020's code.</summary>
+    /// <summary>Creates a schedule in which every step has the same beta: the "const" of the code of Ho et al. 2020.</summary>
     /// <inheritdoc cref="FromBetas" path="/exception"/>
     public static DiscreteSchedule Constant(int steps = 1000, double beta = 0.02, ILogger? logger = null)
         => new(Space(steps, beta, beta), logger);
 
     /// <summary>
-    /// beta_t = 1 / (T - t), so that abar_t = 1 - (t + 1) / T: evenly down to no signal at all (Sohl-Dickstein et al. 2015, section 2.4.1;
-    /// the "jsd" of Ho et al. 2020's code). A network that predicts eps cannot be sampled from its last step.
+    /// Creates a schedule with beta_t = 1 / (T - t), so that abar_t = 1 - (t + 1) / T decreases linearly to 0 (Sohl-Dickstein et al.
+    /// 2015, section 2.4.1; the "jsd" of the code of Ho et al. 2020). The last step contains no signal, so that a network that
+    /// predicts eps cannot be sampled from it.
     /// </summary>
     /// <inheritdoc cref="FromBetas" path="/exception"/>
     public static DiscreteSchedule Jsd(int steps = 1000, ILogger? logger = null)
@@ -101,14 +117,16 @@ public sealed partial class DiscreteSchedule
     }
 
     /// <summary>
-    /// Betas equally spaced over a first part of the steps, and constant from there on: the "warmup10" (a tenth) and "warmup50" (a half) of
-    /// Ho et al. 2020's code.
+    /// Creates a schedule whose betas increase linearly over the first steps and are constant afterwards: the "warmup10" (a tenth of
+    /// the steps) and "warmup50" (half of the steps) of the code of Ho et al. 2020.
     /// </summary>
-    /// <param name="steps">T, at least 1.</param>
-    /// <param name="fraction">The first part, of all steps.</param>
-    /// <param name="betaStart">The first beta.</param>
-    /// <param name="betaEnd">The beta that is reached.</param>
-    /// <param name="logger">The logger that receives a warning when the last step still has signal.</param>
+    /// <param name="steps">T, at least 1. The default is 1000.</param>
+    /// <param name="fraction">The fraction of the steps over which the betas increase, in [0, 1]. The default is 0.1.</param>
+    /// <param name="betaStart">The first beta. The default is 1e-4.</param>
+    /// <param name="betaEnd">The beta of the remaining steps. The default is 0.02.</param>
+    /// <param name="logger">
+    /// The logger. It receives a warning if the last step still contains signal. The default is <see langword="null"/>: no warning.
+    /// </param>
     /// <inheritdoc cref="FromBetas" path="/exception"/>
     public static DiscreteSchedule WarmUp(
         int steps = 1000, double fraction = 0.1, double betaStart = 1e-4, double betaEnd = 0.02, ILogger? logger = null)
@@ -122,8 +140,9 @@ public sealed partial class DiscreteSchedule
     }
 
     /// <summary>
-    /// Betas on the logistic curve from -6 to 6, between two ends: the "sigmoid" of diffusers (Xu et al. 2022, GeoDiff). Not the one of
-    /// <see cref="SigmoidAlphaBar"/>.
+    /// Creates a schedule whose betas follow the logistic function from -6 to 6, rescaled to lie between <paramref name="betaStart"/>
+    /// and <paramref name="betaEnd"/>: the "sigmoid" of diffusers (Xu et al. 2022, GeoDiff). It differs from
+    /// <see cref="SigmoidAlphaBar"/>, which applies the logistic function to abar.
     /// </summary>
     /// <inheritdoc cref="FromBetas" path="/exception"/>
     public static DiscreteSchedule SigmoidBeta(int steps = 1000, double betaStart = 1e-4, double betaEnd = 0.02, ILogger? logger = null)

@@ -3,16 +3,16 @@ namespace Diffusion.Core.Schedules;
 public sealed partial class DiscreteSchedule
 {
     /// <summary>
-    /// This schedule with sqrt(abar) shifted and stretched so that the last is exactly 0 and the first stays: sampling from N(0, I) then
-    /// starts where training ended. A prediction of eps does not determine the data there: use
-    /// <see cref="Prediction.Velocity"/>.
+    /// Returns this schedule with sqrt(abar) shifted and scaled so that the last value is exactly 0 and the first is unchanged. The
+    /// noise level of the last step is then the one from which sampling starts, N(0, I). A prediction of eps does not determine the
+    /// data at that step; use <see cref="Prediction.Velocity"/> instead.
     /// </summary>
     /// <remarks>Source: Lin et al. 2024, "Common Diffusion Noise Schedules and Sample Steps Are Flawed", Algorithm 1.</remarks>
-    /// <exception cref="InvalidOperationException">There is one step, which cannot both stay and lose all signal.</exception>
+    /// <exception cref="InvalidOperationException">The schedule has only one step.</exception>
     public DiscreteSchedule RescaledToZeroTerminalSnr()
     {
         if (Steps == 1)
-            throw new InvalidOperationException("A schedule of 1 step has no end apart from its beginning to rescale.");
+            throw new InvalidOperationException("A schedule must have at least 2 steps to be rescaled to zero terminal SNR, got 1 step.");
         var (first, last) = (_levels[0].Alpha, _levels[^1].Alpha);
         var betas = new double[Steps];
         var previous = 1.0;
@@ -27,21 +27,26 @@ public sealed partial class DiscreteSchedule
     }
 
     /// <summary>
-    /// The schedule of some of the steps of this one, named by a text such as "100", "10,15,20" or "ddim50", as
-    /// <see cref="Respaced(ReadOnlySpan{int})"/> constructs it.
+    /// Returns a schedule of some of the steps of this one, specified by a text such as "100", "10,15,20" or "ddim50". See
+    /// <see cref="Respaced(ReadOnlySpan{int})"/>.
     /// </summary>
-    /// <param name="steps">What <see cref="Respacing.Parse"/> reads.</param>
-    /// <exception cref="FormatException">The text is not one of these.</exception>
-    /// <exception cref="ArgumentException">There are fewer steps than it asks for, or no whole stride gives that many.</exception>
+    /// <param name="steps">The steps, in the format of <see cref="Respacing.Parse"/>.</param>
+    /// <exception cref="FormatException">The text is in none of these formats.</exception>
+    /// <exception cref="ArgumentException">
+    /// The schedule, or a part of it, has fewer steps than requested, or no integer stride selects the requested number of steps.
+    /// </exception>
     public DiscreteSchedule Respaced(string steps) => Respaced(Respacing.Parse(steps, Steps));
 
     /// <summary>
-    /// A schedule of some of the steps of this one: the same abar at each, and new betas that lead from one to the next. Its network is
-    /// receives the indices of this schedule, by <see cref="ModelTimestep"/>, so that one trained here can be sampled there.
+    /// Returns a schedule of some of the steps of this one, with the same abar at each of them and new betas between them. Its
+    /// <see cref="ModelTimestep"/> returns the indices of this schedule, so that a network trained with this schedule can be sampled
+    /// with the new one.
     /// </summary>
-    /// <param name="steps">Indices of this schedule, rising.</param>
+    /// <param name="steps">Indices of this schedule, in increasing order.</param>
     /// <remarks>Source: Nichol and Dhariwal 2021, section 4.</remarks>
-    /// <exception cref="ArgumentException">There are no steps, they do not rise, or one lies outside the schedule.</exception>
+    /// <exception cref="ArgumentException">
+    /// There are no steps, they are not in increasing order, or one of them is outside the schedule.
+    /// </exception>
     public DiscreteSchedule Respaced(ReadOnlySpan<int> steps)
     {
         var (betas, times) = (new double[steps.Length], new double[steps.Length]);

@@ -4,13 +4,16 @@ namespace Diffusion.Core.Schedules;
 
 /// <summary>
 /// The T-step schedule of DDPM and its tables: beta_t, abar_t = prod(1 - beta_s) and the posterior coefficients, all in double
-/// precision. Times are the indices 0..T-1; index 0 is the first noise step (the paper's t = 1). Immutable. The schedules of the
-/// literature are its static methods.
+/// precision. Times are the indices 0..T-1; index 0 is the first noise step (t = 1 in the paper). Immutable. The static methods create
+/// the standard schedules.
 /// </summary>
 /// <remarks>Source: Ho, Jain and Abbeel 2020, "Denoising Diffusion Probabilistic Models", section 2, eq. 4 to 7.</remarks>
 public sealed partial class DiscreteSchedule : INoiseSchedule
 {
-    /// <summary>Above this terminal log-SNR (in nats) the last step still shows the data, and sampling from N(0, I) is off.</summary>
+    /// <summary>
+    /// The log-SNR of the last step, in nats, above which a warning is logged: the last step still contains signal, so that sampling
+    /// from N(0, I) does not start from the distribution seen in training.
+    /// </summary>
     public const double TerminalLogSnrWarning = -5.0;
 
     private readonly double[] _betas;
@@ -65,7 +68,9 @@ public sealed partial class DiscreteSchedule : INoiseSchedule
     /// <inheritdoc/>
     public double MaxTime => _betas.Length - 1.0;
 
-    /// <summary>Whether the network receives the indices of a longer schedule, of which this one has some steps.</summary>
+    /// <summary>
+    /// Whether the network receives the timesteps of another schedule, such as the one from which the steps of this one were selected.
+    /// </summary>
     public bool IsRespaced => _networkTimes is not null;
 
     /// <summary>[T] beta_t, the variance of q(x_t | x_{t-1}).</summary>
@@ -78,8 +83,8 @@ public sealed partial class DiscreteSchedule : INoiseSchedule
     public ReadOnlySpan<double> PosteriorVariance => _posteriorVariance;
 
     /// <summary>
-    /// [T] the logarithm of <see cref="PosteriorVariance"/>; at t = 0, where that is zero, the value of t = 1 (log beta_0 if there is
-    /// none), so that it is finite.
+    /// [T] the logarithm of <see cref="PosteriorVariance"/>. At t = 0, where the variance is zero, it is the value at t = 1 (log
+    /// beta_0 for a schedule of one step), so that it is finite.
     /// </summary>
     public ReadOnlySpan<double> PosteriorLogVariance => _posteriorLogVariance;
 
@@ -89,10 +94,13 @@ public sealed partial class DiscreteSchedule : INoiseSchedule
     /// <summary>[T] the coefficient of x_t in the mean of q(x_{t-1} | x_t, x_0), eq. 7.</summary>
     public ReadOnlySpan<double> PosteriorMeanCoefficient2 => _posteriorMean2;
 
-    /// <summary>alpha and sigma at <paramref name="t"/>; between indices the log-SNR is interpolated linearly.</summary>
-    /// <param name="t">A time in [0, T-1], not necessarily whole.</param>
-    /// <exception cref="ArgumentOutOfRangeException">t lies outside [0, T-1].</exception>
-    /// <remarks>In a last step to no signal at all, whose log-SNR is infinite, it is alpha that is interpolated linearly.</remarks>
+    /// <summary>Returns alpha and sigma at <paramref name="t"/>. Between indices, the log-SNR is interpolated linearly.</summary>
+    /// <param name="t">A time in [0, T-1], not necessarily an integer.</param>
+    /// <exception cref="ArgumentOutOfRangeException">t is outside [0, T-1].</exception>
+    /// <remarks>
+    /// If the last step contains no signal, its log-SNR is infinite; between the last two indices, alpha is then interpolated
+    /// linearly.
+    /// </remarks>
     public NoiseLevel LevelAt(double t)
     {
         Guard.InRange(t, 0.0, MaxTime);
@@ -109,7 +117,10 @@ public sealed partial class DiscreteSchedule : INoiseSchedule
     }
 
     /// <inheritdoc/>
-    /// <remarks>The index, or, after <see cref="Respaced(string)"/>, the index of the original schedule.</remarks>
+    /// <remarks>
+    /// The timestep is the index itself; for a schedule from <see cref="Respaced(string)"/>, it is the index in the original schedule.
+    /// Between indices, it is interpolated linearly.
+    /// </remarks>
     public double ModelTimestep(double t)
     {
         Guard.InRange(t, 0.0, MaxTime);
@@ -120,7 +131,7 @@ public sealed partial class DiscreteSchedule : INoiseSchedule
     }
 
     /// <inheritdoc/>
-    /// <remarks>A binary search in the table, and the inverse of the interpolation of <see cref="LevelAt"/>.</remarks>
+    /// <remarks>Uses a binary search in the table and the inverse of the interpolation of <see cref="LevelAt"/>.</remarks>
     public double InvertLogSnr(double logSnr)
     {
         var (low, high) = (0, Steps - 1);
@@ -142,8 +153,11 @@ public sealed partial class DiscreteSchedule : INoiseSchedule
             : 1.0 - (NoiseLevel.FromLogSnr(logSnr).Alpha / _levels[low].Alpha));
     }
 
-    /// <summary>The level one step before index <paramref name="t"/>: that of t - 1, or no noise at all before index 0.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">t lies outside [0, T-1].</exception>
+    /// <summary>
+    /// Returns the noise level one step before index <paramref name="t"/>: that of t - 1, or <see cref="NoiseLevel.Clean"/> for index
+    /// 0.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">t is outside [0, T-1].</exception>
     public NoiseLevel PreviousLevel(int t)
     {
         Guard.InRange(t, 0, Steps - 1);
@@ -160,16 +174,16 @@ public sealed partial class DiscreteSchedule : INoiseSchedule
                 throw new ArgumentException($"Every beta must lie in (0, 1], got beta[{t}] = {betas[t]:R}.", nameof(betas));
             if (1.0 - betas[t] == 1.0)
                 throw new ArgumentException(
-                    $"A beta below 1e-16 changes nothing in double precision, got beta[{t}] = {betas[t]:R}.", nameof(betas));
+                    $"A beta that changes nothing in double precision is too small, got beta[{t}] = {betas[t]:R}.", nameof(betas));
             if (betas[t] == 1.0 && t + 1 < betas.Length)
                 throw new ArgumentException(
-                    $"A beta of 1 destroys all signal and may only be the last, got beta[{t}] = 1 of {betas.Length}.", nameof(betas));
+                    $"Only the last beta may be 1, because it removes all signal, got beta[{t}] = 1 of {betas.Length}.", nameof(betas));
         }
     }
 
     [LoggerMessage(
         EventId = 1,
         Level = LogLevel.Warning,
-        Message = "The log-SNR after {Steps} steps is {LogSnr:F2}, above {Limit}: the data still shows where sampling starts from noise.")]
+        Message = "The log-SNR after {Steps} steps is {LogSnr:F2}, above {Limit}, but sampling starts from pure noise.")]
     private static partial void LogTerminalSignal(ILogger logger, int steps, double logSnr, double limit);
 }

@@ -1,9 +1,9 @@
 namespace Diffusion.Core.Schedules;
 
 /// <summary>
-/// The boundary form of consistency models, in terms of x_t with any alpha. With d = sigma - sigma_min alpha, the coefficients of Song
-/// et al. 2023, appendix C, in x_t / alpha at sigma / alpha, become c_skip = sigma_data^2 alpha / (d^2 + sigma_data^2 alpha^2) and c_out
-/// = d sigma_data / n, with n and c_in those of EDM.
+/// The parametrisation of consistency models with a boundary condition, expressed for x_t with any alpha. With d = sigma - sigma_min
+/// alpha, the coefficients of Song et al. 2023, appendix C, in x_t / alpha at sigma / alpha, become c_skip = sigma_data^2 alpha / (d^2
+/// + sigma_data^2 alpha^2) and c_out = d sigma_data / n, with n and c_in as in EDM.
 /// </summary>
 internal sealed class ConsistencyPrediction(double sigmaData, double sigmaMin) : Prediction
 {
@@ -23,7 +23,7 @@ internal sealed class ConsistencyPrediction(double sigmaData, double sigmaMin) :
         var (skip, output) = ToX0(level, previous);
         var (distance, scale) = (Distance(level), sigmaData * level.Alpha);
 
-        // 1 - alpha c_skip, without the difference of nearly equal numbers.
+        // 1 - alpha c_skip, computed without subtracting nearly equal numbers.
         var rest = distance * distance / ((distance * distance) + (scale * scale));
         return new LinearPair(rest / output, -level.Sigma * skip / output);
     }

@@ -1,9 +1,9 @@
 namespace Diffusion.Core.Schedules;
 
 /// <summary>
-/// EDM's preconditioning, in terms of x_t with any alpha. With <c>n^2 = sigma^2 + sigma_data^2 alpha^2</c>, the variance of x_t, the
-/// coefficients of Karras et al. 2022, table 1, in x_t / alpha at sigma / alpha, become c_skip = sigma_data^2 alpha / n^2, c_out =
-/// sigma sigma_data / n and c_in = 1 / n, which need no division by alpha.
+/// The preconditioning of EDM, expressed for x_t with any alpha. With <c>n^2 = sigma^2 + sigma_data^2 alpha^2</c>, the variance of
+/// x_t, the coefficients of Karras et al. 2022, table 1, in x_t / alpha at sigma / alpha, become c_skip = sigma_data^2 alpha / n^2,
+/// c_out = sigma sigma_data / n and c_in = 1 / n, which do not require a division by alpha.
 /// </summary>
 internal sealed class EdmPrediction(string name, double sigmaData, double sign) : Prediction
 {
@@ -16,7 +16,7 @@ internal sealed class EdmPrediction(string name, double sigmaData, double sign) 
     /// <inheritdoc/>
     public override Func<NoiseLevel, double> InputScale => level => 1.0 / Deviation(level, sigmaData);
 
-    /// <summary>The standard deviation of x_t, for data of the given one.</summary>
+    /// <summary>Returns the standard deviation of x_t for data with the standard deviation <paramref name="sigmaData"/>.</summary>
     public static double Deviation(NoiseLevel level, double sigmaData) => Math.Sqrt(Variance(level, sigmaData));
 
     /// <inheritdoc/>

@@ -3,21 +3,21 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Schedules;
 
 /// <summary>
-/// Two coefficients of a linear combination <c>First * a + Second * b</c>. The whole algebra of diffusion consists of these: the
-/// forward process, the posterior mean and every conversion between predictions are pairs computed in double precision and cast
-/// once, when they meet a tensor.
+/// The coefficients of a linear combination <c>First * a + Second * b</c>. The forward process, the posterior mean and every
+/// conversion between predictions are such pairs. They are computed in double precision and converted once, when they are applied to
+/// tensors.
 /// </summary>
 /// <param name="First">The coefficient of the first operand.</param>
 /// <param name="Second">The coefficient of the second operand.</param>
 public readonly record struct LinearPair(double First, double Second)
 {
     /// <summary>
-    /// <c>First * a + Second * b</c>, for a whole batch at one time. An operand whose coefficient is zero is not read, so that an
-    /// infinity there cannot turn into NaN.
+    /// Computes <c>First * a + Second * b</c> for a batch whose samples all have the same time. An operand whose coefficient is zero
+    /// is not read, so that an infinite value in it does not produce NaN.
     /// </summary>
-    /// <param name="a">[...] any shape.</param>
-    /// <param name="b">The shape, type and device of <paramref name="a"/>.</param>
-    /// <returns>A new tensor of that shape. The caller must dispose the returned tensor.</returns>
+    /// <param name="a">[...] a tensor of any shape.</param>
+    /// <param name="b">A tensor with the shape, type and device of <paramref name="a"/>.</param>
+    /// <returns>A new tensor with the shape of the operands. The caller must dispose the returned tensor.</returns>
     /// <exception cref="ArgumentException">The shapes or types differ.</exception>
     public Tensor Apply(Tensor a, Tensor b)
     {
@@ -32,19 +32,21 @@ public readonly record struct LinearPair(double First, double Second)
         return result;
     }
 
-    /// <summary><c>First * a + Second * b</c>, for numbers.</summary>
+    /// <summary>Computes <c>First * a + Second * b</c> for numbers.</summary>
     public double Apply(double a, double b) => (First * a) + (Second * b);
 }
 
-/// <summary>Sums of tensors with coefficients computed in double precision, as few operators as there are terms.</summary>
+/// <summary>Linear combinations of tensors with coefficients in double precision, computed with one operator per term.</summary>
 public static class LinearCombination
 {
     /// <summary>
-    /// <c>sum_i coefficient_i * tensor_i</c>. A tensor whose coefficient is zero is not read, so that an infinity there cannot turn into
-    /// NaN.
+    /// Computes <c>sum_i coefficient_i * tensor_i</c>. A tensor whose coefficient is zero is not read, so that an infinite value in it
+    /// does not produce NaN.
     /// </summary>
-    /// <param name="terms">At least one; all tensors of one shape, type and device.</param>
-    /// <returns>A new tensor of that shape. The caller must dispose the returned tensor.</returns>
+    /// <param name="terms">
+    /// At least one pair of a coefficient and a tensor. All tensors must have the same shape, type and device.
+    /// </param>
+    /// <returns>A new tensor with the shape of the operands. The caller must dispose the returned tensor.</returns>
     /// <exception cref="ArgumentException">There are no terms, a coefficient is not finite, or the shapes or types differ.</exception>
     public static Tensor Of(params ReadOnlySpan<(double Coefficient, Tensor Tensor)> terms)
     {

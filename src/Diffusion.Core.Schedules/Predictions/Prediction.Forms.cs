@@ -30,7 +30,7 @@ public abstract partial class Prediction
 
         public override LinearPair Target(NoiseLevel level, NoiseLevel previous) => new(-level.Sigma, level.Alpha);
 
-        // With the division, the inverse is exact for processes that do not preserve variance.
+        // Because of the division, the inverse is also exact for processes that are not variance preserving.
         public override LinearPair ToX0(NoiseLevel level, NoiseLevel previous)
         {
             var norm = (level.Alpha * level.Alpha) + (level.Sigma * level.Sigma);
@@ -98,7 +98,7 @@ public abstract partial class Prediction
         private static LinearPair Posterior(NoiseLevel level, NoiseLevel previous)
             => level == previous
                 ? throw new ArgumentException(
-                    "The previous mean needs a schedule with steps: there is no step before a continuous time.", nameof(previous))
+                    "The previous mean requires a discrete schedule; a continuous schedule has no previous step.", nameof(previous))
                 : GaussianTransition.PosteriorMean(level, previous);
     }
 }

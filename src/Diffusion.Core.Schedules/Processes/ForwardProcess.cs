@@ -4,8 +4,9 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Schedules;
 
 /// <summary>
-/// q(x_t | x_0) of any schedule, <c>x_t = alpha_t x_0 + sigma_t eps</c>, with one t for each sample of a batch. Owns its tables, which
-/// are kept on every device they were used on until it is disposed; may be used from several threads.
+/// The forward process q(x_t | x_0) of any schedule, <c>x_t = alpha_t x_0 + sigma_t eps</c>, with one t for each sample of a batch.
+/// The process owns its tables, and stores a copy of them on every device on which they are used until the process is disposed. It can
+/// be used from several threads.
 /// </summary>
 /// <remarks>Source: Ho et al. 2020, eq. 4, in the notation of Kingma et al. 2021.</remarks>
 public class ForwardProcess : IDisposable
@@ -15,7 +16,7 @@ public class ForwardProcess : IDisposable
     private readonly ConcurrentDictionary<(Type Kind, object Key), IDisposable> _tables = new();
     private bool _disposed;
 
-    /// <summary>The forward process of a schedule.</summary>
+    /// <summary>Creates the forward process of a schedule.</summary>
     public ForwardProcess(INoiseSchedule schedule)
     {
         ArgumentNullException.ThrowIfNull(schedule);
@@ -27,21 +28,23 @@ public class ForwardProcess : IDisposable
     /// <summary>The schedule.</summary>
     public INoiseSchedule Schedule { get; }
 
-    /// <summary>A draw from q(x_t | x_0), eq. 4.</summary>
-    /// <param name="x0">[B, ...] data.</param>
-    /// <param name="t">[B] times of the schedule: int64 indices for a discrete one, floating point for a continuous one.</param>
-    /// <param name="noise">The shape and type of <paramref name="x0"/>, drawn from N(0, I).</param>
-    /// <returns>x_t, the shape of <paramref name="x0"/>. The caller must dispose the returned tensor.</returns>
-    /// <exception cref="ArgumentException">The shapes or types do not fit each other, or a time lies outside the schedule.</exception>
+    /// <summary>Returns a sample of q(x_t | x_0), eq. 4.</summary>
+    /// <param name="x0">[B, ...] the data.</param>
+    /// <param name="t">[B] times of the schedule: int64 indices for a discrete schedule, floating point for a continuous one.</param>
+    /// <param name="noise">The noise, drawn from N(0, I), with the shape and type of <paramref name="x0"/>.</param>
+    /// <returns>x_t, with the shape of <paramref name="x0"/>. The caller must dispose the returned tensor.</returns>
+    /// <exception cref="ArgumentException">The shapes or types do not match, or a time is outside the schedule.</exception>
     public Tensor Sample(Tensor x0, Tensor t, Tensor noise) => _marginal.Apply(t, x0, noise);
 
-    /// <summary>The target of a network that predicts <paramref name="prediction"/> at the x_t of <see cref="Sample"/>.</summary>
-    /// <param name="prediction">What the network predicts.</param>
-    /// <param name="x0">[B, ...] data.</param>
-    /// <param name="t">[B] times of the schedule: int64 indices for a discrete one, floating point for a continuous one.</param>
-    /// <param name="noise">The shape and type of <paramref name="x0"/>: the noise in x_t.</param>
-    /// <returns>The shape of <paramref name="x0"/>. The caller must dispose the returned tensor.</returns>
-    /// <exception cref="ArgumentException">The shapes or types do not fit each other, or a time lies outside the schedule.</exception>
+    /// <summary>
+    /// Computes the training target of a network that predicts <paramref name="prediction"/>, for the x_t of <see cref="Sample"/>.
+    /// </summary>
+    /// <param name="prediction">The prediction type of the network.</param>
+    /// <param name="x0">[B, ...] the data.</param>
+    /// <param name="t">[B] times of the schedule: int64 indices for a discrete schedule, floating point for a continuous one.</param>
+    /// <param name="noise">The noise in x_t, with the shape and type of <paramref name="x0"/>.</param>
+    /// <returns>The target, with the shape of <paramref name="x0"/>. The caller must dispose the returned tensor.</returns>
+    /// <exception cref="ArgumentException">The shapes or types do not match, or a time is outside the schedule.</exception>
     public Tensor Target(Prediction prediction, Tensor x0, Tensor t, Tensor noise)
     {
         ArgumentNullException.ThrowIfNull(prediction);
@@ -49,13 +52,16 @@ public class ForwardProcess : IDisposable
     }
 
     /// <summary>
-    /// What a loss derives from the schedule, such as a table of weights: created on first use, kept, and disposed with the
-    /// process. So a loss needs no state, and can be used with any number of schedules.
+    /// Returns an object that is derived from the schedule, such as the table of weights of a loss. The object is created on first
+    /// use, stored, and disposed with the process, so that a loss needs no state and can be used with any number of schedules.
     /// </summary>
-    /// <typeparam name="T">What is kept; it must hold no tensor before it is used.</typeparam>
-    /// <param name="key">Tells it from others of its type, by equality.</param>
-    /// <param name="create">From the schedule; a pure function.</param>
-    /// <returns>Owned by the process.</returns>
+    /// <typeparam name="T">
+    /// The type of the object. A new object must not own tensors before it is used: if several threads create it at the same time, all
+    /// but one of the objects are discarded without being disposed.
+    /// </typeparam>
+    /// <param name="key">Identifies the object among those of its type. Keys are compared by equality.</param>
+    /// <param name="create">Creates the object from the schedule. It must be a pure function.</param>
+    /// <returns>The object. It is owned by the process.</returns>
     /// <exception cref="ObjectDisposedException">The process was disposed.</exception>
     public T Tables<T>(object key, Func<INoiseSchedule, T> create)
         where T : class, IDisposable
@@ -66,14 +72,15 @@ public class ForwardProcess : IDisposable
         return (T)_tables.GetOrAdd((typeof(T), key), _ => create(Schedule));
     }
 
-    /// <summary>What a network of some prediction is shown of x_t: x_t itself, or scaled by <see cref="Prediction.InputScale"/>.</summary>
-    /// <param name="prediction">What the network predicts.</param>
-    /// <param name="xt">[B, ...] from <see cref="Sample"/>.</param>
-    /// <param name="t">[B] times of the schedule: int64 indices for a discrete one, floating point for a continuous one.</param>
+    /// <summary>Returns the input of a network for x_t: x_t itself, or x_t multiplied by <see cref="Prediction.InputScale"/>.</summary>
+    /// <param name="prediction">The prediction type of the network.</param>
+    /// <param name="xt">[B, ...] x_t, from <see cref="Sample"/>.</param>
+    /// <param name="t">[B] times of the schedule: int64 indices for a discrete schedule, floating point for a continuous one.</param>
     /// <returns>
-    /// The shape of <paramref name="xt"/>, and its memory where nothing is scaled. The caller must dispose the returned tensor.
+    /// The input, with the shape of <paramref name="xt"/>. It shares the memory of <paramref name="xt"/> if the prediction does not
+    /// scale the input. The caller must dispose the returned tensor.
     /// </returns>
-    /// <exception cref="ArgumentException">The shapes do not fit each other, or a time lies outside the schedule.</exception>
+    /// <exception cref="ArgumentException">The shapes do not match, or a time is outside the schedule.</exception>
     public Tensor NetworkInput(Prediction prediction, Tensor xt, Tensor t)
     {
         ArgumentNullException.ThrowIfNull(prediction);
@@ -85,13 +92,19 @@ public class ForwardProcess : IDisposable
         return xt.mul(factor);
     }
 
-    /// <summary>The timesteps passed to the network at the times of a batch: <see cref="INoiseSchedule.ModelTimestep"/> of each.</summary>
-    /// <param name="t">[B] times of the schedule: int64 indices for a discrete one, floating point for a continuous one.</param>
+    /// <summary>
+    /// Returns the timesteps that are passed to the network at the times of a batch: <see cref="INoiseSchedule.ModelTimestep"/> of
+    /// each time.
+    /// </summary>
+    /// <param name="t">[B] times of the schedule: int64 indices for a discrete schedule, floating point for a continuous one.</param>
     /// <returns>
-    /// The shape and type of <paramref name="t"/>, and its memory where nothing changes; float64 for a discrete schedule whose timesteps are
-    /// not whole numbers. The caller must dispose the returned tensor.
+    /// The timesteps, with the shape and type of <paramref name="t"/>, or float64 for a discrete schedule whose timesteps are not
+    /// integers. The indices of a discrete schedule that is not respaced are returned unchanged, and share the memory of
+    /// <paramref name="t"/>. The caller must dispose the returned tensor.
     /// </returns>
-    /// <exception cref="ArgumentException">t is of another type, or a time lies outside the schedule.</exception>
+    /// <exception cref="ArgumentException">
+    /// t has the wrong type for the schedule, or a time is outside the schedule. Indices that are returned unchanged are not checked.
+    /// </exception>
     public Tensor ModelTimesteps(Tensor t) => _networkTimes.At(t);
 
     /// <inheritdoc/>
@@ -101,7 +114,7 @@ public class ForwardProcess : IDisposable
         GC.SuppressFinalize(this);
     }
 
-    /// <summary>Frees the tables.</summary>
+    /// <summary>Disposes the tables.</summary>
     protected virtual void Dispose(bool disposing)
     {
         if (!disposing)
@@ -115,18 +128,18 @@ public class ForwardProcess : IDisposable
 }
 
 /// <summary>
-/// A <see cref="LinearPair"/> that depends on time, applied to a batch whose samples each have their own t. Over a
-/// <see cref="DiscreteSchedule"/> the coefficients are tabulated once in double precision and gathered on the device; over any other
-/// schedule they are computed for the given times. Owns its tables.
+/// A <see cref="LinearPair"/> that depends on time, applied to a batch with one t for each sample. For a
+/// <see cref="DiscreteSchedule"/>, the coefficients are tabulated once in double precision and gathered on the device; for other
+/// schedules, they are computed at the given times. The pair owns its tables.
 /// </summary>
 public sealed class ScheduledPair : IDisposable
 {
     private readonly ScheduledValue _first;
     private readonly ScheduledValue _second;
 
-    /// <summary>The pair <paramref name="coefficients"/> of (level at t, level one step before t) over a schedule.</summary>
-    /// <param name="schedule">Any schedule; without discrete steps, the earlier level is the level at t itself.</param>
-    /// <param name="coefficients">A pure function.</param>
+    /// <summary>Creates a pair from a function of the level at t and the level one step before t.</summary>
+    /// <param name="schedule">Any schedule. For a continuous schedule, the function receives the level at t in both arguments.</param>
+    /// <param name="coefficients">Returns the coefficients for (level at t, level one step before t). It must be a pure function.</param>
     public ScheduledPair(INoiseSchedule schedule, Func<NoiseLevel, NoiseLevel, LinearPair> coefficients)
     {
         ArgumentNullException.ThrowIfNull(coefficients);
@@ -134,22 +147,22 @@ public sealed class ScheduledPair : IDisposable
         _second = new ScheduledValue(schedule, (level, previous) => coefficients(level, previous).Second);
     }
 
-    /// <summary>A pair from two tables of a discrete schedule, one value for each t in 0..T-1.</summary>
+    /// <summary>Creates a pair from two tables for a discrete schedule, with one value for each t in 0..T-1.</summary>
     /// <exception cref="ArgumentException">A table does not have one value for each t.</exception>
     public ScheduledPair(DiscreteSchedule schedule, ReadOnlySpan<double> first, ReadOnlySpan<double> second)
         => (_first, _second) = (new ScheduledValue(schedule, first), new ScheduledValue(schedule, second));
 
-    /// <summary><c>First(t) * a + Second(t) * b</c>.</summary>
+    /// <summary>Computes <c>First(t) * a + Second(t) * b</c>.</summary>
     /// <param name="t">[B] times: int64 indices for a discrete schedule, floating point for a continuous one.</param>
-    /// <param name="a">[B, ...] floating point.</param>
-    /// <param name="b">The shape, type and device of <paramref name="a"/>.</param>
-    /// <returns>The shape, type and device of <paramref name="a"/>. The caller must dispose the returned tensor.</returns>
-    /// <exception cref="ArgumentException">The shapes or types do not fit each other, or a time lies outside the schedule.</exception>
+    /// <param name="a">[B, ...] a floating point tensor.</param>
+    /// <param name="b">A tensor with the shape, type and device of <paramref name="a"/>.</param>
+    /// <returns>A tensor with the shape, type and device of <paramref name="a"/>. The caller must dispose the returned tensor.</returns>
+    /// <exception cref="ArgumentException">The shapes or types do not match, or a time is outside the schedule.</exception>
     public Tensor Apply(Tensor t, Tensor a, Tensor b)
     {
         Guard.SameShape(a, b);
         Guard.SameType(a, b);
-        // The target of a network that predicts the noise, or the data, is there already.
+        // The target of a network that predicts the noise or the data is one of the operands.
         if ((_first.Constant, _second.Constant) is (0.0, 1.0) or (1.0, 0.0))
         {
             _first.Check(t, a);
@@ -172,7 +185,9 @@ public sealed class ScheduledPair : IDisposable
     }
 }
 
-/// <summary><see cref="INoiseSchedule.ModelTimestep"/> for a batch whose samples each have their own t. Owns its table.</summary>
+/// <summary>
+/// The values of <see cref="INoiseSchedule.ModelTimestep"/> for a batch with one t for each sample. The object owns its table.
+/// </summary>
 internal sealed class ModelTimesteps(INoiseSchedule schedule) : IDisposable
 {
     private readonly DeviceTable? _table = schedule is DiscreteSchedule { IsRespaced: true } discrete ? new DeviceTable(Of(discrete)) : null;
@@ -180,11 +195,11 @@ internal sealed class ModelTimesteps(INoiseSchedule schedule) : IDisposable
         ? ScalarType.Int64
         : ScalarType.Float64;
 
-    /// <summary>The timesteps passed to the network at the times of a batch.</summary>
+    /// <summary>Returns the timesteps that are passed to the network at the times of a batch.</summary>
     /// <param name="t">[B] times of the schedule.</param>
     /// <returns>
-    /// The shape and device of <paramref name="t"/>, and its type; float64 of a discrete schedule whose timesteps are not whole numbers. The
-    /// caller must dispose the returned tensor.
+    /// The timesteps, with the shape, device and type of <paramref name="t"/>, or float64 for a discrete schedule whose timesteps are
+    /// not integers. The caller must dispose the returned tensor.
     /// </returns>
     public Tensor At(Tensor t)
     {

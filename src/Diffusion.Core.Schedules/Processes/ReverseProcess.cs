@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Schedules;
 
 /// <summary>
-/// The reverse process of DDPM: p(x_{t-1} | x_t) from the output of a network at x_t, with one t for each sample of a batch. Owns its
-/// tables.
+/// The reverse process of DDPM: p(x_{t-1} | x_t) from the output of a network at x_t, with one t for each sample of a batch. The
+/// process owns its tables.
 /// </summary>
 /// <remarks>Source: Ho et al. 2020, section 3.2; Nichol and Dhariwal 2021, section 3.1.</remarks>
 public sealed class ReverseProcess : IDisposable
@@ -15,12 +15,13 @@ public sealed class ReverseProcess : IDisposable
     private readonly ScheduledValue _logVariance;
     private readonly ScheduledValue _logVarianceSlope;
 
-    /// <summary>The reverse process of a network.</summary>
+    /// <summary>Creates the reverse process of a network.</summary>
     /// <param name="schedule">The schedule that the network was trained with.</param>
-    /// <param name="prediction">What the network predicts. The default is eps.</param>
+    /// <param name="prediction">The prediction type of the network. The default is <see cref="Prediction.Epsilon"/>.</param>
     /// <param name="variance">The variance of a step. The default is <see cref="ReverseVariance.FixedSmall"/>.</param>
     /// <exception cref="ArgumentException">
-    /// The prediction does not determine x_0 at some t (eps where no signal is left), or the variance has no finite logarithm there.
+    /// The prediction does not determine x_0 at some t (such as eps at a level without signal), or the variance or its logarithm is
+    /// not finite at some t.
     /// </exception>
     public ReverseProcess(DiscreteSchedule schedule, Prediction? prediction = null, ReverseVariance? variance = null)
     {
@@ -38,7 +39,7 @@ public sealed class ReverseProcess : IDisposable
             variances[t] = Variance.IsLearned ? 0.0 : Variance.Variance(transition);
             if (!double.IsFinite(logs[t]) || !double.IsFinite(slopes[t]) || !double.IsFinite(variances[t]))
                 throw new ArgumentException(
-                    $"The variance '{Variance.Name}' must be finite, and its logarithm too, got {variances[t]} and " +
+                    $"The variance '{Variance.Name}' must be finite and have a finite logarithm, got {variances[t]} and " +
                     $"{logs[t]} + {slopes[t]} v at t = {t}.",
                     nameof(variance));
         }
@@ -53,27 +54,27 @@ public sealed class ReverseProcess : IDisposable
     /// <summary>The schedule.</summary>
     public DiscreteSchedule Schedule { get; }
 
-    /// <summary>What the network predicts.</summary>
+    /// <summary>The prediction type of the network.</summary>
     public Prediction Prediction { get; }
 
     /// <summary>The variance of a step.</summary>
     public ReverseVariance Variance { get; }
 
     /// <summary>
-    /// Whether the predicted x_0 is clipped to [-1, 1] before the mean is formed from it. The default is <see langword="true"/>. Where the
-    /// network predicts the mean itself, only the reported x_0 is clipped.
+    /// Whether the predicted x_0 is clipped to [-1, 1] before the mean is computed from it. The default is <see langword="true"/>. If
+    /// the network predicts the mean itself, only the returned x_0 is clipped.
     /// </summary>
     public bool Clip { get; init; } = true;
 
-    /// <summary>p(x_{t-1} | x_t), with gradients to <paramref name="output"/> and <paramref name="xt"/>.</summary>
-    /// <param name="xt">[B, ...] or, with a learned variance, [B, C, ...].</param>
-    /// <param name="t">[B] int64 indices 0..T-1; index 0 leads to x_0 itself.</param>
+    /// <summary>Computes p(x_{t-1} | x_t), with gradients to <paramref name="output"/> and <paramref name="xt"/>.</summary>
+    /// <param name="xt">[B, ...] x_t. With a learned variance, it must have channels: [B, C, ...].</param>
+    /// <param name="t">[B] int64 indices 0..T-1. For index 0, the result is the distribution of x_0.</param>
     /// <param name="output">
-    /// The output of the network at (<paramref name="xt"/>, <paramref name="t"/>), of the same type: the same shape or, with a learned
-    /// variance, [B, 2C, ...].
+    /// The output of the network at (<paramref name="xt"/>, <paramref name="t"/>), with the type of <paramref name="xt"/>. It has the
+    /// same shape or, with a learned variance, [B, 2C, ...].
     /// </param>
-    /// <returns>Mean, variance, log variance and x_0. The caller must dispose the returned tensor.</returns>
-    /// <exception cref="ArgumentException">The shapes or types do not fit each other.</exception>
+    /// <returns>The mean, the variance, the log variance and the predicted x_0. The caller must dispose the returned object.</returns>
+    /// <exception cref="ArgumentException">The shapes or types do not match, or an index is outside 0..T-1.</exception>
     public ReverseDistribution Transition(Tensor xt, Tensor t, Tensor output)
     {
         RequireOutput(xt, output);
@@ -133,23 +134,25 @@ public sealed class ReverseProcess : IDisposable
     }
 }
 
-/// <summary>p(x_{t-1} | x_t), a Gaussian for each sample of a batch, and the x_0 from which it was computed. Owns its tensors.</summary>
-/// <param name="mean">Ownership of the tensor passes to this object.</param>
-/// <param name="variance">Ownership of the tensor passes to this object.</param>
-/// <param name="logVariance">Ownership of the tensor passes to this object.</param>
-/// <param name="data">Ownership of the tensor passes to this object.</param>
+/// <summary>
+/// p(x_{t-1} | x_t), a Gaussian for each sample of a batch, and the x_0 from which it was computed. The object owns its tensors.
+/// </summary>
+/// <param name="mean">The mean. Ownership of the tensor passes to this object.</param>
+/// <param name="variance">The variance. Ownership of the tensor passes to this object.</param>
+/// <param name="logVariance">The log variance. Ownership of the tensor passes to this object.</param>
+/// <param name="data">The predicted x_0. Ownership of the tensor passes to this object.</param>
 public sealed class ReverseDistribution(Tensor mean, Tensor variance, Tensor logVariance, Tensor data) : IDisposable
 {
     /// <summary>[B, ...] the mean.</summary>
     public Tensor Mean { get; } = mean;
 
-    /// <summary>The variance: [B, 1, ...] where it is fixed, so that it broadcasts, or [B, ...] where it is learned.</summary>
+    /// <summary>The variance: [B, 1, ...] if it is fixed, which broadcasts against the mean, or [B, ...] if it is learned.</summary>
     public Tensor Variance { get; } = variance;
 
-    /// <summary>The log variance, shaped as <see cref="Variance"/>; finite everywhere.</summary>
+    /// <summary>The log variance, with the shape of <see cref="Variance"/>. A fixed log variance is always finite.</summary>
     public Tensor LogVariance { get; } = logVariance;
 
-    /// <summary>[B, ...] the predicted x_0, after clipping.</summary>
+    /// <summary>[B, ...] the predicted x_0, clipped if <see cref="ReverseProcess.Clip"/> is <see langword="true"/>.</summary>
     public Tensor Data { get; } = data;
 
     /// <inheritdoc/>
@@ -162,29 +165,32 @@ public sealed class ReverseDistribution(Tensor mean, Tensor variance, Tensor log
     }
 }
 
-/// <summary>One step of the reverse process, from x_t to the x_s before it, as a <see cref="ReverseVariance"/> sees it.</summary>
+/// <summary>
+/// One step of the reverse process, from x_t to the preceding x_s: the argument of the methods of <see cref="ReverseVariance"/>.
+/// </summary>
 /// <param name="Level">alpha and sigma at t.</param>
-/// <param name="Earlier">alpha and sigma at s, one step nearer to the data.</param>
+/// <param name="Earlier">alpha and sigma at s, one step closer to the data.</param>
 /// <param name="FinalVariance">
-/// What stands for the variance of the step that ends at the data, where the posterior's is zero and has no logarithm. OpenAI's code
-/// takes the posterior variance of the step before (Nichol and Dhariwal 2021); a sampler, which adds no noise there, leaves it at zero.
+/// The value that replaces the variance of the final step, which ends at the data, where a logarithm is needed: the posterior variance
+/// of that step is zero. OpenAI's code uses the posterior variance at t = 1 (Nichol and Dhariwal 2021). A sampler adds no noise in
+/// this step and leaves the value at zero. The default is 0.
 /// </param>
 public readonly record struct ReverseTransition(NoiseLevel Level, NoiseLevel Earlier, double FinalVariance = 0.0)
 {
-    /// <summary>True for the step that ends at the data.</summary>
+    /// <summary>Whether the step ends at the data.</summary>
     public bool IsFinal => Earlier.Sigma == 0.0;
 
-    /// <summary>The variance of q(x_t | x_s): beta_t between neighbours of a DDPM schedule.</summary>
+    /// <summary>The variance of q(x_t | x_s). For adjacent indices of a DDPM schedule, it is beta_t.</summary>
     public double ForwardVariance => GaussianTransition.Variance(Level, Earlier);
 
-    /// <summary>The variance of q(x_s | x_t, x_0), Ho et al. 2020, eq. 7: zero for the final step.</summary>
+    /// <summary>The variance of q(x_s | x_t, x_0) (Ho et al. 2020, eq. 7). It is zero for the final step.</summary>
     public double PosteriorVariance => GaussianTransition.PosteriorVariance(Level, Earlier);
 
     /// <summary>The variance of q(x_s | x_t, x_0), or <see cref="FinalVariance"/> for the final step.</summary>
     public double ClippedPosteriorVariance => IsFinal ? FinalVariance : PosteriorVariance;
 
-    /// <summary>The step down from index <paramref name="t"/> of a discrete schedule.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">t lies outside [0, T-1].</exception>
+    /// <summary>Returns the step from index <paramref name="t"/> of a discrete schedule to the previous level.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">t is outside [0, T-1].</exception>
     public static ReverseTransition Of(DiscreteSchedule schedule, int t)
     {
         ArgumentNullException.ThrowIfNull(schedule);

@@ -1,66 +1,69 @@
 namespace Diffusion.Core.Schedules;
 
 /// <summary>
-/// The variance of p(x_{t-1} | x_t): a number that the schedule fixes, or one that the network learns. Either way its logarithm is
-/// linear in the output v of the network, <c>log variance = First + Second * v</c>, so that a strategy is one pair of numbers for each
-/// step.
+/// The variance of p(x_{t-1} | x_t), which is either fixed by the schedule or learned by the network. In both cases its logarithm is
+/// linear in the output v of the network, <c>log variance = First + Second * v</c>, so that a variance is defined by one pair of
+/// coefficients for each step.
 /// </summary>
 public abstract class ReverseVariance
 {
-    /// <summary>The field's name of the strategy, such as <c>fixed-small</c>.</summary>
+    /// <summary>The standard name of the variance, such as <c>fixed-small</c>.</summary>
     public abstract string Name { get; }
 
     /// <summary>
-    /// True where the network has v: its output then has twice the channels of x_t, the prediction in the first half and v in the second.
+    /// Whether the network predicts v. Its output then has twice the channels of x_t: the prediction in the first half and v in the
+    /// second.
     /// </summary>
     public virtual bool IsLearned => false;
 
-    /// <summary>The log variance of a step as coefficients of (1, v); the second is zero unless the variance is learned.</summary>
-    /// <returns>Finite numbers, where <see cref="ReverseTransition.FinalVariance"/> is not zero.</returns>
+    /// <summary>
+    /// Returns the log variance of a step as coefficients of (1, v). The second coefficient is zero unless the variance is learned.
+    /// </summary>
+    /// <returns>The coefficients. They are finite if <see cref="ReverseTransition.FinalVariance"/> is greater than zero.</returns>
     public abstract LinearPair LogVariance(ReverseTransition transition);
 
     /// <summary>
-    /// The variance of a step that is not learned. It differs from the exponential of the log variance only where that has to be kept
-    /// finite.
+    /// Returns the variance of a step, for a variance that is not learned. It is the exponential of the log variance, unless the log
+    /// variance was changed to be finite.
     /// </summary>
     public virtual double Variance(ReverseTransition transition) => Math.Exp(LogVariance(transition).First);
 
     /// <summary>
-    /// The variance of the posterior q(x_{t-1} | x_t, x_0): right for data at one point. Zero for the final step, whose logarithm is
-    /// that of <see cref="ReverseTransition.FinalVariance"/>.
+    /// The variance of the posterior q(x_{t-1} | x_t, x_0), which is optimal for data that is a single point. For the final step, the
+    /// variance is zero, and its logarithm is that of <see cref="ReverseTransition.FinalVariance"/>.
     /// </summary>
     public static ReverseVariance FixedSmall { get; } = new FixedSmallVariance();
 
     /// <summary>
-    /// beta_t, the variance of the forward step: right for data from N(0, I). For the final step
-    /// <see cref="ReverseTransition.FinalVariance"/>, as OpenAI's fixed_large has it: meant for bytes, and not for data that is as smooth as
-    /// a Gaussian, whose likelihood it worsens.
+    /// beta_t, the variance of the forward step, which is optimal for data from N(0, I). For the final step, it is
+    /// <see cref="ReverseTransition.FinalVariance"/>, as in OpenAI's fixed_large. That value is intended for 8-bit data; for smooth
+    /// data, such as a Gaussian, it worsens the likelihood.
     /// </summary>
     public static ReverseVariance FixedLarge { get; } = new FixedLargeVariance();
 
     /// <summary>
-    /// <see cref="FixedSmall"/> by way of its logarithm, at least that of 1e-20, so that it is never zero: diffusers' fixed_small_log.
-    /// The two differ in the final step alone.
+    /// <see cref="FixedSmall"/> with a variance of at least 1e-20 in the logarithm, so that it is never zero: fixed_small_log of
+    /// diffusers. It differs from <see cref="FixedSmall"/> in the final step only.
     /// </summary>
     public static ReverseVariance FixedSmallLog { get; } = new LogFormVariance(FixedSmall);
 
     /// <summary>
-    /// <see cref="FixedLarge"/> by way of its logarithm, at least that of 1e-20, so that it is never zero: what diffusers means by
-    /// fixed_large_log, whose logarithm it took for the variance itself. The two differ in the final step alone.
+    /// <see cref="FixedLarge"/> with a variance of at least 1e-20 in the logarithm, so that it is never zero. This is the intention of
+    /// fixed_large_log in diffusers, which uses the logarithm as the variance itself. It differs from <see cref="FixedLarge"/> in the
+    /// final step only, if <see cref="ReverseTransition.FinalVariance"/> is zero.
     /// </summary>
     public static ReverseVariance FixedLargeLog { get; } = new LogFormVariance(FixedLarge);
 
     /// <summary>
-    /// The output of the network is the log variance, as in OpenAI's LEARNED. (In diffusers' learned, the output is the variance, which
-    /// then
-    /// may be negative.)
+    /// The log variance is the output v of the network, as in OpenAI's LEARNED. (With "learned" in diffusers, the output is the
+    /// variance, which may be negative.)
     /// </summary>
     public static ReverseVariance Learned { get; } = new LearnedVariance();
 
     /// <summary>
-    /// The output of the network is a position between the logarithms of the two fixed variances, -1 at the small one and 1 at the large
-    /// (Nichol
-    /// and Dhariwal 2021, eq. 15, with v from -1 to 1 as in their code).
+    /// The log variance is interpolated linearly between those of the two fixed variances by the output v of the network: -1 for
+    /// <see cref="FixedSmall"/> and 1 for <see cref="FixedLarge"/> (Nichol and Dhariwal 2021, eq. 15, with v from -1 to 1 as in their
+    /// code).
     /// </summary>
     public static ReverseVariance LearnedRange { get; } = new LearnedRangeVariance();
 

@@ -4,9 +4,9 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Schedules;
 
 /// <summary>
-/// A number that depends on time, looked up for a batch whose samples each have their own t. Over a <see cref="DiscreteSchedule"/> it
-/// is tabulated once in double precision; the table is immutable and kept on each device and in each type in which it was used, until
-/// the object is disposed. May be used from several threads.
+/// A number that depends on time, for a batch with one t for each sample. For a <see cref="DiscreteSchedule"/>, it is tabulated once
+/// in double precision; a copy of the table is stored on each device and in each type in which it is used, until the object is
+/// disposed. The object can be used from several threads.
 /// </summary>
 public sealed class ScheduledValue : IDisposable
 {
@@ -14,9 +14,12 @@ public sealed class ScheduledValue : IDisposable
     private readonly Func<NoiseLevel, double>? _value;
     private readonly DeviceTable? _table;
 
-    /// <summary>The value of (level at t, level one step before t) over a schedule.</summary>
-    /// <param name="schedule">Any schedule; without discrete steps, the earlier level is the level at t itself.</param>
-    /// <param name="value">A pure function; called once for every t of a discrete schedule.</param>
+    /// <summary>Creates a value from a function of the level at t and the level one step before t.</summary>
+    /// <param name="schedule">Any schedule. For a continuous schedule, the function receives the level at t in both arguments.</param>
+    /// <param name="value">
+    /// Returns the value for (level at t, level one step before t). It must be a pure function. For a discrete schedule, it is called
+    /// once for every t.
+    /// </param>
     public ScheduledValue(INoiseSchedule schedule, Func<NoiseLevel, NoiseLevel, double> value)
     {
         ArgumentNullException.ThrowIfNull(schedule);
@@ -34,8 +37,8 @@ public sealed class ScheduledValue : IDisposable
         _table = new DeviceTable(table);
     }
 
-    /// <summary>A table of a discrete schedule, one value for each t in 0..T-1.</summary>
-    /// <exception cref="ArgumentException">The table does not have one value for each t.</exception>
+    /// <summary>Creates a value from a table for a discrete schedule, with one number for each t in 0..T-1.</summary>
+    /// <exception cref="ArgumentException">The table does not have T values.</exception>
     public ScheduledValue(DiscreteSchedule schedule, ReadOnlySpan<double> table)
     {
         ArgumentNullException.ThrowIfNull(schedule);
@@ -44,20 +47,20 @@ public sealed class ScheduledValue : IDisposable
         (_schedule, _table) = (schedule, new DeviceTable(table.ToArray()));
     }
 
-    /// <summary>The value where it is the same at all times of a discrete schedule; else null.</summary>
+    /// <summary>The value if it is the same at all times of a discrete schedule; otherwise <see langword="null"/>.</summary>
     internal double? Constant => _table?.Constant;
 
-    /// <summary>The values at the times of a batch, shaped to broadcast against <paramref name="like"/>.</summary>
+    /// <summary>Returns the values at the times of a batch, with a shape that broadcasts against <paramref name="like"/>.</summary>
     /// <param name="t">
-    /// [B] times: int64 indices 0..T-1 for a discrete schedule, floating point for a continuous one. Indices are checked where they lie
-    /// on the CPU; every step would wait for a check on a GPU, and the device assertion of libtorch reports them. Times of a
-    /// continuous schedule belong on the CPU: otherwise every step waits to read them from a GPU.
+    /// [B] times: int64 indices 0..T-1 for a discrete schedule, floating point for a continuous one. Indices are checked on the CPU
+    /// only, since a check on a GPU would require a synchronization in every step; on a GPU, an assertion of libtorch reports invalid
+    /// indices. Times of a continuous schedule should be on the CPU: reading them from a GPU requires a synchronization.
     /// </param>
-    /// <param name="like">[B, ...]; gives the device, the type and the number of dimensions.</param>
-    /// <returns>[B, 1, ...]. The caller must dispose the returned tensor.</returns>
-    /// <exception cref="ArgumentException">t is not [B], or of the wrong type for the schedule.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">A time lies outside the schedule.</exception>
-    /// <exception cref="ObjectDisposedException">The table was disposed.</exception>
+    /// <param name="like">[B, ...] a tensor that determines the device, the type and the number of dimensions of the result.</param>
+    /// <returns>[B, 1, ...] the values. The caller must dispose the returned tensor.</returns>
+    /// <exception cref="ArgumentException">t does not have the shape [B], or has the wrong type for the schedule.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">A time is outside the schedule.</exception>
+    /// <exception cref="ObjectDisposedException">The object was disposed.</exception>
     public Tensor At(Tensor t, Tensor like)
     {
         CheckShapes(t, like);
@@ -72,7 +75,7 @@ public sealed class ScheduledValue : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _table?.Dispose();
 
-    /// <summary>Throws for what <see cref="At"/> throws for.</summary>
+    /// <summary>Checks the arguments as <see cref="At"/> does, for a value with a table.</summary>
     internal void Check(Tensor t, Tensor like)
     {
         CheckShapes(t, like);
@@ -95,8 +98,11 @@ public sealed class ScheduledValue : IDisposable
         return result.to(like.device, non_blocking: true);
     }
 
-    /// <summary>The times of a batch in double precision. A time that its type has rounded beyond an end of the schedule is that end.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">A time lies outside the schedule.</exception>
+    /// <summary>
+    /// Returns the times of a batch in double precision. A time that exceeds an end of the schedule by no more than the rounding error
+    /// of its type is replaced by that end.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">A time is outside the schedule.</exception>
     internal static double[] HostTimes(Tensor t, INoiseSchedule schedule)
     {
         using var host = t.to(ScalarType.Float64, copy: true);
@@ -113,8 +119,8 @@ public sealed class ScheduledValue : IDisposable
 }
 
 /// <summary>
-/// One number for each t of a discrete schedule, in double precision on the host and kept, once used, on each device in each type
-/// until it is disposed. May be used from several threads.
+/// A table with one number for each t of a discrete schedule, in double precision on the host. A copy is stored on each device and in
+/// each type in which it is used, until the table is disposed. The table can be used from several threads.
 /// </summary>
 internal sealed class DeviceTable(double[] values) : IDisposable
 {
@@ -122,17 +128,19 @@ internal sealed class DeviceTable(double[] values) : IDisposable
     private readonly Lock _lock = new();
     private bool _disposed;
 
-    /// <summary>The number that all of them are; null where they differ.</summary>
+    /// <summary>The value that all entries have; <see langword="null"/> if they differ.</summary>
     public double? Constant { get; } = values.AsSpan().ContainsAnyExcept(values[0]) ? null : values[0];
 
-    /// <summary>The numbers at the indices of a batch.</summary>
-    /// <param name="t">[B] int64 indices; checked on the CPU only, since every step would wait for a check on a GPU.</param>
-    /// <param name="like">Gives the device.</param>
+    /// <summary>Returns the entries at the indices of a batch.</summary>
+    /// <param name="t">
+    /// [B] int64 indices. They are checked on the CPU only, since a check on a GPU would require a synchronization in every step.
+    /// </param>
+    /// <param name="like">A tensor on the device of the result.</param>
     /// <param name="type">The type of the result.</param>
-    /// <returns>[B]. The caller must dispose the returned tensor.</returns>
-    /// <exception cref="ArgumentException">t is of another type.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">An index lies outside the table.</exception>
-    /// <exception cref="ObjectDisposedException">The table was disposed.</exception>
+    /// <returns>[B] the entries. The caller must dispose the returned tensor.</returns>
+    /// <exception cref="ArgumentException">t does not have the type int64.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">An index is outside the table.</exception>
+    /// <exception cref="ObjectDisposedException">The object was disposed.</exception>
     public Tensor Gather(Tensor t, Tensor like, ScalarType type)
     {
         Check(t);
@@ -143,7 +151,7 @@ internal sealed class DeviceTable(double[] values) : IDisposable
         return table.index_select(0, moved);
     }
 
-    /// <summary>Throws for what <see cref="Gather"/> throws for.</summary>
+    /// <summary>Checks the indices as <see cref="Gather"/> does.</summary>
     public void Check(Tensor t)
     {
         ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed), this);
@@ -157,8 +165,8 @@ internal sealed class DeviceTable(double[] values) : IDisposable
             RequireTime(index, 0.0, values.Length - 1.0);
     }
 
-    /// <summary>Throws for a time outside a schedule.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">The time lies outside.</exception>
+    /// <summary>Throws an exception if a time is outside the range of a schedule.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The time is outside the range.</exception>
     public static void RequireTime(double t, double min, double max)
     {
         if (!(t >= min && t <= max))
