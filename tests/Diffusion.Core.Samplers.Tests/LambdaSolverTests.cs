@@ -262,7 +262,7 @@ public class LambdaSolverTests
         foreach (var (name, solver) in LambdaSolvers.Noise)
         {
             var create = () => Sampler(solver, clean);
-            create.Should().Throw<ArgumentException>(name).WithMessage("*noise form*step 3 of 4*");
+            create.Should().Throw<ArgumentException>(name).WithMessage("*Noise prediction*step 3 of 4*");
         }
 
         foreach (var (name, solver) in LambdaSolvers.Stochastic)

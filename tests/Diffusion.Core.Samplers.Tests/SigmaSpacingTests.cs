@@ -122,7 +122,7 @@ public class SigmaSpacingTests
         ((Action)(() => SigmaSpacing.Exponential(-1.0))).Should().Throw<ArgumentOutOfRangeException>();
         ((Action)(() => SigmaSpacing.Beta(alpha: double.NaN))).Should().Throw<ArgumentOutOfRangeException>();
         ((Action)(() => SigmaSpacing.Tabulated(1.0))).Should().Throw<ArgumentException>().WithMessage("*two*");
-        ((Action)(() => SigmaSpacing.Tabulated(1.0, 2.0))).Should().Throw<ArgumentException>().WithMessage("*fall*");
+        ((Action)(() => SigmaSpacing.Tabulated(1.0, 2.0))).Should().Throw<ArgumentException>().WithMessage("*decrease*");
         ((Action)(() => SigmaSpacing.Karras().CreateGrid(_schedule, 0))).Should().Throw<ArgumentOutOfRangeException>();
         ((Action)(() => SigmaSpacing.Karras().CreateGrid(new LinearVpSchedule(), 5))).Should().Throw<ArgumentException>().WithMessage("*min above 0*");
         ((Action)(() => SigmaSpacing.Karras(7.0, 0.1, 100.0).CreateGrid(_schedule, 5))).Should().Throw<ArgumentException>().WithMessage("*range of the schedule*got*");

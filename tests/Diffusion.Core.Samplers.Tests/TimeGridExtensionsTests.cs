@@ -89,14 +89,14 @@ public class TimeGridExtensionsTests
         foreach (var fractions in new double[][] { [0.0], [1.0], [0.6, 0.4], [0.5, 0.5], [double.NaN] })
         {
             var refine = () => grid.Refined(fractions);
-            refine.Should().Throw<ArgumentException>().WithMessage("*rise within (0, 1)*");
+            refine.Should().Throw<ArgumentException>().WithMessage("*increase within (0, 1)*");
         }
 
         var mute = new TimeGrid(_schedule, [999.0], [new NoiseLevel(0.0, 1.0), _schedule.LevelAt(500)]);
         var between = () => mute.Refined(0.5);
         between.Should().Throw<ArgumentException>().WithMessage("*finite log-SNR*");
         var start = () => grid.WithRungeKuttaStart();
-        start.Should().Throw<ArgumentException>().WithMessage("*at least four, got 3*");
+        start.Should().Throw<ArgumentException>().WithMessage("*at least four steps, got 3*");
         var none = () => IpndmGrid.Create(0);
         none.Should().Throw<ArgumentOutOfRangeException>();
     }

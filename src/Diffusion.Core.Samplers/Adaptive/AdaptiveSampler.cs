@@ -19,10 +19,10 @@ public abstract class AdaptiveSampler : ISampler
             Guard.Positive(scale, "options.InitialScale");
     }
 
-    /// <summary>Controls the size of the steps.</summary>
+    /// <summary>The tolerances and coefficients that determine the step sizes.</summary>
     public StepSizeControl Control { get; }
 
-    /// <summary>Thresholding and the initial noise.</summary>
+    /// <summary>The options for thresholding and the initial noise.</summary>
     public SamplerOptions Options { get; }
 
     /// <summary>The time at which sampling starts. The default is <see langword="null"/>: the last time of the schedule.</summary>
@@ -42,7 +42,8 @@ public abstract class AdaptiveSampler : ISampler
     }
 
     /// <summary>
-    /// Whether a last step leads from <see cref="EndTime"/> to the x_0 predicted there (the default), or the remaining noise is kept.
+    /// Whether a last step replaces the sample at <see cref="EndTime"/> with the x_0 predicted there. If <see langword="false"/>, the
+    /// remaining noise is kept. The default is <see langword="true"/>.
     /// </summary>
     public bool EndsClean { get; init; } = true;
 
@@ -69,13 +70,13 @@ public abstract class AdaptiveSampler : ISampler
     {
     }
 
-    /// <summary>Creates the method for one run.</summary>
+    /// <summary>Creates the method for one run. The caller must dispose it.</summary>
     internal abstract AdaptiveMethod Begin(AdaptiveSpan span, IEvaluator evaluator, INoiseSource noise);
 
     private static bool InOrder(double? start, double? end) => !(end >= start);
 
     private static ArgumentException OutOfOrder(double? start, double? end, string name)
-        => new($"Sampling must end before the time it starts at, {start}, got {end}.", name);
+        => new($"The end time of sampling must be less than the start time, {start}, got {end}.", name);
 
     private IEnumerable<SamplerState> Walk(
         AdaptiveSpan span, DiffusionModel model, SamplingRequest request, CancellationToken cancellationToken)
@@ -106,23 +107,25 @@ internal abstract class AdaptiveMethod : IDisposable
     /// <summary>alpha and sigma at the current time.</summary>
     public abstract NoiseLevel Level { get; }
 
-    /// <summary>True once <see cref="AdaptiveSpan.EndTime"/> is reached.</summary>
+    /// <summary>Whether the current time is <see cref="AdaptiveSpan.EndTime"/>.</summary>
     public abstract bool IsAtEnd { get; }
 
     /// <summary>Attempts one step.</summary>
     /// <param name="x">[B, ...] the sample at <see cref="Level"/>. It is not modified.</param>
     /// <returns>
-    /// The sample at the level that is now reached, or <see langword="null"/> if the step was too long, in which case the time and the
-    /// level have not changed. The caller must dispose the tensor.
+    /// The sample at the new level, or <see langword="null"/> if the step is rejected because its error is too large; the time and the
+    /// level then remain unchanged. The caller must dispose the tensor.
     /// </returns>
     public abstract Tensor? TryStep(Tensor x);
 
-    /// <summary>Frees the tensors kept from earlier steps, which are not valid after the sample has been replaced.</summary>
+    /// <summary>Frees the tensors stored from earlier steps, which are not valid after the sample has been replaced.</summary>
     public abstract void Forget();
 
     public void Dispose() => Forget();
 
-    /// <summary>The root mean square of <c>difference / tolerance</c>. Waits for the device, which no other part of a step does.</summary>
+    /// <summary>
+    /// Computes the root mean square of <c>difference / tolerance</c>. This waits for the device, unlike all other parts of a step.
+    /// </summary>
     protected static double Error(StepSizeControl control, Tensor difference, Tensor first, Tensor second)
     {
         using var scope = NewDisposeScope();
@@ -168,10 +171,10 @@ internal sealed class AdaptiveRun : IDisposable
         }
     }
 
-    /// <summary>True after the last step.</summary>
+    /// <summary>Whether the last step has been taken.</summary>
     public bool IsFinished { get; private set; }
 
-    /// <summary>The current state. The caller must dispose it.</summary>
+    /// <summary>Returns the current state. The caller must dispose it.</summary>
     public SamplerState State()
     {
         _state?.Outlive();
@@ -185,7 +188,7 @@ internal sealed class AdaptiveRun : IDisposable
         };
     }
 
-    /// <summary>Takes one step, with as many attempts as it needs.</summary>
+    /// <summary>Takes one step, attempting it until it is accepted.</summary>
     public void Advance(CancellationToken cancellationToken)
     {
         using var noGrad = no_grad();

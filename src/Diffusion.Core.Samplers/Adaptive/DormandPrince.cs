@@ -2,9 +2,12 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Samplers;
 
-/// <summary>The adaptive method of Dormand and Prince (RK45): steps of fifth order, each as long as its estimated error allows.</summary>
+/// <summary>
+/// The adaptive method of Dormand and Prince (RK45), of fifth order. The size of each step is chosen from an estimate of its error.
+/// </summary>
 /// <remarks>
-/// <para>Source: Dormand and Prince 1980; step control and first step of Hairer, Norsett and Wanner 1993, sections II.4 and II.5.</para>
+/// <para>Source: Dormand and Prince 1980; Hairer, Norsett and Wanner 1993, sections II.4 and II.5, for the step size control and the first
+/// step.</para>
 /// <para>All samples of a batch take the same steps: the error is the root mean square over the whole state of
 /// <c>error / (atol + rtol max(|y|, |y next|))</c>. The results for a sample in two different batches therefore agree within the
 /// tolerances, but not bit for bit.</para>
@@ -33,7 +36,9 @@ public sealed class DormandPrince(double relativeTolerance = 1e-5, double absolu
     public int MaxSteps { get; } = Guard.InRange(maxSteps, 1, int.MaxValue);
 
     /// <inheritdoc/>
-    /// <exception cref="ArithmeticException">The solution is not finite, or needs more steps than allowed.</exception>
+    /// <exception cref="ArithmeticException">
+    /// The solution is not finite or not smooth, or the integration needs more than <see cref="MaxSteps"/> steps.
+    /// </exception>
     public Tensor Integrate(OdeFunction function, Tensor y, double from, double to, CancellationToken cancellationToken = default)
     {
         RungeKutta.Check(function, y, from, to);
@@ -60,13 +65,13 @@ public sealed class DormandPrince(double relativeTolerance = 1e-5, double absolu
             if (last && !refused)
                 return state.MoveToOuterDisposeScope();
             if (!(length > 1e-14 * Math.Max(Math.Abs(s), Math.Abs(to - from))))
-                throw new ArithmeticException($"At {s} the step has shrunk to {length}: the solution is not smooth or not finite there.");
+                throw new ArithmeticException($"The step size has decreased to {length} at {s}: the solution is not smooth or not finite.");
         }
 
-        throw new ArithmeticException($"The interval from {from} to {to} needs more than {MaxSteps} steps; it was left at {s}.");
+        throw new ArithmeticException($"The interval from {from} to {to} needs more than {MaxSteps} steps; integration stopped at {s}.");
     }
 
-    /// <summary>The factor by which the step is multiplied. After a rejected step it is at most 1.</summary>
+    /// <summary>Returns the factor by which the step size is multiplied. After a rejected step it is at most 1.</summary>
     private static double Factor(double error, bool refused)
     {
         if (!double.IsFinite(error))

@@ -4,26 +4,27 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// DPM-Solver with adaptive steps: the second-order method, with the first-order method as its error estimate, or the third-order method,
-/// with the second-order method as its error estimate.
-/// <c>new DpmAdaptiveSampler().Sample(model, [64, 1, 28, 28], seed: 0)</c>.
+/// DPM-Solver with adaptive step sizes, of second or third order. The error of a step is estimated with the method of the next lower order.
+/// Example: <c>new DpmAdaptiveSampler().Sample(model, [64, 1, 28, 28], seed: 0)</c>.
 /// </summary>
 /// <remarks>
-/// Steps are taken in lambda = log(alpha / sigma), and errors are measured in x / alpha. The schedule must contain signal where sampling
-/// starts.
+/// Steps are taken in lambda = log(alpha / sigma), and errors are measured in x / alpha. The schedule must have signal at the start time
+/// and noise at the end time.
 /// Source: Lu et al. 2022, "DPM-Solver", appendix C; k-diffusion, sample_dpm_adaptive.
 /// </remarks>
 public sealed class DpmAdaptiveSampler : AdaptiveSampler
 {
     /// <summary>Initializes a new instance of the <see cref="DpmAdaptiveSampler"/> class.</summary>
-    /// <param name="order">2 or 3, which is also the number of network calls for each attempted step. The default is 3.</param>
-    /// <param name="eta">From 0 (deterministic) to 1 (the noise of the posterior). The default is 0.</param>
-    /// <param name="control">
-    /// The tolerances and the first step. The default is a new <see cref="StepSizeControl"/>, with the values of k-diffusion.
+    /// <param name="order">
+    /// The order of the method, 2 or 3. It is also the number of network calls for each attempted step. The default is 3.
     /// </param>
-    /// <param name="options">Thresholding and the initial noise. The default is <see cref="SamplerOptions"/> as constructed.</param>
+    /// <param name="eta">The amount of noise, from 0 (deterministic) to 1 (the noise of the posterior). The default is 0.</param>
+    /// <param name="control">
+    /// The tolerances and the initial step size. The default is a new <see cref="StepSizeControl"/>, with the values of k-diffusion.
+    /// </param>
+    /// <param name="options">Thresholding and the initial noise. The default is a new <see cref="SamplerOptions"/>.</param>
     /// <exception cref="ArgumentException">
-    /// An argument is outside its range. Sampling throws if the schedule has no signal at the start or no noise at the end.
+    /// An argument is outside its range. Sampling throws if the schedule has no signal at the start time or no noise at the end time.
     /// </exception>
     public DpmAdaptiveSampler(
         int order = 3,
@@ -36,14 +37,14 @@ public sealed class DpmAdaptiveSampler : AdaptiveSampler
         Eta = Guard.InRange(eta, 0.0, 1.0);
     }
 
-    /// <summary>2 or 3.</summary>
+    /// <summary>The order of the method, 2 or 3.</summary>
     public int Order { get; }
 
     /// <summary>The factor that multiplies the standard deviation of the posterior noise, from 0 to 1.</summary>
     public double Eta { get; }
 
-    /// <summary>The standard deviation of that noise. The default is 1.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">The value is not finite and positive.</exception>
+    /// <summary>The factor that multiplies the added noise, called s_noise in k-diffusion. The default is 1.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The value is not finite and greater than 0.</exception>
     public double NoiseScale
     {
         get;
@@ -56,7 +57,7 @@ public sealed class DpmAdaptiveSampler : AdaptiveSampler
         var (start, end) = (span.Schedule.LevelAt(span.StartTime), span.Schedule.LevelAt(span.EndTime));
         if (start.Alpha == 0.0 || end.Sigma == 0.0)
             throw new ArgumentException(
-                $"Steps in log(alpha / sigma) start with signal and end with noise, got {start} and {end}; choose other times.", nameof(span));
+                $"Steps in log(alpha / sigma) need signal at the start and noise at the end, got {start} and {end}.", nameof(span));
     }
 
     /// <inheritdoc/>
@@ -64,7 +65,7 @@ public sealed class DpmAdaptiveSampler : AdaptiveSampler
         => new DpmAdaptiveMethod(this, span, evaluator, noise);
 }
 
-/// <summary>DPM-Solver-12 and -23 in y = x / alpha over lambda = -log(sigma / alpha), with an estimate of the error.</summary>
+/// <summary>DPM-Solver-12 and DPM-Solver-23 in y = x / alpha over lambda = -log(sigma / alpha), with an error estimate.</summary>
 /// <remarks>Source: Lu et al. 2022, "DPM-Solver", Algorithms 1 and 2 and appendix C.</remarks>
 internal sealed class DpmAdaptiveMethod(DpmAdaptiveSampler sampler, AdaptiveSpan span, IEvaluator evaluator, INoiseSource noise) : AdaptiveMethod
 {
@@ -73,7 +74,7 @@ internal sealed class DpmAdaptiveMethod(DpmAdaptiveSampler sampler, AdaptiveSpan
     private double _lambda = span.Schedule.LevelAt(span.StartTime).Lambda;
     private double _time = span.StartTime;
 
-    /// <summary>The less accurate of the two solutions of the last step, which also enters the tolerance of the next error.</summary>
+    /// <summary>The less accurate of the two solutions of the last step, which is used in the tolerance of the next step.</summary>
     private Tensor? _previous;
 
     public override double Time => _time;
@@ -90,7 +91,7 @@ internal sealed class DpmAdaptiveMethod(DpmAdaptiveSampler sampler, AdaptiveSpan
         var (down, up) = SigmaAlgebra.Ancestral(from, to, sampler.Eta);
         if (up > 0.0)
         {
-            // The deterministic part must not go past the end of the span, where the schedule may end too.
+            // The deterministic part must not go beyond the end of the span, because the schedule may end there.
             down = Math.Max(down, Math.Exp(-_end));
             up = Math.Sqrt((to - down) * (to + down));
         }
@@ -117,7 +118,7 @@ internal sealed class DpmAdaptiveMethod(DpmAdaptiveSampler sampler, AdaptiveSpan
 
     private double TimeOf(double lambda) => span.Schedule.TimeOf(2.0 * lambda);
 
-    /// <summary>eps at a point of the trajectory.</summary>
+    /// <summary>Computes eps at a point of the trajectory.</summary>
     private Tensor Slope(Tensor y, double lambda)
     {
         var time = lambda == _lambda ? _time : lambda == _end ? span.EndTime : TimeOf(lambda);
@@ -145,12 +146,12 @@ internal sealed class DpmAdaptiveMethod(DpmAdaptiveSampler sampler, AdaptiveSpan
         return (low, Euler(y, slope, target).Add_(atSecond, alpha: -1.5 * Curvature(h, target)));
     }
 
-    /// <summary>An Euler step from the current lambda to another.</summary>
+    /// <summary>Computes an Euler step from the current lambda to another.</summary>
     private Tensor Euler(Tensor y, Tensor slope, double target) => y.Add(slope, alpha: Length(target));
 
-    /// <summary>r' - r, for r = exp(-lambda).</summary>
+    /// <summary>Computes r' - r, where r = exp(-lambda).</summary>
     private double Length(double target) => Math.Exp(-target) - Math.Exp(-_lambda);
 
-    /// <summary><c>r' ((e^h - 1) / h - 1)</c>, the weight of a change of the slope along the step.</summary>
+    /// <summary>Computes <c>r' ((e^h - 1) / h - 1)</c>, the weight of a change of the slope along the step.</summary>
     private static double Curvature(double h, double target) => Math.Exp(-target) * h * PhiFunction.Of(2, h);
 }

@@ -4,24 +4,26 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// Solves the probability flow ODE with the method of Dormand and Prince (RK45) to a tolerance, for flow matching and every other process,
+/// Solves the probability flow ODE to a tolerance with the method of Dormand and Prince (RK45), for flow matching and every other process,
 /// from pure noise or from a level that still contains signal.
-/// <c>new ProbabilityFlowSampler().Sample(model, [64, 1, 28, 28], seed: 0)</c>.
+/// Example: <c>new ProbabilityFlowSampler().Sample(model, [64, 1, 28, 28], seed: 0)</c>.
 /// </summary>
 /// <remarks>
 /// The integration variable is the angle phi = atan(sigma / alpha), in which the ODE of <c>z = x / sqrt(alpha^2 + sigma^2)</c> is
-/// <c>dz / dphi = cos(phi) eps - sin(phi) x_0</c>. It is bounded at both ends, and the same for every process. Fifth order; six network
-/// calls for each attempted step, and one more for the first.
+/// <c>dz / dphi = cos(phi) eps - sin(phi) x_0</c>. Its right-hand side is bounded at both ends and is the same for every process. The
+/// method is of fifth order. It needs six network calls for each attempted step, and one more for the first step.
 /// Source: Song et al. 2021, "Score-Based Generative Modeling through Stochastic Differential Equations", section 4.3; Dormand and Prince
 /// 1980; Salimans and Ho 2022, appendix D, for the angle.
 /// </remarks>
 public sealed class ProbabilityFlowSampler : AdaptiveSampler
 {
     /// <summary>Initializes a new instance of the <see cref="ProbabilityFlowSampler"/> class.</summary>
-    /// <param name="control">The tolerances and the first step. The default is a relative and an absolute tolerance of 1e-5.</param>
-    /// <param name="options">Thresholding and the initial noise. The default is <see cref="SamplerOptions"/> as constructed.</param>
+    /// <param name="control">
+    /// The tolerances and the initial step size. The default is a relative and an absolute tolerance of 1e-5.
+    /// </param>
+    /// <param name="options">Thresholding and the initial noise. The default is a new <see cref="SamplerOptions"/>.</param>
     /// <exception cref="ArgumentException">
-    /// An argument is outside its range. Sampling throws if the prediction does not determine x_0 and eps at the ends.
+    /// An argument is outside its range. Sampling throws if the prediction does not determine x_0 and eps at the start and end times.
     /// </exception>
     public ProbabilityFlowSampler(StepSizeControl? control = null, SamplerOptions? options = null)
         : base(control ?? new StepSizeControl { RelativeTolerance = 1e-5, AbsoluteTolerance = 1e-5 }, options)

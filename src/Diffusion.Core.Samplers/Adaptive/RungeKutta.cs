@@ -6,11 +6,11 @@ namespace Diffusion.Core.Samplers;
 /// <summary>The right-hand side of an ordinary differential equation, <c>dy/ds = f(s, y)</c>.</summary>
 /// <param name="s">The independent variable.</param>
 /// <param name="y">[B, ...] the state. It must not be modified.</param>
-/// <returns>The shape and type of <paramref name="y"/>, always a new tensor. The caller must dispose it.</returns>
+/// <returns>A new tensor with the shape and type of <paramref name="y"/>. The caller must dispose it.</returns>
 public delegate Tensor OdeFunction(double s, Tensor y);
 
 /// <summary>
-/// Integrates ordinary differential equations over tensors. Implementations hold no state: the same arguments give the same result.
+/// Integrates ordinary differential equations over tensors. Implementations have no state: the same arguments give the same result.
 /// </summary>
 public interface IOdeSolver
 {
@@ -20,14 +20,16 @@ public interface IOdeSolver
     /// <param name="from">The start, finite.</param>
     /// <param name="to">The end, finite, on either side of the start.</param>
     /// <param name="cancellationToken">Checked before each step.</param>
-    /// <returns>The state at the end, of the shape and type of <paramref name="y"/>. The caller must dispose the tensor.</returns>
-    /// <exception cref="ArgumentException">A number is not finite, or the function returns another shape or type.</exception>
+    /// <returns>The state at the end, with the shape and type of <paramref name="y"/>. The caller must dispose the tensor.</returns>
+    /// <exception cref="ArgumentException">
+    /// The start or the end is not finite, or the function returns a tensor of another shape or type.
+    /// </exception>
     Tensor Integrate(OdeFunction function, Tensor y, double from, double to, CancellationToken cancellationToken = default);
 }
 
-/// <summary>An explicit Runge-Kutta method with equal steps. It does not wait for the device.</summary>
+/// <summary>An explicit Runge-Kutta method with steps of equal size. It does not wait for the device.</summary>
 /// <param name="tableau">The coefficients of the method.</param>
-/// <param name="steps">N, at least 1.</param>
+/// <param name="steps">N, the number of steps, at least 1.</param>
 public sealed class RungeKutta(ButcherTableau tableau, int steps) : IOdeSolver
 {
     /// <summary>The coefficients of the method.</summary>
@@ -62,7 +64,7 @@ public sealed class RungeKutta(ButcherTableau tableau, int steps) : IOdeSolver
             throw new ArgumentException($"The interval must be finite, got {from} to {to}.", nameof(from));
     }
 
-    /// <summary>Computes the slopes of the stages from <paramref name="first"/> on, in the current dispose scope.</summary>
+    /// <summary>Computes the slopes of stage <paramref name="first"/> and all later stages, in the current dispose scope.</summary>
     internal static void Fill(
         ButcherTableau tableau, OdeFunction function, Tensor y, double s, double h, Tensor[] slopes, int first)
     {
@@ -84,16 +86,17 @@ public sealed class RungeKutta(ButcherTableau tableau, int steps) : IOdeSolver
     }
 
     /// <summary>
-    /// One step of an embedded method whose last stage is the first stage of the next step, such as that of Dormand and Prince. The step size
-    /// control is left to the caller: that of the general solver follows Hairer et al., that of the sampler k-diffusion.
+    /// Computes one step of an embedded method whose last stage is the first stage of the next step, such as that of Dormand and Prince.
+    /// The caller controls the step size: <see cref="DormandPrince"/> as in Hairer et al., <see cref="ProbabilityFlowSampler"/> as in
+    /// k-diffusion.
     /// </summary>
-    /// <param name="tableau">The method.</param>
+    /// <param name="tableau">The coefficients of the method.</param>
     /// <param name="function">The right-hand side.</param>
     /// <param name="y">The state at <paramref name="s"/>.</param>
-    /// <param name="slope">The slope there.</param>
+    /// <param name="slope">The slope at <paramref name="s"/>.</param>
     /// <param name="s">The start of the step.</param>
-    /// <param name="h">Its signed length.</param>
-    /// <returns>The state and the slope at the end, and the error estimate, in the current dispose scope.</returns>
+    /// <param name="h">The signed length of the step.</param>
+    /// <returns>The state and the slope at the end of the step, and the error estimate, in the current dispose scope.</returns>
     internal static (Tensor Next, Tensor Slope, Tensor Error) EmbeddedStep(
         ButcherTableau tableau, OdeFunction function, Tensor y, Tensor slope, double s, double h)
     {
@@ -107,7 +110,7 @@ public sealed class RungeKutta(ButcherTableau tableau, int steps) : IOdeSolver
         return (next, slopes[^1], LinearCombination.Of(terms));
     }
 
-    /// <summary><c>y + h sum_i weight_i slope_i</c>, in the current dispose scope.</summary>
+    /// <summary>Computes <c>y + h sum_i weight_i slope_i</c>, in the current dispose scope.</summary>
     internal static Tensor Combine(Tensor y, double h, ReadOnlySpan<double> weights, Tensor[] slopes)
     {
         var terms = new (double, Tensor)[weights.Length + 1];
@@ -128,7 +131,7 @@ public sealed class RungeKutta(ButcherTableau tableau, int steps) : IOdeSolver
 
 /// <summary>
 /// The coefficients of an explicit Runge-Kutta method: stage i is <c>k_i = f(s + c_i h, y + h sum_j a_ij k_j)</c>, and the step is
-/// <c>y + h sum_i b_i k_i</c>. Immutable.
+/// <c>y + h sum_i b_i k_i</c>. The class is immutable.
 /// </summary>
 /// <remarks>Source: Butcher 1964; Hairer, Norsett and Wanner 1993, "Solving Ordinary Differential Equations I", section II.1.</remarks>
 public sealed class ButcherTableau
@@ -140,8 +143,8 @@ public sealed class ButcherTableau
 
     /// <summary>Initializes a new instance of the <see cref="ButcherTableau"/> class. The nodes c_i are the sums of the a_ij.</summary>
     /// <param name="order">The order of the step.</param>
-    /// <param name="stages">a_ij: stage i has i coefficients, the first none.</param>
-    /// <param name="weights">b_i, one for each stage.</param>
+    /// <param name="stages">The coefficients a_ij. Stage i, counted from 0, has i coefficients.</param>
+    /// <param name="weights">The weights b_i, one for each stage.</param>
     /// <param name="error">b_i minus the weights of an embedded method, for the error estimate. The default is empty: no estimate.</param>
     /// <exception cref="ArgumentException">The numbers of coefficients do not match, or the weights do not sum to 1.</exception>
     public ButcherTableau(
@@ -159,7 +162,8 @@ public sealed class ButcherTableau
 
         if (_weights.Length == 0 || _weights.Length != _stages.Length || (_error.Length != 0 && _error.Length != _weights.Length))
             throw new ArgumentException(
-                $"There must be one weight for each of {_stages.Length} stages, got {_weights.Length} and {_error.Length}.",
+                $"There must be one weight, and one error coefficient or none, for each of the {_stages.Length} stages, got "
+                + $"{_weights.Length} and {_error.Length}.",
                 nameof(weights));
         if (Math.Abs(_weights.Sum() - 1.0) > 1e-12)
             throw new ArgumentException($"The weights must sum to 1, got {_weights.Sum()}.", nameof(weights));
@@ -169,7 +173,7 @@ public sealed class ButcherTableau
     /// <summary>Euler's method, of order 1.</summary>
     public static ButcherTableau Euler { get; } = new(1, [[]], [1.0]);
 
-    /// <summary>Heun's method, of order 2: the trapezoidal rule, with an Euler step for the end point.</summary>
+    /// <summary>Heun's method, of order 2: the trapezoidal rule with an Euler step to the end point.</summary>
     public static ButcherTableau Heun { get; } = new(2, [[], [1.0]], [0.5, 0.5]);
 
     /// <summary>The classical Runge-Kutta method, of order 4.</summary>
@@ -197,7 +201,7 @@ public sealed class ButcherTableau
     /// <summary>The order of the step.</summary>
     public int Order { get; }
 
-    /// <summary>The number of stages, and of calls of the right-hand side per step.</summary>
+    /// <summary>The number of stages.</summary>
     public int Stages => _stages.Length;
 
     /// <summary>The weights b_i.</summary>
@@ -209,6 +213,6 @@ public sealed class ButcherTableau
     /// <summary>The nodes c_i.</summary>
     public ReadOnlySpan<double> Nodes => _nodes;
 
-    /// <summary>The coefficients a_ij of stage i.</summary>
+    /// <summary>Returns the coefficients a_ij of stage i.</summary>
     public ReadOnlySpan<double> Stage(int i) => _stages[i];
 }

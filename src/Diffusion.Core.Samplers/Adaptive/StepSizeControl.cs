@@ -1,10 +1,13 @@
 namespace Diffusion.Core.Samplers;
 
-/// <summary>Controls the step size of an adaptive sampler: a PID controller over the error of a step relative to the tolerances.</summary>
+/// <summary>
+/// The step size control of an adaptive sampler: a PID controller of the error of each step relative to the tolerances.
+/// </summary>
 /// <remarks>
 /// The error is the root mean square over the batch of <c>(difference of two solutions) / max(absolute, relative |x|)</c>. The step size is
-/// multiplied by <c>1 + atan(f - 1)</c> with <c>f = e_0^((P + I + D) / k) e_1^(-(P + 2 D) / k) e_2^(D / k)</c>, where the e are inverse
-/// errors and k is the order. A step is accepted if that factor is at least <see cref="AcceptSafety"/>.
+/// multiplied by <c>1 + atan(f - 1)</c> with <c>f = e_0^((P + I + D) / k) e_1^(-(P + 2 D) / k) e_2^(D / k)</c>, where k is the order, e_0
+/// is the inverse error of the step, and e_1 and e_2 are those of the last two accepted steps. A step is accepted if the factor of the step
+/// size is at least <see cref="AcceptSafety"/>.
 /// Source: Soderlind 2003, "Digital Filters in Adaptive Time-Stepping"; k-diffusion, PIDStepSizeController.
 /// </remarks>
 public sealed record StepSizeControl
@@ -28,7 +31,7 @@ public sealed record StepSizeControl
         init => _absolute = Guard.Positive(value, nameof(AbsoluteTolerance));
     }
 
-    /// <summary>The first step that is attempted, in the integration variable of the sampler. The default is 0.05.</summary>
+    /// <summary>The size of the first attempted step, in the integration variable of the sampler. The default is 0.05.</summary>
     public double InitialStep
     {
         get => _initialStep;
@@ -44,10 +47,12 @@ public sealed record StepSizeControl
     /// <summary>The derivative coefficient D of the controller. The default is 0.</summary>
     public double Derivative { get; init; }
 
-    /// <summary>The smallest factor of the step size with which a step is accepted. The default is 0.81.</summary>
+    /// <summary>The smallest factor of the step size for which a step is accepted. The default is 0.81.</summary>
     public double AcceptSafety { get; init; } = 0.81;
 
-    /// <summary>The maximum number of attempted steps, accepted or not, after which sampling throws. The default is 10,000.</summary>
+    /// <summary>
+    /// The maximum number of attempted steps, including rejected ones. Sampling throws if it needs more. The default is 10,000.
+    /// </summary>
     public int MaxSteps
     {
         get => _maxSteps;
@@ -70,7 +75,7 @@ internal sealed class StepSizeController(StepSizeControl control, double order)
     public double Step { get; private set; } = control.InitialStep;
 
     /// <summary>
-    /// Updates <see cref="Step"/> with the error of a step, where 1 is the tolerance, and returns <see langword="true"/> if the step is
+    /// Updates <see cref="Step"/> with the error of a step, relative to the tolerance, and returns <see langword="true"/> if the step is
     /// accepted.
     /// </summary>
     /// <exception cref="InvalidOperationException">Too many steps were attempted, or the error is not finite.</exception>
@@ -78,9 +83,9 @@ internal sealed class StepSizeController(StepSizeControl control, double order)
     {
         if (++_tried > control.MaxSteps)
             throw new InvalidOperationException(
-                $"{control.MaxSteps} steps were not enough; raise {nameof(StepSizeControl.MaxSteps)} or the tolerances.");
+                $"{control.MaxSteps} steps were not enough; increase {nameof(StepSizeControl.MaxSteps)} or the tolerances.");
         if (!double.IsFinite(error))
-            throw new InvalidOperationException($"The error of a step of {Step} is {error}: the output of the network is not finite.");
+            throw new InvalidOperationException($"The error of a step of size {Step} is {error}: the output of the network is not finite.");
         var inverse = 1.0 / (error + Smallest);
         if (double.IsNaN(_newer))
             (_newer, _older) = (inverse, inverse);

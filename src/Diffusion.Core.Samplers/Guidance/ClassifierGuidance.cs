@@ -5,13 +5,13 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// A network guided by the gradient of a classifier of noisy samples: <c>eps - scale sigma grad log p(y | x_t)</c>, for every type of
-/// prediction. Created by <see cref="Guidance.Classifier"/>. Its tables are owned by the model.
+/// A network guided by the gradient of a classifier of noisy samples: eps is replaced by <c>eps - scale sigma grad log p(y | x_t)</c>, for
+/// every type of prediction. Created by <see cref="Guidance.Classifier"/>. The model owns its tables.
 /// </summary>
 /// <remarks>
-/// Source: Dhariwal and Nichol 2021, "Diffusion Models Beat GANs on Image Synthesis", Algorithm 2. A change of eps by d changes x_0 by
-/// <c>-sigma / alpha d</c>. Every prediction is linear in the two, and therefore changes by d times a factor that depends on t alone. If
-/// the network learns the variance and returns twice the channels, the variance channels are not changed.
+/// Source: Dhariwal and Nichol 2021, "Diffusion Models Beat GANs on Image Synthesis", Algorithm 2. At a fixed x_t, a change of eps by d
+/// changes x_0 by <c>-sigma / alpha d</c>. Every type of prediction is linear in eps and x_0, and therefore changes by d times a factor
+/// that depends on t only. If the network learns the variance and returns twice the channels, the variance channels are not changed.
 /// </remarks>
 public sealed class ClassifierGuidance : DelegatingDenoiser
 {
@@ -28,21 +28,21 @@ public sealed class ClassifierGuidance : DelegatingDenoiser
         Scale = Guard.InRange(scale, double.MinValue, double.MaxValue);
         if (model.Prediction.InputScale is not null)
             throw new ArgumentException(
-                $"The classifier receives x_t itself; the prediction '{model.Prediction.Name}' scales it.", nameof(model));
+                $"The classifier needs x_t as the input, but the prediction '{model.Prediction.Name}' scales it.", nameof(model));
 
-        // Where the timesteps are the indices of the schedule, a table avoids a wait for the device at every step.
+        // If the timesteps are the indices of the schedule, a table avoids a wait for the device at every step.
         if (model.Schedule is DiscreteSchedule { IsRespaced: false })
             _table = model.Process.Tables(
                 (nameof(ClassifierGuidance), model.Prediction, scale), schedule => new ScheduledValue(schedule, Factor));
     }
 
-    /// <summary>The strength of the guidance; 1 for Bayes' rule.</summary>
+    /// <summary>The strength of the guidance: 1 for Bayes' rule, 0 for no guidance.</summary>
     public double Scale { get; }
 
     /// <inheritdoc/>
-    /// <remarks>The output can be differentiated with respect to x_t, the gradient of the classifier included.</remarks>
+    /// <remarks>The output can be differentiated with respect to x_t, including the gradient of the classifier.</remarks>
     /// <exception cref="ArgumentException">
-    /// The classifier does not return one value for each sample, or a timestep is not one of the schedule.
+    /// The classifier does not return one value for each sample, or a timestep is outside the schedule.
     /// </exception>
     /// <exception cref="InvalidOperationException">The log-probabilities do not depend on x_t, or have no gradient.</exception>
     public override Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
@@ -62,7 +62,7 @@ public sealed class ClassifierGuidance : DelegatingDenoiser
         return prediction.Addcmul(gradient.Widened(), Factors(t, prediction).expand(prediction.shape), 1.0);
     }
 
-    /// <summary>[B, 1, ...] what the gradient is multiplied by at the timesteps of a batch.</summary>
+    /// <summary>Returns [B, 1, ...] the factors of the gradient at the timesteps of a batch.</summary>
     private Tensor Factors(Tensor t, Tensor like)
     {
         if (_table is not null && t.dtype == ScalarType.Int64)
@@ -84,14 +84,14 @@ public sealed class ClassifierGuidance : DelegatingDenoiser
 
     private double Factor(NoiseLevel level, NoiseLevel previous)
     {
-        // Without signal the classifier contributes no information, and x_0 would need a division by zero.
+        // Without signal, the classifier contributes no information, and x_0 would need a division by zero.
         var (data, noise) = _model.Prediction.Target(level, previous);
         return level.Alpha == 0.0 ? 0.0 : Scale * level.Sigma * ((data * level.NoiseToSignalRatio) - noise);
     }
 
     private Tensor Gradient(Tensor xt, Tensor t, Condition? condition)
     {
-        // Who differentiates the guided network needs the graph of this gradient; who samples does not.
+        // The graph of this gradient is needed only if the output of the guided network is differentiated, and not for sampling.
         var isDifferentiated = xt.requires_grad && is_grad_enabled();
         using var gradientsOn = enable_grad();
         var x = isDifferentiated ? xt.view_as(xt) : xt.detach().clone().requires_grad_(true);
@@ -112,8 +112,8 @@ internal static class ModelTimestepInverse
     // Networks receive timesteps in single precision.
     private const double Tolerance = 1e-6;
 
-    /// <summary>The time of a schedule whose timestep a network received.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">There is no such time.</exception>
+    /// <summary>Returns the time of a schedule for which a network receives the given timestep.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The schedule has no such time.</exception>
     public static double TimeOf(INoiseSchedule schedule, double timestep, string parameter)
     {
         var (low, high) = (schedule.MinTime, schedule.MaxTime);
@@ -131,7 +131,7 @@ internal static class ModelTimestepInverse
                     high = middle;
             }
 
-            // A discrete schedule has whole times, which the bisection only approaches.
+            // The times of a discrete schedule are integers, which the bisection only approaches.
             var whole = Math.Clamp(Math.Round(low), schedule.MinTime, schedule.MaxTime);
             time = new[] { whole, time, low, high }.MinBy(Error);
         }
@@ -139,6 +139,6 @@ internal static class ModelTimestepInverse
         return Error(time) <= Tolerance * Math.Max(Math.Abs(first), Math.Abs(last))
             ? time
             : throw new ArgumentOutOfRangeException(
-                parameter, timestep, $"Every timestep must lie between {first} and {last}, those of the schedule, got {timestep}.");
+                parameter, timestep, $"Every timestep must be between {first} and {last}, the range of the schedule, got {timestep}.");
     }
 }

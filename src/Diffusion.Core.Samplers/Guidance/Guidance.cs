@@ -110,8 +110,8 @@ public sealed record GuidanceOptions
     public double MaxTime { get; init; } = double.PositiveInfinity;
 
     /// <summary>
-    /// True to scale the guide prediction, per sample, by the factor that brings it nearest to the strong one before the two are combined.
-    /// The default is <see langword="false"/>.
+    /// Whether the guide prediction is scaled, per sample, by the factor that brings it nearest to the main prediction before the two are
+    /// combined. The default is <see langword="false"/>.
     /// </summary>
     /// <remarks>Source: Fan et al. 2025, "CFG-Zero*: Improved Classifier-Free Guidance for Flow Matching Models", eq. 9.</remarks>
     public bool ZeroStar { get; init; }

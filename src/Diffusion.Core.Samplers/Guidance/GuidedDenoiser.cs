@@ -5,21 +5,21 @@ namespace Diffusion.Core.Samplers;
 
 /// <summary>
 /// Guidance between two networks: <c>guide + scale (main - guide)</c>. If the guide network is the same network without its condition, this
-/// is classifier-free guidance; if it is a smaller or less trained network, autoguidance. Created by <see cref="Guidance"/>.
+/// is classifier-free guidance; if it is a smaller or less trained network, this is autoguidance. Created by <see cref="Guidance"/>.
 /// </summary>
 /// <remarks>
-/// With a scale of 1, the prediction is exactly that of the main network. With a scale of 0, it is exactly that of the guide network where
-/// the whole batch is guided and neither <see cref="GuidanceOptions.Rescale"/> nor <see cref="GuidanceOptions.ZeroStar"/> is set. Both
-/// cases need one network call. Guidance works with every type of prediction, because each is linear in x_0 and eps. If the networks return
-/// twice the channels of x_t, only the prediction is guided, and the variance channels of the main network are kept, as in GLIDE, DiT and
-/// DeepFloyd IF.
+/// With a scale of 1, the prediction is exactly that of the main network. With a scale of 0, it is exactly that of the guide network if the
+/// whole batch is guided and neither <see cref="GuidanceOptions.Rescale"/> nor <see cref="GuidanceOptions.ZeroStar"/> is set. In both cases
+/// only one network is called. Guidance works with every type of prediction, because each is linear in x_0 and eps. If the networks return
+/// twice the channels of x_t, only the prediction is guided, and the variance channels of the main network are not changed, as in GLIDE,
+/// DiT and DeepFloyd IF.
 /// </remarks>
 public sealed class GuidedDenoiser : DelegatingDenoiser
 {
     /// <summary>Initializes a new instance of the <see cref="GuidedDenoiser"/> class.</summary>
     /// <param name="main">The network whose prediction is strengthened. It is not disposed.</param>
     /// <param name="guide">The network that the prediction is guided away from. It is not disposed.</param>
-    /// <param name="scale">The strength of the guidance, finite; 1 for none.</param>
+    /// <param name="scale">The strength of the guidance, finite; 1 for no guidance.</param>
     /// <param name="options">Further options. The default is a new <see cref="GuidanceOptions"/>.</param>
     /// <exception cref="ArgumentException">The scale is not finite, or an option is outside its range.</exception>
     public GuidedDenoiser(IDenoiser main, IDenoiser guide, double scale, GuidanceOptions? options = null)
@@ -31,7 +31,7 @@ public sealed class GuidedDenoiser : DelegatingDenoiser
         Guard.InRange(Options.Rescale, 0.0, 1.0, "options.Rescale");
         if (!(Options.MinTime <= Options.MaxTime))
             throw new ArgumentException(
-                $"Guidance must begin at a time not above the one it ends at, got {Options.MinTime} and {Options.MaxTime}.",
+                $"MinTime must not be greater than MaxTime, got {Options.MinTime} and {Options.MaxTime}.",
                 nameof(options));
     }
 
@@ -41,7 +41,7 @@ public sealed class GuidedDenoiser : DelegatingDenoiser
     /// <summary>The network that the prediction is guided away from.</summary>
     public IDenoiser Guide { get; }
 
-    /// <summary>The strength of the guidance; 1 for none.</summary>
+    /// <summary>The strength of the guidance; 1 for no guidance.</summary>
     public double Scale { get; }
 
     /// <summary>Further options.</summary>
@@ -117,8 +117,8 @@ public sealed class GuidedDenoiser : DelegatingDenoiser
     }
 
     /// <summary>
-    /// True if all samples of the batch are guided, false if none is; <see langword="null"/> if only some are, or if reading the timesteps
-    /// would wait for the device.
+    /// Returns <see langword="true"/> if all samples of the batch are guided, <see langword="false"/> if none is, and
+    /// <see langword="null"/> if only some are, or if reading the timesteps would wait for the device.
     /// </summary>
     private bool? Guided(Tensor t)
     {
@@ -131,7 +131,7 @@ public sealed class GuidedDenoiser : DelegatingDenoiser
         return inside.Length == 1 ? inside[0] : null;
     }
 
-    /// <summary>[B, 1, ...] the factor that brings the guide prediction nearest to the main one.</summary>
+    /// <summary>Returns [B, 1, ...] the factor that brings the guide prediction nearest to the main prediction.</summary>
     private static Tensor Nearest(Tensor main, Tensor guide)
     {
         var (a, b) = (main.reshape(main.shape[0], -1), guide.reshape(guide.shape[0], -1));
@@ -139,7 +139,7 @@ public sealed class GuidedDenoiser : DelegatingDenoiser
         return Broadcast(a.mul(b).sum(1L).div_(squares), main);
     }
 
-    /// <summary>[B, 1, ...] the standard deviation over each sample.</summary>
+    /// <summary>Returns [B, 1, ...] the standard deviation of each sample.</summary>
     private static Tensor Deviation(Tensor values)
     {
         var rows = values.reshape(values.shape[0], -1);
@@ -167,10 +167,14 @@ public sealed class GuidedDenoiser : DelegatingDenoiser
     }
 }
 
-/// <summary>Handles outputs of networks that learn the variance: [B, 2C, ...] for an x_t of [B, C, ...], the prediction first.</summary>
+/// <summary>
+/// Handles outputs of networks that learn the variance: [B, 2C, ...] for an x_t of [B, C, ...]. The first C channels are the prediction.
+/// </summary>
 internal static class VarianceChannels
 {
-    /// <summary>[B, C, ...] the prediction: a view of the output, or the output itself if it has no variance channels.</summary>
+    /// <summary>
+    /// Returns [B, C, ...] the prediction: a view of the output, or the output itself if it has no variance channels.
+    /// </summary>
     public static Tensor Prediction(Tensor output, Tensor xt) => Are(output, xt) ? output.narrow(1, 0, xt.shape[1]) : output;
 
     /// <summary>

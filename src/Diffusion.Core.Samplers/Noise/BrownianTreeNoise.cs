@@ -4,15 +4,15 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// Noise from one Brownian path over sigma / alpha for each sample. The draw for an interval is the increment of the path over it, divided
-/// by the square root of its length. The increments have the same sum for every division of an interval into steps, so that a stochastic
-/// solver converges to one image as the number of steps grows.
+/// Noise from one Brownian path over sigma / alpha for each sample. The draw for an interval is the increment of the path over the
+/// interval, divided by the square root of its length. The increments have the same sum for every division of an interval into steps, so
+/// that a stochastic solver converges to one image as the number of steps increases.
 /// </summary>
 /// <remarks>
-/// A virtual Brownian tree: only the last requested values of the path are stored. Between powers of two the path is computed by bisection,
-/// with every midpoint drawn from a generator seeded by (seed, index of the sample, octave, node). Ratios are rounded to 2^-16 of their
-/// octave, and clamped to the range from 2^-32 to 2^32. A draw without an interval, that of the initial sample, is that of
-/// <see cref="PerSampleNoise"/>. Not thread-safe.
+/// This is a virtual Brownian tree: only the last requested values of the path are stored. Between powers of two the path is computed by
+/// bisection, with every midpoint drawn from a generator seeded by (seed, index of the sample, octave, node). Ratios are clamped to the
+/// range from 2^-32 to 2^32 and rounded to 2^-16 of their octave. A draw without an interval, such as that of the initial sample, is a draw
+/// of <see cref="PerSampleNoise"/>. The class is not thread-safe.
 /// Source: Li et al. 2020, "Scalable Gradients for Stochastic Differential Equations", section 4.
 /// </remarks>
 public sealed class BrownianTreeNoise : INoiseSource
@@ -31,7 +31,7 @@ public sealed class BrownianTreeNoise : INoiseSource
     /// </summary>
     /// <param name="seed">The root seed.</param>
     /// <param name="count">B, the number of samples drawn together.</param>
-    /// <param name="firstSample">The index of the first of them.</param>
+    /// <param name="firstSample">The index of the first sample. The default is 0.</param>
     /// <exception cref="ArgumentOutOfRangeException">The count is less than 1, or an index is negative.</exception>
     public BrownianTreeNoise(long seed, long count, long firstSample = 0)
     {
@@ -57,7 +57,7 @@ public sealed class BrownianTreeNoise : INoiseSource
         Guard.InRange(to, 0.0, double.PositiveInfinity);
         if (like.dim() == 0 || like.shape[0] != _count)
             throw new ArgumentException(
-                $"The noise is that of {_count} samples, got a tensor of shape {Guard.Format(like.shape)}.", nameof(like));
+                $"The noise source draws {_count} samples, got a tensor of shape {Guard.Format(like.shape)}.", nameof(like));
         (from, to) = (Round(from), Round(to));
         if (from == to)
             return zeros_like(like);
@@ -84,8 +84,8 @@ public sealed class BrownianTreeNoise : INoiseSource
     }
 
     /// <summary>
-    /// [B, ...] the paths at a ratio, on the CPU and in double precision; 0 at ratio 1. The tensor is cached; the caller must not dispose
-    /// it.
+    /// Returns [B, ...] the values of the paths at a ratio, on the CPU in double precision. They are 0 at ratio 1. The tensor is cached;
+    /// the caller must not dispose it.
     /// </summary>
     private Tensor Value(double ratio, long[] size)
     {
@@ -110,7 +110,7 @@ public sealed class BrownianTreeNoise : INoiseSource
         return value;
     }
 
-    /// <summary>One path at a ratio: octave by octave from 1, then by bisection of the last octave.</summary>
+    /// <summary>Computes one path at a ratio: octave by octave from ratio 1, then by bisection of the last octave.</summary>
     private Tensor Path(long sample, double ratio, long[] size)
     {
         var octave = Math.ILogB(ratio);
@@ -126,7 +126,8 @@ public sealed class BrownianTreeNoise : INoiseSource
         var node = 1L;
         while (left < ratio)
         {
-            // Given both ends of an interval, the middle is normal around their mean, with a quarter of the length as its variance.
+            // Given the values at both ends of an interval, the value in the middle is normally distributed around their mean, with a
+            // quarter of the length as its variance.
             var first = rise.Mul(0.5).Add_(Normal(sample, octave, node, size), alpha: 0.5 * Math.Sqrt(length));
             length *= 0.5;
             var isRight = left + length <= ratio;

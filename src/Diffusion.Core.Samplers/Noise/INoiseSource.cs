@@ -22,7 +22,7 @@ public interface INoiseSource : IDisposable
     Tensor Draw(Tensor like, double from, double to) => Draw(like);
 }
 
-/// <summary>Independent draws from another source, for every interval.</summary>
+/// <summary>Draws independent noise from another source for every interval.</summary>
 /// <param name="source">The other source. It is not disposed.</param>
 internal sealed class IndependentNoise(INoiseSource source) : INoiseSource
 {
@@ -36,9 +36,9 @@ internal sealed class IndependentNoise(INoiseSource source) : INoiseSource
 }
 
 /// <summary>
-/// One generator for each sample of a batch, seeded by (seed, index of the sample), so that a sample does not depend on the batch in which
-/// it is drawn. Draws are generated on the CPU in double precision and then converted and moved, so that a sample is also the same on every
-/// device, and in every type up to rounding.
+/// A source with one generator for each sample of a batch, seeded by (seed, index of the sample), so that the noise of a sample does not
+/// depend on the batch in which it is drawn. Draws are generated on the CPU in double precision and then converted and moved, so that the
+/// noise is also the same on every device, and in every type up to rounding.
 /// </summary>
 public sealed class PerSampleNoise : INoiseSource
 {
@@ -49,7 +49,7 @@ public sealed class PerSampleNoise : INoiseSource
     /// </summary>
     /// <param name="seed">The root seed.</param>
     /// <param name="count">B, the number of samples drawn together.</param>
-    /// <param name="firstSample">The index of the first of them.</param>
+    /// <param name="firstSample">The index of the first sample. The default is 0.</param>
     /// <exception cref="ArgumentOutOfRangeException">The count is less than 1, or an index is negative.</exception>
     public PerSampleNoise(long seed, long count, long firstSample = 0)
     {
@@ -70,7 +70,7 @@ public sealed class PerSampleNoise : INoiseSource
         var shape = like.shape;
         if (shape.Length == 0 || shape[0] != _generators.Length)
             throw new ArgumentException(
-                $"The noise is that of {_generators.Length} samples, got a tensor of shape {Guard.Format(shape)}.", nameof(like));
+                $"The noise source draws {_generators.Length} samples, got a tensor of shape {Guard.Format(shape)}.", nameof(like));
         using var scope = NewDisposeScope();
         var size = shape[1..];
         var samples = new Tensor[_generators.Length];

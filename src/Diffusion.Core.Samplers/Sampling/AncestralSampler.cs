@@ -3,14 +3,16 @@ using Diffusion.Core.Schedules;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// The sampler of DDPM, in all steps of the schedule or fewer:
-/// <c>new AncestralSampler().Sample(model, shape: [64, 1, 28, 28], seed: 0)</c>.
+/// The sampler of DDPM, with all steps of the schedule or fewer.
+/// Example: <c>new AncestralSampler().Sample(model, shape: [64, 1, 28, 28], seed: 0)</c>.
 /// </summary>
 /// <remarks>Source: Ho, Jain and Abbeel 2020, Algorithm 2. The step is <see cref="AncestralSolver"/>.</remarks>
 public sealed class AncestralSampler : DiffusionSampler
 {
     /// <summary>Initializes a new instance of the <see cref="AncestralSampler"/> class for the schedule of the model.</summary>
-    /// <param name="steps">N, at most the steps of the schedule. The default is all steps of a discrete schedule.</param>
+    /// <param name="steps">
+    /// N, the number of steps, at most that of the schedule. The default is all steps of the schedule, which must be discrete.
+    /// </param>
     /// <param name="variance">
     /// The variance of the noise added by a step. The default is <see cref="ReverseVariance.LearnedRange"/> for a model that learns its
     /// variance, and <see cref="ReverseVariance.FixedSmall"/> for others.
@@ -32,7 +34,8 @@ public sealed class AncestralSampler : DiffusionSampler
     /// <summary>Initializes a new instance of the <see cref="AncestralSampler"/> class with a custom grid.</summary>
     /// <param name="grid">The times to visit.</param>
     /// <param name="variance">
-    /// The variance of the noise added by a step. The default is that of a sampler over the schedule of the model.
+    /// The variance of the noise added by a step. The default is <see cref="ReverseVariance.LearnedRange"/> for a model that learns its
+    /// variance, and <see cref="ReverseVariance.FixedSmall"/> for others.
     /// </param>
     /// <param name="options">Thresholding and the initial noise. The default is a new <see cref="SamplerOptions"/>.</param>
     public AncestralSampler(TimeGrid grid, ReverseVariance? variance = null, SamplerOptions? options = null)

@@ -4,10 +4,10 @@ using Diffusion.Core.Schedules;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// The sampling loop: applies a solver for each step of a grid of times. The schedule and the prediction are those of the model that is
-/// sampled from: <c>new DiffusionSampler(new DpmMultistepSolver(), steps: 20).Sample(model, [64, 1, 28, 28], seed: 0)</c>.
+/// The sampling loop, which applies a solver for each step of a grid of times. The schedule and the prediction are those of the model.
+/// Example: <c>new DiffusionSampler(new DpmMultistepSolver(), steps: 20).Sample(model, [64, 1, 28, 28], seed: 0)</c>.
 /// </summary>
-/// <remarks>Immutable: one sampler serves any number of models, batches and threads.</remarks>
+/// <remarks>A sampler is immutable. It can be used with any number of models and batches, and on several threads.</remarks>
 public class DiffusionSampler : ISampler
 {
     /// <summary>
@@ -35,8 +35,8 @@ public class DiffusionSampler : ISampler
         => solver.Validate(grid);
 
     /// <summary>
-    /// Initializes a new instance of the <see cref="DiffusionSampler"/> class. With neither a number of steps nor a grid, it takes all
-    /// steps of the schedule of the model, which must then be discrete.
+    /// Initializes a new instance of the <see cref="DiffusionSampler"/> class. If no number of steps and no grid is given, the sampler uses
+    /// all steps of the schedule of the model, which must be discrete.
     /// </summary>
     private protected DiffusionSampler(ISolver solver, int? steps, TimeSpacing? spacing, SamplerOptions? options, TimeGrid? grid)
     {
@@ -50,19 +50,19 @@ public class DiffusionSampler : ISampler
     /// <summary>The method for one step.</summary>
     public ISolver Solver { get; }
 
-    /// <summary>N, the number of steps; <see langword="null"/> for all steps of the schedule.</summary>
+    /// <summary>N, the number of steps, or <see langword="null"/> for all steps of the schedule.</summary>
     public int? StepCount { get; }
 
     /// <summary>Selects the times of the schedule if there is no <see cref="Grid"/>.</summary>
     public TimeSpacing Spacing { get; }
 
-    /// <summary>The custom grid; <see langword="null"/> if the times follow from the schedule of the model.</summary>
+    /// <summary>The custom grid, or <see langword="null"/> if the times are selected from the schedule of the model.</summary>
     public TimeGrid? Grid { get; }
 
-    /// <summary>Thresholding and the initial noise.</summary>
+    /// <summary>The options for thresholding and the initial noise.</summary>
     public SamplerOptions Options { get; }
 
-    /// <summary>Returns the grid that this sampler uses for a schedule: <see cref="Grid"/> if it is set.</summary>
+    /// <summary>Returns the grid that this sampler uses for a schedule, which is <see cref="Grid"/> if it is set.</summary>
     /// <param name="schedule">The schedule of a model.</param>
     /// <exception cref="ArgumentException">
     /// The schedule has fewer steps than <see cref="StepCount"/>, or is continuous while <see cref="StepCount"/> is <see langword="null"/>.
@@ -77,7 +77,7 @@ public class DiffusionSampler : ISampler
         return Spacing.CreateGrid(schedule, steps);
     }
 
-    /// <summary>The standard deviation of the noise that sampling starts from on a schedule.</summary>
+    /// <summary>Returns the standard deviation of the noise from which sampling starts on a schedule.</summary>
     /// <inheritdoc cref="GridFor"/>
     public double InitialScaleFor(INoiseSchedule schedule) => RequestStart.Scale(Options, GridFor(schedule).Levels[0]);
 
@@ -110,26 +110,26 @@ public class DiffusionSampler : ISampler
     }
 }
 
-/// <summary>Thresholding and the initial noise of a sampler.</summary>
+/// <summary>The options of a sampler for thresholding and the initial noise.</summary>
 public sealed record SamplerOptions
 {
     /// <summary>
-    /// Keeps the predicted x_0 in range, before each step. The default, <see langword="null"/>, clips to the
-    /// <see cref="DiffusionModel.DataRange"/> of the model; <see cref="Thresholding.None"/> clips nothing.
+    /// The thresholding of each predicted x_0. The default is <see langword="null"/>: x_0 is clipped to the
+    /// <see cref="DiffusionModel.DataRange"/> of the model. <see cref="Thresholding.None"/> disables clipping.
     /// </summary>
     public Thresholding? Threshold { get; init; }
 
     /// <summary>
-    /// True to derive eps from x_t and the thresholded x_0, so that the two agree and the trajectory is the same for every prediction type.
-    /// False keeps the predicted eps with the thresholded x_0 (diffusers' DDIM without <c>use_clipped_model_output</c>). Without
-    /// thresholding there is no difference. The default is <see langword="true"/>.
+    /// Whether eps is derived from x_t and the thresholded x_0, so that the two are consistent and the trajectory is the same for every
+    /// type of prediction. If <see langword="false"/>, the predicted eps is used with the thresholded x_0, as in diffusers' DDIM without
+    /// <c>use_clipped_model_output</c>. Without thresholding there is no difference. The default is <see langword="true"/>.
     /// </summary>
     public bool RederiveNoise { get; init; } = true;
 
     /// <summary>
-    /// The standard deviation of the noise that sampling starts from. The default, <see langword="null"/>, is
-    /// <c>sqrt(alpha^2 + sigma^2)</c> at the start of the grid, the spread of noisy data of unit variance, which is 1 where the process
-    /// preserves variance.
+    /// The standard deviation of the noise from which sampling starts. The default is <see langword="null"/>:
+    /// <c>sqrt(alpha^2 + sigma^2)</c> at the start of the grid, which is the standard deviation of noisy data of unit variance. It is 1 for
+    /// variance-preserving processes.
     /// </summary>
     public double? InitialScale { get; init; }
 }

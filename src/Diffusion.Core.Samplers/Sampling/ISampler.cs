@@ -5,27 +5,27 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// Turns noise into data with a model. A custom sampler implements <see cref="Steps"/>; <see cref="SamplerExtensions"/> provides the other
+/// Generates samples with a model. A custom sampler implements <see cref="Steps"/>; <see cref="SamplerExtensions"/> provides the other
 /// methods.
 /// </summary>
 public interface ISampler
 {
     /// <summary>
-    /// The trajectory, computed while it is enumerated: first the noise, then the state after each step. Enumerating it again starts again,
-    /// and returns the same states if the noise comes from the seed.
+    /// Returns the trajectory: first the initial noise, then the state after each step. It is computed while it is enumerated. A second
+    /// enumeration starts from the beginning, and returns the same states if the noise is drawn from the seed.
     /// </summary>
     /// <remarks>
-    /// Nothing is allocated before the first state is requested. The caller must dispose each state. Everything else is freed when the
-    /// enumerator is disposed, which <c>foreach</c> does even if the loop ends early. Enumerate on one thread.
+    /// Nothing is allocated before the first state is requested. The caller must dispose each state. All other resources are freed when the
+    /// enumerator is disposed, which <c>foreach</c> does even if the loop ends early. A trajectory must be enumerated on one thread.
     /// </remarks>
-    /// <param name="model">The model. Its inference scope stays open during the enumeration.</param>
-    /// <param name="request">What to sample.</param>
+    /// <param name="model">The model. Its inference scope remains open during the enumeration.</param>
+    /// <param name="request">The shape, the seed or noise, the condition, the device and the type of the samples.</param>
     /// <param name="cancellationToken">Checked before each step.</param>
     /// <exception cref="ArgumentException">
-    /// The request is not valid, or the sampler does not support the model; or, while enumerating, the output of the network does not have
+    /// The request is not valid, or the sampler does not support the model. During the enumeration: the output of the network does not have
     /// the shape of its input.
     /// </exception>
-    /// <exception cref="OperationCanceledException">While enumerating: the token was cancelled.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled during the enumeration.</exception>
     IEnumerable<SamplerState> Steps(DiffusionModel model, SamplingRequest request, CancellationToken cancellationToken = default);
 }
 
@@ -34,13 +34,14 @@ public static class SamplerExtensions
 {
     /// <summary>Samples a batch from a seed.</summary>
     /// <param name="sampler">The sampler.</param>
-    /// <param name="model">The model, in an inference scope while it is sampled from.</param>
+    /// <param name="model">The model. Its inference scope is open during sampling.</param>
     /// <param name="shape">[B, ...] the shape of the batch, such as <c>[64, 1, 28, 28]</c>.</param>
-    /// <param name="seed">The root seed; sample i depends on it and on i only.</param>
+    /// <param name="seed">The root seed. The noise of sample i depends only on the seed and i.</param>
     /// <param name="condition">
-    /// Passed to the network with x_t and t, for the whole batch. It is not disposed. The default is <see langword="null"/>: none.
+    /// The condition of the whole batch, passed to the network with x_t and t. It is not disposed. The default is <see langword="null"/>:
+    /// no condition.
     /// </param>
-    /// <param name="progress">Receives a report after each step. The default is <see langword="null"/>: none.</param>
+    /// <param name="progress">Receives a report after each step. The default is <see langword="null"/>: no reports.</param>
     /// <param name="cancellationToken">Checked before each step.</param>
     /// <returns>The finished batch, in float32 on the device of the model. The caller must dispose the tensor.</returns>
     /// <inheritdoc cref="ISampler.Steps" path="/exception"/>
@@ -55,11 +56,11 @@ public static class SamplerExtensions
         => sampler.Sample(
             model, new SamplingRequest { Shape = shape, Seed = seed, Condition = condition }, progress, cancellationToken);
 
-    /// <summary>Samples a batch that a request specifies.</summary>
+    /// <summary>Samples the batch that a request specifies.</summary>
     /// <param name="sampler">The sampler.</param>
-    /// <param name="model">The model, in an inference scope while it is sampled from.</param>
-    /// <param name="request">What to sample, from which noise, on which device and in which type.</param>
-    /// <param name="progress">Receives a report after each step. The default is <see langword="null"/>: none.</param>
+    /// <param name="model">The model. Its inference scope is open during sampling.</param>
+    /// <param name="request">The shape, the seed or noise, the condition, the device and the type of the samples.</param>
+    /// <param name="progress">Receives a report after each step. The default is <see langword="null"/>: no reports.</param>
     /// <param name="cancellationToken">Checked before each step.</param>
     /// <returns>The finished batch. The caller must dispose the tensor.</returns>
     /// <inheritdoc cref="ISampler.Steps" path="/exception"/>
@@ -87,8 +88,8 @@ public static class SamplerExtensions
 }
 
 /// <summary>
-/// The state of a trajectory between two steps. It owns its tensors, so it can be kept while the enumeration continues:
-/// <c>sampler.Steps(model, request).ToList()</c>. Dispose it when it is no longer needed, and do not modify its tensors in place.
+/// The state of a trajectory between two steps. It owns its tensors, so it can be used after the enumeration continues, for example in
+/// <c>sampler.Steps(model, request).ToList()</c>. The caller must dispose it, and must not modify its tensors in place.
 /// </summary>
 public sealed class SamplerState : IDisposable
 {
@@ -96,7 +97,7 @@ public sealed class SamplerState : IDisposable
     private MemoryPressure? _pressure;
     private bool _disposed;
 
-    /// <summary>The number of completed steps: 0 for the noise that sampling starts from, N for the finished sample.</summary>
+    /// <summary>The number of completed steps: 0 for the initial noise, N for the finished sample.</summary>
     public required int Step { get; init; }
 
     /// <summary>N, the number of steps of the whole trajectory.</summary>
@@ -109,8 +110,8 @@ public sealed class SamplerState : IDisposable
     public required Tensor Sample { get; init; }
 
     /// <summary>
-    /// [B, ...] the x_0 predicted at the start of the last step; <see langword="null"/> before the first step, and if the method did not
-    /// call the network there. Owned by the state.
+    /// [B, ...] the x_0 predicted at the start of the last step. It is <see langword="null"/> before the first step, if the method did not
+    /// call the network there, and for an <see cref="AdaptiveSampler"/>. Owned by the state.
     /// </summary>
     public Tensor? Denoised
     {
@@ -121,7 +122,7 @@ public sealed class SamplerState : IDisposable
     /// <summary>The prediction from which <see cref="Denoised"/> is computed when it is read.</summary>
     internal ModelPrediction? Prediction { get; init; }
 
-    /// <summary>The other owners of the sample.</summary>
+    /// <summary>The sample, shared with other owners, or <see langword="null"/> if the state is the only owner.</summary>
     internal SharedTensor? Shared { get; init; }
 
     /// <inheritdoc/>
@@ -140,8 +141,8 @@ public sealed class SamplerState : IDisposable
     }
 
     /// <summary>
-    /// Adds memory pressure for a state that is kept after the next step, because the garbage collector does not measure the memory of
-    /// tensors.
+    /// Adds memory pressure for a state that is not disposed before the next step, because the garbage collector does not measure the
+    /// memory of tensors.
     /// </summary>
     internal void Outlive()
     {
@@ -174,13 +175,13 @@ internal sealed class SharedTensor(Tensor tensor) : IDisposable
 {
     private int _owners = 1;
 
-    /// <summary>The tensor, in no dispose scope.</summary>
+    /// <summary>The tensor, which belongs to no dispose scope.</summary>
     public Tensor Tensor { get; } = tensor.DetachFromDisposeScope();
 
     /// <summary>The memory of the tensor in bytes, at least 1.</summary>
     public long Bytes => Math.Max(1, Tensor.numel() * Tensor.element_size());
 
-    /// <summary>Adds an owner of the tensor.</summary>
+    /// <summary>Adds an owner of the tensor and returns this object.</summary>
     public SharedTensor Share()
     {
         Interlocked.Increment(ref _owners);

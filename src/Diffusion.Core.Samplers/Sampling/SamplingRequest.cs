@@ -5,24 +5,25 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// Specifies what to sample: the shape of the batch, the seed or noise, the condition, the device and the type. It does not own its
-/// tensors.
+/// Specifies the batch to sample: its shape, seed or noise, condition, device and type. A request does not own its tensors.
 /// </summary>
 public sealed record SamplingRequest
 {
     /// <summary>[B, ...] the shape of the batch, such as <c>[64, 1, 28, 28]</c>.</summary>
     public required IReadOnlyList<long> Shape { get; init; }
 
-    /// <summary>The root seed. Sample i of the batch depends on (Seed, FirstSample + i) and on nothing else. The default is 0.</summary>
+    /// <summary>The root seed. The noise of sample i of the batch depends only on (Seed, FirstSample + i). The default is 0.</summary>
     public long Seed { get; init; }
 
     /// <summary>
-    /// The index of the first sample of the batch: samples 64 to 127 of a seed are those of a second batch of 64 that starts at 64. The
+    /// The index of the first sample of the batch. For example, a batch of 64 with the value 64 contains samples 64 to 127 of the seed. The
     /// default is 0.
     /// </summary>
     public long FirstSample { get; init; }
 
-    /// <summary>Passed to the network with x_t and t, for the whole batch. The default is <see langword="null"/>: none.</summary>
+    /// <summary>
+    /// The condition of the whole batch, passed to the network with x_t and t. The default is <see langword="null"/>: no condition.
+    /// </summary>
     public Condition? Condition { get; init; }
 
     /// <summary>
@@ -32,26 +33,28 @@ public sealed record SamplingRequest
     public Tensor? InitialSample { get; init; }
 
     /// <summary>
-    /// [B, ...] data that the trajectory starts from, noised to the first level of the grid, for image-to-image;
-    /// <see cref="TimeGrid.StartingAt"/> creates a grid that begins later. It determines the type and the device. The default is
-    /// <see langword="null"/>.
+    /// [B, ...] the initial data for image-to-image, which are noised to the first level of the grid. <see cref="TimeGrid.StartingAt"/>
+    /// creates a grid that begins later. The data determine the type and the device. The default is <see langword="null"/>: sampling starts
+    /// from noise.
     /// </summary>
     public Tensor? InitialData { get; init; }
 
     /// <summary>
-    /// Called after each step with the new state. It returns a tensor that replaces the sample, the ownership of which passes to the
-    /// sampler, or <see langword="null"/> to keep the sample. It runs without gradients, in a dispose scope of the step.
+    /// A callback that receives the new state after each step. It returns a tensor that replaces the sample, or
+    /// <see langword="null"/> to use the sample unchanged. Ownership of the returned tensor passes to the sampler. The callback runs
+    /// without gradients, in the dispose scope of the step. The state is disposed after the call. The default is <see langword="null"/>: no
+    /// callback.
     /// </summary>
     public Func<SamplerState, Tensor?>? OnStep { get; init; }
 
     /// <summary>
-    /// Gaussian draws in place of those of <see cref="Seed"/>. The first draw is that of the initial sample, unless
-    /// <see cref="InitialSample"/> is given. It is not disposed. The default is <see langword="null"/>.
+    /// The source of Gaussian draws. Its first draw is used for the initial sample, unless <see cref="InitialSample"/> is given. It is not
+    /// disposed. The default is <see langword="null"/>: draws from <see cref="Seed"/>.
     /// </summary>
     public INoiseSource? Noise { get; init; }
 
     /// <summary>
-    /// The device to sample on. The default, <see langword="null"/>, is the device of the model, or the CPU if the model has none.
+    /// The device to sample on. The default is <see langword="null"/>: the device of the model, or the CPU if the model has none.
     /// </summary>
     public Device? Device { get; init; }
 
@@ -69,7 +72,7 @@ public sealed record SamplingRequest
 internal static class RequestStart
 {
     /// <summary>Throws if the prediction of a model does not determine x_0 and eps at a time.</summary>
-    /// <exception cref="ArgumentException">A coefficient is not finite there.</exception>
+    /// <exception cref="ArgumentException">A coefficient is not finite at this time.</exception>
     public static void RequireDetermined(DiffusionModel model, INoiseSchedule schedule, double time, NoiseLevel level)
     {
         var previous = schedule.PreviousLevel(time, level);
@@ -118,14 +121,16 @@ internal static class RequestStart
             Guard.Shape(labels, [request.Shape[0]], "request.Condition.Labels");
     }
 
-    /// <summary>The standard deviation of the noise that sampling starts from.</summary>
+    /// <summary>Returns the standard deviation of the noise from which sampling starts.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The options specify a value that is not finite and greater than 0.</exception>
     public static double Scale(SamplerOptions options, NoiseLevel start)
         => options.InitialScale is { } scale
             ? Guard.Positive(scale, "options.InitialScale")
             : Math.Sqrt((start.Alpha * start.Alpha) + (start.Sigma * start.Sigma));
 
-    /// <summary>[B, ...] the sample that a request starts from, in no dispose scope. The caller must dispose the tensor.</summary>
+    /// <summary>
+    /// Creates [B, ...] the initial sample of a request, detached from dispose scopes. The caller must dispose the tensor.
+    /// </summary>
     public static Tensor Sample(SamplingRequest request, INoiseSource noise, NoiseLevel start, double scale, Device device)
     {
         using var noGrad = no_grad();
@@ -139,14 +144,14 @@ internal static class RequestStart
         if (request.InitialData is { } data)
             return new LinearPair(start.Alpha, start.Sigma).Apply(data.to(like.dtype), drawn).DetachFromDisposeScope();
 
-        // The scale of a variance-preserving process is 1 up to rounding: the draw is used unchanged.
+        // The scale of a variance-preserving process is 1 up to rounding. The draw is then used unchanged.
         if (Math.Abs(scale - 1.0) > 1e-12)
             drawn.Mul_(scale);
         return drawn.DetachFromDisposeScope();
     }
 
     /// <summary>
-    /// The sample, or the tensor with which <see cref="SamplingRequest.OnStep"/> replaces it. The replaced sample is freed.
+    /// Returns the sample, or the tensor with which <see cref="SamplingRequest.OnStep"/> replaces it. The replaced sample is freed.
     /// </summary>
     public static SharedTensor Replace(SharedTensor sample, Tensor? other)
     {

@@ -3,10 +3,10 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Samplers;
 
-/// <summary>Keeps a predicted x_0 within the range of the data.</summary>
+/// <summary>A method that limits a predicted x_0 to the range of the data.</summary>
 public abstract class Thresholding
 {
-    /// <summary>Limits a prediction to the range.</summary>
+    /// <summary>Limits a predicted x_0 to the range.</summary>
     /// <param name="data">[B, ...] the predicted x_0.</param>
     /// <returns>A new tensor of the same shape. The caller must dispose it.</returns>
     public abstract Tensor Apply(Tensor data);
@@ -16,23 +16,26 @@ public abstract class Thresholding
     /// <summary>No thresholding: the prediction is not changed.</summary>
     public static Thresholding None { get; } = new NoThresholding();
 
-    /// <summary>Clips every value to the range of the data. Returns <see cref="None"/> if the range is unbounded.</summary>
-    /// <param name="range">The range.</param>
+    /// <summary>
+    /// Returns thresholding that clips every value to the range of the data, or <see cref="None"/> if the range is unbounded.
+    /// </summary>
+    /// <param name="range">The range of the data.</param>
     public static Thresholding To(DataRange range)
     {
         ArgumentNullException.ThrowIfNull(range);
         return range == DataRange.Images ? _images : range.IsBounded ? new StaticThresholding(range.Min, range.Max) : None;
     }
 
-    /// <summary>Clips every value to [-range, range].</summary>
+    /// <summary>Returns thresholding that clips every value to [-range, range].</summary>
+    /// <param name="range">The largest absolute value. The default is 1.</param>
     /// <exception cref="ArgumentOutOfRangeException">The range is not finite and greater than 0.</exception>
     public static Thresholding Static(double range = 1.0) => new StaticThresholding(-Guard.Positive(range), range);
 
     /// <summary>
-    /// Clips each sample to [-s, s] and divides it by s, where s is a quantile of the absolute values of the sample, at least 1 and at most
-    /// <paramref name="maximum"/>.
+    /// Returns thresholding that clips each sample to [-s, s] and divides it by s, where s is a quantile of the absolute values of the
+    /// sample, at least 1 and at most <paramref name="maximum"/>.
     /// </summary>
-    /// <param name="quantile">In [0, 1], with linear interpolation between two values. The default is 0.995.</param>
+    /// <param name="quantile">The quantile, in [0, 1], linearly interpolated between two values. The default is 0.995.</param>
     /// <param name="maximum">The largest s, at least 1. The default is <see langword="null"/>: no limit.</param>
     /// <exception cref="ArgumentOutOfRangeException">An argument is outside its range.</exception>
     public static Thresholding Dynamic(double quantile = 0.995, double? maximum = null)
@@ -71,7 +74,7 @@ public abstract class Thresholding
             var values = data.abs().reshape(data.shape[0], -1);
             var count = values.shape[1];
 
-            // The quantile lies between the values of rank `below` and `below + 1`; only those above it need to be sorted.
+            // The quantile is between the values of rank `below` and `below + 1`. Only the values from rank `below` on are sorted.
             var position = quantile * (count - 1);
             var below = (long)position;
             var largest = values.topk((int)(count - below), dim: 1).values;

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// One run of a <see cref="DiffusionSampler"/>: the current sample and the history of the solver. No dispose scope or gradient mode stays
+/// One run of a <see cref="DiffusionSampler"/>: the current sample and the history of the solver. No dispose scope or gradient mode remains
 /// active between steps, because both apply to the whole thread, on which the code that enumerates the steps also runs.
 /// </summary>
 internal sealed class Trajectory : IDisposable
@@ -45,7 +45,7 @@ internal sealed class Trajectory : IDisposable
         }
     }
 
-    /// <summary>The current state. The caller must dispose it.</summary>
+    /// <summary>Returns the current state. The caller must dispose it.</summary>
     public SamplerState State()
     {
         _state?.Outlive();

@@ -5,9 +5,9 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// The sampler of DDPM: the mean of q(x_s | x_t, x_0) at the predicted x_0, plus noise. Between neighbouring indices it is Algorithm 2 of
-/// the paper; between distant ones, the same formula with the betas of the shorter process. A step to clean data adds no noise, unless the
-/// variance specifies it.
+/// The sampler of DDPM: the mean of q(x_s | x_t, x_0) at the predicted x_0, plus noise. Between neighbouring indices the step is Algorithm
+/// 2 of the paper; between distant indices it is the same formula with the betas of the shorter process. A step to clean data adds no
+/// noise, unless the variance is fixed and greater than 0 at that step.
 /// </summary>
 /// <remarks>
 /// Source: Ho, Jain and Abbeel 2020, Algorithm 2 and eq. 7; Nichol and Dhariwal 2021, section 4, for fewer steps.
@@ -21,11 +21,11 @@ public sealed class AncestralSolver : ISolver
     /// </param>
     public AncestralSolver(ReverseVariance? variance = null) => Variance = variance;
 
-    /// <summary>The variance of the noise added by a step; <see langword="null"/> for the default of the model.</summary>
+    /// <summary>The variance of the noise added by a step, or <see langword="null"/> for the default of the model.</summary>
     public ReverseVariance? Variance { get; }
 
     /// <inheritdoc/>
-    /// <exception cref="ArgumentException">The variance is a learned one, but the model does not learn it.</exception>
+    /// <exception cref="ArgumentException">The variance is learned, but the model does not learn its variance.</exception>
     public Tensor Step(SolverStep step)
     {
         ArgumentNullException.ThrowIfNull(step);

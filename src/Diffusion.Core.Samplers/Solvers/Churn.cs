@@ -5,8 +5,9 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// Noise added before a step, which reduces the errors of earlier steps: if sigma / alpha is in a range, it is multiplied by
-/// <c>1 + min(Amount / N, sqrt(2) - 1)</c>, where N is the number of steps of the grid, up to the largest value of the schedule.
+/// Noise added before a step, which reduces the errors of earlier steps. If sigma / alpha is from <see cref="MinRatio"/> to
+/// <see cref="MaxRatio"/>, it is multiplied by <c>1 + min(Amount / N, sqrt(2) - 1)</c>, where N is the number of steps of the grid. Unless
+/// <see cref="CallsNetworkFirst"/> is set, the result is limited to the largest value of the schedule.
 /// </summary>
 /// <remarks>Source: Karras et al. 2022, "Elucidating the Design Space of Diffusion-Based Generative Models", Algorithm 2.</remarks>
 public sealed record Churn
@@ -26,15 +27,15 @@ public sealed record Churn
         init => _amount = Guard.InRange(value, 0.0, double.MaxValue, nameof(Amount));
     }
 
-    /// <summary>S_tmin: below this sigma / alpha no noise is added. The default is 0.</summary>
+    /// <summary>S_tmin, the sigma / alpha below which no noise is added. The default is 0.</summary>
     public double MinRatio { get; init; }
 
-    /// <summary>S_tmax: above this sigma / alpha no noise is added. The default is positive infinity.</summary>
+    /// <summary>S_tmax, the sigma / alpha above which no noise is added. The default is positive infinity.</summary>
     public double MaxRatio { get; init; } = double.PositiveInfinity;
 
     /// <summary>
-    /// S_noise: the standard deviation of the noise. Values slightly above 1 compensate for networks that remove too much noise. The
-    /// default is 1.
+    /// S_noise, the factor of the standard deviation of the noise. Values slightly above 1 compensate for networks that remove too much
+    /// noise. The default is 1.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is not finite and greater than 0.</exception>
     public double NoiseScale
@@ -44,17 +45,18 @@ public sealed record Churn
     }
 
     /// <summary>
-    /// True to call the network before the noise is added, and to derive x_0 and eps for the noisier sample from its output, as diffusers
-    /// does. False to call it with the noisier sample and its time, as in the paper. The default is <see langword="false"/>.
+    /// Whether the network is called before the noise is added, and x_0 and eps for the noisier sample are derived from its output, as in
+    /// diffusers. If <see langword="false"/>, it is called with the noisier sample and its time, as in the paper. The default is
+    /// <see langword="false"/>.
     /// </summary>
     public bool CallsNetworkFirst { get; init; }
 
-    /// <summary>gamma: the relative increase of sigma / alpha at the start of a step.</summary>
+    /// <summary>Returns gamma, the relative increase of sigma / alpha at the start of a step.</summary>
     internal double Share(NoiseLevel from, int steps)
         => from.NoiseToSignalRatio >= MinRatio && from.NoiseToSignalRatio <= MaxRatio && double.IsFinite(from.NoiseToSignalRatio) ? Math.Min(Amount / steps, _largest) : 0.0;
 }
 
-/// <summary>The start of a step after <see cref="Churn"/> has added its noise, and the prediction there.</summary>
+/// <summary>The start of a step after the noise of <see cref="Churn"/> has been added, and the prediction there.</summary>
 internal readonly struct ChurnedStart : IDisposable
 {
     private readonly bool _isNew;
@@ -68,10 +70,10 @@ internal readonly struct ChurnedStart : IDisposable
     /// <summary>alpha and sigma of <see cref="Sample"/>.</summary>
     public NoiseLevel Level { get; }
 
-    /// <summary>The prediction there. Owned by the step.</summary>
+    /// <summary>The prediction for <see cref="Sample"/>. Owned by the step.</summary>
     public ModelPrediction Prediction { get; }
 
-    /// <summary>Adds the noise for a step, if any.</summary>
+    /// <summary>Adds the noise to the start of a step, if any.</summary>
     public static ChurnedStart Of(SolverStep step, Churn churn)
     {
         var from = step.From;

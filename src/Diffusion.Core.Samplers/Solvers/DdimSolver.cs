@@ -4,15 +4,15 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// DDIM: a step from (alpha, sigma) to (alpha', sigma') by <c>alpha' x_0 + sqrt(sigma'^2 - w^2) eps + w z</c>, where w is <c>eta</c> times
-/// the standard deviation of q(x_s | x_t, x_0). With eta 0 the step is deterministic, and equals an Euler step of the probability flow ODE;
-/// with eta 1 it is the "Euler ancestral" of k-diffusion, for every process.
+/// DDIM: a step from (alpha, sigma) to (alpha', sigma') is <c>alpha' x_0 + sqrt(sigma'^2 - w^2) eps + w z</c>, where w is <c>eta</c> times
+/// the standard deviation of q(x_s | x_t, x_0). With eta 0 the step is deterministic, and equals an Euler step of the probability flow ODE.
+/// With eta 1 it is the "Euler ancestral" step of k-diffusion, for every process.
 /// </summary>
 /// <remarks>Source: Song, Meng and Ermon 2021, "Denoising Diffusion Implicit Models", eq. 12 and 16.</remarks>
 public sealed class DdimSolver : ISolver
 {
     /// <summary>Initializes a new instance of the <see cref="DdimSolver"/> class.</summary>
-    /// <param name="eta">From 0 (deterministic) to 1 (the ancestral sampler with the variance of the posterior). The default is 0.</param>
+    /// <param name="eta">The amount of noise, from 0 (deterministic) to 1 (the noise of the posterior). The default is 0.</param>
     /// <param name="noiseScale">The standard deviation of z. The default is 1.</param>
     /// <exception cref="ArgumentOutOfRangeException">eta is outside [0, 1], or the scale is not finite and greater than 0.</exception>
     public DdimSolver(double eta = 0.0, double noiseScale = 1.0)

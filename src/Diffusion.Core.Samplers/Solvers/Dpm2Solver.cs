@@ -4,21 +4,21 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// DPM2 and DPM2 ancestral: a step along the slope at its midpoint in log(sigma / alpha). With eta greater than 0, a step first goes to a
-/// lower noise level than that of the grid, and noise is then added to reach the level of the grid.
+/// DPM2 and DPM2 ancestral: each step uses the slope at its midpoint in log(sigma / alpha). If eta is greater than 0, a step first goes to
+/// a lower noise level than that of the grid, and noise is then added to reach the level of the grid.
 /// </summary>
 /// <remarks>
-/// <c>y' = y + (r_down - r) eps(y_mid, r_mid) + r_up z</c> with y = x / alpha, r = sigma / alpha and <c>r_mid = sqrt(r r_down)</c>. Second
-/// order without noise; two network calls per step. A step that leads to clean data or starts from pure noise is an Euler step, with one
-/// call. Without noise this is DPM-Solver-2 with r_1 = 1/2 (Lu et al. 2022, Algorithm 1).
+/// <c>y' = y + (r_down - r) eps(y_mid, r_mid) + r_up z</c> with y = x / alpha, r = sigma / alpha and <c>r_mid = sqrt(r r_down)</c>.
+/// Without noise the method is of second order, and is DPM-Solver-2 with r_1 = 1/2 (Lu et al. 2022, Algorithm 1). Each step needs two
+/// network calls. A step to clean data or from pure noise is an Euler step with one call.
 /// Source: k-diffusion, sample_dpm_2 and sample_dpm_2_ancestral; Karras et al. 2022, Algorithm 2 for the churn.
 /// </remarks>
 public sealed class Dpm2Solver : ISolver
 {
     /// <summary>Initializes a new instance of the <see cref="Dpm2Solver"/> class.</summary>
-    /// <param name="eta">From 0 (deterministic) to 1 (the noise of the posterior). The default is 0.</param>
+    /// <param name="eta">The amount of noise, from 0 (deterministic) to 1 (the noise of the posterior). The default is 0.</param>
     /// <param name="noiseScale">The standard deviation of z. The default is 1.</param>
-    /// <param name="churn">Noise added before a step. The default is none.</param>
+    /// <param name="churn">The noise added before a step. The default is <see cref="Churn.None"/>.</param>
     /// <exception cref="ArgumentOutOfRangeException">eta is outside [0, 1], or the scale is not finite and greater than 0.</exception>
     public Dpm2Solver(double eta = 0.0, double noiseScale = 1.0, Churn? churn = null)
         => (Eta, NoiseScale, Churn) = (Guard.InRange(eta, 0.0, 1.0), Guard.Positive(noiseScale), churn ?? Churn.None);
@@ -29,7 +29,7 @@ public sealed class Dpm2Solver : ISolver
     /// <summary>The standard deviation of z.</summary>
     public double NoiseScale { get; }
 
-    /// <summary>Noise added before a step.</summary>
+    /// <summary>The noise added before a step.</summary>
     public Churn Churn { get; }
 
     /// <inheritdoc/>

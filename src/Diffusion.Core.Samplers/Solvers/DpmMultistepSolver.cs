@@ -3,17 +3,18 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// DPM-Solver and DPM-Solver++ with one network call per step: the last predictions are interpolated by a polynomial in lambda, which is
-/// integrated exactly. With data prediction this is DPM-Solver++(2M) and (3M), with noise prediction multistep DPM-Solver, and with
-/// <see cref="Tau"/> 1 the same for the reverse SDE, SDE-DPM-Solver(++). The first steps have a lower order, because less history is
-/// available.
+/// Multistep DPM-Solver and DPM-Solver++, with one network call per step: the last predictions are interpolated by a polynomial in lambda,
+/// which is integrated exactly. With data prediction this is DPM-Solver++(2M) or (3M), and with noise prediction multistep DPM-Solver. If
+/// <see cref="Tau"/> is 1, the method solves the reverse SDE (SDE-DPM-Solver or SDE-DPM-Solver++). The first steps have a lower order,
+/// because less history is available.
 /// </summary>
 /// <remarks>
-/// Source: Lu et al. 2022, "DPM-Solver++: Fast Solver for Guided Sampling", Algorithm 2, eq. 19 and appendix B. Measured on a mixture of
-/// Gaussians, order 2 converges with second order. Order 3 as published halves the second derivative and also converges with second order,
-/// but is more accurate below about 40 steps on Karras grids. Its stochastic form is that of diffusers, in which one constant has the
-/// opposite sign, so that the spread of its samples converges with first order only. <see cref="Corrected"/> has the exact weights of the
-/// polynomial: third order with exact history, and second order in the spread.
+/// Source: Lu et al. 2022, "DPM-Solver++: Fast Solver for Guided Sampling", Algorithm 2, eq. 19 and appendix B. Measurements on a mixture
+/// of Gaussians show that order 2 converges with second order. The published method of order 3 halves the second derivative and also
+/// converges with second order, but is more accurate below about 40 steps on Karras grids. Its stochastic form is that of diffusers, in
+/// which one constant has the opposite sign, so that the standard deviation of the samples converges with first order only.
+/// <see cref="Corrected"/> uses the exact weights of the polynomial: it has third order with exact history, and second order in the
+/// standard deviation.
 /// </remarks>
 public sealed record DpmMultistepSolver : ISolver
 {
@@ -21,10 +22,10 @@ public sealed record DpmMultistepSolver : ISolver
     private const int FewSteps = 15;
 
     /// <summary>Initializes a new instance of the <see cref="DpmMultistepSolver"/> class. The default is DPM-Solver++(2M).</summary>
-    /// <param name="order">1 (DDIM if tau is 0), 2 or 3. The default is 2.</param>
-    /// <param name="algorithmType">The algorithm type. The default is <see cref="AlgorithmType.DataPrediction"/>, the "++".</param>
+    /// <param name="order">The order: 1 (DDIM if tau is 0), 2 or 3. The default is 2.</param>
+    /// <param name="algorithmType">The algorithm type. The default is <see cref="AlgorithmType.DataPrediction"/>.</param>
     /// <param name="tau">
-    /// The amount of noise: 0 for the probability flow ODE, 1 for the reverse SDE. Its square is k-diffusion's eta. The default is 0.
+    /// The amount of noise: 0 for the probability flow ODE, 1 for the reverse SDE. Its square is eta in k-diffusion. The default is 0.
     /// </param>
     /// <exception cref="ArgumentOutOfRangeException">The order or tau is outside its range.</exception>
     public DpmMultistepSolver(int order = 2, AlgorithmType? algorithmType = null, double tau = 0.0)
@@ -34,33 +35,35 @@ public sealed record DpmMultistepSolver : ISolver
         Tau = Guard.InRange(tau, 0.0, 1e3);
     }
 
-    /// <summary>The third-order method with the whole second derivative, instead of half of it as in the published method.</summary>
+    /// <summary>Creates the third-order method with the exact second derivative, which the published method halves.</summary>
     /// <inheritdoc cref="DpmMultistepSolver(int, AlgorithmType?, double)" path="/param"/>
     public static DpmMultistepSolver Corrected(AlgorithmType? algorithmType = null, double tau = 0.0)
         => new(3, algorithmType, tau) { Heun = true, IsCorrected = true };
 
-    /// <summary>The order of the method once there is enough history, 1 to 3.</summary>
+    /// <summary>The order of the method, from 1 to 3. The first steps have a lower order, because less history is available.</summary>
     public int Order { get; }
 
-    /// <summary>The algorithm type: the quantity that is integrated.</summary>
+    /// <summary>The algorithm type, which selects the integrated quantity.</summary>
     public AlgorithmType AlgorithmType { get; }
 
     /// <summary>The amount of noise: 0 for the probability flow ODE, 1 for the reverse SDE.</summary>
     public double Tau { get; }
 
     /// <summary>
-    /// The weight of the slope in the second-order method: <see langword="true"/> for the exact integral ("heun"), <see langword="false"/>
-    /// (the default) for half of the first weight ("midpoint").
+    /// Whether the second-order method integrates the slope exactly ("heun" in diffusers) or by the midpoint rule ("midpoint"). The default
+    /// is <see langword="false"/>: the midpoint rule.
     /// </summary>
     public bool Heun { get; init; }
 
-    /// <summary>True if the order of the last steps is lowered when there are fewer than 15 steps.</summary>
+    /// <summary>
+    /// Whether the order of the last steps is lowered if the grid has fewer than 15 steps. The default is <see langword="true"/>.
+    /// </summary>
     public bool LowerOrderFinal { get; init; } = true;
 
-    /// <summary>True if the last step has first order.</summary>
+    /// <summary>Whether the last step has first order. The default is <see langword="false"/>.</summary>
     public bool EulerAtFinal { get; init; }
 
-    /// <summary>True if the weights are those of <see cref="Corrected"/> instead of the published ones.</summary>
+    /// <summary>Whether the weights are those of <see cref="Corrected"/> instead of the published weights.</summary>
     public bool IsCorrected { get; private init; }
 
     /// <inheritdoc/>
@@ -94,7 +97,8 @@ public sealed record DpmMultistepSolver : ISolver
         if (count < 3 || IsCorrected)
             return moments;
 
-        // As published and implemented: half of the second derivative, and in the stochastic data form a constant of the opposite sign.
+        // The published method uses half of the second derivative. With data prediction, its stochastic form in diffusers has a constant
+        // of the opposite sign.
         moments[2] *= 0.5;
         if (Tau != 0.0 && AlgorithmType == AlgorithmType.DataPrediction)
             moments[2] -= move.Scale * move.Length * move.Length;

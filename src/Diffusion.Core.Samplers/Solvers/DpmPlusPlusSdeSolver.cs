@@ -4,24 +4,24 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// DPM-Solver++ SDE (2S): an ancestral step to an intermediate point, and one over the whole step with the x_0 predicted there. Both follow
-/// one Brownian path if the noise is a <see cref="BrownianTreeNoise"/>.
+/// DPM-Solver++ SDE (2S): an ancestral step to an intermediate point, and an ancestral step over the whole interval with the x_0 predicted
+/// at that point. Both use the same Brownian path if the noise is a <see cref="BrownianTreeNoise"/>.
 /// </summary>
 /// <remarks>
 /// With y = x / alpha and r = sigma / alpha, each of the two steps is <c>(r_down / r) y + (1 - r_down / r) x_0 + r_up z</c>, the first with
-/// the x_0 at the start, the second with <c>(1 - 1 / (2 c)) x_0 + 1 / (2 c) x_0'</c>. Two network calls per step, or one if the step leads
-/// to clean data or starts from pure noise. With eta 0 it is DPM-Solver++(2S), of second order. With noise, the spread of the samples
-/// converges with second order along one path, <c>SamplingRequest.Noise = new BrownianTreeNoise(seed, count)</c>, and only with first order
-/// for independent draws.
+/// the x_0 at the start, the second with <c>(1 - 1 / (2 c)) x_0 + 1 / (2 c) x_0'</c>. A step needs two network calls, or one if it goes to
+/// clean data or starts from pure noise. With eta 0 the method is DPM-Solver++(2S), of second order. With noise, the standard deviation of
+/// the samples converges with second order along one path (<c>SamplingRequest.Noise = new BrownianTreeNoise(seed, count)</c>), and with
+/// first order for independent draws.
 /// Source: Lu et al. 2022, "DPM-Solver++", section 6 and appendix B; k-diffusion, sample_dpmpp_sde.
 /// </remarks>
 public sealed class DpmPlusPlusSdeSolver : ISolver
 {
     /// <summary>Initializes a new instance of the <see cref="DpmPlusPlusSdeSolver"/> class.</summary>
-    /// <param name="eta">From 0 (deterministic) to 1 (the noise of the posterior). The default is 1.</param>
+    /// <param name="eta">The amount of noise, from 0 (deterministic) to 1 (the noise of the posterior). The default is 1.</param>
     /// <param name="noiseScale">The standard deviation of z. The default is 1.</param>
     /// <param name="fraction">
-    /// c: the position of the intermediate point, as a fraction of the step in log(sigma / alpha), in (0, 1]. The default is 0.5.
+    /// c, the position of the intermediate point as a fraction of the step in log(sigma / alpha), in (0, 1]. The default is 0.5.
     /// </param>
     /// <exception cref="ArgumentOutOfRangeException">eta, the scale or the fraction is outside its range.</exception>
     public DpmPlusPlusSdeSolver(double eta = 1.0, double noiseScale = 1.0, double fraction = 0.5)
@@ -36,7 +36,7 @@ public sealed class DpmPlusPlusSdeSolver : ISolver
     /// <summary>The standard deviation of z.</summary>
     public double NoiseScale { get; }
 
-    /// <summary>The position of the intermediate point, as a fraction of the step in log(sigma / alpha).</summary>
+    /// <summary>c, the position of the intermediate point as a fraction of the step in log(sigma / alpha).</summary>
     public double Fraction { get; }
 
     /// <inheritdoc/>
@@ -57,7 +57,10 @@ public sealed class DpmPlusPlusSdeSolver : ISolver
         return Move(step, to, data);
     }
 
-    /// <summary>The ancestral step with a given x_0, written without an infinite ratio: (r_down / r) y = r_down x / sigma.</summary>
+    /// <summary>
+    /// Computes the ancestral step with a given x_0. The term (r_down / r) y is computed as r_down x / sigma, which is finite for an
+    /// infinite r.
+    /// </summary>
     private Tensor Move(SolverStep step, NoiseLevel to, Tensor data)
     {
         var from = step.From;

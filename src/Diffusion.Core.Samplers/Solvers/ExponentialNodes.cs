@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// The predictions at several levels, as values of a polynomial in lambda, and the weights with which a step sums them. A level that
-/// repeats another, or that is infinitely far away, contains no information about the slope and is left out, which lowers the order.
+/// The predictions at several levels, as values of a polynomial in lambda, and their weights in a step. A level that is equal to another,
+/// or infinitely far away, contains no information about the slope and is omitted, which lowers the order.
 /// </summary>
 internal sealed class ExponentialNodes(AlgorithmType form, NoiseLevel origin)
 {
@@ -17,7 +17,8 @@ internal sealed class ExponentialNodes(AlgorithmType form, NoiseLevel origin)
     public int Count => _nodes.Count;
 
     /// <summary>
-    /// The nodes of a step that extrapolates: the level at which it starts, and up to <paramref name="past"/> earlier levels.
+    /// Creates the nodes of an extrapolating step: the level at its start, and up to <paramref name="past"/> earlier levels, beginning with
+    /// index <paramref name="first"/> of the history.
     /// </summary>
     public static ExponentialNodes Of(AlgorithmType form, ModelPrediction start, IReadOnlyList<PastStep> history, int first, int past)
     {
@@ -28,7 +29,7 @@ internal sealed class ExponentialNodes(AlgorithmType form, NoiseLevel origin)
         return nodes;
     }
 
-    /// <summary>Adds a node, unless its level repeats another or is infinitely far away.</summary>
+    /// <summary>Adds a node, unless its level is equal to that of another node or infinitely far away.</summary>
     public void Add(ModelPrediction evaluation)
     {
         var offset = ExponentialStep.Distance(origin, evaluation.Level);
@@ -38,8 +39,8 @@ internal sealed class ExponentialNodes(AlgorithmType form, NoiseLevel origin)
     }
 
     /// <summary>
-    /// The weights w for which <c>sum_i w_i p(offset_i)</c> is the functional with the given moments, for every polynomial p with as many
-    /// coefficients as there are nodes.
+    /// Returns the weights w for which <c>sum_i w_i p(offset_i)</c> is the functional with the given moments, for every polynomial p with
+    /// as many coefficients as there are nodes.
     /// </summary>
     /// <param name="moments">The values of the functional at 1, s, s^2, ..., as many as there are nodes.</param>
     public double[] Weights(double[] moments)
@@ -52,8 +53,8 @@ internal sealed class ExponentialNodes(AlgorithmType form, NoiseLevel origin)
         return powers.Solve(right).ToArray();
     }
 
-    /// <summary>A step from the origin of the nodes: <c>factor x + sum_i w_i value_i + deviation z</c>.</summary>
-    /// <param name="step">The source of the level that is reached, and of the noise.</param>
+    /// <summary>Computes a step from the origin of the nodes: <c>factor x + sum_i w_i value_i + deviation z</c>.</summary>
+    /// <param name="step">The step, which contains the target level and the source of noise.</param>
     /// <param name="move">The exact part of the step.</param>
     /// <param name="x">[B, ...] the sample at the origin.</param>
     /// <param name="start">The prediction at the origin.</param>
@@ -75,11 +76,12 @@ internal sealed class ExponentialNodes(AlgorithmType form, NoiseLevel origin)
     }
 
     /// <summary>
-    /// Replaces these nodes by others in the step that led to a sample: subtracts what these nodes added, and adds the same for the others.
+    /// Replaces these nodes with others in a completed step: subtracts the contribution of these nodes from its result, and adds that of
+    /// the others.
     /// </summary>
     /// <param name="x">[B, ...] the sample at the end of the step.</param>
     /// <param name="move">The exact part of the step.</param>
-    /// <param name="others">Nodes of the same origin.</param>
+    /// <param name="others">Nodes with the same origin.</param>
     /// <param name="moments">Returns the moments of the method for a number of nodes.</param>
     /// <returns>A new tensor. The caller must dispose it.</returns>
     public Tensor Replace(Tensor x, ExponentialStep move, ExponentialNodes others, Func<ExponentialStep, int, double[]> moments)
@@ -109,10 +111,10 @@ internal sealed class ExponentialNodes(AlgorithmType form, NoiseLevel origin)
 /// <remarks>Source: Hochbruck and Ostermann 2010, "Exponential integrators", eq. 2.10 and 2.11.</remarks>
 internal static class PhiFunction
 {
-    // Within this radius the recursion would lose digits to cancellation; outside, the series is slow.
+    // Within this radius the recursion would lose precision to cancellation; outside, the series converges slowly.
     private const double SeriesRadius = 2.0;
 
-    /// <summary>phi_k(z), accurate to all but the last few digits for every finite z.</summary>
+    /// <summary>Computes phi_k(z), accurate to all but the last few digits for every finite z.</summary>
     public static double Of(int k, double z)
     {
         if (Math.Abs(z) <= SeriesRadius)
@@ -127,7 +129,7 @@ internal static class PhiFunction
         return phi;
     }
 
-    /// <summary>k! for small k.</summary>
+    /// <summary>Computes k! for small k.</summary>
     public static double Factorial(int k) => k < 2 ? 1.0 : k * Factorial(k - 1);
 
     private static double Series(int k, double z)

@@ -3,8 +3,9 @@ using Diffusion.Core.Schedules;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// The exact part of one step between two levels: the factor of x, the moments of the integral over the prediction, and the noise. With tau
-/// = 0 it is the probability flow ODE, with tau = 1 the reverse SDE; every tau samples the same distributions.
+/// The exact part of one step between two levels: the factor of x, the moments of the integral over the prediction, and the noise. With
+/// tau = 0 the step solves the probability flow ODE, and with tau = 1 the reverse SDE. The distribution of the samples is the same for
+/// every tau.
 /// </summary>
 /// <remarks>
 /// Source: Lu et al. 2022, "DPM-Solver", eq. 3.4, and "DPM-Solver++", eq. 8 and 19; Xue et al. 2023, "SA-Solver", eq. 14, for any tau.
@@ -33,7 +34,7 @@ internal readonly struct ExponentialStep
             Deviation = to.Sigma * (_ofData ? Math.Sqrt(-Grown(-2.0 * square * Length)) : tau * Math.Sqrt(Grown(2.0 * Length)));
     }
 
-    /// <summary>h, the increase of lambda; infinite from a level without signal, or to a level without noise.</summary>
+    /// <summary>h, the increase of lambda. It is infinite for a step from a level without signal or to a level without noise.</summary>
     public double Length { get; }
 
     /// <summary>The factor of x.</summary>
@@ -52,17 +53,18 @@ internal readonly struct ExponentialStep
     public double Exponent => _ofData ? -_kappa * Length : Length;
 
     /// <summary>
-    /// True if the step starts at a level at which x contains no information about the integrated quantity. The formula then has only a
-    /// limit: x at the new level is composed of the predicted x_0 and eps.
+    /// Whether the factor of x is not finite, because the step starts at a level without noise (data prediction) or without signal (noise
+    /// prediction). x at the new level is then computed from the predicted x_0 and eps.
     /// </summary>
     public bool IsSingular => Length != 0.0 && (_ofData ? _from.Sigma : _from.Alpha) == 0.0;
 
-    /// <summary>True if moments beyond the first are finite.</summary>
+    /// <summary>Whether the moments after the first are finite.</summary>
     public bool HasMoments => double.IsFinite(Length) || (!_ofData && _from.Alpha > 0.0);
 
     /// <summary>
-    /// The integral of <c>(lambda - lambda_from)^k</c> over the step, with its kernel: <c>scale (1 + tau^2) k! h^{k+1} phi_{k+1}(z)</c>. If
-    /// the prediction is approximated by a polynomial, a step is a sum of these.
+    /// Computes the integral of <c>(lambda - lambda_from)^k</c> over the step with its kernel:
+    /// <c>scale (1 + tau^2) k! h^{k+1} phi_{k+1}(z)</c>. If the prediction is a polynomial, its integral is a linear combination of the
+    /// moments.
     /// </summary>
     public double Moment(int k)
     {
@@ -73,7 +75,7 @@ internal readonly struct ExponentialStep
             : -_kappa * PhiFunction.Factorial(k) * _to.Alpha * _from.Sigma / _from.Alpha;
     }
 
-    /// <summary>The first n moments.</summary>
+    /// <summary>Computes the first <paramref name="count"/> moments.</summary>
     public double[] Moments(int count)
     {
         var moments = new double[count];
@@ -82,9 +84,9 @@ internal readonly struct ExponentialStep
         return moments;
     }
 
-    /// <summary>lambda' - lambda; 0 between equal levels, even if both are infinite.</summary>
+    /// <summary>Computes lambda' - lambda, which is 0 for equal lambdas even if both are infinite.</summary>
     public static double Distance(NoiseLevel from, NoiseLevel to) => from.Lambda == to.Lambda ? 0.0 : to.Lambda - from.Lambda;
 
-    /// <summary>e^z - 1, without cancellation.</summary>
+    /// <summary>Computes e^z - 1 without cancellation.</summary>
     private static double Grown(double z) => double.IsFinite(z) ? z * PhiFunction.Of(1, z) : Math.Exp(z) - 1.0;
 }

@@ -4,13 +4,15 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// Heun's method along the straight line between two levels, where x changes by <c>d(alpha) x_0 + d(sigma) eps</c>: for rectified flow,
-/// that is the velocity that flow matching predicts. Unlike <see cref="HeunSolver"/>, it starts from pure noise without a special case.
+/// Heun's method along the straight line between two levels, where x changes by <c>d(alpha) x_0 + d(sigma) eps</c>. For rectified flow,
+/// this is the velocity of flow matching times the change of time. Unlike <see cref="HeunSolver"/>, a step from pure noise is not a special
+/// case.
 /// </summary>
 /// <remarks>
-/// <c>x' = x + (s' - s) (v + v') / 2</c> where alpha = 1 - s, sigma = s and v = eps - x_0. Second order; two network calls per step, or one
-/// if the step leads to clean data. On a variance-exploding process this is <see cref="HeunSolver"/>; on others the two differ in their
-/// error, because Heun's method depends on the coordinates, while Euler's does not.
+/// For rectified flow a step is <c>x' = x + (s' - s) (v + v') / 2</c>, where alpha = 1 - s, sigma = s and v = eps - x_0. The method is of
+/// second order, with two network calls per step, or one for a step to clean data. On a variance-exploding process it is
+/// <see cref="HeunSolver"/>; on other processes the two have different errors, because Heun's method, unlike Euler's, depends on the
+/// coordinates.
 /// Source: Lipman et al. 2023, "Flow Matching for Generative Modeling"; Esser et al. 2024, "Scaling Rectified Flow Transformers".
 /// </remarks>
 public sealed class FlowHeunSolver : ISolver

@@ -3,20 +3,21 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// Heun's method for the probability flow ODE: an Euler step, then the mean of the slopes at both ends. The sampler of EDM.
+/// Heun's method for the probability flow ODE: an Euler step, then a step with the mean of the slopes at both ends. This is the sampler of
+/// EDM.
 /// </summary>
 /// <remarks>
-/// <c>y' = y + (r' - r) (eps + eps') / 2</c> with y = x / alpha and r = sigma / alpha. Second order; two network calls per step. A step
-/// that leads to clean data or starts from pure noise is an Euler step, with one call.
+/// A step is <c>y' = y + (r' - r) (eps + eps') / 2</c> with y = x / alpha and r = sigma / alpha. The method is of second order, with two
+/// network calls per step. A step to clean data or from pure noise is an Euler step with one call.
 /// Source: Karras et al. 2022, Algorithms 1 and 2.
 /// </remarks>
 public sealed class HeunSolver : ISolver
 {
     /// <summary>Initializes a new instance of the <see cref="HeunSolver"/> class.</summary>
-    /// <param name="churn">Noise added before a step. The default is none.</param>
+    /// <param name="churn">The noise added before a step. The default is <see cref="Churn.None"/>.</param>
     public HeunSolver(Churn? churn = null) => Churn = churn ?? Churn.None;
 
-    /// <summary>Noise added before a step.</summary>
+    /// <summary>The noise added before a step.</summary>
     public Churn Churn { get; }
 
     /// <inheritdoc/>

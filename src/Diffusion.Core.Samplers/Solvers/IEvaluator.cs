@@ -8,8 +8,8 @@ namespace Diffusion.Core.Samplers;
 public interface IEvaluator
 {
     /// <summary>Calls the network once.</summary>
-    /// <param name="x">[B, ...] a sample at <paramref name="level"/>. It must not change while the prediction is in use.</param>
-    /// <param name="time">A time of the schedule, from which the timestep passed to the network follows.</param>
+    /// <param name="x">[B, ...] a sample at <paramref name="level"/>. It must not be modified while the prediction is in use.</param>
+    /// <param name="time">A time of the schedule, which determines the timestep passed to the network.</param>
     /// <param name="level">alpha and sigma of <paramref name="x"/>.</param>
     /// <returns>The prediction. The caller must dispose it.</returns>
     ModelPrediction Evaluate(Tensor x, double time, NoiseLevel level);
@@ -18,21 +18,22 @@ public interface IEvaluator
     /// Calls the network once and derives x_0 and eps for another sample, for methods that call the network before they change the sample.
     /// </summary>
     /// <param name="x">[B, ...] the input of the network, a sample at <paramref name="level"/>.</param>
-    /// <param name="time">A time of the schedule, from which the timestep passed to the network follows.</param>
+    /// <param name="time">A time of the schedule, which determines the timestep passed to the network.</param>
     /// <param name="level">alpha and sigma of <paramref name="x"/>.</param>
-    /// <param name="readAt">The shape of <paramref name="x"/>: the sample that x_0 and eps are derived for.</param>
+    /// <param name="readAt">The sample for which x_0 and eps are derived, with the shape of <paramref name="x"/>.</param>
     /// <param name="readLevel">alpha and sigma of <paramref name="readAt"/>.</param>
     /// <returns>The prediction for <paramref name="readAt"/>. The caller must dispose it.</returns>
     /// <exception cref="NotSupportedException">The evaluator cannot derive x_0 and eps for a sample other than its input.</exception>
     ModelPrediction EvaluateAs(Tensor x, double time, NoiseLevel level, Tensor readAt, NoiseLevel readLevel)
-        => throw new NotSupportedException($"{GetType().Name} cannot derive x_0 and eps for another sample than it was given.");
+        => throw new NotSupportedException($"{GetType().Name} cannot derive x_0 and eps for a sample other than its input.");
 }
 
 /// <summary>Evaluates a <see cref="DiffusionModel"/> for a solver, with thresholding of the predicted x_0.</summary>
 /// <param name="model">The model.</param>
-/// <param name="condition">Passed to the network, or <see langword="null"/>.</param>
+/// <param name="condition">The condition passed to the network. The default is <see langword="null"/>: no condition.</param>
 /// <param name="threshold">
-/// Keeps the predicted x_0 in range. The default clips to the <see cref="DiffusionModel.DataRange"/> of the model.
+/// The thresholding of the predicted x_0. The default is <see langword="null"/>: x_0 is clipped to the
+/// <see cref="DiffusionModel.DataRange"/> of the model.
 /// </param>
 public sealed class ModelEvaluator(DiffusionModel model, Condition? condition = null, Thresholding? threshold = null) : IEvaluator
 {

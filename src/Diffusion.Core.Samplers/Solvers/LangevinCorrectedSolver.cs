@@ -3,14 +3,14 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// Predictor-corrector sampling: the step of any solver, followed by steps of annealed Langevin dynamics at the level that it led to, which
-/// move the sample back to the distribution of that level. A step to clean data is not corrected.
+/// Predictor-corrector sampling: the step of any solver, followed by steps of annealed Langevin dynamics at the new level, which bring the
+/// sample closer to the distribution at that level. A step to clean data is not corrected.
 /// </summary>
 /// <remarks>
-/// <c>x - 2 q^2 sigma eps + 2 q sigma z</c> with <c>q = snr |z| / |eps|</c>, where the norms are those of one sample, so that it does not
-/// depend on the others of its batch. One additional network call for each correction. With <see cref="AncestralSolver"/> and fixed large
-/// variance as predictor, on a variance-exploding schedule, this is the predictor-corrector sampler of the paper; its step is the same for
-/// every process in x / alpha.
+/// A correction is <c>x - 2 q^2 sigma eps + 2 q sigma z</c> with <c>q = r |z| / |eps|</c>. The norms are those of one sample, so that a
+/// sample does not depend on the other samples of its batch. Each correction needs one additional network call. With
+/// <see cref="AncestralSolver"/> and fixed large variance as the predictor, on a variance-exploding schedule, this is the
+/// predictor-corrector sampler of the paper. In terms of x / alpha, the correction is the same for every process.
 /// Source: Song et al. 2021, "Score-Based Generative Modeling through Stochastic Differential Equations", Algorithm 4 with score = -eps /
 /// sigma.
 /// </remarks>
@@ -20,19 +20,22 @@ public sealed class LangevinCorrectedSolver : ISolver
     private const double SmallestNorm = 1e-12;
 
     /// <summary>Initializes a new instance of the <see cref="LangevinCorrectedSolver"/> class.</summary>
-    /// <param name="predictor">The step that is corrected.</param>
+    /// <param name="predictor">The solver whose steps are corrected.</param>
     /// <param name="snr">
-    /// r, the ratio of the norms of drift and noise, which determines the step size. The default is 0.16, the authors' value for images.
+    /// r, the ratio of the norms of drift and noise, which determines the step size. The default is 0.16, the value of the authors for
+    /// images.
     /// </param>
     /// <param name="corrections">M, the number of Langevin steps after each step, at least 1. The default is 1.</param>
-    /// <exception cref="ArgumentOutOfRangeException">The ratio is not finite and greater than 0, or there is no correction.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// The ratio is not finite and greater than 0, or the number of corrections is less than 1.
+    /// </exception>
     public LangevinCorrectedSolver(ISolver predictor, double snr = 0.16, int corrections = 1)
     {
         ArgumentNullException.ThrowIfNull(predictor);
         (Predictor, Snr, Corrections) = (predictor, Guard.Positive(snr), Guard.InRange(corrections, 1, int.MaxValue));
     }
 
-    /// <summary>The step that is corrected.</summary>
+    /// <summary>The solver whose steps are corrected.</summary>
     public ISolver Predictor { get; }
 
     /// <summary>r, the ratio of the norms of drift and noise.</summary>
@@ -78,7 +81,7 @@ public sealed class LangevinCorrectedSolver : ISolver
         return x.Addcmul(evaluation.Epsilon, drift, 1.0).Addcmul_(noise, deviation, 1.0).MoveToOuterDisposeScope();
     }
 
-    /// <summary>[B, 1, ...] the Euclidean norm of each sample, summed in an order that does not depend on the batch.</summary>
+    /// <summary>Computes [B, 1, ...] the Euclidean norm of each sample, summed in an order that does not depend on the batch.</summary>
     private static Tensor Norm(Tensor x)
     {
         var shape = new long[x.dim()];

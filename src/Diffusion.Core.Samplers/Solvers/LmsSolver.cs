@@ -3,13 +3,13 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// The linear multistep method (Adams-Bashforth with unequal steps): the polynomial through the last slopes, integrated exactly over the
-/// step.
+/// The linear multistep method (Adams-Bashforth with unequal steps), which integrates the polynomial through the last slopes exactly over
+/// the step.
 /// </summary>
 /// <remarks>
-/// <c>y' = y + sum_j eps_j integral of l_j(r) dr</c> with y = x / alpha, r = sigma / alpha and the Lagrange polynomials l_j of the last
-/// ratios. One network call per step. The first step is an Euler step, so that a whole run is of second order at most, even if the formula
-/// has a higher order. Earlier steps at the same ratio, or without signal, are left out of the polynomial.
+/// A step is <c>y' = y + sum_j eps_j integral of l_j(r) dr</c> with y = x / alpha, r = sigma / alpha and the Lagrange polynomials l_j of
+/// the last ratios. Each step needs one network call. The first step is an Euler step, so that a whole run is of second order at most, even
+/// if the formula has a higher order. Earlier steps at the same ratio, or without signal, are omitted from the polynomial.
 /// Source: k-diffusion, sample_lms; Hairer, Norsett and Wanner 1993, "Solving Ordinary Differential Equations I", section III.5.
 /// </remarks>
 public sealed class LmsSolver : ISolver
@@ -17,14 +17,14 @@ public sealed class LmsSolver : ISolver
     private const int MaxOrder = 4;
 
     /// <summary>Initializes a new instance of the <see cref="LmsSolver"/> class.</summary>
-    /// <param name="order">From 1 (Euler) to 4. The default is 4.</param>
+    /// <param name="order">The order, from 1 (Euler) to 4. The default is 4.</param>
     /// <exception cref="ArgumentOutOfRangeException">The order is outside [1, 4].</exception>
     public LmsSolver(int order = MaxOrder) => Order = Guard.InRange(order, 1, MaxOrder);
 
-    /// <summary>The order of the formula, once there is enough history.</summary>
+    /// <summary>The order of the formula. The first steps have a lower order, because less history is available.</summary>
     public int Order { get; }
 
-    /// <summary>True if a step to clean data is an Euler step.</summary>
+    /// <summary>Whether a step to clean data is an Euler step. The default is <see langword="true"/>.</summary>
     public bool EulerAtEnd { get; init; } = true;
 
     /// <inheritdoc/>
@@ -55,7 +55,10 @@ public sealed class LmsSolver : ISolver
         return next;
     }
 
-    /// <summary>The integral of the j-th Lagrange polynomial. Two Gauss points are exact up to degree 3, the degree for order 4.</summary>
+    /// <summary>
+    /// Computes the integral of the j-th Lagrange polynomial. Gaussian quadrature with two points is exact up to degree 3, the degree for
+    /// order 4.
+    /// </summary>
     private static double IntegralOfLagrange(ReadOnlySpan<double> nodes, int j, double from, double to)
     {
         var (middle, half) = (0.5 * (from + to), 0.5 * (to - from));

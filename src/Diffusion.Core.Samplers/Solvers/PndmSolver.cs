@@ -5,28 +5,31 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// PNDM and iPNDM: the Adams-Bashforth formulas for equal steps, up to fourth order, over the last predictions, and a DDIM step with the
-/// result. Linear multistep, PLMS, needs one network call per step, and one of three starts: none (Euler, as in iPNDM), a second call at
-/// the end of the first step (PLMS of latent diffusion; a grid from <see cref="TimeGridExtensions.WithTrapezoidStart"/>), or three
-/// Runge-Kutta steps (PRK; a grid from <see cref="TimeGridExtensions.WithRungeKuttaStart"/>).
+/// PNDM and iPNDM: the last predictions are combined by the Adams-Bashforth formulas for equal steps, up to fourth order, and the result is
+/// used in a DDIM step. The linear multistep method (PLMS) needs one network call per step. The first steps use one of three methods:
+/// formulas of lower order, beginning with an Euler step (iPNDM); a second call at the end of the first step (PLMS of latent diffusion,
+/// with a grid from <see cref="TimeGridExtensions.WithTrapezoidStart"/>); or three Runge-Kutta steps (PRK, with a grid from
+/// <see cref="TimeGridExtensions.WithRungeKuttaStart"/>).
 /// </summary>
 /// <remarks>
 /// Source: Liu et al. 2022, "Pseudo Numerical Methods for Diffusion Models on Manifolds", eq. 9, 11, 12, 13 and Algorithm 2; Zhang and Chen
-/// 2023, appendix H, for iPNDM. The last step has the order of the others, so that a step to clean data returns an extrapolated x_0 instead
-/// of the last one.
+/// 2023, appendix H, for iPNDM. The last step has the same order as the others, so that a step to clean data returns an extrapolated x_0
+/// instead of the last predicted x_0.
 /// </remarks>
 public sealed class PndmSolver : ISolver
 {
     private const int Start = 12;
     private readonly Prediction _quantity;
 
-    /// <summary>A PNDM solver.</summary>
+    /// <summary>Initializes a new instance of the <see cref="PndmSolver"/> class.</summary>
     /// <param name="quantity">
-    /// The quantity that is extrapolated. The default is eps. diffusers extrapolates v if the network predicts it.
+    /// The quantity that is extrapolated. The default is eps. diffusers extrapolates v if the network predicts v.
     /// </param>
     public PndmSolver(Prediction? quantity = null) => _quantity = quantity ?? Prediction.Epsilon;
 
-    /// <summary>True if the first twelve steps are three Runge-Kutta steps.</summary>
+    /// <summary>
+    /// Whether the first twelve steps of the grid are the stages of three Runge-Kutta steps. The default is <see langword="false"/>.
+    /// </summary>
     public bool RungeKuttaStart { get; init; }
 
     /// <inheritdoc/>
@@ -43,8 +46,8 @@ public sealed class PndmSolver : ISolver
         {
             if (grid.Count < Start || levels[k + 3] != levels[k + 4])
                 throw new ArgumentException(
-                    $"A start by Runge and Kutta needs a grid of {nameof(TimeGridExtensions.WithRungeKuttaStart)}, whose first "
-                    + $"twelve steps alternate, got {grid.Count} steps without.",
+                    $"A Runge-Kutta start needs a grid from {nameof(TimeGridExtensions.WithRungeKuttaStart)}, got another grid of "
+                    + $"{grid.Count} steps.",
                     nameof(grid));
         }
     }
@@ -81,7 +84,7 @@ public sealed class PndmSolver : ISolver
         return Move(step, step.Sample, step.Current, [.. weights.Zip(answers)]);
     }
 
-    /// <summary>One of the four calls of a Runge-Kutta step, all of which start from the first sample.</summary>
+    /// <summary>Computes one of the four stages of a Runge-Kutta step, which all start from the first sample.</summary>
     private Tensor RungeKutta(SolverStep step)
     {
         var call = step.Index % 4;
@@ -102,16 +105,18 @@ public sealed class PndmSolver : ISolver
                 ]);
     }
 
-    /// <summary>True for the second call of the first step, with which the trapezoidal rule improves the end of that step.</summary>
+    /// <summary>
+    /// Returns whether a step is the second call at the end of the first step, with which the trapezoidal rule improves this point.
+    /// </summary>
     private static bool IsSecondCall(SolverStep step) => step.Index == 1 && step.History.Count == 1 && step.From == step.To;
 
-    /// <summary>True if a step is one of the evenly spaced ones, whose predictions the formulas use.</summary>
+    /// <summary>Returns whether a step is one of the evenly spaced steps, whose predictions the formulas use.</summary>
     private bool IsOnGrid(TimeGrid grid, int index)
         => RungeKuttaStart && index < Start ? index % 4 == 0 : grid.Levels[index] != grid.Levels[index + 1];
 
     /// <summary>
-    /// A DDIM step with the weighted sum of several predictions: x' = alpha' x_0 + sigma' eps, where both are derived from the sum at the
-    /// level at which the step starts.
+    /// Computes a DDIM step with the weighted sum of several predictions: x' = alpha' x_0 + sigma' eps, where x_0 and eps are derived from
+    /// the sum at the level of the start of the step.
     /// </summary>
     private Tensor Move(SolverStep step, Tensor x, ModelPrediction start, ReadOnlySpan<(double Weight, ModelPrediction Answer)> answers)
     {
@@ -121,7 +126,7 @@ public sealed class PndmSolver : ISolver
         var ofSample = ((to.Alpha * data.First) + (to.Sigma * noise.First)) / scale;
         var ofSum = (to.Alpha * data.Second) + (to.Sigma * noise.Second);
 
-        // Without signal eps does not determine x_0, and both are taken from the predictions.
+        // Without signal, eps does not determine x_0. Both are then read from the predictions.
         var isSingular = !double.IsFinite(ofSample + ofSum);
         var terms = new List<(double, Tensor)>();
         if (!isSingular)
@@ -141,7 +146,7 @@ public sealed class PndmSolver : ISolver
     }
 
     /// <summary>
-    /// The level of the variance-preserving process, and the scale. Quantities such as v depend on the scale, but steps must not.
+    /// Returns the level scaled to alpha^2 + sigma^2 = 1, and the scale. Quantities such as v depend on the scale, but steps must not.
     /// </summary>
     private static (NoiseLevel Unit, double Scale) Normalised(NoiseLevel level)
     {

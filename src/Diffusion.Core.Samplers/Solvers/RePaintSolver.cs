@@ -4,12 +4,12 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// Inpainting without training: after each step the known part of an image is restored, noised to the level just reached. On a grid from
-/// <see cref="Resampled"/> the trajectory also returns to higher noise levels, so that the two parts become consistent.
+/// Inpainting without training: after each step the known part of the image is replaced with the given image, noised to the new level. On a
+/// grid from <see cref="Resampled"/> the trajectory also returns to higher noise levels, so that the two parts become consistent.
 /// </summary>
 /// <remarks>
-/// Every draw is a new one, as in the algorithm, even if the noise is a <see cref="BrownianTreeNoise"/>, whose increments over an interval
-/// are the same for both parts and in every repetition.
+/// All draws are independent, as in the algorithm. This also applies to a <see cref="BrownianTreeNoise"/>, whose increments over an
+/// interval would be the same for both parts and in every repetition.
 /// Source: Lugmayr et al. 2022, "RePaint: Inpainting using Denoising Diffusion Probabilistic Models", Algorithm 1.
 /// </remarks>
 public sealed class RePaintSolver : ISolver
@@ -22,9 +22,9 @@ public sealed class RePaintSolver : ISolver
     /// <param name="solver">The method for the unknown part; <see cref="AncestralSolver"/> in the paper.</param>
     /// <param name="known">[B, ...] the image, of which only the known part is read. It is not disposed.</param>
     /// <param name="mask">
-    /// The shape of <paramref name="known"/>: 1 where the image is known, 0 where it is generated. It is not disposed.
+    /// The mask, with the shape of <paramref name="known"/>: 1 where the image is known, 0 where it is generated. It is not disposed.
     /// </param>
-    /// <exception cref="ArgumentException">The shapes or types differ, or the method reads its history.</exception>
+    /// <exception cref="ArgumentException">The shapes or types differ, or the method is a multistep method.</exception>
     public RePaintSolver(ISolver solver, Tensor known, Tensor mask)
     {
         ArgumentNullException.ThrowIfNull(solver);
@@ -33,18 +33,19 @@ public sealed class RePaintSolver : ISolver
         Guard.Floating(known);
         if (solver.HistoryLength > 0)
             throw new ArgumentException(
-                $"Inpainting changes the sample after each step, which {solver.GetType().Name} would not know of: it reads its history.",
+                $"Inpainting changes the sample after each step and needs a one-step method, got {solver.GetType().Name}, which uses "
+                + "earlier steps.",
                 nameof(solver));
         (_solver, _known, _mask) = (solver, known, mask);
     }
 
     /// <summary>
-    /// Creates a grid that repeats each part of another grid: after every <paramref name="jump"/> steps it returns to the start of the
-    /// part, until each part has been traversed <paramref name="repeats"/> times.
+    /// Creates a grid that repeats each part of another grid: after <paramref name="jump"/> steps it returns to the start of the part,
+    /// until the part has been traversed <paramref name="repeats"/> times.
     /// </summary>
-    /// <param name="grid">The grid.</param>
+    /// <param name="grid">The grid to repeat.</param>
     /// <param name="jump">j, the number of steps of a part. The default is 10, as in the paper.</param>
-    /// <param name="repeats">r, at least 1; 1 for no repetition. The default is 10, as in the paper.</param>
+    /// <param name="repeats">r, the number of times each part is traversed, at least 1. The default is 10, as in the paper.</param>
     /// <exception cref="ArgumentOutOfRangeException">A number is less than 1.</exception>
     public static TimeGrid Resampled(TimeGrid grid, int jump = 10, int repeats = 10)
     {
@@ -59,7 +60,7 @@ public sealed class RePaintSolver : ISolver
             {
                 if (repeat > 0)
                 {
-                    // Back to the start: from the level at the end of the part to that at its start, with one draw.
+                    // This step returns from the level at the end of the part to the level at its start, with one draw.
                     times.Add(grid.Times[end - 1]);
                     levels.Add(grid.Levels[end]);
                 }

@@ -10,7 +10,7 @@ namespace Diffusion.Core.Samplers;
 /// <remarks>
 /// Source: Xue et al. 2023, "SA-Solver: Stochastic Adams Solver for Fast Sampling of Diffusion Models", eq. 14, 17 and 20, Algorithm 1.
 /// Integrals of the interpolating polynomials are exact, except in the second-order methods with data prediction, whose slope has the
-/// weight <c>(1 + tau^2) h / 2</c>, as in the authors' code. A step draws noise even if its tau is 0, so that the draws of other steps do
+/// weight <c>(1 + tau^2) h / 2</c>, as in the code of the authors. A step draws noise even if tau is 0, so that the draws of other steps do
 /// not depend on tau.
 /// </remarks>
 public sealed class SaSolver : ISolver
@@ -18,12 +18,13 @@ public sealed class SaSolver : ISolver
     private readonly Func<double, NoiseLevel, double> _tau;
 
     /// <summary>Initializes a new instance of the <see cref="SaSolver"/> class.</summary>
-    /// <param name="predictorOrder">From 1 to 4. The default is 2.</param>
+    /// <param name="predictorOrder">The order of the predictor, from 1 to 4. The default is 2.</param>
     /// <param name="correctorOrder">
-    /// From 0 (no corrector) to 4: the number of predictions that it uses, including the newest. The default is 2.
+    /// The order of the corrector, from 0 (no corrector) to 4. It is the number of predictions that the corrector uses, including the
+    /// newest. The default is 2.
     /// </param>
     /// <param name="tau">
-    /// Returns tau for the step that starts at a time of the schedule and the level there. The default is <see cref="MiddleTau"/>.
+    /// Returns tau for a step, given the time and the level at its start. The default is <see cref="MiddleTau"/>.
     /// </param>
     /// <param name="algorithmType">The algorithm type. The default is <see cref="AlgorithmType.DataPrediction"/>.</param>
     /// <exception cref="ArgumentOutOfRangeException">An order is outside its range.</exception>
@@ -39,19 +40,21 @@ public sealed class SaSolver : ISolver
         _tau = tau ?? MiddleTau;
     }
 
-    /// <summary>1 from index 200 to index 800 of a schedule of 1,000 steps, and 0 otherwise, as in diffusers.</summary>
+    /// <summary>The tau of diffusers: 1 from index 200 to index 800 of a schedule of 1,000 steps, and 0 otherwise.</summary>
     public static Func<double, NoiseLevel, double> MiddleTau { get; } = (time, _) => time is >= 200.0 and <= 800.0 ? 1.0 : 0.0;
 
-    /// <summary>The order of the predictor once there is enough history.</summary>
+    /// <summary>The order of the predictor. The first steps have a lower order, because less history is available.</summary>
     public int PredictorOrder { get; }
 
-    /// <summary>The order of the corrector once there is enough history; 0 for no corrector.</summary>
+    /// <summary>
+    /// The order of the corrector; 0 for no corrector. The first steps have a lower order, because less history is available.
+    /// </summary>
     public int CorrectorOrder { get; }
 
-    /// <summary>The algorithm type: the quantity that is integrated.</summary>
+    /// <summary>The algorithm type, which selects the integrated quantity.</summary>
     public AlgorithmType AlgorithmType { get; }
 
-    /// <summary>True if the orders are lowered towards the end.</summary>
+    /// <summary>Whether the orders of the last steps are lowered. The default is <see langword="true"/>.</summary>
     public bool LowerOrderFinal { get; init; } = true;
 
     /// <inheritdoc/>
@@ -76,7 +79,7 @@ public sealed class SaSolver : ISolver
     }
 
     /// <summary>
-    /// The sample with the last step of the predictor replaced by that of the corrector and its noise kept; <see langword="null"/> if it is
+    /// Returns the sample with the last predictor step replaced by a corrector step with the same noise, or <see langword="null"/> if it is
     /// not corrected.
     /// </summary>
     private Tensor? Corrected(SolverStep step)

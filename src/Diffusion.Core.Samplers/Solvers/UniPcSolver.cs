@@ -3,12 +3,12 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// UniPC: a multistep predictor, and a corrector that uses the prediction at the predicted point twice, to improve that point and to start
-/// from it. One network call per step, and one order more than the predictor alone.
+/// UniPC: a multistep predictor and a corrector. The prediction at the predicted point is used twice, to correct this point and in the next
+/// step. Each step needs one network call, and the order is one higher than that of the predictor alone.
 /// </summary>
 /// <remarks>
 /// Source: Zhao et al. 2023, "UniPC: A Unified Predictor-Corrector Framework", Algorithms 1 and 2 and appendix A. With three points or more
-/// the weights follow from the moment conditions alone; with two, they are <c>B(h) / 2</c>, which is the only effect of B.
+/// the weights are determined by the moment conditions; with two points the weight is <c>B(h) / 2</c>, which is the only effect of B.
 /// The last prediction is not corrected, because that would need another call. An infinite step, from a level without signal or to a level
 /// without noise, is of first order and not corrected, so that it is finite for every B.
 /// </remarks>
@@ -18,13 +18,15 @@ public sealed class UniPcSolver : ISolver
     private readonly Func<int, bool>? _corrects;
 
     /// <summary>Initializes a new instance of the <see cref="UniPcSolver"/> class. The default is UniPC-2 with B2.</summary>
-    /// <param name="order">p, from 1 to 4. The default is 2.</param>
+    /// <param name="order">p, the order of the predictor, from 1 to 4. The default is 2.</param>
     /// <param name="algorithmType">The algorithm type. The default is <see cref="AlgorithmType.DataPrediction"/>.</param>
     /// <param name="b">
-    /// B(z) of the paper, with B(z) = z + O(z^2): <see cref="Bh1"/>, <see cref="Bh2"/> or a custom function. z is h for noise prediction
-    /// and -h for data prediction. The default is <see cref="Bh2"/>.
+    /// The function B(z) of the paper, with B(z) = z + O(z^2): <see cref="Bh1"/>, <see cref="Bh2"/> or a custom function. z is h for noise
+    /// prediction and -h for data prediction. The default is <see cref="Bh2"/>.
     /// </param>
-    /// <param name="corrects">Returns whether the end of step k, 0..N-2, is corrected. The default corrects all of them.</param>
+    /// <param name="corrects">
+    /// Returns whether the end of step k, 0..N-2, is corrected. The default is <see langword="null"/>: all are corrected.
+    /// </param>
     /// <exception cref="ArgumentOutOfRangeException">The order is outside its range.</exception>
     public UniPcSolver(
         int order = 2,
@@ -37,19 +39,19 @@ public sealed class UniPcSolver : ISolver
         (_b, _corrects) = (b ?? Bh2, corrects);
     }
 
-    /// <summary>B1(z) = z.</summary>
+    /// <summary>The function B1(z) = z.</summary>
     public static Func<double, double> Bh1 { get; } = z => z;
 
-    /// <summary>B2(z) = e^z - 1.</summary>
+    /// <summary>The function B2(z) = e^z - 1.</summary>
     public static Func<double, double> Bh2 { get; } = z => z * PhiFunction.Of(1, z);
 
-    /// <summary>p, 1 to 4; the corrector has one order more.</summary>
+    /// <summary>p, the order of the predictor, from 1 to 4. The corrector has the order p + 1.</summary>
     public int Order { get; }
 
-    /// <summary>The algorithm type: the quantity that is integrated.</summary>
+    /// <summary>The algorithm type, which selects the integrated quantity.</summary>
     public AlgorithmType AlgorithmType { get; }
 
-    /// <summary>True if the order is lowered towards the end.</summary>
+    /// <summary>Whether the order of the last steps is lowered. The default is <see langword="true"/>.</summary>
     public bool LowerOrderFinal { get; init; } = true;
 
     /// <inheritdoc/>
@@ -72,7 +74,7 @@ public sealed class UniPcSolver : ISolver
     }
 
     /// <summary>
-    /// The sample with the last step of the predictor replaced by that of the corrector; <see langword="null"/> if it is not corrected.
+    /// Returns the sample with the last predictor step replaced by a corrector step, or <see langword="null"/> if it is not corrected.
     /// </summary>
     private Tensor? Corrected(SolverStep step)
     {

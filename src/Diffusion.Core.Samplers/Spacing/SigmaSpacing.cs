@@ -6,8 +6,9 @@ using BetaDistribution = MathNet.Numerics.Distributions.Beta;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// Spacings that choose noise levels sigma / alpha, the sigmas of k-diffusion, instead of times, over any schedule. The times of the grid
-/// are those at which the schedule has these levels; on a discrete schedule they lie between indices. Each grid ends without noise.
+/// Spacings that select noise levels sigma / alpha (the sigmas of k-diffusion) instead of times, for any schedule. The times of a grid are
+/// those at which the schedule has these levels; on a discrete schedule they can be between indices. The final level of each grid is clean
+/// data.
 /// </summary>
 public sealed class SigmaSpacing : TimeSpacing
 {
@@ -26,8 +27,8 @@ public sealed class SigmaSpacing : TimeSpacing
     }
 
     /// <summary>
-    /// <c>(max^(1/rho) + k / (N - 1) (min^(1/rho) - max^(1/rho)))^rho</c>: shorter steps at low noise levels. On an EDM schedule this is
-    /// the grid of EDM.
+    /// Creates a spacing with the levels <c>(max^(1/rho) + k / (N - 1) (min^(1/rho) - max^(1/rho)))^rho</c>, which has shorter steps at low
+    /// noise levels. On an EDM schedule this is the grid of EDM.
     /// </summary>
     /// <param name="rho">The exponent; larger values place more steps near the data. The default is 7, for images.</param>
     /// <param name="min">The smallest sigma / alpha. The default is that of the schedule.</param>
@@ -45,8 +46,8 @@ public sealed class SigmaSpacing : TimeSpacing
     }
 
     /// <summary>
-    /// Equally spaced in log(sigma / alpha), that is, uniform in log-SNR: the grid of DPM-Solver ("lu"), and of k-diffusion's
-    /// "exponential".
+    /// Creates a spacing with equal steps in log(sigma / alpha), that is, in log-SNR. This is the grid of DPM-Solver ("lu") and the
+    /// "exponential" grid of k-diffusion.
     /// </summary>
     /// <inheritdoc cref="Karras" path="/param[@name!='rho']"/>
     /// <exception cref="ArgumentException">An argument is not finite and greater than 0, or min is not less than max.</exception>
@@ -58,7 +59,10 @@ public sealed class SigmaSpacing : TimeSpacing
             return Fill(steps, share => Math.Exp(high + (share * (low - high))));
         });
 
-    /// <summary>Quantiles of a Beta distribution over [min, max] of sigma / alpha, which places more steps at both ends.</summary>
+    /// <summary>
+    /// Creates a spacing with the quantiles of a Beta distribution over [min, max] of sigma / alpha. With the default parameters it has
+    /// more steps at both ends.
+    /// </summary>
     /// <param name="alpha">The first parameter of the distribution. The default is 0.6.</param>
     /// <param name="beta">The second parameter of the distribution. The default is 0.6.</param>
     /// <param name="min">The smallest sigma / alpha. The default is that of the schedule.</param>
@@ -75,8 +79,8 @@ public sealed class SigmaSpacing : TimeSpacing
     }
 
     /// <summary>
-    /// A table of levels for one number of steps, interpolated to any other number: linearly in log(sigma / alpha), at equally spaced
-    /// positions of the table.
+    /// Creates a spacing from a table of levels for one number of steps. For another number of steps, the table is interpolated linearly in
+    /// log(sigma / alpha), at equally spaced positions.
     /// </summary>
     /// <param name="ratios">At least two values of sigma / alpha, finite, greater than 0 and decreasing, without the final zero.</param>
     /// <exception cref="ArgumentException">
@@ -91,7 +95,7 @@ public sealed class SigmaSpacing : TimeSpacing
         {
             Guard.Positive(ratios[i], nameof(ratios));
             if (i > 0 && ratios[i] >= ratios[i - 1])
-                throw new ArgumentException($"The levels of a table must fall, got {ratios[i - 1]} before {ratios[i]}.", nameof(ratios));
+                throw new ArgumentException($"The levels must decrease, got {ratios[i - 1]} before {ratios[i]}.", nameof(ratios));
         }
 
         var positions = Generate.LinearSpaced(ratios.Length, 0.0, 1.0);
@@ -101,8 +105,8 @@ public sealed class SigmaSpacing : TimeSpacing
 
     /// <inheritdoc/>
     /// <exception cref="ArgumentException">
-    /// <paramref name="steps"/> is less than 1, or the schedule begins without noise or ends without signal and no min or max was specified
-    /// for that end.
+    /// <paramref name="steps"/> is less than 1, a level is outside the schedule, or the schedule begins without noise or ends without
+    /// signal and no min or max was specified for that end.
     /// </exception>
     public override TimeGrid CreateGrid(INoiseSchedule schedule, int steps)
     {
@@ -111,13 +115,13 @@ public sealed class SigmaSpacing : TimeSpacing
         var most = _max ?? schedule.LevelAt(schedule.MaxTime).NoiseToSignalRatio;
         if (!(least > 0.0 && double.IsFinite(most)))
             throw new ArgumentException(
-                $"Sigma / alpha of this schedule goes from {least} to {most}: give a min above 0 and a finite max.", nameof(schedule));
+                $"Sigma / alpha of this schedule ranges from {least} to {most}: specify a min above 0 and a finite max.", nameof(schedule));
         return TimeGrid.FromSigmas(schedule, Ratios(steps, least, most));
     }
 
     /// <summary>
-    /// The levels without a grid: N values of sigma / alpha from <paramref name="max"/> to <paramref name="min"/>. A single step starts at
-    /// max.
+    /// Returns the levels without a grid: N values of sigma / alpha from <paramref name="max"/> to <paramref name="min"/>. A single step
+    /// has the level max. A spacing of <see cref="Tabulated"/> returns the levels of its table, regardless of min and max.
     /// </summary>
     /// <exception cref="ArgumentException"><paramref name="steps"/> is less than 1, or min is not less than max.</exception>
     public double[] Ratios(int steps, double min, double max)
@@ -135,7 +139,7 @@ public sealed class SigmaSpacing : TimeSpacing
         return result;
     }
 
-    /// <summary>The values at k / (N - 1); a single step has the first.</summary>
+    /// <summary>Returns the values at k / (N - 1). A single step has the value at 0.</summary>
     private static double[] Fill(int steps, Func<double, double> value)
     {
         var values = new double[steps];
@@ -151,19 +155,19 @@ public sealed class SigmaSpacing : TimeSpacing
     }
 }
 
-/// <summary>Interpolation between samples, through the noise that they are generated from.</summary>
+/// <summary>Interpolation between samples by interpolation of the noise from which they are generated.</summary>
 public static class Interpolation
 {
     /// <summary>
-    /// Spherical interpolation of each sample: <c>sin((1 - w) theta) / sin(theta) a + sin(w theta) / sin(theta) b</c>, where theta is the
-    /// angle between the two. Between two draws of Gaussian noise it preserves their norm, which linear interpolation does not.
+    /// Interpolates each sample spherically: <c>sin((1 - w) theta) / sin(theta) a + sin(w theta) / sin(theta) b</c>, where theta is the
+    /// angle between the two. Unlike linear interpolation, it approximately preserves the norm of Gaussian noise.
     /// </summary>
-    /// <param name="first">[B, ...] the result for w = 0.</param>
-    /// <param name="second">The shape and type of <paramref name="first"/>: the result for w = 1.</param>
+    /// <param name="first">[B, ...] a, the result for w = 0.</param>
+    /// <param name="second">b, the result for w = 1, with the shape and type of <paramref name="first"/>.</param>
     /// <param name="weight">w, from 0 to 1.</param>
     /// <returns>
-    /// The shape of <paramref name="first"/>. Where the two samples are nearly parallel, the interpolation is linear. The caller must
-    /// dispose the tensor.
+    /// A tensor with the shape of <paramref name="first"/>. If two samples are nearly parallel, the interpolation is linear. The caller
+    /// must dispose the tensor.
     /// </returns>
     /// <exception cref="ArgumentException">The shapes or types differ, or the weight is outside [0, 1].</exception>
     /// <remarks>Source: Shoemake 1985; Song, Meng and Ermon 2021, "Denoising Diffusion Implicit Models", appendix D.5.</remarks>
@@ -180,7 +184,7 @@ public static class Interpolation
         var lengths = a.mul(a).sum(1L).mul_(b.mul(b).sum(1L)).sqrt().ClampMin(1e-30);
         var cosine = a.mul(b).sum(1L).div_(lengths).Clamp(-1.0, 1.0);
 
-        // For nearly parallel samples the sines lose digits, and linear interpolation is as accurate.
+        // For nearly parallel samples the sines lose precision, and linear interpolation is as accurate.
         var straight = cosine.abs().Gt(1.0 - 1e-6);
         var angle = cosine.MaskedFill(straight, 0.5).acos();
         var sine = angle.sin();
@@ -191,17 +195,17 @@ public static class Interpolation
 }
 
 /// <summary>
-/// The grid of iPNDM, with its own process: alpha and sigma are the cosine and the sine of <c>pi t / 2</c>, and the times are such that
-/// <c>sigma = sin^2(pi u / 2)</c>, where u decreases evenly from 1 to 0. It starts without signal and ends without noise.
+/// The grid and the process of iPNDM. alpha and sigma are the cosine and the sine of <c>pi t / 2</c>, and the times are chosen such that
+/// <c>sigma = sin^2(pi u / 2)</c>, where u decreases in equal steps from 1 to 0. The grid starts without signal and ends without noise.
 /// </summary>
-/// <remarks>The schedule and spacing of diffusers' IPNDMScheduler, after Crowson's k-diffusion and v-diffusion.</remarks>
+/// <remarks>Source: the schedule and spacing of diffusers' IPNDMScheduler, after Crowson's k-diffusion and v-diffusion.</remarks>
 public static class IpndmGrid
 {
-    /// <summary>The process: t from 0 (data) to 1 (noise), both included.</summary>
+    /// <summary>The schedule of the process, for t from 0 (data) to 1 (noise), both inclusive.</summary>
     public static INoiseSchedule Schedule { get; } = new QuarterCircle();
 
-    /// <summary>N steps from t = 1 to t = 0.</summary>
-    /// <param name="steps">N, at least 1.</param>
+    /// <summary>Creates a grid of N steps from t = 1 to t = 0.</summary>
+    /// <param name="steps">N, the number of steps, at least 1.</param>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="steps"/> is less than 1.</exception>
     public static TimeGrid Create(int steps)
     {
@@ -222,7 +226,7 @@ public static class IpndmGrid
 
         public double MaxTime => 1.0;
 
-        // Both are computed by the sine, which is exactly 0 at the ends.
+        // Both are computed with the sine, so that alpha is exactly 0 at t = 1 and sigma is exactly 0 at t = 0.
         public NoiseLevel LevelAt(double t)
         {
             Guard.InRange(t, MinTime, MaxTime);

@@ -3,12 +3,12 @@ using Diffusion.Core.Schedules;
 namespace Diffusion.Core.Samplers;
 
 /// <summary>
-/// The times that a sampler visits, the noise level at each, and the final level. Immutable. Step k leads from level k to level k + 1, and
-/// the last step leads to the final level. The target of a step depends on nothing else.
+/// The times that a sampler visits, the noise level at each time, and the final level. Step k goes from level k to level k + 1, and the
+/// last step goes to the final level. A grid is immutable.
 /// </summary>
 public sealed class TimeGrid
 {
-    // Published tables of levels are rounded to four or five digits, and start at the end of a schedule.
+    // The tolerance for published tables of levels, which are rounded to four or five digits and start at the end of a schedule.
     private const double RatioRounding = 1e-4;
 
     private readonly double[] _times;
@@ -20,7 +20,7 @@ public sealed class TimeGrid
     /// <param name="schedule">The source of alpha and sigma at each time.</param>
     /// <param name="times">At least one time of the schedule, in non-increasing order; duplicates are allowed.</param>
     /// <param name="finalLevel">
-    /// The level that the last step leads to. The default is <see cref="NoiseLevel.Clean"/>, without noise.
+    /// The level at the end of the last step. The default is <see cref="NoiseLevel.Clean"/>, without noise.
     /// </param>
     /// <exception cref="ArgumentException">
     /// There are no times, a time increases or is outside the schedule, or a level is not finite.
@@ -41,13 +41,13 @@ public sealed class TimeGrid
     }
 
     /// <summary>
-    /// Initializes a new instance of the <see cref="TimeGrid"/> class with levels that do not follow from its times or do not decrease,
-    /// such as noise levels for which the network receives the nearest timestep that it was trained with, or a trajectory from data to
-    /// noise.
+    /// Initializes a new instance of the <see cref="TimeGrid"/> class with custom levels, which may differ from the levels of the schedule
+    /// at the times, and may increase. Examples are noise levels for which the network receives the nearest timestep of its training, and a
+    /// trajectory from data to noise.
     /// </summary>
     /// <param name="schedule">The schedule that the network was trained with.</param>
     /// <param name="times">
-    /// [N] at least one time of the schedule, in any order, from which the timesteps passed to the network follow.
+    /// [N] at least one time of the schedule, in any order. The times determine the timesteps passed to the network.
     /// </param>
     /// <param name="levels">[N + 1] the level at the start of each step, then the final level.</param>
     /// <exception cref="ArgumentException">
@@ -59,17 +59,18 @@ public sealed class TimeGrid
         _times = CheckedTimes(schedule, times);
         if (levels.Length != times.Length + 1)
             throw new ArgumentException(
-                $"A grid of {times.Length} times has {times.Length + 1} levels, the last one final, got {levels.Length}.", nameof(levels));
+                $"A grid of {times.Length} times has {times.Length + 1} levels, including the final level, got {levels.Length}.",
+                nameof(levels));
         _levels = levels.ToArray();
         for (var k = 0; k < _levels.Length; k++)
             CheckedLevel(_levels[k], k, nameof(levels));
     }
 
-    /// <summary>A grid over a schedule at custom noise levels. Its times are those at which the schedule has these levels.</summary>
+    /// <summary>Creates a grid with custom noise levels. Its times are those at which the schedule has these levels.</summary>
     /// <param name="schedule">The source of the time, alpha and sigma of each level.</param>
     /// <param name="ratios">[N] sigma / alpha, finite, in non-increasing order: k-diffusion's sigmas without the final zero.</param>
     /// <param name="finalLevel">
-    /// The level that the last step leads to. The default is <see cref="NoiseLevel.Clean"/>, without noise.
+    /// The level at the end of the last step. The default is <see cref="NoiseLevel.Clean"/>, without noise.
     /// </param>
     /// <exception cref="ArgumentException">There are no ratios, or a ratio increases or is outside the schedule.</exception>
     public static TimeGrid FromSigmas(INoiseSchedule schedule, ReadOnlySpan<double> ratios, NoiseLevel? finalLevel = null)
@@ -97,13 +98,13 @@ public sealed class TimeGrid
     /// <summary>N, the number of steps.</summary>
     public int Count => _times.Length;
 
-    /// <summary>[N] the times of the schedule, from which the timesteps passed to the network follow.</summary>
+    /// <summary>[N] the times of the schedule, which determine the timesteps passed to the network.</summary>
     public ReadOnlySpan<double> Times => _times;
 
     /// <summary>[N + 1] the level at the start of each step, then the final level.</summary>
     public ReadOnlySpan<NoiseLevel> Levels => _levels;
 
-    /// <summary>The same grid with another final level.</summary>
+    /// <summary>Returns the same grid with another final level.</summary>
     /// <exception cref="ArgumentException">The level is not finite.</exception>
     public TimeGrid WithFinalLevel(NoiseLevel finalLevel)
     {
@@ -113,9 +114,9 @@ public sealed class TimeGrid
     }
 
     /// <summary>
-    /// The last part of the grid, for image-to-image: sampling starts there from data noised to the first level of that part.
+    /// Returns the last part of the grid, for image-to-image. Sampling then starts from data noised to the first level of this part.
     /// </summary>
-    /// <param name="strength">The fraction of the steps that is taken, in (0, 1]; 1 for all. At least one step is taken.</param>
+    /// <param name="strength">The fraction of the steps in the part, in (0, 1]. The part has at least one step.</param>
     /// <exception cref="ArgumentOutOfRangeException">The strength is outside (0, 1].</exception>
     public TimeGrid StartingAt(double strength)
     {
@@ -147,18 +148,18 @@ public sealed class TimeGrid
 }
 
 /// <summary>
-/// Methods that derive a grid from another: with intermediate points, reversed, or with the start that some methods need.
+/// Methods that derive a grid from another: with intermediate points, in reverse, or with the first steps that some solvers need.
 /// </summary>
 public static class TimeGridExtensions
 {
     private const double IndexRounding = 1e-6;
 
     /// <summary>
-    /// The grid with additional points at fractions of each step in lambda = log(alpha / sigma), at which singlestep methods call the
-    /// network: with 1/2, order 2 is DPM-Solver-2; with 1/3 and 2/3, order 3 is DPM-Solver-3 (Lu et al. 2022, Algorithms 1 and 2). A last
-    /// step to clean data is not divided, because lambda is infinite there.
+    /// Returns the grid with additional points at fractions of each step in lambda = log(alpha / sigma), at which singlestep methods call
+    /// the network. With 1/2, the method of order 2 is DPM-Solver-2; with 1/3 and 2/3, the method of order 3 is DPM-Solver-3 (Lu et al.
+    /// 2022, Algorithms 1 and 2). A last step to clean data is not divided, because lambda is infinite there.
     /// </summary>
-    /// <param name="grid">A grid that starts with signal.</param>
+    /// <param name="grid">A grid that starts at a level with signal.</param>
     /// <param name="fractions">Increasing values in (0, 1).</param>
     /// <exception cref="ArgumentException">
     /// The fractions do not increase in (0, 1), the grid starts without signal, or its schedule does not reach an intermediate point.
@@ -169,7 +170,7 @@ public static class TimeGridExtensions
         for (var i = 0; i < fractions.Length; i++)
         {
             if (!(fractions[i] > (i == 0 ? 0.0 : fractions[i - 1]) && fractions[i] < 1.0))
-                throw new ArgumentException($"Fractions must rise within (0, 1), got {fractions[i]} at index {i}.", nameof(fractions));
+                throw new ArgumentException($"Fractions must increase within (0, 1), got {fractions[i]} at index {i}.", nameof(fractions));
         }
 
         var (times, levels) = (new List<double>(), new List<NoiseLevel>());
@@ -182,7 +183,7 @@ public static class TimeGridExtensions
                 break;
             if (!double.IsFinite(from.Lambda) || !double.IsFinite(to.Lambda))
                 throw new ArgumentException(
-                    $"Points between need a finite log-SNR on both sides, got {from.LogSnr} and {to.LogSnr} around step {k}.",
+                    $"Intermediate points need a finite log-SNR at both ends of a step, got {from.LogSnr} and {to.LogSnr} at step {k}.",
                     nameof(grid));
             foreach (var fraction in fractions)
             {
@@ -197,8 +198,8 @@ public static class TimeGridExtensions
     }
 
     /// <summary>
-    /// The reversed grid, from data to noise, for inversion: the same levels in the opposite order, each with its own time. A final level
-    /// that is not on the schedule, such as clean data, has the first time of the schedule.
+    /// Returns the reversed grid, from data to noise, for inversion: the same levels in the opposite order, each with its time in the grid.
+    /// A final level outside the schedule, such as clean data, has the nearest time of the schedule.
     /// </summary>
     /// <param name="grid">A grid from noise to data.</param>
     public static TimeGrid Inverted(this TimeGrid grid)
@@ -215,8 +216,8 @@ public static class TimeGridExtensions
     }
 
     /// <summary>
-    /// The reversed grid as <see cref="Inverted"/>, where the network receives the time that a step leads to instead of the time at which it
-    /// starts, as in the DDIM inversion of diffusers.
+    /// Returns the reversed grid as <see cref="Inverted"/> does, except that the network receives the time at the end of each step instead
+    /// of the time at its start, as in the DDIM inversion of diffusers.
     /// </summary>
     /// <param name="grid">A grid from noise to data.</param>
     public static TimeGrid InvertedAtTargets(this TimeGrid grid)
@@ -234,9 +235,11 @@ public static class TimeGridExtensions
         return (times, levels);
     }
 
-    /// <summary>The grid with its second point repeated: the network is called there again, to improve the first step of PLMS.</summary>
+    /// <summary>
+    /// Returns the grid with its second point repeated. The network is called twice at this point, to improve the first step of PLMS.
+    /// </summary>
     /// <remarks>Source: Liu et al. 2022, Algorithm 2, as used in latent diffusion (Rombach et al. 2022).</remarks>
-    /// <param name="grid">The grid. With fewer than two steps it is returned unchanged.</param>
+    /// <param name="grid">The grid. It is returned unchanged if it has fewer than two steps.</param>
     public static TimeGrid WithTrapezoidStart(this TimeGrid grid)
     {
         ArgumentNullException.ThrowIfNull(grid);
@@ -249,8 +252,8 @@ public static class TimeGridExtensions
     }
 
     /// <summary>
-    /// The grid with each of its first three steps replaced by four, for the network calls of the Runge-Kutta method: at the start, twice
-    /// in the middle, and at the end. On a discrete schedule the middle is rounded down to an index.
+    /// Returns the grid with each of its first three steps replaced by four, for the network calls of the Runge-Kutta method: at the start,
+    /// twice in the middle, and at the end. On a discrete schedule the middle is rounded down to an index.
     /// </summary>
     /// <remarks>Source: Liu et al. 2022, "Pseudo Numerical Methods for Diffusion Models on Manifolds", eq. 12 and Algorithm 2.</remarks>
     /// <param name="grid">A grid of at least four steps.</param>
@@ -259,7 +262,7 @@ public static class TimeGridExtensions
     {
         ArgumentNullException.ThrowIfNull(grid);
         if (grid.Count < 4)
-            throw new ArgumentException($"A start by Runge and Kutta takes three steps of at least four, got {grid.Count}.", nameof(grid));
+            throw new ArgumentException($"A Runge-Kutta start needs a grid of at least four steps, got {grid.Count}.", nameof(grid));
         var (times, levels) = (new List<double>(), new List<NoiseLevel>());
         for (var k = 0; k < 3; k++)
         {

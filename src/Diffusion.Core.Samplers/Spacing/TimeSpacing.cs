@@ -2,11 +2,13 @@ using Diffusion.Core.Schedules;
 
 namespace Diffusion.Core.Samplers;
 
-/// <summary>Specifies how the steps of a sampler are distributed over a schedule.</summary>
+/// <summary>The distribution of the steps of a sampler over a schedule.</summary>
 public abstract class TimeSpacing
 {
     /// <summary>Creates a grid of exactly <paramref name="steps"/> times.</summary>
-    /// <exception cref="ArgumentException">The schedule does not have that many steps, or the spacing does not fit it.</exception>
+    /// <exception cref="ArgumentException">
+    /// The number of steps is less than 1 or greater than that of the schedule, or the spacing does not support the schedule.
+    /// </exception>
     public abstract TimeGrid CreateGrid(INoiseSchedule schedule, int steps);
 
     /// <summary>
@@ -20,15 +22,18 @@ public abstract class TimeSpacing
     /// </summary>
     public static TimeSpacing Trailing { get; } = new Spacing(TrailingIndices);
 
-    /// <summary>N rounded indices from T - 1 to 0, both included. A single step starts at T - 1.</summary>
+    /// <summary>
+    /// The spacing with N equally spaced, rounded indices from T - 1 to 0, both inclusive. A single step starts at T - 1.
+    /// </summary>
     public static TimeSpacing Linspace { get; } = new Spacing(LinspaceIndices);
 
     /// <summary>
-    /// <c>(T div N) k + offset</c>, from the largest k to 0. It does not visit the last index unless the offset reaches it, so sampling
-    /// starts from noise at a level that still contains signal. Use it if the configuration of a model specifies it.
+    /// Creates a spacing with the indices <c>(T div N) k + offset</c>, from the largest k to 0. It usually does not visit the last index,
+    /// so that sampling starts from pure noise at a level that should still contain signal. Use it if the configuration of a model
+    /// specifies it.
     /// </summary>
     /// <param name="offset">
-    /// Added to every index, at least 0. The default is 0. <see cref="CreateGrid"/> throws if an index exceeds T - 1.
+    /// The number added to every index, at least 0. The default is 0. <see cref="CreateGrid"/> throws if an index exceeds T - 1.
     /// </param>
     /// <exception cref="ArgumentOutOfRangeException">The offset is negative.</exception>
     public static TimeSpacing Leading(int offset = 0)
@@ -45,7 +50,7 @@ public abstract class TimeSpacing
 
     private static double[] TrailingIndices(int total, int steps)
     {
-        // The increment is computed as in numpy's arange, so that ties round the same way.
+        // The increment is computed as in numpy's arange, so that ties are rounded in the same way.
         var ratio = (double)total / steps;
         var increment = total - ratio - total;
         return Fill(steps, k => Math.Round(total + (k * increment), MidpointRounding.ToEven) - 1.0);
@@ -99,35 +104,35 @@ public abstract class TimeSpacing
 }
 
 /// <summary>
-/// Spacings over the time of any schedule, continuous or discrete, from its last time to its first. On a discrete schedule the times lie
-/// between indices. Each grid ends without noise.
+/// Spacings over the time of any schedule, continuous or discrete, from its last time to its first. On a discrete schedule the times can be
+/// between indices. The final level of each grid is clean data.
 /// </summary>
 public static class ScheduleTimeSpacing
 {
     /// <summary>
-    /// Equal steps in time. On a variance-preserving schedule this is k-diffusion's "vp" grid (with its eps as <paramref name="first"/>);
-    /// for rectified flow, that of flow matching.
+    /// Creates a spacing with equal steps in time. On a variance-preserving schedule this is the "vp" grid of k-diffusion, with its eps as
+    /// <paramref name="first"/>; for rectified flow it is the grid of flow matching.
     /// </summary>
     /// <param name="first">
-    /// The time at which the last step starts, above the first time of the schedule. The default is one whole step above that time.
+    /// The time at which the last step starts, within the schedule. The default is one step after the first time of the schedule.
     /// </param>
     /// <remarks>
     /// Source: Song et al. 2021, "Score-Based Generative Modeling through Stochastic Differential Equations", appendix C.
     /// </remarks>
     public static TimeSpacing Uniform(double? first = null) => new Spacing(first, share => share);
 
-    /// <summary>Equal steps in the square root of time, shorter near the data (DDIM's "quad").</summary>
+    /// <summary>Creates a spacing with equal steps in the square root of time, which are shorter near the data (DDIM's "quad").</summary>
     /// <inheritdoc cref="Uniform" path="/param"/>
     /// <remarks>Source: Song, Meng and Ermon 2021, "Denoising Diffusion Implicit Models", appendix D.2.</remarks>
     public static TimeSpacing Quadratic(double? first = null) => new Spacing(first, share => share * share);
 
     /// <summary>
-    /// Equal steps in time for rectified flow, shifted towards noise: <c>t' = shift t / (1 + (shift - 1) t)</c>, where t is a fraction of
-    /// the time range.
+    /// Creates a spacing with equal steps in time for rectified flow, shifted towards noise: <c>t' = shift t / (1 + (shift - 1) t)</c>,
+    /// where t is a fraction of the time range.
     /// </summary>
-    /// <param name="shift">Finite and greater than 0; 1 changes nothing, 3 is common for large images.</param>
+    /// <param name="shift">The shift, finite and greater than 0. 1 is no shift; 3 is common for large images.</param>
     /// <param name="first">
-    /// The time at which the last step starts. The default is one whole step above the first time of the schedule.
+    /// The time at which the last step starts, within the schedule. The default is one step after the first time of the schedule.
     /// </param>
     /// <exception cref="ArgumentOutOfRangeException">The shift is not finite and greater than 0.</exception>
     /// <remarks>Source: Esser et al. 2024, "Scaling Rectified Flow Transformers", eq. 23.</remarks>
@@ -137,7 +142,7 @@ public static class ScheduleTimeSpacing
         return new Spacing(first, share => shift * share / (1.0 + ((shift - 1.0) * share)));
     }
 
-    /// <summary>Fractions of the time range from 1 downwards, mapped by an increasing function of [0, 1] onto itself.</summary>
+    /// <summary>Maps decreasing fractions of the time range by an increasing function of [0, 1] onto itself.</summary>
     private sealed class Spacing(double? first, Func<double, double> bend) : TimeSpacing
     {
         public override TimeGrid CreateGrid(INoiseSchedule schedule, int steps)
@@ -161,22 +166,22 @@ public static class ScheduleTimeSpacing
 }
 
 /// <summary>
-/// The tables of Align Your Steps: levels optimised for ten steps of a family of models, interpolated to any number of steps.
+/// The tables of Align Your Steps: levels optimised for ten steps of a family of models, and interpolated to any number of steps.
 /// </summary>
 /// <remarks>
 /// Source: Sabour, Fidler and Kreis 2024, "Align Your Steps: Optimizing Sampling Schedules in Diffusion Models", appendix.
 /// </remarks>
 public static class AlignYourSteps
 {
-    /// <summary>For Stable Diffusion 1.5.</summary>
+    /// <summary>The levels for Stable Diffusion 1.5.</summary>
     public static SigmaSpacing StableDiffusion15 { get; } =
         SigmaSpacing.Tabulated(14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152);
 
-    /// <summary>For Stable Diffusion XL.</summary>
+    /// <summary>The levels for Stable Diffusion XL.</summary>
     public static SigmaSpacing StableDiffusionXL { get; } =
         SigmaSpacing.Tabulated(14.615, 6.315, 3.771, 2.181, 1.342, 0.862, 0.555, 0.380, 0.234, 0.113);
 
-    /// <summary>For Stable Video Diffusion, an EDM model.</summary>
+    /// <summary>The levels for Stable Video Diffusion, an EDM model.</summary>
     public static SigmaSpacing StableVideoDiffusion { get; } =
         SigmaSpacing.Tabulated(700.0, 54.5, 15.886, 7.977, 4.248, 1.789, 0.981, 0.403, 0.173, 0.034);
 }
