@@ -210,7 +210,7 @@ public class TransformerPartsTests
         Refusal.Expect(() => new TransformerBlock(new() { Width = 6, Heads = 0 }), "*Heads*0*");
         Refusal.Expect(() => new TransformerBlock(Cross with { EmbeddingWidth = 0 }), "*embeddingWidth*greater than 0*");
         Refusal.Expect(
-            () => new TransformerBlock(Cross with { ContextWidth = null, OnlyCrossAttention = true }), "*width of the context*none*");
+            () => new TransformerBlock(Cross with { ContextWidth = null, OnlyCrossAttention = true }), "*context width*none*");
         Refusal.Expect(() => plain.call(zeros(2, 3, 5), null, null), "*[*, *, 6]*[2, 3, 5]*");
         Refusal.Expect(() => plain.call(tokens, zeros(2, 3), null), "*takes no embedding*");
         Refusal.Expect(() => plain.call(tokens, null, context), "*no context*");

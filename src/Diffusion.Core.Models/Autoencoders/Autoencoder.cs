@@ -2,14 +2,15 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>A deterministic autoencoder: it encodes x as a code z and decodes z to x.</summary>
+/// <summary>A deterministic autoencoder, which encodes data as a code and decodes the code.</summary>
 /// <remarks>State: <c>encoder</c>, <c>decoder</c>.</remarks>
 public sealed class Autoencoder : AutoencodingNetwork
 {
     private readonly nn.Module<Tensor, Tensor> _encoder;
     private readonly nn.Module<Tensor, Tensor> _decoder;
 
-    /// <summary>Creates an autoencoder of an architecture, with random weights.</summary>
+    /// <summary>Creates an autoencoder with random weights.</summary>
+    /// <param name="body">The architecture of the encoder and the decoder.</param>
     /// <exception cref="ArgumentException">The options are inconsistent.</exception>
     public Autoencoder(IAutoencoderBody body)
         : this(Guard.NotNull(body).Encoder(1), body.Decoder(1))

@@ -2,12 +2,12 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>An architecture of encoders and decoders, from which autoencoders create the networks that they need.</summary>
+/// <summary>An architecture of encoders and decoders. Implement it for a custom architecture.</summary>
 public interface IAutoencoderBody
 {
     /// <summary>Creates an encoder.</summary>
     /// <param name="outputsPerFeature">
-    /// k, the number of outputs for each feature of the code: 1 for the code itself, 2 for its mean and log variance.
+    /// k, the number of outputs for each feature of the code: 1 for the code itself, 2 for the mean and the log variance of the code.
     /// </param>
     /// <returns>A module that maps data, [B, ...], to [B, k C, ...]. The caller must dispose it.</returns>
     /// <exception cref="ArgumentException">The options are inconsistent.</exception>
@@ -20,21 +20,21 @@ public interface IAutoencoderBody
     nn.Module<Tensor, Tensor> Decoder(int outputsPerValue);
 }
 
-/// <summary>Encoders and decoders of linear layers: the code is a vector, [B, C].</summary>
+/// <summary>Encoders and decoders that are multilayer perceptrons. The code is a vector, [B, C].</summary>
 public sealed record MlpBody : IAutoencoderBody
 {
     /// <summary>The shape of one sample, such as [1, 28, 28].</summary>
     public required IReadOnlyList<long> SampleShape { get; init; }
 
     /// <summary>
-    /// The widths of the hidden layers of the encoder, from data to code; the decoder has them in reverse order. [400] by default.
+    /// The widths of the hidden layers of the encoder, from data to code; the decoder has them in reverse order. The default is [400].
     /// </summary>
     public IReadOnlyList<int> Hidden { get; init; } = [400];
 
-    /// <summary>C, the number of features of the code. 20 by default.</summary>
+    /// <summary>C, the number of features of the code. The default is 20.</summary>
     public int LatentFeatures { get; init; } = 20;
 
-    /// <summary>The nonlinearity. <see cref="Activation.Relu"/> by default.</summary>
+    /// <summary>The activation. The default is <see cref="Activation.Relu"/>.</summary>
     public Activation Activation { get; init; } = Activation.Relu;
 
     /// <inheritdoc/>
@@ -51,11 +51,11 @@ public sealed record MlpBody : IAutoencoderBody
     }
 }
 
-/// <summary>Encoders and decoders of residual blocks, for images: the code is a smaller image, [B, C, H / f, W / f].</summary>
+/// <summary>Convolutional encoders and decoders of images. The code is a smaller image, [B, C, H / f, W / f].</summary>
 /// <remarks>Source: Esser et al. 2021, table 7; Rombach et al. 2022, appendix G.1. The networks are those of diffusers.</remarks>
 public sealed record ConvolutionalBody : IAutoencoderBody
 {
-    /// <summary>The number of channels of the images. 3 by default.</summary>
+    /// <summary>The number of channels of the images. The default is 3.</summary>
     public int Channels { get; init; } = 3;
 
     /// <summary>The number of channels of the decoder's output. The default is <see langword="null"/>: that of the images.</summary>
@@ -63,34 +63,38 @@ public sealed record ConvolutionalBody : IAutoencoderBody
 
     /// <summary>
     /// The number of channels of each level, from full resolution down. Every level except the last halves the resolution, so that f is
-    /// 2^(levels - 1). [64] by default.
+    /// 2^(levels - 1). The default is [64].
     /// </summary>
     public IReadOnlyList<int> Widths { get; init; } = [64];
 
     /// <summary>
-    /// The number of residual blocks of each level of the encoder; the decoder has one more. 1 by default; 0 is allowed if all widths are
-    /// equal.
+    /// The number of residual blocks of each level of the encoder; each level of the decoder has one more. 0 is allowed if all widths are
+    /// equal. The default is 1.
     /// </summary>
     public int LayersPerBlock { get; init; } = 1;
 
-    /// <summary>C, the number of channels of the code. 4 by default.</summary>
+    /// <summary>C, the number of channels of the code. The default is 4.</summary>
     public int LatentChannels { get; init; } = 4;
 
-    /// <summary>The number of groups of the group norms, which must divide every width. 32 by default.</summary>
+    /// <summary>The number of groups of the group norms, which must divide every width. The default is 32.</summary>
     public int Groups { get; init; } = 32;
 
     /// <summary>
-    /// True for self-attention between the two residual blocks at the lowest resolution. The default is <see langword="true"/>.
+    /// Whether there is self-attention between the two residual blocks of the middle stage. The default is <see langword="true"/>.
     /// </summary>
     public bool MiddleAttention { get; init; } = true;
 
-    /// <summary>The levels of the encoder, 0 for full resolution, with attention after each residual block. Empty by default.</summary>
+    /// <summary>
+    /// The levels of the encoder with self-attention after each residual block. Level 0 has the full resolution. The default is none.
+    /// </summary>
     public IReadOnlyList<int> EncoderAttentionLevels { get; init; } = [];
 
-    /// <summary>The levels of the decoder, 0 for full resolution, with attention after each residual block. Empty by default.</summary>
+    /// <summary>
+    /// The levels of the decoder with self-attention after each residual block. Level 0 has the full resolution. The default is none.
+    /// </summary>
     public IReadOnlyList<int> DecoderAttentionLevels { get; init; } = [];
 
-    /// <summary>The nonlinearity of the residual blocks. <see cref="Activation.Silu"/> by default.</summary>
+    /// <summary>The activation of the residual blocks. The default is <see cref="Activation.Silu"/>.</summary>
     public Activation Activation { get; init; } = Activation.Silu;
 
     /// <summary>f, the factor by which the code is smaller than the image in each direction.</summary>
@@ -122,7 +126,7 @@ public sealed record ConvolutionalBody : IAutoencoderBody
 
         if (LayersPerBlock == 0 && Widths.Distinct().Count() > 1)
             throw new ArgumentException(
-                $"{nameof(LayersPerBlock)} must be at least 1 where {nameof(Widths)} differ, got 0 for {string.Join(", ", Widths)}.",
+                $"{nameof(LayersPerBlock)} must be at least 1 if {nameof(Widths)} differ, got 0 for {string.Join(", ", Widths)}.",
                 nameof(LayersPerBlock));
         foreach (var level in EncoderAttentionLevels.Concat(DecoderAttentionLevels))
             Guard.InRange(level, 0, Widths.Count - 1, "attention level");

@@ -9,7 +9,7 @@ namespace Diffusion.Core.Models;
 /// <remarks>
 /// <para>Source: Rombach et al. 2022, section 3.1 and appendix G. State, as in diffusers: <c>encoder</c>, <c>decoder</c>,
 /// <c>quant_conv</c>, <c>post_quant_conv</c>.</para>
-/// <para>The autoencoder of Stable Diffusion 1 and 2 has widths 128, 256, 512, 512, two layers per block and 4 latent channels: 83,653,863
+/// <para>The autoencoder of Stable Diffusion 1 and 2 has widths 128, 256, 512, 512, two layers per block, 4 latent channels and 83,653,863
 /// parameters.</para>
 /// </remarks>
 public sealed class AutoencoderKL : AutoencodingNetwork
@@ -83,18 +83,18 @@ public sealed record AutoencoderKLOptions
     /// <summary>The encoder and the decoder.</summary>
     public ConvolutionalBody Body { get; init; } = new();
 
-    /// <summary>True for a 1x1 convolution after the encoder. The default is <see langword="true"/>.</summary>
+    /// <summary>Whether a 1x1 convolution follows the encoder. The default is <see langword="true"/>.</summary>
     public bool QuantConvolution { get; init; } = true;
 
-    /// <summary>True for a 1x1 convolution before the decoder. The default is <see langword="true"/>.</summary>
+    /// <summary>Whether a 1x1 convolution precedes the decoder. The default is <see langword="true"/>.</summary>
     public bool PostQuantConvolution { get; init; } = true;
 
     /// <summary>
-    /// The factor by which latents are multiplied for the denoiser. 0.18215 by default, the value of Stable Diffusion 1 and 2.
+    /// The factor by which latents are multiplied for the denoiser. The default is 0.18215, the value of Stable Diffusion 1 and 2.
     /// </summary>
     public double ScalingFactor { get; init; } = 0.18215;
 
-    /// <summary>The value that is subtracted from latents before the multiplication. 0 by default.</summary>
+    /// <summary>The value that is subtracted from latents before the multiplication. The default is 0.</summary>
     public double ShiftFactor { get; init; }
 
     /// <summary>
@@ -108,9 +108,9 @@ public sealed record AutoencoderKLOptions
     /// </summary>
     public IReadOnlyList<double>? LatentsStd { get; init; }
 
-    /// <summary>Combines the factors and shifts above.</summary>
+    /// <summary>Combines the factors, shifts, means and standard deviations of the options.</summary>
     /// <exception cref="ArgumentException">
-    /// The number of means or standard deviations is not that of the latent channels, or a number is out of range.
+    /// The number of means or standard deviations is not the number of latent channels, or a value is out of range.
     /// </exception>
     internal LatentScaling Scaling()
     {
@@ -120,7 +120,7 @@ public sealed record AutoencoderKLOptions
         var stds = LatentsStd ?? [.. Enumerable.Repeat(1.0, Body.LatentChannels)];
         if (means.Count != Body.LatentChannels || stds.Count != Body.LatentChannels)
             throw new ArgumentException(
-                $"There must be a mean and a deviation for each of {Body.LatentChannels} latent channels, "
+                $"There must be a mean and a standard deviation for each of {Body.LatentChannels} latent channels, "
                 + $"got {means.Count} and {stds.Count}.",
                 nameof(LatentsMean));
         return new LatentScaling([.. stds.Select(std => ScalingFactor / std)], means);

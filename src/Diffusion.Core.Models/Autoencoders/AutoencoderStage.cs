@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// One level, or the middle, of an image encoder or decoder: residual blocks, attention and a change of resolution. State: <c>resnets</c>,
-/// <c>attentions</c>, <c>downsamplers</c>, <c>upsamplers</c>.
+/// One level or the middle stage of an image encoder or decoder: residual blocks, attention and a change of resolution. State:
+/// <c>resnets</c>, <c>attentions</c>, <c>downsamplers</c>, <c>upsamplers</c>.
 /// </summary>
 internal sealed class AutoencoderStage : NamedModule<Tensor, Tensor?, Tensor>
 {
@@ -54,7 +54,7 @@ internal sealed class AutoencoderStage : NamedModule<Tensor, Tensor?, Tensor>
         return stage;
     }
 
-    /// <summary>Creates a level of a decoder. All levels except that of full resolution double the resolution at their end.</summary>
+    /// <summary>Creates a level of a decoder. All levels except level 0 double the resolution at their end.</summary>
     public static AutoencoderStage Decoder(ConvolutionalBody body, int level, int? codeChannels)
     {
         var stage = new AutoencoderStage(body, codeChannels);

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// q(z | x) = N(z; mean, diag(exp(logVariance))): the output of the encoder of a variational autoencoder. The object owns its tensors.
+/// The output of the encoder of a variational autoencoder: q(z | x) = N(z; mean, diag(exp(logVariance))). The object owns its tensors.
 /// </summary>
 /// <remarks>
 /// Source: Kingma and Welling 2014, section 2.4. The log variance is clamped to [-30, 20], as in the code of Rombach et al. 2022; outside
@@ -32,17 +32,17 @@ public sealed class DiagonalGaussian : ILatentDistribution
         LogVariance = logVariance.Clamp(MinLogVariance, MaxLogVariance);
     }
 
-    /// <summary>[B, C, ...].</summary>
+    /// <summary>[B, C, ...] the mean.</summary>
     public Tensor Mean { get; }
 
-    /// <summary>[B, C, ...], in [-30, 20].</summary>
+    /// <summary>[B, C, ...] the log variance, clamped to [-30, 20].</summary>
     public Tensor LogVariance { get; }
 
     /// <inheritdoc/>
     public Tensor Mode => Mean;
 
     /// <summary>
-    /// Creates a Gaussian from one tensor: the first half of the channels is the mean, the second half the log variance.
+    /// Creates a Gaussian from one tensor, whose first half of the channels is the mean and second half the log variance.
     /// </summary>
     /// <param name="moments">[B, 2C, ...]. The caller keeps ownership.</param>
     /// <exception cref="ArgumentException">The number of channels is odd, or there are fewer than two dimensions.</exception>
@@ -62,7 +62,7 @@ public sealed class DiagonalGaussian : ILatentDistribution
     /// <inheritdoc/>
     public Tensor Sample(Generator? generator = null)
     {
-        // At least float32, so that the numbers drawn for a seed do not depend on the precision.
+        // The noise is drawn in at least float32, so that it does not depend on the precision of the network.
         var dtype = Mean.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32;
         using var drawn = randn(Mean.shape, dtype: dtype, device: generator?.device ?? Mean.device, generator: generator);
         GC.KeepAlive(generator);
@@ -95,6 +95,7 @@ public sealed class DiagonalGaussian : ILatentDistribution
     /// <summary>Computes KL(q || other) of each sample, in nats, summed over all dimensions of the code.</summary>
     /// <param name="other">A Gaussian of the same shape.</param>
     /// <returns>[B], with gradients. The caller must dispose the tensor.</returns>
+    /// <exception cref="ArgumentException">The shapes differ.</exception>
     public Tensor Kl(DiagonalGaussian other)
     {
         ArgumentNullException.ThrowIfNull(other);
@@ -115,7 +116,7 @@ public sealed class DiagonalGaussian : ILatentDistribution
     private static Tensor PerSample(Tensor twice) => twice.Mul(0.5).reshape(twice.shape[0], -1).sum(1L);
 }
 
-/// <summary>A distribution with all probability at one latent: the output of a deterministic encoder.</summary>
+/// <summary>A distribution with a single point for each sample: the output of a deterministic encoder.</summary>
 public sealed class LatentPoint : ILatentDistribution
 {
     /// <summary>Creates a point distribution.</summary>
@@ -129,11 +130,11 @@ public sealed class LatentPoint : ILatentDistribution
     /// <inheritdoc/>
     public Tensor Mode { get; }
 
-    /// <summary>Returns the point itself; the generator is not used.</summary>
+    /// <summary>Returns the point. The generator is not used.</summary>
     /// <inheritdoc/>
     public Tensor Sample(Generator? generator = null) => Mode.alias();
 
-    /// <summary>Returns the point itself; the noise is not used.</summary>
+    /// <summary>Returns the point. The noise is not used, except for a check of its shape.</summary>
     /// <inheritdoc/>
     public Tensor Sample(Tensor noise)
     {

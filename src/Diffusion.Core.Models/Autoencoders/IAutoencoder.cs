@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// An autoencoder: encodes data as latents and decodes latents to data. Latent diffusion models are trained on the latents.
+/// An autoencoder, which encodes data as latents and decodes latents to data. Latent diffusion models are trained on the latents.
 /// </summary>
 public interface IAutoencoder
 {
@@ -15,8 +15,8 @@ public interface IAutoencoder
     /// <summary>Decodes latents.</summary>
     /// <param name="z">[B, C, ...] latents, as returned by the encoder.</param>
     /// <returns>
-    /// [B, ...] the input of the reconstruction loss: data, logits, or the mean and log variance of data. The caller must dispose the
-    /// tensor.
+    /// [B, ...] the input of the reconstruction loss: data, logits, or the mean and the log variance of the data. The caller must dispose
+    /// the tensor.
     /// </returns>
     Tensor Decode(Tensor z);
 
@@ -27,8 +27,8 @@ public interface IAutoencoder
     Device? Device => null;
 
     /// <summary>
-    /// Prepares the autoencoder for inference until the returned scope is disposed. Returns <see langword="null"/> if nothing has to be
-    /// done.
+    /// Prepares the autoencoder for inference until the returned scope is disposed. Returns <see langword="null"/> if no preparation is
+    /// necessary.
     /// </summary>
     IDisposable? BeginInference() => null;
 }
@@ -51,13 +51,13 @@ public interface IQuantizedAutoencoder : IAutoencoder
     /// <returns>The codebook vectors, their indices and the loss. The caller must dispose the object.</returns>
     Quantization Quantize(Tensor z);
 
-    /// <summary>Decodes vectors that are already quantized.</summary>
-    /// <param name="quantized">[B, D, ...].</param>
-    /// <returns>[B, ...]. The caller must dispose the tensor.</returns>
+    /// <summary>Decodes vectors of the codebook.</summary>
+    /// <param name="quantized">[B, D, ...] quantized latents.</param>
+    /// <returns>[B, ...] the output of the decoder. The caller must dispose the tensor.</returns>
     Tensor DecodeQuantized(Tensor quantized);
 }
 
-/// <summary>The output of an encoder for a batch: a distribution over latents, or one point. The object owns its tensors.</summary>
+/// <summary>The output of an encoder for a batch: a distribution over latents, or a single point. The object owns its tensors.</summary>
 public interface ILatentDistribution : IDisposable
 {
     /// <summary>[B, C, ...] the most probable latent. The distribution owns the tensor.</summary>
@@ -65,7 +65,7 @@ public interface ILatentDistribution : IDisposable
 
     /// <summary>Draws a latent from the distribution, with gradients to its parameters.</summary>
     /// <param name="generator">
-    /// The generator of the noise, on any device. The default is <see langword="null"/>: the default generator.
+    /// The random number generator, on any device. The default is <see langword="null"/>: the default generator.
     /// </param>
     /// <returns>A tensor with the shape of <see cref="Mode"/>. The caller must dispose the tensor.</returns>
     Tensor Sample(Generator? generator = null);
@@ -73,7 +73,7 @@ public interface ILatentDistribution : IDisposable
     /// <summary>Maps standard normal noise to a latent, with gradients to the parameters of the distribution.</summary>
     /// <param name="noise">Standard normal noise, with the shape, type and device of <see cref="Mode"/>.</param>
     /// <returns>A tensor with the shape of <see cref="Mode"/>. The caller must dispose the tensor.</returns>
-    /// <exception cref="ArgumentException">The noise does not match.</exception>
+    /// <exception cref="ArgumentException">The noise does not match <see cref="Mode"/>.</exception>
     Tensor Sample(Tensor noise);
 }
 
@@ -100,7 +100,7 @@ public abstract class AutoencodingNetwork(string name) : NamedModule<Tensor, Ten
 
     /// <summary>Reconstructs data from the mode of its latent distribution.</summary>
     /// <param name="input">[B, ...] data.</param>
-    /// <returns>[B, ...] the output of <see cref="Decode"/>. The caller must dispose the tensor.</returns>
+    /// <returns>The output of <see cref="Decode"/>. The caller must dispose the tensor.</returns>
     public override Tensor forward(Tensor input)
     {
         using var code = Encode(input);

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The decoder of <see cref="AutoencoderKL"/> and <see cref="VQModel"/>: convolution, middle, levels, norm, SiLU, convolution.
+/// The decoder of <see cref="AutoencoderKL"/> and <see cref="VQModel"/>: convolution, middle stage, levels, norm, SiLU, convolution.
 /// </summary>
 /// <remarks>
 /// Source: Esser et al. 2021, table 7; norms conditioned on the code: Zheng et al. 2022. State: <c>conv_in</c>, <c>mid_block</c>,
@@ -23,9 +23,10 @@ internal sealed class ImageDecoder : NamedModule<Tensor, Tensor>
 
     /// <summary>Creates a decoder with random weights, on the CPU, in float32.</summary>
     /// <param name="body">The architecture.</param>
-    /// <param name="outputsPerValue">k: 1 for images, 2 for their mean and log variance. 1 by default.</param>
+    /// <param name="outputsPerValue">k: 1 for images, 2 for the mean and the log variance of images. The default is 1.</param>
     /// <param name="spatialNorm">
-    /// True for norms conditioned on the code; the widths must then be multiples of 32. The default is <see langword="false"/>.
+    /// Whether the norms are conditioned on the code. If they are, the widths must be multiples of 32. The default is
+    /// <see langword="false"/>.
     /// </param>
     /// <exception cref="ArgumentException">The options are inconsistent.</exception>
     public ImageDecoder(ConvolutionalBody body, int outputsPerValue = 1, bool spatialNorm = false)
@@ -35,7 +36,7 @@ internal sealed class ImageDecoder : NamedModule<Tensor, Tensor>
         body.Validate();
         if (spatialNorm && body.Widths.FirstOrDefault(width => width % SpatialNorm.Groups != 0) is > 0 and var odd)
             throw new ArgumentException(
-                $"Norms that read the code need widths that are multiples of {SpatialNorm.Groups}, got {odd}.",
+                $"Spatial norms need widths that are multiples of {SpatialNorm.Groups}, got {odd}.",
                 nameof(body));
         (_body, _spatialNorm, _layout) = (body, spatialNorm, new HostLayout(body.Widths));
         int? codeChannels = spatialNorm ? body.LatentChannels : null;
@@ -55,15 +56,15 @@ internal sealed class ImageDecoder : NamedModule<Tensor, Tensor>
         register_module("conv_out", _convolutionOut);
     }
 
-    /// <summary>Decodes codes to images. The codes also condition the norms, if the decoder has spatial norms.</summary>
-    /// <param name="input">[B, C, h, w].</param>
+    /// <summary>Decodes codes to images. If the decoder has spatial norms, the codes also condition the norms.</summary>
+    /// <param name="input">[B, C, h, w] codes.</param>
     /// <returns>[B, k channels, f h, f w]. The caller must dispose the tensor.</returns>
     /// <exception cref="ArgumentException">The shape or type does not match.</exception>
     public override Tensor forward(Tensor input) => forward(input, input);
 
-    /// <summary>Decodes codes to images, with a separate code for the norms.</summary>
-    /// <param name="input">[B, C, h, w].</param>
-    /// <param name="code">[B, C, h, w] the code that conditions the norms; ignored if the decoder has no spatial norms.</param>
+    /// <summary>Decodes codes to images, with separate codes for the norms.</summary>
+    /// <param name="input">[B, C, h, w] codes.</param>
+    /// <param name="code">[B, C, h, w] the codes that condition the norms; ignored if the decoder has no spatial norms.</param>
     /// <returns>[B, k channels, f h, f w]. The caller must dispose the tensor.</returns>
     /// <exception cref="ArgumentException">The shape or type does not match.</exception>
     public Tensor forward(Tensor input, Tensor code)

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The encoder of <see cref="AutoencoderKL"/> and <see cref="VQModel"/>: convolution, levels, middle, norm, SiLU, convolution.
+/// The encoder of <see cref="AutoencoderKL"/> and <see cref="VQModel"/>: convolution, levels, middle stage, norm, SiLU, convolution.
 /// </summary>
 /// <remarks>
 /// Source: Esser et al. 2021, table 7. State: <c>conv_in</c>, <c>down_blocks</c>, <c>mid_block</c>, <c>conv_norm_out</c>, <c>conv_out</c>.
@@ -21,7 +21,7 @@ internal sealed class ImageEncoder : NamedModule<Tensor, Tensor>
 
     /// <summary>Creates an encoder with random weights, on the CPU, in float32.</summary>
     /// <param name="body">The architecture.</param>
-    /// <param name="outputsPerFeature">k: 1 for a code, 2 for its mean and log variance. 1 by default.</param>
+    /// <param name="outputsPerFeature">k: 1 for codes, 2 for the mean and the log variance of codes. The default is 1.</param>
     /// <exception cref="ArgumentException">The options are inconsistent.</exception>
     public ImageEncoder(ConvolutionalBody body, int outputsPerFeature = 1)
         : base(nameof(ImageEncoder))
@@ -44,10 +44,8 @@ internal sealed class ImageEncoder : NamedModule<Tensor, Tensor>
     }
 
     /// <summary>Encodes images.</summary>
-    /// <param name="input">
-    /// [B, channels, H, W], each side at least f. If f does not divide a side, the remaining pixels are ignored.
-    /// </param>
-    /// <returns>[B, k C, H / f, W / f]. The caller must dispose the tensor.</returns>
+    /// <param name="input">[B, channels, H, W] images, each side at least f.</param>
+    /// <returns>[B, k C, H / f, W / f], with the sides rounded down. The caller must dispose the tensor.</returns>
     /// <exception cref="ArgumentException">The shape or type does not match.</exception>
     public override Tensor forward(Tensor input)
     {

@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The scaling of the latents of an autoencoder for a denoiser: <c>factor (z - shift)</c>, so that they have about unit variance, as noise
-/// schedules expect.
+/// The scaling of the latents of an autoencoder for a denoiser: <c>factor (z - shift)</c>. Scaled latents have approximately unit variance,
+/// as noise schedules expect.
 /// </summary>
 /// <remarks>Source: Rombach et al. 2022, section 3.1 and appendix G: the factor is 1/std of the latents of the first batch.</remarks>
 public sealed record LatentScaling
@@ -14,18 +14,20 @@ public sealed record LatentScaling
     private readonly double[] _shifts;
 
     /// <summary>Creates a scaling with one factor and one shift for all channels.</summary>
-    /// <param name="factor">Finite and greater than 0, such as 0.18215 for Stable Diffusion 1 and 2.</param>
-    /// <param name="shift">Finite. 0 by default.</param>
-    /// <exception cref="ArgumentOutOfRangeException">A number is out of range.</exception>
+    /// <param name="factor">The factor, finite and greater than 0, such as 0.18215 for Stable Diffusion 1 and 2.</param>
+    /// <param name="shift">The shift, finite. The default is 0.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A value is out of range.</exception>
     public LatentScaling(double factor, double shift = 0.0)
         : this([factor], [shift])
     {
     }
 
     /// <summary>Creates a scaling with a factor and a shift for each channel.</summary>
-    /// <param name="factors">C factors, or one for all channels; finite and greater than 0.</param>
-    /// <param name="shifts">As many shifts as factors; finite.</param>
-    /// <exception cref="ArgumentException">The numbers of factors and shifts differ or are zero, or a number is out of range.</exception>
+    /// <param name="factors">C factors, or one factor for all channels, finite and greater than 0.</param>
+    /// <param name="shifts">One shift for each factor, finite.</param>
+    /// <exception cref="ArgumentException">
+    /// There are no factors, the number of shifts is not the number of factors, or a value is out of range.
+    /// </exception>
     [JsonConstructor]
     public LatentScaling(IReadOnlyList<double> factors, IReadOnlyList<double> shifts)
     {
@@ -42,28 +44,30 @@ public sealed record LatentScaling
         (_factors, _shifts) = ([.. factors], [.. shifts]);
     }
 
-    /// <summary>The identity.</summary>
+    /// <summary>The identity: factor 1 and shift 0.</summary>
     public static LatentScaling None { get; } = new(1.0);
 
-    /// <summary>One factor for each channel, or one for all.</summary>
+    /// <summary>One factor for each channel, or one factor for all channels.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.Never)]
     public IReadOnlyList<double> Factors => _factors;
 
-    /// <summary>One shift for each channel, or one for all.</summary>
+    /// <summary>One shift for each channel, or one shift for all channels.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.Never)]
     public IReadOnlyList<double> Shifts => _shifts;
 
     /// <summary>
-    /// The scaling that gives latents unit variance: the factor is 1/std of all their values, and the shift is 0 (Rombach et al. 2022).
+    /// Computes the scaling that gives latents unit variance: the factor is 1/std of all values, and the shift is 0 (Rombach et al. 2022).
     /// </summary>
     /// <param name="latents">
-    /// [B, C, ...] a batch, of at least two values (in each channel). The caller keeps ownership. The method waits for its device.
+    /// [B, C, ...] a batch of latents, with at least two values (in each channel, for a scaling per channel). The caller keeps ownership.
+    /// The method waits for the device.
     /// </param>
-    /// <exception cref="ArgumentException">There are too few values, or they are all the same or not finite.</exception>
+    /// <exception cref="ArgumentException">There are too few values, all values are the same, or a value is not finite.</exception>
     public static LatentScaling Measure(Tensor latents) => Measure(latents, perChannel: false);
 
     /// <summary>
-    /// The scaling that gives each channel of latents mean 0 and variance 1: the factors are 1/std, and the shifts the means of the channels.
+    /// Computes the scaling that gives each channel of latents mean 0 and variance 1: the factors are 1/std and the shifts are the means of
+    /// the channels.
     /// </summary>
     /// <inheritdoc cref="Measure(Tensor)"/>
     public static LatentScaling MeasurePerChannel(Tensor latents) => Measure(latents, perChannel: true);

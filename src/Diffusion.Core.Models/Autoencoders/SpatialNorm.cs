@@ -4,19 +4,21 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// A group norm that is scaled and shifted by functions of the code of an image, at each pixel: <c>norm(x) y(code) + b(code)</c>.
+/// A group norm whose output is scaled and shifted at each pixel by functions of the code of the image: <c>norm(x) y(code) + b(code)</c>.
 /// </summary>
 /// <remarks>Source: Zheng et al. 2022 (MoVQ), eq. 4. State: <c>norm_layer</c>, <c>conv_y</c>, <c>conv_b</c>.</remarks>
 internal sealed class SpatialNorm : NamedModule<Tensor, Tensor, Tensor>
 {
-    /// <summary>The number of groups, which is fixed, as in diffusers.</summary>
+    /// <summary>The number of groups: 32, as in diffusers.</summary>
     public const int Groups = 32;
 
     private readonly GroupNormalization _norm;
     private readonly Conv2d _scale;
     private readonly Conv2d _shift;
 
-    /// <summary>Creates a norm. The number of channels must be a multiple of <see cref="Groups"/>.</summary>
+    /// <summary>Creates a norm.</summary>
+    /// <param name="channels">C, the number of channels, a multiple of <see cref="Groups"/>.</param>
+    /// <param name="codeChannels">Z, the number of channels of the code.</param>
     public SpatialNorm(int channels, int codeChannels)
         : base(nameof(SpatialNorm))
     {
@@ -28,7 +30,7 @@ internal sealed class SpatialNorm : NamedModule<Tensor, Tensor, Tensor>
         register_module("conv_b", _shift);
     }
 
-    /// <summary>Maps [B, C, H, W] and a code, [B, Z, h, w], to [B, C, H, W].</summary>
+    /// <summary>Maps [B, C, H, W] and a code, [B, Z, h, w], to [B, C, H, W]. The caller must dispose the returned tensor.</summary>
     public override Tensor forward(Tensor x, Tensor code)
     {
         using var scope = NewDisposeScope();
@@ -50,7 +52,7 @@ internal sealed class SpatialResidualBlock : NamedModule<Tensor, Tensor, Tensor>
     private readonly Conv2d? _shortcut;
     private readonly Activation _activation;
 
-    /// <summary>A block of given sizes.</summary>
+    /// <summary>Creates a block of given sizes.</summary>
     public SpatialResidualBlock(int inputs, int outputs, int codeChannels, Activation activation)
         : base(nameof(SpatialResidualBlock))
     {
@@ -63,7 +65,7 @@ internal sealed class SpatialResidualBlock : NamedModule<Tensor, Tensor, Tensor>
             register_module("conv_shortcut", _shortcut = Layers.Conv2d(inputs, outputs, 1L));
     }
 
-    /// <summary>Maps [B, inputs, H, W] and a code, [B, Z, h, w], to [B, outputs, H, W].</summary>
+    /// <summary>Maps [B, inputs, H, W] and a code, [B, Z, h, w], to [B, outputs, H, W]. The caller must dispose the tensor.</summary>
     public override Tensor forward(Tensor x, Tensor code)
     {
         using var scope = NewDisposeScope();
@@ -74,15 +76,15 @@ internal sealed class SpatialResidualBlock : NamedModule<Tensor, Tensor, Tensor>
 }
 
 /// <summary>
-/// Self-attention of one head over the pixels of an image, whose norm is conditioned on the code. State: <c>spatial_norm</c>, <c>to_q</c>,
-/// <c>to_k</c>, <c>to_v</c>, <c>to_out.0</c>.
+/// Single-head self-attention over the pixels of an image, with a norm that is conditioned on the code. State: <c>spatial_norm</c>,
+/// <c>to_q</c>, <c>to_k</c>, <c>to_v</c>, <c>to_out.0</c>.
 /// </summary>
 internal sealed class SpatialAttention2d : NamedModule<Tensor, Tensor, Tensor>
 {
     private readonly SpatialNorm _norm;
     private readonly MultiHeadAttention _attention;
 
-    /// <summary>Creates attention of given sizes.</summary>
+    /// <summary>Creates a layer of given sizes.</summary>
     public SpatialAttention2d(int channels, int codeChannels)
         : base(nameof(SpatialAttention2d))
     {
@@ -93,7 +95,7 @@ internal sealed class SpatialAttention2d : NamedModule<Tensor, Tensor, Tensor>
             register_module(name, part);
     }
 
-    /// <summary>Maps [B, C, H, W] and a code, [B, Z, h, w], to [B, C, H, W].</summary>
+    /// <summary>Maps [B, C, H, W] and a code, [B, Z, h, w], to [B, C, H, W]. The caller must dispose the returned tensor.</summary>
     public override Tensor forward(Tensor x, Tensor code)
     {
         using var scope = NewDisposeScope();

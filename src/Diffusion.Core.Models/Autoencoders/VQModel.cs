@@ -28,7 +28,7 @@ public sealed class VQModel : AutoencodingNetwork, IQuantizedAutoencoder
         var width = options.CodeWidth ?? channels;
         if (options.SpatialNorm && width != channels)
             throw new ArgumentException(
-                $"Norms that read the code need codes as wide as the {channels} latent channels, got {width}.", nameof(options));
+                $"Spatial norms need a code width equal to the {channels} latent channels, got {width}.", nameof(options));
         register_module("encoder", _encoder = new ImageEncoder(options.Body));
         register_module("quant_conv", _quantConvolution = Layers.Conv2d(channels, Guard.Positive(width), 1L));
         Quantizer = new VectorQuantizer(new VectorQuantizerOptions
@@ -68,7 +68,7 @@ public sealed class VQModel : AutoencodingNetwork, IQuantizedAutoencoder
     public Quantization Quantize(Tensor z) => Quantizer.Quantize(z);
 
     /// <summary>Quantizes latents and decodes them to images.</summary>
-    /// <param name="z">[B, D, h, w].</param>
+    /// <param name="z">[B, D, h, w] latents.</param>
     /// <returns>[B, channels, f h, f w]. The caller must dispose the tensor.</returns>
     /// <inheritdoc cref="AutoencodingNetwork.Decode" path="/exception"/>
     public override Tensor Decode(Tensor z)
@@ -77,13 +77,15 @@ public sealed class VQModel : AutoencodingNetwork, IQuantizedAutoencoder
         return DecodeQuantized(codes.Quantized);
     }
 
-    /// <summary>Decodes latents that are vectors of the codebook already.</summary>
-    /// <param name="z">[B, D, h, w]; or, where the options look vectors up, [B, h, w] int64 indices in the codebook.</param>
+    /// <summary>Decodes latents without quantizing them.</summary>
+    /// <param name="z">
+    /// [B, D, h, w] latents; or, with <see cref="VQModelOptions.LookupFromCodebook"/>, [B, h, w] int64 indices of vectors of the codebook.
+    /// </param>
     /// <returns>[B, channels, f h, f w]. The caller must dispose the returned tensor.</returns>
     /// <inheritdoc cref="AutoencodingNetwork.Decode" path="/exception"/>
     public Tensor DecodeWithoutQuantization(Tensor z) => Options.LookupFromCodebook ? DecodeIndices(z) : DecodeQuantized(z);
 
-    /// <summary>The images of places in the codebook.</summary>
+    /// <summary>Decodes indices of vectors of the codebook to images.</summary>
     /// <param name="indices">[B, h, w] int64 in 0..K-1.</param>
     /// <returns>[B, channels, f h, f w]. The caller must dispose the tensor.</returns>
     /// <inheritdoc cref="AutoencodingNetwork.Decode" path="/exception"/>
@@ -107,31 +109,31 @@ public sealed class VQModel : AutoencodingNetwork, IQuantizedAutoencoder
 /// <summary>The architecture of a <see cref="VQModel"/>, and the scaling of the latents that are passed to denoisers.</summary>
 public sealed record VQModelOptions
 {
-    /// <summary>The encoder and the decoder. By default it has 3 latent channels.</summary>
+    /// <summary>The encoder and the decoder. The default has 3 latent channels.</summary>
     public ConvolutionalBody Body { get; init; } = new() { LatentChannels = 3 };
 
-    /// <summary>K, the number of vectors in the codebook. 256 by default.</summary>
+    /// <summary>K, the number of vectors in the codebook. The default is 256.</summary>
     public int Codes { get; init; } = 256;
 
     /// <summary>D, the width of each vector. The default is <see langword="null"/>: the number of latent channels.</summary>
     public int? CodeWidth { get; init; }
 
     /// <summary>
-    /// True for norms in the decoder that are conditioned on the code; D must then be the number of latent channels. The default is
+    /// Whether the norms of the decoder are conditioned on the code. If they are, D must be the number of latent channels. The default is
     /// <see langword="false"/>.
     /// </summary>
     public bool SpatialNorm { get; init; }
 
     /// <summary>
-    /// True when <see cref="VQModel.DecodeWithoutQuantization"/> without quantising takes places in the codebook. Off by
-    /// default.
+    /// Whether <see cref="VQModel.DecodeWithoutQuantization"/> receives indices of vectors of the codebook instead of latents. The default
+    /// is <see langword="false"/>.
     /// </summary>
     public bool LookupFromCodebook { get; init; }
 
-    /// <summary>The factor by which latents are multiplied for the denoiser. 0.18215 by default.</summary>
+    /// <summary>The factor by which latents are multiplied for the denoiser. The default is 0.18215.</summary>
     public double ScalingFactor { get; init; } = 0.18215;
 
-    /// <summary>beta of the loss of the codebook. 0.25 by default.</summary>
+    /// <summary>beta, a weight in the loss of the codebook; see <see cref="LegacyBeta"/>. The default is 0.25.</summary>
     public double Beta { get; init; } = 0.25;
 
     /// <inheritdoc cref="VectorQuantizerOptions.LegacyBeta"/>

@@ -7,10 +7,10 @@ namespace Diffusion.Core.Models;
 /// the parameters of p(x | z).
 /// </summary>
 /// <remarks>
-/// <para>Source: Kingma and Welling 2014. State: <c>encoder</c>, or <c>mean_encoder</c> and
-/// <c>log_variance_encoder</c>; <c>decoder</c>.</para>
-/// <para>With an <see cref="MlpBody"/> of 784 values, one hidden layer of 400 and a code of 20: 652,824 parameters; with two encoders,
-/// 966,824.</para>
+/// <para>Source: Kingma and Welling 2014. State: <c>encoder</c>, or <c>mean_encoder</c> and <c>log_variance_encoder</c>; <c>decoder</c>.
+/// </para>
+/// <para>With an <see cref="MlpBody"/> with 784 inputs, one hidden layer of width 400 and a code of width 20, the network has 652,824
+/// parameters; with two encoders, it has 966,824.</para>
 /// </remarks>
 public sealed class Vae : AutoencodingNetwork
 {
@@ -19,7 +19,7 @@ public sealed class Vae : AutoencodingNetwork
     private readonly nn.Module<Tensor, Tensor>? _logVarianceEncoder;
     private readonly nn.Module<Tensor, Tensor> _decoder;
 
-    /// <summary>Creates a network of an architecture, with random weights.</summary>
+    /// <summary>Creates a network with random weights.</summary>
     /// <exception cref="ArgumentException">The options are inconsistent.</exception>
     public Vae(VaeOptions options)
         : this(
@@ -105,17 +105,17 @@ public sealed record VaeOptions
     public required IAutoencoderBody Body { get; init; }
 
     /// <summary>
-    /// True for two encoders, one for the mean and one for the log variance, without shared weights; false, the default, for one encoder
-    /// with two outputs for each feature of the code.
+    /// <see langword="true"/> for two encoders without shared weights, one for the mean and one for the log variance;
+    /// <see langword="false"/> for one encoder with two outputs for each feature of the code. The default is <see langword="false"/>.
     /// </summary>
     public bool TwoEncoders { get; init; }
 
     /// <summary>
-    /// The number of outputs of the decoder for each value of the data: 1 by default, 2 for a decoder that predicts a mean and a log
-    /// variance.
+    /// The number of outputs of the decoder for each value of the data, such as 2 for a decoder that predicts a mean and a log variance.
+    /// The default is 1.
     /// </summary>
     public int OutputsPerValue { get; init; } = 1;
 
-    /// <summary>The scaling of the latents that are passed to denoisers. The default is <see langword="null"/>: not known.</summary>
+    /// <summary>The scaling of the latents that are passed to denoisers. The default is <see langword="null"/>: unknown.</summary>
     public LatentScaling? Scaling { get; init; }
 }

@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>A codebook: latents are replaced by the nearest of K vectors, with a straight-through gradient to the latents.</summary>
+/// <summary>A codebook of K vectors. It replaces latents by the nearest vectors, with a straight-through gradient to the latents.</summary>
 /// <remarks>
 /// Source: van den Oord et al. 2017, eq. 1 to 3. State: <c>embedding.weight</c>, [K, D]; with
 /// <see cref="VectorQuantizerOptions.AverageDecay"/> also <c>cluster_size</c>, [K], and <c>embed_avg</c>, [K, D].
@@ -40,7 +40,7 @@ public sealed class VectorQuantizer : NamedModule
     /// <summary>The options of the codebook.</summary>
     internal VectorQuantizerOptions Options { get; }
 
-    /// <summary>[K, D] the codebook.</summary>
+    /// <summary>The codebook, [K, D].</summary>
     public Tensor Codebook => _embedding.get_parameter("weight")!;
 
     /// <summary>
@@ -106,7 +106,9 @@ public sealed class VectorQuantizer : NamedModule
     /// [B, ...] int64 in 0..K-1. On the CPU an index out of range throws; on other devices the behavior is undefined.
     /// </param>
     /// <returns>[B, D, ...], with gradients to the codebook. The caller must dispose the tensor.</returns>
-    /// <exception cref="ArgumentException">The indices are not int64, out of range, or on another device than the codebook.</exception>
+    /// <exception cref="ArgumentException">
+    /// The indices are not int64, are out of range, or are on another device than the codebook.
+    /// </exception>
     public Tensor Lookup(Tensor indices)
     {
         ArgumentNullException.ThrowIfNull(indices);
@@ -128,7 +130,9 @@ public sealed class VectorQuantizer : NamedModule
     private static Tensor OneHot(Tensor places, int codes, ScalarType dtype)
         => places.unsqueeze(1).eq(Scalars.Arange(codes, ScalarType.Int64, places.device)).to(dtype);
 
-    /// <summary>argmin |z - e|^2 = argmax (2 z e - |e|^2), in at least float32. Maps [N, D] to [N].</summary>
+    /// <summary>
+    /// Returns the index of the nearest vector for each row: argmin |z - e|^2 = argmax (2 z e - |e|^2), computed in at least float32.
+    /// </summary>
     private Tensor Nearest(Tensor rows)
     {
         using var gradientsOff = no_grad();
@@ -146,7 +150,7 @@ public sealed class VectorQuantizer : NamedModule
         sizes.Mul_(decay).Add_(chosen.sum(0L).Mul(1.0 - decay));
         sums.Mul_(decay).Add_(chosen.t().matmul(sound).Mul(1.0 - decay));
 
-        // Laplace smoothing keeps the sizes of unused codes above zero.
+        // Laplace smoothing, so that the sizes of unused codes are not zero.
         var total = sizes.sum();
         var smoothed = sizes.Add(Smoothing).div(total.Add(Options.Codes * Smoothing)).mul(total);
         Codebook.copy_(sums.div(smoothed.unsqueeze(1)));
@@ -156,18 +160,18 @@ public sealed class VectorQuantizer : NamedModule
 /// <summary>The options of a <see cref="VectorQuantizer"/>.</summary>
 internal sealed record VectorQuantizerOptions
 {
-    /// <summary>K, the number of vectors in the codebook. 256 by default.</summary>
+    /// <summary>K, the number of vectors in the codebook. The default is 256.</summary>
     public int Codes { get; init; } = 256;
 
     /// <summary>D, the width of each vector.</summary>
     public required int Width { get; init; }
 
-    /// <summary>beta of the loss. 0.25 by default (van den Oord et al. 2017, eq. 3).</summary>
+    /// <summary>beta, a weight in the loss (van den Oord et al. 2017, eq. 3); see <see cref="LegacyBeta"/>. The default is 0.25.</summary>
     public double Beta { get; init; } = 0.25;
 
     /// <summary>
-    /// True, the default, if beta is the weight of the codebook term, as in the released code of Esser et al. 2021 and in diffusers; false
-    /// if it is the weight of the commitment term, as in the paper.
+    /// <see langword="true"/> if beta is the weight of the codebook term, as in the released code of Esser et al. 2021 and in diffusers;
+    /// <see langword="false"/> if it is the weight of the commitment term, as in the paper. The default is <see langword="true"/>.
     /// </summary>
     public bool LegacyBeta { get; init; } = true;
 
@@ -176,8 +180,8 @@ internal sealed record VectorQuantizerOptions
     /// updated in training mode only. The default is <see langword="null"/>: the codebook is learned by gradient descent.
     /// </summary>
     /// <remarks>
-    /// Source: van den Oord et al. 2017, appendix A.1. The loss is then beta times the commitment term alone. The codebook is updated in
-    /// the forward pass, and therefore also in a step that a trainer skips; values that are not finite count as 0.
+    /// Source: van den Oord et al. 2017, appendix A.1. With an average, the loss is beta times the commitment term. The codebook is updated
+    /// in the forward pass, and therefore also in a step that a trainer skips. Values that are not finite are replaced by 0 in the average.
     /// </remarks>
     public double? AverageDecay { get; init; }
 }
@@ -193,10 +197,13 @@ public sealed class Quantization : IDisposable
     /// </summary>
     public Tensor Quantized { get; }
 
-    /// <summary>[] the sum of the codebook and commitment terms, with gradients to the codebook and to the latents.</summary>
+    /// <summary>
+    /// [] the weighted sum of the codebook and commitment terms, with gradients to the codebook and to the latents; with
+    /// <see cref="VectorQuantizerOptions.AverageDecay"/>, the commitment term only, with gradients to the latents.
+    /// </summary>
     public Tensor Loss { get; }
 
-    /// <summary>[B, ...] int64, the indices of those vectors in the codebook.</summary>
+    /// <summary>[B, ...] int64 the indices of the vectors in the codebook.</summary>
     public Tensor Indices { get; }
 
     /// <inheritdoc/>

@@ -6,17 +6,18 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// softmax(Q K^T / sqrt(d)) V and its gradients in float32 on the CPU, block by block, so that the probabilities remain in the cache.
-/// Designed for narrow heads, for which the kernel of libtorch takes two to four times as long (measured in docs/performance.md).
+/// Computes softmax(Q K^T / sqrt(d)) V and its gradients in float32 on the CPU, block by block, so that the probabilities remain in the
+/// cache. It is designed for narrow heads, for which the kernel of libtorch takes two to four times as long (measured in
+/// docs/performance.md).
 /// </summary>
 /// <remarks>
-/// <para>Source: Dao et al. 2022, "FlashAttention", algorithms 1 and 4; Rabe and Staats 2021. Exponentials are taken to base 2, so the
-/// logits contain a factor of log2(e).</para>
-/// <para>A head of a sample is computed by one thread, so results do not depend on the number of threads.</para>
+/// <para>Source: Dao et al. 2022, "FlashAttention", algorithms 1 and 4; Rabe and Staats 2021. Exponentials have base 2, so the logits
+/// contain a factor of log2(e).</para>
+/// <para>Each head of a sample is computed by one thread, so results do not depend on the number of threads.</para>
 /// </remarks>
 internal static class AttentionKernel
 {
-    /// <summary>The number of queries of a block, a multiple of two vectors of any processor.</summary>
+    /// <summary>The number of queries of a block, a multiple of two vectors on any processor.</summary>
     private const int QueryBlock = 32;
 
     /// <summary>The number of keys of a block.</summary>
@@ -36,13 +37,13 @@ internal static class AttentionKernel
         /// <summary>M, padded to whole steps.</summary>
         public int PaddedKeys => RoundUp(Keys, HostProduct.RowStep);
 
-        /// <summary>The factor of the product of query and key.</summary>
+        /// <summary>1 / sqrt(d), the factor of the product of query and key.</summary>
         public float Scale => (float)(1 / Math.Sqrt(Width));
     }
 
     /// <summary>Computes the attended values.</summary>
-    /// <param name="sizes">All of them positive.</param>
-    /// <param name="query">[B, N, heads * d]; like all tensors, contiguous and smaller than 2 GB.</param>
+    /// <param name="sizes">The sizes, which must be positive.</param>
+    /// <param name="query">[B, N, heads * d]. All tensors must be contiguous and smaller than 2 GB.</param>
     /// <param name="key">[B, M, heads * d].</param>
     /// <param name="value">[B, M, heads * d].</param>
     /// <param name="output">[B, N, heads * d], written to.</param>
@@ -98,7 +99,7 @@ internal static class AttentionKernel
     }
 
     /// <summary>Computes the gradients with respect to queries, keys and values.</summary>
-    /// <param name="sizes">As in <see cref="Forward"/>, like the first three tensors.</param>
+    /// <param name="sizes">The sizes. They and the first three tensors must be those of <see cref="Forward"/>.</param>
     /// <param name="query">[B, N, heads * d].</param>
     /// <param name="key">[B, M, heads * d].</param>
     /// <param name="value">[B, M, heads * d].</param>
@@ -184,7 +185,7 @@ internal static class AttentionKernel
     private static void Run(Sizes sizes, int scratch, ScratchWorker worker)
         => HostThreads.Run((long)sizes.Batch * sizes.Heads, queue =>
         {
-            // Memory of libtorch is aligned to cache lines.
+            // The memory of tensors is aligned to cache lines.
             using var memory = empty(scratch, ScalarType.Float32);
             worker(queue, HostVector.Floats(memory));
         });
@@ -202,7 +203,7 @@ internal static class AttentionKernel
     private static int Head(Sizes sizes, long pair, int tokens)
         => ((int)(pair / sizes.Heads) * tokens * sizes.Stride) + ((int)(pair % sizes.Heads) * sizes.Width);
 
-    /// <summary>Copies the rows of a head next to each other, padded with zeros.</summary>
+    /// <summary>Copies the rows of a head to contiguous memory, padded with zeros.</summary>
     private static void PackRows(Span<float> source, Sizes sizes, int count, Span<float> target)
     {
         var (width, padded) = (sizes.Width, sizes.PaddedWidth);
@@ -247,7 +248,7 @@ internal static class AttentionKernel
     }
 
     /// <summary>
-    /// Replaces a tile of logits, [keys, queries], by exponentials relative to the highest logit so far, and rescales the previous sums.
+    /// Replaces a tile of logits [keys, queries] with exponentials relative to the highest logit so far, and rescales the previous sums.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Exponentials(Span<float> tile, int keys, Span<float> highest, Span<float> total, Span<float> sums, int padded)
@@ -293,8 +294,8 @@ internal static class AttentionKernel
     }
 
     /// <summary>
-    /// Replaces a tile of logits by probabilities p, and a tile of products g v by the gradients with respect to the logits, p (g v - g o)
-    /// scale.
+    /// Replaces a tile of logits with probabilities p, and a tile of products g v with the gradients with respect to the logits,
+    /// p (g v - g o) scale.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Slopes(Span<float> weights, Span<float> slopes, int keys, Span<float> shift, Span<float> along, float scale)

@@ -11,11 +11,13 @@ namespace Diffusion.Core.Models;
 /// <remarks>
 /// <para>A network over images preserves the layout from layer to layer if its input and the weights of its convolutions have it.</para>
 /// <para>On the CPU, in float32, <see cref="UNet"/> and the convolutional autoencoders compute in this layout automatically if all of their
-/// widths are multiples of 16. Their outputs have the default layout, and their inputs and weights keep theirs.</para>
+/// widths are multiples of 16. Their outputs have the default layout, and the layout of inputs and weights does not change.</para>
 /// </remarks>
 public static class ChannelsLast
 {
-    /// <summary>The ratio of times below which the layout counts as faster, beyond the noise of the measurement.</summary>
+    /// <summary>
+    /// The ratio of times below which the layout is considered faster. Smaller differences may be due to the noise of the measurement.
+    /// </summary>
     private const double WorthIt = 0.97;
 
     /// <summary>Returns a tensor with its second dimension innermost in memory.</summary>
@@ -35,19 +37,19 @@ public static class ChannelsLast
     }
 
     /// <summary>
-    /// Measures on this machine whether a network is trained faster with this layout, by forward and backward passes with both layouts.
-    /// Call it before the trainer is constructed, to choose the value of the trainer's option.
+    /// Measures whether a network is trained faster with this layout on this machine, with forward and backward passes in both layouts.
+    /// Call it before the trainer is constructed, to choose the value of the <c>ChannelsLast</c> option of the trainer.
     /// </summary>
     /// <remarks>
-    /// Afterwards the weights are as before, bit for bit, and have no gradients. The result may differ between measurements; store it for a
-    /// run that is to be repeated bit for bit.
+    /// Afterwards the values of the weights are unchanged, bit for bit, and the weights have no gradients. The result may differ between
+    /// measurements. Store it if a run must be reproducible bit for bit.
     /// </remarks>
     /// <param name="model">The network, on its device, before a trainer for it is constructed.</param>
     /// <param name="xt">[B, C, H, W] noisy images as in training.</param>
-    /// <param name="t">[B] times.</param>
-    /// <param name="condition">The condition, or <see langword="null"/>.</param>
-    /// <param name="repeats">The number of measurements of each layout, of which the fastest is used. 3 by default.</param>
-    /// <returns>True if this layout takes at least 3% less time.</returns>
+    /// <param name="t">[B] the timesteps.</param>
+    /// <param name="condition">The condition. The default is <see langword="null"/>: no condition.</param>
+    /// <param name="repeats">The number of measurements of each layout, of which the fastest is used. The default is 3.</param>
+    /// <returns><see langword="true"/> if the passes take more than 3% less time with this layout.</returns>
     /// <exception cref="ArgumentException">The images do not have four dimensions, or do not match the network.</exception>
     public static bool IsFaster(ITrainableDenoiser model, Tensor xt, Tensor t, Condition? condition = null, int repeats = 3)
     {
@@ -61,7 +63,8 @@ public static class ChannelsLast
         var (fastest, fastestLast) = (double.PositiveInfinity, double.PositiveInfinity);
         try
         {
-            // Alternating, so that other load of the machine affects both. The first pass of each layout is a warm-up and is not counted.
+            // The layouts alternate, so that other load on the machine affects both. The first pass of each layout is a warm-up and is not
+            // counted.
             for (var k = 0; k <= repeats; k++)
             {
                 Lay(convolutions, weight => weight.contiguous());
@@ -97,15 +100,15 @@ public static class ChannelsLast
         var answer = model.Predict(xt, t, condition);
         answer.mul(answer).mean().backward();
 
-        // Wait for the device.
+        // Waits for the device.
         _ = model.Module.parameters().First(parameter => parameter.grad is not null).grad!.sum().cpu();
         return Stopwatch.GetElapsedTime(begun).TotalSeconds;
     }
 }
 
 /// <summary>
-/// The layout in which a network over images computes: channels-last on the CPU in float32 if the norms of all its widths have a kernel for
-/// it, otherwise the layout of the input.
+/// The layout in which a network over images computes: channels-last on the CPU in float32 if there is a norm kernel for all of its widths,
+/// otherwise the layout of the input.
 /// </summary>
 /// <param name="widths">The number of channels of each level.</param>
 internal sealed class HostLayout(IEnumerable<int> widths)
@@ -122,7 +125,7 @@ internal sealed class HostLayout(IEnumerable<int> widths)
             return convolution.call(x);
         using var scope = NewDisposeScope();
 
-        // With one channel, both layouts have the same order, and the output of the convolution has the default one.
+        // With one channel, both layouts are the same in memory, and the output of the convolution has the default layout.
         return ChannelsLast.Of(convolution.call(ChannelsLast.Of(x))).MoveToOuterDisposeScope();
     }
 

@@ -6,24 +6,25 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// A group norm, with an optional SiLU, in float32 on the CPU over images with channels last, for which libtorch has no vectorized code.
+/// Computes a group norm with an optional SiLU in float32 on the CPU, for images with channels last, for which libtorch has no vectorized
+/// code.
 /// </summary>
 /// <remarks>
-/// Sources: Wu and He 2018, eq. 1; Elfwing et al. 2017. A block of channels of a sample is computed by one thread, so results do not depend
-/// on the number of threads.
+/// Sources: Wu and He 2018, eq. 1; Elfwing et al. 2017. Each block of channels of a sample is computed by one thread, so results do not
+/// depend on the number of threads.
 /// </remarks>
 internal static class GroupNormKernel
 {
-    /// <summary>The minimum number of channels of a block: with fewer, cache lines are read more than once.</summary>
+    /// <summary>The minimum number of channels of a block. With fewer channels, cache lines are read more than once.</summary>
     private const int BlockWidth = 32;
 
     /// <summary>The number of pixels that are summed in float32 before the sum is accumulated in float64.</summary>
     private const int Run = 64;
 
-    /// <summary>The number of channels that the loops process at a time; the number of channels must be a multiple of it.</summary>
+    /// <summary>The number of channels that the loops process at a time. The number of channels must be a multiple of it.</summary>
     public static int Strip => 2 * Vector<float>.Count;
 
-    /// <summary>Images [B, pixels, C] and their groups of channels.</summary>
+    /// <summary>The sizes of images [B, pixels, C] and their groups of channels, and the options of the norm.</summary>
     public readonly record struct Sizes(int Batch, int Pixels, int Channels, int Groups, float Epsilon, bool Activates)
     {
         /// <summary>The number of channels of a group.</summary>
@@ -47,8 +48,10 @@ internal static class GroupNormKernel
     }
 
     /// <summary>Computes the normalized, scaled, shifted and, if <see cref="Sizes.Activates"/> is true, activated pixels.</summary>
-    /// <param name="sizes">All of them positive; the channels are a multiple of <see cref="Strip"/> and of the groups.</param>
-    /// <param name="x">[B, pixels, C], like all tensors contiguous and smaller than 2 GB.</param>
+    /// <param name="sizes">
+    /// The sizes, which must be positive. The number of channels must be a multiple of <see cref="Strip"/> and of the number of groups.
+    /// </param>
+    /// <param name="x">[B, pixels, C]. All tensors must be contiguous and smaller than 2 GB.</param>
     /// <param name="weight">[C].</param>
     /// <param name="bias">[C].</param>
     /// <param name="output">[B, pixels, C], written to.</param>
@@ -87,11 +90,11 @@ internal static class GroupNormKernel
         });
 
     /// <summary>Computes the gradients with respect to pixels, scale and shift.</summary>
-    /// <param name="sizes">As in <see cref="Forward"/>, like the tensors up to the moments.</param>
+    /// <param name="sizes">The sizes. They and the first four tensors must be those of <see cref="Forward"/>.</param>
     /// <param name="x">[B, pixels, C].</param>
     /// <param name="weight">[C].</param>
     /// <param name="bias">[C].</param>
-    /// <param name="moments">[B, groups, 2].</param>
+    /// <param name="moments">[B, groups, 2] the moments written by the forward pass.</param>
     /// <param name="gradient">[B, pixels, C] the gradient with respect to the output.</param>
     /// <param name="inputGradient">[B, pixels, C], written to.</param>
     /// <param name="weightGradients">[B, C] the contribution of each sample, written to.</param>
@@ -166,7 +169,10 @@ internal static class GroupNormKernel
         return total;
     }
 
-    /// <summary>Throws unless the pixels of a block are within a span, before loops without bounds checks.</summary>
+    /// <summary>
+    /// Returns the first element of a span. Throws if the pixels of a block are not within the span, because the loops have no bounds
+    /// checks.
+    /// </summary>
     private static ref float First(Sizes sizes, Span<float> pixels, int width)
     {
         _ = pixels[((sizes.Pixels - 1) * sizes.Channels) + width - 1];
@@ -255,7 +261,7 @@ internal static class GroupNormKernel
     }
 
     /// <summary>
-    /// Computes the gradient g with respect to the input of the activation, its sum and the sum of g (x - mean) in each channel.
+    /// Computes the gradient g with respect to the input of the activation, and the sums of g and of g (x - mean) in each channel.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Slopes(
@@ -303,7 +309,7 @@ internal static class GroupNormKernel
         }
     }
 
-    /// <summary>Replaces g by factor g + slope (x - mean) + shift.</summary>
+    /// <summary>Replaces g with factor g + slope (x - mean) + shift.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Combine(
         Sizes sizes, Span<float> pixels, int width, Span<float> factor, Span<float> slope, Span<float> mean, Span<float> shift, Span<float> target)

@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>Attention by <see cref="AttentionKernel"/>, as a differentiable function.</summary>
+/// <summary>The attention of <see cref="AttentionKernel"/> as a differentiable function.</summary>
 internal sealed class HostAttention : autograd.SingleTensorFunction<HostAttention>
 {
     /// <summary>
@@ -15,7 +15,7 @@ internal sealed class HostAttention : autograd.SingleTensorFunction<HostAttentio
     /// <inheritdoc/>
     public override string Name => nameof(HostAttention);
 
-    /// <summary>Returns whether the kernel supports these tensors, and is faster for them than that of libtorch.</summary>
+    /// <summary>Returns whether the kernel supports these tensors and is faster for them than the kernel of libtorch.</summary>
     public static bool Takes(Tensor query, Tensor key, Tensor value, long heads)
         => query.shape[2] / heads <= WidestHead
             && HostVector.Takes(query) && HostVector.Takes(key) && HostVector.Takes(value)
@@ -31,7 +31,7 @@ internal sealed class HostAttention : autograd.SingleTensorFunction<HostAttentio
     {
         ReturnedGradients.Free();
 
-        // TorchSharp creates a tensor of the size of the output for each node, which the scope frees: it is for absent gradients.
+        // TorchSharp creates a tensor of the size of the output for each node, for absent gradients. The scope frees it.
         using var scope = NewDisposeScope();
         var (q, k, v) = (query.contiguous(), key.contiguous(), value.contiguous());
         if (is_grad_enabled() && (query.requires_grad || key.requires_grad || value.requires_grad))
@@ -77,7 +77,7 @@ internal sealed class HostAttention : autograd.SingleTensorFunction<HostAttentio
         });
     }
 
-    /// <summary>Computes the same by operators.</summary>
+    /// <summary>Computes the same function with differentiable operators.</summary>
     private static Tensor Plain(Tensor query, Tensor key, Tensor value, long heads)
     {
         Tensor Split(Tensor x) => x.view(x.shape[0], x.shape[1], heads, -1).transpose(1, 2);

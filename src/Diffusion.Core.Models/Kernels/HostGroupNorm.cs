@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>A group norm by <see cref="GroupNormKernel"/>, as a differentiable function.</summary>
+/// <summary>The group norm of <see cref="GroupNormKernel"/> as a differentiable function.</summary>
 internal sealed class HostGroupNorm : autograd.SingleTensorFunction<HostGroupNorm>
 {
     private const string CallKey = "call";
@@ -28,14 +28,14 @@ internal sealed class HostGroupNorm : autograd.SingleTensorFunction<HostGroupNor
     /// <param name="weight">[C].</param>
     /// <param name="bias">[C].</param>
     /// <param name="epsilon">The value added to the variance.</param>
-    /// <param name="activates">True to apply SiLU to the result.</param>
+    /// <param name="activates">Whether SiLU is applied to the result.</param>
     /// <returns>[B, C, H, W] with channels last. The caller must dispose it.</returns>
     public static Tensor Run(Tensor x, long groups, Tensor weight, Tensor bias, double epsilon, bool activates)
     {
         ReturnedGradients.Free();
         var call = new Call(groups, epsilon, activates, ReturnedGradients.OfThisThread);
 
-        // TorchSharp creates a tensor of the size of the output for each node, which the scope frees: it is for absent gradients.
+        // TorchSharp creates a tensor of the size of the output for each node, for absent gradients. The scope frees it.
         using var scope = NewDisposeScope();
         return is_grad_enabled() && (x.requires_grad || weight.requires_grad || bias.requires_grad)
             ? apply(x, weight, bias, call).MoveToOuterDisposeScope()
@@ -77,7 +77,7 @@ internal sealed class HostGroupNorm : autograd.SingleTensorFunction<HostGroupNor
         });
     }
 
-    /// <summary>Computes the same by operators.</summary>
+    /// <summary>Computes the same function with differentiable operators.</summary>
     private static Tensor Plain(Tensor x, Tensor weight, Tensor bias, Call call)
     {
         var normed = nn.functional.group_norm(x, call.Groups, weight, bias, call.Epsilon);

@@ -4,20 +4,20 @@ using System.Runtime.InteropServices;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>Products of small float32 matrices that fit in the cache.</summary>
+/// <summary>Computes products of small float32 matrices that fit in the cache.</summary>
 internal static class HostProduct
 {
-    /// <summary>The number of rows of a product must be a multiple of this.</summary>
+    /// <summary>The number of rows of a product must be a multiple of this number.</summary>
     public const int RowStep = 8;
 
     /// <summary>
-    /// Computes C = A B or C += A B, with C, [rows, columns], and B, [depth, columns], in row-major order and A, [rows, depth], in any
-    /// layout. The number of rows must be a multiple of <see cref="RowStep"/>, that of columns a multiple of the vector size.
+    /// Computes C = A B or C += A B, where C [rows, columns] and B [depth, columns] are in row-major order and A [rows, depth] is in any
+    /// layout. The number of rows must be a multiple of <see cref="RowStep"/>, and the number of columns a multiple of the vector size.
     /// </summary>
     public static void Multiply(
         Span<float> c, int rowOfC, Span<float> a, int rowOfA, int depthOfA, Span<float> b, int rowOfB, int rows, int depth, int columns, bool adds)
     {
-        // The only bounds checks: the loops below have none.
+        // The loops below have no bounds checks, so the bounds are checked here.
         _ = c[((rows - 1) * rowOfC) + columns - 1];
         _ = a[((rows - 1) * rowOfA) + ((depth - 1) * depthOfA)];
         _ = b[((depth - 1) * rowOfB) + columns - 1];

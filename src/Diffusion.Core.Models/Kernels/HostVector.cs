@@ -21,15 +21,17 @@ internal static class HostVector
     /// <summary>Returns the elements of a contiguous tensor that <see cref="Takes"/> accepts.</summary>
     public static Span<float> Floats(Tensor x) => MemoryMarshal.Cast<byte, float>(x.bytes);
 
-    /// <summary>Computes 2^x to a relative error of 1e-7 for x of at most 127, and 2^-126 for x below -126. NaN remains NaN.</summary>
+    /// <summary>
+    /// Computes 2^x with a relative error of 1e-7 for x from -126 to 127. For x below -126 the result is 2^-126. NaN remains NaN.
+    /// </summary>
     /// <remarks>
-    /// 2^n is computed by the exponent bits, and 2^f - 1 for |f| of at most 1/2 by f times a polynomial through the Chebyshev nodes, whose
-    /// error is 5e-9.
+    /// x is split into an integer n and a fraction f with |f| of at most 1/2. 2^n is computed by the exponent bits, and 2^f - 1 as f times
+    /// a polynomial through the Chebyshev nodes, whose error is 5e-9.
     /// </remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector<float> Exp2(Vector<float> x)
     {
-        // x is the second argument, which the maximum instruction of the processor returns if an argument is NaN.
+        // x is the second argument, because the maximum instruction of the processor returns the second argument if one is NaN.
         x = Vector.MaxNative(new Vector<float>(SmallestExponent), x);
         var whole = Vector.Round(x);
         var f = x - whole;
@@ -42,7 +44,7 @@ internal static class HostVector
         return Vector.AsVectorSingle(Vector.AsVectorInt32(p) + (Vector.ConvertToInt32Native(whole) << 23));
     }
 
-    /// <summary>Computes 1 / (1 + e^-x) to a relative error of 1.2e-6 for |x| of at most 20. NaN remains NaN.</summary>
+    /// <summary>Computes 1 / (1 + e^-x) with a relative error of 1.2e-6 for |x| of at most 20. NaN remains NaN.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector<float> Sigmoid(Vector<float> x)
     {

@@ -6,10 +6,10 @@ namespace Diffusion.Core.Models;
 /// The common parts of the backward passes of custom functions: the lifetime of their gradients, and the handling of exceptions.
 /// </summary>
 /// <remarks>
-/// <para>Gradients that are returned to libtorch must not be disposed before the function has returned; libtorch then holds its own
-/// references. Each thread frees the gradients of its last function when the next one runs, or when the dispose scope ends in which the
-/// backward pass was called.</para>
-/// <para>An exception must not reach the native frames above a function, which would end the process. Instead, the function returns a
+/// <para>Gradients that are returned to libtorch must not be disposed before the function has returned; after that, libtorch has other
+/// references to them. Each thread frees the gradients of its last function when the next function runs, or when the dispose scope ends in
+/// which the backward pass was called.</para>
+/// <para>An exception must not reach the native frames above a function, because it would end the process. Instead, the function returns a
 /// gradient of an invalid shape, for which libtorch ends the backward pass with an error.</para>
 /// </remarks>
 internal static class ReturnedGradients
@@ -17,7 +17,7 @@ internal static class ReturnedGradients
     [ThreadStatic]
     private static List<Tensor>? _last;
 
-    // The object belongs to the thread of the forward pass, and is written to by the thread on which libtorch runs the backward pass.
+    // The object belongs to the thread of the forward pass. The thread on which libtorch runs the backward pass writes to it.
     [ThreadStatic]
     private static Failures? _failures;
 
@@ -35,10 +35,10 @@ internal static class ReturnedGradients
     /// <summary>Runs a backward pass.</summary>
     /// <param name="count">The number of gradients.</param>
     /// <param name="inputs">
-    /// The range of inputs that are tensors of at least one dimension, of which at least one requires a gradient.
+    /// A range of inputs that are tensors of at least one dimension. At least one of them must require a gradient.
     /// </param>
     /// <param name="failures">Receives the exception if the pass fails.</param>
-    /// <param name="upstream">The gradient with respect to the output, which is disposed.</param>
+    /// <param name="upstream">The gradient with respect to the output. It is disposed.</param>
     /// <param name="compute">Writes the gradients. Other tensors that it creates are freed.</param>
     public static List<Tensor?> Compute(int count, Range inputs, Failures failures, Tensor upstream, Action<Tensor?[]> compute)
     {
@@ -73,12 +73,12 @@ internal static class ReturnedGradients
     }
 
     /// <summary>
-    /// Computes the gradients by operators that are equivalent to a custom function, for callers that need second-order gradients.
+    /// Computes the gradients with differentiable operators that are equivalent to a custom function, for second-order gradients.
     /// </summary>
     /// <param name="function">Maps the inputs to the output.</param>
     /// <param name="inputs">The saved inputs.</param>
     /// <param name="gradient">The gradient with respect to the output.</param>
-    /// <returns>One gradient for each input; <see langword="null"/> for inputs that do not require one.</returns>
+    /// <returns>One gradient for each input; <see langword="null"/> for inputs that do not require or receive one.</returns>
     public static Tensor?[] Differentiable<TInput>(Func<TInput[], Tensor> function, TInput[] inputs, Tensor gradient)
         where TInput : Tensor?
     {
@@ -91,7 +91,7 @@ internal static class ReturnedGradients
         return [.. inputs.Select(input => input is { requires_grad: true } && gradients.Dequeue() is { IsInvalid: false } used ? used : null)];
     }
 
-    /// <summary>The failures in the functions of one thread.</summary>
+    /// <summary>The failures of the functions of one thread.</summary>
     public sealed class Failures
     {
         private volatile Exception? _last;

@@ -3,31 +3,31 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>The nonlinearity between two layers, with the standard ones as static members.</summary>
+/// <summary>An activation function. The standard functions are static members.</summary>
 public abstract class Activation
 {
-    /// <summary>The number of inputs for each output: 1, or 2 where one half gates the other.</summary>
+    /// <summary>The number of inputs for each output: 1, or 2 if one half of the inputs gates the other.</summary>
     public virtual int InputsPerOutput => 1;
 
-    /// <summary>The activation of a tensor.</summary>
-    /// <param name="x">[..., D * <see cref="InputsPerOutput"/>]; not changed.</param>
-    /// <returns>[..., D] as a new tensor. The caller must dispose the returned tensor.</returns>
+    /// <summary>Applies the activation to a tensor.</summary>
+    /// <param name="x">[..., D * <see cref="InputsPerOutput"/>]. It is not modified.</param>
+    /// <returns>[..., D], a new tensor. The caller must dispose the returned tensor.</returns>
     public abstract Tensor Apply(Tensor x);
 
-    /// <summary>max(x, 0).</summary>
+    /// <summary>ReLU: max(x, 0).</summary>
     public static Activation Relu { get; } = new Pointwise(x => x.relu());
 
-    /// <summary>x sigmoid(x) (Elfwing et al. 2017), also called swish.</summary>
+    /// <summary>SiLU, also called swish: x sigmoid(x) (Elfwing et al. 2017).</summary>
     public static Activation Silu { get; } = new Pointwise(x => nn.functional.silu(x));
 
-    /// <summary>x Phi(x) (Hendrycks and Gimpel 2016, section 2).</summary>
+    /// <summary>GELU: x Phi(x), with the distribution function Phi of N(0, 1) (Hendrycks and Gimpel 2016, section 2).</summary>
     public static Activation Gelu { get; } = new Pointwise(nn.functional.gelu);
 
     /// <summary>The approximation of <see cref="Gelu"/> by a hyperbolic tangent (Hendrycks and Gimpel 2016, section 2).</summary>
     public static Activation GeluTanh { get; } = new Pointwise(x => nn.functional.gelu(x, GELU.Approximate.tanh));
 
     /// <summary>
-    /// The approximation of <see cref="Gelu"/> by x sigmoid(1.702 x) (Hendrycks and Gimpel 2016, section 2), as CLIP uses it.
+    /// The approximation of <see cref="Gelu"/> by x sigmoid(1.702 x) (Hendrycks and Gimpel 2016, section 2), as used in CLIP.
     /// </summary>
     public static Activation GeluSigmoid { get; } = new Pointwise(x =>
     {
@@ -36,14 +36,14 @@ public abstract class Activation
         return gate.mul(x);
     });
 
-    /// <summary>The first half times the GELU of the second (Shazeer 2020, eq. 6).</summary>
+    /// <summary>GEGLU: the first half of the input times the GELU of the second half (Shazeer 2020, eq. 6).</summary>
     public static Activation GeGlu { get; } = new Gated(nn.functional.gelu);
 
-    /// <summary>The first half times the SiLU of the second (Shazeer 2020, eq. 6).</summary>
+    /// <summary>SwiGLU: the first half of the input times the SiLU of the second half (Shazeer 2020, eq. 6).</summary>
     public static Activation SwiGlu { get; } = new Gated(x => nn.functional.silu(x));
 
-    /// <summary>An activation from a function of one tensor.</summary>
-    /// <param name="function">From [...] to a new tensor of the same shape.</param>
+    /// <summary>Creates an activation from a function of one tensor.</summary>
+    /// <param name="function">Maps [...] to a new tensor of the same shape.</param>
     public static Activation Of(Func<Tensor, Tensor> function)
     {
         ArgumentNullException.ThrowIfNull(function);

@@ -14,10 +14,10 @@ internal sealed class FeedForward : NamedModule<Tensor, Tensor>
 
     /// <summary>Creates a network of given sizes.</summary>
     /// <param name="width">The width of the tokens.</param>
-    /// <param name="hidden">The hidden width, or null for four times the width.</param>
-    /// <param name="activation">Between the layers, or null for <see cref="Activation.Gelu"/>.</param>
-    /// <param name="dropout">The probability of dropout between the layers.</param>
-    /// <exception cref="ArgumentException">A size is not positive, or the probability not in [0, 1).</exception>
+    /// <param name="hidden">The hidden width. The default is <see langword="null"/>: four times the width.</param>
+    /// <param name="activation">The activation between the layers. The default is <see cref="Activation.Gelu"/>.</param>
+    /// <param name="dropout">The probability of dropout between the layers, in [0, 1). The default is 0.</param>
+    /// <exception cref="ArgumentException">A size is not positive, or the probability is not in [0, 1).</exception>
     public FeedForward(int width, int? hidden = null, Activation? activation = null, double dropout = 0)
         : base(nameof(FeedForward))
     {
@@ -50,7 +50,7 @@ internal sealed class ActivatedLinear : NamedModule<Tensor, Tensor>
     private readonly Activation _activation;
     private readonly Linear _projection;
 
-    /// <summary>A layer of given sizes; a gated activation takes more than it gives.</summary>
+    /// <summary>Creates a layer of given sizes. <paramref name="outputs"/> is the width after the activation.</summary>
     public ActivatedLinear(int inputs, int outputs, Activation activation)
         : base(nameof(ActivatedLinear))
     {

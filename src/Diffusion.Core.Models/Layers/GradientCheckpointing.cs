@@ -161,7 +161,7 @@ internal sealed class CheckpointedBlock : autograd.SingleTensorFunction<Checkpoi
 
     /// <summary>
     /// Creates a generator for a block on a device whose default generator cannot be read, seeded from the default one of the CPU. Returns
-    /// null if random numbers can be repeated without it.
+    /// <see langword="null"/> if random numbers can be repeated without it.
     /// </summary>
     private static Generator? Draws(Tensor?[] inputs)
     {

@@ -4,10 +4,12 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>Computes gradients. Every error is an exception, where <see cref="autograd.grad"/> would end the process.</summary>
+/// <summary>
+/// Computes gradients. Errors are thrown as exceptions, whereas they end the process in <see cref="autograd.grad"/>.
+/// </summary>
 /// <remarks>
-/// If a checkpointed block or another custom function of this library fails, its own exception is thrown in place of the error of libtorch
-/// that results from it.
+/// If a checkpointed block or another custom function of this library throws an exception, this exception is thrown instead of the error of
+/// libtorch that it causes.
 /// </remarks>
 public static class Gradients
 {
@@ -20,14 +22,17 @@ public static class Gradients
         Run(() => loss.backward());
     }
 
-    /// <summary>The gradient of an output with respect to an input, or the product of a vector with the Jacobian.</summary>
+    /// <summary>Computes the gradient of an output with respect to an input, or the product of a vector with the Jacobian.</summary>
     /// <param name="output">A tensor of any shape.</param>
     /// <param name="input">A tensor of any shape that requires gradients. Its <c>grad</c> is <see langword="null"/> afterwards.</param>
-    /// <param name="vector">The shape of <paramref name="output"/>; <see langword="null"/> for the gradient of the sum of the output.</param>
+    /// <param name="vector">
+    /// The vector, with the shape of <paramref name="output"/>. The default is <see langword="null"/>: the gradient of the sum of the
+    /// output.
+    /// </param>
     /// <param name="retainGraph">Whether the graph can be used again. The default is <see langword="false"/>: it is freed.</param>
     /// <returns>
-    /// The shape of <paramref name="input"/>, without a graph; <see langword="null"/> if the output does not depend on the input. The caller
-    /// must dispose the tensor.
+    /// A tensor with the shape of <paramref name="input"/>, without a graph, or <see langword="null"/> if the output does not depend on the
+    /// input. The caller must dispose the tensor.
     /// </returns>
     /// <exception cref="ExternalException">libtorch cannot run the backward pass.</exception>
     public static Tensor? OfInput(Tensor output, Tensor input, Tensor? vector = null, bool retainGraph = false)
@@ -49,17 +54,20 @@ public static class Gradients
         }
     }
 
-    /// <summary>The gradient of the sum of an output with respect to an input, with a graph from which its own gradients can be computed.</summary>
+    /// <summary>
+    /// Computes the gradient of the sum of an output with respect to an input. The gradient has a graph, so that it can be differentiated.
+    /// </summary>
     /// <inheritdoc cref="OfInput" path="/exception"/>
     /// <param name="output">A tensor of any shape. Its graph is retained.</param>
     /// <param name="input">A tensor of any shape that requires gradients. Its <c>grad</c> is <see langword="null"/> afterwards.</param>
     /// <returns>
-    /// The shape of <paramref name="input"/>; <see langword="null"/> if the output does not depend on the input. The caller must dispose the
-    /// tensor.
+    /// A tensor with the shape of <paramref name="input"/>, or <see langword="null"/> if the output does not depend on the input. The
+    /// caller must dispose the tensor.
     /// </returns>
     public static Tensor? DifferentiableOfInput(Tensor output, Tensor input)
     {
-        // A first pass shows the errors that would end the process in the second, which is the only one that keeps no reference to itself.
+        // The first pass throws exceptions for errors that would end the process in autograd.grad. The second pass uses autograd.grad
+        // because backward with a graph would create a reference cycle between the input and its gradient.
         using var first = OfInput(output, input, retainGraph: true);
         if (first is null)
             return null;

@@ -3,18 +3,20 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>The initialization of the weights of transformers. Norms are not changed: their scale is one and their shift zero.</summary>
+/// <summary>Initializes the weights of transformers. Norms are not changed: their scale is one and their shift is zero.</summary>
 internal static class InitialWeights
 {
     /// <summary>
-    /// Initializes every linear layer and patch convolution of a module as in Glorot and Bengio 2010, eq. 16; biases are zero.
+    /// Initializes every linear layer and patch convolution of a module as in Glorot and Bengio 2010, eq. 16. Biases are set to zero.
     /// </summary>
     public static void Xavier(nn.Module module) => Each(module, weight => nn.init.xavier_uniform_(weight));
 
-    /// <summary>Initializes every linear layer and patch convolution of a module from N(0, deviation^2); biases are zero.</summary>
+    /// <summary>
+    /// Initializes every linear layer and patch convolution of a module from N(0, deviation^2). Biases are set to zero.
+    /// </summary>
     /// <remarks>
-    /// The papers on vision transformers specify a truncated normal distribution. Their code truncates it at -2 and 2, a hundred standard
-    /// deviations away, which has no effect.
+    /// The papers on vision transformers specify a truncated normal distribution. Their code truncates it at -2 and 2. This has no
+    /// effect, because it is a hundred standard deviations from the mean.
     /// </remarks>
     public static void Normal(nn.Module module, double deviation = 0.02)
         => Each(module, weight => nn.init.normal_(weight, 0, deviation));

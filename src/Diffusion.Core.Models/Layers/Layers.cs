@@ -8,8 +8,8 @@ namespace Diffusion.Core.Models;
 internal static class Layers
 {
     /// <summary>
-    /// The width to which narrower heads are padded with zeros on the CPU: the fused attention of libtorch with 16 channels takes about
-    /// half the time of 8 channels (measured in docs/performance.md).
+    /// The width to which narrower heads are padded with zeros on the CPU. The fused attention of libtorch takes about half the time with
+    /// 16 channels that it takes with 8 channels (measured in docs/performance.md).
     /// </summary>
     private const long PaddedHeadWidth = 16;
 
@@ -21,9 +21,9 @@ internal static class Layers
     public static Conv2d Convolution3x3(long inputs, long outputs) => Conv2d(inputs, outputs, 3, padding: 1);
 
     /// <summary>
-    /// Creates a convolution over [B, C, ...] with the given number of spatial dimensions. TorchSharp leaves a second handle of the bias to
-    /// the finalizer, which would keep its memory after the layer is disposed; the dispose scope frees it. Parameters do not belong to the
-    /// scope.
+    /// Creates a convolution over [B, C, ...] with the given number of spatial dimensions. TorchSharp creates a second handle of the bias,
+    /// which would keep its memory allocated after the layer is disposed, until the finalizer runs. The dispose scope frees this handle.
+    /// Parameters do not belong to the scope.
     /// </summary>
     public static Convolution Convolution(
         int dimensions, long inputs, long outputs, long kernel, long stride, long padding, bool bias = true)
@@ -37,7 +37,7 @@ internal static class Layers
         };
     }
 
-    /// <summary>Creates a convolution that preserves the size, with an odd kernel.</summary>
+    /// <summary>Creates a convolution that preserves the size. The size of the kernel must be odd.</summary>
     public static Convolution Convolution(int dimensions, long inputs, long outputs, long kernel, bool bias = true)
         => Convolution(dimensions, inputs, outputs, kernel, 1, (kernel - 1) / 2, bias);
 
@@ -59,8 +59,8 @@ internal static class Layers
     }
 
     /// <summary>
-    /// Returns [B, C, ...] as contiguous tokens, [B, N, C]. If channels are not last in memory, they are copied here once instead of in
-    /// each layer that reads them.
+    /// Converts an image [B, C, ...] to contiguous tokens [B, N, C]. If channels are not last in memory, the image is copied here once
+    /// instead of in each layer that reads it.
     /// </summary>
     public static Tensor Pixels(Tensor image)
     {
@@ -69,8 +69,8 @@ internal static class Layers
     }
 
     /// <summary>
-    /// Returns [B, N, C] as an image of the shape of another, a view with channels last. In a sum of both, the other image must be the
-    /// first term, because a sum has the memory layout of its first term.
+    /// Converts tokens [B, N, C] to an image with the shape of another image, as a view with channels last. In a sum of both, the other
+    /// image must be the first term, because a sum has the memory layout of its first term.
     /// </summary>
     public static Tensor Image(Tensor pixels, Tensor like)
     {
@@ -78,7 +78,7 @@ internal static class Layers
         return turned.reshape(like.shape);
     }
 
-    /// <summary>Returns the next tensor, and disposes the old one if it is another object.</summary>
+    /// <summary>Returns the next tensor, and disposes the old tensor if it is another object.</summary>
     public static Tensor Replace(Tensor old, Tensor next)
     {
         if (!ReferenceEquals(old, next))
@@ -95,7 +95,7 @@ internal static class Layers
     /// A mask that broadcasts to [B, heads, N, M]: bool, true where a token may attend, or floating point, added to the logits. The default
     /// is <see langword="null"/>: no mask.
     /// </param>
-    /// <param name="causal">True if a token attends only to itself and to previous tokens. The default is <see langword="false"/>.</param>
+    /// <param name="causal">Whether a token attends only to itself and to previous tokens. The default is <see langword="false"/>.</param>
     /// <returns>[B, N, heads * d]. The caller must dispose the tensor.</returns>
     public static Tensor Attend(Tensor query, Tensor key, Tensor value, long heads, Tensor? mask = null, bool causal = false)
     {
@@ -112,7 +112,7 @@ internal static class Layers
 
         if (padding > 0)
         {
-            // The logits are divided by the square root of the padded width.
+            // libtorch divides the logits by the square root of the padded width.
             query = query.Mul(Math.Sqrt((double)PaddedHeadWidth / width));
         }
 

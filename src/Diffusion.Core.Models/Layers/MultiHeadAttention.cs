@@ -17,7 +17,7 @@ internal sealed class MultiHeadAttention : NamedModule<Tensor, Tensor?, Tensor?,
     private readonly Linear _value;
     private readonly Linear _output;
 
-    /// <summary>Creates attention of given sizes.</summary>
+    /// <summary>Creates an attention layer of given sizes.</summary>
     /// <exception cref="ArgumentException">A size is not positive.</exception>
     public MultiHeadAttention(MultiHeadAttentionOptions options)
         : base(nameof(MultiHeadAttention))
@@ -39,7 +39,7 @@ internal sealed class MultiHeadAttention : NamedModule<Tensor, Tensor?, Tensor?,
 
     /// <summary>Applies attention to tokens.</summary>
     /// <param name="tokens">[B, N, width].</param>
-    /// <param name="context">[B, M, context width], or <see langword="null"/> for self-attention.</param>
+    /// <param name="context">[B, M, context width] the context, or <see langword="null"/> for self-attention.</param>
     /// <param name="mask">
     /// A mask that broadcasts to [B, heads, N, M]: bool, true where a token may attend, or floating point, added to the logits;
     /// <see langword="null"/> for no mask.
@@ -77,9 +77,9 @@ internal sealed record MultiHeadAttentionOptions
     /// <summary>The width of the output. The default is <see langword="null"/>: the width of the tokens.</summary>
     public int? OutputWidth { get; init; }
 
-    /// <summary>True for a bias in the projections to queries, keys and values. The default is <see langword="true"/>.</summary>
+    /// <summary>Whether the projections to queries, keys and values have a bias. The default is <see langword="true"/>.</summary>
     public bool InputBias { get; init; } = true;
 
-    /// <summary>True for a bias in the projection of the output. The default is <see langword="true"/>.</summary>
+    /// <summary>Whether the projection of the output has a bias. The default is <see langword="true"/>.</summary>
     public bool OutputBias { get; init; } = true;
 }

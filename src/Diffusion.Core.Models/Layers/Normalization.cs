@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The base class of norms with a learned scale and shift, initialized as one and zero. If the type of scale and shift differs from that of
+/// The base class of norms with a learned scale and shift, initialized to one and zero. If the type of scale and shift differs from that of
 /// the input, such as float32 in a bfloat16 network, the norm is computed in their type, and the output has the type of the input.
 /// </summary>
 /// <remarks>State: <c>weight</c> and <c>bias</c>, or nothing.</remarks>
@@ -18,7 +18,7 @@ internal abstract class Normalization : NamedModule<Tensor, Tensor>, IFullPrecis
     /// <summary>Creates a norm whose scale and shift have a given width.</summary>
     /// <param name="name">The name of the module.</param>
     /// <param name="width">The number of elements of the scale.</param>
-    /// <param name="scales">True for a norm with scale and shift; false for one without.</param>
+    /// <param name="scales">Whether the norm has a scale and a shift.</param>
     private protected Normalization(string name, long width, bool scales)
         : base(name)
     {
@@ -52,17 +52,17 @@ internal abstract class Normalization : NamedModule<Tensor, Tensor>, IFullPrecis
     private protected abstract Tensor Normalize(Tensor input, Tensor? weight, Tensor? bias);
 }
 
-/// <summary>Group normalization, of each sample within groups of its channels; see <see cref="Normalization"/>.</summary>
+/// <summary>Group normalization: each sample is normalized within groups of its channels. See <see cref="Normalization"/>.</summary>
 /// <remarks>Source: Wu and He 2018. Input: [B, C, ...].</remarks>
 internal sealed class GroupNormalization : Normalization
 {
     private readonly long _groups;
     private readonly double _epsilon;
 
-    /// <summary>Creates a norm of given sizes.</summary>
+    /// <summary>Creates a norm with the given number of groups and channels.</summary>
     /// <param name="groups">The number of groups, which must divide the number of channels.</param>
     /// <param name="channels">C, the number of channels.</param>
-    /// <param name="epsilon">The value added to the variance. 1e-5 by default.</param>
+    /// <param name="epsilon">The value added to the variance. The default is 1e-5.</param>
     /// <exception cref="ArgumentException">
     /// A size is not positive, or the number of groups does not divide the number of channels.
     /// </exception>
@@ -74,7 +74,10 @@ internal sealed class GroupNormalization : Normalization
             throw new ArgumentException($"The groups must divide the {channels} channels, got {groups}.", nameof(groups));
     }
 
-    /// <summary>What follows the norm: SiLU in the same pass where there is a kernel for both. Null for nothing.</summary>
+    /// <summary>
+    /// The activation after the norm. SiLU is computed in the same pass if there is a kernel for both. The default is
+    /// <see langword="null"/>: no activation.
+    /// </summary>
     internal Activation? Activation { get; init; }
 
     /// <inheritdoc/>
@@ -95,7 +98,7 @@ internal sealed class GroupNormalization : Normalization
         => nn.functional.group_norm(input, _groups, weight, bias, _epsilon);
 }
 
-/// <summary>Layer normalization, of each token over its width; see <see cref="Normalization"/>.</summary>
+/// <summary>Layer normalization: each token is normalized over its width. See <see cref="Normalization"/>.</summary>
 /// <remarks>Source: Ba et al. 2016. Input: [..., width].</remarks>
 internal sealed class LayerNormalization : Normalization
 {
@@ -104,8 +107,8 @@ internal sealed class LayerNormalization : Normalization
 
     /// <summary>Creates a norm of a given width.</summary>
     /// <param name="width">The size of the last dimension of the input.</param>
-    /// <param name="epsilon">The value added to the variance. 1e-5 by default.</param>
-    /// <param name="scales">True for a norm with scale and shift; false for one without.</param>
+    /// <param name="epsilon">The value added to the variance. The default is 1e-5.</param>
+    /// <param name="scales">Whether the norm has a scale and a shift.</param>
     /// <exception cref="ArgumentException">The width is not positive.</exception>
     public LayerNormalization(int width, double epsilon = 1e-5, bool scales = true)
         : base(nameof(LayerNormalization), Guard.Positive(width), scales)
@@ -116,11 +119,14 @@ internal sealed class LayerNormalization : Normalization
 }
 
 /// <summary>
-/// A module, such as a norm, whose parameters remain in float32 when the rest of a network has lower precision. Its output still has the
-/// type of its input.
+/// A module, such as a norm, whose parameters remain in float32 if the rest of a network has lower precision. Its output has the type of
+/// its input.
 /// </summary>
 public interface IFullPrecisionModule
 {
-    /// <summary>The parameters that remain in float32, at least one: the registered objects, which must not be disposed.</summary>
+    /// <summary>
+    /// The parameters that remain in float32: the registered objects, which must not be disposed. There is at least one if the module has
+    /// parameters.
+    /// </summary>
     IEnumerable<Parameter> FullPrecisionParameters { get; }
 }

@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// A cache of small tables that depend on sizes only, for each key, device and type, so that a forward pass does not have to create them on
-/// the host.
+/// A cache of small tables, with one entry for each key, device and type, so that a forward pass does not have to create them on the host.
+/// The tables depend only on the key, such as a size.
 /// </summary>
 internal sealed class TensorCache<TKey> : IDisposable
     where TKey : notnull

@@ -4,11 +4,11 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The modulation of a transformer block by the condition: shifts, scales and gates of the width of the tokens. They are initialized as
-/// zero, so that the block is initially the identity.
+/// The modulation of a transformer block: maps an embedding to shifts, scales and gates of the width of the tokens. It is initialized with
+/// zeros, so that the block is initially the identity.
 /// </summary>
 /// <remarks>
-/// Source: Peebles and Xie 2023, section 3.2, "adaLN-Zero". State: <c>linear</c>, and <c>emb</c> if the block has its own embedding.
+/// Source: Peebles and Xie 2023, section 3.2, "adaLN-Zero". State: <c>linear</c>, and <c>emb</c> if the block has a separate embedding.
 /// </remarks>
 internal sealed class AdaLayerNorm : NamedModule<Tensor, Tensor>
 {
@@ -20,10 +20,11 @@ internal sealed class AdaLayerNorm : NamedModule<Tensor, Tensor>
 
     /// <summary>Creates a layer of given sizes.</summary>
     /// <param name="width">The width of the tokens.</param>
-    /// <param name="embeddingWidth">The width of the condition's embedding.</param>
-    /// <param name="parts">The number of vectors to compute.</param>
+    /// <param name="embeddingWidth">The width of the embedding.</param>
+    /// <param name="parts">The number of shifts, scales and gates.</param>
     /// <param name="own">
-    /// The embedding of the block, which is registered here, as in diffusers, but not called here; <see langword="null"/> for none.
+    /// The separate embedding of the block; <see langword="null"/> for none. It is registered as a submodule, as in diffusers, but this
+    /// layer does not call it.
     /// </param>
     public AdaLayerNorm(int width, int embeddingWidth, int parts, TransformerEmbedding? own)
         : base(nameof(AdaLayerNorm))
@@ -35,10 +36,12 @@ internal sealed class AdaLayerNorm : NamedModule<Tensor, Tensor>
         InitialWeights.Zero(_linear);
     }
 
-    /// <summary>Maps [B, E] to [B, parts, 1, width]. The caller must dispose the tensor.</summary>
+    /// <summary>Maps an embedding, [B, E], to vectors, [B, parts, 1, width]. The caller must dispose the tensor.</summary>
     public override Tensor forward(Tensor embedding) => Vectors(_linear, embedding, _parts, _width);
 
-    /// <summary>Applies a linear layer to the activated embedding: [B, parts, 1, width]. The caller must dispose the tensor.</summary>
+    /// <summary>
+    /// Applies SiLU and a linear layer to an embedding, and returns vectors, [B, parts, 1, width]. The caller must dispose the tensor.
+    /// </summary>
     public static Tensor Vectors(Linear linear, Tensor embedding, int parts, int width)
     {
         using var activated = nn.functional.silu(embedding);
@@ -47,8 +50,8 @@ internal sealed class AdaLayerNorm : NamedModule<Tensor, Tensor>
     }
 
     /// <summary>
-    /// Computes norm(x) (1 + scale) + shift for tokens [B, N, width]. The shift is the vector at index <c>first</c>, the scale the next
-    /// one. The caller must dispose the tensor.
+    /// Computes norm(x) (1 + scale) + shift for normalized tokens, [B, N, width]. The shift is the vector at index <c>first</c>, and the
+    /// scale is the next vector. The caller must dispose the tensor.
     /// </summary>
     public static Tensor Modulate(Tensor normed, Tensor vectors, int first)
     {
@@ -58,6 +61,6 @@ internal sealed class AdaLayerNorm : NamedModule<Tensor, Tensor>
         return normed.mul(factor).Add_(shift);
     }
 
-    /// <summary>Computes the norm without parameters that is modulated. The caller must dispose the tensor.</summary>
+    /// <summary>Computes a layer norm without learned parameters. The caller must dispose the tensor.</summary>
     public static Tensor Norm(Tensor tokens) => nn.functional.layer_norm(tokens, [tokens.shape[^1]], null, null, Epsilon);
 }

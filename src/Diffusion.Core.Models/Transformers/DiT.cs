@@ -5,19 +5,20 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The diffusion transformer: patches with fixed positional embeddings, and blocks that are shifted, scaled and gated by functions of time,
-/// label and vector. It accepts images of any height and width that are multiples of the patch size.
+/// The diffusion transformer: patches with fixed position embeddings, and blocks that are shifted, scaled and gated by functions of
+/// timestep, label and vector. The height and the width of the images can be any multiples of the patch size.
 /// </summary>
 /// <remarks>
-/// <para>Source: Peebles and Xie 2023. Weights are initialized as in the paper: Xavier-uniform linear layers, N(0, 0.02^2) embeddings, and
-/// zero in the modulation layers and the output layer, so that initially every block is the identity and the prediction is zero.</para>
-/// <para>The state dict has the names of diffusers' <c>DiTTransformer2DModel</c>, whose weights can be loaded into an equal architecture.
-/// With <see cref="DiTOptions.SharedEmbedding"/> the shared embedding is <c>emb</c> instead of <c>transformer_blocks.i.norm1.emb</c>;
-/// <see cref="WithEmbeddingPerBlock"/> returns a network that diffusers can load. A label is dropped for all blocks of a sample or for
-/// none, as in the paper.</para>
-/// <para>Parameters (<see cref="DiTOptions.CountParameters"/>) of the paper's sizes for 1000 classes: 32,865,056 (S/2), 130,315,808 (B/2),
-/// 457,840,672 (L/2), 674,834,720 (XL/2); the paper's code also counts its fixed positions.</para>
-/// <para>On devices other than the CPU, labels are not checked: the behavior for a label out of range is undefined.</para>
+/// <para>Source: Peebles and Xie 2023. Weights are initialized as in the paper: Xavier uniform in linear layers, N(0, 0.02^2) in
+/// embeddings, and zero in the modulation layers and the output layer, so that initially every block is the identity and the prediction is
+/// zero.</para>
+/// <para>The state dict has the keys of diffusers' <c>DiTTransformer2DModel</c>, so that weights of the same architecture can be loaded.
+/// With <see cref="DiTOptions.SharedEmbedding"/>, the shared embedding is <c>emb</c> instead of <c>transformer_blocks.i.norm1.emb</c>;
+/// <see cref="WithEmbeddingPerBlock"/> converts such a network to one that diffusers can load. A label is dropped once for all blocks, as
+/// in the paper.</para>
+/// <para>Parameters (<see cref="DiTOptions.CountParameters"/>) of the sizes in the paper with 1000 classes: 32,865,056 (S/2), 130,315,808
+/// (B/2), 457,840,672 (L/2), 674,834,720 (XL/2). The code of the paper also counts the fixed position embeddings.</para>
+/// <para>Labels are checked on the CPU only. On other devices, the behavior for a label out of range is undefined.</para>
 /// </remarks>
 public sealed class DiT : DenoisingNetwork
 {
@@ -59,12 +60,12 @@ public sealed class DiT : DenoisingNetwork
 
     /// <summary>Computes the raw output of the network.</summary>
     /// <param name="xt">
-    /// [B, C, H, W] noisy images or latents, H and W multiples of the patch size, of the type and on the device of the weights.
+    /// [B, C, H, W] noisy images or latents of the type and on the device of the weights. H and W must be multiples of the patch size.
     /// </param>
-    /// <param name="t">[B] int64 or floating point times in steps: 0..T-1 for a discrete schedule.</param>
+    /// <param name="t">[B] int64 or floating point timesteps: 0..T-1 for a discrete schedule.</param>
     /// <param name="condition">
-    /// Must contain labels, [B] int64 in 0..classes-1 or <see cref="TransformerOptions.NullLabel"/>, if the network has classes, and a
-    /// vector, [B, vector width], if the network has a vector width.
+    /// The condition. If the network has classes, it must contain labels, [B] int64 in 0..classes-1 or
+    /// <see cref="TransformerOptions.NullLabel"/>. If the network has a vector width, it must contain a vector, [B, vector width].
     /// </param>
     /// <returns>[B, out channels, H, W]. The caller must dispose the tensor.</returns>
     /// <exception cref="ArgumentException">
@@ -96,10 +97,10 @@ public sealed class DiT : DenoisingNetwork
     }
 
     /// <summary>
-    /// Copies the network to one with an embedding in each block, as diffusers expects. The embeddings are initially equal if this network
-    /// has a shared embedding.
+    /// Creates a copy of the network with a separate embedding in each block, as diffusers expects. If this network has a shared embedding,
+    /// each block of the copy has a copy of it.
     /// </summary>
-    /// <returns>A network on the device and in the type of this one. The caller must dispose it.</returns>
+    /// <returns>A network of the same type and on the same device. The caller must dispose it.</returns>
     public DiT WithEmbeddingPerBlock()
     {
         var copy = new DiT(Options with { SharedEmbedding = false });
@@ -138,61 +139,65 @@ public sealed class DiT : DenoisingNetwork
     }
 }
 
-/// <summary>The architecture of a <see cref="DiT"/>. The named sizes are those of the paper.</summary>
+/// <summary>
+/// The architecture of a <see cref="DiT"/>. The static methods return the architectures of the paper, for latents with 4 channels, a
+/// learned variance and 1000 classes.
+/// </summary>
 public sealed record DiTOptions : TransformerOptions
 {
     private const int Modulations = 6;
 
     /// <summary>
-    /// The side, in pixels, of the images or latents that the positions are designed for; a multiple of the patch size. 32 by default.
+    /// The side, in pixels, of the images or latents for which the network is designed, a multiple of the patch size. The default is 32.
     /// </summary>
-    /// <remarks>The network also accepts other sizes: the positions of their patches are scaled to the same range.</remarks>
+    /// <remarks>The network also accepts other sizes; the coordinates of their patches are scaled to the same range.</remarks>
     public int ImageSize { get; init; } = 32;
 
-    /// <summary>The width of the tokens, a multiple of 4 and of the heads. 384 by default.</summary>
+    /// <summary>The width of the tokens, a multiple of 4 and of the number of heads. The default is 384.</summary>
     public int Width { get; init; } = 384;
 
-    /// <summary>The number of blocks. 12 by default.</summary>
+    /// <summary>The number of blocks. The default is 12.</summary>
     public int Depth { get; init; } = 12;
 
-    /// <summary>The number of attention heads. 6 by default.</summary>
+    /// <summary>The number of attention heads. The default is 6.</summary>
     public int Heads { get; init; } = 6;
 
     /// <summary>
-    /// True for one embedding of time and condition for all blocks, as in the paper; false, the default, for one in each block, as in
-    /// diffusers' <c>DiTTransformer2DModel</c> and its weight files. <see cref="DiT.WithEmbeddingPerBlock"/> converts the first form to the
-    /// second.
+    /// <see langword="true"/> if all blocks share one embedding of timestep and condition, as in the paper; <see langword="false"/> if each
+    /// block has a separate embedding, as in diffusers' <c>DiTTransformer2DModel</c>. <see cref="DiT.WithEmbeddingPerBlock"/> converts the
+    /// first form to the second. The default is <see langword="false"/>.
     /// </summary>
     public bool SharedEmbedding { get; init; }
 
-    /// <summary>True for a bias in the projections to queries, keys and values. The default is <see langword="true"/>.</summary>
+    /// <summary>Whether the projections to queries, keys and values have a bias. The default is <see langword="true"/>.</summary>
     public bool AttentionBias { get; init; } = true;
 
     /// <summary>
-    /// True for a learned weight and bias in the norms before the feed-forward layers. The default is <see langword="false"/>, as in the
+    /// Whether the norms before the feed-forward layers have a learned weight and bias. The default is <see langword="false"/>, as in the
     /// paper.
     /// </summary>
     public bool NormAffine { get; init; }
 
     /// <summary>
-    /// The epsilon of the norms before the feed-forward layers; all other norms have 1e-6. 1e-6 by default; diffusers' default is 1e-5.
+    /// The epsilon of the norms before the feed-forward layers. The default is 1e-6; in diffusers it is 1e-5. The epsilon of all other
+    /// norms is 1e-6.
     /// </summary>
     public double NormEpsilon { get; init; } = 1e-6;
 
-    /// <summary>DiT-S: width 384, 12 blocks, 6 heads; 33 million parameters with patches of 2.</summary>
-    /// <param name="patchSize">The side of a patch; 2, 4 and 8 in the paper. 2 by default.</param>
+    /// <summary>DiT-S: width 384, 12 blocks, 6 heads; 33 million parameters with patches of size 2.</summary>
+    /// <param name="patchSize">The side of a patch in pixels: 2, 4 or 8 in the paper. The default is 2.</param>
     public static DiTOptions Small(int patchSize = 2) => ImageNet(patchSize, 384, 12, 6);
 
-    /// <summary>DiT-B: width 768, 12 blocks, 12 heads; 130 million parameters with patches of 2.</summary>
-    /// <param name="patchSize">The side of a patch; 2, 4 and 8 in the paper. 2 by default.</param>
+    /// <summary>DiT-B: width 768, 12 blocks, 12 heads; 130 million parameters with patches of size 2.</summary>
+    /// <param name="patchSize">The side of a patch in pixels: 2, 4 or 8 in the paper. The default is 2.</param>
     public static DiTOptions Base(int patchSize = 2) => ImageNet(patchSize, 768, 12, 12);
 
-    /// <summary>DiT-L: width 1024, 24 blocks, 16 heads; 458 million parameters with patches of 2.</summary>
-    /// <param name="patchSize">The side of a patch; 2, 4 and 8 in the paper. 2 by default.</param>
+    /// <summary>DiT-L: width 1024, 24 blocks, 16 heads; 458 million parameters with patches of size 2.</summary>
+    /// <param name="patchSize">The side of a patch in pixels: 2, 4 or 8 in the paper. The default is 2.</param>
     public static DiTOptions Large(int patchSize = 2) => ImageNet(patchSize, 1024, 24, 16);
 
-    /// <summary>DiT-XL: width 1152, 28 blocks, 16 heads; 675 million parameters with patches of 2.</summary>
-    /// <param name="patchSize">The side of a patch; 2, 4 and 8 in the paper. 2 by default.</param>
+    /// <summary>DiT-XL: width 1152, 28 blocks, 16 heads; 675 million parameters with patches of size 2.</summary>
+    /// <param name="patchSize">The side of a patch in pixels: 2, 4 or 8 in the paper. The default is 2.</param>
     public static DiTOptions ExtraLarge(int patchSize = 2) => ImageNet(patchSize, 1152, 28, 16);
 
     /// <summary>Computes the number of parameters of a network with these options, without creating it.</summary>

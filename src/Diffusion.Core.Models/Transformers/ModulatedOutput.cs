@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The last layer of a modulated transformer, which maps tokens to the pixels of their patches. It is initialized as zero.
+/// The last layer of a modulated transformer, which maps tokens to the pixels of their patches. It is initialized with zeros.
 /// </summary>
 /// <remarks>Source: Peebles and Xie 2023, section 3.2, "transformer decoder". State: <c>proj_out_1</c>, <c>proj_out_2</c>.</remarks>
 internal sealed class ModulatedOutput : NamedModule<Tensor, Tensor, Tensor>

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>Maps images to tokens, with one linear layer for each square patch, and joins patches to images.</summary>
+/// <summary>Maps each square patch of an image to a token by a linear layer, and joins tokens to images.</summary>
 /// <remarks>Source: Dosovitskiy et al. 2021, eq. 1. State: <c>proj</c>.</remarks>
 internal sealed class PatchEmbedding : NamedModule<Tensor, Tensor>
 {
@@ -32,8 +32,8 @@ internal sealed class PatchEmbedding : NamedModule<Tensor, Tensor>
     /// <summary>The weight, [D, C, p, p].</summary>
     internal Tensor Weight => _projection.weight;
 
-    /// <summary>Maps images to tokens, row by row.</summary>
-    /// <param name="input">[B, C, H, W]; H and W are multiples of p.</param>
+    /// <summary>Maps images to tokens, in row-major order of the patches.</summary>
+    /// <param name="input">[B, C, H, W] images; H and W must be multiples of p.</param>
     /// <returns>[B, H/p * W/p, D]. The caller must dispose the tensor.</returns>
     /// <exception cref="ArgumentException">The shape does not match.</exception>
     public override Tensor forward(Tensor input)
@@ -43,8 +43,8 @@ internal sealed class PatchEmbedding : NamedModule<Tensor, Tensor>
         return _projection.call(input).flatten(2).transpose(1, 2).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Joins tokens that contain the pixels of their patches, channels last, to images.</summary>
-    /// <param name="tokens">[B, rows * columns, p * p * C].</param>
+    /// <summary>Joins tokens to images.</summary>
+    /// <param name="tokens">[B, rows * columns, p * p * C]: each token contains the pixels of its patch, with the channels last.</param>
     /// <param name="rows">The number of rows of patches.</param>
     /// <param name="columns">The number of columns of patches.</param>
     /// <param name="patchSize">p, the side of a patch in pixels.</param>
@@ -56,7 +56,7 @@ internal sealed class PatchEmbedding : NamedModule<Tensor, Tensor>
         long p = Guard.Positive(patchSize);
         var (batch, width) = (tokens.shape[0], tokens.shape[2]);
         if (width % (p * p) != 0)
-            throw new ArgumentException($"tokens must hold {p * p} pixels each, got shape {Guard.Format(tokens.shape)}.", nameof(tokens));
+            throw new ArgumentException($"tokens must have {p * p} pixels each, got shape {Guard.Format(tokens.shape)}.", nameof(tokens));
         using var scope = NewDisposeScope();
         return tokens.reshape(batch, rows, columns, p, p, width / (p * p))
             .permute(0, 5, 1, 3, 2, 4)
@@ -64,7 +64,7 @@ internal sealed class PatchEmbedding : NamedModule<Tensor, Tensor>
             .MoveToOuterDisposeScope();
     }
 
-    /// <summary>Throws unless the height and the width of the images are multiples of the patch size.</summary>
+    /// <summary>Throws if the height or the width of the images is not a multiple of the patch size.</summary>
     internal void Check(Tensor input, string name = "input")
     {
         Guard.Shape(input, [-1, Channels, -1, -1], name);

@@ -3,7 +3,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The input sequence of a vision transformer: tokens of time and condition, if they are tokens, then the patches, with learned positions.
+/// The input layer of a vision transformer, which returns the patches of an image with learned position embeddings. The embeddings of
+/// timestep and condition are tokens before the patches, or they are added to every patch.
 /// </summary>
 /// <remarks>
 /// Source: Dosovitskiy et al. 2021, eq. 1; Bao et al. 2023, section 3. State: <c>patch_embed</c>, <c>emb</c>, <c>pos_embed</c>.
@@ -17,14 +18,17 @@ internal sealed class TokenInput : NamedModule<Tensor, Tensor, Condition?, Tenso
     private readonly LabelDropout? _labelDropout;
     private readonly bool _asTokens;
 
-    /// <summary>Creates the input of a network.</summary>
+    /// <summary>Creates the input layer of a network.</summary>
     /// <param name="options">Valid options.</param>
     /// <param name="width">The width of the tokens.</param>
-    /// <param name="imageSize">The side, in pixels, of the images that the positions are learned for.</param>
+    /// <param name="imageSize">The side, in pixels, of the images for which the position embeddings are learned.</param>
     /// <param name="asTokens">
-    /// True for tokens of time and condition before the patches; false to add their embeddings to every patch.
+    /// <see langword="true"/> if the embeddings of timestep and condition are tokens before the patches, <see langword="false"/> if they
+    /// are added to every patch.
     /// </param>
-    /// <param name="timeNetwork">True for a network applied to the sines and cosines of t; false to use them directly.</param>
+    /// <param name="timeNetwork">
+    /// Whether a two-layer network is applied to the sinusoidal embedding of t; otherwise, the sinusoidal embedding is used directly.
+    /// </param>
     public TokenInput(TransformerOptions options, int width, int imageSize, bool asTokens, bool timeNetwork)
         : base(nameof(TokenInput))
     {
@@ -47,7 +51,7 @@ internal sealed class TokenInput : NamedModule<Tensor, Tensor, Condition?, Tenso
         TransformerInputs.Check(_options, xt, t, condition, _patches.Weight);
     }
 
-    /// <summary>Returns tokens, [B, extra + patches, width]. The caller must dispose the tensor.</summary>
+    /// <summary>Returns the input tokens, [B, extra + patches, width]. The caller must dispose the tensor.</summary>
     public override Tensor forward(Tensor xt, Tensor t, Condition? condition)
     {
         using var scope = NewDisposeScope();
@@ -60,9 +64,10 @@ internal sealed class TokenInput : NamedModule<Tensor, Tensor, Condition?, Tenso
     }
 
     /// <summary>
-    /// Joins tokens, [B, extra + patches, p * p * C], to images of the size of the input with a given shape, without the tokens before the
-    /// patches. The caller must dispose the tensor.
+    /// Removes the tokens before the patches, and joins the remaining tokens to images. The caller must dispose the returned tensor.
     /// </summary>
+    /// <param name="tokens">[B, extra + patches, p * p * C].</param>
+    /// <param name="shape">The shape of the input images, from which the size of the output images follows.</param>
     public Tensor Join(Tensor tokens, long[] shape)
     {
         var side = _options.PatchSize;

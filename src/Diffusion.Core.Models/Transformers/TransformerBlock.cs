@@ -3,12 +3,12 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// A transformer block: self-attention, optional cross-attention to a context, and a feed-forward layer, each applied after a norm and
-/// added to its input. It may be modulated by an embedding of time and condition (adaLN-Zero).
+/// A transformer block: self-attention, optional cross-attention to a context, and a feed-forward layer, each with a norm before it and a
+/// residual connection. The block may be modulated by an embedding of timestep and condition (adaLN-Zero).
 /// </summary>
 /// <remarks>
-/// Source: Vaswani et al. 2017, section 3.1, with norms first (Xiong et al. 2020); Peebles and Xie 2023, section 3.2. State, with the names
-/// of diffusers: <c>norm1</c> (<c>norm1.linear</c> if modulated), <c>attn1</c>, <c>norm2</c>, <c>attn2</c>, <c>norm3</c>, <c>ff</c>.
+/// Source: Vaswani et al. 2017, section 3.1, with the norms first (Xiong et al. 2020); Peebles and Xie 2023, section 3.2. State, with the
+/// names of diffusers: <c>norm1</c> (<c>norm1.linear</c> if modulated), <c>attn1</c>, <c>norm2</c>, <c>attn2</c>, <c>norm3</c>, <c>ff</c>.
 /// </remarks>
 internal sealed class TransformerBlock : NamedModule<Tensor, Tensor?, Tensor?, Tensor>
 {
@@ -28,14 +28,15 @@ internal sealed class TransformerBlock : NamedModule<Tensor, Tensor?, Tensor?, T
     private readonly FeedForward _forward;
     private readonly SeededDropout _dropout;
 
-    /// <summary>Creates a block of given sizes.</summary>
-    /// <exception cref="ArgumentException">A size does not match.</exception>
+    /// <summary>Creates a block.</summary>
+    /// <param name="options">The sizes and options of the block.</param>
+    /// <exception cref="ArgumentException">An option is out of range or inconsistent with another.</exception>
     public TransformerBlock(TransformerBlockOptions options)
         : this(options, null)
     {
     }
 
-    /// <summary>Creates a block that contains the embedding by which it is modulated.</summary>
+    /// <summary>Creates a block with a separate embedding, or none if it is <see langword="null"/>.</summary>
     internal TransformerBlock(TransformerBlockOptions options, TransformerEmbedding? embedding)
         : base(nameof(TransformerBlock))
     {
@@ -43,7 +44,7 @@ internal sealed class TransformerBlock : NamedModule<Tensor, Tensor?, Tensor?, T
         TransformerOptions.ValidateHeads(options.Width, options.HeadWidth is null ? options.Heads : 1, nameof(options.Heads));
         Guard.Positive(options.NormEpsilon);
         if (options.OnlyCrossAttention && options.ContextWidth is null)
-            throw new ArgumentException("Cross-attention alone needs the width of the context, got none.", nameof(options));
+            throw new ArgumentException("A block with only cross-attention needs a context width, got none.", nameof(options));
         (_options, Embedding) = (options, embedding);
         if (options.EmbeddingWidth is { } embeddingWidth)
             register_module("norm1", _modulation = new AdaLayerNorm(options.Width, Guard.Positive(embeddingWidth), Vectors, embedding));
@@ -62,11 +63,11 @@ internal sealed class TransformerBlock : NamedModule<Tensor, Tensor?, Tensor?, T
     }
 
     /// <summary>
-    /// The embedding of the block, which is called by the network; <see langword="null"/> if the block does not have its own.
+    /// The separate embedding of the block, which the network calls; <see langword="null"/> if there is none.
     /// </summary>
     internal TransformerEmbedding? Embedding { get; }
 
-    /// <summary>Initializes the weights of attention and of the feed-forward layer; norms and modulation are not changed.</summary>
+    /// <summary>Initializes the weights of attention and of the feed-forward layer. Norms and modulation do not change.</summary>
     internal void Initialise(Action<nn.Module> fill)
     {
         fill(_attention);
@@ -97,10 +98,13 @@ internal sealed class TransformerBlock : NamedModule<Tensor, Tensor?, Tensor?, T
             ? Run(tokens, embedding, context, contextMask, (attention, normed) => attention.call(normed, context, contextMask))
             : Run(tokens, embedding, context, contextMask, static (attention, normed) => attention.call(normed, null, null));
 
-    /// <summary>Applies the block with a custom form of self-attention.</summary>
+    /// <summary>Applies the block with custom self-attention.</summary>
     /// <param name="tokens">[B, N, width].</param>
     /// <param name="embedding">[B, embedding width]; <see langword="null"/> for a block without modulation.</param>
-    /// <param name="attend">Maps the attention layer and the normalized tokens, [B, N, width], to the attended tokens.</param>
+    /// <param name="attend">
+    /// Maps the attention layer and the normalized tokens, [B, N, width], to the output of attention, [B, N, width].
+    /// </param>
+    /// <returns>[B, N, width]. The caller must dispose the tensor.</returns>
     internal Tensor Run(Tensor tokens, Tensor? embedding, Func<MultiHeadAttention, Tensor, Tensor> attend)
         => Run(tokens, embedding, null, null, attend);
 
@@ -130,7 +134,7 @@ internal sealed class TransformerBlock : NamedModule<Tensor, Tensor?, Tensor?, T
         if (_crossAttention is not null)
             ArgumentNullException.ThrowIfNull(context);
         else if (context is not null)
-            throw new ArgumentException("This block attends to no context, but got one.", nameof(context));
+            throw new ArgumentException("This block has no cross-attention and accepts no context, but received one.", nameof(context));
     }
 
     private static Tensor Gate(Tensor change, Tensor? vectors, int gate) => vectors is null ? change : change.mul(vectors.select(1, gate));
@@ -147,7 +151,7 @@ internal sealed class TransformerBlock : NamedModule<Tensor, Tensor?, Tensor?, T
     });
 }
 
-/// <summary>The sizes of a <see cref="TransformerBlock"/>.</summary>
+/// <summary>The sizes and options of a <see cref="TransformerBlock"/>.</summary>
 internal sealed record TransformerBlockOptions
 {
     /// <summary>The width of the tokens.</summary>
@@ -162,8 +166,8 @@ internal sealed record TransformerBlockOptions
     public int? HeadWidth { get; init; }
 
     /// <summary>
-    /// The width of the embedding of the condition, which shifts, scales and gates attention and the feed-forward layer (adaLN-Zero). The
-    /// default is <see langword="null"/>: a pre-norm block without modulation.
+    /// The width of the embedding that shifts, scales and gates attention and the feed-forward layer (adaLN-Zero). The default is
+    /// <see langword="null"/>: a pre-norm block without modulation.
     /// </summary>
     public int? EmbeddingWidth { get; init; }
 
@@ -174,28 +178,32 @@ internal sealed record TransformerBlockOptions
     public int? ContextWidth { get; init; }
 
     /// <summary>
-    /// True if the first attention also attends to the context instead of the tokens. The default is <see langword="false"/>.
+    /// Whether the first attention also attends to the context instead of the tokens. The default is <see langword="false"/>.
     /// </summary>
     public bool OnlyCrossAttention { get; init; }
 
     /// <summary>The hidden width of the feed-forward layer. The default is <see langword="null"/>: four times the width.</summary>
     public int? Hidden { get; init; }
 
-    /// <summary>The activation of the feed-forward layer; <see cref="Activation.Gelu"/> by default.</summary>
+    /// <summary>
+    /// The activation of the feed-forward layer. The default is <see langword="null"/>: <see cref="Activation.Gelu"/>.
+    /// </summary>
     public Activation? Activation { get; init; }
 
-    /// <summary>The probability of dropout after attention and inside the feed-forward layer. 0 by default.</summary>
+    /// <summary>The probability of dropout after attention and inside the feed-forward layer. The default is 0.</summary>
     public double Dropout { get; init; }
 
-    /// <summary>True for a bias in the projections to queries, keys and values. The default is <see langword="true"/>.</summary>
+    /// <summary>Whether the projections to queries, keys and values have a bias. The default is <see langword="true"/>.</summary>
     public bool AttentionBias { get; init; } = true;
 
     /// <summary>
-    /// True for a learned weight and bias in the norms, except in the first norm of a modulated block. The default is
+    /// Whether the norms have a learned weight and bias, except the first norm of a modulated block, which has none. The default is
     /// <see langword="true"/>.
     /// </summary>
     public bool NormAffine { get; init; } = true;
 
-    /// <summary>The epsilon of the norms, except the first norm of a modulated block, which has 1e-6. 1e-5 by default.</summary>
+    /// <summary>
+    /// The epsilon of the norms, except the first norm of a modulated block, whose epsilon is 1e-6. The default is 1e-5.
+    /// </summary>
     public double NormEpsilon { get; init; } = 1e-5;
 }

@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>The embeddings of time and, if the network has them, label and vector, as vectors of the width of the tokens.</summary>
+/// <summary>The embeddings of timestep, label and vector, each of the width of the tokens. Label and vector are optional.</summary>
 /// <remarks>
 /// Source: Peebles and Xie 2023, section 3.2. State: <c>timestep_embedder</c>, <c>class_embedder.embedding_table</c>,
 /// <c>vector_embedder</c>.
@@ -20,7 +20,8 @@ internal sealed class TransformerEmbedding : NamedModule<Tensor, Tensor?, Tensor
     /// <param name="options">Valid options.</param>
     /// <param name="width">The width of each vector.</param>
     /// <param name="timeNetwork">
-    /// True for a network applied to the sines and cosines of t; false to use them directly, which requires an even width.
+    /// Whether a two-layer network is applied to the sinusoidal embedding of t; otherwise, the sinusoidal embedding is used directly, which
+    /// requires an even width. The default is <see langword="true"/>.
     /// </param>
     public TransformerEmbedding(TransformerOptions options, int width, bool timeNetwork = true)
         : base(nameof(TransformerEmbedding))
@@ -46,10 +47,10 @@ internal sealed class TransformerEmbedding : NamedModule<Tensor, Tensor?, Tensor
     public static long CountParameters(TransformerOptions options, long width)
         => Layers(Frequencies, width) + (options.Labels * width) + (options.VectorWidth is { } vector ? Layers(vector, width) : 0);
 
-    /// <summary>Returns the sum of the embeddings: [B, width]. The caller must dispose the tensor.</summary>
-    /// <param name="t">[B] times.</param>
-    /// <param name="labels">[B] int64, for a network with classes.</param>
-    /// <param name="vector">[B, vector width], for a network with vectors.</param>
+    /// <summary>Returns the sum of the embeddings, [B, width]. The caller must dispose the tensor.</summary>
+    /// <param name="t">[B] timesteps.</param>
+    /// <param name="labels">[B] int64 labels; required if the network has classes, otherwise ignored.</param>
+    /// <param name="vector">[B, vector width]; required if the network has a vector width, otherwise ignored.</param>
     public override Tensor forward(Tensor t, Tensor? labels, Tensor? vector)
     {
         using var scope = NewDisposeScope();
@@ -58,12 +59,15 @@ internal sealed class TransformerEmbedding : NamedModule<Tensor, Tensor?, Tensor
     }
 
     /// <summary>
-    /// Returns the embeddings of time and, if the network has them, label and vector, each [B, width]. The caller must dispose the tensors.
+    /// Returns the embeddings of timestep and, if the network has them, of label and vector, each [B, width]. The caller must dispose the
+    /// tensors.
     /// </summary>
-    /// <param name="t">[B] times.</param>
-    /// <param name="labels">[B] int64, for a network with classes.</param>
-    /// <param name="vector">[B, vector width], for a network with vectors.</param>
-    /// <param name="like">A tensor with the type and device of the results; required if t has no network.</param>
+    /// <param name="t">[B] timesteps.</param>
+    /// <param name="labels">[B] int64 labels; required if the network has classes, otherwise ignored.</param>
+    /// <param name="vector">[B, vector width]; required if the network has a vector width, otherwise ignored.</param>
+    /// <param name="like">
+    /// A tensor with the type and device of the results. It is required if no network is applied to the sinusoidal embedding of t.
+    /// </param>
     public IReadOnlyList<Tensor> Parts(Tensor t, Tensor? labels, Tensor? vector, Tensor? like = null)
     {
         var weight = like ?? _time!.Weight;
@@ -85,7 +89,7 @@ internal sealed class TransformerEmbedding : NamedModule<Tensor, Tensor?, Tensor
 
     private static long Layers(long inputs, long width) => (inputs * width) + (width * width) + (2 * width);
 
-    /// <summary>The level that diffusers' names have between an embedder and its table.</summary>
+    /// <summary>A table of label embeddings as the submodule <c>embedding_table</c>, as in diffusers.</summary>
     private sealed class ClassTable : NamedModule<Tensor, Tensor>
     {
         private readonly LabelEmbedding _table;

@@ -4,18 +4,18 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// A vision transformer with the long skip connections of a U-Net: time, label, vector and patches are tokens of one sequence, and each
-/// block after the middle one also receives the output of its counterpart before the middle one.
+/// A vision transformer with long skip connections, as in a U-Net. Timestep, label, vector and patches are tokens of one sequence, and each
+/// block after the middle block also receives the output of the corresponding block before it.
 /// </summary>
 /// <remarks>
-/// <para>Source: Bao et al. 2023, section 3 and figure 1: skips that are concatenated and projected by a linear layer, pre-norm blocks,
-/// tokens for time and condition, learned positions, a 3x3 convolution after the linear projection to pixels. Weights are initialized as in
-/// the paper: N(0, 0.02^2) linear layers with zero biases.</para>
+/// <para>Source: Bao et al. 2023, section 3 and figure 1: skip connections that are concatenated and projected by a linear layer, pre-norm
+/// blocks, tokens for timestep and condition, learned position embeddings, and a 3x3 convolution after the linear projection to pixels. As
+/// in the paper, the weights of linear layers are initialized from N(0, 0.02^2) and their biases with zeros.</para>
 /// <para>State: <c>patch_embed</c>, <c>pos_embed</c>, <c>emb</c>, <c>in_blocks</c>, <c>mid_block</c>, <c>out_blocks</c>, <c>skips</c>,
 /// <c>norm_out</c>, <c>proj_out</c>, <c>conv_out</c>.</para>
-/// <para>Parameters (<see cref="ModuleWeights.Count"/>): 44,255,328 for U-ViT-S with patches of 2 on 32x32 colour images (44 million in
-/// the paper), 130,941,060 for U-ViT-M with patches of 4 on 64x64 and 1000 classes (131 million).</para>
-/// <para>On devices other than the CPU, labels are not checked: the behavior for a label out of range is undefined.</para>
+/// <para>Parameters (<see cref="ModuleWeights.Count"/>): 44,255,328 for U-ViT-S with patches of size 2 and 32x32 colour images (44 million
+/// in the paper); 130,941,060 for U-ViT-M with patches of size 4, 64x64 images and 1000 classes (131 million in the paper).</para>
+/// <para>Labels are checked on the CPU only. On other devices, the behavior for a label out of range is undefined.</para>
 /// </remarks>
 public sealed class UViT : DenoisingNetwork
 {
@@ -64,12 +64,12 @@ public sealed class UViT : DenoisingNetwork
 
     /// <summary>Computes the raw output of the network.</summary>
     /// <param name="xt">
-    /// [B, C, H, W] noisy images or latents, H and W multiples of the patch size, of the type and on the device of the weights.
+    /// [B, C, H, W] noisy images or latents of the type and on the device of the weights. H and W must be multiples of the patch size.
     /// </param>
-    /// <param name="t">[B] int64 or floating point times in steps: 0..T-1 for a discrete schedule.</param>
+    /// <param name="t">[B] int64 or floating point timesteps: 0..T-1 for a discrete schedule.</param>
     /// <param name="condition">
-    /// Must contain labels, [B] int64 in 0..classes-1 or <see cref="TransformerOptions.NullLabel"/>, if the network has classes, and a
-    /// vector, [B, vector width], if the network has a vector width.
+    /// The condition. If the network has classes, it must contain labels, [B] int64 in 0..classes-1 or
+    /// <see cref="TransformerOptions.NullLabel"/>. If the network has a vector width, it must contain a vector, [B, vector width].
     /// </param>
     /// <returns>[B, out channels, H, W]. The caller must dispose the tensor.</returns>
     /// <exception cref="ArgumentException">
@@ -128,33 +128,37 @@ public sealed class UViT : DenoisingNetwork
 public sealed record UViTOptions : TransformerOptions
 {
     /// <summary>
-    /// The side, in pixels, of the images or latents that the positions are learned for; a multiple of the patch size. 32 by default.
+    /// The side, in pixels, of the images or latents for which the position embeddings are learned, a multiple of the patch size. The
+    /// default is 32.
     /// </summary>
-    /// <remarks>The network also accepts other sizes, with interpolated positions.</remarks>
+    /// <remarks>The network also accepts other sizes; it then interpolates the position embeddings.</remarks>
     public int ImageSize { get; init; } = 32;
 
-    /// <summary>The width of the tokens, an even multiple of the number of heads. 512 by default.</summary>
+    /// <summary>The width of the tokens, which must be even and a multiple of the number of heads. The default is 512.</summary>
     public int Width { get; init; } = 512;
 
-    /// <summary>The number of blocks, an odd number: the same number before and after the middle block. 13 by default.</summary>
+    /// <summary>
+    /// The number of blocks, which must be odd: there are as many blocks before the middle block as after it. The default is 13.
+    /// </summary>
     public int Depth { get; init; } = 13;
 
-    /// <summary>The number of attention heads. 8 by default.</summary>
+    /// <summary>The number of attention heads. The default is 8.</summary>
     public int Heads { get; init; } = 8;
 
     /// <summary>
-    /// True for a bias in the projections to queries, keys and values. The default is <see langword="false"/>, as in the paper.
+    /// Whether the projections to queries, keys and values have a bias. The default is <see langword="false"/>, as in the paper.
     /// </summary>
     public bool AttentionBias { get; init; }
 
     /// <summary>
-    /// True for a network between the sines and cosines of t and the token of time. The default is <see langword="false"/>, as in the
-    /// paper: the sines and cosines are the token.
+    /// Whether a two-layer network maps the sinusoidal embedding of t to the timestep token. The default is <see langword="false"/>, as in
+    /// the paper: the sinusoidal embedding is the token.
     /// </summary>
     public bool TimeNetwork { get; init; }
 
     /// <summary>
-    /// True for a 3x3 convolution over the image joined from the tokens. The default is <see langword="true"/>, as in the paper.
+    /// Whether a 3x3 convolution is applied to the image that is joined from the tokens. The default is <see langword="true"/>, as in the
+    /// paper.
     /// </summary>
     public bool FinalConvolution { get; init; } = true;
 
@@ -179,7 +183,7 @@ public sealed record UViTOptions : TransformerOptions
         base.Validate();
         ValidateHeads(Width, Heads, nameof(Heads));
         if (Width % 2 != 0)
-            throw new ArgumentException($"{nameof(Width)} must be even for the sines of time, got {Width}.", nameof(Width));
+            throw new ArgumentException($"{nameof(Width)} must be even for the sinusoidal embedding of t, got {Width}.", nameof(Width));
         if (Depth < 1 || Depth % 2 == 0)
             throw new ArgumentException($"{nameof(Depth)} must be a positive odd number, got {Depth}.", nameof(Depth));
         ValidateSize(ImageSize, nameof(ImageSize));

@@ -4,15 +4,15 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The plain vision transformer as a denoiser: patches with learned positions, pre-norm blocks, and a projection to pixels.
+/// A plain vision transformer as a denoiser: patches with learned position embeddings, pre-norm blocks, and a projection to pixels.
 /// </summary>
 /// <remarks>
-/// <para>Source: Dosovitskiy et al. 2021, section 3.1, without the class token; time, label and vector are added to every patch or are
-/// separate tokens. Weights are initialized from N(0, 0.02^2) with zero biases, and the last layer as zero, so that the initial prediction
-/// is zero.</para>
+/// <para>Source: Dosovitskiy et al. 2021, section 3.1, without the class token. The embeddings of timestep, label and vector are added to
+/// every patch, or they are separate tokens. Weights are initialized from N(0, 0.02^2) and biases with zeros. The last layer is initialized
+/// with zeros, so that the initial prediction is zero.</para>
 /// <para>State: <c>patch_embed</c>, <c>pos_embed</c>, <c>emb</c>, <c>transformer_blocks</c>, <c>norm_out</c>, <c>proj_out</c>. Parameters
 /// (<see cref="ModuleWeights.Count"/>): 21,648,780 with the default options.</para>
-/// <para>On devices other than the CPU, labels are not checked: the behavior for a label out of range is undefined.</para>
+/// <para>Labels are checked on the CPU only. On other devices, the behavior for a label out of range is undefined.</para>
 /// </remarks>
 public sealed class ViTDenoiser : DenoisingNetwork
 {
@@ -58,12 +58,12 @@ public sealed class ViTDenoiser : DenoisingNetwork
 
     /// <summary>Computes the raw output of the network.</summary>
     /// <param name="xt">
-    /// [B, C, H, W] noisy images, H and W multiples of the patch size, of the type and on the device of the weights.
+    /// [B, C, H, W] noisy images of the type and on the device of the weights. H and W must be multiples of the patch size.
     /// </param>
-    /// <param name="t">[B] int64 or floating point times in steps: 0..T-1 for a discrete schedule.</param>
+    /// <param name="t">[B] int64 or floating point timesteps: 0..T-1 for a discrete schedule.</param>
     /// <param name="condition">
-    /// Must contain labels, [B] int64 in 0..classes-1 or <see cref="TransformerOptions.NullLabel"/>, if the network has classes, and a
-    /// vector, [B, vector width], if the network has a vector width.
+    /// The condition. If the network has classes, it must contain labels, [B] int64 in 0..classes-1 or
+    /// <see cref="TransformerOptions.NullLabel"/>. If the network has a vector width, it must contain a vector, [B, vector width].
     /// </param>
     /// <returns>[B, out channels, H, W]. The caller must dispose the tensor.</returns>
     /// <exception cref="ArgumentException">
@@ -88,22 +88,23 @@ public sealed class ViTDenoiser : DenoisingNetwork
 public sealed record ViTDenoiserOptions : TransformerOptions
 {
     /// <summary>
-    /// The side, in pixels, of the images that the positions are learned for; a multiple of the patch size. 32 by default.
+    /// The side, in pixels, of the images for which the position embeddings are learned, a multiple of the patch size. The default is 32.
     /// </summary>
-    /// <remarks>The network also accepts other sizes, with interpolated positions.</remarks>
+    /// <remarks>The network also accepts other sizes; it then interpolates the position embeddings.</remarks>
     public int ImageSize { get; init; } = 32;
 
-    /// <summary>The width of the tokens, a multiple of the number of heads. 384 by default.</summary>
+    /// <summary>The width of the tokens, a multiple of the number of heads. The default is 384.</summary>
     public int Width { get; init; } = 384;
 
-    /// <summary>The number of blocks. 12 by default.</summary>
+    /// <summary>The number of blocks. The default is 12.</summary>
     public int Depth { get; init; } = 12;
 
-    /// <summary>The number of attention heads. 6 by default.</summary>
+    /// <summary>The number of attention heads. The default is 6.</summary>
     public int Heads { get; init; } = 6;
 
     /// <summary>
-    /// True if time, label and vector are tokens before the patches; false, the default, if they are added to every patch.
+    /// <see langword="true"/> if the embeddings of timestep, label and vector are tokens before the patches, <see langword="false"/> if
+    /// they are added to every patch. The default is <see langword="false"/>.
     /// </summary>
     public bool ConditionTokens { get; init; }
 

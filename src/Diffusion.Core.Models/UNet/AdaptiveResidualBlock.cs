@@ -4,11 +4,11 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// A residual block both of whose norms are scaled and shifted by the embedding; nothing is added between the convolutions.
+/// A residual block in which the embedding scales and shifts the output of both norms. No embedding is added between the convolutions.
 /// </summary>
 /// <remarks>
-/// Source: Dhariwal and Nichol 2021, section 3.3. State: <c>norm1.linear</c>, <c>conv1</c>, <c>norm2.linear</c>, <c>conv2</c> and, where
-/// channels change, <c>conv_shortcut</c> without a bias.
+/// Source: Dhariwal and Nichol 2021, section 3.3. State: <c>norm1.linear</c>, <c>conv1</c>, <c>norm2.linear</c>, <c>conv2</c> and, if the
+/// number of channels changes, <c>conv_shortcut</c>, which has no bias.
 /// </remarks>
 internal sealed class AdaptiveResidualBlock : NamedModule<Tensor, Tensor, Tensor>, IUNetLayer
 {
@@ -20,8 +20,11 @@ internal sealed class AdaptiveResidualBlock : NamedModule<Tensor, Tensor, Tensor
     private readonly Convolution _convolution2;
     private readonly Convolution? _shortcut;
 
-    /// <summary>A block of given sizes, with the width of an embedding.</summary>
-    /// <exception cref="ArgumentException">A size is not positive, or the groups do not divide the channels.</exception>
+    /// <summary>Creates a block.</summary>
+    /// <param name="options">The sizes and options of the block, which must include the width of the embedding.</param>
+    /// <exception cref="ArgumentException">
+    /// An option is out of range, the groups do not divide the channels, or there is no embedding width.
+    /// </exception>
     public AdaptiveResidualBlock(ResidualBlockOptions options)
         : base(nameof(AdaptiveResidualBlock))
     {
@@ -29,7 +32,7 @@ internal sealed class AdaptiveResidualBlock : NamedModule<Tensor, Tensor, Tensor
         options.Validate();
         _options = options;
         var width = options.EmbeddingWidth
-            ?? throw new ArgumentException("Adaptive norms need the width of an embedding, got none.", nameof(options));
+            ?? throw new ArgumentException("Adaptive group norms need an embedding width, got none.", nameof(options));
         _norm1 = new AdaptiveGroupNorm(width, options.Inputs, options.Groups, options.NormEpsilon);
         _convolution1 = Layers.Convolution(options.Dimensions, options.Inputs, options.Outputs, 3);
         _norm2 = new AdaptiveGroupNorm(width, options.Outputs, options.OutputGroups ?? options.Groups, options.NormEpsilon);
@@ -46,11 +49,11 @@ internal sealed class AdaptiveResidualBlock : NamedModule<Tensor, Tensor, Tensor
         register_module("conv_shortcut", _shortcut);
     }
 
-    /// <summary>The block.</summary>
+    /// <summary>Applies the block.</summary>
     /// <param name="x">[B, inputs, ...].</param>
     /// <param name="embedding">[B, embedding width].</param>
     /// <returns>[B, outputs, ...]. The caller must dispose the returned tensor.</returns>
-    /// <exception cref="ArgumentException">A shape does not fit.</exception>
+    /// <exception cref="ArgumentException">A shape does not match.</exception>
     public override Tensor forward(Tensor x, Tensor embedding)
     {
         Layers.CheckImage(x, _options.Dimensions, _options.Inputs, nameof(x));
@@ -66,7 +69,8 @@ internal sealed class AdaptiveResidualBlock : NamedModule<Tensor, Tensor, Tensor
 }
 
 /// <summary>
-/// A group norm without weights, scaled by one plus, and shifted by, the output of a linear layer on the embedding.
+/// A group norm without learned parameters. A linear layer maps the embedding to a scale and a shift for each channel:
+/// <c>norm(x) (1 + scale) + shift</c>.
 /// </summary>
 /// <remarks>Source: Dhariwal and Nichol 2021, section 3.3. State: <c>linear</c>.</remarks>
 internal sealed class AdaptiveGroupNorm : NamedModule<Tensor, Tensor, Tensor>
@@ -76,11 +80,11 @@ internal sealed class AdaptiveGroupNorm : NamedModule<Tensor, Tensor, Tensor>
     private readonly double _epsilon;
     private readonly Linear _linear;
 
-    /// <summary>A norm of given sizes.</summary>
+    /// <summary>Creates a norm of given sizes.</summary>
     /// <param name="embeddingWidth">The width of the embedding.</param>
-    /// <param name="channels">C.</param>
-    /// <param name="groups">Divides C.</param>
-    /// <param name="epsilon">Of the norm.</param>
+    /// <param name="channels">C, the number of channels.</param>
+    /// <param name="groups">The number of groups, which must divide C.</param>
+    /// <param name="epsilon">The epsilon of the norm. The default is 1e-5.</param>
     /// <exception cref="ArgumentException">A size is not positive, or the groups do not divide the channels.</exception>
     public AdaptiveGroupNorm(int embeddingWidth, int channels, int groups, double epsilon = 1e-5)
         : base(nameof(AdaptiveGroupNorm))
@@ -92,7 +96,7 @@ internal sealed class AdaptiveGroupNorm : NamedModule<Tensor, Tensor, Tensor>
         register_module("linear", _linear = nn.Linear(embeddingWidth, checked(2 * channels)));
     }
 
-    /// <summary>The normalised image, scaled and shifted.</summary>
+    /// <summary>Normalizes an image, and scales and shifts the result.</summary>
     /// <param name="x">[B, C, ...].</param>
     /// <param name="embedding">[B, embedding width].</param>
     /// <returns>[B, C, ...]. The caller must dispose the returned tensor.</returns>

@@ -3,34 +3,37 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// Changes of resolution through a fixed filter of four pixels along each size, [1, 3, 3, 1] / 8, which keep frequencies apart that
-/// plain averages and repeated pixels mix.
+/// Halves or doubles the resolution with a fixed low-pass filter, [1, 3, 3, 1] / 8 along each spatial dimension, which reduces aliasing
+/// compared with averaging and repeating pixels.
 /// </summary>
-/// <remarks>Source: Zhang 2019; in score models: Song et al. 2021, appendix H.1. Has no state.</remarks>
-/// <param name="mirror">True to continue an image by its mirror, false by zeros.</param>
+/// <remarks>Source: Zhang 2019; in score models: Song et al. 2021, appendix H.1. The layer has no state.</remarks>
+/// <param name="mirror"><see langword="true"/> for reflection padding, <see langword="false"/> for zero padding.</param>
 internal sealed class FirFilter(bool mirror) : NamedModule<Tensor, Tensor>(nameof(FirFilter)), IUNetLayer
 {
     private static readonly double[] Taps = [0.125, 0.375, 0.375, 0.125];
 
     private readonly TensorCache<int> _kernels = new();
 
-    /// <summary>True for a layer that raises the resolution.</summary>
+    /// <summary>
+    /// <see langword="true"/> if the layer doubles the resolution, <see langword="false"/> if it halves it. The default is
+    /// <see langword="false"/>.
+    /// </summary>
     public bool Raises { get; init; }
 
-    /// <summary>The image at half or twice the resolution.</summary>
+    /// <summary>Halves or doubles the resolution. The caller must dispose the returned tensor.</summary>
     public override Tensor forward(Tensor input) => Raises ? Double(input) : Halve(input);
 
-    /// <summary>[B, C, ...] with half the sizes, rounded down.</summary>
+    /// <summary>Returns [B, C, ...] at half the resolution, rounded down. The caller must dispose the tensor.</summary>
     public Tensor Halve(Tensor x)
     {
         using var scope = NewDisposeScope();
         return Filter(Padded(x, 1, 1), 2, 1).MoveToOuterDisposeScope();
     }
 
-    /// <summary>[B, C, ...] with twice the sizes.</summary>
+    /// <summary>Returns [B, C, ...] at twice the resolution. The caller must dispose the tensor.</summary>
     public Tensor Double(Tensor x)
     {
-        // A zero behind each pixel, and twice the filter along each size to compensate for them.
+        // Inserts a zero after each pixel. The filter is multiplied by 2 along each dimension to compensate for the zeros.
         using var scope = NewDisposeScope();
         var sizes = (int)x.dim() - 2;
         var spread = mirror ? Padded(x, 1, 1) : x;
@@ -53,7 +56,7 @@ internal sealed class FirFilter(bool mirror) : NamedModule<Tensor, Tensor>(nameo
         base.Dispose(disposing);
     }
 
-    /// <summary>The image with zeros around it, or with a pixel of its mirror on every side.</summary>
+    /// <summary>Pads the image with zeros as specified, or by reflection with one pixel on every side.</summary>
     private Tensor Padded(Tensor x, long before, long after)
     {
         if (!mirror)
@@ -63,7 +66,7 @@ internal sealed class FirFilter(bool mirror) : NamedModule<Tensor, Tensor>(nameo
         return x;
     }
 
-    /// <summary>Each channel through the filter.</summary>
+    /// <summary>Applies the filter to each channel.</summary>
     private Tensor Filter(Tensor x, long stride, double gain)
     {
         var sizes = (int)x.dim() - 2;

@@ -4,15 +4,15 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The standard block of a U-Net: norm, activation, convolution, embedding, norm, activation, dropout, convolution, and the input added
-/// back.
+/// The standard residual block of a U-Net: norm, activation, convolution, embedding, norm, activation, dropout, convolution, and a residual
+/// connection.
 /// </summary>
 /// <remarks>
-/// Source: Ho et al. 2020, appendix B; resampling inside: Brock et al. 2019. State: <c>norm1</c>, <c>conv1</c>, <c>time_emb_proj</c>,
-/// <c>norm2</c>, <c>conv2</c> and, where channels change, <c>conv_shortcut</c>. A block without an embedding has no
-/// <c>time_emb_proj</c>.
-/// The activation after a norm is part of the output of <c>norm1</c> and, without scale and shift, of <c>norm2</c>, which a forward hook
-/// receives.
+/// <para>Source: Ho et al. 2020, appendix B; resampling inside the block: Brock et al. 2019. State: <c>norm1</c>, <c>conv1</c>,
+/// <c>time_emb_proj</c>, <c>norm2</c>, <c>conv2</c> and, if the block has a convolution in the residual connection,
+/// <c>conv_shortcut</c>. A block without an embedding has no <c>time_emb_proj</c>.</para>
+/// <para>The module <c>norm1</c> and, without scale and shift, also <c>norm2</c> apply the activation after the norm. Their forward hooks
+/// therefore receive the activated output.</para>
 /// </remarks>
 internal sealed class ResidualBlock : NamedModule<Tensor, Tensor?, Tensor>, IUNetLayer
 {
@@ -25,8 +25,9 @@ internal sealed class ResidualBlock : NamedModule<Tensor, Tensor?, Tensor>, IUNe
     private readonly Convolution _convolution2;
     private readonly Convolution? _shortcut;
 
-    /// <summary>A block of given sizes.</summary>
-    /// <exception cref="ArgumentException">A size is not positive, or the groups do not divide the channels.</exception>
+    /// <summary>Creates a block.</summary>
+    /// <param name="options">The sizes and options of the block.</param>
+    /// <exception cref="ArgumentException">An option is out of range, or the groups do not divide the channels.</exception>
     public ResidualBlock(ResidualBlockOptions options)
         : base(nameof(ResidualBlock))
     {
@@ -56,18 +57,21 @@ internal sealed class ResidualBlock : NamedModule<Tensor, Tensor?, Tensor>, IUNe
         register_module("conv_shortcut", _shortcut);
     }
 
-    /// <summary>The block at the resolution of its input.</summary>
+    /// <summary>Applies the block without a change of resolution.</summary>
     /// <param name="x">[B, inputs, ...].</param>
     /// <param name="embedding">[B, embedding width]; <see langword="null"/> for a block without an embedding.</param>
     /// <returns>[B, outputs, ...]. The caller must dispose the returned tensor.</returns>
+    /// <exception cref="ArgumentException">A shape does not match, or an embedding is missing or not expected.</exception>
     public override Tensor forward(Tensor x, Tensor? embedding) => forward(x, embedding, null);
 
-    /// <summary>The block with a change of resolution before its first convolution and on the way around.</summary>
+    /// <summary>Applies the block with a change of resolution before the first convolution and in the residual connection.</summary>
     /// <param name="x">[B, inputs, ...].</param>
     /// <param name="embedding">[B, embedding width]; <see langword="null"/> for a block without an embedding.</param>
-    /// <param name="resample">From [B, C, ...] to [B, C, ...] as a new tensor, or null to keep the resolution.</param>
+    /// <param name="resample">
+    /// Maps [B, C, ...] to a new tensor, [B, C, ...], at another resolution; <see langword="null"/> to preserve the resolution.
+    /// </param>
     /// <returns>[B, outputs, ...]. The caller must dispose the returned tensor.</returns>
-    /// <exception cref="ArgumentException">A shape does not fit.</exception>
+    /// <exception cref="ArgumentException">A shape does not match, or an embedding is missing or not expected.</exception>
     public Tensor forward(Tensor x, Tensor? embedding, Func<Tensor, Tensor>? resample)
     {
         Layers.CheckImage(x, _options.Dimensions, _options.Inputs, nameof(x));
@@ -111,60 +115,77 @@ internal sealed class ResidualBlock : NamedModule<Tensor, Tensor?, Tensor>, IUNe
 /// <summary>The sizes and choices of a <see cref="ResidualBlock"/>.</summary>
 internal sealed record ResidualBlockOptions
 {
-    /// <summary>The number of sizes of an image: 1, 2 or 3. 2 by default.</summary>
+    /// <summary>The number of spatial dimensions: 1, 2 or 3. The default is 2.</summary>
     public int Dimensions { get; init; } = 2;
 
-    /// <summary>Channels that come in.</summary>
+    /// <summary>The number of channels of the input.</summary>
     public required int Inputs { get; init; }
 
-    /// <summary>Channels that go out; where they differ, a convolution of one pixel carries the input over.</summary>
+    /// <summary>
+    /// The number of channels of the output. If it differs from <see cref="Inputs"/>, the residual connection contains a convolution with a
+    /// kernel of one pixel.
+    /// </summary>
     public required int Outputs { get; init; }
 
-    /// <summary>The width of the embedding; the default, <see langword="null"/>, is for a block without one, as in autoencoders.</summary>
+    /// <summary>
+    /// The width of the embedding. The default is <see langword="null"/>: a block without an embedding, as in autoencoders.
+    /// </summary>
     public int? EmbeddingWidth { get; init; }
 
-    /// <summary>Groups of the first group norm, and of the second where <see cref="OutputGroups"/> is null.</summary>
+    /// <summary>
+    /// The number of groups of the first group norm, and of the second one if <see cref="OutputGroups"/> is <see langword="null"/>.
+    /// </summary>
     public required int Groups { get; init; }
 
-    /// <summary>Groups of the second group norm; <see cref="Groups"/> by default.</summary>
+    /// <summary>
+    /// The number of groups of the second group norm. The default is <see langword="null"/>: <see cref="Groups"/>.
+    /// </summary>
     public int? OutputGroups { get; init; }
 
-    /// <summary>The epsilon of both group norms. 1e-5 by default.</summary>
+    /// <summary>The epsilon of both group norms. The default is 1e-5.</summary>
     public double NormEpsilon { get; init; } = 1e-5;
 
-    /// <summary>The probability of dropout before the second convolution. 0 by default.</summary>
+    /// <summary>The probability of dropout before the second convolution. The default is 0.</summary>
     public double Dropout { get; init; }
 
     /// <summary>
-    /// True when the embedding scales and shifts the second norm (Dhariwal and Nichol 2021, "adaptive group normalisation"), false when
-    /// it is added between the convolutions (Ho et al. 2020). False by default.
+    /// <see langword="true"/> if the embedding scales and shifts the output of the second norm (Dhariwal and Nichol 2021, "adaptive group
+    /// normalisation"), <see langword="false"/> if it is added before that norm (Ho et al. 2020). The default is <see langword="false"/>.
     /// </summary>
     public bool ScaleShift { get; init; }
 
-    /// <summary>The nonlinearity, with as many outputs as inputs. <see cref="Activation.Silu"/> by default.</summary>
+    /// <summary>
+    /// The activation, which must have as many outputs as inputs. The default is <see cref="Activation.Silu"/>.
+    /// </summary>
     public Activation Activation { get; init; } = Activation.Silu;
 
-    /// <summary>Activate the embedding before it is projected. On by default; off where that is done once for all blocks.</summary>
+    /// <summary>
+    /// Whether the block applies the activation to the embedding before it projects it. The default is <see langword="true"/>. Set it to
+    /// <see langword="false"/> if the network activates the embedding once for all blocks.
+    /// </summary>
     public bool ActivateEmbedding { get; init; } = true;
 
     /// <summary>
-    /// What the sum of input and image is divided by. 1 by default; sqrt(2) keeps the variance of a sum of two (Song et al. 2021,
-    /// appendix H.1).
+    /// The divisor of the sum at the end of the block. The default is 1; sqrt(2) preserves the variance of a sum of two terms (Song et al.
+    /// 2021, appendix H.1).
     /// </summary>
     public double OutputScale { get; init; } = 1;
 
-    /// <summary>True for a convolution that carries the input over even where the channels stay. Off by default.</summary>
+    /// <summary>
+    /// Whether the residual connection contains a convolution even if the number of channels does not change. The default is
+    /// <see langword="false"/>.
+    /// </summary>
     public bool ConvolvesShortcut { get; init; }
 
     /// <summary>
-    /// A change of resolution before the first convolution and on the way around: from [B, C, ...] to a new tensor [B, C, ...]. Null, the
-    /// default, to keep it. The context is that of the U-Net; blocks elsewhere have none, and resample as
-    /// <see cref="ResidualBlock.forward(Tensor, Tensor, Func{Tensor, Tensor})"/> describes.
+    /// A change of resolution before the first convolution and in the residual connection, which maps [B, C, ...] to a new tensor,
+    /// [B, C, ...]. It applies only if the block is a layer of a U-Net, whose context it receives; otherwise, pass a function to
+    /// <see cref="ResidualBlock.forward(Tensor, Tensor, Func{Tensor, Tensor})"/>. The default is <see langword="null"/>: no change.
     /// </summary>
     public Func<Tensor, UNetContext, Tensor>? Resample { get; init; }
 
-    /// <summary>Throws for options that do not fit each other.</summary>
-    /// <exception cref="ArgumentException">The first that does not.</exception>
+    /// <summary>Throws if the options are inconsistent.</summary>
+    /// <exception cref="ArgumentException">An option is out of range or inconsistent with another.</exception>
     internal void Validate()
     {
         Guard.InRange(Dimensions, 1, 3);
@@ -176,10 +197,10 @@ internal sealed record ResidualBlockOptions
         var outputGroups = Guard.Positive(OutputGroups ?? Groups, nameof(OutputGroups));
         ArgumentNullException.ThrowIfNull(Activation);
         if (Activation.InputsPerOutput != 1)
-            throw new ArgumentException($"{nameof(Activation)} must take one input for each output, got {Activation.InputsPerOutput}.");
+            throw new ArgumentException($"{nameof(Activation)} must have one input for each output, got {Activation.InputsPerOutput}.");
         if (Inputs % Groups != 0 || Outputs % outputGroups != 0)
             throw new ArgumentException(
-                $"{Groups} groups must divide the channels, got {Inputs} in and {Outputs} out"
-                + (OutputGroups is null ? "." : $" in {outputGroups}."));
+                $"{Groups} groups must divide the channels, got {Inputs} input channels and {Outputs} output channels"
+                + (OutputGroups is null ? "." : $" in {outputGroups} groups."));
     }
 }

@@ -2,10 +2,10 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>Self-attention over the pixels of an image, or of a line or a volume, with the input added back.</summary>
+/// <summary>Self-attention over the positions of a signal, an image or a volume, with a residual connection.</summary>
 /// <remarks>
 /// Source: Vaswani et al. 2017, eq. 1; in a U-Net: Ho et al. 2020, appendix B. State: <c>group_norm</c>, <c>to_q</c>, <c>to_k</c>,
-/// <c>to_v</c>, <c>to_out.0</c>.
+/// <c>to_v</c>, <c>to_out.0</c>. Without a norm, there is no <c>group_norm</c>.
 /// </remarks>
 internal sealed class SelfAttention2d : NamedModule<Tensor, Tensor>, IUNetLayer
 {
@@ -15,13 +15,19 @@ internal sealed class SelfAttention2d : NamedModule<Tensor, Tensor>, IUNetLayer
     private readonly GroupNormalization? _norm;
     private readonly MultiHeadAttention _attention;
 
-    /// <summary>Attention of given sizes.</summary>
-    /// <param name="channels">C.</param>
-    /// <param name="headWidth">Channels of one head; divides C. Null for a single head.</param>
-    /// <param name="groups">Groups of the norm before it, dividing C, or null for no norm.</param>
-    /// <param name="normEpsilon">The epsilon of that norm.</param>
-    /// <param name="dimensions">The number of sizes of an image: 1, 2 or 3.</param>
-    /// <exception cref="ArgumentException">A size is not positive, or does not divide the channels.</exception>
+    /// <summary>Creates a layer of given sizes.</summary>
+    /// <param name="channels">C, the number of channels.</param>
+    /// <param name="headWidth">
+    /// The number of channels of one head, which must divide C; <see langword="null"/> for a single head.
+    /// </param>
+    /// <param name="groups">
+    /// The number of groups of the norm before attention, which must divide C; <see langword="null"/> for no norm.
+    /// </param>
+    /// <param name="normEpsilon">The epsilon of the norm. The default is 1e-5.</param>
+    /// <param name="dimensions">The number of spatial dimensions: 1, 2 or 3. The default is 2.</param>
+    /// <exception cref="ArgumentException">
+    /// A size is out of range, or the head width or the number of groups does not divide the number of channels.
+    /// </exception>
     public SelfAttention2d(int channels, int? headWidth, int? groups, double normEpsilon = 1e-5, int dimensions = 2)
         : base(nameof(SelfAttention2d))
     {
@@ -51,10 +57,10 @@ internal sealed class SelfAttention2d : NamedModule<Tensor, Tensor>, IUNetLayer
         init => _outputScale = Guard.Positive(value);
     }
 
-    /// <summary>The image with every pixel informed by all others.</summary>
+    /// <summary>Applies attention to an image.</summary>
     /// <param name="input">[B, C, ...].</param>
     /// <returns>[B, C, ...]. The caller must dispose the returned tensor.</returns>
-    /// <exception cref="ArgumentException">The shape does not fit.</exception>
+    /// <exception cref="ArgumentException">The shape does not match.</exception>
     public override Tensor forward(Tensor input)
     {
         Layers.CheckImage(input, _dimensions, _channels, nameof(input));
@@ -68,19 +74,24 @@ internal sealed class SelfAttention2d : NamedModule<Tensor, Tensor>, IUNetLayer
     Tensor IUNetLayer.Forward(Tensor x, UNetContext context) => call(x);
 }
 
-/// <summary>Self-attention after the residual blocks of a level: a <see cref="SelfAttention2d"/>.</summary>
+/// <summary>The options of self-attention after each residual block of a level, as a <see cref="SelfAttention2d"/>.</summary>
 public sealed record SelfAttentionOptions : IUNetLayerOptions
 {
-    /// <summary>Channels of one head; divides the width of the level. Null, the default, for a single head.</summary>
+    /// <summary>
+    /// The number of channels of one head, which must divide the width of the level. The default is <see langword="null"/>: a single head.
+    /// </summary>
     public int? HeadWidth { get; init; }
 
-    /// <summary>A group norm before the attention. On by default.</summary>
+    /// <summary>Whether a group norm is applied before attention. The default is <see langword="true"/>.</summary>
     public bool Norm { get; init; } = true;
 
-    /// <summary>Groups of that norm; those of the network by default.</summary>
+    /// <summary>
+    /// The number of groups of the norm, which must divide the width of the level. The default is <see langword="null"/>: that of the
+    /// network.
+    /// </summary>
     public int? Groups { get; init; }
 
-    /// <summary>The divisor of the sum of input and output. 1 by default.</summary>
+    /// <summary>The divisor of the sum of input and output. The default is 1.</summary>
     public double OutputScale { get; init; } = 1;
 
     /// <inheritdoc/>

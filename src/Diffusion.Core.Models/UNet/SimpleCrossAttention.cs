@@ -4,12 +4,13 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// Attention of pixels to tokens and to each other in one softmax: keys and values of the tokens are joined to those of the pixels. The
-/// input is added back.
+/// Attention of the pixels of an image to tokens and to each other, with one softmax over both: the keys and values of the tokens are
+/// concatenated with those of the pixels. The layer has a residual connection.
 /// </summary>
 /// <remarks>
 /// Source: Nichol et al. 2021 (GLIDE), section 4.1. State: <c>group_norm</c>, <c>to_q</c>, <c>to_k</c>, <c>to_v</c>, <c>add_k_proj</c>,
-/// <c>add_v_proj</c>, <c>to_out.0</c>, <c>norm_cross</c>; no <c>to_k</c> and <c>to_v</c> where the tokens alone are attended to.
+/// <c>add_v_proj</c>, <c>to_out.0</c>, <c>norm_cross</c>. There is no <c>to_k</c> and no <c>to_v</c> if pixels attend to the tokens only,
+/// and no <c>norm_cross</c> if the tokens are not normalized.
 /// </remarks>
 internal sealed class SimpleCrossAttention : NamedModule<Tensor, Tensor, Tensor?, Tensor>, IUNetLayer
 {
@@ -27,12 +28,14 @@ internal sealed class SimpleCrossAttention : NamedModule<Tensor, Tensor, Tensor?
     private readonly Linear _contextValue;
     private readonly Linear _output;
 
-    /// <summary>Attention of given sizes.</summary>
-    /// <param name="options">The choices.</param>
-    /// <param name="channels">C; the width of a head divides it.</param>
-    /// <param name="groups">Groups of the norm before it; divides C.</param>
-    /// <param name="dimensions">The number of sizes of an image: 1, 2 or 3.</param>
-    /// <exception cref="ArgumentException">A size is not positive, or does not divide the channels.</exception>
+    /// <summary>Creates a layer of given sizes.</summary>
+    /// <param name="options">The options of the layer.</param>
+    /// <param name="channels">C, the number of channels, a multiple of the width of a head.</param>
+    /// <param name="groups">The number of groups of the norm before attention, which must divide C.</param>
+    /// <param name="dimensions">The number of spatial dimensions: 1, 2 or 3. The default is 2.</param>
+    /// <exception cref="ArgumentException">
+    /// A size is out of range, or the head width or a number of groups does not divide the channels that it applies to.
+    /// </exception>
     public SimpleCrossAttention(SimpleCrossAttentionOptions options, int channels, int groups, int dimensions = 2)
         : base(nameof(SimpleCrossAttention))
     {
@@ -44,7 +47,7 @@ internal sealed class SimpleCrossAttention : NamedModule<Tensor, Tensor, Tensor?
             throw new ArgumentException($"The groups must divide the {channels} channels, got {groups}.", nameof(groups));
         var context = Guard.Positive(options.ContextWidth);
         if (options.ContextGroups is { } count && (count < 1 || context % count != 0))
-            throw new ArgumentException($"The groups must divide the {context} features of the tokens, got {count}.", nameof(options));
+            throw new ArgumentException($"The groups must divide the width {context} of the tokens, got {count}.", nameof(options));
         register_module("group_norm", _norm = new GroupNormalization(groups, channels, NormEpsilon));
         register_module("to_q", _query = nn.Linear(channels, channels));
         if (!options.OnlyCrossAttention)
@@ -60,12 +63,14 @@ internal sealed class SimpleCrossAttention : NamedModule<Tensor, Tensor, Tensor?
             register_module("norm_cross", _contextNorm = new GroupNormalization(contextGroups, context, NormEpsilon));
     }
 
-    /// <summary>The image with every pixel informed.</summary>
+    /// <summary>Applies attention to an image.</summary>
     /// <param name="x">[B, C, ...].</param>
     /// <param name="sequence">[B, L, D] tokens.</param>
-    /// <param name="mask">[B, 1, 1, L] bool, true for the tokens that may be attended to; null for all.</param>
+    /// <param name="mask">
+    /// [B, 1, 1, L] bool: true for the tokens that may be attended to; <see langword="null"/> for all tokens.
+    /// </param>
     /// <returns>[B, C, ...]. The caller must dispose the returned tensor.</returns>
-    /// <exception cref="ArgumentException">A shape does not fit.</exception>
+    /// <exception cref="ArgumentException">A shape does not match.</exception>
     public override Tensor forward(Tensor x, Tensor sequence, Tensor? mask)
     {
         Layers.CheckImage(x, _dimensions, _channels, nameof(x));
@@ -91,21 +96,23 @@ internal sealed class SimpleCrossAttention : NamedModule<Tensor, Tensor, Tensor?
 }
 
 /// <summary>
-/// Attention of pixels to each other and to the tokens of the condition at once, after the residual blocks of a level: an
+/// The options of attention to the pixels and to the tokens of the condition after each residual block of a level, as a
 /// <see cref="SimpleCrossAttention"/>.
 /// </summary>
 public sealed record SimpleCrossAttentionOptions : IUNetLayerOptions
 {
-    /// <summary>Channels of one head; divides the width of the level. 64 by default.</summary>
+    /// <summary>The number of channels of one head, which must divide the width of the level. The default is 64.</summary>
     public int HeadWidth { get; init; } = 64;
 
-    /// <summary>The width of the tokens that are attended to.</summary>
+    /// <summary>The width of the tokens.</summary>
     public required int ContextWidth { get; init; }
 
-    /// <summary>True to attend to the tokens alone, not to the pixels. False by default.</summary>
+    /// <summary>Whether pixels attend to the tokens only, and not to each other. The default is <see langword="false"/>.</summary>
     public bool OnlyCrossAttention { get; init; }
 
-    /// <summary>Groups of a group norm of the tokens; divides their width. Null, the default, for no norm.</summary>
+    /// <summary>
+    /// The number of groups of a group norm of the tokens, which must divide their width. The default is <see langword="null"/>: no norm.
+    /// </summary>
     public int? ContextGroups { get; init; }
 
     /// <inheritdoc/>

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// Transformer layers over the pixels of an image, which attend to each other and to a sequence of tokens, with the input added back.
+/// Transformer blocks over the pixels of an image, which attend to each other and to a sequence of tokens, with a residual connection.
 /// </summary>
 /// <remarks>
 /// Source: Rombach et al. 2022, appendix E.2.1. State: <c>norm</c>, <c>proj_in</c>, <c>transformer_blocks.N</c>, <c>proj_out</c>.
@@ -21,12 +21,14 @@ internal sealed class SpatialTransformer : NamedModule<Tensor, Tensor, Tensor?, 
     private readonly ModuleList<TransformerBlock> _blocks = new();
     private readonly nn.Module<Tensor, Tensor> _projectionOut;
 
-    /// <summary>Layers of given sizes.</summary>
-    /// <param name="options">The choices.</param>
-    /// <param name="channels">C; the number of heads divides it.</param>
-    /// <param name="groups">Groups of the norm before the layers; divides C.</param>
-    /// <param name="dimensions">The number of sizes of an image: 1, 2 or 3.</param>
-    /// <exception cref="ArgumentException">A size is not positive, or does not divide the channels.</exception>
+    /// <summary>Creates the blocks.</summary>
+    /// <param name="options">The options of the blocks.</param>
+    /// <param name="channels">C, the number of channels, a multiple of the number of heads.</param>
+    /// <param name="groups">The number of groups of the norm before the blocks, which must divide C.</param>
+    /// <param name="dimensions">The number of spatial dimensions: 1, 2 or 3. The default is 2.</param>
+    /// <exception cref="ArgumentException">
+    /// A size is out of range, or the number of heads or of groups does not divide the number of channels.
+    /// </exception>
     public SpatialTransformer(SpatialTransformerOptions options, int channels, int groups, int dimensions = 2)
         : base(nameof(SpatialTransformer))
     {
@@ -63,12 +65,14 @@ internal sealed class SpatialTransformer : NamedModule<Tensor, Tensor, Tensor?, 
         register_module("proj_out", _projectionOut);
     }
 
-    /// <summary>The image after the layers.</summary>
+    /// <summary>Applies the blocks to an image.</summary>
     /// <param name="x">[B, C, ...].</param>
     /// <param name="sequence">[B, L, D] tokens.</param>
-    /// <param name="mask">[B, 1, 1, L] bool, true for the tokens that may be attended to; null for all.</param>
+    /// <param name="mask">
+    /// [B, 1, 1, L] bool: true for the tokens that may be attended to; <see langword="null"/> for all tokens.
+    /// </param>
     /// <returns>[B, C, ...]. The caller must dispose the returned tensor.</returns>
-    /// <exception cref="ArgumentException">A shape does not fit.</exception>
+    /// <exception cref="ArgumentException">A shape does not match.</exception>
     public override Tensor forward(Tensor x, Tensor sequence, Tensor? mask)
     {
         Layers.CheckImage(x, _dimensions, _channels, nameof(x));
@@ -87,24 +91,31 @@ internal sealed class SpatialTransformer : NamedModule<Tensor, Tensor, Tensor?, 
         => _linear ? nn.Linear(_channels, _channels) : Layers.Convolution(_dimensions, _channels, _channels, 1);
 }
 
-/// <summary>Transformer layers after the residual blocks of a level, with cross-attention to the sequence of the condition.</summary>
+/// <summary>
+/// The options of transformer blocks after each residual block of a level, with cross-attention to the tokens of the condition.
+/// </summary>
 public sealed record SpatialTransformerOptions : IUNetLayerOptions
 {
-    /// <summary>The number of attention heads; divides the width of the level. 8 by default, as in Stable Diffusion 1.</summary>
+    /// <summary>
+    /// The number of attention heads, which must divide the width of the level. The default is 8, as in Stable Diffusion 1.
+    /// </summary>
     public int Heads { get; init; } = 8;
 
-    /// <summary>Transformer layers after each residual block. 1 by default.</summary>
+    /// <summary>The number of transformer blocks after each residual block. The default is 1.</summary>
     public int Layers { get; init; } = 1;
 
-    /// <summary>The width of the tokens that are attended to.</summary>
+    /// <summary>The width of the tokens.</summary>
     public required int ContextWidth { get; init; }
 
     /// <summary>
-    /// True for linear projections in and out (Stable Diffusion 2), false for convolutions of one pixel. False by default.
+    /// <see langword="true"/> for linear layers as input and output projections, as in Stable Diffusion 2; <see langword="false"/> for
+    /// convolutions with a kernel of one pixel. The default is <see langword="false"/>.
     /// </summary>
     public bool LinearProjection { get; init; }
 
-    /// <summary>True where the first attention of each layer too attends to the tokens, not to the pixels. False by default.</summary>
+    /// <summary>
+    /// Whether the first attention of each block also attends to the tokens instead of the pixels. The default is <see langword="false"/>.
+    /// </summary>
     public bool OnlyCrossAttention { get; init; }
 
     /// <inheritdoc/>

@@ -3,28 +3,41 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>The change of resolution at the end of a level.</summary>
+/// <summary>The method by which the resolution changes at the end of a level. Derive from it for a custom method.</summary>
 public abstract record UNetResampling
 {
-    /// <summary>A new layer that halves the resolution and keeps the channels; a <c>nn.Module</c>.</summary>
+    /// <summary>
+    /// Creates a layer that halves the resolution and preserves the number of channels. The layer must also be an <c>nn.Module</c>.
+    /// </summary>
+    /// <param name="place">The position of the level in the network, and its widths.</param>
     public abstract IUNetLayer Down(UNetPlace place);
 
     /// <summary>
-    /// A new layer that raises the resolution to that of the image on top of <see cref="UNetContext.Skips"/>; a <c>nn.Module</c>.
+    /// Creates a layer that increases the resolution to <see cref="UNetContext.NextSize"/>, that of the next skip connection. The layer
+    /// must also be an <c>nn.Module</c>.
     /// </summary>
+    /// <param name="place">The position of the level in the network, and its widths.</param>
     public abstract IUNetLayer Up(UNetPlace place);
 
-    /// <summary>The side of an image after halving; rounded down by default.</summary>
+    /// <summary>Returns the side of an image after the layer has halved it. The default rounds down.</summary>
+    /// <param name="side">The side in pixels.</param>
     public virtual long Halve(long side) => side / 2;
 
-    /// <summary>A convolution of stride 2 down; repeated pixels and a convolution up (Ho et al. 2020).</summary>
+    /// <summary>
+    /// Returns resampling by convolutions: a convolution with stride 2 halves the resolution; nearest-neighbor interpolation and a
+    /// convolution increase it (Ho et al. 2020).
+    /// </summary>
     /// <param name="padding">
-    /// 1 pads every side and an odd size is rounded up; 0 pads right and below only, as the code of Ho et al. does.
+    /// The padding of the convolution with stride 2. 1 pads every side, and odd sizes are rounded up. 0 pads only on the right and at the
+    /// bottom, as in the code of Ho et al., and odd sizes are rounded down. The default is 1.
     /// </param>
-    /// <exception cref="ArgumentOutOfRangeException">The padding is neither 0 nor 1.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The padding is not 0 or 1.</exception>
     public static UNetResampling Convolution(int padding = 1) => new ByConvolution(Guard.InRange(padding, 0, 1));
 
-    /// <summary>Inside a residual block: mean of pixels down, repeated pixels up (Brock et al. 2019; Dhariwal and Nichol 2021).</summary>
+    /// <summary>
+    /// Resampling inside a residual block: average pooling halves the resolution, and nearest-neighbor interpolation increases it (Brock et
+    /// al. 2019; Dhariwal and Nichol 2021).
+    /// </summary>
     public static UNetResampling Residual { get; } = new ByResidualBlock();
 
     internal sealed record ByConvolution(int Padding) : UNetResampling
@@ -49,21 +62,23 @@ public abstract record UNetResampling
     }
 }
 
-/// <summary>Halves the resolution with a convolution of three pixels and stride 2.</summary>
+/// <summary>Halves the resolution by a convolution with kernel size 3 and stride 2.</summary>
 /// <remarks>State: <c>conv</c>.</remarks>
 internal sealed class Downsample : NamedModule<Tensor, Tensor>, IUNetLayer
 {
     private readonly Convolution _convolution;
     private readonly long[]? _padding;
 
-    /// <summary>A convolution that keeps the number of channels.</summary>
-    /// <param name="channels">C.</param>
+    /// <summary>Creates a layer that preserves the number of channels.</summary>
+    /// <param name="channels">C, the number of channels.</param>
     /// <param name="padding">
-    /// 1 pads every side, and an odd size is rounded up. 0 pads only right and below, as the original DDPM code does, and an odd size is
-    /// rounded down.
+    /// 1 pads every side, and odd sizes are rounded up. 0 pads only on the right and at the bottom, as in the code of Ho et al., and odd
+    /// sizes are rounded down. The default is 1.
     /// </param>
-    /// <param name="dimensions">The number of sizes of an image: 1, 2 or 3.</param>
-    /// <exception cref="ArgumentOutOfRangeException">The padding is neither 0 nor 1, or the dimensions are not 1 to 3.</exception>
+    /// <param name="dimensions">The number of spatial dimensions: 1, 2 or 3. The default is 2.</param>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// The number of channels is not positive, the padding is not 0 or 1, or the number of dimensions is not 1, 2 or 3.
+    /// </exception>
     public Downsample(int channels, int padding = 1, int dimensions = 2)
         : base(nameof(Downsample))
     {
@@ -76,10 +91,10 @@ internal sealed class Downsample : NamedModule<Tensor, Tensor>, IUNetLayer
         register_module("conv", _convolution);
     }
 
-    /// <summary>The image at half the resolution.</summary>
-    /// <param name="input">[B, C, ...], at least 2 pixels along each size where the padding is 0.</param>
+    /// <summary>Halves the resolution of an image.</summary>
+    /// <param name="input">[B, C, ...], with sizes of at least 2 if the padding is 0.</param>
     /// <returns>
-    /// [B, C, ...] with half the sizes, rounded up for padding 1 and down for padding 0. The caller must dispose the returned tensor.
+    /// [B, C, ...] at half the resolution, rounded up for padding 1 and down for padding 0. The caller must dispose the returned tensor.
     /// </returns>
     public override Tensor forward(Tensor input)
     {
@@ -92,16 +107,16 @@ internal sealed class Downsample : NamedModule<Tensor, Tensor>, IUNetLayer
     Tensor IUNetLayer.Forward(Tensor x, UNetContext context) => call(x);
 }
 
-/// <summary>Raises the resolution by repeating pixels, then a convolution of three pixels.</summary>
+/// <summary>Increases the resolution by nearest-neighbor interpolation and a convolution with kernel size 3.</summary>
 /// <remarks>State: <c>conv</c>.</remarks>
 internal sealed class Upsample : NamedModule<Tensor, Tensor>, IUNetLayer
 {
     private readonly int _dimensions;
     private readonly Convolution _convolution;
 
-    /// <summary>A convolution that keeps the number of channels.</summary>
-    /// <param name="channels">C.</param>
-    /// <param name="dimensions">The number of sizes of an image: 1, 2 or 3.</param>
+    /// <summary>Creates a layer that preserves the number of channels.</summary>
+    /// <param name="channels">C, the number of channels.</param>
+    /// <param name="dimensions">The number of spatial dimensions: 1, 2 or 3. The default is 2.</param>
     public Upsample(int channels, int dimensions = 2)
         : base(nameof(Upsample))
     {
@@ -111,18 +126,18 @@ internal sealed class Upsample : NamedModule<Tensor, Tensor>, IUNetLayer
         register_module("conv", _convolution);
     }
 
-    /// <summary>The image at twice the resolution.</summary>
+    /// <summary>Doubles the resolution of an image.</summary>
     /// <param name="input">[B, C, ...].</param>
-    /// <returns>[B, C, ...] with twice the sizes. The caller must dispose the returned tensor.</returns>
+    /// <returns>[B, C, ...] at twice the resolution. The caller must dispose the returned tensor.</returns>
     public override Tensor forward(Tensor input)
     {
         Layers.CheckImage(input, _dimensions, -1, nameof(input));
         return forward(input, [.. input.shape[2..].Select(side => 2 * side)]);
     }
 
-    /// <summary>The image at a given resolution, for sizes that were odd before they were halved.</summary>
+    /// <summary>Increases the resolution of an image to given sizes, such as odd sizes before they were halved.</summary>
     /// <param name="input">[B, C, ...].</param>
-    /// <param name="size">The sizes of the result, such as height and width.</param>
+    /// <param name="size">The spatial sizes of the result, such as height and width.</param>
     /// <returns>[B, C, size]. The caller must dispose the returned tensor.</returns>
     public Tensor forward(Tensor input, params long[] size)
     {
@@ -133,12 +148,12 @@ internal sealed class Upsample : NamedModule<Tensor, Tensor>, IUNetLayer
     Tensor IUNetLayer.Forward(Tensor x, UNetContext context) => forward(x, context.NextSize());
 }
 
-/// <summary>Changes of resolution without parameters, for images with one, two or three sizes.</summary>
+/// <summary>Functions that change the resolution of signals, images and volumes.</summary>
 public static class Resample
 {
-    /// <summary>Repeats pixels.</summary>
+    /// <summary>Resizes an image by nearest-neighbor interpolation.</summary>
     /// <param name="x">[B, C, ...].</param>
-    /// <param name="size">The sizes of the result, as many as x has.</param>
+    /// <param name="size">The spatial sizes of the result, one for each spatial dimension of <paramref name="x"/>.</param>
     /// <returns>[B, C, size]. The caller must dispose the returned tensor.</returns>
     public static Tensor Nearest(Tensor x, params long[] size)
     {
@@ -149,9 +164,11 @@ public static class Resample
         return nn.functional.interpolate(x, size: size, mode: InterpolationMode.Nearest);
     }
 
-    /// <summary>Averages pairs of pixels along each size, dropping an odd one at the end.</summary>
-    /// <param name="x">[B, C, ...], each size at least 2.</param>
-    /// <returns>[B, C, ...] with half the sizes. The caller must dispose the returned tensor.</returns>
+    /// <summary>
+    /// Averages each pair of pixels along every spatial dimension. If a size is odd, the last pixel is ignored.
+    /// </summary>
+    /// <param name="x">[B, C, ...], with sizes of at least 2.</param>
+    /// <returns>[B, C, ...] at half the resolution, rounded down. The caller must dispose the returned tensor.</returns>
     public static Tensor Halve(Tensor x)
     {
         CheckRank(x);
@@ -167,6 +184,6 @@ public static class Resample
     {
         ArgumentNullException.ThrowIfNull(x);
         if (x.dim() is < 3 or > 5)
-            throw new ArgumentException($"x must be [B, C, ...] with one to three sizes, got shape {Guard.Format(x.shape)}.", nameof(x));
+            throw new ArgumentException($"x must be [B, C, ...] with 3 to 5 dimensions, got shape {Guard.Format(x.shape)}.", nameof(x));
     }
 }

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>Merges every 2x2 neighboring tokens to one token of twice the width. State: <c>norm</c>, <c>reduction</c>.</summary>
+/// <summary>Merges each group of 2x2 neighboring tokens into one token of twice the width. State: <c>norm</c>, <c>reduction</c>.</summary>
 /// <remarks>Source: Liu et al. 2021, section 3.1.</remarks>
 internal sealed class PatchMerging : NamedModule
 {
@@ -23,8 +23,8 @@ internal sealed class PatchMerging : NamedModule
         InitialWeights.Normal(_reduction);
     }
 
-    /// <summary>Merges every 2x2 neighboring tokens.</summary>
-    /// <param name="tokens">[B, rows * columns, width], row by row.</param>
+    /// <summary>Merges each group of 2x2 neighboring tokens into one token.</summary>
+    /// <param name="tokens">[B, rows * columns, width], in row-major order.</param>
     /// <param name="rows">The number of rows of tokens, which must be even.</param>
     /// <param name="columns">The number of columns of tokens, which must be even.</param>
     /// <returns>[B, rows/2 * columns/2, 2 width]. The caller must dispose the tensor.</returns>
@@ -32,7 +32,7 @@ internal sealed class PatchMerging : NamedModule
     public Tensor forward(Tensor tokens, long rows, long columns)
     {
         if (rows % 2 != 0 || columns % 2 != 0)
-            throw new ArgumentException($"Merging needs even sides, got {rows} by {columns} tokens.", nameof(rows));
+            throw new ArgumentException($"Patch merging needs even sides, got {rows} by {columns} tokens.", nameof(rows));
         Guard.Shape(tokens, [-1, Guard.Positive(rows) * Guard.Positive(columns), _width]);
         using var scope = NewDisposeScope();
         var batch = tokens.shape[0];
@@ -43,7 +43,7 @@ internal sealed class PatchMerging : NamedModule
     }
 }
 
-/// <summary>Expands every token to 2x2 tokens of half the width. State: <c>expansion</c>, <c>norm</c>.</summary>
+/// <summary>Expands each token to 2x2 tokens of half the width. State: <c>expansion</c>, <c>norm</c>.</summary>
 /// <remarks>Source: Cao et al. 2021, section 3.4.</remarks>
 internal sealed class PatchExpanding : NamedModule
 {
@@ -53,20 +53,20 @@ internal sealed class PatchExpanding : NamedModule
 
     /// <summary>Creates an expanding layer for tokens of a given width.</summary>
     /// <param name="width">The width of the input tokens, an even number.</param>
-    /// <exception cref="ArgumentException">The width is not positive and even.</exception>
+    /// <exception cref="ArgumentException">The width is not a positive even number.</exception>
     public PatchExpanding(int width)
         : base(nameof(PatchExpanding))
     {
         if (width < 2 || width % 2 != 0)
-            throw new ArgumentException($"Expanding needs an even width from 2, got {width}.", nameof(width));
+            throw new ArgumentException($"Patch expanding needs an even width of at least 2, got {width}.", nameof(width));
         _width = width;
         register_module("expansion", _expansion = nn.Linear(width, 2 * width, hasBias: false));
         register_module("norm", _norm = new LayerNormalization(width / 2));
         InitialWeights.Normal(_expansion);
     }
 
-    /// <summary>Expands every token to 2x2 tokens.</summary>
-    /// <param name="tokens">[B, rows * columns, width], row by row.</param>
+    /// <summary>Expands each token to 2x2 tokens.</summary>
+    /// <param name="tokens">[B, rows * columns, width], in row-major order.</param>
     /// <param name="rows">The number of rows of tokens.</param>
     /// <param name="columns">The number of columns of tokens.</param>
     /// <returns>[B, 2 rows * 2 columns, width/2]. The caller must dispose the tensor.</returns>

@@ -4,20 +4,21 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// A U-Net of Swin-transformer blocks: tokens attend within windows and shifted windows, 2x2 tokens are merged on the downward path and
-/// expanded on the upward path, where each level also receives its output of the downward path. The cost is linear in the number of pixels.
+/// A U-Net of Swin transformer blocks, in which tokens attend to each other within windows and shifted windows. Tokens are merged on the
+/// downward path and expanded on the upward path, where each level also receives the output of the same level on the downward path. The
+/// computational cost is linear in the number of pixels.
 /// </summary>
 /// <remarks>
-/// <para>Source: Liu et al. 2021 (windows, relative position bias, merging), Cao et al. 2021 (expanding, skips), Peebles and Xie 2023 (each
-/// block is shifted, scaled and gated by functions of time, label and vector, adaLN-Zero). Weights are initialized from N(0, 0.02^2) with
-/// zero biases, and as zero in the modulation layers and the output layer: initially every block is the identity and the prediction is
-/// zero.</para>
-/// <para>The network accepts images of any height and width. Images whose sides are not multiples of the patch size times the merging
-/// factor are padded with zeros on the right and at the bottom, and the output is cropped; positions that pad windows are excluded from
-/// attention.</para>
+/// <para>Source: Liu et al. 2021 (windows, relative position bias, merging), Cao et al. 2021 (expanding, skip connections), Peebles and Xie
+/// 2023 (adaLN-Zero: each block is shifted, scaled and gated by functions of timestep, label and vector). Weights are initialized from
+/// N(0, 0.02^2) and biases with zeros. The modulation layers and the output layer are initialized with zeros, so that initially every block
+/// is the identity and the prediction is zero.</para>
+/// <para>The network accepts images of any height and width. If a side is not a multiple of the patch size times 2^(levels - 1), the image
+/// is padded with zeros on the right and at the bottom, and the output is cropped. If the number of tokens along a side is not a multiple
+/// of the window size, windows are padded too; this padding is excluded from attention.</para>
 /// <para>State: <c>patch_embed</c>, <c>emb</c>, <c>down_blocks</c>, <c>up_blocks</c>, <c>proj_out_1</c>, <c>proj_out_2</c>. Parameters
 /// (<see cref="ModuleWeights.Count"/>): 22,003,896 with the default options.</para>
-/// <para>On devices other than the CPU, labels are not checked: the behavior for a label out of range is undefined.</para>
+/// <para>Labels are checked on the CPU only. On other devices, the behavior for a label out of range is undefined.</para>
 /// </remarks>
 public sealed class SwinDenoiser : DenoisingNetwork
 {
@@ -61,10 +62,10 @@ public sealed class SwinDenoiser : DenoisingNetwork
 
     /// <summary>Computes the raw output of the network.</summary>
     /// <param name="xt">[B, C, H, W] noisy images of any size, of the type and on the device of the weights.</param>
-    /// <param name="t">[B] int64 or floating point times in steps: 0..T-1 for a discrete schedule.</param>
+    /// <param name="t">[B] int64 or floating point timesteps: 0..T-1 for a discrete schedule.</param>
     /// <param name="condition">
-    /// Must contain labels, [B] int64 in 0..classes-1 or <see cref="TransformerOptions.NullLabel"/>, if the network has classes, and a
-    /// vector, [B, vector width], if the network has a vector width.
+    /// The condition. If the network has classes, it must contain labels, [B] int64 in 0..classes-1 or
+    /// <see cref="TransformerOptions.NullLabel"/>. If the network has a vector width, it must contain a vector, [B, vector width].
     /// </param>
     /// <returns>[B, out channels, H, W]. The caller must dispose the tensor.</returns>
     /// <exception cref="ArgumentException">
@@ -74,7 +75,7 @@ public sealed class SwinDenoiser : DenoisingNetwork
     {
         Guard.Shape(xt, [-1, Options.Channels, -1, -1]);
         if (xt.shape[2] < 1 || xt.shape[3] < 1)
-            throw new ArgumentException($"x_t must hold pixels, got shape {Guard.Format(xt.shape)}.", nameof(xt));
+            throw new ArgumentException($"x_t must have at least one pixel, got shape {Guard.Format(xt.shape)}.", nameof(xt));
         TransformerInputs.Check(Options, xt, t, condition, _patches.Weight);
         using var scope = NewDisposeScope();
         var labels = TransformerInputs.Labels(Options, _labelDropout, condition);
@@ -121,7 +122,7 @@ public sealed class SwinDenoiser : DenoisingNetwork
         return tokens;
     }
 
-    /// <summary>Pads the image to sides that are multiples of the patch size times the merging factor.</summary>
+    /// <summary>Pads the image so that its sides are multiples of the patch size times 2^(levels - 1).</summary>
     private Tensor Filled(Tensor xt)
     {
         var tile = (long)Options.PatchSize << (Options.Depths.Count - 1);
@@ -133,24 +134,24 @@ public sealed class SwinDenoiser : DenoisingNetwork
 }
 
 /// <summary>
-/// The architecture of a <see cref="SwinDenoiser"/>. Levels are counted from the finest tokens; each level except the last merges 2x2
-/// tokens at its end, which doubles the width.
+/// The architecture of a <see cref="SwinDenoiser"/>. Level 0 has the highest resolution. Each level except the last merges 2x2 tokens at
+/// its end, which doubles the width.
 /// </summary>
 public sealed record SwinDenoiserOptions : TransformerOptions
 {
-    /// <summary>The width of the tokens of the first level. 96 by default.</summary>
+    /// <summary>The width of the tokens of the first level. The default is 96.</summary>
     public int Width { get; init; } = 96;
 
     /// <summary>
-    /// The number of blocks of each level; the upward path has the same numbers. With an even number, regular and shifted windows
-    /// alternate. [2, 2, 6] by default.
+    /// The number of blocks of each level, on the downward path and on the upward path. Within a level, blocks with regular windows and
+    /// blocks with shifted windows alternate, beginning with regular windows. The default is [2, 2, 6].
     /// </summary>
     public IReadOnlyList<int> Depths { get; init; } = [2, 2, 6];
 
-    /// <summary>The number of attention heads of each level, which must divide its width. [3, 6, 12] by default.</summary>
+    /// <summary>The number of attention heads of each level, which must divide its width. The default is [3, 6, 12].</summary>
     public IReadOnlyList<int> Heads { get; init; } = [3, 6, 12];
 
-    /// <summary>The side of a window in tokens. 4 by default; 7 in the paper, for images of 224x224 pixels.</summary>
+    /// <summary>The side of a window, in tokens. The default is 4; the paper uses 7 for images of 224x224 pixels.</summary>
     public int WindowSize { get; init; } = 4;
 
     /// <summary>Returns the width of the tokens of a level.</summary>
@@ -167,7 +168,7 @@ public sealed record SwinDenoiserOptions : TransformerOptions
             throw new ArgumentException(
                 $"{nameof(Depths)} must have 1 to 16 levels of at least one block, got [{string.Join(", ", Depths)}].", nameof(Depths));
         if (Heads.Count != Depths.Count)
-            throw new ArgumentException($"{nameof(Heads)} must name {Depths.Count} levels, got {Heads.Count}.", nameof(Heads));
+            throw new ArgumentException($"{nameof(Heads)} must have a value for {Depths.Count} levels, got {Heads.Count}.", nameof(Heads));
         for (var level = 0; level < Heads.Count; level++)
             ValidateHeads(LevelWidth(level), Heads[level], nameof(Heads));
     }

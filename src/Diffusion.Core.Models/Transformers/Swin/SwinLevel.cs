@@ -14,9 +14,12 @@ internal sealed class SwinLevel : NamedModule
 
     /// <summary>Creates a level. On the downward path, all levels except the last merge tokens at their end.</summary>
     /// <param name="options">Valid options.</param>
-    /// <param name="level">The index of the level, counted from the finest tokens.</param>
-    /// <param name="tables">The tables of the windows, owned by the network.</param>
-    /// <param name="up">True for the upward path, where the level begins by expanding the tokens of the coarser level.</param>
+    /// <param name="level">The index of the level; 0 is the highest resolution.</param>
+    /// <param name="tables">The window tables, which the network owns.</param>
+    /// <param name="up">
+    /// <see langword="true"/> for a level of the upward path, which first expands the tokens of the next coarser level;
+    /// <see langword="false"/> for a level of the downward path.
+    /// </param>
     public SwinLevel(SwinDenoiserOptions options, int level, WindowTables tables, bool up)
         : base(nameof(SwinLevel))
     {
@@ -37,7 +40,7 @@ internal sealed class SwinLevel : NamedModule
     }
 
     /// <summary>
-    /// The merging layer at the end of a level of the downward path; <see langword="null"/> in the coarsest level and on the upward path.
+    /// The merging layer at the end of a level of the downward path; <see langword="null"/> for the coarsest level and on the upward path.
     /// </summary>
     public PatchMerging? Merge { get; }
 
@@ -45,8 +48,8 @@ internal sealed class SwinLevel : NamedModule
     public PatchExpanding? Expand { get; }
 
     /// <summary>
-    /// The projection of the expanded tokens, concatenated with the output of this level on the downward path; <see langword="null"/> on
-    /// the downward path.
+    /// The projection of the expanded tokens after they are concatenated with the output of the same level on the downward path;
+    /// <see langword="null"/> on the downward path.
     /// </summary>
     public Linear? Skip { get; }
 

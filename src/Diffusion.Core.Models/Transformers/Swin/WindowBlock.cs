@@ -4,11 +4,11 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// A transformer block whose tokens attend within windows only, with a learned bias for each relative position and head. Every other block
-/// of a network shifts its windows by half their size, so that neighboring windows are connected.
+/// A transformer block in which tokens attend to each other only within windows, with a learned bias for each relative position and head.
+/// Every second block of a level shifts its windows by half their size, which connects neighboring windows.
 /// </summary>
 /// <remarks>
-/// Source: Liu et al. 2021, section 3.2, eq. 4; modulated as in Peebles and Xie 2023. State: that of <see cref="TransformerBlock"/> and
+/// Source: Liu et al. 2021, section 3.2, eq. 4; modulation: Peebles and Xie 2023. State: that of <see cref="TransformerBlock"/>, and
 /// <c>relative_position_bias_table</c>, [(2 window - 1)^2, heads].
 /// </remarks>
 internal sealed class WindowBlock : NamedModule
@@ -22,24 +22,26 @@ internal sealed class WindowBlock : NamedModule
     private readonly int _heads;
     private readonly int _width;
 
-    /// <summary>Creates a block of given sizes.</summary>
-    /// <param name="options">The options of the block, which must not attend to a context.</param>
-    /// <param name="window">The side of a window in tokens; it is reduced along a side of the grid that is shorter.</param>
-    /// <param name="shifted">
-    /// True to shift the windows by half their size, along sides with more than one window. The default is <see langword="false"/>.
+    /// <summary>Creates a block with separate window tables.</summary>
+    /// <param name="options">The options of the block, without a context width.</param>
+    /// <param name="window">
+    /// The side of a window, in tokens. If a side of the grid is shorter than a window, the window has the length of that side.
     /// </param>
-    /// <exception cref="ArgumentException">A size does not match.</exception>
+    /// <param name="shifted">
+    /// Whether the windows are shifted by half their size, along sides with more than one window. The default is <see langword="false"/>.
+    /// </param>
+    /// <exception cref="ArgumentException">An option is out of range, or there is a context width.</exception>
     public WindowBlock(TransformerBlockOptions options, int window, bool shifted = false)
         : this(options, new WindowTables(Guard.Positive(window)), shifted)
         => _ownsTables = true;
 
-    /// <summary>Creates a block that shares the tables of its network.</summary>
+    /// <summary>Creates a block that shares the window tables of a network.</summary>
     internal WindowBlock(TransformerBlockOptions options, WindowTables tables, bool shifted)
         : base(nameof(WindowBlock))
     {
         ArgumentNullException.ThrowIfNull(options);
         if (options.ContextWidth is not null)
-            throw new ArgumentException("A block of windows attends to no context.", nameof(options));
+            throw new ArgumentException($"A window block has no context, got a context width of {options.ContextWidth}.", nameof(options));
         (_tables, _shifted, _heads, _width) = (tables, shifted, options.Heads, options.Width);
         _block = new TransformerBlock(options);
         _block.Initialise(part => InitialWeights.Normal(part));
@@ -51,7 +53,7 @@ internal sealed class WindowBlock : NamedModule
     }
 
     /// <summary>Applies the block to tokens.</summary>
-    /// <param name="tokens">[B, rows * columns, width], row by row.</param>
+    /// <param name="tokens">[B, rows * columns, width], in row-major order.</param>
     /// <param name="embedding">[B, embedding width]; <see langword="null"/> for a block without modulation.</param>
     /// <param name="rows">The number of rows of tokens, which need not be a multiple of the window size.</param>
     /// <param name="columns">The number of columns of tokens.</param>

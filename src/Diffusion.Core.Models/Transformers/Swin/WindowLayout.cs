@@ -3,9 +3,9 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The partition of the tokens of a grid into windows, row by row in both: the positions of the windows, the token at each position, and
-/// the tokens that may attend to each other. A side that is not a multiple of the window size is padded at the bottom or on the right; a
-/// side of one window is not shifted.
+/// The partition of the tokens of a grid into windows: the token at each position of each window, and the pairs of tokens that may attend
+/// to each other. Tokens, windows and positions are in row-major order. If a side is not a multiple of the window size, the grid is padded
+/// on the right or at the bottom. A side with a single window is not shifted.
 /// </summary>
 /// <remarks>Source: Liu et al. 2021, section 3.2 and figure 4.</remarks>
 internal sealed class WindowLayout
@@ -18,8 +18,10 @@ internal sealed class WindowLayout
     /// <summary>Computes the windows of a grid.</summary>
     /// <param name="rows">The number of rows of tokens.</param>
     /// <param name="columns">The number of columns of tokens.</param>
-    /// <param name="window">The maximum side of a window in tokens; it is reduced along a shorter side of the grid.</param>
-    /// <param name="shifted">True to shift the windows cyclically by half their size.</param>
+    /// <param name="window">
+    /// The side of a window, in tokens. If a side of the grid is shorter than a window, the window has the length of that side.
+    /// </param>
+    /// <param name="shifted">Whether the windows are shifted cyclically by half their size.</param>
     public WindowLayout(long rows, long columns, int window, bool shifted)
     {
         (_rows, _columns) = (new Side(rows, window, shifted), new Side(columns, window, shifted));
@@ -30,7 +32,7 @@ internal sealed class WindowLayout
         Masks = Fills || _rows.Shift != 0 || _columns.Shift != 0;
     }
 
-    /// <summary>The side of the window for which relative positions are tabulated.</summary>
+    /// <summary>The side of the window for which the table of relative positions is defined.</summary>
     public int Window { get; }
 
     /// <summary>The number of windows.</summary>
@@ -39,14 +41,14 @@ internal sealed class WindowLayout
     /// <summary>The number of positions in a window.</summary>
     public long Tokens { get; }
 
-    /// <summary>True if some positions contain no token of the grid.</summary>
+    /// <summary>Whether the grid is padded, so that some positions contain no token of the grid.</summary>
     public bool Fills { get; }
 
-    /// <summary>True if some tokens of a window must not attend to each other.</summary>
+    /// <summary>Whether attention needs a mask: some positions of a window must not attend to each other.</summary>
     public bool Masks { get; }
 
     /// <summary>
-    /// Returns [windows * tokens]: the token of the grid at each position, or the number of tokens of the grid if there is none.
+    /// Returns the index of the token of the grid at each position, [windows * tokens]; for padding, the number of tokens of the grid.
     /// </summary>
     public long[] Places()
     {
@@ -60,7 +62,7 @@ internal sealed class WindowLayout
         return places;
     }
 
-    /// <summary>Returns [rows * columns]: the position of each token, the inverse of <see cref="Places"/>.</summary>
+    /// <summary>Returns the position of each token of the grid, [rows * columns]: the inverse of <see cref="Places"/>.</summary>
     public long[] Returns()
     {
         var returns = new long[_rows.Length * _columns.Length];
@@ -74,10 +76,13 @@ internal sealed class WindowLayout
         return returns;
     }
 
-    /// <summary>Returns [windows, 1, tokens, tokens]: 0 where a token may attend to another, otherwise minus infinity.</summary>
+    /// <summary>
+    /// Returns the additive attention mask, [windows, 1, tokens, tokens]: 0 if a position may attend to another, otherwise negative
+    /// infinity.
+    /// </summary>
     /// <remarks>
-    /// Tokens that are in one window only because of the cyclic shift may not attend to each other, nor may tokens of the grid and padding.
-    /// Every token may attend to itself, so that no softmax is empty.
+    /// Tokens that share a window only because of the cyclic shift must not attend to each other. Tokens of the grid must not attend to
+    /// padding. Every position may attend to itself, so that the softmax is always defined.
     /// </remarks>
     public float[] Mask()
     {
@@ -95,7 +100,7 @@ internal sealed class WindowLayout
         return mask;
     }
 
-    /// <summary>Returns [tokens * tokens]: the row of the table of relative positions for each query and key.</summary>
+    /// <summary>Returns the row of the table of relative positions for each pair of query and key, [tokens * tokens].</summary>
     public long[] RelativePositions()
     {
         var span = (2L * Window) - 1;
@@ -113,7 +118,7 @@ internal sealed class WindowLayout
         return positions;
     }
 
-    /// <summary>Returns the coordinates of a position in the grid, before the shift.</summary>
+    /// <summary>Returns the coordinates, in the padded grid before the shift, of a position.</summary>
     private (long Y, long X) Origin(long place)
     {
         var (y, x) = Shifted(place);
@@ -136,7 +141,7 @@ internal sealed class WindowLayout
         return (_rows.Wraps(shiftedY) ? 2 : 0) + (_columns.Wraps(shiftedX) ? 1 : 0);
     }
 
-    /// <summary>One side of the grid.</summary>
+    /// <summary>The partition of one side of the grid into windows.</summary>
     private readonly struct Side
     {
         public Side(long length, int window, bool shifted)
@@ -162,8 +167,8 @@ internal sealed class WindowLayout
     }
 }
 
-/// <summary>A cache of the window layouts that a network has used, as tensors.</summary>
-/// <param name="window">The side of a window in tokens.</param>
+/// <summary>A cache of the tensors of the window layouts of a network.</summary>
+/// <param name="window">The side of a window, in tokens.</param>
 internal sealed class WindowTables(int window) : IDisposable
 {
     private readonly TensorCache<Key> _tables = new();
@@ -176,10 +181,10 @@ internal sealed class WindowTables(int window) : IDisposable
         Positions,
     }
 
-    /// <summary>The side of a window in tokens.</summary>
+    /// <summary>The side of a window, in tokens.</summary>
     public int Window { get; } = window;
 
-    /// <summary>Returns the tables of a grid, on the device of the given tokens. The cache owns the tensors.</summary>
+    /// <summary>Returns the tables for a grid, on the device of the given tokens. The cache owns the tensors.</summary>
     public (WindowLayout Layout, Tensor Places, Tensor Returns, Tensor Positions, Tensor? Mask) Of(
         long rows, long columns, bool shifted, Tensor tokens)
     {
