@@ -16,14 +16,60 @@ public class CheckpointStoreTests
 
         File.WriteAllText(folder.File("latest"), "step-00000008\n");
         CheckpointStore.Latest(folder.Path).Should().Be(folder.File("step-00000008"), "who writes to it goes back");
-        foreach (var damaged in (string[])["", "step-00000099\n", "../step-00000008", "\0\0\0"])
+        foreach (var damaged in (string[])["", "step-00000099\n", "../step-00000008", "/step-00000008", "\0\0\0"])
         {
             File.WriteAllText(folder.File("latest"), damaged);
             CheckpointStore.Latest(folder.Path).Should().Be(folder.File("step-00000012"), damaged);
         }
 
+        foreach (var spelling in (string[])["step-00000008/", "./step-00000008", folder.File("step-00000008"), folder.File("step-00000008/\r\n")])
+        {
+            File.WriteAllText(folder.File("latest"), spelling);
+            CheckpointStore.Latest(folder.Path).Should().Be(folder.File("step-00000008"), spelling);
+        }
+
         File.Delete(folder.File("latest"));
         CheckpointStore.Latest(folder.Path).Should().Be(folder.File("step-00000012"));
+    }
+
+    [Fact]
+    public void A_pointer_to_a_checkpoint_that_does_not_exist_is_logged()
+    {
+        using var folder = new TemporaryFolder();
+        Run(folder.Path, 8, CheckpointRetention.All);
+        File.WriteAllText(folder.File("latest"), "step-4\n");
+        var logger = new ListLogger();
+        using var model = new TinyDenoiser();
+        using var trainer = Runs.Trainer(model, Options(folder.Path, 12, CheckpointRetention.All), logger: logger);
+
+        trainer.Resume(folder.Path);
+
+        trainer.Step.Should().Be(4, "a name without leading zeros means the same step");
+        File.WriteAllText(folder.File("latest"), "step-5\n");
+        trainer.Resume(folder.Path);
+        trainer.Step.Should().Be(8);
+        logger.Warnings.Should().ContainSingle().Which.Should().Contain("'step-5'").And.Contain("step-00000008");
+    }
+
+    [Fact]
+    public void Anything_else_with_the_name_of_a_checkpoint_is_renamed_and_the_run_continues()
+    {
+        using var folder = new TemporaryFolder();
+        Directory.CreateDirectory(folder.File("step-00000004"));
+        File.WriteAllText(folder.File("step-00000004/notes.txt"), "mine");
+        File.WriteAllText(folder.File("step-00000008"), "mine too");
+        Directory.CreateDirectory(folder.File("step-00000012"));
+        File.WriteAllText(folder.File("foreign-00000008"), "an earlier one");
+        var logger = new ListLogger();
+        using var model = new TinyDenoiser();
+        using var trainer = Runs.Trainer(model, Options(folder.Path, 12, CheckpointRetention.All), logger: logger);
+
+        trainer.Run(new Points(50));
+
+        CheckpointStore.List(folder.Path).Select(Path.GetFileName).Should().Equal("step-00000004", "step-00000008", "step-00000012");
+        File.ReadAllText(folder.File("foreign-00000004/notes.txt")).Should().Be("mine");
+        File.ReadAllText(folder.File("foreign-00000008-2")).Should().Be("mine too");
+        logger.Warnings.Should().HaveCount(2);
     }
 
     [Fact]

@@ -109,16 +109,18 @@ public class CheckpointTests
 
     [Fact]
     [Trait(Category.Name, Category.Fault)]
-    public void A_folder_that_cannot_be_written_is_refused_when_the_trainer_is_made()
+    public void A_folder_that_cannot_be_written_is_refused_before_the_first_step()
     {
         using var folder = new TemporaryFolder();
         File.WriteAllText(folder.File("file"), "in the way");
         using var model = new TinyDenoiser();
 
-        FluentActions.Invoking(() => Runs.Trainer(model, Runs.Options with { CheckpointFolder = folder.File("file/run") }))
+        using var trainer = Runs.Trainer(model, Runs.Options with { CheckpointFolder = folder.File("file/run") });
+
+        FluentActions.Invoking(() => trainer.Run(new Points(50)))
             .Should().Throw<CheckpointException>().WithMessage($"*{folder.File("file/run")}: cannot be written to*");
 
-        Runs.Trainer(model).Dispose();
+        trainer.Step.Should().Be(0);
     }
 
     [Fact]

@@ -58,7 +58,7 @@ public partial class FullDiskTests
 
     [Fact]
     [UnsupportedOSPlatform("windows")]
-    public void A_folder_without_permission_is_refused_when_the_trainer_is_made_and_when_it_saves()
+    public void A_folder_without_permission_is_refused_when_a_run_starts_and_when_it_saves()
     {
         Assert.SkipWhen(OperatingSystem.IsWindows() || Environment.IsPrivilegedProcess, "Permissions do not bind this user.");
         using var folder = new TemporaryFolder();
@@ -70,7 +70,8 @@ public partial class FullDiskTests
             FluentActions.Invoking(trainer.Save).Should().Throw<CheckpointException>().WithMessage("*cannot be written*");
         }
 
-        FluentActions.Invoking(() => Runs.Trainer(model, Runs.Options with { CheckpointFolder = folder.File("run") }))
+        using var second = Runs.Trainer(model, Runs.Options with { CheckpointFolder = folder.File("run") });
+        FluentActions.Invoking(() => second.Run(new Points(50)))
             .Should().Throw<CheckpointException>().WithMessage("*cannot be written to*");
         File.SetUnixFileMode(folder.File("run"), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         CheckpointStore.Latest(folder.File("run")).Should().Be(folder.File("run/step-00000000"));
@@ -82,7 +83,8 @@ public partial class FullDiskTests
         Assert.SkipUnless(Directory.Exists("/proc/self"), "There is no /proc here.");
         using var model = new TinyDenoiser();
 
-        FluentActions.Invoking(() => Runs.Trainer(model, Runs.Options with { CheckpointFolder = "/proc/self/run" }))
+        using var trainer = Runs.Trainer(model, Runs.Options with { CheckpointFolder = "/proc/self/run" });
+        FluentActions.Invoking(() => trainer.Run(new Points(50)))
             .Should().Throw<CheckpointException>().WithMessage("/proc/self/run: cannot be written to*");
     }
 

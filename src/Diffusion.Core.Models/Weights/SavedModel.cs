@@ -17,9 +17,6 @@ internal static class SavedModel
     // The weights of a model that was saved on its own.
     private const string WeightsFileName = "model.safetensors";
 
-    // Names the newest of a folder of checkpoints.
-    private const string PointerFileName = "latest";
-
     private const string FormatName = "diffusion_core.model";
     private const int Version = 1;
     private const string Unbounded = "unbounded";
@@ -72,7 +69,30 @@ internal static class SavedModel
     /// <param name="format">The classes that are known.</param>
     public static DiffusionModel Load(string folder, IDenoiser? network, Device? device, ModelFormat format)
     {
-        folder = Newest(folder);
+        for (var attempt = 1; ; attempt++)
+        {
+            var current = Newest(folder);
+            try
+            {
+                return LoadFrom(current, network, device, format);
+            }
+            catch (IOException) when (attempt < RunFolder.Attempts && current != folder && !Directory.Exists(current))
+            {
+                // The run that writes to the folder has removed this checkpoint in the meantime; there is a newer one.
+            }
+        }
+    }
+
+    /// <summary>The network without the wrappers that do not change what it computes in an inference scope.</summary>
+    public static IDenoiser Core(IDenoiser network)
+    {
+        while (network is DelegatingDenoiser { IsTransparent: true } wrapper)
+            network = wrapper.Inner;
+        return network;
+    }
+
+    private static DiffusionModel LoadFrom(string folder, IDenoiser? network, Device? device, ModelFormat format)
+    {
         var path = Path.Combine(folder, FileName);
         if (!File.Exists(path))
             throw new FileNotFoundException($"There is no model in '{folder}': {FileName} is missing.", path);
@@ -84,14 +104,6 @@ internal static class SavedModel
         {
             throw new InvalidDataException($"{path}: {e.Message}", e);
         }
-    }
-
-    /// <summary>The network without the wrappers that do not change what it computes in an inference scope.</summary>
-    public static IDenoiser Core(IDenoiser network)
-    {
-        while (network is DelegatingDenoiser { IsTransparent: true } wrapper)
-            network = wrapper.Inner;
-        return network;
     }
 
     private static DiffusionModel Load(JsonObject description, string folder, IDenoiser? network, Device? device, ModelFormat format)
@@ -184,11 +196,5 @@ internal static class SavedModel
     };
 
     private static string Newest(string folder)
-    {
-        var pointer = Path.Combine(folder, PointerFileName);
-        if (File.Exists(Path.Combine(folder, FileName)) || !File.Exists(pointer))
-            return folder;
-        var name = File.ReadAllText(pointer).Trim();
-        return Path.GetFileName(name) == name && name.Length > 0 ? Path.Combine(folder, name) : folder;
-    }
+        => File.Exists(Path.Combine(folder, FileName)) ? folder : RunFolder.Latest(folder) ?? folder;
 }

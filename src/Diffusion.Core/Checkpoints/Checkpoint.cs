@@ -26,7 +26,7 @@ internal static class Checkpoint
     public const string TimestepsFile = "timesteps.safetensors";
 
     /// <summary>The manifest, which lists all other files.</summary>
-    public const string ManifestFile = "trainer.json";
+    public const string ManifestFile = RunFolder.ManifestFile;
 
     /// <summary>The SHA-256 of the manifest, in the format of sha256sum.</summary>
     public const string ChecksumFile = ManifestFile + ".sha256";
@@ -42,7 +42,7 @@ internal static class Checkpoint
     private const string AveragePrefix = "ema-";
     private const string Extension = ".safetensors";
     private const string Partial = "partial";
-    private const string Replaced = "replaced";
+    private const string Replaced = RunFolder.Replaced;
     private const string Deleted = "deleted";
 
     /// <summary>Returns whether a folder contains a checkpoint, which may be damaged.</summary>
@@ -85,6 +85,16 @@ internal static class Checkpoint
             CheckpointFiles.TryRemove(partial);
             throw;
         }
+    }
+
+    /// <summary>
+    /// Returns the folder in which a checkpoint can be read: the hidden folder to which it was moved if a process ended while it replaced
+    /// the checkpoint, otherwise the given one.
+    /// </summary>
+    public static string Readable(string folder)
+    {
+        var replaced = CheckpointFiles.Beside(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)), Replaced);
+        return !Directory.Exists(folder) && IsCheckpoint(replaced) ? replaced : folder;
     }
 
     /// <summary>

@@ -23,7 +23,7 @@ internal sealed class RunCheckpoints
     {
         (_state, _identity, _logger) = (state, identity, logger);
         if (Options.CheckpointFolder is { } folder)
-            _store = new CheckpointStore(folder, Options.EffectiveRetention, operation => TrainerLog.FileOperation(logger, operation));
+            _store = new CheckpointStore(folder, Options.EffectiveRetention, logger);
     }
 
     /// <summary>The folder of the run; <see langword="null"/> for none.</summary>
@@ -33,6 +33,11 @@ internal sealed class RunCheckpoints
     public bool IsSaved => _savedStep == _state.Step;
 
     private TrainerOptions Options => _state.Options;
+
+    /// <summary>Claims the folder of the run for this trainer until the result is disposed.</summary>
+    /// <exception cref="RunInUseException">Another trainer has claimed the folder.</exception>
+    /// <exception cref="CheckpointException">The folder cannot be created or written to.</exception>
+    public IDisposable? Claim() => _store?.Claim();
 
     /// <inheritdoc cref="Trainer.Save(string)"/>
     public void Save(string folder) => Write((manifest, tensors) =>
@@ -45,6 +50,7 @@ internal sealed class RunCheckpoints
     public string Save()
     {
         var store = _store ?? throw new InvalidOperationException("TrainerOptions.CheckpointFolder is not set; pass a folder to Save.");
+        using var claim = store.Claim();
         var path = Write(store.Write);
         _savedStep = _state.Step;
         return path;
@@ -61,11 +67,13 @@ internal sealed class RunCheckpoints
     /// <returns><see langword="false"/> where there is none.</returns>
     public bool Resume(string folder, long? datasetCount, ResumeOptions options)
     {
-        var (path, manifest) = Find(folder, options);
-        if (path is null)
-            return false;
-        Load(path, manifest!, datasetCount);
-        return true;
+        return Read(folder, options, (path, manifest) =>
+        {
+            if (path is null)
+                return false;
+            Load(path, manifest!, datasetCount);
+            return true;
+        });
     }
 
     /// <inheritdoc cref="Trainer.LoadWeights"/>
@@ -75,12 +83,14 @@ internal sealed class RunCheckpoints
             throw new InvalidOperationException($"Initial weights must be loaded before the first step, got step {_state.Step}.");
         using var claim = _state.Averages.Claim("load weights");
         using var scope = NewDisposeScope();
-        if (Directory.Exists(path) && Find(path, ResumeOptions.Default) is ({ } checkpoint, { } manifest))
-            path = Path.Combine(checkpoint, FileOf(average, checkpoint, manifest));
 
         // The weights that are trained, which a module in lower precision does not contain.
         var parameters = _state.Parameters;
-        var report = ModuleWeights.Load(_state.Weights(parameters.Values), path, options);
+        var weights = _state.Weights(parameters.Values);
+        var report = Directory.Exists(path)
+            ? Read(path, ResumeOptions.Default, (checkpoint, manifest) => ModuleWeights.Load(
+                weights, checkpoint is null ? path : Path.Combine(checkpoint, FileOf(average, checkpoint, manifest!)), options))
+            : ModuleWeights.Load(weights, path, options);
         parameters.Publish();
         using var gradientsOff = no_grad();
         foreach (var ema in _state.OptimizerStep.Averages)
@@ -99,21 +109,43 @@ internal sealed class RunCheckpoints
         throw new CheckpointException(checkpoint, $"has no average '{average}'; it has: {string.Join(", ", averages)}.", null);
     }
 
-    /// <summary>Returns the verified checkpoint of a path; <see langword="null"/> where there is none.</summary>
-    private (string? Path, CheckpointManifest? Manifest) Find(string folder, ResumeOptions options)
+    /// <summary>
+    /// Finds and verifies the checkpoint of a path, and passes it to a function: <see langword="null"/> where there is none. Repeats both if
+    /// a run in progress has removed the checkpoint in the meantime.
+    /// </summary>
+    private T Read<T>(string folder, ResumeOptions options, Func<string?, CheckpointManifest?, T> use)
     {
-        if (!Directory.Exists(folder))
-            Checkpoint.Recover(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
-        if (Checkpoint.IsCheckpoint(folder))
-            return (folder, Checkpoint.Read(folder));
+        for (var attempt = 1; ; attempt++)
+        {
+            string? current = null;
+            try
+            {
+                var manifest = Find(folder, options, out current);
+                return use(current, manifest);
+            }
+            catch (IOException) when (attempt < RunFolder.Attempts && current is not null && !Directory.Exists(current))
+            {
+            }
+        }
+    }
+
+    private CheckpointManifest? Find(string folder, ResumeOptions options, out string? current)
+    {
+        current = Checkpoint.Readable(folder);
+        if (Checkpoint.IsCheckpoint(current))
+            return Checkpoint.Read(current);
+        current = null;
         var all = CheckpointStore.NewestFirst(folder);
+        if (all is [var newest, ..] && RunFolder.Pointed(folder) is { } named && RunFolder.StepOf(named) != newest.Step)
+            TrainerLog.PointerIgnored(_logger, named, newest.Path);
         for (var i = 0; i < all.Count; i++)
         {
             try
             {
-                return (all[i].Path, ReadNamed(all[i]));
+                current = all[i].Path;
+                return ReadNamed(all[i]);
             }
-            catch (CheckpointException e) when (i + 1 < all.Count)
+            catch (CheckpointException e) when (i + 1 < all.Count && Directory.Exists(current))
             {
                 if (!options.FallBack)
                     throw new CheckpointException($"{e.Message} The checkpoint before it is {all[i + 1].Path}.", e) { Path = e.Path };
@@ -121,7 +153,8 @@ internal sealed class RunCheckpoints
             }
         }
 
-        return (null, null);
+        current = null;
+        return null;
     }
 
     private static CheckpointManifest ReadNamed(CheckpointInfo checkpoint)

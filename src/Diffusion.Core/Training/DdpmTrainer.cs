@@ -36,7 +36,6 @@ public sealed class DdpmTrainer : Trainer<Batch>
     /// of one type on one device.
     /// </exception>
     /// <exception cref="InvalidOperationException">The module already belongs to another trainer.</exception>
-    /// <exception cref="CheckpointException"><see cref="TrainerOptions.CheckpointFolder"/> cannot be written to.</exception>
     public DdpmTrainer(DiffusionModel model, IDiffusionLoss loss, TrainerOptions? options = null, ILogger? logger = null)
         : base(Trainable(model).Module, model.BeginInference, Checked(loss, options), logger)
     {

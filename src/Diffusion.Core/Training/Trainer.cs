@@ -126,6 +126,7 @@ public abstract class Trainer : IDisposable
     /// </summary>
     /// <returns>The folder of the checkpoint.</returns>
     /// <exception cref="InvalidOperationException">The option is not set; or as for <see cref="Save(string)"/>.</exception>
+    /// <exception cref="RunInUseException">Another trainer, in this process or another, is writing to the folder.</exception>
     /// <inheritdoc cref="Save(string)" path="/exception[@cref='CheckpointException']"/>
     public string Save() => Checkpoints.Save();
 

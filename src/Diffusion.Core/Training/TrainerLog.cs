@@ -87,4 +87,16 @@ internal static partial class TrainerLog
 
     [LoggerMessage(EventId = 19, Level = LogLevel.Error, Message = "Step {Step} could not be saved after the run had failed or was cancelled.")]
     public static partial void NotSaved(ILogger logger, Exception error, long step);
+
+    [LoggerMessage(
+        EventId = 20,
+        Level = LogLevel.Warning,
+        Message = "{Path} has the name of a checkpoint, but is none. It is renamed to {Target}, because the checkpoint of this step is written there.")]
+    public static partial void ForeignFolder(ILogger logger, string path, string target);
+
+    [LoggerMessage(
+        EventId = 21,
+        Level = LogLevel.Warning,
+        Message = "The file 'latest' names '{Name}', which is no checkpoint of this folder. The newest checkpoint is used: {Path}.")]
+    public static partial void PointerIgnored(ILogger logger, string name, string path);
 }

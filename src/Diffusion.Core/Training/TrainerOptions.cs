@@ -97,8 +97,8 @@ public sealed record TrainerOptions
     public long LogEvery { get; init; } = 50;
 
     /// <summary>
-    /// The folder of the checkpoints of the run, which the constructor creates and tests. The default is <see langword="null"/>: no
-    /// checkpoints.
+    /// The folder of the checkpoints of the run. <see cref="Trainer{TBatch}.Fit"/> creates it if it does not exist, and claims it: while
+    /// it runs, no other trainer can write to the folder. The default is <see langword="null"/>: no checkpoints.
     /// </summary>
     public string? CheckpointFolder { get; init; }
 

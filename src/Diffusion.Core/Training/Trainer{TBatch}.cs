@@ -36,14 +36,13 @@ public abstract class Trainer<TBatch> : Trainer
     /// An option is out of range, or the module has no trainable parameters, or parameters of several types or on several devices.
     /// </exception>
     /// <exception cref="InvalidOperationException">The module already belongs to another trainer.</exception>
-    /// <exception cref="CheckpointException"><see cref="TrainerOptions.CheckpointFolder"/> cannot be written to.</exception>
     protected Trainer(nn.Module module, Func<IDisposable?>? beginInference, TrainerOptions? options, ILogger? logger)
         : base(module, beginInference, options, logger)
         => (_microBatching, _learningRate) = (new MicroBatching(State, Log), Options.EffectiveLearningRate);
 
     /// <summary>
     /// Trains until <see cref="TrainerOptions.Steps"/> steps are done. A trainer at step 0 first resumes from the newest checkpoint in
-    /// <see cref="TrainerOptions.CheckpointFolder"/>, if there is one.
+    /// <see cref="TrainerOptions.CheckpointFolder"/>, if there is one. The folder belongs to this trainer until the method returns.
     /// </summary>
     /// <param name="dataset">The data, which must be the same in every part of a run.</param>
     /// <param name="progress">
@@ -56,12 +55,18 @@ public abstract class Trainer<TBatch> : Trainer
     /// <exception cref="BatchLoadException">The data set failed; the message names the step and the samples.</exception>
     /// <exception cref="DivergedException">Too many steps in a row were skipped.</exception>
     /// <exception cref="CheckpointException">A checkpoint cannot be resumed from, or written.</exception>
+    /// <exception cref="RunInUseException">
+    /// Another trainer, in this process or another, is writing to <see cref="TrainerOptions.CheckpointFolder"/>.
+    /// </exception>
     /// <exception cref="ArgumentException">
     /// The data set is empty or of another size than before, or a batch of it does not fit the model.
     /// </exception>
     public void Fit(
         IDataset<TBatch> dataset, IProgress<TrainingProgress>? progress = null, CancellationToken cancellationToken = default)
     {
+        ArgumentNullException.ThrowIfNull(dataset);
+        RequireAlive();
+        using var claim = Checkpoints.Claim();
         Begin(dataset);
         var run = new TrainingRun(this);
         using var logScope = ProgressReporter.BeginScope(run);
@@ -160,8 +165,6 @@ public abstract class Trainer<TBatch> : Trainer
     /// <summary>Resumes if there is a checkpoint, and ensures that the order of the data continues.</summary>
     private void Begin(IDataset<TBatch> dataset)
     {
-        ArgumentNullException.ThrowIfNull(dataset);
-        RequireAlive();
         var count = dataset.Count;
         if (count < 1)
             throw new ArgumentException($"A data set must have at least one sample, got {count}.", nameof(dataset));
