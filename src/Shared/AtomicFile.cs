@@ -77,7 +77,7 @@ internal sealed class AtomicFile : IDisposable
     /// <summary>
     /// The error code of .NET for EFBIG, the error of a file that its file system, or a limit of the process, does not let grow.
     /// </summary>
-    private static bool IsTooLarge(Exception error) => error is ArgumentOutOfRangeException { ParamName: "value" };
+    internal static bool IsTooLarge(Exception error) => error is ArgumentOutOfRangeException { ParamName: "value" };
 
     /// <summary>One kind of error for all that can be wrong with a place to write to, with the path in it.</summary>
     private T Try<T>(Func<T> action)

@@ -1,5 +1,9 @@
 using System.Text;
 using System.Text.Json;
+using Diffusion.Core.Data;
+using Diffusion.Core.Losses;
+using Diffusion.Core.Models;
+using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
 using Diffusion.Core.Tests.Support;
 using static TorchSharp.torch;
@@ -66,6 +70,12 @@ public class MetricsFileTests
         var details = ((EventRecord)records[0]).Details;
         details["batch_size"].Should().Be("8");
         details["optimizer"].Should().StartWith("AdamW");
+        details["network"].Should().Contain("TinyDenoiser");
+        details["prediction"].Should().Contain("epsilon");
+        details["schedule"].Should().Be("DiscreteSchedule, 1000 steps, beta 0.0001 to 0.02");
+        details["loss"].Should().Be("SimpleLoss(l2, none)");
+        details["data_set"].Should().StartWith("Points, 50 samples [2]");
+        details["averages"].Should().Be("ema: warm-up to 0.9999");
         details["parameters"].Should().Be("104", "which are 3 x 16 + 16 + 16 x 2 + 2 and 5 + 1 that are never used");
         File.ReadAllText(path).Should().NotContain(Environment.MachineName).And.NotContain(folder.Path);
     }
@@ -154,6 +164,31 @@ public class MetricsFileTests
         MetricsFile.Read(path).Should().HaveCount(3);
     }
 
+    [Fact]
+    public void The_first_event_names_network_schedule_prediction_loss_data_set_and_averages()
+    {
+        using var folder = new TemporaryFolder();
+        using var network = new MlpDenoiser(new MlpDenoiserOptions { Width = 16, Layers = 1 });
+        using var model = new DiffusionModel(network, new CosineLogSnrSchedule(), Prediction.Velocity);
+        var options = Runs.Options with
+        {
+            Steps = 1,
+            Ema = EmaDecay.PowerFunction(0.1),
+            ExtraEmas = new Dictionary<string, EmaDecay> { ["slow"] = EmaDecay.Constant(0.99), ["mine"] = new HalfDecay() },
+            Callbacks = [new MetricsFile(folder.File("metrics.jsonl"))],
+        };
+        using (var trainer = new DdpmTrainer(model, new OffsetNoise(new SimpleLoss(weighting: LossWeighting.MinSnr()), 0.25), options))
+            trainer.Run(PointDataset.EightGaussians(1, 50));
+
+        var details = MetricsFile.Read(folder.File("metrics.jsonl")).OfType<EventRecord>().First().Details;
+        details["network"].Should().Contain("MlpDenoiser").And.Contain("\"width\":16");
+        details["schedule"].Should().Contain("Cosine");
+        details["prediction"].Should().Contain("velocity");
+        details["loss"].Should().Be("OffsetNoise(SimpleLoss(l2, min-snr), 0.25)");
+        details["data_set"].Should().Contain("50 samples [2]");
+        details["averages"].Should().Be("ema: power function of width 0.1, mine: HalfDecay, slow: constant 0.99");
+    }
+
     [Theory]
     [InlineData("", 0)]
     [InlineData("""{"kind":"event","step":1,"epoch":0,"name":"saved","time":"2026-01-02T03:04:05Z"}""", 0)]
@@ -181,6 +216,69 @@ public class MetricsFileTests
         FluentActions.Invoking(() => MetricsFile.Read(folder.File("x"))).Should().Throw<InvalidDataException>().WithMessage("Line 2 of*");
     }
 
+    [Fact]
+    [Trait(Category.Name, Category.Fault)]
+    public void A_run_is_resumed_whatever_the_file_contains()
+    {
+        using var folder = new TemporaryFolder();
+        var path = folder.File("metrics.jsonl");
+        var options = Runs.Options with { Steps = 4, LogEvery = 2, CheckpointEvery = 4, CheckpointFolder = folder.File("run") };
+        Fit(path, options);
+        var lines = File.ReadAllLines(path);
+        string[] foreign =
+        [
+            "nonsense", lines[1][..20], lines[1][..20] + lines[2], """{"kind":"weather","step":1}""", "null", "[1]", "\u0001\u0002",
+            """{"kind":"metric","step":1,"epoch":0,"name":null,"value":1,"time":"2026-01-02T03:04:05Z"}""",
+            """{"kind":"metric","step":1,"epoch":0,"name":"","value":1,"time":"2026-01-02T03:04:05Z"}""",
+        ];
+        string[] harmless = ["", "  \r", "\0\0\0", "\0\0" + lines[^1]];
+        File.WriteAllText(path, string.Join('\n', [.. lines[..2], .. foreign, .. harmless, .. lines[2..^1]]) + "\n{\"kind\":\"rep", new UTF8Encoding(true));
+        var logger = new ListLogger();
+
+        Fit(path, options with { Steps = 6 }, logger: logger);
+
+        MetricsFile.Read(path).OfType<EventRecord>().Select(record => $"{record.Name} {record.Step}").Should().BeEquivalentTo(
+            "started 0", "saved 4", "finished 4", "resumed 4", "saved 6", "finished 6");
+        File.ReadAllLines(path + ".damaged").Should().Equal(foreign);
+        logger.Warnings.Should().ContainSingle().Which.Should().StartWith("9 lines of ").And.Contain("Line 3 of");
+        Fit(path, options with { Steps = 8 }, logger: logger);
+        logger.Warnings.Should().ContainSingle();
+    }
+
+    [Fact]
+    [Trait(Category.Name, Category.Fault)]
+    public void A_record_that_cannot_be_written_does_not_stop_a_run()
+    {
+        using var folder = new TemporaryFolder();
+        var path = folder.File("metrics.jsonl");
+        var events = folder.File("events");
+        var logger = new ListLogger();
+        // A folder in the place of the file is an error for every user, and as temporary as a full disk.
+        string EntryOf() => Directory.GetFileSystemEntries(events, "events*").Order(StringComparer.Ordinal).First();
+        var obstruct = Every.Steps(1, run =>
+        {
+            foreach (var file in (string[])[path, EntryOf()])
+            {
+                if (run.Step == 2)
+                {
+                    File.Move(file, file + ".away");
+                    Directory.CreateDirectory(file);
+                }
+                else if (run.Step == 5)
+                {
+                    Directory.Delete(file);
+                    File.Move(file + ".away", file);
+                }
+            }
+        });
+
+        Fit(path, Runs.Options with { Steps = 8, LogEvery = 1 }, action: obstruct, more: new TensorBoardLog(events), logger: logger);
+
+        MetricsFile.Read(path).OfType<ReportRecord>().Select(record => record.Step).Should().Equal(1, 5, 6, 7, 8);
+        logger.Warnings.Where(text => text.Contains("could not write", StringComparison.Ordinal)).Should().HaveCount(2);
+        logger.Warnings.Where(text => text.Contains("at step 5; 3 records are missing", StringComparison.Ordinal)).Should().HaveCount(2);
+    }
+
     /// <summary>Every line but events, without what differs between machines and moments.</summary>
     private static List<string> Comparable(string path)
     {
@@ -191,17 +289,23 @@ public class MetricsFileTests
             .Select(line => string.Join(' ', line.EnumerateObject().Where(property => !times.Contains(property.Name))))];
     }
 
+    private sealed class HalfDecay : EmaDecay
+    {
+        public override double At(long step) => 0.5;
+    }
+
     private static void Fit(
         string path,
         TrainerOptions options,
         IProgress<TrainingProgress>? progress = null,
         TrainerCallback? action = null,
         Points? points = null,
-        TrainerCallback? more = null)
+        TrainerCallback? more = null,
+        ListLogger? logger = null)
     {
         using var model = new TinyDenoiser();
         TrainerCallback?[] all = [new MetricsFile(path), more, action];
-        using var trainer = Runs.Trainer(model, options with { Callbacks = [.. all.OfType<TrainerCallback>()] });
+        using var trainer = Runs.Trainer(model, options with { Callbacks = [.. all.OfType<TrainerCallback>()] }, logger: logger);
         trainer.Run(points ?? new Points(50), progress);
     }
 }

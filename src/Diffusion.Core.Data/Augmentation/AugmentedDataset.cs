@@ -16,6 +16,8 @@ internal sealed class AugmentedDataset(IDataset source, AugmentationChain chain)
 
     public DataRange? DataRange => source.DataRange;
 
+    public override string ToString() => $"augmented {source.GetType().Name}";
+
     public Batch Load(ReadOnlySpan<long> indices) => Load(indices, default);
 
     public Batch Load(ReadOnlySpan<long> indices, LoadContext context)
@@ -73,6 +75,8 @@ internal sealed class BufferedAugmentedDataset(IBufferedDataset source, Augmenta
     public LoadThreading Threading => source.Threading;
 
     public DataRange? DataRange => source.DataRange;
+
+    public override string ToString() => $"augmented {source.GetType().Name}";
 
     public bool HasLabels => source.HasLabels;
 

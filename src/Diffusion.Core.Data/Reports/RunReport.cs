@@ -42,6 +42,9 @@ public sealed class RunReport : TrainerCallback
         init => _everyReports = Guard.InRange(value, 1, int.MaxValue);
     }
 
+    /// <inheritdoc/>
+    public override bool IsRecord => true;
+
     /// <summary>Writes the page of a run. The file is written completely or not at all.</summary>
     /// <param name="run">The path of the metrics file, or of the folder that contains it as <c>metrics.jsonl</c>.</param>
     /// <param name="path">The path of the page. The default is <c>report.html</c> in the folder of the metrics file.</param>

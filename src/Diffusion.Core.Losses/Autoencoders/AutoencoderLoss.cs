@@ -1,3 +1,4 @@
+using System.Globalization;
 using Diffusion.Core.Models;
 using static TorchSharp.torch;
 
@@ -60,6 +61,10 @@ public sealed class AutoencoderLoss : IAutoencoderLoss
 
     /// <summary>The number of nats of each latent channel that are not penalised.</summary>
     public double FreeBits { get; }
+
+    /// <summary>Returns the name of the loss with its settings.</summary>
+    public override string ToString()
+        => string.Create(CultureInfo.InvariantCulture, $"{nameof(AutoencoderLoss)}({Reconstruction.GetType().Name}, beta {Beta}, free bits {FreeBits})");
 
     /// <summary>
     /// Computes the loss of an autoencoder on one batch, with one latent drawn for each sample. For a deterministic encoder

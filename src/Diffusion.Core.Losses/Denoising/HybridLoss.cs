@@ -44,6 +44,9 @@ public sealed class HybridLoss : IDiffusionLoss
     /// <summary>The weight of one term of the bound, or <see langword="null"/> for T / 1000.</summary>
     public double? VlbWeight { get; }
 
+    /// <summary>Returns the name of the loss with its settings.</summary>
+    public override string ToString() => $"{nameof(HybridLoss)}({Simple}, {Variance.Name})";
+
     /// <inheritdoc/>
     /// <returns>
     /// <c>loss</c>, <c>mse</c> and <c>vlb</c> (in bits/dim and unweighted), [B] each. The caller must dispose the returned object.

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Diffusion.Core.Models;
 using Diffusion.Core.Schedules;
 
@@ -17,6 +18,9 @@ public sealed class InputPerturbation(IDiffusionLoss inner, double strength = 0.
 
     /// <summary>The standard deviation of the additional noise, relative to that of the noise in x_t.</summary>
     public double Strength { get; } = Guard.InRange(strength, 0.0, double.MaxValue);
+
+    /// <summary>Returns the name of the loss with its settings.</summary>
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{nameof(InputPerturbation)}({_inner}, {Strength})");
 
     /// <inheritdoc/>
     public LossTerms Evaluate(LossContext context)

@@ -1,3 +1,4 @@
+using System.Globalization;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Losses;
@@ -16,6 +17,9 @@ public sealed class OffsetNoise(IDiffusionLoss inner, double strength = 0.1) : I
 
     /// <summary>The standard deviation of the shift.</summary>
     public double Strength { get; } = Guard.InRange(strength, 0.0, double.MaxValue);
+
+    /// <summary>Returns the name of the loss with its settings.</summary>
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{nameof(OffsetNoise)}({_inner}, {Strength})");
 
     /// <inheritdoc/>
     public LossTerms Evaluate(LossContext context)

@@ -20,6 +20,9 @@ public sealed class SimpleLoss(Distance? distance = null, LossWeighting? weighti
     /// <summary>The weighting of the noise levels.</summary>
     public LossWeighting Weighting { get; } = weighting ?? LossWeighting.None;
 
+    /// <summary>Returns the name of the loss with its settings.</summary>
+    public override string ToString() => $"{nameof(SimpleLoss)}({Distance.Name}, {Weighting.Name})";
+
     /// <inheritdoc/>
     /// <returns>
     /// <c>loss</c> and <c>mse</c>, [B] each: means over all dimensions except the first. The caller must dispose the returned object.

@@ -29,6 +29,9 @@ public sealed class VlbLoss(ReverseVariance? variance = null, DataLikelihood? li
     /// </summary>
     public bool Rescale { get; init; }
 
+    /// <summary>Returns the name of the loss with its settings.</summary>
+    public override string ToString() => nameof(VlbLoss) + (Variance is null ? "" : $"({Variance.Name})") + (Rescale ? ", rescaled" : "");
+
     /// <inheritdoc/>
     /// <returns><c>loss</c> and <c>vlb</c>, [B] each, in bits/dim. The caller must dispose the returned object.</returns>
     /// <exception cref="ArgumentException">

@@ -9,6 +9,9 @@ namespace Diffusion.Core;
 /// </summary>
 internal sealed class CallbackList(TrainingRun run, ILogger logger)
 {
+    /// <summary>The member in which a record of the run could not be written, and how many times, by callback.</summary>
+    private readonly Dictionary<TrainerCallback, (string Member, int Count)> _lost = [];
+
     private int _started;
 
     public void Started()
@@ -70,6 +73,19 @@ internal sealed class CallbackList(TrainingRun run, ILogger logger)
         try
         {
             notify(callback, run, argument);
+            if (_lost.TryGetValue(callback, out var lost) && lost.Member == member)
+            {
+                _lost.Remove(callback);
+                TrainerLog.RecordsMissing(logger, callback.Name, run.Step, lost.Count);
+            }
+
+            return null;
+        }
+        catch (Exception e) when (callback.IsRecord && member != nameof(Started) && e is IOException or UnauthorizedAccessException)
+        {
+            if (!_lost.TryGetValue(callback, out var lost))
+                TrainerLog.RecordLost(logger, callback.Name, member, run.Step, e.Message);
+            _lost[callback] = (lost.Member ?? member, lost.Count + 1);
             return null;
         }
         catch (Exception e) when (e is OperationCanceledException or TrainerCallbackException)

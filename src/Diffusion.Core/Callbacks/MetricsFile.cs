@@ -1,23 +1,22 @@
-using System.Globalization;
-using System.Reflection;
-using System.Runtime.InteropServices;
+using System.Text;
 using System.Text.Json;
-using TorchSharp;
 
 namespace Diffusion.Core;
 
 /// <summary>
-/// Writes what happens in a run to a file of JSON lines, one <see cref="RunRecord"/> each:
+/// Writes the reports, metrics, images and events of a run to a file of JSON lines, one <see cref="RunRecord"/> in each:
 /// <c>{"kind":"report","step":50,"epoch":0.1,"loss":0.21, ...}</c>. NaN and the infinities are the strings "NaN", "Infinity" and
 /// "-Infinity".
 /// </summary>
 /// <remarks>
-/// Each line is handed to the operating system whole, so that a process which is killed leaves a file that can be read. When a run is
-/// resumed, lines of steps that it will take again go: reports, measurements and pictures are then those of a run that was never
-/// stopped, but for their times. A run that begins at step 0 keeps the file of an earlier one, with <c>.old</c> appended to its
-/// name.
+/// <para>Each line is written in one operation, so that the file can be read after the process was killed, and while the run is in
+/// progress.</para>
+/// <para>When a run is resumed, the lines of steps that it repeats are removed: reports, metrics and images are then those of a run that was
+/// not stopped, except for times. Lines that are no records are moved to a file with <c>.damaged</c> appended to its name, with a logged
+/// warning. A run that starts at step 0 renames an existing file: it appends <c>.old</c> to its name.</para>
+/// <para>If a line cannot be written, for example on a full disk, a warning is logged and the run continues.</para>
 /// </remarks>
-/// <param name="path">The file, conventionally <c>metrics.jsonl</c>; its folder is created where it is missing.</param>
+/// <param name="path">The file, usually <c>metrics.jsonl</c>. Its folder is created if it does not exist.</param>
 public sealed class MetricsFile(string path) : TrainerCallback
 {
     private const byte LineEnd = (byte)'\n';
@@ -25,17 +24,22 @@ public sealed class MetricsFile(string path) : TrainerCallback
     /// <summary>The file, as a full path.</summary>
     public string FilePath { get; } = Path.GetFullPath(path);
 
-    /// <summary>Reads a file that may still be written to; a line that is not complete is not there.</summary>
+    /// <inheritdoc/>
+    public override bool IsRecord => true;
+
+    /// <summary>
+    /// Reads a file, which may belong to a run in progress. Empty lines, and a last line without an end, are ignored.
+    /// </summary>
     /// <param name="path">The file.</param>
-    /// <returns>In the order in which they were written.</returns>
-    /// <exception cref="InvalidDataException">A line is not a record; the message gives its number.</exception>
+    /// <returns>The records in the order in which they were written.</returns>
+    /// <exception cref="InvalidDataException">A line is not a record. The message contains its number.</exception>
     /// <exception cref="IOException">There is no such file, or it cannot be read.</exception>
     public static IReadOnlyList<RunRecord> Read(string path)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
         var records = new List<RunRecord>();
-        foreach (var line in Lines(ReadBytes(path)))
-            records.Add(Parse(line.Span, path, records.Count + 1));
+        foreach (var (number, line) in Lines(ReadBytes(path)))
+            records.Add(Parse(line.Span, path, number));
         return records;
     }
 
@@ -45,7 +49,7 @@ public sealed class MetricsFile(string path) : TrainerCallback
         ArgumentNullException.ThrowIfNull(run);
         Directory.CreateDirectory(Path.GetDirectoryName(FilePath)!);
         if (File.Exists(FilePath))
-            TakeUp(run.Step);
+            TakeUp(run);
         Append(new EventRecord
         {
             Step = run.Step,
@@ -135,32 +139,52 @@ public sealed class MetricsFile(string path) : TrainerCallback
     private void Append(RunRecord record)
     {
         byte[] line = [.. JsonSerializer.SerializeToUtf8Bytes(record, RunRecordJson.Default.RunRecord), LineEnd];
-        using var file = new FileStream(FilePath, FileMode.Append, FileAccess.Write, FileShare.Read, bufferSize: 0);
-        file.Write(line);
+        AppendFile.Append(FilePath, line);
     }
 
-    /// <summary>Keeps what an earlier part of the run wrote up to a step; nothing of it where the run begins anew.</summary>
-    private void TakeUp(long step)
+    /// <summary>Removes the lines of later steps from the file of an earlier part of the run; renames the file of another run.</summary>
+    private void TakeUp(TrainingRun run)
     {
-        if (step == 0)
+        if (run.Step == 0)
         {
             File.Move(FilePath, FilePath + ".old", overwrite: true);
             return;
         }
 
         var bytes = ReadBytes(FilePath);
-        var kept = new MemoryStream(bytes.Length);
-        var number = 0;
-        foreach (var line in Lines(bytes))
+        var (kept, damaged) = (new MemoryStream(bytes.Length), new MemoryStream());
+        var count = 0;
+        var reason = "";
+        foreach (var (number, line) in Lines(bytes))
         {
-            if (Parse(line.Span, FilePath, ++number).Step > step)
-                continue;
-            kept.Write(line.Span);
-            kept.WriteByte(LineEnd);
+            try
+            {
+                if (Parse(line.Span, FilePath, number).Step <= run.Step)
+                    WriteLine(kept, line.Span);
+            }
+            catch (InvalidDataException e)
+            {
+                WriteLine(damaged, line.Span);
+                if (count++ == 0)
+                    reason = e.Message;
+            }
+        }
+
+        if (count > 0)
+        {
+            var target = FilePath + ".damaged";
+            AppendFile.Append(target, damaged.ToArray());
+            TrainerLog.LinesSetAside(run.Trainer.Log, count, FilePath, target, reason);
         }
 
         if (kept.Length != bytes.Length)
             AtomicFile.Write(FilePath, kept.WriteTo);
+    }
+
+    private static void WriteLine(MemoryStream stream, ReadOnlySpan<byte> line)
+    {
+        stream.Write(line);
+        stream.WriteByte(LineEnd);
     }
 
     private static byte[] ReadBytes(string path)
@@ -171,12 +195,20 @@ public sealed class MetricsFile(string path) : TrainerCallback
         return memory.ToArray();
     }
 
-    /// <summary>The lines that end.</summary>
-    private static IEnumerable<ReadOnlyMemory<byte>> Lines(ReadOnlyMemory<byte> bytes)
+    /// <summary>
+    /// Returns the complete lines that are not empty, with their numbers from 1. A byte order mark, and the zeros that a file system may leave
+    /// after a power failure, do not belong to them.
+    /// </summary>
+    private static IEnumerable<(int Number, ReadOnlyMemory<byte> Line)> Lines(ReadOnlyMemory<byte> bytes)
     {
-        for (var length = bytes.Span.IndexOf(LineEnd); length >= 0; length = bytes.Span.IndexOf(LineEnd))
+        if (bytes.Span.StartsWith(Encoding.UTF8.Preamble))
+            bytes = bytes[Encoding.UTF8.Preamble.Length..];
+        var number = 1;
+        for (var length = bytes.Span.IndexOf(LineEnd); length >= 0; length = bytes.Span.IndexOf(LineEnd), number++)
         {
-            yield return bytes[..length];
+            var line = bytes[..length].Trim(" \t\r\0"u8);
+            if (line.Length > 0)
+                yield return (number, line);
             bytes = bytes[(length + 1)..];
         }
     }
@@ -185,52 +217,20 @@ public sealed class MetricsFile(string path) : TrainerCallback
     {
         try
         {
-            return JsonSerializer.Deserialize(line, RunRecordJson.Default.RunRecord)
+            var record = JsonSerializer.Deserialize(line, RunRecordJson.Default.RunRecord)
                 ?? throw new JsonException("expected an object, got null");
+            var name = record switch
+            {
+                EventRecord happened => happened.Name,
+                MetricRecord metric => metric.Name,
+                ImageRecord image => image.Name,
+                _ => null,
+            };
+            return name is null || !string.IsNullOrWhiteSpace(name) ? record : throw new JsonException("'name' must not be empty");
         }
         catch (Exception e) when (e is JsonException or NotSupportedException)
         {
             throw new InvalidDataException($"Line {number} of '{path}' is not a record of a run: {e.Message}", e);
         }
     }
-}
-
-/// <summary>The options and the environment of a run as texts by name, without the name of a folder, machine or user.</summary>
-internal static class RunDescription
-{
-    public static SortedDictionary<string, string> Of(TrainingRun run)
-    {
-        var (options, trainer) = (run.Options, run.Trainer);
-        var texts = new SortedDictionary<string, string>(StringComparer.Ordinal)
-        {
-            ["trainer"] = trainer.GetType().Name,
-            ["parameters"] = Text(trainer.State.Parameters.Slices.Sum(slice => slice.Count)),
-            ["device"] = trainer.Device.ToString(),
-            ["weights"] = trainer.State.Parameters.Dtype.ToString(),
-            ["precision"] = options.Precision.Name,
-            ["channels_last"] = options.ChannelsLast ? "yes" : "no",
-            ["steps"] = Text(options.Steps),
-            ["batch_size"] = Text(options.BatchSize),
-            ["micro_batch_size"] = options.MicroBatchSize is { } size ? Text(size) : "the whole batch",
-            ["seed"] = Text(options.Seed),
-            ["learning_rate"] = options.LearningRateSchedule is null ? Text(options.LearningRate) : "a schedule",
-            ["warmup_steps"] = options.LearningRateSchedule is null ? Text(options.WarmupSteps) : "of the schedule",
-            ["optimizer"] = $"{options.Optimizer}".Replace($" Name = {options.Optimizer.Name},", "", StringComparison.Ordinal),
-            ["clip_norm"] = options.MaxGradNorm is { } norm ? Text(norm) : "none",
-            ["averages"] = string.Join(", ", options.AllAverages.Select(average => average.Key)),
-            ["timesteps"] = options.Timesteps.GetType().Name,
-            ["log_every"] = Text(options.LogEvery),
-            ["checkpoint_every"] = options.CheckpointFolder is null ? "never" : Text(options.CheckpointEvery),
-            ["library"] = Version(typeof(Trainer).Assembly),
-            ["torch"] = Version(typeof(torch).Assembly),
-            ["runtime"] = RuntimeInformation.FrameworkDescription,
-            ["system"] = $"{RuntimeInformation.OSDescription}, {RuntimeInformation.ProcessArchitecture}",
-            ["processors"] = Text(Environment.ProcessorCount),
-        };
-        return texts;
-    }
-
-    private static string Version(Assembly assembly) => $"{assembly.GetName().Name} {assembly.GetName().Version?.ToString(3)}";
-
-    private static string Text(IFormattable value) => value.ToString(null, CultureInfo.InvariantCulture);
 }

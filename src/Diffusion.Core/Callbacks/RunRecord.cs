@@ -139,8 +139,9 @@ public sealed class CustomMetric(string name, Func<TrainingRun, double> measure)
     }
 }
 
-/// <summary>How records are written: NaN and the infinities as strings, so that they differ from what is not there.</summary>
+/// <summary>The format of records. NaN and the infinities are strings, so that they differ from a missing value.</summary>
 [JsonSourceGenerationOptions(
+    RespectNullableAnnotations = true,
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
     NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals)]
 [JsonSerializable(typeof(RunRecord))]

@@ -12,6 +12,9 @@ public sealed class TensorBoardLog(string folder) : TrainerCallback
     private EventFile? _file;
 
     /// <inheritdoc/>
+    public override bool IsRecord => true;
+
+    /// <inheritdoc/>
     public override void Started(TrainingRun run)
     {
         ArgumentNullException.ThrowIfNull(run);
@@ -188,7 +191,6 @@ internal sealed class EventFile
         BinaryPrimitives.WriteUInt32LittleEndian(record.AsSpan(sizeof(ulong)), MaskedCrc(record.AsSpan(0, sizeof(ulong))));
         data.CopyTo(record, sizeof(ulong) + sizeof(uint));
         BinaryPrimitives.WriteUInt32LittleEndian(record.AsSpan(record.Length - sizeof(uint)), MaskedCrc(data));
-        using var file = new FileStream(FilePath, FileMode.Append, FileAccess.Write, FileShare.Read, bufferSize: 0);
-        file.Write(record);
+        AppendFile.Append(FilePath, record);
     }
 }

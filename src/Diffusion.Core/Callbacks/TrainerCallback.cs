@@ -15,6 +15,13 @@ public abstract class TrainerCallback
     /// <summary>The name of the callback in messages.</summary>
     internal virtual string Name => GetType().Name;
 
+    /// <summary>
+    /// Whether the callback only records the run, as <see cref="MetricsFile"/> does: an <see cref="IOException"/> or
+    /// <see cref="UnauthorizedAccessException"/> after <see cref="Started"/>, such as that of a full disk, is then logged as a warning, and
+    /// the run continues. The default is <see langword="false"/>.
+    /// </summary>
+    public virtual bool IsRecord => false;
+
     /// <summary>Called before the first step of a call of <see cref="Trainer{TBatch}.Fit"/>, after resuming.</summary>
     /// <param name="run">The run.</param>
     public virtual void Started(TrainingRun run)

@@ -1,3 +1,4 @@
+using System.Globalization;
 using MathNet.Numerics;
 
 namespace Diffusion.Core;
@@ -15,7 +16,7 @@ public abstract class EmaDecay
     public static EmaDecay Constant(double decay)
     {
         Require(decay);
-        return new Function(_ => decay);
+        return new Function($"constant {Text(decay)}", _ => decay);
     }
 
     /// <summary>
@@ -26,7 +27,7 @@ public abstract class EmaDecay
     public static EmaDecay WarmUp(double decay = 0.9999)
     {
         Require(decay);
-        return new Function(step => Math.Min(decay, (1.0 + step) / (10.0 + step)));
+        return new Function($"warm-up to {Text(decay)}", step => Math.Min(decay, (1.0 + step) / (10.0 + step)));
     }
 
     /// <summary>
@@ -38,7 +39,8 @@ public abstract class EmaDecay
     {
         Guard.InRange(power, double.Epsilon, 1.0);
         Require(decay);
-        return new Function(step => Math.Min(decay, 1.0 - Math.Pow(1.0 + step, -power)));
+        return new Function(
+            $"power {Text(power)} up to {Text(decay)}", step => Math.Min(decay, 1.0 - Math.Pow(1.0 + step, -power)));
     }
 
     /// <summary>
@@ -51,8 +53,12 @@ public abstract class EmaDecay
 
     private static void Require(double decay) => Guard.InRange(decay, 0.0, Math.BitDecrement(1.0));
 
-    private sealed class Function(Func<long, double> decay) : EmaDecay
+    private static string Text(double value) => value.ToString(CultureInfo.InvariantCulture);
+
+    private sealed class Function(string name, Func<long, double> decay) : EmaDecay
     {
+        public override string ToString() => name;
+
         public override double At(long step)
         {
             Guard.InRange(step, 1, long.MaxValue);
@@ -96,6 +102,10 @@ public sealed class PowerFunctionDecay : EmaDecay
 
     /// <summary>The exponent gamma of the profile: step i contributes in proportion to i^gamma.</summary>
     public double Gamma { get; }
+
+    /// <summary>Returns the name of the decay with its width.</summary>
+    public override string ToString()
+        => string.Create(CultureInfo.InvariantCulture, $"power function of width {RelativeStandardDeviation}");
 
     /// <inheritdoc/>
     public override double At(long step)

@@ -50,6 +50,8 @@ public sealed class AutoencoderTrainer : Trainer<Batch>
         return new StepLoss(terms.Loss.mean()).ReportTerms(terms);
     }
 
+    internal override void Describe(IDictionary<string, string> texts) => texts["loss"] = RunDescription.NameOf(_loss);
+
     private static TrainerOptions? Checked(IAutoencoderLoss loss, TrainerOptions? options)
     {
         ArgumentNullException.ThrowIfNull(loss);

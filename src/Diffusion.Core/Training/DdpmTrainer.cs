@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json.Nodes;
 using Diffusion.Core.Losses;
 using Diffusion.Core.Models;
@@ -134,6 +135,20 @@ public sealed class DdpmTrainer : Trainer<Batch>
         Model = () => Model.Describe(Checkpoint.AverageFile, Options.ModelFormat),
         Timesteps = Options.Timesteps as IAdaptiveTimestepSampler,
     };
+
+    internal override void Describe(IDictionary<string, string> texts)
+    {
+        texts["loss"] = RunDescription.NameOf(_loss);
+        var model = JsonNode.Parse(Model.Describe(Checkpoint.AverageFile, Options.ModelFormat))!;
+        foreach (var name in (string[])["network", "prediction", "schedule"])
+            texts[name] = model[name]!.ToJsonString();
+        if (Schedule is DiscreteSchedule discrete)
+            texts["schedule"] = string.Create(
+                CultureInfo.InvariantCulture,
+                $"{nameof(DiscreteSchedule)}, {discrete.Steps} steps, beta {discrete.Betas[0]:G4} to {discrete.Betas[^1]:G4}");
+        texts["variance"] = Model.LearnsVariance ? "learned" : "fixed";
+        texts["data_range"] = Model.DataRange?.ToString() ?? "of the samples";
+    }
 
     /// <summary>Warns of a data set whose range is not that of the model.</summary>
     private protected override void Check(IDataset<Batch> dataset)

@@ -208,5 +208,10 @@ public abstract class Trainer : IDisposable
     /// <summary>Returns what a checkpoint records in addition to the state, to compare it when the run is resumed.</summary>
     private protected virtual RunIdentity Identify() => new();
 
+    /// <summary>Adds what the metrics and the report of a run contain about this kind of trainer: texts by name.</summary>
+    internal virtual void Describe(IDictionary<string, string> texts)
+    {
+    }
+
     private protected void RequireAlive() => ObjectDisposedException.ThrowIf(_disposed, this);
 }

@@ -99,4 +99,19 @@ internal static partial class TrainerLog
         Level = LogLevel.Warning,
         Message = "The file 'latest' names '{Name}', which is no checkpoint of this folder. The newest checkpoint is used: {Path}.")]
     public static partial void PointerIgnored(ILogger logger, string name, string path);
+
+    [LoggerMessage(
+        EventId = 22,
+        Level = LogLevel.Warning,
+        Message = "{Callback} could not write in {Member} at step {Step}; the run continues. Further records may be missing. {Reason}")]
+    public static partial void RecordLost(ILogger logger, string callback, string member, long step, string reason);
+
+    [LoggerMessage(EventId = 23, Level = LogLevel.Warning, Message = "{Callback} can write again at step {Step}; {Count} records are missing.")]
+    public static partial void RecordsMissing(ILogger logger, string callback, long step, int count);
+
+    [LoggerMessage(
+        EventId = 24,
+        Level = LogLevel.Warning,
+        Message = "{Count} lines of {Path} are no records of a run; they were moved to {Target}. The first: {Reason}")]
+    public static partial void LinesSetAside(ILogger logger, int count, string path, string target, string reason);
 }

@@ -174,6 +174,7 @@ public abstract class Trainer<TBatch> : Trainer
                 $"The run so far had a data set of {before} samples, this one has {count}: the order of the data would not continue.",
                 nameof(dataset));
         State.DatasetCount = count;
+        State.Dataset = RunDescription.NameOf(dataset);
         State.Parameters.EnsureAttached();
         TrainerLog.Started(Log, Step, Options.Steps, count);
         Check(dataset);

@@ -46,6 +46,9 @@ internal sealed class TrainingState : IDisposable
     /// <summary>The number of samples of the data set; <see langword="null"/> before the first call of <c>Fit</c>.</summary>
     public long? DatasetCount { get; set; }
 
+    /// <summary>The description of the data set; empty before the first call of <c>Fit</c>.</summary>
+    public string Dataset { get; set; } = "";
+
     /// <summary>The number of samples in a forward pass; <see langword="null"/> for whole batches.</summary>
     public int? MicroBatchSize { get; set; }
 
