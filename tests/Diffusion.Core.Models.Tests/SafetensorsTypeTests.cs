@@ -63,6 +63,7 @@ public class SafetensorsTypeTests
         using var copy = new MemoryStream();
         stream.CopyTo(copy);
         copy.ToArray().Should().Equal(data[..bytes]);
+        ModuleWeights.TypeOf(path).Should().Be(ScalarType.Float32);
         using var linear = nn.Linear(1, count, hasBias: false);
         FluentActions.Invoking(() => ModuleWeights.Load(linear, path, new WeightOptions { Rename = name => name == "scale" ? null : name }))
             .Should().Throw<InvalidDataException>().WithMessage("*shape*");

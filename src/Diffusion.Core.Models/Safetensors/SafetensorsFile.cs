@@ -7,14 +7,14 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// An open safetensors file: weights as plain data, which cannot run code. Opening reads and checks the header only; the data is mapped
-/// into memory, and each tensor is copied out of the map when it is read, so that reading takes no memory but the tensor's own. Safe for
-/// concurrent readers.
+/// An open safetensors file. The format contains only data, so that reading a file cannot run code. Opening a file reads and validates only
+/// its header. The data is memory-mapped, and each tensor is copied from the mapping when it is read, so that reading needs no memory in
+/// addition to that of the tensor. Instances can be read from several threads at the same time.
 /// </summary>
 /// <remarks>
-/// Leave the file as it is while it is open: one whose length has changed throws an exception at the next read, but a map whose pages
-/// vanish during a
-/// copy ends the process on Unix. Replacing the file by renaming another over it is safe, and all that this library does.
+/// Do not modify the file while it is open. If its length has changed, the next read throws an exception; if the file is truncated while a
+/// tensor is copied, Unix systems terminate the process. Replacing the file by renaming another file to its name is safe; this library
+/// replaces files only in this way.
 /// </remarks>
 public sealed class SafetensorsFile : IDisposable
 {
@@ -34,28 +34,28 @@ public sealed class SafetensorsFile : IDisposable
         _map = MemoryMappedFile.CreateFromFile(handle, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: true);
     }
 
-    /// <summary>The file that was opened.</summary>
+    /// <summary>The path of the file.</summary>
     public string Path { get; }
 
-    /// <summary>The tensors, in the order of their data.</summary>
+    /// <summary>The entries of the tensors in the header, in the order of their data.</summary>
     public IReadOnlyList<SafetensorsEntry> Entries => _header.Entries;
 
     /// <summary>The names of the tensors, in the order of their data.</summary>
     public IReadOnlyList<string> Names { get; }
 
-    /// <summary>The metadata strings; often empty.</summary>
+    /// <summary>The metadata strings. The dictionary is empty if the file has none.</summary>
     public IReadOnlyDictionary<string, string> Metadata => _header.Metadata;
 
     /// <summary>Returns the entry of one tensor in the header.</summary>
-    /// <exception cref="KeyNotFoundException">There is no such tensor.</exception>
+    /// <exception cref="KeyNotFoundException">The file contains no tensor of that name.</exception>
     public SafetensorsEntry this[string name] => _byName.TryGetValue(name, out var entry)
         ? entry
         : throw new KeyNotFoundException($"{Path} has no tensor '{name}'; it has {Names.Count}: {string.Join(", ", Names.Take(20))}.");
 
-    /// <summary>Opens a file and checks its header against its size.</summary>
-    /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    /// <summary>Opens a file and validates its header.</summary>
+    /// <exception cref="FileNotFoundException">The file does not exist.</exception>
     /// <exception cref="InvalidDataException">
-    /// The file is damaged; the message names the file, the tensor, what was expected and what is there.
+    /// The file is damaged. The message contains the path, the name of the tensor, if any, and the expected and actual values.
     /// </exception>
     public static SafetensorsFile Open(string path)
     {
@@ -81,19 +81,20 @@ public sealed class SafetensorsFile : IDisposable
         }
     }
 
-    /// <summary>True when there is a tensor of that name.</summary>
+    /// <summary>Returns whether the file contains a tensor of that name.</summary>
     public bool Contains(string name) => _byName.ContainsKey(name);
 
     /// <summary>Reads one tensor.</summary>
     /// <param name="name">One of <see cref="Names"/>.</param>
     /// <param name="device">The device of the tensor. The default is the CPU.</param>
     /// <returns>
-    /// A new tensor of the shape in the file, of the type <see cref="SafetensorsEntry.Dtype"/>. The caller must dispose the
-    /// returned tensor.
+    /// A new tensor of the shape in the file, of the type <see cref="SafetensorsEntry.Dtype"/>. The caller must dispose the returned
+    /// tensor.
     /// </returns>
-    /// <exception cref="KeyNotFoundException">There is no such tensor.</exception>
+    /// <exception cref="KeyNotFoundException">The file contains no tensor of that name.</exception>
     /// <exception cref="InvalidDataException">
-    /// The type of the tensor is not known, the file changed since it was opened, a BOOL is neither 0 nor 1, or a U64 is 2^63 or more.
+    /// The type of the tensor is not supported, the file has changed since it was opened, an element of type BOOL is neither 0 nor 1, or an
+    /// element of type U64 is 2^63 or greater.
     /// </exception>
     public Tensor Read(string name, Device? device = null)
     {
@@ -120,7 +121,9 @@ public sealed class SafetensorsFile : IDisposable
     /// <summary>Reads every tensor.</summary>
     /// <param name="device">The device of the tensors. The default is the CPU.</param>
     /// <returns>The tensors by name. The caller must dispose them.</returns>
-    /// <exception cref="InvalidDataException">As for <see cref="Read"/>; nothing remains.</exception>
+    /// <exception cref="InvalidDataException">
+    /// <see cref="Read"/> throws it for one of the tensors. The tensors already read are disposed.
+    /// </exception>
     public Dictionary<string, Tensor> ReadAll(Device? device = null)
     {
         var result = new Dictionary<string, Tensor>(StringComparer.Ordinal);
@@ -138,11 +141,13 @@ public sealed class SafetensorsFile : IDisposable
         }
     }
 
-    /// <summary>The bytes of one tensor as they lie in the file, of any type: little-endian, row-major.</summary>
+    /// <summary>
+    /// Opens the bytes of one tensor as a stream, without conversion: little-endian and row-major. Tensors of all types are supported.
+    /// </summary>
     /// <param name="name">One of <see cref="Names"/>.</param>
-    /// <returns>A read-only stream over the map; dispose it before the file.</returns>
-    /// <exception cref="KeyNotFoundException">There is no such tensor.</exception>
-    /// <exception cref="InvalidDataException">The file changed since it was opened.</exception>
+    /// <returns>A read-only stream. The caller must dispose it before the file.</returns>
+    /// <exception cref="KeyNotFoundException">The file contains no tensor of that name.</exception>
+    /// <exception cref="InvalidDataException">The file has changed since it was opened.</exception>
     public Stream OpenBytes(string name)
     {
         var entry = this[name];
@@ -150,14 +155,17 @@ public sealed class SafetensorsFile : IDisposable
         return entry.ByteCount == 0 ? Stream.Null : _map.CreateViewStream(entry.Position, entry.ByteCount, MemoryMappedFileAccess.Read);
     }
 
-    /// <summary>Closes the file; tensors already read stay.</summary>
+    /// <summary>Closes the file. Tensors that were read are not disposed.</summary>
     public void Dispose()
     {
         _map.Dispose();
         _handle.Dispose();
     }
 
-    /// <summary>Throws for a tensor whose bytes are not values of its type; only some types have such bytes.</summary>
+    /// <summary>
+    /// Throws if <see cref="Read"/> cannot read the tensor. Reads the data only of types whose values can be invalid: BOOL and U64.
+    /// </summary>
+    /// <exception cref="InvalidDataException">The type is not supported, or an element has an invalid value.</exception>
     internal void Verify(SafetensorsEntry entry)
     {
         RequireKnown(entry);
@@ -171,7 +179,8 @@ public sealed class SafetensorsFile : IDisposable
     {
         if (!entry.Type.IsKnown)
             throw new InvalidDataException(
-                $"{Path}: tensor '{entry.Name}' has dtype '{entry.Type}', expected one of {SafetensorsType.Names}; only its bytes can be read.");
+                $"{Path}: tensor '{entry.Name}' has dtype '{entry.Type}', expected one of {SafetensorsType.Names}; "
+                + "only its bytes can be read.");
     }
 
     private static void Fill(SafeFileHandle handle, string path, Span<byte> buffer, long position)
@@ -181,13 +190,13 @@ public sealed class SafetensorsFile : IDisposable
             var count = RandomAccess.Read(handle, buffer, position);
             if (count == 0)
                 throw new InvalidDataException(
-                    $"{path}: ends at byte {position}, {buffer.Length} bytes too early; it changed while being read.");
+                    $"{path}: the file ends at byte {position}, expected {buffer.Length} more bytes; it changed while being read.");
             buffer = buffer[count..];
             position += count;
         }
     }
 
-    /// <summary>In pieces, because a span of bytes ends at 2 GiB and a tensor need not.</summary>
+    /// <summary>Copies a tensor in parts, because a span of bytes cannot be longer than 2 GiB.</summary>
     private void Copy(SafetensorsEntry entry, Func<long, long, Tensor> target)
     {
         using var stream = OpenBytes(entry.Name);

@@ -5,25 +5,27 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// Reads the header of a safetensors file and proves it sound: every tensor has a shape whose bytes lie in the file, and together they
-/// cover the data once, without holes or overlaps. Every value is checked before it is used. A type that is not known is no fault of the file.
+/// Reads and validates the header of a safetensors file: the byte range of every tensor is inside the file and has the size that its type
+/// and shape require, and the tensors cover the data without gaps or overlaps. Every value is checked before it is used. Unknown types are
+/// valid.
 /// </summary>
 /// <remarks>
-/// Layout: 8 bytes little-endian header length N, N bytes of JSON, then the data. The JSON maps each name to
-/// <c>{"dtype", "shape", "data_offsets": [begin, end]}</c>, relative to the start of the data, and <c>__metadata__</c> to strings.
+/// The file consists of the header length N, 8 bytes in little-endian order, N bytes of JSON, and the data. The JSON maps each name to
+/// <c>{"dtype", "shape", "data_offsets": [begin, end]}</c>, where the offsets are relative to the start of the data, and
+/// <c>__metadata__</c> to an object of strings.
 /// </remarks>
 internal sealed class SafetensorsHeader
 {
-    /// <summary>The key that holds no tensor.</summary>
+    /// <summary>The key of the metadata, which cannot be the name of a tensor.</summary>
     public const string MetadataKey = "__metadata__";
 
-    /// <summary>The longest header the format allows, in bytes.</summary>
+    /// <summary>The maximum length of a header in the format, in bytes.</summary>
     public const long MaxLength = 100_000_000;
 
-    /// <summary>The bytes before the header: its length.</summary>
+    /// <summary>The number of bytes before the header, which contain its length.</summary>
     public const int PrefixLength = 8;
 
-    // What torch's own operators bear.
+    // The operators of PyTorch support at most 64 dimensions.
     private const int MaxRank = 64;
 
     private readonly string _file;
@@ -37,14 +39,14 @@ internal sealed class SafetensorsHeader
     private SafetensorsHeader(string file, long dataStart, long dataLength)
         => (_file, _dataStart, _dataLength) = (file, dataStart, dataLength);
 
-    /// <summary>The tensors, in the order of their data.</summary>
+    /// <summary>The entries of the tensors, in the order of their data.</summary>
     public IReadOnlyList<SafetensorsEntry> Entries { get; private set; } = [];
 
     /// <summary>The metadata strings.</summary>
     public IReadOnlyDictionary<string, string> Metadata => _metadata;
 
-    /// <summary>The length of the header, when it can be right for a file of that size.</summary>
-    /// <exception cref="InvalidDataException">Longer than the format allows, or than the file.</exception>
+    /// <summary>Checks the length of a header against the size of the file, and returns it as an integer.</summary>
+    /// <exception cref="InvalidDataException">The header is longer than the format allows, or than the rest of the file.</exception>
     public static int CheckLength(string file, ulong length, long fileLength)
     {
         if (length > MaxLength)
@@ -54,11 +56,11 @@ internal sealed class SafetensorsHeader
         return (int)length;
     }
 
-    /// <summary>Parses and checks a header.</summary>
+    /// <summary>Parses and validates a header.</summary>
     /// <param name="file">The name of the file, for messages.</param>
-    /// <param name="json">The header.</param>
+    /// <param name="json">The header, as UTF-8.</param>
     /// <param name="fileLength">The size of the whole file, in bytes.</param>
-    /// <exception cref="InvalidDataException">Anything about it is wrong.</exception>
+    /// <exception cref="InvalidDataException">The header is not valid.</exception>
     public static SafetensorsHeader Parse(string file, ReadOnlyMemory<byte> json, long fileLength)
     {
         if (!Utf8.IsValid(json.Span))
@@ -79,7 +81,7 @@ internal sealed class SafetensorsHeader
         }
         catch (InvalidOperationException e)
         {
-            // What System.Text.Json throws for an escape such as "\ud800" that is no character.
+            // System.Text.Json throws this exception for an escape such as "\ud800", which is not a valid character.
             throw new InvalidDataException($"{file}: the header holds a string that is not Unicode: {e.Message}", e);
         }
 
@@ -144,7 +146,7 @@ internal sealed class SafetensorsHeader
             throw Damaged(
                 $"tensor '{name}' must have data_offsets [begin, end] with begin <= end <= {_dataLength}, got {Guard.Format(offsets)}");
 
-        // The size of an element of an unknown type is not known either, and may be part of a byte.
+        // The element size of an unknown type is also unknown, and may be less than one byte.
         var size = type.IsKnown ? ByteCount(name, shape, type.Size) : offsets[1] - offsets[0];
         if (size != offsets[1] - offsets[0])
             throw Damaged(
@@ -178,7 +180,7 @@ internal sealed class SafetensorsHeader
     {
         try
         {
-            // Also the strides of an empty tensor must be numbers.
+            // The strides of an empty tensor must not overflow either.
             var size = elementSize;
             foreach (var length in shape)
                 size = checked(size * Math.Max(length, 1));
@@ -210,12 +212,13 @@ internal sealed class SafetensorsHeader
 
 /// <summary>The entry of one tensor in the header of a safetensors file.</summary>
 /// <param name="Name">The name of the tensor, unique in its file.</param>
-/// <param name="Type">The type of its elements in the file.</param>
-/// <param name="Shape">Its sizes; empty for a scalar.</param>
-/// <param name="Position">Where its first byte lies, in bytes from the start of the file.</param>
-/// <param name="ByteCount">Its size in bytes.</param>
+/// <param name="Type">The type of the elements in the file.</param>
+/// <param name="Shape">The shape of the tensor. It is empty for a scalar.</param>
+/// <param name="Position">The offset of the first byte of the tensor from the start of the file, in bytes.</param>
+/// <param name="ByteCount">The size of the tensor, in bytes.</param>
 public sealed record SafetensorsEntry(string Name, SafetensorsType Type, IReadOnlyList<long> Shape, long Position, long ByteCount)
 {
-    /// <summary>The type that it is read as.</summary>
+    /// <summary>The type of the tensor after it is read.</summary>
+    /// <exception cref="NotSupportedException">The type in the file is not supported.</exception>
     public ScalarType Dtype => Type.ReadAs;
 }

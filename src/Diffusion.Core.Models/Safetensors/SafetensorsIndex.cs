@@ -6,20 +6,24 @@ using System.Text.RegularExpressions;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The index of a set of safetensors files: <c>{"metadata": {"total_size": bytes}, "weight_map": {tensor: file}}</c>, the form of Hugging
-/// Face's libraries.
+/// The index of a set of safetensors files, in the format of the libraries of Hugging Face:
+/// <c>{"metadata": {"total_size": bytes}, "weight_map": {tensor: file}}</c>.
 /// </summary>
-/// <param name="TotalSize">Bytes of all tensors; null where a file does not contain it. Nothing relies on it.</param>
-/// <param name="Files">The file of each tensor, a name without a folder.</param>
+/// <param name="TotalSize">
+/// The size of all tensors, in bytes, or <see langword="null"/> if the index does not contain it. It is not used for reading.
+/// </param>
+/// <param name="Files">The name of the file of each tensor, without a folder.</param>
 internal sealed partial record SafetensorsIndex(long? TotalSize, IReadOnlyDictionary<string, string> Files)
 {
-    /// <summary>How the names of index files end.</summary>
+    /// <summary>The extension of index files.</summary>
     public const string Extension = ".safetensors.index.json";
 
-    /// <summary>No index of the size of 100 million bytes has been seen; a larger one is not read.</summary>
+    /// <summary>The maximum size of an index that is read, in bytes. Real indices are much smaller.</summary>
     private const long MaxLength = 100_000_000;
 
-    /// <summary>Fills files in the order of the tensors; each has at most the given number of bytes, or a single tensor.</summary>
+    /// <summary>
+    /// Distributes tensors over files, in order. Each file has at most the given number of bytes; a larger tensor is in a separate file.
+    /// </summary>
     public static List<List<SafetensorsSource>> Split(IEnumerable<SafetensorsSource> tensors, long maxBytes)
     {
         ArgumentNullException.ThrowIfNull(tensors);
@@ -49,8 +53,8 @@ internal sealed partial record SafetensorsIndex(long? TotalSize, IReadOnlyDictio
         return shards;
     }
 
-    /// <summary>The index of the files of a set.</summary>
-    /// <exception cref="ArgumentException">A tensor appears in two of them.</exception>
+    /// <summary>Creates the index of the files of a set.</summary>
+    /// <exception cref="ArgumentException">Two tensors have the same name.</exception>
     public static SafetensorsIndex Of(List<List<SafetensorsSource>> shards, List<string> files)
     {
         var map = new Dictionary<string, string>(StringComparer.Ordinal);
@@ -66,20 +70,20 @@ internal sealed partial record SafetensorsIndex(long? TotalSize, IReadOnlyDictio
         return new SafetensorsIndex(shards.Sum(shard => shard.Sum(tensor => tensor.ByteCount)), map);
     }
 
-    /// <summary>The name of file i of a set.</summary>
+    /// <summary>Returns the name of the file with the zero-based index <paramref name="i"/> in a set.</summary>
     public static string FileName(string name, int i, int count)
         => count == 1 ? $"{name}.safetensors" : string.Create(CultureInfo.InvariantCulture, $"{name}-{i + 1:D5}-of-{count:D5}.safetensors");
 
-    /// <summary>The name of the index of a set.</summary>
+    /// <summary>Returns the name of the index of a set.</summary>
     public static string IndexName(string name) => name + Extension;
 
-    /// <summary>True for the names that a set can have files of.</summary>
+    /// <summary>Returns whether a file of a set can have this name.</summary>
     public static bool BelongsTo(string name, string file)
         => file == FileName(name, 0, 1) || file == IndexName(name)
             || (file.StartsWith(name, StringComparison.Ordinal) && ShardSuffix().IsMatch(file.AsSpan(name.Length)));
 
-    /// <summary>Reads and checks a file.</summary>
-    /// <exception cref="InvalidDataException">It is not such an index, or names a file outside its own folder.</exception>
+    /// <summary>Reads and validates an index.</summary>
+    /// <exception cref="InvalidDataException">The index is not valid, or contains a file outside the folder of the index.</exception>
     public static SafetensorsIndex Read(string path)
     {
         if (new FileInfo(path).Length is var length and > MaxLength)
@@ -95,7 +99,7 @@ internal sealed partial record SafetensorsIndex(long? TotalSize, IReadOnlyDictio
         }
     }
 
-    /// <summary>The text of the file: indented by two, keys in order, a line feed at the end.</summary>
+    /// <summary>Returns the index as JSON, indented by two spaces, with sorted tensor names and a line feed at the end.</summary>
     public string ToJson()
     {
         using var buffer = new MemoryStream();

@@ -6,7 +6,7 @@ using System.Text.Json;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>A file to be: its tensors in the order of their data, and the header before them.</summary>
+/// <summary>The layout of a safetensors file to write: the header, and the tensors in the order of their data.</summary>
 internal sealed class SafetensorsLayout
 {
     private static readonly UTF8Encoding _strictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
@@ -14,8 +14,10 @@ internal sealed class SafetensorsLayout
     private readonly List<SafetensorsSource> _tensors;
     private readonly byte[] _header;
 
-    /// <summary>Lays tensors out: the widest types first, then by name.</summary>
-    /// <exception cref="ArgumentException">A name that appears twice, is reserved or is not Unicode, or too large a header.</exception>
+    /// <summary>Sorts the tensors by the rank of their type and then by name, and creates the header.</summary>
+    /// <exception cref="ArgumentException">
+    /// A name is duplicated, empty, reserved or not valid Unicode, or the header is too long for the format.
+    /// </exception>
     public SafetensorsLayout(IEnumerable<SafetensorsSource> tensors, IReadOnlyDictionary<string, string>? metadata)
     {
         ArgumentNullException.ThrowIfNull(tensors);
@@ -105,7 +107,7 @@ internal sealed class SafetensorsLayout
             json.WriteEndObject();
         }
 
-        // Spaces up to a multiple of 8, so that the data is aligned.
+        // The header is padded with spaces to a multiple of 8 bytes, so that the data is aligned.
         while (buffer.WrittenCount % 8 != 0)
             buffer.Write(" "u8);
         var bytes = buffer.WrittenSpan.ToArray();

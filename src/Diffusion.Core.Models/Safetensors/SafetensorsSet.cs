@@ -2,7 +2,9 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>The tensors of one safetensors file, or of several with an index, as one. Safe for concurrent readers.</summary>
+/// <summary>
+/// The tensors of one safetensors file, or of several files with an index. Instances can be read from several threads at the same time.
+/// </summary>
 public sealed class SafetensorsSet : IDisposable
 {
     private readonly List<SafetensorsFile> _files;
@@ -23,30 +25,29 @@ public sealed class SafetensorsSet : IDisposable
         Names = [.. files.SelectMany(file => file.Names)];
     }
 
-    /// <summary>The file, or the index, that was opened.</summary>
+    /// <summary>The path of the file or the index.</summary>
     public string Path { get; }
 
     /// <summary>The names of all tensors.</summary>
     public IReadOnlyList<string> Names { get; }
 
-    /// <summary>The files, in ordinal order.</summary>
+    /// <summary>The files, in ordinal order of their names.</summary>
     public IReadOnlyList<SafetensorsFile> Files => _files;
 
     /// <summary>Returns the entry of one tensor in the header of its file.</summary>
-    /// <exception cref="KeyNotFoundException">There is no such tensor.</exception>
+    /// <exception cref="KeyNotFoundException">No file contains a tensor of that name.</exception>
     public SafetensorsEntry this[string name] => FileOf(name)[name];
 
-    /// <summary>Opens a file, an index, or what a folder holds, and checks every header.</summary>
+    /// <summary>Opens a file, an index with its files, or the files in a folder, and validates every header.</summary>
     /// <param name="path">
-    /// A <c>.safetensors</c> file; an index, <c>*.safetensors.index.json</c>, of files in its folder; or a folder with one of these, in
-    /// which
-    /// an index comes first.
+    /// A <c>.safetensors</c> file; an index, <c>*.safetensors.index.json</c>, of files in the same folder; or a folder that contains one of
+    /// these. If a folder contains both, the index is opened.
     /// </param>
     /// <exception cref="FileNotFoundException">
-    /// There is no such file, or the folder has none; the message contains what is there instead.
+    /// A file does not exist, or the folder contains no safetensors file. In the latter case, the message lists the files in the folder.
     /// </exception>
     /// <exception cref="InvalidDataException">
-    /// A file is damaged, the index and its files do not hold the same tensors, or the folder holds several sets.
+    /// A file is damaged, the index does not match the tensors of its files, or the folder contains several sets.
     /// </exception>
     public static SafetensorsSet Open(string path)
     {
@@ -77,17 +78,18 @@ public sealed class SafetensorsSet : IDisposable
         }
     }
 
-    /// <summary>True when there is a tensor of that name.</summary>
+    /// <summary>Returns whether a file contains a tensor of that name.</summary>
     public bool Contains(string name) => _byName.ContainsKey(name);
 
     /// <summary>Reads one tensor.</summary>
     /// <inheritdoc cref="SafetensorsFile.Read"/>
     public Tensor Read(string name, Device? device = null) => FileOf(name).Read(name, device);
 
-    /// <summary>Closes the files; tensors already read stay.</summary>
+    /// <summary>Closes the files. Tensors that were read are not disposed.</summary>
     public void Dispose() => _files.ForEach(file => file.Dispose());
 
-    /// <summary>Throws for a tensor whose bytes are not values of its type.</summary>
+    /// <summary>Throws if <see cref="Read"/> cannot read the tensor.</summary>
+    /// <inheritdoc cref="SafetensorsFile.Verify" path="/exception"/>
     internal void Verify(string name) => FileOf(name).Verify(this[name]);
 
     private static string FindIn(string folder)
@@ -98,15 +100,16 @@ public sealed class SafetensorsSet : IDisposable
             if (found.Length > 1)
                 throw new InvalidDataException(
                     $"{folder} must hold one set of weights, got "
-                    + $"{string.Join(", ", found.Select(System.IO.Path.GetFileName).Order(StringComparer.Ordinal))}; name the file.");
+                    + $"{string.Join(", ", found.Select(System.IO.Path.GetFileName).Order(StringComparer.Ordinal))}; "
+                    + "pass the path of one of them.");
             if (found.Length == 1)
                 return found[0];
         }
 
         var others = Directory.GetFiles(folder).Select(System.IO.Path.GetFileName).Order(StringComparer.Ordinal);
         throw new FileNotFoundException(
-            $"{folder} holds no safetensors file; it has: {string.Join(", ", others)}. Weights in other formats "
-            + $"(.bin, .ckpt) can run code when read, and are not.");
+            $"{folder} contains no safetensors file; its files are: {string.Join(", ", others)}. Weights in other formats "
+            + $"(.bin, .ckpt) can run code when they are read, and are not supported.");
     }
 
     private SafetensorsFile FileOf(string name) => _byName.TryGetValue(name, out var file)

@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// One tensor to write, whose data is created when it is written: of a file larger than memory, only one tensor needs to be there at a
-/// time.
+/// A tensor to write to a safetensors file. Its data can be created when it is written, so that a file larger than memory can be written
+/// with one tensor at a time in memory.
 /// </summary>
 public sealed class SafetensorsSource
 {
@@ -24,20 +24,20 @@ public sealed class SafetensorsSource
     /// <summary>The name of the tensor.</summary>
     public string Name { get; }
 
-    /// <summary>The type of its elements in the file.</summary>
+    /// <summary>The type of the elements in the file.</summary>
     public SafetensorsType Type { get; }
 
-    /// <summary>Its sizes.</summary>
+    /// <summary>The shape of the tensor.</summary>
     public IReadOnlyList<long> Shape { get; }
 
-    /// <summary>Its size in the file, in bytes.</summary>
+    /// <summary>The size of the tensor in the file, in bytes.</summary>
     public long ByteCount { get; }
 
-    /// <summary>A tensor that is there already.</summary>
-    /// <param name="name">Its name.</param>
-    /// <param name="tensor">Of any shape, device and memory layout; not changed, not disposed.</param>
-    /// <param name="dtype">The type in the file. The default is the type of the tensor.</param>
-    /// <exception cref="ArgumentException">The format does not have the type.</exception>
+    /// <summary>Creates a source from an existing tensor.</summary>
+    /// <param name="name">The name of the tensor.</param>
+    /// <param name="tensor">The tensor, of any shape, device and memory layout. It is neither modified nor disposed.</param>
+    /// <param name="dtype">The type in the file, to which the tensor is converted. The default is the type of the tensor.</param>
+    /// <exception cref="ArgumentException">The tensor is null, or the format does not support the type.</exception>
     public static SafetensorsSource Of(string name, Tensor tensor, ScalarType? dtype = null)
     {
         if (tensor is null)
@@ -46,12 +46,12 @@ public sealed class SafetensorsSource
         return new(name, type, tensor.shape, stream => Write(stream, tensor, type.ReadAs));
     }
 
-    /// <summary>A tensor that is created when it is written, and disposed after it.</summary>
-    /// <param name="name">Its name.</param>
-    /// <param name="dtype">The type to write it as; the tensor is converted where it has another.</param>
-    /// <param name="shape">The shape that it will have.</param>
-    /// <param name="create">Creates it; called once for each file that is written.</param>
-    /// <exception cref="ArgumentException">The format does not have the type.</exception>
+    /// <summary>Creates a source from a function that creates the tensor when it is written. The tensor is disposed afterwards.</summary>
+    /// <param name="name">The name of the tensor.</param>
+    /// <param name="dtype">The type in the file. A tensor of another type is converted.</param>
+    /// <param name="shape">The shape of the tensor.</param>
+    /// <param name="create">Creates the tensor. It is called each time the tensor is written.</param>
+    /// <exception cref="ArgumentException">The format does not support the type.</exception>
     public static SafetensorsSource Of(string name, ScalarType dtype, IReadOnlyList<long> shape, Func<Tensor> create)
     {
         ArgumentNullException.ThrowIfNull(shape);
@@ -65,11 +65,14 @@ public sealed class SafetensorsSource
         });
     }
 
-    /// <summary>The bytes of a tensor of any type of the format.</summary>
-    /// <param name="name">Its name.</param>
-    /// <param name="type">What the bytes are.</param>
-    /// <param name="shape">Its sizes.</param>
-    /// <param name="write">Writes exactly as many bytes as that takes, little-endian, row-major.</param>
+    /// <summary>Creates a source from a function that writes the bytes of the tensor. All known types are supported.</summary>
+    /// <param name="name">The name of the tensor.</param>
+    /// <param name="type">The type of the elements in the file.</param>
+    /// <param name="shape">The shape of the tensor.</param>
+    /// <param name="write">
+    /// Writes the bytes of the tensor, little-endian and row-major. Their number must match the type and the shape.
+    /// </param>
+    /// <exception cref="ArgumentException">The type is not known, or a size is negative.</exception>
     public static SafetensorsSource OfBytes(string name, SafetensorsType type, IReadOnlyList<long> shape, Action<Stream> write)
     {
         ArgumentNullException.ThrowIfNull(type);
@@ -83,7 +86,11 @@ public sealed class SafetensorsSource
             : new(name, type, sizes, write);
     }
 
-    /// <summary>The bytes of a tensor of another file, copied as they are; the file stays open until they are written.</summary>
+    /// <summary>Creates a source from a tensor of another file, whose bytes are copied without conversion.</summary>
+    /// <param name="file">The file. It must remain open until the tensor is written.</param>
+    /// <param name="name">The name of the tensor in both files.</param>
+    /// <exception cref="KeyNotFoundException">The file contains no tensor of that name.</exception>
+    /// <exception cref="ArgumentException">The type of the tensor is not known.</exception>
     public static SafetensorsSource OfFile(SafetensorsFile file, string name)
     {
         ArgumentNullException.ThrowIfNull(file);
@@ -95,8 +102,8 @@ public sealed class SafetensorsSource
         });
     }
 
-    /// <summary>Writes the data.</summary>
-    /// <exception cref="InvalidOperationException">Another number of bytes came than the type and the shape have.</exception>
+    /// <summary>Writes the data of the tensor.</summary>
+    /// <exception cref="InvalidOperationException">The number of bytes written does not match the type and the shape.</exception>
     internal void WriteTo(Stream stream)
     {
         var start = stream.Position;

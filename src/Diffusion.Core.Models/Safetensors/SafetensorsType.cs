@@ -5,9 +5,10 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// An element type of the safetensors format. TorchSharp lacks five of them: <c>U16</c>, <c>U32</c>, <c>U64</c>, <c>F8_E4M3</c> and
-/// <c>F8_E5M2</c>. Tensors of these are read as the next type that holds every value, exactly, and are written as raw bytes
-/// (<see cref="SafetensorsSource.OfBytes"/>). A file can have tensors of further types, such as <c>F4</c>: only their bytes can be read.
+/// An element type of the safetensors format. TorchSharp does not support five of these types: <c>U16</c>, <c>U32</c>, <c>U64</c>,
+/// <c>F8_E4M3</c> and <c>F8_E5M2</c>. Their values are converted exactly to a wider type, or from <c>U64</c> to Int64, when they are read,
+/// and they can be written as bytes (<see cref="SafetensorsSource.OfBytes"/>). Files can also contain unknown types, such as <c>F4</c>, of
+/// which only the bytes can be read.
 /// </summary>
 public sealed class SafetensorsType
 {
@@ -16,7 +17,7 @@ public sealed class SafetensorsType
     private SafetensorsType(string name, int size, ScalarType? readAs, bool isNative = true)
         => (Name, Size, _readAs, IsNative) = (name, size, readAs, isNative);
 
-    /// <summary>64-bit unsigned integers, read as Int64; a value of 2^63 or more throws an exception.</summary>
+    /// <summary>64-bit unsigned integers, read as Int64. Reading a value of 2^63 or greater throws an exception.</summary>
     public static SafetensorsType U64 { get; } = new("U64", 8, ScalarType.Int64, isNative: false);
 
     /// <summary>32-bit unsigned integers, read as Int64.</summary>
@@ -25,15 +26,20 @@ public sealed class SafetensorsType
     /// <summary>16-bit unsigned integers, read as Int32.</summary>
     public static SafetensorsType U16 { get; } = new("U16", 2, ScalarType.Int32, isNative: false);
 
-    /// <summary>Eight bits, four of exponent, three of mantissa, no infinities (Micikevicius et al. 2022); read as Float32.</summary>
+    /// <summary>
+    /// 8-bit floating point numbers with four bits of exponent and three of mantissa, without infinities (Micikevicius et al. 2022), read
+    /// as Float32.
+    /// </summary>
     public static SafetensorsType F8E4M3 { get; } = new("F8_E4M3", 1, ScalarType.Float32, isNative: false);
 
-    /// <summary>Eight bits, five of exponent, two of mantissa (Micikevicius et al. 2022); read as Float32.</summary>
+    /// <summary>
+    /// 8-bit floating point numbers with five bits of exponent and two of mantissa (Micikevicius et al. 2022), read as Float32.
+    /// </summary>
     public static SafetensorsType F8E5M2 { get; } = new("F8_E5M2", 1, ScalarType.Float32, isNative: false);
 
     /// <summary>
-    /// Every type, in the order in which the tensors of a file are laid out: wide types first, so that each tensor is aligned to its own
-    /// element size.
+    /// All known types, in the order in which tensors are written to a file: the largest element size first, so that each tensor is aligned
+    /// to its element size.
     /// </summary>
     public static IReadOnlyList<SafetensorsType> All { get; } =
     [
@@ -57,43 +63,43 @@ public sealed class SafetensorsType
     /// <summary>The name in files, such as <c>BF16</c>.</summary>
     public string Name { get; }
 
-    /// <summary>The size of one element, in bytes; 0 for a type that this library does not know.</summary>
+    /// <summary>The size of one element, in bytes. It is 0 for an unknown type.</summary>
     public int Size { get; }
 
-    /// <summary>The type of the tensors that are read from it.</summary>
-    /// <exception cref="NotSupportedException">This library does not know the type.</exception>
+    /// <summary>The type of the tensors that are read from data of this type.</summary>
+    /// <exception cref="NotSupportedException">The type is unknown.</exception>
     public ScalarType ReadAs => _readAs
-        ?? throw new NotSupportedException($"Tensors of the type '{Name}' cannot be read, only their bytes; it is not one of {Names}.");
+        ?? throw new NotSupportedException($"Tensors of the type '{Name}' cannot be read, only their bytes; expected one of {Names}.");
 
-    /// <summary>Whether tensors can be read from it.</summary>
+    /// <summary>Whether the type is known, so that tensors can be read from data of this type.</summary>
     internal bool IsKnown => _readAs is not null;
 
-    /// <summary>True when a tensor holds the bytes of the file as they are.</summary>
+    /// <summary>Whether TorchSharp supports the type, so that the bytes of the file are those of the tensor.</summary>
     public bool IsNative { get; }
 
-    /// <summary>Every name, for messages.</summary>
+    /// <summary>The names of all known types, for messages.</summary>
     internal static string Names { get; } = string.Join(", ", All.Select(type => type.Name));
 
-    /// <summary>The place in <see cref="All"/>.</summary>
+    /// <summary>The index in <see cref="All"/>.</summary>
     internal int Rank => All.TakeWhile(type => type != this).Count();
 
-    /// <summary>The type that holds the tensors of a type of TorchSharp as they are.</summary>
-    /// <exception cref="ArgumentException">The format has no such type.</exception>
+    /// <summary>Returns the type in which tensors of a TorchSharp type are written.</summary>
+    /// <exception cref="ArgumentException">The format does not support the type.</exception>
     public static SafetensorsType Of(ScalarType type)
         => All.FirstOrDefault(known => known.IsNative && known.ReadAs == type)
             ?? throw new ArgumentException($"The type must be one of {Names}, got {type}.", nameof(type));
 
-    /// <summary>The type of a name, or null.</summary>
+    /// <summary>Returns the known type with a name, or <see langword="null"/> if there is none.</summary>
     public static SafetensorsType? Find(string? name) => All.FirstOrDefault(known => known.Name == name);
 
-    /// <summary>Creates a type that this library does not know, for the tensors of a file that has it.</summary>
+    /// <summary>Creates an unknown type, for tensors of which only the bytes can be read.</summary>
     internal static SafetensorsType Unknown(string name) => new(name, 0, readAs: null, isNative: false);
 
     /// <inheritdoc/>
     public override string ToString() => Name;
 }
 
-/// <summary>Fills the memory of tensors from the bytes of a file.</summary>
+/// <summary>Reads the elements of tensors from the bytes of a file.</summary>
 internal static class SafetensorsElements
 {
     private const int BufferLength = 1 << 16;
@@ -102,18 +108,20 @@ internal static class SafetensorsElements
     private static readonly float[] _e5m2 =
         [.. Enumerable.Range(0, 256).Select(bits => (float)BitConverter.UInt16BitsToHalf((ushort)(bits << 8)))];
 
-    /// <summary>Reads as many elements as the target has room for.</summary>
-    /// <param name="stream">The bytes of the file.</param>
-    /// <param name="type">What they are.</param>
-    /// <param name="target">The memory of elements of <see cref="SafetensorsType.ReadAs"/>.</param>
-    /// <returns>What is wrong with an element, and its index in the target; null when nothing is.</returns>
+    /// <summary>Reads elements until the target is full.</summary>
+    /// <param name="stream">The bytes of the elements in the file.</param>
+    /// <param name="type">The type of the elements in the file.</param>
+    /// <param name="target">The memory to fill with elements of the type <see cref="SafetensorsType.ReadAs"/>.</param>
+    /// <returns>
+    /// A description of the first invalid element and its index in the target, or <see langword="null"/> if all elements are valid.
+    /// </returns>
     public static (string What, long Index)? Read(Stream stream, SafetensorsType type, Span<byte> target)
     {
         if (!type.IsNative)
             return Widen(stream, type, target);
         stream.ReadExactly(target);
         return type.ReadAs == TorchSharp.torch.ScalarType.Bool && target.IndexOfAnyExceptInRange((byte)0, (byte)1) is var bad and >= 0
-            ? ($"must hold 0 and 1 only, got {target[bad]}", bad)
+            ? ($"must contain only 0 and 1, got {target[bad]}", bad)
             : null;
     }
 
@@ -130,7 +138,7 @@ internal static class SafetensorsElements
         Widen<ulong, long>(stream, target, value => (long)value);
         var values = MemoryMarshal.Cast<byte, long>(target);
         return values.IndexOfAnyExceptInRange(0L, long.MaxValue) is var bad and >= 0
-            ? ($"has {(ulong)values[bad]}, which no tensor holds; read its bytes", bad)
+            ? ($"has {(ulong)values[bad]}, which is outside the range of Int64,", bad)
             : null;
     }
 

@@ -6,25 +6,29 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// A network as one file: its weights, and in the header what class it is and with which options, so that loading needs nothing but the
-/// file. It is a safetensors file, which others read as one.
+/// Saves and loads networks as single safetensors files. The header contains the class and the options of the network, so that a network
+/// can be loaded from the file alone. Other libraries can read the weights from the same file.
 /// </summary>
 /// <remarks>
-/// The metadata <c>diffusion_core</c> is JSON: <c>{"type": "UNet", "options": {"image_size": 28, ...}}</c>, the options by their names in
-/// snake case. Options that a file does not name have their defaults; unknown ones throw an exception.
+/// The metadata <c>diffusion_core</c> contains JSON, with the names of the options in snake case:
+/// <c>{"type": "UNet", "options": {"image_size": 28, ...}}</c>. Options that are missing in a file have their defaults. Loading a file with
+/// unknown options throws an exception.
 /// </remarks>
 public static class ModelFile
 {
-    /// <summary>The key of the metadata.</summary>
+    /// <summary>The key of the class and the options in the metadata of the file.</summary>
     public const string MetadataKey = "diffusion_core";
 
-    /// <summary>Writes a network, with the weights it has now, in the type they have. The file appears whole or not at all.</summary>
-    /// <param name="path">The file; its folder is created where it is missing.</param>
-    /// <param name="network">The network; not changed.</param>
+    /// <summary>
+    /// Writes a network with its current weights, without conversion to another type. The file is written atomically, and replaces an
+    /// existing file.
+    /// </summary>
+    /// <param name="path">The path of the file. Its folder is created if it does not exist.</param>
+    /// <param name="network">The network. It is not modified.</param>
     /// <param name="registry">The known classes. The default is those of this library.</param>
-    /// <param name="metadata">More strings to store in the header, or null.</param>
-    /// <exception cref="NotSupportedException">The class of the network, or one of its strategies, is not known.</exception>
-    /// <exception cref="IOException">The file cannot be written; nothing remains.</exception>
+    /// <param name="metadata">Further strings to store in the header, or <see langword="null"/>.</param>
+    /// <exception cref="NotSupportedException">The class of the network is not known, or its options cannot be saved.</exception>
+    /// <exception cref="IOException">The file cannot be written. An existing file is not changed.</exception>
     public static void Save(
         string path, nn.Module network, NetworkRegistry? registry = null, IReadOnlyDictionary<string, string>? metadata = null)
     {
@@ -39,14 +43,17 @@ public static class ModelFile
     }
 
     /// <summary>Reads a network.</summary>
-    /// <param name="path">A file that <see cref="Save"/> wrote.</param>
+    /// <param name="path">The path of a file written by <see cref="Save"/>.</param>
     /// <param name="registry">The known classes. The default is those of this library.</param>
     /// <param name="device">The device of the network. The default is the CPU.</param>
     /// <returns>
-    /// A new network with the weights of the file, in their type where all have the same. The caller must dispose the returned tensor.
+    /// A new network with the weights of the file. If all floating point weights in the file have the same type, the network has this type;
+    /// otherwise it is Float32. The caller must dispose the returned network.
     /// </returns>
-    /// <exception cref="FileNotFoundException">There is no such file.</exception>
-    /// <exception cref="InvalidDataException">The file is damaged, does not specify its network, or contains other weights.</exception>
+    /// <exception cref="FileNotFoundException">The file does not exist.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The file is damaged, does not specify its network, or contains weights that do not match the network.
+    /// </exception>
     /// <exception cref="NotSupportedException">The class of the network is not known.</exception>
     public static nn.Module Load(string path, NetworkRegistry? registry = null, Device? device = null)
     {
@@ -75,7 +82,7 @@ public static class ModelFile
         }
     }
 
-    /// <summary>Reads a network of a class that is known beforehand.</summary>
+    /// <summary>Reads a network of a given class. If the file contains another class, an exception is thrown.</summary>
     /// <inheritdoc cref="Load(string, NetworkRegistry?, Device?)"/>
     public static TNetwork Load<TNetwork>(string path, NetworkRegistry? registry = null, Device? device = null)
         where TNetwork : nn.Module

@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The classes of networks, schedules and predictions that a saved <see cref="DiffusionModel"/> can have. A custom class is one line:
-/// <c>ModelFormat.Default.With(new BlendPrediction())</c>. Immutable.
+/// The classes of networks, schedules and predictions that can be saved and loaded with a <see cref="DiffusionModel"/>. Custom classes are
+/// added as in <c>ModelFormat.Default.With(new BlendPrediction())</c>. Instances are immutable.
 /// </summary>
 public sealed class ModelFormat
 {
@@ -24,14 +24,14 @@ public sealed class ModelFormat
         IReadOnlyDictionary<string, Func<JsonObject, Prediction>> predictions)
         => (_networks, _schedules, _predictions) = (networks, schedules, predictions);
 
-    /// <summary>The classes of this library.</summary>
+    /// <summary>The format with the classes of this library.</summary>
     public static ModelFormat Default { get; } = new(NetworkRegistry.Default, SavedSchedules.All, SavedPredictions());
 
-    /// <summary>The same with one more class of networks, which replaces one of the same name.</summary>
+    /// <summary>Returns a copy with an additional class of networks, which replaces a class of the same name.</summary>
     public ModelFormat With(NetworkType network) => new(_networks.With(network), _schedules, _predictions);
 
-    /// <summary>The same with one more prediction, which replaces one of the same name.</summary>
-    /// <param name="prediction">The prediction, recognised by its <see cref="Prediction.Name"/>.</param>
+    /// <summary>Returns a copy with an additional prediction, which replaces a prediction of the same name.</summary>
+    /// <param name="prediction">The prediction. Files refer to it by its <see cref="Prediction.Name"/>.</param>
     public ModelFormat With(Prediction prediction)
     {
         ArgumentNullException.ThrowIfNull(prediction);
@@ -41,10 +41,10 @@ public sealed class ModelFormat
             new Dictionary<string, Func<JsonObject, Prediction>>(_predictions, StringComparer.Ordinal) { [prediction.Name] = _ => prediction });
     }
 
-    /// <summary>The same with one more class of schedules, which replaces one of the same name.</summary>
-    /// <param name="name">The name in files.</param>
-    /// <param name="describe">The parameters of a schedule.</param>
-    /// <param name="create">A schedule from its parameters.</param>
+    /// <summary>Returns a copy with an additional class of schedules, which replaces a class of the same name.</summary>
+    /// <param name="name">The name of the class in files.</param>
+    /// <param name="describe">Returns the parameters of a schedule.</param>
+    /// <param name="create">Creates a schedule from its parameters.</param>
     public ModelFormat WithSchedule<TSchedule>(string name, Func<TSchedule, JsonObject> describe, Func<JsonObject, TSchedule> create)
         where TSchedule : INoiseSchedule
     {
@@ -57,11 +57,11 @@ public sealed class ModelFormat
             _predictions);
     }
 
-    /// <summary>The class and options of a network; the name of its class alone where that is not known.</summary>
+    /// <summary>Returns the class and the options of a network, or only the name of the class if it is not known.</summary>
     internal JsonObject Describe(nn.Module? network, string className)
         => (network is null ? null : _networks.TryDescribe(network)) ?? new JsonObject { [TypeKey] = className };
 
-    /// <summary>The class and parameters of a schedule; the name of its class alone where that is not known.</summary>
+    /// <summary>Returns the class and the parameters of a schedule, or only the name of the class if it is not known.</summary>
     internal JsonObject Describe(INoiseSchedule schedule)
     {
         foreach (var (name, known) in _schedules)
@@ -73,7 +73,7 @@ public sealed class ModelFormat
         return new JsonObject { [TypeKey] = schedule.GetType().Name };
     }
 
-    /// <summary>The name and parameters of a prediction.</summary>
+    /// <summary>Returns the name and the parameters of a prediction.</summary>
     internal static JsonObject Describe(Prediction prediction)
     {
         var description = new JsonObject { [TypeKey] = prediction.Name };
@@ -83,7 +83,7 @@ public sealed class ModelFormat
         return description;
     }
 
-    /// <summary>A new network of a description.</summary>
+    /// <summary>Creates a network from its description. The caller must dispose the returned network.</summary>
     /// <exception cref="NotSupportedException">The class is not known.</exception>
     internal nn.Module CreateNetwork(JsonObject description)
     {
@@ -96,7 +96,7 @@ public sealed class ModelFormat
                 + "before the model is saved and loaded.");
     }
 
-    /// <summary>The schedule of a description.</summary>
+    /// <summary>Creates a schedule from its description.</summary>
     /// <exception cref="NotSupportedException">The class is not known.</exception>
     internal INoiseSchedule CreateSchedule(JsonObject description)
     {
@@ -109,10 +109,10 @@ public sealed class ModelFormat
             ? known.Create(parameters, this)
             : throw new NotSupportedException(
                 $"The schedule '{type}' was saved without its parameters, because the class was not registered with "
-                + $"{nameof(ModelFormat)}.{nameof(WithSchedule)} then.");
+                + $"{nameof(ModelFormat)}.{nameof(WithSchedule)} when the model was saved.");
     }
 
-    /// <summary>The prediction of a description.</summary>
+    /// <summary>Returns the prediction of a description.</summary>
     /// <exception cref="NotSupportedException">The name is not known.</exception>
     internal Prediction CreatePrediction(JsonObject description)
     {
@@ -147,9 +147,9 @@ public sealed class ModelFormat
         ?? throw new JsonException($"the option '{name}' is missing");
 }
 
-/// <summary>A class of schedules in files: from a schedule to its parameters, and back.</summary>
-/// <param name="Describe">The parameters of a schedule; <see langword="null"/> for one of another class.</param>
-/// <param name="Create">A schedule from its parameters.</param>
+/// <summary>The conversion of a class of schedules to parameters in a file, and back.</summary>
+/// <param name="Describe">Returns the parameters of a schedule, or <see langword="null"/> if it has another class.</param>
+/// <param name="Create">Creates a schedule from its parameters.</param>
 internal sealed record ScheduleClass(
     Func<INoiseSchedule, ModelFormat, JsonObject?> Describe, Func<JsonObject, ModelFormat, INoiseSchedule> Create)
 {
@@ -158,7 +158,9 @@ internal sealed record ScheduleClass(
         => new((schedule, _) => schedule is TSchedule typed ? describe(typed) : null, (parameters, _) => create(parameters));
 }
 
-/// <summary>The schedules of this library in files. Discrete ones are saved by their betas.</summary>
+/// <summary>
+/// The schedules of this library by their names in files. A discrete schedule is saved as its betas and, if it is respaced, its timesteps.
+/// </summary>
 internal static class SavedSchedules
 {
     public static IReadOnlyDictionary<string, ScheduleClass> All { get; } = new Dictionary<string, ScheduleClass>(StringComparer.Ordinal)

@@ -2,31 +2,37 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>The weights of a module as safetensors.</summary>
+/// <summary>Saves and loads the weights of modules as safetensors.</summary>
 public static class ModuleWeights
 {
-    /// <summary>The number of parameters of a module, counted in elements.</summary>
+    /// <summary>Returns the number of parameters of a module, counted in elements.</summary>
     public static long Count(nn.Module module)
     {
         ArgumentNullException.ThrowIfNull(module);
         return module.parameters().Sum(parameter => parameter.numel());
     }
 
-    /// <summary>The floating point type that all such tensors of a file have; null where they have several, or there are none.</summary>
-    /// <param name="path">As for <see cref="Load(nn.Module, string, WeightOptions?)"/>.</param>
+    /// <summary>
+    /// Returns the common type of the floating point tensors of a file, or <see langword="null"/> if they have several types or there are
+    /// none. Tensors of unknown types are ignored.
+    /// </summary>
+    /// <inheritdoc cref="Load(nn.Module, string, WeightOptions?)" path="/param[@name='path']"/>
+    /// <exception cref="FileNotFoundException">The file does not exist.</exception>
     /// <exception cref="InvalidDataException">A file is damaged.</exception>
     public static ScalarType? TypeOf(string path)
     {
         using var set = SafetensorsSet.Open(path);
-        var types = set.Names.Select(name => set[name].Dtype)
+        var types = set.Names.Select(name => set[name])
+            .Where(entry => entry.Type.IsKnown)
+            .Select(entry => entry.Dtype)
             .Where(type => type is ScalarType.Float16 or ScalarType.BFloat16 or ScalarType.Float32 or ScalarType.Float64)
             .Distinct()
             .ToArray();
         return types.Length == 1 ? types[0] : null;
     }
 
-    /// <summary>Writes the state dict of a module.</summary>
-    /// <exception cref="IOException">The file cannot be written; nothing remains.</exception>
+    /// <summary>Writes the state dict of a module to a file, which replaces an existing file.</summary>
+    /// <exception cref="IOException">The file cannot be written. An existing file is not changed.</exception>
     public static void Save(nn.Module module, string path, IReadOnlyDictionary<string, string>? metadata = null)
     {
         ArgumentNullException.ThrowIfNull(module);
@@ -34,27 +40,37 @@ public static class ModuleWeights
     }
 
     /// <summary>
-    /// Reads weights into a module, in place: parameters keep their identity, device and type. Nothing changes unless everything fits.
-    /// Needs memory for one tensor.
+    /// Reads weights into the existing parameters and buffers of a module, whose devices and types do not change. All names, shapes and
+    /// types are checked before the first tensor is copied. Tensors are read one at a time, so that memory is needed for one tensor only.
     /// </summary>
     /// <param name="module">The module.</param>
     /// <param name="path">
-    /// A safetensors file, the index of several, or a folder with one of these; see <see cref="SafetensorsSet.Open"/>.
+    /// The path of a safetensors file, of an index of several files, or of a folder with one of these. See
+    /// <see cref="SafetensorsSet.Open"/>.
     /// </param>
-    /// <param name="options">New names, conversions; null for the defaults.</param>
-    /// <returns>The conversions that were applied.</returns>
-    /// <exception cref="FileNotFoundException">There is no such file.</exception>
-    /// <exception cref="InvalidDataException">A file is damaged, or its names, shapes and types are not those of the module.</exception>
+    /// <param name="options">
+    /// The options for names, types and shapes. The default is <see langword="null"/>: a new <see cref="WeightOptions"/>.
+    /// </param>
+    /// <returns>The tensors that were converted, renamed or ignored.</returns>
+    /// <exception cref="FileNotFoundException">The file does not exist.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A file is damaged, or the names, shapes or types of its tensors do not match those of the module.
+    /// </exception>
     public static WeightReport Load(nn.Module module, string path, WeightOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(module);
         return Load(module.state_dict(), path, options);
     }
 
-    /// <summary>Reads weights into tensors, in place, as into the state of a module.</summary>
-    /// <param name="state">Name to tensor, as from <c>Module.state_dict()</c>.</param>
-    /// <param name="path">As for a module.</param>
-    /// <param name="options">As for a module.</param>
+    /// <summary>Reads weights into existing tensors, such as the state dict of a module.</summary>
+    /// <param name="state">The tensors by name, as returned by <c>Module.state_dict()</c>.</param>
+    /// <param name="path">
+    /// The path of a safetensors file, of an index of several files, or of a folder with one of these. See
+    /// <see cref="SafetensorsSet.Open"/>.
+    /// </param>
+    /// <param name="options">
+    /// The options for names, types and shapes. The default is <see langword="null"/>: a new <see cref="WeightOptions"/>.
+    /// </param>
     /// <inheritdoc cref="Load(nn.Module, string, WeightOptions?)"/>
     public static WeightReport Load(IReadOnlyDictionary<string, Tensor> state, string path, WeightOptions? options = null)
     {

@@ -5,7 +5,7 @@ using System.Text.Json.Serialization.Metadata;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>The options of this library's networks as JSON, without reflection.</summary>
+/// <summary>The source-generated JSON serialization of the options of the networks of this library.</summary>
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
@@ -36,10 +36,10 @@ namespace Diffusion.Core.Models;
 [JsonSerializable(typeof(ViTDenoiserOptions))]
 internal sealed partial class NetworkJson : JsonSerializerContext
 {
-    // Created on first use, because the generated half of this class has static fields.
+    // Created on first use, because the generated part of this class has static fields.
     private static readonly Lazy<NetworkJson> _shared = new(WithStrategies);
 
-    /// <summary>The context in which strategies are written by name.</summary>
+    /// <summary>The context that writes strategies by name.</summary>
     public static NetworkJson Shared => _shared.Value;
 
     private static NetworkJson WithStrategies()
@@ -51,7 +51,7 @@ internal sealed partial class NetworkJson : JsonSerializerContext
     }
 }
 
-/// <summary>The strategies of this library in the options of networks, by their names in files.</summary>
+/// <summary>The JSON converters of the strategies in the options of networks, with the names of the strategies in files.</summary>
 internal static class NetworkStrategies
 {
     public static IReadOnlyList<JsonConverter> Converters { get; } =
@@ -123,10 +123,12 @@ internal static class NetworkStrategies
         $"The option '{name}' is missing.");
 }
 
-/// <summary>Options from JSON that need not name them all.</summary>
+/// <summary>Reads options from JSON in which some may be missing.</summary>
 internal static class OptionsJson
 {
-    /// <summary>Options where what is not named, because the file is older than the option, has its default.</summary>
+    /// <summary>
+    /// Reads options from JSON. Options that are missing, for example because the file is older than the option, have their defaults.
+    /// </summary>
     /// <exception cref="JsonException">An option is unknown or has the wrong type.</exception>
     public static TOptions Complete<TOptions>(JsonObject options, TOptions defaults, JsonTypeInfo<TOptions> json)
         where TOptions : class
@@ -143,7 +145,7 @@ internal static class OptionsJson
             if (!target.TryGetPropertyValue(key, out var present))
                 throw new JsonException($"There is no option '{key}'; there are: {string.Join(", ", target.Select(pair => pair.Key))}.");
 
-            // Options within options are completed too; strategies, which have a type, take each other's place.
+            // Nested options are completed in the same way. Strategies, which have a type, are replaced as a whole.
             if (value is JsonObject inner && present is JsonObject outer && !inner.ContainsKey("type") && !outer.ContainsKey("type"))
                 Overlay(outer, inner);
             else

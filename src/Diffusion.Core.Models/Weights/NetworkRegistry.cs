@@ -5,14 +5,17 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>The classes of networks that model files can hold, by name. Immutable: <see cref="With"/> returns a larger one.</summary>
+/// <summary>
+/// The classes of networks that model files can contain, by name. Instances are immutable; <see cref="With"/> returns a copy with an
+/// additional class.
+/// </summary>
 public sealed class NetworkRegistry
 {
     private readonly Dictionary<string, NetworkType> _types;
 
     private NetworkRegistry(IEnumerable<NetworkType> types) => _types = types.ToDictionary(type => type.Name, StringComparer.Ordinal);
 
-    /// <summary>The networks of this library.</summary>
+    /// <summary>The registry with the networks of this library.</summary>
     public static NetworkRegistry Default { get; } = new(
     [
         NetworkType.Of(
@@ -83,25 +86,28 @@ public sealed class NetworkRegistry
             NetworkJson.Shared.AutoencoderDescription),
     ]);
 
-    /// <summary>The names, in ordinal order.</summary>
+    /// <summary>The names of the classes, in ordinal order.</summary>
     public IEnumerable<string> Names => _types.Keys.Order(StringComparer.Ordinal);
 
-    /// <summary>The same with one more class of networks, which takes the place of one of its name.</summary>
+    /// <summary>Returns a copy with an additional class of networks, which replaces a class of the same name.</summary>
     public NetworkRegistry With(NetworkType type)
     {
         ArgumentNullException.ThrowIfNull(type);
         return new NetworkRegistry(_types.Values.Where(other => other.Name != type.Name).Append(type));
     }
 
-    /// <summary>The class of a name.</summary>
-    /// <exception cref="NotSupportedException">There is none.</exception>
+    /// <summary>Returns the class with the given name.</summary>
+    /// <exception cref="NotSupportedException">There is no class of that name.</exception>
     public NetworkType Find(string name) => _types.TryGetValue(name, out var type)
         ? type
         : throw new NotSupportedException(
-            $"There is no class of networks '{name}'; there are: {string.Join(", ", Names)}. Add yours with {nameof(With)}.");
+            $"There is no class of networks '{name}'; there are: {string.Join(", ", Names)}. Add a custom class with {nameof(With)}.");
 
-    /// <summary>The class and the options of a network as model files have them, under <c>type</c> and <c>options</c>.</summary>
-    /// <returns>Null where its class, or one of its strategies, is not known.</returns>
+    /// <summary>Returns the class and the options of a network as JSON, as in a model file.</summary>
+    /// <returns>
+    /// An object with the properties <c>type</c> and <c>options</c>, or <see langword="null"/> if the class of the network is not known or
+    /// its options cannot be saved.
+    /// </returns>
     public JsonObject? TryDescribe(nn.Module network)
     {
         ArgumentNullException.ThrowIfNull(network);
@@ -116,8 +122,8 @@ public sealed class NetworkRegistry
         }
     }
 
-    /// <summary>The class and the options of a network.</summary>
-    /// <exception cref="NotSupportedException">Its class is not known.</exception>
+    /// <summary>Returns the class and the options of a network.</summary>
+    /// <exception cref="NotSupportedException">The class of the network is not known, or its options cannot be saved.</exception>
     internal (NetworkType Type, JsonObject Options) Describe(nn.Module network)
     {
         foreach (var type in _types.Values)
@@ -127,36 +133,38 @@ public sealed class NetworkRegistry
         }
 
         throw new NotSupportedException(
-            $"{network.GetType().Name} is no class of networks that files can hold; there are: "
-            + $"{string.Join(", ", Names)}. Add yours with {nameof(With)}.");
+            $"The class of networks '{network.GetType().Name}' is not known; there are: "
+            + $"{string.Join(", ", Names)}. Add a custom class with {nameof(With)}.");
     }
 }
 
 /// <summary>
-/// A class of networks as model files know it: by name, and from options to network and back. <see cref="NetworkType.Of"/> creates one from
-/// a
-/// record of options; implement it where that does not do.
+/// A class of networks in model files. It has a name, and converts networks to options and options to networks. For networks that are
+/// constructed from a record of options, use <see cref="NetworkType.Of"/>; for other networks, implement this class.
 /// </summary>
 public abstract class NetworkType
 {
-    /// <summary>The name in files, such as <c>UNet</c>.</summary>
+    /// <summary>The name of the class in files, such as <c>UNet</c>.</summary>
     public abstract string Name { get; }
 
-    /// <summary>The options of a network of this class; null for a network of another.</summary>
-    /// <exception cref="NotSupportedException">An option is one that a file cannot hold, such as a strategy of the user's own.</exception>
+    /// <summary>Returns the options of a network, or <see langword="null"/> if the network has another class.</summary>
+    /// <exception cref="NotSupportedException">An option cannot be saved, such as a custom strategy.</exception>
     public abstract JsonObject? Describe(nn.Module network);
 
-    /// <summary>A new network of these options, with fresh weights, on the CPU, in float32.</summary>
+    /// <summary>Creates a network with newly initialized weights from its options, on the CPU and in float32.</summary>
+    /// <returns>The network. The caller must dispose it.</returns>
     /// <exception cref="InvalidDataException">An option is unknown, missing, or of the wrong type.</exception>
-    /// <exception cref="ArgumentException">The options do not fit each other.</exception>
+    /// <exception cref="ArgumentException">The options are not consistent.</exception>
     public abstract nn.Module Create(JsonObject options);
 
-    /// <summary>A class of networks.</summary>
-    /// <param name="name">The name in files.</param>
-    /// <param name="create">A new network of some options.</param>
-    /// <param name="optionsOf">The options of a network; null for one that was not constructed from options.</param>
-    /// <param name="defaults">What options have that a file does not name.</param>
-    /// <param name="json">How the options are written, from a custom <c>JsonSerializerContext</c>.</param>
+    /// <summary>Creates a class of networks that are constructed from a record of options.</summary>
+    /// <param name="name">The name of the class in files.</param>
+    /// <param name="create">Creates a network from its options.</param>
+    /// <param name="optionsOf">
+    /// Returns the options of a network, or <see langword="null"/> if the network was not constructed from options.
+    /// </param>
+    /// <param name="defaults">The values of options that are missing in a file.</param>
+    /// <param name="json">The JSON serialization of the options, from a <c>JsonSerializerContext</c>.</param>
     public static NetworkType Of<TNetwork, TOptions>(
         string name, Func<TOptions, TNetwork> create, Func<TNetwork, TOptions?> optionsOf, TOptions defaults, JsonTypeInfo<TOptions> json)
         where TNetwork : nn.Module
@@ -184,7 +192,7 @@ public abstract class NetworkType
                 return null;
             var options = optionsOf(typed)
                 ?? throw new NotSupportedException(
-                    $"This {name} was constructed from custom networks, which a file cannot name; save its weights instead.");
+                    $"This {name} was constructed from custom networks, which a file cannot describe; save only its weights.");
             return JsonSerializer.SerializeToNode(options, json)!.AsObject();
         }
 

@@ -7,14 +7,14 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// A folder with a <see cref="DiffusionModel"/>: <c>model.json</c>, which describes it, and the weights as safetensors. A checkpoint of a
-/// trainer is such a folder too.
+/// Saves and loads a <see cref="DiffusionModel"/> as a folder with a description, <c>model.json</c>, and the weights as safetensors.
+/// Checkpoints of trainers are folders of the same form.
 /// </summary>
 internal static class SavedModel
 {
     private const string FileName = DiffusionModel.DescriptionFileName;
 
-    // The weights of a model that was saved on its own.
+    // The weights of a model that was not saved in a checkpoint.
     private const string WeightsFileName = "model.safetensors";
 
     private const string FormatName = "diffusion_core.model";
@@ -26,9 +26,9 @@ internal static class SavedModel
         "format", "version", "network", "schedule", "prediction", "learns_variance", "data_range", "null_label", "weights", "metadata",
     ];
 
-    /// <summary>The description of a model.</summary>
+    /// <summary>Returns the description of a model as indented JSON.</summary>
     /// <param name="model">The model.</param>
-    /// <param name="format">The classes that are known.</param>
+    /// <param name="format">The known classes.</param>
     /// <param name="weights">The name of the file with the weights.</param>
     public static string Describe(DiffusionModel model, ModelFormat format, string weights)
     {
@@ -49,11 +49,12 @@ internal static class SavedModel
         return description.ToJsonString(new JsonSerializerOptions { WriteIndented = true }) + "\n";
     }
 
-    /// <summary>Writes a folder, which appears whole or not at all.</summary>
+    /// <summary>Writes a model to a folder. Either all files are written or none.</summary>
+    /// <exception cref="NotSupportedException">The network has no weights.</exception>
     public static void Save(DiffusionModel model, string folder, ModelFormat format)
     {
         var module = (Core(model.Network) as ITrainableDenoiser)?.Module ?? throw new NotSupportedException(
-            $"{Core(model.Network).GetType().Name} has no weights to save: only an {nameof(ITrainableDenoiser)} has.");
+            $"{Core(model.Network).GetType().Name} has no weights to save, because it does not implement {nameof(ITrainableDenoiser)}.");
         var description = Describe(model, format, WeightsFileName);
         using var staged = new StagedFolder(folder);
         using (model.BeginInference())
@@ -62,11 +63,13 @@ internal static class SavedModel
         staged.Commit();
     }
 
-    /// <summary>Reads a folder.</summary>
-    /// <param name="folder">A saved model, a checkpoint, or a folder of checkpoints.</param>
-    /// <param name="network">The network; <see langword="null"/> for one as it is described.</param>
-    /// <param name="device">Where a described network goes.</param>
-    /// <param name="format">The classes that are known.</param>
+    /// <summary>Reads a model from a folder.</summary>
+    /// <param name="folder">A saved model, a checkpoint, or a folder of checkpoints, of which the newest is read.</param>
+    /// <param name="network">
+    /// The network to load the weights into, or <see langword="null"/> to create the network from the description.
+    /// </param>
+    /// <param name="device">The device of a network that is created. The default is the CPU.</param>
+    /// <param name="format">The known classes.</param>
     public static DiffusionModel Load(string folder, IDenoiser? network, Device? device, ModelFormat format)
     {
         for (var attempt = 1; ; attempt++)
@@ -126,14 +129,14 @@ internal static class SavedModel
         };
     }
 
-    /// <summary>A new network with the weights of a file, which is whole or not created.</summary>
+    /// <summary>Creates the network of a description, with the weights of a file. If this fails, the network is disposed.</summary>
     private static nn.Module Create(JsonObject description, string path, Device? device, ModelFormat format)
     {
         var module = format.CreateNetwork(Required(description, "network").AsObject());
         try
         {
             if (module is not IDenoiser)
-                throw new JsonException($"the network must predict from x_t, got {module.GetType().Name}");
+                throw new JsonException($"the network must implement {nameof(IDenoiser)}, got {module.GetType().Name}");
             if (ModuleWeights.TypeOf(path) is { } common && common != ScalarType.Float32)
                 module = module.to(common);
             ModuleWeights.Load(module, path);
@@ -153,7 +156,7 @@ internal static class SavedModel
     {
         var core = Core(network);
         var module = (core as ITrainableDenoiser)?.Module ?? throw new NotSupportedException(
-            $"{core.GetType().Name} has no weights to load: only an {nameof(ITrainableDenoiser)} has.");
+            $"{core.GetType().Name} has no weights to load, because it does not implement {nameof(ITrainableDenoiser)}.");
         var (saved, given) = (Required(description, "network").AsObject(), format.Describe(core as nn.Module, core.GetType().Name));
         if (saved["options"] is not null && given["options"] is not null && !JsonNode.DeepEquals(saved, JsonNode.Parse(given.ToJsonString())))
             throw new JsonException($"the network must be {saved.ToJsonString()}, got {given.ToJsonString()}");
@@ -183,7 +186,7 @@ internal static class SavedModel
         ? new JsonArray(Finite(range.Min), Finite(range.Max))
         : JsonValue.Create(Unbounded);
 
-    // JSON has no infinity: a bound that is missing is null.
+    // JSON cannot represent infinity, so that an infinite bound is written as null.
     private static JsonNode? Finite(double value) => double.IsFinite(value) ? value : null;
 
     private static DataRange? RangeOf(JsonNode? node) => node switch

@@ -6,10 +6,10 @@ using System.Text.Json.Serialization.Metadata;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// Strategies as JSON: a name, such as <c>"silu"</c>, or an object with a type and its options, such as
+/// Converts strategies to and from JSON: a name, such as <c>"silu"</c>, or an object with a type and its options, such as
 /// <c>{"type": "convolution", "padding": 1}</c>.
 /// </summary>
-/// <param name="kinds">Those of this library.</param>
+/// <param name="kinds">The kinds of the strategy that this library provides.</param>
 internal sealed class StrategyConverter<T>(params StrategyKind<T>[] kinds) : JsonConverter<T>
     where T : class
 {
@@ -49,25 +49,25 @@ internal sealed class StrategyConverter<T>(params StrategyKind<T>[] kinds) : Jso
         }
 
         throw new NotSupportedException(
-            $"A file cannot hold {value.GetType().Name} as {typeof(T).Name}, only: "
-            + $"{string.Join(", ", kinds.Select(kind => kind.Name))}. Register the network under its own name.");
+            $"The {typeof(T).Name} of the class {value.GetType().Name} cannot be saved, expected one of: "
+            + $"{string.Join(", ", kinds.Select(kind => kind.Name))}. Register a custom {nameof(NetworkType)} for the network instead.");
     }
 }
 
-/// <summary>One kind of a strategy, as files name it.</summary>
-/// <param name="Name">The name.</param>
-/// <param name="Write">Its options, or null for a strategy of another kind.</param>
-/// <param name="Read">The strategy of some options.</param>
+/// <summary>One kind of a strategy in files.</summary>
+/// <param name="Name">The name of the kind in files.</param>
+/// <param name="Write">Returns the options of a strategy, or <see langword="null"/> if the strategy is of another kind.</param>
+/// <param name="Read">Creates a strategy from its options.</param>
 internal sealed record StrategyKind<T>(string Name, Func<T, JsonObject?> Write, Func<JsonObject, T> Read)
     where T : class
 {
-    /// <summary>A strategy without options.</summary>
+    /// <summary>Creates the kind of a strategy without options.</summary>
     public static StrategyKind<T> Of(string name, T instance) => new(name, value => value.Equals(instance) ? [] : null, _ => instance);
 
-    /// <summary>A strategy that is a record of options.</summary>
-    /// <param name="name">The name.</param>
-    /// <param name="defaults">What options have that a file does not name.</param>
-    /// <param name="json">How the options are written.</param>
+    /// <summary>Creates the kind of a strategy that is itself a record of options.</summary>
+    /// <param name="name">The name of the kind in files.</param>
+    /// <param name="defaults">The values of options that are missing in a file.</param>
+    /// <param name="json">Returns the JSON serialization of the options.</param>
     public static StrategyKind<T> Of<TRecord>(string name, TRecord defaults, Func<JsonTypeInfo<TRecord>> json)
         where TRecord : class, T
         => new(

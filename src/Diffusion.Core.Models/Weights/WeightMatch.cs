@@ -2,7 +2,9 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>Which tensor of a set of files goes to which tensor of a network, proven to fit before anything is copied.</summary>
+/// <summary>
+/// The mapping from the tensors of a set of files to the tensors of a network. All tensors are checked before the first one is copied.
+/// </summary>
 internal sealed class WeightMatch
 {
     private readonly SafetensorsSet _set;
@@ -13,8 +15,8 @@ internal sealed class WeightMatch
     private readonly List<string> _renamed = [];
     private readonly List<string> _ignored = [];
 
-    /// <summary>Matches names, shapes and types.</summary>
-    /// <exception cref="InvalidDataException">They do not fit.</exception>
+    /// <summary>Matches the names, and checks the shapes, the types and the values.</summary>
+    /// <exception cref="InvalidDataException">The tensors of the files do not match those of the network, or a file is damaged.</exception>
     public WeightMatch(IReadOnlyDictionary<string, Tensor> state, SafetensorsSet set, WeightOptions options)
     {
         (_state, _set, _options) = (state, set, options);
@@ -23,10 +25,10 @@ internal sealed class WeightMatch
             MatchTensor(name, source);
     }
 
-    /// <summary>The conversions.</summary>
+    /// <summary>The tensors that are converted, renamed or ignored.</summary>
     public WeightReport Report => new(_converted, _renamed, _ignored);
 
-    /// <summary>Copies every tensor, one at a time.</summary>
+    /// <summary>Copies the tensors to the network, one at a time.</summary>
     public void Copy()
     {
         using var guard = no_grad();
@@ -57,7 +59,7 @@ internal sealed class WeightMatch
                 unexpected.Add(name);
             else if (!_sources.TryAdd(name, source))
                 throw new InvalidDataException(
-                    $"{_set.Path}: tensors '{_sources[name]}' and '{source}' are both called '{name}' by the network.");
+                    $"{_set.Path}: tensors '{_sources[name]}' and '{source}' both map to '{name}' of the network.");
             if (name is not null && name != source)
                 _renamed.Add($"{source} to {name}");
         }
@@ -86,29 +88,31 @@ internal sealed class WeightMatch
     }
 }
 
-/// <summary>How the tensors of a file become the weights of a network.</summary>
+/// <summary>The options for loading the tensors of a file into a network.</summary>
 public sealed record WeightOptions
 {
     /// <summary>
-    /// From the name of a tensor in the file to its name in the network; null leaves the tensor out. By default names are the same.
+    /// The function that converts the name of a tensor in the file to its name in the network. It returns <see langword="null"/> for
+    /// tensors to ignore. The default is <see langword="null"/>: the names are the same.
     /// </summary>
     public Func<string, string?>? Rename { get; init; }
 
     /// <summary>
-    /// True to convert tensors of another type to that of the network, such as bf16 weights to float32 (exact) or back (rounded);
-    /// <see cref="WeightReport.Converted"/> lists them. Otherwise, they throw an exception. The default is <see langword="true"/>.
+    /// <see langword="true"/> to convert tensors of other types to those of the network, such as bfloat16 weights to float32 (exact) or
+    /// float32 weights to bfloat16 (rounded), and to list them in <see cref="WeightReport.Converted"/>; <see langword="false"/> to throw an
+    /// exception. The default is <see langword="true"/>.
     /// </summary>
     public bool Convert { get; init; } = true;
 
     /// <summary>
-    /// True to take weights whose shapes differ by trailing ones only, as those of a 1x1 convolution, [C, C, 1, 1], and of a linear layer,
-    /// [C, C], do: they are the same numbers. False by default.
+    /// Whether shapes that differ only in trailing dimensions of size 1 match, such as [C, C, 1, 1] of a 1x1 convolution and [C, C] of the
+    /// equivalent linear layer. The default is <see langword="false"/>.
     /// </summary>
     public bool IgnoreTrailingOnes { get; init; }
 }
 
-/// <summary>The conversions of the tensors of a file that were loaded into a network.</summary>
-/// <param name="Converted">Those of another type, as in <c>conv_in.weight: BF16 to Float32</c>.</param>
-/// <param name="Renamed">Those under another name, as in <c>attn.query.weight to attn.to_q.weight</c>.</param>
-/// <param name="Ignored">Those that were left out, by their names in the file.</param>
+/// <summary>The differences between the tensors of a file and the tensors of the network into which they were loaded.</summary>
+/// <param name="Converted">The tensors that were converted to another type, such as <c>conv_in.weight: BF16 to Float32</c>.</param>
+/// <param name="Renamed">The tensors with another name, such as <c>attn.query.weight to attn.to_q.weight</c>.</param>
+/// <param name="Ignored">The names in the file of the tensors that were not loaded.</param>
 public sealed record WeightReport(IReadOnlyList<string> Converted, IReadOnlyList<string> Renamed, IReadOnlyList<string> Ignored);
