@@ -82,6 +82,29 @@ public class BatchLoaderFaultTests
     [Theory]
     [InlineData(0)]
     [InlineData(1)]
+    [InlineData(3)]
+    public void A_batch_without_memory_for_its_indices_is_a_failure_of_its_step(int workers)
+    {
+        // No array has so many elements: .NET throws OutOfMemoryException.
+        using var loader = new BatchLoader<Probe>(new Probes(10), int.MaxValue, Seed, Options(workers));
+
+        for (var again = 0; again < 2; again++)
+            loader.Invoking(it => it.Next()).Should().Throw<BatchLoadException>().WithMessage("Step 0 failed to load its batch: *")
+                .WithInnerException<OutOfMemoryException>();
+    }
+
+    [Fact]
+    public void An_exception_of_a_cancellation_that_nobody_asked_for_surfaces()
+    {
+        var data = new Probes(100) { Loading = (_, _, _) => throw new OperationCanceledException("why") };
+        using var loader = Loader(data, 1);
+
+        loader.Invoking(it => it.Next()).Should().Throw<BatchLoadException>().WithInnerException<OperationCanceledException>();
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
     public void A_cancelled_wait_ends_and_the_batch_comes_later(int workers)
     {
         using var cancelled = new CancellationTokenSource();

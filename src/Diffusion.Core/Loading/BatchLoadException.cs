@@ -30,6 +30,8 @@ public sealed class BatchLoadException : Exception
     private static string Describe(long step, IReadOnlyList<long> indices, Exception cause)
     {
         var sample = cause is SampleException { Index: var index } ? $"sample {index} of " : "";
+        if (indices.Count == 0)
+            return $"Step {step} failed to load its batch: {cause.Message}";
         var rest = indices.Count > Shown ? $", and {indices.Count - Shown} more" : "";
         return $"Step {step} failed to load {sample}its batch of samples {string.Join(", ", indices.Take(Shown))}{rest}: {cause.Message}";
     }

@@ -39,6 +39,8 @@ public sealed partial class BatchLoader<TBatch>
     /// </summary>
     private Outcome? Ready()
     {
+        if (_fault is not null)
+            return new Outcome(default, [], new BatchLoadException(Step, [], _fault));
         ref var place = ref _outcomes[Step % _outcomes.Length];
         if (place is not { Failure: null } outcome)
             return place;
@@ -56,18 +58,30 @@ public sealed partial class BatchLoader<TBatch>
 
     private void Work()
     {
+        try
+        {
+            WorkUntilStopped();
+        }
+        catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+        {
+        }
+        catch (Exception e)
+        {
+            // An exception that leaves a thread ends the process. This one belongs to no step, such as one for lack of memory.
+            lock (_gate)
+            {
+                _fault = e;
+                _noMoreClaims = true;
+                Monitor.PulseAll(_gate);
+            }
+        }
+    }
+
+    private void WorkUntilStopped()
+    {
         while (Claim() is { } work)
         {
-            Outcome outcome;
-            try
-            {
-                outcome = Assemble(work, _stop.Token);
-            }
-            catch (OperationCanceledException)
-            {
-                return;
-            }
-
+            var outcome = Assemble(work, _stop.Token);
             lock (_gate)
             {
                 if (!_stopped)
@@ -107,15 +121,15 @@ public sealed partial class BatchLoader<TBatch>
 
     private Assignment Assign(long step)
     {
-        var work = new Assignment(step, new long[_batchSize], new ulong[_batchSize]);
         try
         {
+            var work = new Assignment(step, new long[_batchSize], new ulong[_batchSize]);
             _order.Fill(step, work.Indices, work.Seeds);
             return work;
         }
         catch (Exception e) when (e is OverflowException or OutOfMemoryException)
         {
-            return work with { Fault = e };
+            return new Assignment(step, [], [], e);
         }
     }
 

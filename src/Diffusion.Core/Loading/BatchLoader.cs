@@ -32,6 +32,7 @@ public sealed partial class BatchLoader<TBatch> : IDisposable
     private long _claimed;
     private bool _noMoreClaims;
     private bool _stopped;
+    private Exception? _fault;
     private BatchLoadException? _failure;
 
     /// <summary>Initializes a new instance of the <see cref="BatchLoader{TBatch}"/> class and starts its threads.</summary>
