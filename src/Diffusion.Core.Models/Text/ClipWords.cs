@@ -99,25 +99,60 @@ internal sealed class BytePairs
         }
     }
 
-    /// <summary>Returns the pieces of a word after all merges.</summary>
+    /// <summary>Returns the pieces of a word after all merges, in a time of n log n for a word of n bytes.</summary>
+    /// <remarks>As in the definition, all pairs of the lowest rank are merged, from left to right, before new pairs are ranked.</remarks>
     public List<string> Merge(string word)
     {
-        var pieces = Encoding.UTF8.GetBytes(word).Select(value => _byteNames[value]).ToList();
+        var pieces = Encoding.UTF8.GetBytes(word).Select(value => _byteNames[value]).ToArray();
         pieces[^1] += EndOfWord;
-        while (true)
+
+        // A piece that was merged with its left neighbor is empty, and the neighbors of a piece are linked.
+        var (next, previous) = (new int[pieces.Length], new int[pieces.Length]);
+        var queue = new PriorityQueue<int, (int Rank, int Start)>(pieces.Length);
+        for (var k = 0; k < pieces.Length; k++)
         {
-            var best = int.MaxValue;
-            for (var k = 0; k + 1 < pieces.Count; k++)
-                best = Math.Min(best, _ranks.GetValueOrDefault((pieces[k], pieces[k + 1]), int.MaxValue));
-            if (best == int.MaxValue)
-                return pieces;
-            for (var k = 0; k + 1 < pieces.Count; k++)
+            (next[k], previous[k]) = (k + 1, k - 1);
+            Add(k);
+        }
+
+        var changed = new List<int>();
+        while (queue.TryPeek(out _, out var best))
+        {
+            changed.Clear();
+            while (queue.TryPeek(out var start, out var pair) && pair.Rank == best.Rank)
             {
-                if (_ranks.GetValueOrDefault((pieces[k], pieces[k + 1]), int.MaxValue) != best)
-                    continue;
-                pieces[k] += pieces[k + 1];
-                pieces.RemoveAt(k + 1);
+                queue.Dequeue();
+                if (RankAt(start) == best.Rank)
+                    MergeAt(start);
             }
+
+            foreach (var start in changed)
+            {
+                Add(start);
+                Add(previous[start]);
+            }
+        }
+
+        return [.. pieces.Where(piece => piece.Length > 0)];
+
+        int RankAt(int start) => start >= 0 && pieces[start].Length > 0 && next[start] < pieces.Length
+            ? _ranks.GetValueOrDefault((pieces[start], pieces[next[start]]), int.MaxValue)
+            : int.MaxValue;
+
+        void Add(int start)
+        {
+            if (RankAt(start) is var rank and < int.MaxValue)
+                queue.Enqueue(start, (rank, start));
+        }
+
+        void MergeAt(int start)
+        {
+            var second = next[start];
+            (pieces[start], pieces[second]) = (pieces[start] + pieces[second], "");
+            next[start] = next[second];
+            if (next[start] < pieces.Length)
+                previous[next[start]] = start;
+            changed.Add(start);
         }
     }
 
