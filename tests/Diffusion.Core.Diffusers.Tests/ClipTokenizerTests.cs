@@ -106,7 +106,7 @@ public class ClipTokenizerTests
     [InlineData("{\"<|startoftext|>\": 0, \"<|endoftext|>\": -1}", "a b", "*a number from 0*")]
     [InlineData("{\"<|startoftext|>\": 0, \"<|endoftext|>\": 1}", "a b c", "*two tokens and a space*")]
     [InlineData("{\"<|startoftext|>\": 0, \"<|endoftext|>\": 1}", "a b\na b", "*'a b' twice*")]
-    [InlineData("{\"<|startoftext|>\": 0, \"<|startoftext|>\": 0}", "a b", "*more than once*")]
+    [InlineData("{\"<|startoftext|>\": 0, \"<|startoftext|>\": 0}", "a b", "*Duplicate*startoftext*")]
     public void Damaged_files_are_refused(string vocabulary, string merges, string message)
     {
         using var folder = new TemporaryFolder();

@@ -1,5 +1,4 @@
 using System.Text;
-using System.Text.Json;
 using System.Text.Json.Nodes;
 
 namespace Diffusion.Core.Diffusers;
@@ -15,10 +14,17 @@ public abstract class DiffusersConfig
 
     private readonly JsonObject _settings;
 
-    private protected DiffusersConfig(string className, JsonObject settings) => (ClassName, _settings) = (className, settings);
+    private protected DiffusersConfig(string className, JsonObject settings, string? path)
+        => (ClassName, _settings, Path) = (className, settings, path);
 
     /// <summary>The class in diffusers, such as <c>DDIMScheduler</c> or <c>UNet2DModel</c>.</summary>
     public string ClassName { get; }
+
+    /// <summary>The path of the file that contains the configuration, or null if it was not read from a file.</summary>
+    internal string? Path { get; }
+
+    /// <summary>The file and the class, for messages.</summary>
+    internal string Origin => Path is null ? ClassName : $"{Path}: {ClassName}";
 
     /// <summary>The names of all settings.</summary>
     internal IEnumerable<string> Names => _settings.Select(pair => pair.Key);
@@ -56,9 +62,7 @@ public abstract class DiffusersConfig
     /// <summary>Returns the setting as a Boolean, or <paramref name="missing"/> if the setting is missing or null.</summary>
     /// <exception cref="InvalidDataException">The setting is not true or false.</exception>
     public bool Flag(string name, bool missing)
-        => Find(name) is not { } value ? missing
-            : value.GetValueKind() is JsonValueKind.True or JsonValueKind.False ? value.GetValue<bool>()
-            : throw Unexpected(name, "true or false", value);
+        => Find(name) is not { } value ? missing : ForeignJson.FlagOf(value) ?? throw Unexpected(name, "true or false", value);
 
     /// <summary>Returns the setting as a string, or <paramref name="missing"/> if the setting is missing or null.</summary>
     /// <exception cref="InvalidDataException">The setting is not a string.</exception>
@@ -67,14 +71,11 @@ public abstract class DiffusersConfig
     /// <summary>Returns the setting as a string, or <see langword="null"/> if the setting is missing or null.</summary>
     /// <exception cref="InvalidDataException">The setting is not a string.</exception>
     public string? TextOrNull(string name)
-        => Find(name) is not { } value ? null
-            : value.GetValueKind() == JsonValueKind.String ? value.GetValue<string>()
-            : throw Unexpected(name, "text", value);
+        => Find(name) is not { } value ? null : ForeignJson.TextOf(value) ?? throw Unexpected(name, "text", value);
 
     /// <summary>Returns the setting as a list of numbers, or <see langword="null"/> if the setting is missing or null.</summary>
     /// <exception cref="InvalidDataException">The setting is not a list of numbers.</exception>
-    public double[]? Numbers(string name)
-        => Items(name, "a list of numbers", value => value.GetValueKind() == JsonValueKind.Number ? PythonJson.NumberOf(value) : null);
+    public double[]? Numbers(string name) => Items(name, "a list of numbers", value => ForeignJson.NumberOf(value));
 
     /// <summary>Returns the setting as a list of whole numbers, or <see langword="null"/> if the setting is missing or null.</summary>
     /// <exception cref="InvalidDataException">The setting is not a list of whole numbers.</exception>
@@ -82,14 +83,10 @@ public abstract class DiffusersConfig
 
     /// <summary>Returns the setting as a list of strings, or <see langword="null"/> if the setting is missing or null.</summary>
     /// <exception cref="InvalidDataException">The setting is not a list of strings.</exception>
-    public string[]? Texts(string name)
-    {
-        if (Find(name) is not { } list)
-            return null;
-        return list is JsonArray items && items.All(item => item?.GetValueKind() == JsonValueKind.String)
-            ? [.. items.Select(item => item!.GetValue<string>())]
-            : throw Unexpected(name, "a list of names", list);
-    }
+    public string[]? Texts(string name) => Items(name, "a list of names", value => ForeignJson.TextOf(value));
+
+    /// <summary>Returns the setting as a list of Booleans, or null if the setting is missing or null.</summary>
+    internal bool[]? Flags(string name) => Items(name, "a list of true and false", value => ForeignJson.FlagOf(value));
 
     /// <summary>Returns a copy of the JSON value of the setting, or <see langword="null"/> if the setting is missing or null.</summary>
     public JsonNode? Json(string name) => Find(name)?.DeepClone();
@@ -105,7 +102,7 @@ public abstract class DiffusersConfig
     public void Save(string path) => TextFile.Write(path, ToJson());
 
     /// <summary>Returns the exception for a setting whose value is not supported.</summary>
-    internal NotSupportedException Unknown(string name, string value) => new($"{ClassName} with {name} '{value}' is not supported.");
+    internal NotSupportedException Unknown(string name, string value) => new($"{Origin} with {name} '{value}' is not supported.");
 
     /// <summary>Returns a copy of all settings.</summary>
     internal JsonObject Copy() => _settings.DeepClone().AsObject();
@@ -113,17 +110,22 @@ public abstract class DiffusersConfig
     /// <summary>Returns the value of a setting, or null if the setting is missing or null.</summary>
     private protected virtual JsonNode? Find(string name) => _settings[name];
 
-    /// <summary>Returns the exception for a setting of the wrong type.</summary>
-    private protected InvalidDataException Unexpected(string name, string expected, JsonNode actual)
-        => new($"{ClassName}: '{name}' must be {expected}, got {actual.ToJsonString()}.");
+    /// <summary>Returns the exception for a setting of the wrong type, or with a value that is not valid.</summary>
+    internal InvalidDataException Unexpected(string name, string expected, JsonNode? actual)
+        => new($"{Origin}: '{name}' must be {expected}, got {ForeignJson.Show(actual)}.");
 
-    private static int? WholeOf(JsonNode value)
-        => value.GetValueKind() == JsonValueKind.Number && PythonJson.NumberOf(value) is { } number && number == (int)number ? (int)number : null;
+    private static int? WholeOf(JsonNode? value)
+        => ForeignJson.WholeOf(value) is { } whole and >= int.MinValue and <= int.MaxValue ? (int)whole : null;
 
-    private T[]? Items<T>(string name, string expected, Func<JsonNode, T?> convert)
+    private T[]? Items<T>(string name, string expected, Func<JsonNode?, T?> convert)
         where T : struct
         => Find(name) is not { } list ? null
-            : list is JsonArray items ? [.. items.Select(item => (item is null ? null : convert(item)) ?? throw Unexpected(name, expected, list))]
+            : list is JsonArray items ? [.. items.Select(item => convert(item) ?? throw Unexpected(name, expected, list))]
+            : throw Unexpected(name, expected, list);
+
+    private string[]? Items(string name, string expected, Func<JsonNode?, string?> convert)
+        => Find(name) is not { } list ? null
+            : list is JsonArray items ? [.. items.Select(item => convert(item) ?? throw Unexpected(name, expected, list))]
             : throw Unexpected(name, expected, list);
 }
 

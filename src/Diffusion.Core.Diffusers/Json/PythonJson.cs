@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using System.Text.RegularExpressions;
 
 namespace Diffusion.Core.Diffusers;
 
@@ -10,9 +9,16 @@ namespace Diffusion.Core.Diffusers;
 /// JSON as read and written by Python and diffusers: the format of <c>json.dumps(value, indent=2, sort_keys=True)</c> with a line feed
 /// at the end. Bare <c>Infinity</c> and <c>NaN</c>, which are not valid JSON, are represented by strings that begin with U+0000.
 /// </summary>
-internal static partial class PythonJson
+internal static class PythonJson
 {
     private const char Bare = '\0';
+
+    private static readonly string[] _bareNumbers = ["Infinity", "-Infinity", "NaN"];
+
+    /// <summary>Reads a file that contains an object.</summary>
+    /// <exception cref="FileNotFoundException">The file does not exist.</exception>
+    /// <exception cref="InvalidDataException">The text is not valid JSON, is not an object, or contains a key twice.</exception>
+    public static JsonObject Read(string path, string what) => Parse(InputFile.ReadText(path), $"{path}: {what}");
 
     /// <summary>Parses an object.</summary>
     /// <param name="json">The text.</param>
@@ -23,27 +29,20 @@ internal static partial class PythonJson
         ArgumentNullException.ThrowIfNull(json);
         try
         {
-            var text = StringOrBareNumber().Replace(json, match => match.Value[0] == '"' ? match.Value : $"\"\\u0000{match.Value}\"");
-            var node = JsonNode.Parse(text, null, new JsonDocumentOptions { AllowDuplicateProperties = false });
-            return node as JsonObject ?? throw new InvalidDataException($"{what} must be a JSON object, got {node?.GetValueKind() ?? JsonValueKind.Null}.");
+            return ForeignJson.ParseObject(QuoteBareNumbers(json));
         }
         catch (JsonException error)
         {
-            throw new InvalidDataException($"{what} must be JSON: {error.Message}", error);
+            throw new InvalidDataException($"{what} {error.Message}", error);
         }
     }
 
     /// <summary>Returns a number, or null if the value is not a number.</summary>
-    public static double? NumberOf(JsonNode value) => value.GetValueKind() switch
+    public static double? NumberOf(JsonNode? value) => ForeignJson.NumberOf(value) ?? ForeignJson.TextOf(value)?.TrimStart(Bare) switch
     {
-        JsonValueKind.Number => double.Parse(value.ToJsonString(), CultureInfo.InvariantCulture),
-        JsonValueKind.String => value.GetValue<string>().TrimStart(Bare) switch
-        {
-            "Infinity" => double.PositiveInfinity,
-            "-Infinity" => double.NegativeInfinity,
-            "NaN" => double.NaN,
-            _ => null,
-        },
+        "Infinity" => double.PositiveInfinity,
+        "-Infinity" => double.NegativeInfinity,
+        "NaN" => double.NaN,
         _ => null,
     };
 
@@ -131,8 +130,8 @@ internal static partial class PythonJson
     {
         switch (value.GetValueKind())
         {
-            case JsonValueKind.String when value.GetValue<string>() is var content:
-                if (content.StartsWith(Bare))
+            case JsonValueKind.String when ForeignJson.TextOf(value) is { } content:
+                if (content.StartsWith(Bare) && _bareNumbers.Contains(content[1..]))
                     text.Append(content.AsSpan(1));
                 else
                     WriteString(text, content);
@@ -171,6 +170,34 @@ internal static partial class PythonJson
         text.Append('"');
     }
 
-    [GeneratedRegex("\"(?:[^\"\\\\]|\\\\.)*\"|-?\\bInfinity\\b|\\bNaN\\b", RegexOptions.Singleline)]
-    private static partial Regex StringOrBareNumber();
+    /// <summary>Replaces bare numbers outside strings by strings that begin with U+0000.</summary>
+    private static string QuoteBareNumbers(string json)
+    {
+        var text = new StringBuilder();
+        var copied = 0;
+        for (var i = 0; i < json.Length; i++)
+        {
+            if (json[i] == '"')
+            {
+                // The closing quote is the next one that no backslash escapes.
+                for (i++; i < json.Length && json[i] != '"'; i++)
+                    i += json[i] == '\\' ? 1 : 0;
+            }
+            else if (Array.Find(_bareNumbers, number => IsWord(json, i, number)) is { } bare)
+            {
+                text.Append(json.AsSpan(copied, i - copied)).Append("\"\\u0000").Append(bare).Append('"');
+                copied = i + bare.Length;
+                i = copied - 1;
+            }
+        }
+
+        return copied == 0 ? json : text.Append(json.AsSpan(copied)).ToString();
+    }
+
+    private static bool IsWord(string json, int start, string word)
+        => string.CompareOrdinal(json, start, word, 0, word.Length) == 0
+            && (start == 0 || word[0] == '-' || !IsWordCharacter(json[start - 1]))
+            && (start + word.Length >= json.Length || !IsWordCharacter(json[start + word.Length]));
+
+    private static bool IsWordCharacter(char c) => char.IsLetterOrDigit(c) || c == '_';
 }

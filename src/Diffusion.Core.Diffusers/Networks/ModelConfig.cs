@@ -10,6 +10,7 @@ public sealed class ModelConfig : DiffusersConfig
     internal const string FileName = "config.json";
 
     private const string ArchitecturesKey = "architectures";
+    private const string What = "The configuration of a network";
 
     private readonly ConcurrentDictionary<string, bool> _asked = new(StringComparer.Ordinal);
 
@@ -17,7 +18,12 @@ public sealed class ModelConfig : DiffusersConfig
     /// <param name="className">The class of the network, such as <c>UNet2DModel</c>.</param>
     /// <param name="settings">All settings of the file, including the key that specifies the class.</param>
     public ModelConfig(string className, JsonObject settings)
-        : base(className, settings?.DeepClone().AsObject() ?? throw new ArgumentNullException(nameof(settings)))
+        : this(className, settings?.DeepClone().AsObject() ?? throw new ArgumentNullException(nameof(settings)), path: null)
+    {
+    }
+
+    private ModelConfig(string className, JsonObject settings, string? path)
+        : base(className, settings, path)
         => ArgumentException.ThrowIfNullOrEmpty(className);
 
     /// <summary>
@@ -25,7 +31,7 @@ public sealed class ModelConfig : DiffusersConfig
     /// an underscore, which diffusers reserves, are not included.
     /// </summary>
     public IReadOnlyList<string> Unread
-        => [.. Names.Where(name => name[0] != '_' && name != ArchitecturesKey && !_asked.ContainsKey(name)).Order(StringComparer.Ordinal)];
+        => [.. Names.Where(name => !name.StartsWith('_') && name != ArchitecturesKey && !_asked.ContainsKey(name)).Order(StringComparer.Ordinal)];
 
     /// <summary>Reads a file.</summary>
     /// <param name="path">A <c>config.json</c>.</param>
@@ -34,8 +40,7 @@ public sealed class ModelConfig : DiffusersConfig
     /// <exception cref="InvalidDataException">The file is not a JSON object, or no class is specified.</exception>
     public static ModelConfig Read(string path, string? className = null)
     {
-        ArgumentException.ThrowIfNullOrEmpty(path);
-        return Parse(File.ReadAllText(path), className);
+        return Create(PythonJson.Read(path, What), className, path);
     }
 
     /// <summary>Reads the text of a file.</summary>
@@ -45,14 +50,7 @@ public sealed class ModelConfig : DiffusersConfig
     /// <param name="className">The class of the network. The default is the class that the text specifies.</param>
     /// <exception cref="InvalidDataException">The text is not a JSON object, or no class is specified.</exception>
     public static ModelConfig Parse(string json, string? className = null)
-    {
-        const string What = "The configuration of a network";
-        var settings = PythonJson.Parse(json, What);
-        var named = className ?? NameIn(settings[ClassKey]) ?? NameIn((settings[ArchitecturesKey] as JsonArray)?.FirstOrDefault());
-        return named is null
-            ? throw new InvalidDataException($"{What} must name its class as '{ClassKey}' or in '{ArchitecturesKey}'; there is none.")
-            : new ModelConfig(named, settings);
-    }
+        => Create(PythonJson.Parse(json, What), className, path: null);
 
     /// <summary>Throws an exception unless the setting is missing, null, or equal to one of the given values.</summary>
     /// <exception cref="NotSupportedException">The setting has another value; the message contains its name and value.</exception>
@@ -70,7 +68,7 @@ public sealed class ModelConfig : DiffusersConfig
     }
 
     /// <summary>Returns the exception for a setting whose value is not supported.</summary>
-    public NotSupportedException Unsupported(string name) => new($"{ClassName} with {name} {Find(name)?.ToJsonString() ?? "null"} is not supported.");
+    public NotSupportedException Unsupported(string name) => new($"{Origin} with {name} {ForeignJson.Show(Find(name))} is not supported.");
 
     /// <summary>Marks settings as read that do not affect the network, such as those for training or for other runtimes.</summary>
     public void Ignore(params ReadOnlySpan<string> names)
@@ -85,5 +83,14 @@ public sealed class ModelConfig : DiffusersConfig
         return base.Find(name);
     }
 
-    private static string? NameIn(JsonNode? node) => node is JsonValue value && value.TryGetValue(out string? name) && name.Length > 0 ? name : null;
+    private static ModelConfig Create(JsonObject settings, string? className, string? path)
+    {
+        var named = className ?? NameIn(settings[ClassKey]) ?? NameIn((settings[ArchitecturesKey] as JsonArray)?.FirstOrDefault());
+        return string.IsNullOrEmpty(named)
+            ? throw new InvalidDataException(
+                $"{(path is null ? "" : path + ": ")}{What} must name its class as '{ClassKey}' or in '{ArchitecturesKey}'; there is none.")
+            : new ModelConfig(named, settings, path);
+    }
+
+    private static string? NameIn(JsonNode? node) => ForeignJson.TextOf(node) is { Length: > 0 } name ? name : null;
 }

@@ -15,6 +15,8 @@ internal sealed class UNetConfigReader
     {
         (_config, _isConditional) = (config, isConditional);
         _widths = config.Wholes("block_out_channels") ?? (isConditional ? [320, 640, 1280, 1280] : [224, 448, 672, 896]);
+        if (_widths.Length == 0)
+            throw config.Unexpected("block_out_channels", "a list of at least one width", config.Json("block_out_channels"));
     }
 
     private bool ScaleShift => Choice("resnet_time_scale_shift", "default", "scale_shift") == "scale_shift";
@@ -88,7 +90,9 @@ internal sealed class UNetConfigReader
     /// downsampling factor if the setting is missing.
     /// </summary>
     private int SampleSize()
-        => _config.Json("sample_size") is JsonArray ? _config.Wholes("sample_size")![0] : _config.Whole("sample_size", 1 << (_widths.Length + 2));
+        => _config.Json("sample_size") is not JsonArray list ? _config.Whole("sample_size", 1 << (_widths.Length + 2))
+            : _config.Wholes("sample_size") is [var first, ..] ? first
+            : throw _config.Unexpected("sample_size", "a whole number or a list of at least one", list);
 
     private string Choice(string name, string missing, params string[] others)
     {
@@ -103,13 +107,14 @@ internal sealed class UNetConfigReader
         var up = Types("up_block_types", _isConditional ? "CrossAttnUpBlock2D" : "AttnUpBlock2D", "UpBlock2D", plainFirst: _isConditional);
         Array.Reverse(up);
         var (downsampling, upsampling) = (Choice("downsample_type", "conv", "resnet"), Choice("upsample_type", "conv", "resnet"));
-        var reversed = _config.Wholes("reverse_transformer_layers_per_block");
+        const string Reversed = "reverse_transformer_layers_per_block";
+        var isReversed = _config.Wholes(Reversed) is not null;
         return [.. Enumerable.Range(0, levels).Select(level => new UNetLevel
         {
             Width = _widths[level],
             Layers = Of("layers_per_block", level, 2),
             Down = Block("down_block_types", down[level], level, downsampling, Of("transformer_layers_per_block", level, 1)),
-            Up = Block("up_block_types", up[level], level, upsampling, reversed?[levels - 1 - level] ?? Of("transformer_layers_per_block", level, 1)),
+            Up = Block("up_block_types", up[level], level, upsampling, isReversed ? Of(Reversed, levels - 1 - level, 1) : Of("transformer_layers_per_block", level, 1)),
         })];
     }
 
@@ -118,7 +123,7 @@ internal sealed class UNetConfigReader
         var types = _config.Texts(name) ?? [.. Enumerable.Range(0, 4).Select(i => i == (plainFirst ? 0 : 3) ? plain : attending)];
         return types.Length == _widths.Length
             ? types
-            : throw new InvalidDataException($"{_config.ClassName}: '{name}' must have a block for each of {_widths.Length} levels, got {types.Length}.");
+            : throw new InvalidDataException($"{_config.Origin}: '{name}' must have a block for each of {_widths.Length} levels, got {types.Length}.");
     }
 
     private IUNetBlockOptions Block(string setting, string type, int level, string resampling, int transformers)
@@ -213,7 +218,7 @@ internal sealed class UNetConfigReader
 
     private bool OnlyCross(int level) => _config.Json("only_cross_attention") switch
     {
-        JsonArray list => list[level]!.GetValue<bool>(),
+        JsonArray => _config.Flags("only_cross_attention") is { } list && level < list.Length ? list[level] : throw _config.Unsupported("only_cross_attention"),
         _ => _config.Flag("only_cross_attention", false),
     };
 

@@ -1,4 +1,4 @@
-using System.Text.Json;
+using System.Text.Json.Nodes;
 using Diffusion.Core.Models;
 
 namespace Diffusion.Core.Diffusers;
@@ -30,21 +30,16 @@ internal static class ClipTokenizerFiles
         }
     }
 
-    private static Dictionary<string, int> ReadVocabulary(string path)
-    {
-        using var file = HuggingFaceJson.Open(path);
-        return Vocabulary(file, file.Root);
-    }
+    private static Dictionary<string, int> ReadVocabulary(string path) => Vocabulary(path, PythonJson.Read(path, "A vocabulary"));
 
-    private static Dictionary<string, int> Vocabulary(HuggingFaceJson file, JsonElement tokens)
+    private static Dictionary<string, int> Vocabulary(string path, JsonObject tokens)
     {
         var result = new Dictionary<string, int>(StringComparer.Ordinal);
-        foreach (var token in tokens.EnumerateObject())
+        foreach (var (token, value) in tokens)
         {
-            if (token.Value.ValueKind != JsonValueKind.Number || !token.Value.TryGetInt32(out var number) || number < 0)
-                throw file.Unexpected(token.Name, "a number from 0", token.Value);
-            if (!result.TryAdd(token.Name, number))
-                throw new InvalidDataException($"{file.Path}: the token '{token.Name}' appears more than once.");
+            result.Add(
+                token,
+                ForeignJson.WholeOf(value) is { } number and >= 0 and <= int.MaxValue ? (int)number : throw Unexpected(path, token, "a number from 0", value));
         }
 
         return result;
@@ -52,10 +47,9 @@ internal static class ClipTokenizerFiles
 
     private static List<(string First, string Second)> ReadMerges(string path)
     {
-        if (!File.Exists(path))
-            throw new FileNotFoundException($"There is no file {path}.", path);
         var merges = new List<(string, string)>();
-        foreach (var line in File.ReadLines(path))
+        using var lines = new StringReader(InputFile.ReadText(path));
+        while (lines.ReadLine() is { } line)
         {
             if (line.Length > 0 && !(merges.Count == 0 && line.StartsWith("#version", StringComparison.Ordinal)))
                 merges.Add(Pair(path, line));
@@ -67,32 +61,29 @@ internal static class ClipTokenizerFiles
     private static (string First, string Second) Pair(string path, string line)
         => line.Split(' ') is [{ Length: > 0 } first, { Length: > 0 } second]
             ? (first, second)
-            : throw new InvalidDataException($"{path}: a merge must be two tokens and a space, got '{line}'.");
+            : throw new InvalidDataException($"{path}: a merge must be two tokens and a space, got {ForeignJson.Show(line)}.");
 
     private static (Dictionary<string, int> Vocabulary, List<(string First, string Second)> Merges) ReadWhole(string path)
     {
-        using var file = HuggingFaceJson.Open(path);
-        if (file.Find("model") is not { ValueKind: JsonValueKind.Object } model
-            || !(model.TryGetProperty("type", out var type) && type.ValueKind == JsonValueKind.String && type.GetString() == "BPE"))
-            throw new NotSupportedException($"{path}: expected a model of type BPE, got another.");
-        if (!model.TryGetProperty("end_of_word_suffix", out var suffix)
-            || suffix.ValueKind != JsonValueKind.String || suffix.GetString() != "</w>")
-            throw new NotSupportedException($"{path}: the end_of_word_suffix of a CLIP tokenizer must be '</w>'.");
-        if (!model.TryGetProperty("vocab", out var tokens) || tokens.ValueKind != JsonValueKind.Object
-            || !model.TryGetProperty("merges", out var pairs) || pairs.ValueKind != JsonValueKind.Array)
+        var file = PythonJson.Read(path, "A tokenizer");
+        if (file["model"] is not JsonObject model || ForeignJson.TextOf(model["type"]) != "BPE")
+            throw new NotSupportedException($"{path}: expected a model of type BPE, got {ForeignJson.Show((file["model"] as JsonObject)?["type"])}.");
+        if (ForeignJson.TextOf(model["end_of_word_suffix"]) != "</w>")
+            throw new NotSupportedException(
+                $"{path}: the end_of_word_suffix of a CLIP tokenizer must be '</w>', got {ForeignJson.Show(model["end_of_word_suffix"])}.");
+        if (model["vocab"] is not JsonObject tokens || model["merges"] is not JsonArray pairs)
             throw new InvalidDataException($"{path}: the model must have a vocab and merges.");
-        return (Vocabulary(file, tokens), [.. pairs.EnumerateArray().Select(pair => Pair(path, pair))]);
+        return (Vocabulary(path, tokens), [.. pairs.Select(pair => Pair(path, pair))]);
     }
 
     // Older versions write "a b", newer versions write ["a", "b"].
-    private static (string First, string Second) Pair(string path, JsonElement pair)
+    private static (string First, string Second) Pair(string path, JsonNode? pair)
     {
-        if (pair.ValueKind == JsonValueKind.String)
-            return Pair(path, pair.GetString()!);
-        return pair.ValueKind == JsonValueKind.Array && pair.GetArrayLength() == 2
-            && pair[0].ValueKind == JsonValueKind.String && pair[1].ValueKind == JsonValueKind.String
-            ? (pair[0].GetString()!, pair[1].GetString()!)
-            : throw new InvalidDataException($"{path}: a merge must be two tokens, got {pair.GetRawText()}.");
+        if (ForeignJson.TextOf(pair) is { } line)
+            return Pair(path, line);
+        return pair is JsonArray { Count: 2 } both && ForeignJson.TextOf(both[0]) is { } first && ForeignJson.TextOf(both[1]) is { } second
+            ? (first, second)
+            : throw new InvalidDataException($"{path}: a merge must be two tokens, got {ForeignJson.Show(pair)}.");
     }
 
     private static ClipTokenizerOptions ReadOptions(string folder)
@@ -103,29 +94,38 @@ internal static class ClipTokenizerFiles
             var path = Path.Combine(folder, name);
             if (!File.Exists(path))
                 continue;
-            using var file = HuggingFaceJson.Open(path);
+            var file = PythonJson.Read(path, "The settings of a tokenizer");
             options = options with
             {
-                Start = Token(file, "bos_token", options.Start),
-                End = Token(file, "eos_token", options.End),
-                Padding = Token(file, "pad_token", options.Padding),
-                Unknown = Token(file, "unk_token", options.Unknown),
-                MaxTokens = file.Number("model_max_length", options.MaxTokens) is var length && length < NoLimit
-                    ? (int)length
-                    : options.MaxTokens,
+                Start = Token(path, file, "bos_token", options.Start),
+                End = Token(path, file, "eos_token", options.End),
+                Padding = Token(path, file, "pad_token", options.Padding),
+                Unknown = Token(path, file, "unk_token", options.Unknown),
+                MaxTokens = MaxTokens(path, file["model_max_length"], options.MaxTokens),
             };
         }
 
         return options;
     }
 
-    // Either a string, or an object that contains the string and how it is matched.
-    private static string Token(HuggingFaceJson file, string name, string missing)
+    private static int MaxTokens(string path, JsonNode? value, int missing)
     {
-        if (file.Find(name) is not { } value)
+        if (value is null)
             return missing;
-        if (value.ValueKind == JsonValueKind.Object && value.TryGetProperty("content", out var content))
-            value = content;
-        return value.ValueKind == JsonValueKind.String ? value.GetString()! : throw file.Unexpected(name, "a token", value);
+        var length = ForeignJson.NumberOf(value) ?? throw Unexpected(path, "model_max_length", "a number", value);
+        return length >= NoLimit ? missing
+            : ForeignJson.WholeOf(value) is { } whole and >= 2 ? (int)whole
+            : throw Unexpected(path, "model_max_length", "a whole number from 2", value);
     }
+
+    // Either a string, or an object that contains the string and how it is matched.
+    private static string Token(string path, JsonObject file, string name, string missing)
+    {
+        if (file[name] is not { } value)
+            return missing;
+        return ForeignJson.TextOf(value is JsonObject settings ? settings["content"] : value) ?? throw Unexpected(path, name, "a token", value);
+    }
+
+    private static InvalidDataException Unexpected(string path, string name, string expected, JsonNode? value)
+        => new($"{path}: '{name}' must be {expected}, got {ForeignJson.Show(value)}.");
 }

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
 
 namespace Diffusion.Core.Diffusers;
@@ -16,9 +15,9 @@ internal sealed class PipelineIndex
     private PipelineIndex(string className, JsonObject settings)
     {
         (ClassName, _settings) = (className, settings);
-        Components = settings
-            .Where(pair => pair.Value is JsonArray { Count: 2 } pairOf && pairOf.All(item => item is null or JsonValue { } && IsNameOrNull(item)))
-            .ToDictionary(pair => pair.Key, pair => ((string?)pair.Value![0], (string?)pair.Value[1]), StringComparer.Ordinal);
+        Components = settings.Where(pair => pair.Value is JsonArray { Count: 2 } names && names.All(IsNameOrNull))
+            .ToDictionary(
+                pair => pair.Key, pair => (ForeignJson.TextOf(pair.Value![0]), ForeignJson.TextOf(pair.Value[1])), StringComparer.Ordinal);
     }
 
     /// <summary>The class in diffusers.</summary>
@@ -35,12 +34,19 @@ internal sealed class PipelineIndex
     public static PipelineIndex Read(string path)
     {
         const string What = "The index of a pipeline";
-        var settings = PythonJson.Parse(File.ReadAllText(path), What);
-        if (settings[DiffusersConfig.ClassKey] is not JsonValue value || !value.TryGetValue(out string? className))
-            throw new InvalidDataException($"{path}: {What} must name its class as '{DiffusersConfig.ClassKey}'; there is none.");
+        var settings = PythonJson.Read(path, What);
+        if (ForeignJson.TextOf(settings[DiffusersConfig.ClassKey]) is not { Length: > 0 } className)
+            throw new InvalidDataException(
+                $"{path}: {What} must name its class as '{DiffusersConfig.ClassKey}'; got {ForeignJson.Show(settings[DiffusersConfig.ClassKey])}.");
         var index = new PipelineIndex(className, settings);
-        if (index.Components.Keys.FirstOrDefault(name => name.AsSpan().IndexOfAny("/\\:\0") >= 0 || name is "" or "." or "..") is { } bad)
-            throw new InvalidDataException($"{path}: the name of a component must be a folder name, got '{bad}'.");
+        foreach (var (name, (library, component)) in index.Components)
+        {
+            if (name.AsSpan().IndexOfAny("/\\:\0") >= 0 || name is "" or "." or "..")
+                throw new InvalidDataException($"{path}: the name of a component must be a folder name, got '{name}'.");
+            if (library is "" || component is "")
+                throw new InvalidDataException($"{path}: '{name}' must name a library and a class, got {ForeignJson.Show(settings[name])}.");
+        }
+
         return index;
     }
 
@@ -64,5 +70,5 @@ internal sealed class PipelineIndex
     /// <summary>Returns the text of the file.</summary>
     public string ToJson() => PythonJson.Write(_settings);
 
-    private static bool IsNameOrNull(JsonNode? item) => item is null || item.GetValueKind() == JsonValueKind.String;
+    private static bool IsNameOrNull(JsonNode? item) => item is null || ForeignJson.TextOf(item) is not null;
 }

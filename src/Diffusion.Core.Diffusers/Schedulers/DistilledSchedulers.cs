@@ -30,7 +30,7 @@ internal static class DistilledSchedulers
     public static DiffusersSampler Consistency(SchedulerConfig config, SchedulerCall call)
     {
         var (min, max) = (config.Number("sigma_min", 0.002), config.Number("sigma_max", 80.0));
-        var trained = SigmaSpacing.Karras(config.Number("rho", 7.0)).Ratios(config.Whole("num_train_timesteps", 40), min, max);
+        var trained = SigmaSpacing.Karras(config.Number("rho", 7.0)).Ratios(TrainedSchedule.Steps(config, 40), min, max);
         var ratios = Array.ConvertAll(Indices(config, call, trained.Length), index => trained[index]);
         var grid = TimeGrid.FromSigmas(new EdmSchedule(min, max, TimeScale), ratios, new NoiseLevel(1.0, min));
         var options = new SamplerOptions

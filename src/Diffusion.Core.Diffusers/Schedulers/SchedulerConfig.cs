@@ -14,8 +14,8 @@ public sealed class SchedulerConfig : DiffusersConfig
 
     private const string What = "A scheduler configuration";
 
-    private SchedulerConfig(string className, JsonObject settings)
-        : base(className, settings)
+    private SchedulerConfig(string className, JsonObject settings, string? path = null)
+        : base(className, settings, path)
     {
     }
 
@@ -35,8 +35,7 @@ public sealed class SchedulerConfig : DiffusersConfig
     /// <exception cref="InvalidDataException">The file is not JSON, or nothing names the class of a scheduler.</exception>
     public static SchedulerConfig Read(string path, string? className = null)
     {
-        ArgumentException.ThrowIfNullOrEmpty(path);
-        return Parse(File.ReadAllText(path), className);
+        return Create(PythonJson.Read(path, What), className, path);
     }
 
     /// <summary>Reads the text of a file.</summary>
@@ -44,20 +43,13 @@ public sealed class SchedulerConfig : DiffusersConfig
     /// <param name="className">The class of the scheduler, in place of that of the text.</param>
     /// <exception cref="InvalidDataException">The text is not a JSON object, or nothing names the class of a scheduler.</exception>
     public static SchedulerConfig Parse(string json, string? className = null)
-    {
-        var settings = PythonJson.Parse(json, What);
-        if (className is not null)
-            settings[ClassKey] = className;
-        return settings[ClassKey] is JsonValue value && value.TryGetValue(out string? name)
-            ? new SchedulerConfig(name, settings)
-            : throw new InvalidDataException($"{What} must name its class as '{ClassKey}'; there is none.");
-    }
+        => Create(PythonJson.Parse(json, What), className, path: null);
 
     /// <summary>Creates a configuration from its settings, which include the class.</summary>
     internal static SchedulerConfig Of(JsonObject settings)
     {
         settings["_diffusers_version"] = ConfigJson.Version;
-        return new SchedulerConfig(settings[ClassKey]!.GetValue<string>(), settings);
+        return Create(settings, className: null, path: null);
     }
 
     /// <summary>
@@ -69,7 +61,7 @@ public sealed class SchedulerConfig : DiffusersConfig
         ArgumentException.ThrowIfNullOrEmpty(className);
         var settings = Copy();
         settings[ClassKey] = className;
-        return new SchedulerConfig(className, settings);
+        return new SchedulerConfig(className, settings, Path);
     }
 
     /// <summary>Returns the configuration with other values for those of some settings that the class has.</summary>
@@ -82,7 +74,17 @@ public sealed class SchedulerConfig : DiffusersConfig
                 settings[name] = value.DeepClone();
         }
 
-        return new SchedulerConfig(ClassName, settings);
+        return new SchedulerConfig(ClassName, settings, Path);
+    }
+
+    private static SchedulerConfig Create(JsonObject settings, string? className, string? path)
+    {
+        if (className is not null)
+            settings[ClassKey] = className;
+        return ForeignJson.TextOf(settings[ClassKey]) is { Length: > 0 } name
+            ? new SchedulerConfig(name, settings, path)
+            : throw new InvalidDataException(
+                $"{(path is null ? "" : path + ": ")}{What} must name its class as '{ClassKey}'; got {ForeignJson.Show(settings[ClassKey])}.");
     }
 
     private protected override JsonNode? Find(string name)

@@ -214,7 +214,16 @@ internal sealed class TrainedGrid
 /// </summary>
 internal static class TrainedSchedule
 {
-    public static int Steps(SchedulerConfig config) => config.Whole("num_train_timesteps", 1000);
+    /// <summary>The largest number of training timesteps that is read. The tables of a schedule grow with it.</summary>
+    public const int MaxSteps = 1_000_000;
+
+    private const string StepsName = "num_train_timesteps";
+
+    /// <summary>Returns the number of training timesteps.</summary>
+    /// <exception cref="InvalidDataException">It is not a whole number from 1 to <see cref="MaxSteps"/>.</exception>
+    public static int Steps(SchedulerConfig config, int missing = 1000)
+        => config.Whole(StepsName, missing) is var steps and >= 1 and <= MaxSteps ? steps
+            : throw config.Unexpected(StepsName, $"a whole number from 1 to {MaxSteps}", config.Json(StepsName));
 
     public static DiscreteSchedule Of(SchedulerConfig config)
     {
