@@ -46,4 +46,8 @@ internal static partial class DiffusersLog
 
     [LoggerMessage(4, LogLevel.Warning, "{Folder}: the component {Name} ({ClassName}) is not used for sampling, but is saved")]
     public static partial void UnknownComponent(this ILogger logger, string folder, string name, string className);
+
+    [LoggerMessage(
+        5, LogLevel.Warning, "{Folder}: the component {Name} is of the class {ClassName}, which is not supported; prompts cannot be encoded")]
+    public static partial void UnsupportedComponent(this ILogger logger, string folder, string name, string className);
 }

@@ -378,7 +378,7 @@ public class DiffusersPipelineTests
     }
 
     /// <summary>A pipeline of Stable Diffusion without a text encoder, whose networks diffusers saved.</summary>
-    private static DiffusersPipeline TextPipeline(SchedulerConfig scheduler) => DiffusersPipeline.Of(
+    internal static DiffusersPipeline TextPipeline(SchedulerConfig scheduler) => DiffusersPipeline.Of(
         "StableDiffusionPipeline",
         new Dictionary<string, nn.Module>
         {

@@ -93,7 +93,7 @@ public sealed class DiffusersPipeline : IDisposable
     /// <param name="options">
     /// The supported classes, the type and the device. The default is a new <see cref="DiffusersOptions"/>.
     /// </param>
-    /// <exception cref="FileNotFoundException">A file is missing.</exception>
+    /// <exception cref="FileNotFoundException">A file or the folder of a component is missing.</exception>
     /// <exception cref="InvalidDataException">A file is damaged, or the settings of a component are invalid.</exception>
     /// <exception cref="NotSupportedException">
     /// The class of the pipeline, the class of a required component, or a setting is not supported, or a required component is
@@ -117,12 +117,16 @@ public sealed class DiffusersPipeline : IDisposable
                 var path = Path.Combine(folder, name);
                 if (component.ClassName is not { } className || name == SchedulerName)
                     continue;
+                if (layout.Names.Contains(name) && !Directory.Exists(path))
+                    throw new FileNotFoundException($"{folder}: {PipelineIndex.FileName} has the component '{name}', but there is no folder {path}.", path);
                 if (options.Table.Knows(className) || layout.Networks.Contains(name))
                     models.Add(name, DiffusersModel.Load(path, HasVariant(path, className, options) ? options : options with { Variant = null }, className));
                 else
                     copied.Add(name, path);
                 if (!layout.Names.Contains(name))
                     options.Logger.UnknownComponent(folder, name, className);
+                else if (copied.ContainsKey(name) && !(name == layout.Tokenizer && _tokenizers.Contains(className)))
+                    options.Logger.UnsupportedComponent(folder, name, className);
             }
 
             var schedulerFolder = Path.Combine(folder, SchedulerName);
@@ -189,7 +193,8 @@ public sealed class DiffusersPipeline : IDisposable
     /// <param name="model">The model. It is not changed.</param>
     /// <param name="folder">The folder. It is created if it does not exist.</param>
     /// <exception cref="NotSupportedException">
-    /// diffusers has no such pipeline, network or scheduler. Use <see cref="Of"/> to create pipelines of several networks.
+    /// diffusers has no such pipeline, network or scheduler, or the U-Net has conditions. Use <see cref="Of"/> to create pipelines of
+    /// several networks.
     /// </exception>
     /// <exception cref="IOException">The folder cannot be written. Its contents are not changed.</exception>
     public static void SaveModel(DiffusionModel model, string folder)
@@ -203,6 +208,11 @@ public sealed class DiffusersPipeline : IDisposable
         var scheduler = DiffusersScheduler.Describe(model);
         if (scheduler.ClassName != "DDPMScheduler")
             throw new NotSupportedException($"DDPMPipeline needs a DDPMScheduler, but the model needs {scheduler.ClassName}.");
+        var unetClass = DiffusersTable.Default.Describe(unet).Config.ClassName;
+        if (unetClass != UNetMapping.Plain || unet.Layout.ClassEmbedding is not null)
+            throw new NotSupportedException(
+                $"DDPMPipeline needs a {UNetMapping.Plain} without conditions, but the U-Net is a {unetClass}"
+                + $"{(unet.Layout.ClassEmbedding is null ? "" : " with a class embedding")}. Use {nameof(DiffusersModel)}.{nameof(DiffusersModel.Of)} to save it alone.");
         using var inference = model.BeginInference();
 
         // Disposing this pipeline would dispose the network of the model.
