@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
@@ -73,12 +74,49 @@ internal sealed record CheckpointManifest
     /// <exception cref="JsonException">The text is not in the format that <see cref="ToJson"/> writes.</exception>
     public static CheckpointManifest Parse(ReadOnlySpan<byte> json)
     {
-        var manifest = JsonSerializer.Deserialize(json, ManifestJson.Default.CheckpointManifest)
-            ?? throw new JsonException("expected an object, got null");
+        CheckpointManifest manifest;
+        try
+        {
+            manifest = JsonSerializer.Deserialize(json, ManifestJson.Default.CheckpointManifest)
+                ?? throw new JsonException("expected an object, got null");
+        }
+        catch (Exception e) when (e is InvalidOperationException or ArgumentException)
+        {
+            // Text that is not Unicode, such as half of a surrogate pair, or a name that appears twice in a JsonObject.
+            throw new JsonException(e.Message, e);
+        }
+
         if (manifest.Format != FormatName || manifest.Version is < OldestVersion or > CurrentVersion)
             throw new JsonException(
                 $"expected {FormatName} version {OldestVersion} to {CurrentVersion}, got {manifest.Format} version {manifest.Version}");
+        manifest.Validate();
         return manifest;
+    }
+
+    /// <exception cref="JsonException">A value is <see langword="null"/> or out of range.</exception>
+    private void Validate()
+    {
+        InRange("batch_size", BatchSize, 1, int.MaxValue);
+        InRange("step", Step, 0, long.MaxValue / BatchSize);
+        InRange("micro_batch_size", MicroBatchSize ?? 1, 1, int.MaxValue);
+        InRange("dataset_count", DatasetCount ?? 1, 1, long.MaxValue);
+        InRange("skipped_steps", SkippedSteps, 0, Step);
+        InRange("skipped_in_a_row", SkippedInARow, 0, SkippedSteps);
+        NotNull("files", Files);
+        NotNull("sums", Sums.Values);
+        NotNull("metrics", Metrics.Values);
+
+        static void InRange(string name, long value, long min, long max)
+        {
+            if (value < min || value > max)
+                throw new JsonException(string.Create(CultureInfo.InvariantCulture, $"'{name}' must be in [{min}, {max}], got {value}"));
+        }
+
+        static void NotNull(string name, IEnumerable<object?> values)
+        {
+            if (values.Contains(null))
+                throw new JsonException($"'{name}' must not contain null");
+        }
     }
 }
 
@@ -97,7 +135,10 @@ internal sealed record ReportSum(double Sum, double Count);
 [JsonSourceGenerationOptions(
     WriteIndented = true,
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
-    NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals)]
+    NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
+    RespectNullableAnnotations = true,
+    RespectRequiredConstructorParameters = true,
+    AllowDuplicateProperties = false)]
 [JsonSerializable(typeof(CheckpointManifest))]
 internal sealed partial class ManifestJson : JsonSerializerContext;
 

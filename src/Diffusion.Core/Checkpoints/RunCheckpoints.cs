@@ -237,8 +237,21 @@ internal sealed class RunCheckpoints
                 null);
         if (identity.Schedule is { } schedule && manifest.Schedule!.DifferenceFrom(schedule) is { } change)
             throw new CheckpointException(path, $"was saved with another noise schedule: {change}.", null);
-        if (manifest.MadeWith is { } settings && RunIdentity.Difference(settings, Settings(identity)) is { } difference)
+        if (manifest.MadeWith is { } settings && Difference(settings) is { } difference)
             throw new CheckpointException(path, $"was saved with {difference}.", null);
+
+        string? Difference(JsonObject settings)
+        {
+            try
+            {
+                return RunIdentity.Difference(settings, Settings(identity));
+            }
+            catch (Exception e) when (e is InvalidOperationException or ArgumentException)
+            {
+                // Text that is not Unicode.
+                throw new CheckpointException(path, $"has settings of the run that cannot be read: {e.Message}", e);
+            }
+        }
 
         void Require(string what, long expected, long actual)
         {
@@ -270,17 +283,24 @@ internal sealed class RunCheckpoints
         return _callbacks;
     }
 
+    /// <summary>Restores the states of all callbacks, or of none.</summary>
     private void LoadCallbacks(string folder, IReadOnlyDictionary<string, JsonElement> states)
     {
+        var undo = new Stack<Action>();
         foreach (var callback in Options.Callbacks.OfType<IStatefulCallback>())
         {
+            if (!states.TryGetValue(callback.Key, out var state))
+                continue;
+            var before = callback.Save();
             try
             {
-                if (states.TryGetValue(callback.Key, out var state))
-                    callback.Load(state);
+                callback.Load(state);
+                undo.Push(() => callback.Load(before));
             }
-            catch (JsonException e)
+            catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException or KeyNotFoundException)
             {
+                while (undo.TryPop(out var restore))
+                    restore();
                 throw new CheckpointException(
                     Path.Combine(folder, Checkpoint.ManifestFile),
                     $"the state of the callback '{callback.Key}' cannot be read: {e.Message}",
