@@ -14,6 +14,12 @@ public class SteadyStateTests
 {
     private const long Every = 500;
 
+    /// <summary>
+    /// The bytes by which memory may grow over 8,500 steps: 123 for each. The caches of allocators and of the runtime were seen to differ by
+    /// 353 kB between two looks at a process that leaked nothing; the least tensor takes more than 200 bytes of malloc.
+    /// </summary>
+    private const long Noise = 1 << 20;
+
     [Fact]
     [Trait(Category.Name, Category.Long)]
     public void Tensors_and_memory_stay_as_they_are_over_ten_thousand_steps_with_samples_evaluations_and_checkpoints()
@@ -52,8 +58,8 @@ public class SteadyStateTests
         steady.Should().HaveCount(18);
         steady.Select(seen => seen.Tensors).Distinct().Should().ContainSingle("as many tensors live at every look");
         TestContext.Current.TestOutputHelper?.WriteLine(string.Join('\n', watch.Seen));
-        Growth(steady, seen => seen.Managed).Should().BeLessThan(64 << 10, "in bytes over 8,500 steps: less than eight a step");
-        Growth(steady, seen => seen.Native).Should().BeLessThan(64 << 10, "in bytes over 8,500 steps: less than eight a step");
+        Growth(steady, seen => seen.Managed).Should().BeLessThan(Noise, "a tensor or a record that leaks at every step takes more");
+        Growth(steady, seen => seen.Native).Should().BeLessThan(Noise, "a tensor or a record that leaks at every step takes more");
     }
 
     /// <summary>From the least of the first looks to the least of the last: what pools hold differs, what leaks does not.</summary>
