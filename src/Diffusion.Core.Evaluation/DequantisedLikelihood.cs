@@ -1,3 +1,4 @@
+using Diffusion.Core.Losses;
 using Diffusion.Core.Models;
 using static TorchSharp.torch;
 
@@ -40,10 +41,12 @@ public sealed class DequantisedLikelihood(ILikelihood density, int levels = 256)
     /// <param name="samples">[B, ...] the data on the grid over [-1, 1], floating point.</param>
     /// <param name="request">The seed and the index of the first sample.</param>
     /// <returns>A tensor of the shape and type of <paramref name="samples"/>, in [-1, 1]. The caller must dispose it.</returns>
+    /// <exception cref="ArgumentException">The samples are not on the grid.</exception>
     public Tensor Dequantise(Tensor samples, LikelihoodRequest request)
     {
         ArgumentNullException.ThrowIfNull(request);
         SampleGuard.Check(samples);
+        DataLikelihood.Discretised(Levels).Check(samples);
         using var scope = NewDisposeScope();
         var level = samples.Add(1.0).Mul((Levels - 1) / 2.0).round();
         return level.Add(SeededDraws.Uniform(samples, request, Word)).Mul(2.0 / Levels).Sub(1.0).MoveToOuterDisposeScope();

@@ -23,6 +23,12 @@ public sealed class VariationalLikelihood(ReverseVariance? variance = null, Data
     /// </summary>
     public bool? Clip { get; init; }
 
+    /// <summary>
+    /// Whether the samples are checked by <see cref="DataLikelihood.Check"/>: the default likelihood requires 8-bit data. The default is
+    /// <see langword="true"/>.
+    /// </summary>
+    public bool CheckSamples { get; init; } = true;
+
     /// <inheritdoc/>
     public Tensor BitsPerDim(DiffusionModel model, Tensor samples, LikelihoodRequest request, CancellationToken cancellationToken = default)
     {
@@ -43,7 +49,9 @@ public sealed class VariationalLikelihood(ReverseVariance? variance = null, Data
     /// </param>
     /// <param name="cancellationToken">Checked before each call of the network.</param>
     /// <returns>The terms of the bound. The caller must dispose the object.</returns>
-    /// <exception cref="ArgumentException">The samples or the noise do not match the network or the request.</exception>
+    /// <exception cref="ArgumentException">
+    /// The samples or the noise do not match the network or the request, or the samples do not match the likelihood.
+    /// </exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public VariationalBits Evaluate(
         DiffusionModel model,
@@ -56,6 +64,8 @@ public sealed class VariationalLikelihood(ReverseVariance? variance = null, Data
         ArgumentNullException.ThrowIfNull(request);
         SampleGuard.Check(samples);
         var bound = BoundOf(model, samples.shape);
+        if (CheckSamples)
+            bound.Likelihood.Check(samples);
         using var inference = model.BeginInference();
         using var gradientsOff = no_grad();
         using var scope = NewDisposeScope();

@@ -44,6 +44,23 @@ public interface INoiseSchedule
 public static class NoiseScheduleExtensions
 {
     /// <summary>
+    /// Throws if the log-SNR is not a number, or does not decrease strictly over 1,001 equally spaced times. Models check their schedules; a
+    /// <see cref="DiscreteSchedule"/> is checked when it is created.
+    /// </summary>
+    /// <exception cref="ArgumentException">The log-SNR does not decrease strictly.</exception>
+    public static void Validate(this INoiseSchedule schedule)
+    {
+        ArgumentNullException.ThrowIfNull(schedule);
+        if (schedule is DiscreteSchedule)
+            return;
+        if (!(schedule.MinTime < schedule.MaxTime))
+            throw new ArgumentException(
+                $"The times of a schedule must have MinTime < MaxTime, got {schedule.MinTime:R} and {schedule.MaxTime:R}.",
+                nameof(schedule));
+        LogSnrSearch.RequireFalling(schedule, nameof(schedule));
+    }
+
+    /// <summary>
     /// Returns the scale of the data at time <paramref name="t"/>: <c>sqrt(abar_t)</c> in a variance preserving process.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">t is outside the range of the schedule.</exception>

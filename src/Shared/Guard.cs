@@ -23,6 +23,19 @@ internal static class Guard
             ? value
             : throw new ArgumentOutOfRangeException(name, value, $"{name} must be finite and greater than 0, got {value}.");
 
+    /// <summary>The greatest number that multiplies a tensor: the product of two of them is still a number in float32.</summary>
+    public const double MaxFactor = 1e18;
+
+    /// <summary>The value, when it is in [0, <see cref="MaxFactor"/>]: a number by which tensors are multiplied.</summary>
+    public static double Factor(double value, [CallerArgumentExpression(nameof(value))] string name = "")
+        => InRange(value, 0.0, MaxFactor, name);
+
+    /// <summary>The value, when it is in (0, <see cref="MaxFactor"/>]: a number by which tensors are multiplied or divided.</summary>
+    public static double PositiveFactor(double value, [CallerArgumentExpression(nameof(value))] string name = "")
+        => value > 0.0 && value <= MaxFactor
+            ? value
+            : throw new ArgumentOutOfRangeException(name, value, $"{name} must lie in (0, {MaxFactor}], got {value}.");
+
     /// <summary>The value, when there is one.</summary>
     public static T NotNull<T>([NotNull] T? value, [CallerArgumentExpression(nameof(value))] string name = "")
         where T : class

@@ -18,7 +18,7 @@ public sealed class DequantisedLikelihoodTests
         using var scope = NewDisposeScope();
         var likelihood = new DequantisedLikelihood(new EvenDensity(), levels);
 
-        var bits = likelihood.BitsPerDim(Unused, zeros([2, 3], dtype: ScalarType.Float32), new LikelihoodRequest(), TestContext.Current.CancellationToken);
+        var bits = likelihood.BitsPerDim(Unused, ones([2, 3], dtype: ScalarType.Float32), new LikelihoodRequest(), TestContext.Current.CancellationToken);
 
         likelihood.Offset.Should().Be(offset);
         bits.Values().Should().Equal(Math.Log2(levels), Math.Log2(levels));
@@ -51,7 +51,7 @@ public sealed class DequantisedLikelihoodTests
     {
         using var scope = NewDisposeScope();
         var likelihood = new DequantisedLikelihood(new EvenDensity());
-        var samples = zeros([3, 4], dtype: ScalarType.Float64);
+        var samples = ones([3, 4], dtype: ScalarType.Float64);
 
         var batch = likelihood.Dequantise(samples, new LikelihoodRequest { Seed = 1, FirstSample = 7 });
         var alone = likelihood.Dequantise(samples.narrow(0, 0, 1), new LikelihoodRequest { Seed = 1, FirstSample = 9 });
@@ -68,6 +68,9 @@ public sealed class DequantisedLikelihoodTests
         using var integers = zeros([2, 3], dtype: ScalarType.Int64);
         FluentActions.Invoking(() => new DequantisedLikelihood(new EvenDensity()).Dequantise(integers, new LikelihoodRequest()))
             .Should().Throw<ArgumentException>().WithMessage("*Int64*");
+        using var points = tensor(new[] { -1.0, 0.3, 2.5 }).unsqueeze(0);
+        FluentActions.Invoking(() => new DequantisedLikelihood(new EvenDensity()).Dequantise(points, new LikelihoodRequest()))
+            .Should().Throw<ArgumentException>().WithMessage("*grid of 256*from -1 to 2.5*");
     }
 
     /// <summary>A density of 1/2 everywhere on [-1, 1]: 1 bit/dim.</summary>

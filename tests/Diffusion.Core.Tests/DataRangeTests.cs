@@ -22,7 +22,7 @@ public class DataRangeTests
         using var samples = Values(8, min, max);
         using var network = new UNet(new UNetOptions { ImageSize = 8, Channels = 1, Width = 8, GroupNormGroups = 8, Multipliers = [1], LayersPerBlock = 1 });
         var logger = new ListLogger();
-        using var trainer = new DdpmTrainer(network, DiscreteSchedule.Linear(), new SimpleLoss(), new TrainerOptions { BatchSize = 8, Steps = 3 }, logger);
+        using var trainer = new DdpmTrainer(network, DiscreteSchedule.Linear(), new SimpleLoss(), new TrainerOptions { BatchSize = 8, WarmupSteps = 0, Steps = 3 }, logger);
         trainer.Fit(new TensorDataset(samples), cancellationToken: TestContext.Current.CancellationToken);
         if (warns)
             logger.Warnings.Should().ContainSingle().Which.Should().Contain($"{(double)(float)min}").And.Contain($"{(double)(float)max}").And.Contain("[-1, 1]");
@@ -36,7 +36,7 @@ public class DataRangeTests
         using var network = new MlpDenoiser(new MlpDenoiserOptions { Width = 8, Layers = 1 });
         using var model = new DiffusionModel(network, DiscreteSchedule.Linear()) { DataRange = DataRange.Images };
         var logger = new ListLogger();
-        using var trainer = new DdpmTrainer(model, new SimpleLoss(), new TrainerOptions { BatchSize = 8, Steps = 2 }, logger);
+        using var trainer = new DdpmTrainer(model, new SimpleLoss(), new TrainerOptions { BatchSize = 8, WarmupSteps = 0, Steps = 2 }, logger);
         trainer.Fit(PointDataset.EightGaussians(count: 16), cancellationToken: TestContext.Current.CancellationToken);
         logger.Warnings.Should().ContainSingle().Which.Should().Contain("[-1, 1]");
     }

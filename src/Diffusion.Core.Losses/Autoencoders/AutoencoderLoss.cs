@@ -49,8 +49,8 @@ public sealed class AutoencoderLoss : IAutoencoderLoss
     public AutoencoderLoss(Reconstruction? reconstruction = null, double beta = 1.0, double freeBits = 0.0)
     {
         Reconstruction = reconstruction ?? Losses.Reconstruction.Gaussian();
-        Beta = Guard.InRange(beta, 0.0, double.MaxValue);
-        FreeBits = Guard.InRange(freeBits, 0.0, double.MaxValue);
+        Beta = Guard.Factor(beta);
+        FreeBits = Guard.Factor(freeBits);
     }
 
     /// <summary>The loss of the decoder.</summary>

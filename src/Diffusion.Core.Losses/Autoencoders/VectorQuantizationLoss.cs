@@ -22,7 +22,7 @@ public sealed class VectorQuantizationLoss(Reconstruction? reconstruction = null
     public Reconstruction Reconstruction { get; } = reconstruction ?? Losses.Reconstruction.L2;
 
     /// <summary>The weight of the codebook and commitment terms.</summary>
-    public double CodebookWeight { get; } = Guard.InRange(codebookWeight, 0.0, double.MaxValue);
+    public double CodebookWeight { get; } = Guard.Factor(codebookWeight);
 
     /// <inheritdoc/>
     /// <exception cref="ArgumentException">The autoencoder has no codebook.</exception>

@@ -1,3 +1,4 @@
+using System.Globalization;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Losses;
@@ -17,6 +18,13 @@ public abstract class DataLikelihood
     /// tensor.
     /// </returns>
     public abstract Tensor LogLikelihood(Tensor x0, Tensor mean, Tensor logVariance);
+
+    /// <summary>Throws if the data are not of the kind that the likelihood describes. The default implementation accepts all data.</summary>
+    /// <param name="x0">[B, ...] the data.</param>
+    /// <exception cref="ArgumentException">The data do not match the likelihood, such as values between the levels of a grid.</exception>
+    public virtual void Check(Tensor x0)
+    {
+    }
 
     /// <summary>
     /// The likelihood of 8-bit data scaled to [-1, 1]. Each value is a bin of the Gaussian (Ho et al. 2020, eq. 13), so that bits/dim
@@ -42,6 +50,35 @@ public abstract class DataLikelihood
 
         public override Tensor LogLikelihood(Tensor x0, Tensor mean, Tensor logVariance)
             => GaussianMath.DiscretisedLogLikelihood(x0, mean, logVariance, levels);
+
+        public override void Check(Tensor x0)
+        {
+            ArgumentNullException.ThrowIfNull(x0);
+            using var gradientsOff = no_grad();
+            using var scope = NewDisposeScope();
+            var level = x0.to(ScalarType.Float64).Add(1.0).Mul((levels - 1) / 2.0);
+            var (min, max) = (level.min().item<double>(), level.max().item<double>());
+            var distance = level.sub(level.round()).abs().max().item<double>();
+            if (min >= -Tolerance(x0.dtype) && max <= levels - 1 + Tolerance(x0.dtype) && distance <= Tolerance(x0.dtype))
+                return;
+            var (first, last) = (x0.min().to(ScalarType.Float64).item<double>(), x0.max().to(ScalarType.Float64).item<double>());
+            throw new ArgumentException(
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"The data must be on the grid of {levels} equally spaced values in [-1, 1], as 8-bit data with 256; got values from "
+                    + $"{first:G6} to {last:G6}, up to {distance:G3} of a level from the grid. For other data use {nameof(DataLikelihood)}.")
+                + nameof(Continuous) + ".",
+                nameof(x0));
+        }
+
+        /// <summary>The error of a level in the type of the data, whose values near 1 have a relative accuracy.</summary>
+        private double Tolerance(ScalarType type) => type switch
+        {
+            ScalarType.BFloat16 => levels / 512.0,
+            ScalarType.Float16 => levels / 4096.0,
+            ScalarType.Float32 => Math.Max(1e-3, levels * 1e-7),
+            _ => Math.Max(1e-6, levels * 1e-14),
+        };
     }
 
     private sealed class ContinuousGaussian : DataLikelihood

@@ -27,7 +27,7 @@ public abstract class Distance
     /// (Huber 1964). This is huber_loss of PyTorch.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="delta"/> is not finite and greater than 0.</exception>
-    public static Distance Huber(double delta = 1.0) => new HuberDistance(Guard.Positive(delta));
+    public static Distance Huber(double delta = 1.0) => new HuberDistance(Guard.PositiveFactor(delta));
 
     /// <summary>
     /// Creates the pseudo-Huber distance <c>sqrt(d^2 + c^2) - c</c>, a smooth function that is about <c>d^2 / (2 c)</c> close to 0 and
@@ -35,7 +35,7 @@ public abstract class Distance
     /// whole sample instead of d.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="c"/> is not finite and greater than 0.</exception>
-    public static Distance PseudoHuber(double c = 1e-3) => new PseudoHuberDistance(Guard.Positive(c));
+    public static Distance PseudoHuber(double c = 1e-3) => new PseudoHuberDistance(Guard.PositiveFactor(c));
 
     private sealed class SquaredDistance : Distance
     {

@@ -26,7 +26,7 @@ public sealed class HybridLoss : IDiffusionLoss
         if (!Variance.IsLearned)
             throw new ArgumentException($"The variance must be learned, got the fixed variance '{Variance.Name}'.", nameof(variance));
         if (vlbWeight is { } weight)
-            Guard.InRange(weight, 0.0, double.MaxValue, nameof(vlbWeight));
+            Guard.Factor(weight, nameof(vlbWeight));
         VlbWeight = vlbWeight;
         Simple = simple ?? new SimpleLoss();
         Likelihood = likelihood ?? DataLikelihood.Bytes;

@@ -17,7 +17,7 @@ public sealed class InputPerturbation(IDiffusionLoss inner, double strength = 0.
     private readonly IDiffusionLoss _inner = inner ?? throw new ArgumentNullException(nameof(inner));
 
     /// <summary>The standard deviation of the additional noise, relative to that of the noise in x_t.</summary>
-    public double Strength { get; } = Guard.InRange(strength, 0.0, double.MaxValue);
+    public double Strength { get; } = Guard.Factor(strength);
 
     /// <summary>Returns the name of the loss with its settings.</summary>
     public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{nameof(InputPerturbation)}({_inner}, {Strength})");

@@ -16,7 +16,7 @@ public sealed class OffsetNoise(IDiffusionLoss inner, double strength = 0.1) : I
     private readonly IDiffusionLoss _inner = inner ?? throw new ArgumentNullException(nameof(inner));
 
     /// <summary>The standard deviation of the shift.</summary>
-    public double Strength { get; } = Guard.InRange(strength, 0.0, double.MaxValue);
+    public double Strength { get; } = Guard.Factor(strength);
 
     /// <summary>Returns the name of the loss with its settings.</summary>
     public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{nameof(OffsetNoise)}({_inner}, {Strength})");

@@ -23,7 +23,7 @@ public sealed class VectorQuantizer : NamedModule
         ArgumentNullException.ThrowIfNull(options);
         Guard.Positive(options.Codes);
         Guard.Positive(options.Width);
-        Guard.InRange(options.Beta, 0.0, double.MaxValue);
+        Guard.Factor(options.Beta);
         Guard.InRange(options.AverageDecay ?? 0.0, 0.0, Math.BitDecrement(1.0), nameof(options.AverageDecay));
         Options = options;
         _embedding = new LabelEmbedding(options.Codes, options.Width);

@@ -3,7 +3,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The condition of a network: its inputs in addition to x_t and t. A network reads the tensors that it was built for and ignores the others.
+/// The condition of a network: its inputs in addition to x_t and t. A network reads the tensors that it was
+/// built for and ignores the others; samplers throw for labels, vectors and tokens that it would ignore.
 /// </summary>
 /// <remarks>
 /// A condition is created by <see cref="Create"/> or <see cref="OfLabels"/>, owns its tensors and disposes them. Derive from it for a custom

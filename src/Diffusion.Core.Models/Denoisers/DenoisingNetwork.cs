@@ -5,8 +5,9 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The base of this library's networks: from x_t, t and a condition to a prediction. Each takes of the condition what it was built for and
-/// does not look at the rest, so that a network without classes trains on labelled data as it is.
+/// The base class of the networks of this library, which compute a prediction from x_t, t and a condition. A network reads the tensors of
+/// the condition that it was built for and ignores the others, so that a network without classes can be trained on labelled data. Samplers
+/// throw for a condition that the network would ignore.
 /// </summary>
 /// <param name="name">The name of the module.</param>
 public abstract class DenoisingNetwork(string name) : NamedModule<Tensor, Tensor, Condition?, Tensor>(name), ITrainableDenoiser
@@ -25,6 +26,9 @@ public abstract class DenoisingNetwork(string name) : NamedModule<Tensor, Tensor
 
     /// <inheritdoc/>
     public IDisposable? BeginInference() => new EvaluationMode(this);
+
+    /// <summary>Returns the name of a part of a condition that the network ignores; <see langword="null"/> if that is not known.</summary>
+    internal virtual string? UnusedPart(Condition condition) => null;
 }
 
 /// <summary>What every network checks before it touches native code.</summary>
@@ -65,6 +69,18 @@ internal static class DenoiserGuard
                 throw new ArgumentOutOfRangeException(nameof(labels), label, $"Labels must lie in [0, {classes - 1}], got {label}.");
         }
     }
+
+    /// <summary>Returns the name of a part of a condition that a network ignores; <see langword="null"/> if it reads all parts.</summary>
+    /// <param name="condition">The condition.</param>
+    /// <param name="labels">Whether the network reads labels.</param>
+    /// <param name="vector">Whether it reads a vector.</param>
+    public static string? UnusedPart(Condition condition, bool labels = false, bool vector = false) => condition switch
+    {
+        { Labels: not null } when !labels => nameof(Condition.Labels),
+        { Vector: not null } when !vector => nameof(Condition.Vector),
+        { EncoderHiddenStates: not null } => nameof(Condition.EncoderHiddenStates),
+        _ => null,
+    };
 
     /// <summary>Requires one vector for each sample.</summary>
     public static void Vector([NotNull] Tensor? vector, int width, long batch, Tensor weight)

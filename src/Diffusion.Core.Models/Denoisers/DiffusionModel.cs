@@ -30,6 +30,7 @@ public sealed class DiffusionModel : IDisposable
     {
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(schedule);
+        schedule.Validate();
         (Network, Schedule, Prediction) = (network, schedule, prediction ?? Prediction.Epsilon);
         (_process, _ownsProcess) = (new Lazy<ForwardProcess>(() => new ForwardProcess(schedule)), true);
     }
@@ -40,11 +41,17 @@ public sealed class DiffusionModel : IDisposable
         => _ownedNetwork = ownedNetwork;
 
     private DiffusionModel(DiffusionModel other, IDenoiser network, INoiseSchedule schedule, DataRange? dataRange)
-        : this(network, schedule, other.Prediction)
     {
+        (Network, Schedule, Prediction) = (network, schedule, other.Prediction);
         (LearnsVariance, DataRange, NullLabel, Metadata) = (other.LearnsVariance, dataRange, other.NullLabel, other.Metadata);
         if (ReferenceEquals(schedule, other.Schedule))
+        {
             (_process, _ownsProcess) = (other._process, false);
+            return;
+        }
+
+        schedule.Validate();
+        (_process, _ownsProcess) = (new Lazy<ForwardProcess>(() => new ForwardProcess(schedule)), true);
     }
 
     /// <summary>The network.</summary>
@@ -116,6 +123,20 @@ public sealed class DiffusionModel : IDisposable
 
     /// <summary>Prepares the network for sampling until the returned scope is disposed; see <see cref="IDenoiser.BeginInference"/>.</summary>
     public IDisposable? BeginInference() => Network.BeginInference();
+
+    /// <summary>
+    /// Returns the name of a tensor of a condition that the network ignores, such as <see cref="Condition.Labels"/> for a network without
+    /// classes; <see langword="null"/> if it reads all of them, or if that is not known, as for a custom network.
+    /// </summary>
+    /// <param name="condition">The condition.</param>
+    public string? UnusedPart(Condition condition)
+    {
+        ArgumentNullException.ThrowIfNull(condition);
+        var network = Network;
+        while (network is DelegatingDenoiser wrapper)
+            network = wrapper.Inner;
+        return (network as DenoisingNetwork)?.UnusedPart(condition);
+    }
 
     /// <summary>The output of the network for a batch in which each sample has its own time, as in training.</summary>
     /// <param name="xt">[B, ...] noisy data at the noise levels of <paramref name="t"/>.</param>

@@ -90,6 +90,9 @@ public sealed class MlpDenoiser : DenoisingNetwork
         base.Dispose(disposing);
     }
 
+    internal override string? UnusedPart(Condition condition)
+        => DenoiserGuard.UnusedPart(condition, labels: Options.Classes is not null, vector: Options.VectorWidth is not null);
+
     /// <summary>[B, D (1 + 2n)]: x, then sin and cos of each frequency.</summary>
     private Tensor WithFourierFeatures(Tensor x)
     {

@@ -62,6 +62,9 @@ public sealed class UViT : DenoisingNetwork
     /// <summary>The architecture.</summary>
     public UViTOptions Options { get; }
 
+    internal override string? UnusedPart(Condition condition)
+        => DenoiserGuard.UnusedPart(condition, labels: Options.Classes is not null, vector: Options.VectorWidth is not null);
+
     /// <summary>Computes the raw output of the network.</summary>
     /// <param name="xt">
     /// [B, C, H, W] noisy images or latents of the type and on the device of the weights. H and W must be multiples of the patch size.

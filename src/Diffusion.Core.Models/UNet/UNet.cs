@@ -88,6 +88,9 @@ public sealed class UNet : DenoisingNetwork
     /// <summary>The architecture.</summary>
     public UNetLayout Layout { get; }
 
+    internal override string? UnusedPart(Condition condition)
+        => UNetConditionGuard.IsUnconditional(Layout) ? DenoiserGuard.UnusedPart(condition) : null;
+
     /// <summary>Computes the output of the network.</summary>
     /// <param name="xt">
     /// [B, C, H, W] noisy images, with one size for each of <see cref="UNetLayout.Dimensions"/>, of the type and on the device of the weights.

@@ -193,6 +193,16 @@ internal static class UNetConditionGuard
             CheckSequence(layout, sequence, condition.EncoderAttentionMask, xt);
     }
 
+    /// <summary>Returns whether no part of the network reads a condition. Blocks of other classes may read any.</summary>
+    internal static bool IsUnconditional(UNetLayout layout)
+        => layout is { ClassEmbedding: null, AddedEmbedding: null, SequenceWidth: null }
+            && layout.Levels.SelectMany(level => (IUNetBlockOptions?[])[level.Down, level.Up]).Append(layout.Middle).All(block => block
+                is null
+                or KBlockOptions
+                or UNetBlockOptions { Attention: null or SelfAttentionOptions }
+                or NcsnppBlockOptions { Attention: null or SelfAttentionOptions }
+                || block == UNetMiddle.None);
+
     private static void CheckSequence(UNetLayout layout, Tensor sequence, Tensor? mask, Tensor xt)
     {
         Guard.Shape(sequence, [xt.shape[0], -1, layout.SequenceWidth ?? -1], "condition.EncoderHiddenStates");

@@ -16,7 +16,7 @@ public abstract class AdaptiveSampler : ISampler
     {
         (Control, Options) = (control, options ?? new SamplerOptions());
         if (Options.InitialScale is { } scale)
-            Guard.Positive(scale, "options.InitialScale");
+            Guard.PositiveFactor(scale, "options.InitialScale");
     }
 
     /// <summary>The tolerances and coefficients that determine the step sizes.</summary>

@@ -25,7 +25,7 @@ public sealed class ClassifierGuidance : DelegatingDenoiser
     {
         ArgumentNullException.ThrowIfNull(logProbability);
         (_model, _logProbability) = (model, logProbability);
-        Scale = Guard.InRange(scale, double.MinValue, double.MaxValue);
+        Scale = Guard.InRange(scale, -Guard.MaxFactor, Guard.MaxFactor);
         if (model.Prediction.InputScale is not null)
             throw new ArgumentException(
                 $"The classifier needs x_t as the input, but the prediction '{model.Prediction.Name}' scales it.", nameof(model));

@@ -27,7 +27,7 @@ public sealed class GuidedDenoiser : DelegatingDenoiser
     {
         ArgumentNullException.ThrowIfNull(guide);
         (Guide, Options) = (guide, options ?? new GuidanceOptions());
-        Scale = Guard.InRange(scale, double.MinValue, double.MaxValue);
+        Scale = Guard.InRange(scale, -Guard.MaxFactor, Guard.MaxFactor);
         Guard.InRange(Options.Rescale, 0.0, 1.0, "options.Rescale");
         if (!(Options.MinTime <= Options.MaxTime))
             throw new ArgumentException(

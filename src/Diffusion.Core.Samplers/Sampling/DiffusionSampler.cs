@@ -44,7 +44,7 @@ public class DiffusionSampler : ISampler
         (Solver, StepCount, Grid) = (solver, grid?.Count ?? steps, grid);
         (Spacing, Options) = (spacing ?? TimeSpacing.Default, options ?? new SamplerOptions());
         if (Options.InitialScale is { } scale)
-            Guard.Positive(scale, "options.InitialScale");
+            Guard.PositiveFactor(scale, "options.InitialScale");
     }
 
     /// <summary>The method for one step.</summary>

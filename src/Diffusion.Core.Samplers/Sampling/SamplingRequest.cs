@@ -119,13 +119,18 @@ internal static class RequestStart
                 $"A network with variance channels needs samples [B, C, ...], got {Guard.Format([.. request.Shape])}.", nameof(request));
         if (request.Condition?.Labels is { } labels)
             Guard.Shape(labels, [request.Shape[0]], "request.Condition.Labels");
+        if (request.Condition is { } condition && model.UnusedPart(condition) is { } unused)
+            throw new ArgumentException(
+                $"The condition has {unused}, which the network was not built for and would ignore. Sample without them, or train a network "
+                + "that reads them.",
+                nameof(request));
     }
 
     /// <summary>Returns the standard deviation of the noise from which sampling starts.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The options specify a value that is not finite and greater than 0.</exception>
     public static double Scale(SamplerOptions options, NoiseLevel start)
         => options.InitialScale is { } scale
-            ? Guard.Positive(scale, "options.InitialScale")
+            ? Guard.PositiveFactor(scale, "options.InitialScale")
             : Math.Sqrt((start.Alpha * start.Alpha) + (start.Sigma * start.Sigma));
 
     /// <summary>

@@ -41,7 +41,7 @@ public abstract class Thresholding
     public static Thresholding Dynamic(double quantile = 0.995, double? maximum = null)
     {
         Guard.InRange(quantile, 0.0, 1.0);
-        Guard.InRange(maximum ?? 1.0, 1.0, double.MaxValue, nameof(maximum));
+        Guard.InRange(maximum ?? 1.0, 1.0, Guard.MaxFactor, nameof(maximum));
         return new DynamicThresholding(quantile, maximum);
     }
 

@@ -24,7 +24,7 @@ public sealed record Churn
     public double Amount
     {
         get => _amount;
-        init => _amount = Guard.InRange(value, 0.0, double.MaxValue, nameof(Amount));
+        init => _amount = Guard.Factor(value, nameof(Amount));
     }
 
     /// <summary>S_tmin, the sigma / alpha below which no noise is added. The default is 0.</summary>
@@ -41,7 +41,7 @@ public sealed record Churn
     public double NoiseScale
     {
         get => _noiseScale;
-        init => _noiseScale = Guard.Positive(value, nameof(NoiseScale));
+        init => _noiseScale = Guard.PositiveFactor(value, nameof(NoiseScale));
     }
 
     /// <summary>

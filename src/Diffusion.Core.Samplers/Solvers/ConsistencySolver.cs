@@ -29,7 +29,7 @@ public sealed class ConsistencySolver : ISolver
     /// <exception cref="ArgumentOutOfRangeException">The ratio is negative, or the scale is not finite and greater than 0.</exception>
     public ConsistencySolver(double minRatio = 0.0, double noiseScale = 1.0, Func<double, LinearPair>? boundary = null)
     {
-        (MinRatio, NoiseScale) = (Guard.InRange(minRatio, 0.0, double.MaxValue), Guard.Positive(noiseScale));
+        (MinRatio, NoiseScale) = (Guard.Factor(minRatio), Guard.PositiveFactor(noiseScale));
         _boundary = boundary;
     }
 

@@ -16,7 +16,7 @@ public sealed class DdimSolver : ISolver
     /// <param name="noiseScale">The standard deviation of z. The default is 1.</param>
     /// <exception cref="ArgumentOutOfRangeException">eta is outside [0, 1], or the scale is not finite and greater than 0.</exception>
     public DdimSolver(double eta = 0.0, double noiseScale = 1.0)
-        => (Eta, NoiseScale) = (Guard.InRange(eta, 0.0, 1.0), Guard.Positive(noiseScale));
+        => (Eta, NoiseScale) = (Guard.InRange(eta, 0.0, 1.0), Guard.PositiveFactor(noiseScale));
 
     /// <summary>The factor that multiplies the standard deviation of the posterior noise, from 0 to 1.</summary>
     public double Eta { get; }

@@ -21,7 +21,7 @@ public sealed class Dpm2Solver : ISolver
     /// <param name="churn">The noise added before a step. The default is <see cref="Churn.None"/>.</param>
     /// <exception cref="ArgumentOutOfRangeException">eta is outside [0, 1], or the scale is not finite and greater than 0.</exception>
     public Dpm2Solver(double eta = 0.0, double noiseScale = 1.0, Churn? churn = null)
-        => (Eta, NoiseScale, Churn) = (Guard.InRange(eta, 0.0, 1.0), Guard.Positive(noiseScale), churn ?? Churn.None);
+        => (Eta, NoiseScale, Churn) = (Guard.InRange(eta, 0.0, 1.0), Guard.PositiveFactor(noiseScale), churn ?? Churn.None);
 
     /// <summary>The factor that multiplies the standard deviation of the posterior noise, from 0 to 1.</summary>
     public double Eta { get; }

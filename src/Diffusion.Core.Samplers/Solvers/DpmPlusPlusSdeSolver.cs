@@ -26,7 +26,7 @@ public sealed class DpmPlusPlusSdeSolver : ISolver
     /// <exception cref="ArgumentOutOfRangeException">eta, the scale or the fraction is outside its range.</exception>
     public DpmPlusPlusSdeSolver(double eta = 1.0, double noiseScale = 1.0, double fraction = 0.5)
     {
-        (Eta, NoiseScale) = (Guard.InRange(eta, 0.0, 1.0), Guard.Positive(noiseScale));
+        (Eta, NoiseScale) = (Guard.InRange(eta, 0.0, 1.0), Guard.PositiveFactor(noiseScale));
         Fraction = Guard.InRange(Guard.Positive(fraction), 0.0, 1.0);
     }
 

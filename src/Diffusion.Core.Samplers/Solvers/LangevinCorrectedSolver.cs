@@ -32,7 +32,7 @@ public sealed class LangevinCorrectedSolver : ISolver
     public LangevinCorrectedSolver(ISolver predictor, double snr = 0.16, int corrections = 1)
     {
         ArgumentNullException.ThrowIfNull(predictor);
-        (Predictor, Snr, Corrections) = (predictor, Guard.Positive(snr), Guard.InRange(corrections, 1, int.MaxValue));
+        (Predictor, Snr, Corrections) = (predictor, Guard.PositiveFactor(snr), Guard.InRange(corrections, 1, int.MaxValue));
     }
 
     /// <summary>The solver whose steps are corrected.</summary>

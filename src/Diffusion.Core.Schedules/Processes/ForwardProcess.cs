@@ -207,7 +207,11 @@ internal sealed class ModelTimesteps(INoiseSchedule schedule) : IDisposable
         if (_table is not null)
             return _table.Gather(t, t, _type);
         if (schedule is DiscreteSchedule)
+        {
+            DeviceTable.RequireTimes(t, schedule.MinTime, schedule.MaxTime);
             return t.alias();
+        }
+
         return tensor(Array.ConvertAll(ScheduledValue.HostTimes(t, schedule), schedule.ModelTimestep), dtype: t.dtype, device: t.device);
     }
 

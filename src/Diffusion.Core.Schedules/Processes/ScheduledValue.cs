@@ -157,12 +157,19 @@ internal sealed class DeviceTable(double[] values) : IDisposable
         ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed), this);
         if (t.dtype != ScalarType.Int64)
             throw new ArgumentException($"The times of a discrete schedule must be Int64 indices, got {t.dtype}.", nameof(t));
+        RequireTimes(t, 0.0, values.Length - 1.0);
+    }
+
+    /// <summary>Throws an exception if a time of a batch on the CPU is outside the range of a schedule.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">A time is outside the range.</exception>
+    public static void RequireTimes(Tensor t, double min, double max)
+    {
         if (t.device_type != DeviceType.CPU)
             return;
-        var indices = t.data<long>().ToArray();
-        GC.KeepAlive(t);
-        foreach (var index in indices)
-            RequireTime(index, 0.0, values.Length - 1.0);
+        using var times = t.to(ScalarType.Float64, copy: true);
+        foreach (var time in times.data<double>().ToArray())
+            RequireTime(time, min, max);
+        GC.KeepAlive(times);
     }
 
     /// <summary>Throws an exception if a time is outside the range of a schedule.</summary>

@@ -4,10 +4,13 @@ using System.Text.Json.Serialization;
 namespace Diffusion.Core;
 
 /// <summary>
-/// Stops a run whose metric no longer improves: one that was measured, as <c>validation_loss</c>, or one of the reports: <c>loss</c>, or a
-/// name in <see cref="TrainingProgress.Metrics"/>. The best value and how often it was missed since are part of a checkpoint.
+/// Stops a run when a metric no longer improves. The best value and the number of values since are part of a checkpoint. If the metric has
+/// no value after <see cref="Patience"/> reports, or at the end of the run, a warning is logged.
 /// </summary>
-/// <param name="metric">Its name.</param>
+/// <param name="metric">
+/// The name of a metric that is logged, such as <c>validation_loss</c>, or of one in the reports: <c>loss</c>, or a name in
+/// <see cref="TrainingProgress.Metrics"/>.
+/// </param>
 public sealed class EarlyStop(string metric) : TrainerCallback, IStatefulCallback
 {
     private readonly string _metric = Guard.NotNull(metric);
@@ -15,30 +18,32 @@ public sealed class EarlyStop(string metric) : TrainerCallback, IStatefulCallbac
     private readonly double _minImprovement;
     private double _best = double.NaN;
     private int _misses;
+    private int _reports;
+    private bool _hasWarned;
 
-    /// <summary>How many values in a row may fail to improve on the best before the run is stopped: 10.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">It is less than 1.</exception>
+    /// <summary>The number of consecutive values without an improvement after which the run is stopped. The default is 10.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The value is less than 1.</exception>
     public int Patience
     {
         get => _patience;
         init => _patience = Guard.InRange(value, 1, int.MaxValue);
     }
 
-    /// <summary>By how much a value must be better than the best so far: more than 0.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">It is negative or not finite.</exception>
+    /// <summary>The improvement on the best value that a value must exceed to count. The default is 0.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The value is negative or not finite.</exception>
     public double MinImprovement
     {
         get => _minImprovement;
         init => _minImprovement = Guard.InRange(value, 0.0, double.MaxValue);
     }
 
-    /// <summary>Whether greater is better: false, as for losses.</summary>
+    /// <summary>Whether greater values are better. The default is <see langword="false"/>, as for losses.</summary>
     public bool Maximise { get; init; }
 
-    /// <summary>The best value so far; NaN before any.</summary>
+    /// <summary>The best value so far; NaN before the first.</summary>
     public double Best => _best;
 
-    /// <summary>Values in a row that did not improve on it.</summary>
+    /// <summary>The number of values since the best one.</summary>
     public int Misses => _misses;
 
     /// <inheritdoc/>
@@ -53,6 +58,16 @@ public sealed class EarlyStop(string metric) : TrainerCallback, IStatefulCallbac
             Look(run, progress.Loss);
         else if (progress.Metrics.TryGetValue(_metric, out var value))
             Look(run, value);
+        else if (++_reports >= Patience)
+            WarnOfName(run, progress);
+    }
+
+    /// <inheritdoc/>
+    public override void Ended(TrainingRun run, Exception? error)
+    {
+        ArgumentNullException.ThrowIfNull(run);
+        if (error is null)
+            WarnOfName(run, null);
     }
 
     /// <inheritdoc/>
@@ -77,7 +92,17 @@ public sealed class EarlyStop(string metric) : TrainerCallback, IStatefulCallbac
         (_best, _misses) = (best, misses);
     }
 
-    /// <summary>A value that is not a number improves on nothing.</summary>
+    /// <summary>Warns once if the metric has no value, with the names that have one.</summary>
+    private void WarnOfName(TrainingRun run, TrainingProgress? progress)
+    {
+        if (_hasWarned || !double.IsNaN(_best) || _misses > 0)
+            return;
+        _hasWarned = true;
+        var names = (progress?.Metrics.Keys ?? []).Concat(run.Trainer.Metrics.Keys).Append("loss").Distinct().Order(StringComparer.Ordinal);
+        TrainerLog.MetricMissing(run.Trainer.Log, _metric, run.Step, string.Join(", ", names));
+    }
+
+    /// <summary>Compares a value with the best one. NaN is no improvement.</summary>
     private void Look(TrainingRun run, double value)
     {
         var gain = Maximise ? value - _best : _best - value;
@@ -88,10 +113,10 @@ public sealed class EarlyStop(string metric) : TrainerCallback, IStatefulCallbac
     }
 }
 
-/// <summary>What an <see cref="EarlyStop"/> remembers.</summary>
+/// <summary>The state of an <see cref="EarlyStop"/>.</summary>
 internal sealed record EarlyStopState(double Best, int Misses);
 
-/// <summary>How it is written.</summary>
+/// <summary>The JSON serializer of the state.</summary>
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
     RespectRequiredConstructorParameters = true,

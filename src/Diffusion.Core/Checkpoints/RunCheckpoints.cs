@@ -59,8 +59,24 @@ internal sealed class RunCheckpoints
     /// <summary>Resumes a trainer at step 0 from the folder of the run, if there is a checkpoint for a data set of this size.</summary>
     public void ResumeRun(long datasetCount)
     {
-        if (_state.Step == 0 && _store is not null && Resume(_store.Folder, datasetCount, ResumeOptions.Default))
+        if (_state.Step != 0 || _store is null)
+            return;
+        if (Resume(_store.Folder, datasetCount, ResumeOptions.Default))
+        {
             _savedStep = _state.Step;
+            return;
+        }
+
+        // A folder beside this one with checkpoints may be the one that was meant.
+        var others = SimilarRuns.Beside(_store.Folder);
+        if (Options.RequireCheckpoint)
+            throw new CheckpointException(
+                _store.Folder,
+                $"there is no checkpoint to continue from, which {nameof(TrainerOptions.RequireCheckpoint)} requires"
+                + (others.Length == 0 ? "." : $"; there are checkpoints in {string.Join(", ", others)}."),
+                null);
+        if (others.Length > 0)
+            TrainerLog.StartsAnew(_logger, _store.Folder, string.Join(", ", others));
     }
 
     /// <summary>Restores the state from a checkpoint.</summary>

@@ -52,10 +52,10 @@ public sealed record Adafactor : IOptimizer
         ArgumentNullException.ThrowIfNull(layout);
         Guard.InRange(DecayPower, double.Epsilon, 1.0);
         Guard.InRange(Beta1, 0.0, Math.BitDecrement(1.0));
-        Guard.Positive(ClipThreshold);
-        Guard.Positive(Epsilon1);
-        Guard.Positive(Epsilon2);
-        Guard.InRange(WeightDecay, 0.0, double.MaxValue);
+        Guard.PositiveFactor(ClipThreshold);
+        Guard.PositiveFactor(Epsilon1);
+        Guard.PositiveFactor(Epsilon2);
+        Guard.Factor(WeightDecay);
         return new AdafactorState(this, layout);
     }
 }

@@ -39,8 +39,8 @@ public abstract record AdamOptimizer : IOptimizer
         ArgumentNullException.ThrowIfNull(layout);
         Guard.InRange(Beta1, 0.0, Math.BitDecrement(1.0));
         Guard.InRange(Beta2, 0.0, Math.BitDecrement(1.0));
-        Guard.Positive(Epsilon);
-        Guard.InRange(WeightDecay, 0.0, double.MaxValue);
+        Guard.PositiveFactor(Epsilon);
+        Guard.Factor(WeightDecay);
         return new AdamState(layout, Beta1, Beta2, Epsilon, WeightDecay, IsDecoupled);
     }
 }

@@ -17,7 +17,7 @@ public static class LearningRateSchedules
     /// <exception cref="ArgumentOutOfRangeException">The rate is not finite and positive, or the warm-up is negative.</exception>
     public static LearningRateSchedule Constant(double rate, long warmupSteps = 0)
     {
-        Guard.Positive(rate);
+        Guard.PositiveFactor(rate);
         Guard.InRange(warmupSteps, 0, long.MaxValue);
         return WarmUp(warmupSteps, rate, _ => rate);
     }
@@ -36,7 +36,7 @@ public static class LearningRateSchedules
     /// </exception>
     public static LearningRateSchedule Cosine(double rate, long steps, long warmupSteps = 0, double minimum = 0.0)
     {
-        Guard.Positive(rate);
+        Guard.PositiveFactor(rate);
         Guard.InRange(steps, 1, long.MaxValue);
         Guard.InRange(warmupSteps, 0, steps - 1);
         Guard.InRange(minimum, 0.0, rate);

@@ -29,7 +29,7 @@ public sealed record Lion : IOptimizer
         ArgumentNullException.ThrowIfNull(layout);
         Guard.InRange(Beta1, 0.0, Math.BitDecrement(1.0));
         Guard.InRange(Beta2, 0.0, Math.BitDecrement(1.0));
-        Guard.InRange(WeightDecay, 0.0, double.MaxValue);
+        Guard.Factor(WeightDecay);
         return new LionState(this, layout);
     }
 }

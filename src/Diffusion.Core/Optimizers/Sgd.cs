@@ -34,7 +34,7 @@ public sealed record Sgd : IOptimizer
         ArgumentNullException.ThrowIfNull(layout);
         Guard.InRange(Momentum, Nesterov ? double.Epsilon : 0.0, Math.BitDecrement(1.0));
         Guard.InRange(Dampening, 0.0, Nesterov ? 0.0 : 1.0);
-        Guard.InRange(WeightDecay, 0.0, double.MaxValue);
+        Guard.Factor(WeightDecay);
         return new SgdState(this, layout);
     }
 }

@@ -25,9 +25,9 @@ public sealed record GradScaler
 
     internal void Validate()
     {
-        Guard.Positive(Initial);
+        Guard.PositiveFactor(Initial);
         Guard.InRange(Backoff, double.Epsilon, 1.0);
-        Guard.InRange(Growth, 1.0, double.MaxValue);
+        Guard.InRange(Growth, 1.0, Guard.MaxFactor);
         Guard.InRange(GrowthInterval, 1, long.MaxValue);
     }
 }

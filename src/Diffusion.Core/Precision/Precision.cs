@@ -49,8 +49,9 @@ public sealed record Precision
         var kept = new List<(nn.Module Part, Tensor[] Values)>();
         foreach (var part in PartsWithParameters(module))
         {
-            if (part is IFullPrecisionModule full)
-                kept.Add((part, [.. full.FullPrecisionParameters.Select(parameter => parameter.clone())]));
+            Tensor[] values = part is IFullPrecisionModule full ? [.. full.FullPrecisionParameters.Select(parameter => parameter.clone())] : [];
+            if (values.Length > 0)
+                kept.Add((part, values));
             else
                 part.to(narrow);
         }

@@ -24,6 +24,7 @@ public sealed class DdpmTrainer : Trainer<Batch>
     private readonly IDiffusionLoss _loss;
     private readonly Tensor _quarters;
     private bool _rangeIsChecked;
+    private bool _conditionIsChecked;
 
     /// <summary>A trainer of a model, at step 0.</summary>
     /// <param name="model">
@@ -81,7 +82,7 @@ public sealed class DdpmTrainer : Trainer<Batch>
         ArgumentNullException.ThrowIfNull(batch);
         ArgumentNullException.ThrowIfNull(draws);
         var x0 = batch.Samples;
-        CheckRange(x0);
+        CheckFirst(batch);
         var drawn = draws.Draw(
             RandomStream.Timesteps, null, generator => Options.Timesteps.Sample(Schedule, draws.BatchSize, generator));
         var noise = draws.Normal(RandomStream.Noise, x0.shape, x0.dtype, Device);
@@ -160,6 +161,15 @@ public sealed class DdpmTrainer : Trainer<Batch>
             return;
         TrainerLog.RangeOfDataset(Log, range, expected);
         _rangeIsChecked = true;
+    }
+
+    /// <summary>Compares the first batch with the model: what the network ignores, and the range of the data.</summary>
+    private void CheckFirst(Batch batch)
+    {
+        if (!_conditionIsChecked && batch.Condition is { } condition && Model.UnusedPart(condition) is { } unused)
+            TrainerLog.ConditionUnused(Log, unused);
+        _conditionIsChecked = true;
+        CheckRange(batch.Samples);
     }
 
     /// <summary>Warns once of a first batch outside the range of the model, or of images from 0 to 1 where it expects -1 to 1.</summary>

@@ -114,4 +114,29 @@ internal static partial class TrainerLog
         Level = LogLevel.Warning,
         Message = "{Count} lines of {Path} are no records of a run; they were moved to {Target}. The first: {Reason}")]
     public static partial void LinesSetAside(ILogger logger, int count, string path, string target, string reason);
+
+    [LoggerMessage(
+        EventId = 25,
+        Level = LogLevel.Warning,
+        Message = "EarlyStop waits for the metric '{Metric}', which has no value up to step {Step}. The metrics with values are: {Names}.")]
+    public static partial void MetricMissing(ILogger logger, string metric, long step, string names);
+
+    [LoggerMessage(
+        EventId = 28,
+        Level = LogLevel.Information,
+        Message = "The data set has {Unused}, which the network was not built for: it is trained without them.")]
+    public static partial void ConditionUnused(ILogger logger, string unused);
+
+    [LoggerMessage(
+        EventId = 26,
+        Level = LogLevel.Warning,
+        Message = "The warm-up has {WarmupSteps} steps and the run {Steps}, so the learning rate reaches {Rate:G4} instead of {Target:G4}.")]
+    public static partial void WarmUpTooLong(ILogger logger, long warmupSteps, long steps, double rate, double target);
+
+    [LoggerMessage(
+        EventId = 27,
+        Level = LogLevel.Warning,
+        Message = "There is no checkpoint in {Folder}, so the run starts at step 0. There are checkpoints in {Others}. Set "
+            + "TrainerOptions.RequireCheckpoint to make this an error.")]
+    public static partial void StartsAnew(ILogger logger, string folder, string others);
 }

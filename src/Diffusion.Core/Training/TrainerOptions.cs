@@ -103,6 +103,12 @@ public sealed record TrainerOptions
     public string? CheckpointFolder { get; init; }
 
     /// <summary>
+    /// Whether <see cref="Trainer{TBatch}.Fit"/> of a trainer at step 0 throws a <see cref="CheckpointException"/> if there is no checkpoint
+    /// in <see cref="CheckpointFolder"/>, as for a run that is continued. The default is <see langword="false"/>: a new run starts.
+    /// </summary>
+    public bool RequireCheckpoint { get; init; }
+
+    /// <summary>
     /// The classes of networks, schedules and predictions with which <see cref="DiffusionModel.Load(string, Device?, ModelFormat?)"/> will read
     /// checkpoints. The default is <see cref="ModelFormat.Default"/>.
     /// </summary>
@@ -140,7 +146,7 @@ public sealed record TrainerOptions
     {
         Guard.InRange(Steps, 1, long.MaxValue);
         Guard.InRange(BatchSize, 1, int.MaxValue);
-        Guard.Positive(LearningRate);
+        Guard.PositiveFactor(LearningRate);
         Guard.InRange(WarmupSteps, 0, long.MaxValue);
         ArgumentNullException.ThrowIfNull(Optimizer);
         ArgumentNullException.ThrowIfNull(ParameterGroups);
@@ -151,7 +157,7 @@ public sealed record TrainerOptions
         if (MemoryLimit is { } limit)
             Guard.InRange(limit, 1, long.MaxValue, nameof(MemoryLimit));
         if (MaxGradNorm is { } clipNorm)
-            Guard.Positive(clipNorm, nameof(MaxGradNorm));
+            Guard.PositiveFactor(clipNorm, nameof(MaxGradNorm));
         ArgumentNullException.ThrowIfNull(Ema);
         ArgumentNullException.ThrowIfNull(ExtraEmas);
         foreach (var (name, decay) in ExtraEmas)
@@ -177,6 +183,9 @@ public sealed record TrainerOptions
         Guard.InRange(MaxSkippedInARow, 1, long.MaxValue);
         if (CheckpointFolder is not null)
             ArgumentException.ThrowIfNullOrWhiteSpace(CheckpointFolder);
+        if (RequireCheckpoint && CheckpointFolder is null)
+            throw new ArgumentException(
+                $"{nameof(RequireCheckpoint)} needs a {nameof(CheckpointFolder)}, got none.", nameof(RequireCheckpoint));
         if (Device is not null)
             DeviceName.RequireAvailable(Device, nameof(Device));
     }

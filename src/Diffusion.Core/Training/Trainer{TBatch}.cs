@@ -177,6 +177,9 @@ public abstract class Trainer<TBatch> : Trainer
         State.Dataset = RunDescription.NameOf(dataset);
         State.Parameters.EnsureAttached();
         TrainerLog.Started(Log, Step, Options.Steps, count);
+        if (Options.LearningRateSchedule is null && Options.WarmupSteps > Options.Steps)
+            TrainerLog.WarmUpTooLong(
+                Log, Options.WarmupSteps, Options.Steps, _learningRate(Options.Steps - 1), Options.LearningRate);
         Check(dataset);
     }
 
@@ -225,7 +228,7 @@ public abstract class Trainer<TBatch> : Trainer
         var count = batch.Count;
         if (count < 1)
             throw new ArgumentException($"A batch must have at least one sample, got {count}.", nameof(batch));
-        var rate = Guard.InRange(_learningRate(Step), 0.0, double.MaxValue);
+        var rate = Guard.Factor(_learningRate(Step));
         if (!State.Module.training)
             State.Module.train();
 

@@ -60,6 +60,9 @@ public sealed class SwinDenoiser : DenoisingNetwork
     /// <summary>The architecture.</summary>
     public SwinDenoiserOptions Options { get; }
 
+    internal override string? UnusedPart(Condition condition)
+        => DenoiserGuard.UnusedPart(condition, labels: Options.Classes is not null, vector: Options.VectorWidth is not null);
+
     /// <summary>Computes the raw output of the network.</summary>
     /// <param name="xt">[B, C, H, W] noisy images of any size, of the type and on the device of the weights.</param>
     /// <param name="t">[B] int64 or floating point timesteps: 0..T-1 for a discrete schedule.</param>
