@@ -22,7 +22,7 @@ internal sealed class AtomicFile : IDisposable
         _path = Path.GetFullPath(path);
         var folder = Path.GetDirectoryName(_path) ?? throw new IOException($"Cannot write '{path}': it names no file.");
         _temporary = Path.Combine(folder, $".{Path.GetFileName(_path)}.{Guid.NewGuid():N}.tmp");
-        _stream = Try(() =>
+        _stream = DiskFile.Writing(_path, () =>
         {
             if (Directory.Exists(_path))
                 throw new IOException("it is a folder");
@@ -39,7 +39,7 @@ internal sealed class AtomicFile : IDisposable
     public static void Write(string path, Action<Stream> write)
     {
         using var file = new AtomicFile(path);
-        file.Try(() =>
+        DiskFile.Writing(path, () =>
         {
             write(file.Stream);
             return true;
@@ -50,7 +50,7 @@ internal sealed class AtomicFile : IDisposable
     /// <summary>Gives the file its name, in place of one that may be there.</summary>
     /// <exception cref="IOException">The file cannot be written.</exception>
     public void Commit()
-        => Try(() =>
+        => DiskFile.Writing(_path, () =>
         {
             _stream.Flush(flushToDisk: true);
             _stream.Dispose();
@@ -66,29 +66,11 @@ internal sealed class AtomicFile : IDisposable
         {
             _stream.Dispose();
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException || IsTooLarge(e))
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException || DiskFile.IsTooLarge(e))
         {
             // What is still in its buffer could not be written either; the first error is the one to report.
         }
 
         File.Delete(_temporary);
-    }
-
-    /// <summary>
-    /// The error code of .NET for EFBIG, the error of a file that its file system, or a limit of the process, does not let grow.
-    /// </summary>
-    internal static bool IsTooLarge(Exception error) => error is ArgumentOutOfRangeException { ParamName: "value" };
-
-    /// <summary>One kind of error for all that can be wrong with a place to write to, with the path in it.</summary>
-    private T Try<T>(Func<T> action)
-    {
-        try
-        {
-            return action();
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException || IsTooLarge(e))
-        {
-            throw new IOException($"Cannot write '{_path}': {e.Message}", e);
-        }
     }
 }

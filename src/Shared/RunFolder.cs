@@ -94,7 +94,7 @@ internal static class RunFolder
     {
         try
         {
-            var text = File.ReadAllText(Path.Combine(folder, PointerFile)).Trim();
+            var text = DiskFile.ReadText(Path.Combine(folder, PointerFile)).Trim();
             var name = Path.GetFileName(Path.TrimEndingDirectorySeparator(text));
             if (name.Length == 0)
                 return null;

@@ -18,7 +18,7 @@ internal static class PythonJson
     /// <summary>Reads a file that contains an object.</summary>
     /// <exception cref="FileNotFoundException">The file does not exist.</exception>
     /// <exception cref="InvalidDataException">The text is not valid JSON, is not an object, or contains a key twice.</exception>
-    public static JsonObject Read(string path, string what) => Parse(InputFile.ReadText(path), $"{path}: {what}");
+    public static JsonObject Read(string path, string what) => Parse(DiskFile.ReadText(path), $"{path}: {what}");
 
     /// <summary>Parses an object.</summary>
     /// <param name="json">The text.</param>

@@ -152,7 +152,7 @@ public sealed class DiffusersModel : IDisposable
     {
         if (FindWeights(folder, mapping, variant) is { } path)
             return path;
-        string[] present = [.. Directory.GetFiles(folder).Select(file => Path.GetFileName(file)!).Order(StringComparer.Ordinal)];
+        string[] present = [.. DiskFile.List(folder).Select(file => Path.GetFileName(file)!).Order(StringComparer.Ordinal)];
         var name = mapping.WeightsName + (variant is null ? "" : "." + variant);
         var (start, end) = (mapping.WeightsName + ".", ".safetensors");
         string[] variants =

@@ -48,7 +48,7 @@ internal static class ClipTokenizerFiles
     private static List<(string First, string Second)> ReadMerges(string path)
     {
         var merges = new List<(string, string)>();
-        using var lines = new StringReader(InputFile.ReadText(path));
+        using var lines = new StringReader(DiskFile.ReadText(path));
         while (lines.ReadLine() is { } line)
         {
             if (line.Length > 0 && !(merges.Count == 0 && line.StartsWith("#version", StringComparison.Ordinal)))

@@ -54,13 +54,14 @@ public sealed class SafetensorsFile : IDisposable
 
     /// <summary>Opens a file and validates its header.</summary>
     /// <exception cref="FileNotFoundException">The file does not exist.</exception>
+    /// <exception cref="IOException">The path is not that of a regular file, or the file cannot be read.</exception>
     /// <exception cref="InvalidDataException">
     /// The file is damaged. The message contains the path, the name of the tensor, if any, and the expected and actual values.
     /// </exception>
     public static SafetensorsFile Open(string path)
     {
-        InputFile.Require(path);
-        var handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete);
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        var handle = DiskFile.OpenHandle(path);
         try
         {
             var fileLength = RandomAccess.GetLength(handle);

@@ -18,9 +18,6 @@ internal sealed partial record SafetensorsIndex(long? TotalSize, IReadOnlyDictio
     /// <summary>The extension of index files.</summary>
     public const string Extension = ".safetensors.index.json";
 
-    /// <summary>The maximum size of an index that is read, in bytes. Real indices are much smaller.</summary>
-    private const long MaxLength = 100_000_000;
-
     /// <summary>
     /// Distributes tensors over files, in order. Each file has at most the given number of bytes; a larger tensor is in a separate file.
     /// </summary>
@@ -86,11 +83,9 @@ internal sealed partial record SafetensorsIndex(long? TotalSize, IReadOnlyDictio
     /// <exception cref="InvalidDataException">The index is not valid, or contains a file outside the folder of the index.</exception>
     public static SafetensorsIndex Read(string path)
     {
-        if (new FileInfo(path).Length is var length and > MaxLength)
-            throw new InvalidDataException($"{path}: an index may have at most {MaxLength} bytes, this one has {length}.");
         try
         {
-            using var document = JsonDocument.Parse(File.ReadAllBytes(path));
+            using var document = JsonDocument.Parse(DiskFile.ReadBytes(path));
             return Parse(path, document.RootElement);
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException)

@@ -96,7 +96,7 @@ public sealed class SafetensorsSet : IDisposable
     {
         foreach (var pattern in new[] { "*" + SafetensorsIndex.Extension, "*.safetensors" })
         {
-            var found = Directory.GetFiles(folder, pattern);
+            var found = DiskFile.List(folder, pattern);
             if (found.Length > 1)
                 throw new InvalidDataException(
                     $"{folder} must hold one set of weights, got "
@@ -106,7 +106,7 @@ public sealed class SafetensorsSet : IDisposable
                 return found[0];
         }
 
-        var others = Directory.GetFiles(folder).Select(System.IO.Path.GetFileName).Order(StringComparer.Ordinal);
+        var others = DiskFile.List(folder).Select(System.IO.Path.GetFileName).Order(StringComparer.Ordinal);
         throw new FileNotFoundException(
             $"{folder} contains no safetensors file; its files are: {string.Join(", ", others)}. Weights in other formats "
             + $"(.bin, .ckpt) can run code when they are read, and are not supported.");

@@ -101,7 +101,7 @@ internal static class SavedModel
             throw new FileNotFoundException($"There is no model in '{folder}': {FileName} is missing.", path);
         try
         {
-            return Load(Parse(File.ReadAllText(path)), folder, network, device, format);
+            return Load(Parse(DiskFile.ReadText(path)), folder, network, device, format);
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException or ArgumentException)
         {

@@ -21,6 +21,9 @@ public sealed class MetricsFile(string path) : TrainerCallback
 {
     private const byte LineEnd = (byte)'\n';
 
+    // Millions of records; the file is read into memory.
+    private const long MaxBytes = 1L << 30;
+
     /// <summary>The file, as a full path.</summary>
     public string FilePath { get; } = Path.GetFullPath(path);
 
@@ -32,7 +35,9 @@ public sealed class MetricsFile(string path) : TrainerCallback
     /// </summary>
     /// <param name="path">The file.</param>
     /// <returns>The records in the order in which they were written.</returns>
-    /// <exception cref="InvalidDataException">A line is not a record. The message contains its number.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A line is not a record: the message contains its number. Or the file has more than 1 GiB.
+    /// </exception>
     /// <exception cref="IOException">There is no such file, or it cannot be read.</exception>
     public static IReadOnlyList<RunRecord> Read(string path)
     {
@@ -47,7 +52,7 @@ public sealed class MetricsFile(string path) : TrainerCallback
     public override void Started(TrainingRun run)
     {
         ArgumentNullException.ThrowIfNull(run);
-        Directory.CreateDirectory(Path.GetDirectoryName(FilePath)!);
+        DiskFile.CreateFolder(Path.GetDirectoryName(FilePath)!);
         if (File.Exists(FilePath))
             TakeUp(run);
         Append(new EventRecord
@@ -139,7 +144,7 @@ public sealed class MetricsFile(string path) : TrainerCallback
     private void Append(RunRecord record)
     {
         byte[] line = [.. JsonSerializer.SerializeToUtf8Bytes(record, RunRecordJson.Default.RunRecord), LineEnd];
-        AppendFile.Append(FilePath, line);
+        DiskFile.Append(FilePath, line);
     }
 
     /// <summary>Removes the lines of later steps from the file of an earlier part of the run; renames the file of another run.</summary>
@@ -147,7 +152,7 @@ public sealed class MetricsFile(string path) : TrainerCallback
     {
         if (run.Step == 0)
         {
-            File.Move(FilePath, FilePath + ".old", overwrite: true);
+            DiskFile.Move(FilePath, FilePath + ".old");
             return;
         }
 
@@ -173,7 +178,7 @@ public sealed class MetricsFile(string path) : TrainerCallback
         if (count > 0)
         {
             var target = FilePath + ".damaged";
-            AppendFile.Append(target, damaged.ToArray());
+            DiskFile.Append(target, damaged.ToArray());
             TrainerLog.LinesSetAside(run.Trainer.Log, count, FilePath, target, reason);
         }
 
@@ -188,12 +193,7 @@ public sealed class MetricsFile(string path) : TrainerCallback
     }
 
     private static byte[] ReadBytes(string path)
-    {
-        using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
-        using var memory = new MemoryStream();
-        file.CopyTo(memory);
-        return memory.ToArray();
-    }
+        => DiskFile.ReadBytes(path, MaxBytes, FileShare.ReadWrite | FileShare.Delete);
 
     /// <summary>
     /// Returns the complete lines that are not empty, with their numbers from 1. A byte order mark, and the zeros that a file system may leave

@@ -47,7 +47,7 @@ public sealed class TensorBoardLog(string folder) : TrainerCallback
     public override void ImageLogged(TrainingRun run, string name, string path)
     {
         ArgumentNullException.ThrowIfNull(run);
-        _file?.AddImage(name, File.ReadAllBytes(path), run.Step);
+        _file?.AddImage(name, DiskFile.ReadBytes(path), run.Step);
     }
 }
 
@@ -79,12 +79,12 @@ internal sealed class EventFile
     public EventFile(string folder, long? firstStep = null)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
-        Directory.CreateDirectory(folder);
+        DiskFile.CreateFolder(folder);
         for (var seconds = DateTimeOffset.UtcNow.ToUnixTimeSeconds(); ; seconds++)
         {
             // TensorBoard reads files in the order of their names, and takes those with this word in them.
             FilePath = Path.Combine(Path.GetFullPath(folder), $"events.out.tfevents.{seconds:D10}.diffusion-core");
-            if (!File.Exists(FilePath))
+            if (!Path.Exists(FilePath))
                 break;
         }
 
@@ -191,6 +191,6 @@ internal sealed class EventFile
         BinaryPrimitives.WriteUInt32LittleEndian(record.AsSpan(sizeof(ulong)), MaskedCrc(record.AsSpan(0, sizeof(ulong))));
         data.CopyTo(record, sizeof(ulong) + sizeof(uint));
         BinaryPrimitives.WriteUInt32LittleEndian(record.AsSpan(record.Length - sizeof(uint)), MaskedCrc(data));
-        AppendFile.Append(FilePath, record);
+        DiskFile.Append(FilePath, record);
     }
 }

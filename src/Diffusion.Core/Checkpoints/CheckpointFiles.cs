@@ -42,12 +42,12 @@ internal static class CheckpointFiles
 
     /// <summary>Reads a file.</summary>
     /// <exception cref="CheckpointException">The file cannot be read.</exception>
-    public static byte[] Read(string path) => Reading(path, () => File.ReadAllBytes(path));
+    public static byte[] Read(string path) => Reading(path, () => DiskFile.ReadBytes(path));
 
     /// <summary>Returns the name, size and SHA-256 of a file, as a manifest contains them.</summary>
     public static CheckpointFile Describe(string folder, string name)
     {
-        using var stream = File.OpenRead(Path.Combine(folder, name));
+        using var stream = DiskFile.OpenRead(Path.Combine(folder, name));
         return new CheckpointFile(name, stream.Length, Convert.ToHexStringLower(SHA256.HashData(stream)));
     }
 

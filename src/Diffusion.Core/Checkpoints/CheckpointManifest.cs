@@ -176,7 +176,7 @@ public sealed class CheckpointInfo
     {
         try
         {
-            return CheckpointManifest.Parse(File.ReadAllBytes(System.IO.Path.Combine(path, Checkpoint.ManifestFile))).Metrics;
+            return CheckpointManifest.Parse(DiskFile.ReadBytes(System.IO.Path.Combine(path, Checkpoint.ManifestFile))).Metrics;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
         {

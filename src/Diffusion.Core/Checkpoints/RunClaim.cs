@@ -86,7 +86,7 @@ internal sealed class RunClaim : IDisposable
     {
         try
         {
-            return File.ReadAllText(path).Trim() is { Length: > 0 } text ? text : null;
+            return DiskFile.ReadText(path).Trim() is { Length: > 0 } text ? text : null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

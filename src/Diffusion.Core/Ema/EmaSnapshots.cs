@@ -84,7 +84,7 @@ internal sealed record EmaSnapshot(string Path, PowerFunctionDecay Decay, long S
     /// <exception cref="DirectoryNotFoundException">The folder does not exist.</exception>
     /// <exception cref="InvalidDataException">A file is damaged or not a snapshot.</exception>
     public static IReadOnlyList<EmaSnapshot> List(string folder)
-        => [.. Directory.EnumerateFiles(folder, "step-*.safetensors").Select(Read)
+        => [.. DiskFile.List(folder, "step-*.safetensors").Select(Read)
             .OrderBy(snapshot => snapshot.Step).ThenBy(snapshot => snapshot.Decay.RelativeStandardDeviation)];
 
     /// <summary>Returns the names of the tensors in an open snapshot that are not averages: buffers and frozen parameters.</summary>

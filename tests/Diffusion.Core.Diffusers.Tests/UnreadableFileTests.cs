@@ -1,0 +1,31 @@
+using Diffusion.Core.Testing;
+
+namespace Diffusion.Core.Diffusers.Tests;
+
+[Trait(Category.Name, Category.Fault)]
+public sealed class UnreadableFileTests : IDisposable
+{
+    private readonly TemporaryFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [Theory]
+    [InlineData(UnreadableFile.Folder)]
+    [InlineData(UnreadableFile.Pipe)]
+    [InlineData(UnreadableFile.Device)]
+    [InlineData(UnreadableFile.Forbidden)]
+    public async Task What_is_not_a_readable_file_is_refused_with_its_name(string kind)
+    {
+        foreach (var (name, read) in (IEnumerable<(string, Action<string>)>)
+        [
+            (PipelineIndex.FileName, path => PipelineIndex.Read(path)),
+            (ModelConfig.FileName, path => ModelConfig.Read(path)),
+            (SchedulerConfig.FileName, path => SchedulerConfig.Read(path)),
+            ("tokenizer.json", _ => ClipText.LoadTokenizer(_folder.Path)),
+        ])
+        {
+            UnreadableFile.Create(_folder.File(name), kind);
+            await UnreadableFile.RefusesAsync(_folder.File(name), () => read(_folder.File(name)));
+        }
+    }
+}
