@@ -107,8 +107,8 @@ public sealed class MnistTests : IDisposable
     [Theory]
     [InlineData(new[] { 2, 28, 27 }, new[] { 2 }, "28 x 28")]
     [InlineData(new[] { 2, 784 }, new[] { 2 }, "28 x 28")]
-    [InlineData(new[] { 2, 28, 28 }, new[] { 3 }, "2 images")]
-    [InlineData(new[] { 2, 28, 28 }, new[] { 2, 1 }, "2 images")]
+    [InlineData(new[] { 2, 28, 28 }, new[] { 3 }, "dimensions 2, got 3")]
+    [InlineData(new[] { 2, 28, 28 }, new[] { 2, 1 }, "dimensions 2, got 2 x 1")]
     [Trait(Category.Name, Category.Fault)]
     public void Files_of_other_dimensions_are_refused(int[] images, int[] labels, string reason)
     {

@@ -13,6 +13,9 @@ public sealed class Cifar10 : IBufferedDataset
     private const int Pixels = Channels * Size * Size;
     private const int Record = 1 + Pixels;
     private const int MostFiles = 5;
+
+    // The original files have 10,000 records.
+    private const long MostRecords = 100_000;
     private const string Archive = "cifar-10-batches-bin";
 
     // Each file is a sequence of records: a label, then the red, green and blue planes.
@@ -26,7 +29,10 @@ public sealed class Cifar10 : IBufferedDataset
     /// </param>
     /// <param name="split">The training set (the default) or the test set.</param>
     /// <exception cref="FileNotFoundException">A file is missing. The message names it.</exception>
-    /// <exception cref="InvalidDataException">A file is damaged. The message contains its path.</exception>
+    /// <exception cref="IOException">A file is not a regular file, or cannot be read.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A file is damaged, or has more than 100,000 images. The message contains its path.
+    /// </exception>
     public Cifar10(string folder, DataSplit split = DataSplit.Train)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
@@ -103,16 +109,7 @@ public sealed class Cifar10 : IBufferedDataset
 
     private static byte[] Read(string path)
     {
-        byte[] data;
-        try
-        {
-            data = File.ReadAllBytes(path);
-        }
-        catch (UnauthorizedAccessException e)
-        {
-            throw new IOException($"Cannot read '{path}': {e.Message}", e);
-        }
-
+        var data = DiskFile.ReadBytes(path, MostRecords * Record);
         if (data.Length == 0 || data.Length % Record != 0)
             throw new InvalidDataException($"'{path}' must contain whole records of {Record} bytes, got {data.Length} bytes.");
         for (var start = 0; start < data.Length; start += Record)

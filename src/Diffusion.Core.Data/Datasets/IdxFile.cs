@@ -13,6 +13,10 @@ internal sealed class IdxFile
     private const byte UnsignedByte = 0x08;
     private const int Chunk = 1 << 20;
 
+    // MNIST expands fivefold. A file of zeros expands a thousandfold, so that a megabyte can fill a gigabyte of memory.
+    private const long MostExpansion = 100;
+    private const long FreeExpansion = 64L << 20;
+
     private IdxFile(int[] dimensions, byte[] data) => (Dimensions, Data) = (dimensions, data);
 
     /// <summary>The size of each dimension. The first one is the number of items.</summary>
@@ -23,23 +27,25 @@ internal sealed class IdxFile
 
     /// <summary>Reads a file. Compression is detected from its first bytes, not from its name.</summary>
     /// <param name="path">The path of the file.</param>
+    /// <param name="shape">The expected dimensions; -1 stands for any size. The default is <see langword="null"/>: any dimensions.</param>
     /// <exception cref="FileNotFoundException">The file does not exist.</exception>
-    /// <exception cref="IOException">The file cannot be read.</exception>
+    /// <exception cref="IOException">The file is not a regular file, or cannot be read.</exception>
     /// <exception cref="InvalidDataException">
-    /// The file is not an IDX file of bytes, is damaged, or has fewer or more values than its header specifies.
+    /// The file is not an IDX file of bytes, is damaged, has other dimensions, has fewer or more values than its header specifies, or would
+    /// expand to more than 64 MiB and more than 100 times its size. The message contains its path.
     /// </exception>
-    public static IdxFile Read(string path)
+    public static IdxFile Read(string path, long[]? shape = null)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
         try
         {
-            using var file = File.OpenRead(path);
+            using var file = DiskFile.OpenRead(path);
             var compressed = file.ReadByte() == 0x1F && file.ReadByte() == 0x8B;
             file.Position = 0;
             if (!compressed)
-                return Parse(file, file.Length);
+                return Parse(file, file.Length, long.MaxValue, shape);
             using var content = new GZipStream(file, CompressionMode.Decompress);
-            var result = Parse(content, null);
+            var result = Parse(content, null, Math.Max(FreeExpansion, file.Length * MostExpansion), shape);
             GzipTrailer.Require(file, 4 + (4 * result.Dimensions.Count) + result.Data.Length);
             return result;
         }
@@ -47,15 +53,13 @@ internal sealed class IdxFile
         {
             throw new InvalidDataException($"'{path}' is damaged, or not an IDX file of bytes: {e.Message}", e);
         }
-        catch (UnauthorizedAccessException e)
-        {
-            throw new IOException($"Cannot read '{path}': {e.Message}", e);
-        }
     }
 
     /// <param name="stream">The stream, at the first byte of the header.</param>
     /// <param name="length">The length of the stream in bytes, or null if it is unknown.</param>
-    private static IdxFile Parse(Stream stream, long? length)
+    /// <param name="mostValues">The maximum number of values.</param>
+    /// <param name="shape">The expected dimensions, or null for any.</param>
+    private static IdxFile Parse(Stream stream, long? length, long mostValues, long[]? shape)
     {
         var header = ReadAtMost(stream, 4);
         if (header.Length < 4 || header[0] != 0 || header[1] != 0)
@@ -78,6 +82,11 @@ internal sealed class IdxFile
             (dimensions[i], count) = ((int)size, count * size);
         }
 
+        // All of this is checked before memory is allocated for the values.
+        if (shape is not null && !(shape.Length == dimensions.Length && shape.Zip(dimensions).All(pair => pair.First < 0 || pair.First == pair.Second)))
+            throw Damaged($"dimensions {string.Join(" x ", shape.Select(size => size < 0 ? "N" : $"{size}"))}", Format(dimensions));
+        if (count > mostValues)
+            throw Damaged($"at most {mostValues} values in a compressed file of this size", $"dimensions {Format(dimensions)}");
         var start = 4 + sizes.Length;
         if (length is { } total && total != start + count)
             throw Damaged($"{start + count} bytes for dimensions {Format(dimensions)}", $"{total}");

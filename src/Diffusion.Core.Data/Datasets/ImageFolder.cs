@@ -19,6 +19,7 @@ public sealed class ImageFolder : IBufferedDataset
     private readonly int[] _labels;
     private readonly byte? _background;
     private readonly bool _scales;
+    private readonly int _maxPixels;
 
     /// <summary>
     /// Finds the files and reads the first one, whose size is that of all samples unless <see cref="ImageFolderOptions.Size"/> is set. With
@@ -27,6 +28,7 @@ public sealed class ImageFolder : IBufferedDataset
     /// <param name="folder">The folder to search.</param>
     /// <param name="options">The options. The default is a new <see cref="ImageFolderOptions"/>.</param>
     /// <exception cref="DirectoryNotFoundException">The folder does not exist.</exception>
+    /// <exception cref="IOException">The folder, or a folder in it, cannot be read.</exception>
     /// <exception cref="ArgumentException">
     /// The folder contains no PNG file, a file is not in the folder of a class although labels are requested, the folder of a class contains no
     /// file, or an option is out of range.
@@ -38,11 +40,11 @@ public sealed class ImageFolder : IBufferedDataset
         options ??= new ImageFolderOptions();
         options.Validate();
         var (channels, size) = (options.Channels, options.Size);
-        string[] names = [.. ImageFiles.Find(folder).Order(StringComparer.Ordinal)];
+        string[] names = [.. DiskFile.Reading(folder, () => ImageFiles.Find(folder)).Order(StringComparer.Ordinal)];
         if (names.Length == 0)
             throw new ArgumentException($"There must be at least one PNG file in '{folder}', got none.", nameof(folder));
         (_background, HasLabels) = (options.Background, options.WithLabels);
-        _scales = size is not null;
+        (_scales, _maxPixels) = (size is not null, options.MaxPixels);
         _files = [.. names.Select(name => Path.Combine(folder, name))];
         (Classes, _labels) = HasLabels ? ClassesOf(folder, names, options.AllowEmptyClasses) : ([], []);
         SampleShape = [channels, size?.Height ?? 0, size?.Width ?? 0];
@@ -186,40 +188,40 @@ public sealed class ImageFolder : IBufferedDataset
     {
         var image = ReadFile(index);
         var (channels, height, width) = ((int)SampleShape[0], (int)SampleShape[1], (int)SampleShape[2]);
-        var fits = image.Height == height && image.Width == width;
-        if (!fits && !_scales)
-            throw new SampleException(
-                index,
-                $"'{_files[index]}' must be {width} x {height} pixels like the first image, but is {image.Width} x {image.Height}.");
-        var scratch = fits ? [] : ArrayPool<float>.Shared.Rent(checked(channels * image.Height * image.Width));
         try
         {
-            var planes = fits ? sample : scratch.AsSpan(0, channels * image.Height * image.Width);
-            ImageBytes.Decode(image, channels, _background, planes);
-            if (!fits)
-                ImageScaling.Cover(planes, channels, image.Height, image.Width, sample, height, width);
+            ImageBytes.RequireOpaque(image, _background);
         }
         catch (InvalidDataException e)
         {
             throw new SampleException(index, $"'{_files[index]}' {e.Message}", e);
         }
-        finally
-        {
-            if (!fits)
-                ArrayPool<float>.Shared.Return(scratch);
-        }
+
+        if (image.Height == height && image.Width == width)
+            ImageBytes.Decode(image, 0, channels, _background, sample);
+        else
+            ImageScaling.Cover(image, channels, _background, sample, height, width);
     }
 
     private PngImage ReadFile(long index)
     {
         try
         {
-            return PngReader.Read(_files[index]);
+            return PngReader.Read(_files[index], _maxPixels, (width, height) => CheckSize(index, width, height));
         }
         catch (Exception e) when (e is IOException or InvalidDataException)
         {
             throw new SampleException(index, e.Message, e);
         }
+    }
+
+    /// <summary>Checks the size of an image before it is decompressed. While the first one is read, the size is still 0.</summary>
+    private void CheckSize(long index, int width, int height)
+    {
+        if (!_scales && SampleShape[1] != 0 && (height != SampleShape[1] || width != SampleShape[2]))
+            throw new SampleException(
+                index,
+                $"'{_files[index]}' must be {SampleShape[2]} x {SampleShape[1]} pixels like the first image, but is {width} x {height}.");
     }
 }
 
@@ -265,8 +267,16 @@ public sealed record ImageFolderOptions
     /// </summary>
     public (int Height, int Width)? Size { get; init; }
 
+    /// <summary>
+    /// The maximum number of pixels of an image, 1 to 2^28. Loading a larger one throws an exception before it is decompressed, because a few
+    /// kilobytes can expand to gigabytes. A file may have at most 5 bytes for each of these pixels and 16 MiB of metadata. The default is
+    /// 2^25 = 33,554,432, which is more than 5,792 x 5,792.
+    /// </summary>
+    public int MaxPixels { get; init; } = PngReader.DefaultMaxPixels;
+
     internal void Validate()
     {
+        Guard.InRange(MaxPixels, 1, 1 << 28);
         if (Channels is not (1 or 3))
             throw new ArgumentOutOfRangeException(nameof(Channels), Channels, $"There must be 1 or 3 channels, got {Channels}.");
         if (Size is { } size && (size.Height < 1 || size.Width < 1))

@@ -25,6 +25,7 @@ public sealed class Mnist : IBufferedDataset
     /// <param name="split">The training set (the default) or the test set.</param>
     /// <param name="options">The options. The default is a new <see cref="MnistOptions"/>.</param>
     /// <exception cref="FileNotFoundException">A file is missing. The message explains how to obtain it.</exception>
+    /// <exception cref="IOException">A file is not a regular file, or cannot be read.</exception>
     /// <exception cref="InvalidDataException">A file is damaged, or its dimensions or labels are not those of MNIST.</exception>
     public Mnist(string folder, DataSplit split = DataSplit.Train, MnistOptions? options = null)
     {
@@ -35,10 +36,7 @@ public sealed class Mnist : IBufferedDataset
 
         var imagesPath = MnistFiles.Require(folder, MnistFiles.Images(split));
         var labelsPath = HasLabels ? MnistFiles.Require(folder, MnistFiles.Labels(split)) : null;
-        var images = IdxFile.Read(imagesPath);
-        if (images.Dimensions is not [_, OriginalSize, OriginalSize])
-            throw new InvalidDataException(
-                $"'{imagesPath}' must have dimensions N x 28 x 28, got {string.Join(" x ", images.Dimensions)}.");
+        var images = IdxFile.Read(imagesPath, [-1, OriginalSize, OriginalSize]);
         (Count, _images) = (images.Dimensions[0], images.Data);
         if (labelsPath is not null)
             _labels = ReadLabels(labelsPath, images.Dimensions[0]);
@@ -158,10 +156,7 @@ public sealed class Mnist : IBufferedDataset
 
     private static ReadOnlyMemory<byte> ReadLabels(string path, int count)
     {
-        var labels = IdxFile.Read(path);
-        if (labels.Dimensions.Count != 1 || labels.Dimensions[0] != count)
-            throw new InvalidDataException(
-                $"'{path}' must have one label for each of {count} images, got dimensions {string.Join(" x ", labels.Dimensions)}.");
+        var labels = IdxFile.Read(path, [count]);
         var wrong = labels.Data.Span.IndexOfAnyExceptInRange((byte)0, (byte)(Classes - 1));
         if (wrong >= 0)
             throw new InvalidDataException($"'{path}' must have labels 0..9, got {labels.Data.Span[wrong]} at index {wrong}.");

@@ -15,22 +15,34 @@ internal static class ImageBytes
             values[i] = Values[bytes[i]];
     }
 
-    /// <summary>Converts an image to planes of one channel each.</summary>
+    /// <summary>Checks that an image can be converted.</summary>
     /// <param name="image">The image.</param>
-    /// <param name="channels">The number of channels of the result: 1 for grey, 3 for RGB.</param>
     /// <param name="background">The grey level behind pixels that are not opaque, or null if all pixels must be opaque.</param>
-    /// <param name="planes">[channels * height * width] receives the values in [-1, 1].</param>
     /// <exception cref="InvalidDataException">A pixel is not opaque, and there is no background.</exception>
-    public static void Decode(PngImage image, int channels, byte? background, Span<float> planes)
+    public static void RequireOpaque(PngImage image, byte? background)
+    {
+        var pixels = image.Pixels.Span;
+        for (var i = image.Channels - 1; image.HasAlpha && background is null && i < pixels.Length; i += image.Channels)
+        {
+            if (pixels[i] != byte.MaxValue)
+                throw new InvalidDataException("must be opaque because no background is set, but has transparent pixels.");
+        }
+    }
+
+    /// <summary>Converts consecutive pixels of an image to planes of one channel each.</summary>
+    /// <param name="image">The image.</param>
+    /// <param name="first">The index of the first pixel.</param>
+    /// <param name="channels">The number of channels of the result: 1 for grey, 3 for RGB.</param>
+    /// <param name="background">The grey level behind pixels that are not opaque, or null if all pixels are opaque.</param>
+    /// <param name="planes">[channels * count] receives the values in [-1, 1].</param>
+    public static void Decode(PngImage image, int first, int channels, byte? background, Span<float> planes)
     {
         var pixels = image.Pixels.Span;
         var (area, colours) = (planes.Length / channels, image.HasAlpha ? image.Channels - 1 : image.Channels);
         for (var i = 0; i < area; i++)
         {
-            var pixel = pixels.Slice(i * image.Channels, image.Channels);
+            var pixel = pixels.Slice((first + i) * image.Channels, image.Channels);
             var alpha = image.HasAlpha ? pixel[^1] : byte.MaxValue;
-            if (alpha != byte.MaxValue && background is null)
-                throw new InvalidDataException("must be opaque because no background is set, but has transparent pixels.");
             byte Over(byte value)
                 => alpha == byte.MaxValue ? value : (byte)(((value * alpha) + ((background ?? 0) * (255 - alpha)) + 127) / 255);
             var (red, green, blue) = (Over(pixel[0]), Over(pixel[colours / 2]), Over(pixel[colours - 1]));

@@ -9,52 +9,61 @@ namespace Diffusion.Core.Data;
 /// </remarks>
 internal static class ImageScaling
 {
-    /// <summary>Resizes planes, and rounds the values to the nearest byte levels.</summary>
-    /// <param name="planes">[channels * height * width] the planes in [-1, 1].</param>
-    /// <param name="channels">The number of planes.</param>
-    /// <param name="height">The height of the planes.</param>
-    /// <param name="width">The width of the planes.</param>
-    /// <param name="result">[channels * toHeight * toWidth] receives the result. All of it is written.</param>
+    /// <summary>Converts an image to planes of one channel each, resizes them, and rounds the values to the nearest byte levels.</summary>
+    /// <param name="image">The image.</param>
+    /// <param name="channels">The number of channels of the result: 1 for grey, 3 for RGB.</param>
+    /// <param name="background">The grey level behind pixels that are not opaque, or null if all pixels are opaque.</param>
+    /// <param name="result">[channels * toHeight * toWidth] receives the result in [-1, 1]. All of it is written.</param>
     /// <param name="toHeight">The height of the result.</param>
     /// <param name="toWidth">The width of the result.</param>
-    public static void Cover(
-        ReadOnlySpan<float> planes, int channels, int height, int width, Span<float> result, int toHeight, int toWidth)
+    public static void Cover(PngImage image, int channels, byte? background, Span<float> result, int toHeight, int toWidth)
     {
-        var scale = Math.Min((double)height / toHeight, (double)width / toWidth);
-        var (columns, rows) = (Weights(width, toWidth, scale), Weights(height, toHeight, scale));
-        var narrowed = ArrayPool<float>.Shared.Rent(channels * height * toWidth);
+        var scale = Math.Min((double)image.Height / toHeight, (double)image.Width / toWidth);
+        var (columns, rows) = (Weights(image.Width, toWidth, scale), Weights(image.Height, toHeight, scale));
+        var (left, right) = (columns[0].First, End(columns[^1]));
+        var width = right - left;
+
+        // One row at a time is converted and added to the rows of the result that it contributes to, so that a large image takes no more
+        // memory than its bytes.
+        var row = ArrayPool<float>.Shared.Rent(channels * width);
         try
         {
-            for (var y = 0; y < channels * height; y++)
+            result.Clear();
+            var start = 0;
+            for (var y = rows[0].First; y < End(rows[^1]); y++)
             {
-                for (var x = 0; x < toWidth; x++)
-                    narrowed[(y * toWidth) + x] = Sum(planes[(y * width)..], 1, columns[x]);
-            }
-
-            for (var channel = 0; channel < channels; channel++)
-            {
-                var plane = narrowed.AsSpan(channel * height * toWidth, height * toWidth);
-                for (var y = 0; y < toHeight; y++)
+                ImageBytes.Decode(image, (y * image.Width) + left, channels, background, row.AsSpan(0, channels * width));
+                while (End(rows[start]) <= y)
+                    start++;
+                for (var channel = 0; channel < channels; channel++)
                 {
                     for (var x = 0; x < toWidth; x++)
-                    {
-                        var value = Sum(plane[x..], toWidth, rows[y]);
-                        result[(((channel * toHeight) + y) * toWidth) + x] = ImageBytes.Decode(ImageBytes.Encode(value));
-                    }
+                        Add(Sum(row.AsSpan((channel * width) - left + columns[x].First), columns[x].Weights), channel, x, y, start, result);
                 }
             }
+
+            for (var i = 0; i < result.Length; i++)
+                result[i] = ImageBytes.Decode(ImageBytes.Encode(result[i]));
         }
         finally
         {
-            ArrayPool<float>.Shared.Return(narrowed);
+            ArrayPool<float>.Shared.Return(row);
+        }
+
+        void Add(float value, int channel, int x, int y, int start, Span<float> result)
+        {
+            for (var to = start; to < toHeight && rows[to].First <= y; to++)
+                result[(((channel * toHeight) + to) * toWidth) + x] += value * rows[to].Weights[y - rows[to].First];
         }
     }
 
-    private static float Sum(ReadOnlySpan<float> values, int stride, (int First, float[] Weights) of)
+    private static int End((int First, float[] Weights) of) => of.First + of.Weights.Length;
+
+    private static float Sum(ReadOnlySpan<float> values, float[] weights)
     {
         var sum = 0f;
-        for (var i = 0; i < of.Weights.Length; i++)
-            sum += values[(of.First + i) * stride] * of.Weights[i];
+        for (var i = 0; i < weights.Length; i++)
+            sum += values[i] * weights[i];
         return sum;
     }
 

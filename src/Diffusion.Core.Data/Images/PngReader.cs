@@ -12,38 +12,41 @@ internal static class PngReader
     // Deflate needs at least one bit for 129 bytes (two bits for a match of 258 bytes), which limits the image that a file can contain.
     private const long MostExpansion = 1032;
 
-    // A few kilobytes can expand to gigabytes of one colour. Data sets do not contain such images.
-    private const long MostPixels = 1L << 27;
+    // An image whose data is not compressed has four bytes per pixel and a filter byte per row. The rest is metadata.
+    private const long MostBytesPerPixel = 5;
+    private const long MostMetadata = 16L << 20;
+
+    /// <summary>The default of the maximum number of pixels. A few kilobytes can expand to gigabytes of one colour.</summary>
+    public const int DefaultMaxPixels = 1 << 25;
 
     /// <summary>Reads an image file.</summary>
     /// <param name="path">The path of the file.</param>
-    /// <exception cref="IOException">The file is missing, or cannot be read.</exception>
+    /// <param name="maxPixels">The maximum number of pixels. It also limits the size of the file, to 5 bytes per pixel and 16 MiB.</param>
+    /// <param name="check">Receives the width and the height before the image is decompressed, and may throw. The default does nothing.</param>
+    /// <exception cref="IOException">The file is missing, is not a regular file, or cannot be read.</exception>
     /// <exception cref="InvalidDataException">
-    /// The file is damaged, is not a PNG file, or has a format that is not supported. The message contains its path.
+    /// The file is damaged, is not a PNG file, is too large, or has a format that is not supported. The message contains its path.
     /// </exception>
-    public static PngImage Read(string path)
+    public static PngImage Read(string path, int maxPixels = DefaultMaxPixels, Action<int, int>? check = null)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
+        var bytes = DiskFile.ReadBytes(path, (maxPixels * MostBytesPerPixel) + MostMetadata);
         try
         {
-            return Parse(File.ReadAllBytes(path));
+            return Parse(bytes, maxPixels, check);
         }
         catch (InvalidDataException e)
         {
             throw new InvalidDataException($"'{path}' is damaged, or not a supported PNG file: {e.Message}", e);
-        }
-        catch (UnauthorizedAccessException e)
-        {
-            throw new IOException($"Cannot read '{path}': {e.Message}", e);
         }
     }
 
     /// <summary>Reads an image from the bytes of its file.</summary>
     /// <param name="file">The bytes of the file.</param>
     /// <exception cref="InvalidDataException">The file is damaged, is not a PNG file, or has a format that is not supported.</exception>
-    public static PngImage Read(ReadOnlySpan<byte> file) => Parse(file);
+    public static PngImage Read(ReadOnlySpan<byte> file) => Parse(file, DefaultMaxPixels, null);
 
-    private static PngImage Parse(ReadOnlySpan<byte> file)
+    private static PngImage Parse(ReadOnlySpan<byte> file, int maxPixels, Action<int, int>? check)
     {
         var signature = PngWriter.Signature;
         if (!file.StartsWith(signature))
@@ -51,8 +54,11 @@ internal static class PngReader
                 $"expected the signature {Convert.ToHexString(signature)}, got '{Convert.ToHexString(file[..Math.Min(file.Length, 8)])}'.");
         var rest = file[signature.Length..];
         var header = PngHeader.Parse(Require(Next(ref rest), "IHDR"u8));
+        if ((long)header.Width * header.Height > maxPixels)
+            throw new InvalidDataException($"expected at most {maxPixels} pixels, got {header.Width} x {header.Height}.");
+        check?.Invoke(header.Width, header.Height);
         ReadOnlySpan<byte> palette = [], alpha = [];
-        var compressed = new MemoryStream();
+        var compressed = new MemoryStream(rest.Length);
         var dataEnded = false;
         while (true)
         {
@@ -86,8 +92,6 @@ internal static class PngReader
         if (bytes > (Int128)compressed * MostExpansion)
             throw new InvalidDataException(
                 $"expected an image that {compressed} compressed bytes can contain, got {header.Width} x {header.Height}.");
-        if ((long)header.Width * header.Height > MostPixels)
-            throw new InvalidDataException($"expected at most {MostPixels} pixels, got {header.Width} x {header.Height}.");
         if (header.Colour == PngHeader.Palette && (palette.IsEmpty || palette.Length % 3 != 0 || palette.Length > 3 << header.Depth))
             throw new InvalidDataException(
                 $"expected a palette of 1 to {1 << header.Depth} colours of 3 bytes, got {palette.Length} bytes.");
