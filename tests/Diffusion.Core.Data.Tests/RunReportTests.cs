@@ -147,6 +147,66 @@ public sealed partial class RunReportTests : IDisposable
     }
 
     [Fact]
+    public void A_picture_outside_of_the_folder_of_the_run_is_left_out()
+    {
+        using var outside = new TemporaryFolder();
+        PngWriter.Save(outside.File("a.png"), [1, 2, 3, 4], 2, 2, 1);
+        Picture(10, 1);
+        Line(20, "image", ("name", "samples"), ("path", $"../{Path.GetFileName(outside.Path)}/a.png"));
+        Line(30, "image", ("name", "samples"), ("path", outside.File("a.png")));
+        var expected = 2;
+        if (!OperatingSystem.IsWindows())
+        {
+            File.CreateSymbolicLink(_folder.File("link.png"), outside.File("a.png"));
+            Directory.CreateSymbolicLink(_folder.File("far"), outside.Path);
+            File.CreateSymbolicLink(_folder.File("near.png"), "samples/10.png");
+            Line(40, "image", ("name", "samples"), ("path", "link.png"));
+            Line(50, "image", ("name", "other"), ("path", "far/a.png"));
+            Line(60, "image", ("name", "samples"), ("path", "near.png"));
+            expected = 4;
+        }
+
+        var page = Write();
+
+        page.Descendants("img").Select(image => image.Attribute("src")!.Value).Distinct().Should().ContainSingle()
+            .Which.Should().EndWith(Convert.ToBase64String(File.ReadAllBytes(_folder.File("samples/10.png"))));
+        Texts(page, "p").Should().ContainSingle(text => text.Contains($"{expected} images are not shown"));
+        File.ReadAllText(Page).Should().NotContain(outside.Path);
+    }
+
+    [Theory]
+    [InlineData(UnreadableFile.Folder)]
+    [InlineData(UnreadableFile.Pipe)]
+    [InlineData(UnreadableFile.Device)]
+    public void A_picture_that_is_not_a_file_is_left_out(string kind)
+    {
+        UnreadableFile.Create(_folder.File("x.png"), kind);
+        Line(10, "image", ("name", "samples"), ("path", "x.png"));
+
+        Write().Descendants("img").Should().BeEmpty();
+    }
+
+    [Theory]
+    [InlineData("null")]
+    [InlineData("\"\"")]
+    [InlineData("\"\\u0000\"")]
+    public void Texts_that_are_missing_or_not_valid_are_shown_as_such(string text)
+    {
+        JsonNode Text() => JsonNode.Parse(text)!;
+        Report(10, 0.5);
+        Line(20, "event", ("name", Text()), ("details", new JsonObject { ["reason"] = Text() }));
+        Line(25, "event", ("name", "stopped"), ("details", new JsonObject { ["reason"] = Text() }));
+        Line(30, "metric", ("name", Text()), ("value", 1.0));
+        Line(40, "metric", ("name", Text()), ("value", 2.0));
+        Line(50, "image", ("name", Text()), ("path", Text()));
+        Line(60, "event", ("name", "started"), ("details", text == "null" ? Text() : new JsonObject()));
+        Line(70, "event", ("name", Text()));
+
+        Write().Descendants("header").Single().Value.Should().Contain("at step 70");
+    }
+
+    [Fact]
+    [Trait(Category.Name, Category.Fault)]
     public void A_damaged_file_is_refused_and_the_page_before_stays()
     {
         Report(10, 0.5);

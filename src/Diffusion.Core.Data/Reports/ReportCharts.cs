@@ -36,13 +36,13 @@ internal sealed class ReportCharts(ReportRecord[] reports, MetricRecord[] measur
         => reports.Any(report => Metric(report, name) is var value && Math.Abs(value - report.Loss) > 1e-6 * Math.Abs(report.Loss));
 
     private static LineSeries Measured(string name, MetricRecord[] values)
-        => new(name, [.. values.Select(value => (double)value.Step)], [.. values.Select(value => value.Value)])
+        => new(ReportHtml.Clean(name), [.. values.Select(value => (double)value.Step)], [.. values.Select(value => value.Value)])
         {
             HasMarkers = values.Length < 60,
         };
 
     private LineSeries Line(string name, Func<ReportRecord, double> value, double smoothing = 0.0)
-        => new(name, [.. reports.Select(report => (double)report.Step)], [.. reports.Select(value)], smoothing);
+        => new(ReportHtml.Clean(name), [.. reports.Select(report => (double)report.Step)], [.. reports.Select(value)], smoothing);
 
     private IEnumerable<LineSeries> Quarters()
     {
@@ -104,14 +104,21 @@ internal sealed class ReportPictures(ImageRecord[] pictures, string folder)
     /// <summary>The approximate maximum size of these images in bytes.</summary>
     private const long MaxBytes = 12L << 20;
 
+    /// <summary>The maximum size of one image in bytes.</summary>
+    private const long MaxPictureBytes = 64L << 20;
+
+    private readonly string _folder = RealPath.Of(folder);
+    private int _outside;
+
     public void Write(XmlWriter html)
     {
         foreach (var series in pictures.GroupBy(picture => picture.Name))
         {
             var present = series
                 .GroupBy(picture => picture.Step)
-                .Select(group => (Step: group.Key, Path: Path.GetFullPath(Path.Combine(folder, group.Last().Path))))
-                .Where(picture => File.Exists(picture.Path))
+                .Select(group => (Step: group.Key, Path: Find(group.Last().Path)))
+                .Where(picture => picture.Path is not null)
+                .Select(picture => (picture.Step, Path: picture.Path!))
                 .OrderBy(picture => picture.Step)
                 .ToArray();
             if (present.Length == 0)
@@ -124,8 +131,31 @@ internal sealed class ReportPictures(ImageRecord[] pictures, string folder)
             html.WriteAttributeString("class", "frames");
             html.Void("input", ("type", "range"), ("min", "0"), ("value", "0"), ("aria-label", "step"));
             foreach (var (step, path) in shown)
-                Figure(html, series.Key, step, File.ReadAllBytes(path));
+                Figure(html, series.Key, step, DiskFile.ReadBytes(path, MaxPictureBytes));
             html.WriteFullEndElement();
+        }
+
+        if (_outside > 0)
+            html.Element("p", $"{ReportHtml.Number(_outside)} images are not shown, because they are outside of the folder of the run.");
+    }
+
+    /// <summary>
+    /// Returns the path of an image without links, or null if it is outside the folder of the run, is not a regular file, or is too large:
+    /// a page that is passed on contains files of the run only.
+    /// </summary>
+    private string? Find(string path)
+    {
+        try
+        {
+            var real = RealPath.Of(Path.Combine(folder, path));
+            if (RealPath.IsWithin(real, _folder))
+                return File.Exists(real) && UnixFile.IsRegular(real) && new FileInfo(real).Length <= MaxPictureBytes ? real : null;
+            _outside++;
+            return null;
+        }
+        catch (Exception e) when (e is ArgumentException or IOException)
+        {
+            return null;
         }
     }
 

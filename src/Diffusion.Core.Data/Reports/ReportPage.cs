@@ -4,19 +4,29 @@ using System.Xml;
 namespace Diffusion.Core.Data;
 
 /// <summary>Writes the page of a <see cref="RunReport"/>, as HTML that is also well-formed XML.</summary>
-internal sealed class ReportPage(IReadOnlyList<RunRecord> records, string folder)
+internal sealed class ReportPage
 {
     private const int MaxEvents = 100;
     private static readonly string[] _environment = ["device", "library", "torch", "runtime", "system", "processors"];
 
-    private readonly ReportRecord[] _reports = [.. records.OfType<ReportRecord>().OrderBy(record => record.Step)];
+    private readonly RunRecord[] _records;
+    private readonly ReportRecord[] _reports;
+    private readonly string _folder;
+
+    /// <param name="records">The records. Missing texts are replaced, because the file may have been written by other programs.</param>
+    /// <param name="folder">The folder of the run.</param>
+    public ReportPage(IEnumerable<RunRecord> records, string folder)
+    {
+        (_records, _folder) = ([.. records.Select(Complete)], folder);
+        _reports = [.. _records.OfType<ReportRecord>().OrderBy(record => record.Step)];
+    }
 
     public void Write(XmlWriter html)
     {
         html.WriteRaw("<!DOCTYPE html>\n");
         html.WriteStartElement("html");
         html.WriteAttributeString("lang", "en");
-        var name = ReportHtml.Clean(new DirectoryInfo(folder).Name);
+        var name = ReportHtml.Clean(new DirectoryInfo(_folder).Name);
         Head(html, name);
         html.WriteStartElement("body");
         html.WriteStartElement("header");
@@ -24,8 +34,8 @@ internal sealed class ReportPage(IReadOnlyList<RunRecord> records, string folder
         html.Element("p", Status());
         html.WriteFullEndElement();
         Tiles(html);
-        new ReportCharts(_reports, [.. records.OfType<MetricRecord>().OrderBy(record => record.Step)]).Write(html);
-        new ReportPictures([.. records.OfType<ImageRecord>()], folder).Write(html);
+        new ReportCharts(_reports, [.. _records.OfType<MetricRecord>().OrderBy(record => record.Step)]).Write(html);
+        new ReportPictures([.. _records.OfType<ImageRecord>()], _folder).Write(html);
         Events(html);
         Tables(html);
         html.WriteStartElement("script");
@@ -47,21 +57,32 @@ internal sealed class ReportPage(IReadOnlyList<RunRecord> records, string folder
         html.WriteFullEndElement();
     }
 
+    private static RunRecord Complete(RunRecord record) => record switch
+    {
+        EventRecord happened => happened with { Name = Name(happened.Name), Details = happened.Details ?? new Dictionary<string, string>() },
+        MetricRecord metric => metric with { Name = Name(metric.Name) },
+        ImageRecord image => image with { Name = Name(image.Name), Path = image.Path ?? "" },
+        ReportRecord report => report with { Metrics = report.Metrics ?? new Dictionary<string, double>() },
+        _ => record,
+    };
+
+    private static string Name(string? name) => string.IsNullOrWhiteSpace(name) ? "(no name)" : name;
+
     private static string Time(DateTimeOffset time) => time.UtcDateTime.ToString("yyyy-MM-dd HH:mm:ss 'UTC'", CultureInfo.InvariantCulture);
 
     private static bool IsBeginning(EventRecord happened) => happened.Name is EventRecord.Started or EventRecord.Resumed;
 
     private string Status()
     {
-        if (records.Count == 0)
+        if (_records.Length == 0)
             return "Nothing has been written yet.";
-        var state = records.OfType<EventRecord>().LastOrDefault(record => record.Name != EventRecord.Saved)?.Name switch
+        var state = _records.OfType<EventRecord>().LastOrDefault(record => record.Name != EventRecord.Saved)?.Name switch
         {
             null or EventRecord.Started or EventRecord.Resumed => "Running, or terminated unexpectedly",
             var name => char.ToUpperInvariant(name[0]) + name[1..],
         };
-        var step = ReportHtml.Number(records.Max(record => record.Step));
-        return $"{state} at step {step}. From {Time(records[0].Time)} to {Time(records[^1].Time)}.";
+        var step = ReportHtml.Number(_records.Max(record => record.Step));
+        return $"{state} at step {step}. From {Time(_records[0].Time)} to {Time(_records[^1].Time)}.";
     }
 
     private void Tiles(XmlWriter html)
@@ -76,7 +97,7 @@ internal sealed class ReportPage(IReadOnlyList<RunRecord> records, string folder
         Tile("samples/s", ReportHtml.Number(last.SamplesPerSecond));
         Tile("seconds a step", ReportHtml.Number(last.SecondsPerStep));
         Tile("skipped steps", ReportHtml.Number(last.SkippedSteps));
-        foreach (var measured in records.OfType<MetricRecord>().GroupBy(record => record.Name).Take(6))
+        foreach (var measured in _records.OfType<MetricRecord>().GroupBy(record => record.Name).Take(6))
             Tile(measured.Key, ReportHtml.Number(measured.Last().Value));
         html.WriteFullEndElement();
 
@@ -94,7 +115,7 @@ internal sealed class ReportPage(IReadOnlyList<RunRecord> records, string folder
     {
         var rows = new List<(long Step, DateTimeOffset Time, string Text)>();
         var skipped = 0L;
-        foreach (var record in records)
+        foreach (var record in _records)
         {
             if (record is EventRecord happened)
                 rows.Add((record.Step, record.Time, Text(happened)));
@@ -121,7 +142,7 @@ internal sealed class ReportPage(IReadOnlyList<RunRecord> records, string folder
 
     private void Tables(XmlWriter html)
     {
-        var details = records.OfType<EventRecord>().LastOrDefault(IsBeginning)?.Details;
+        var details = _records.OfType<EventRecord>().LastOrDefault(IsBeginning)?.Details;
         if (details is null)
             return;
         html.Element("h2", "Options");
@@ -171,7 +192,7 @@ internal static class ReportHtml
         """;
 
     /// <summary>Writes an element with text.</summary>
-    public static void Element(this XmlWriter html, string name, string text)
+    public static void Element(this XmlWriter html, string name, string? text)
     {
         html.WriteStartElement(name);
         html.WriteString(Clean(text));
@@ -214,8 +235,8 @@ internal static class ReportHtml
         ? value.ToString("0.###e0", CultureInfo.InvariantCulture)
         : value.ToString(Math.Abs(value) < 100.0 ? "0.####" : "#,0.#", CultureInfo.InvariantCulture);
 
-    /// <summary>Replaces characters that are not valid in XML.</summary>
-    public static string Clean(string text)
-        => string.Concat(text.EnumerateRunes().Select(
+    /// <summary>Replaces characters that are not valid in XML. A missing text is empty.</summary>
+    public static string Clean(string? text)
+        => string.Concat((text ?? "").EnumerateRunes().Select(
             rune => rune.Value > 0xFFFF || XmlConvert.IsXmlChar((char)rune.Value) ? rune.ToString() : "\uFFFD"));
 }

@@ -9,7 +9,7 @@ namespace Diffusion.Core.Data;
 /// </summary>
 /// <remarks>
 /// As a callback, it rewrites the page during the run; list it after the metrics file. The page contains the name of the folder of the run,
-/// but no paths.
+/// but no paths. Images outside of this folder, also through links, are left out; the page contains their number.
 /// </remarks>
 public sealed class RunReport : TrainerCallback
 {

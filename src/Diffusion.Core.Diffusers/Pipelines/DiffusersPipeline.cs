@@ -179,7 +179,7 @@ public sealed class DiffusersPipeline : IDisposable
                 .. models.Select(pair => (pair.Key, pair.Value.Library, pair.Value.Config.ClassName)),
                 .. folders.Select(pair => (pair.Key, "transformers", pair.Value.ClassName)),
             ]);
-        var copied = folders.ToDictionary(pair => pair.Key, pair => pair.Value.Path, StringComparer.Ordinal);
+        var copied = folders.ToDictionary(pair => pair.Key, pair => RealPath.Of(pair.Value.Path), StringComparer.Ordinal);
         return new DiffusersPipeline(index, layout, scheduler, models, copied, TokenizerOf(index, layout, copied));
     }
 
@@ -275,7 +275,9 @@ public sealed class DiffusersPipeline : IDisposable
     /// <summary>Writes a folder that diffusers can read. Either all files are written, or the folder is not changed.</summary>
     /// <param name="folder">The folder. It is created if it does not exist.</param>
     /// <param name="maxShardBytes">The maximum size of a weights file in bytes.</param>
-    /// <exception cref="IOException">The folder cannot be written. Its contents are not changed.</exception>
+    /// <exception cref="IOException">
+    /// The folder cannot be written, or a copied component contains a link out of the folder that was loaded. Nothing is changed.
+    /// </exception>
     public void Save(string folder, long maxShardBytes = DiffusersModel.DefaultMaxShardBytes)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
@@ -285,7 +287,7 @@ public sealed class DiffusersPipeline : IDisposable
         foreach (var (name, model) in _models)
             model.WriteTo(Path.Combine(staged.Path, name), maxShardBytes);
         foreach (var (name, path) in _copied)
-            Copy(path, Path.Combine(staged.Path, name));
+            ComponentFolder.Copy(path, Path.Combine(staged.Path, name));
         staged.Commit(file => _models.TryGetValue(Path.GetDirectoryName(file) ?? "", out var model) && model.IsObsolete(Path.GetFileName(file)));
     }
 
@@ -307,17 +309,6 @@ public sealed class DiffusersPipeline : IDisposable
             DataRange = Autoencoder is null ? DataRange.Images : DataRange.Unbounded,
             NullLabel = NullLabel,
         };
-    }
-
-    private static void Copy(string from, string to)
-    {
-        Directory.CreateDirectory(to);
-        foreach (var file in Directory.EnumerateFiles(from, "*", SearchOption.AllDirectories))
-        {
-            var target = Path.Combine(to, Path.GetRelativePath(from, file));
-            Directory.CreateDirectory(Path.GetDirectoryName(target)!);
-            File.Copy(file, target);
-        }
     }
 
     private static ClipTokenizer? TokenizerOf(PipelineIndex index, PipelineLayout layout, Dictionary<string, string> folders)
