@@ -48,6 +48,8 @@ internal static partial class DiffusersLog
     public static partial void UnknownComponent(this ILogger logger, string folder, string name, string className);
 
     [LoggerMessage(
-        5, LogLevel.Warning, "{Folder}: the component {Name} is of the class {ClassName}, which is not supported; prompts cannot be encoded")]
+        5,
+        LogLevel.Warning,
+        "{Folder}: the component {Name} is of the class {ClassName}, which is not supported; prompts cannot be encoded")]
     public static partial void UnsupportedComponent(this ILogger logger, string folder, string name, string className);
 }

@@ -27,7 +27,7 @@ internal static class ForeignJson
         catch (Exception e) when (e is JsonException or InvalidOperationException or ArgumentException)
         {
             // System.Text.Json throws the latter two for a lone surrogate, such as "\ud800".
-            throw new JsonException($"must be valid JSON: {e.Message}", e);
+            throw new JsonException($"must be JSON: {e.Message}", e);
         }
     }
 
@@ -76,7 +76,8 @@ internal static class ForeignJson
         => new($"'{parent.GetPath()}.{name}' must be {expected}, got {(parent.ContainsKey(name) ? Show(parent[name]) : "nothing")}");
 
     /// <summary>Returns a member that is an object.</summary>
-    public static JsonObject Object(JsonObject parent, string name) => parent[name] as JsonObject ?? throw Unexpected(parent, name, "an object");
+    public static JsonObject Object(JsonObject parent, string name)
+        => parent[name] as JsonObject ?? throw Unexpected(parent, name, "an object");
 
     /// <summary>Returns a member that is a string.</summary>
     public static string Text(JsonObject parent, string name) => TextOf(parent[name]) ?? throw Unexpected(parent, name, "a string");
@@ -86,19 +87,23 @@ internal static class ForeignJson
 
     /// <summary>Returns a member that is a finite number.</summary>
     public static double Number(JsonObject parent, string name)
-        => NumberOf(parent[name]) is { } number && double.IsFinite(number) ? number : throw Unexpected(parent, name, "a finite number");
+        => FiniteOf(parent[name]) ?? throw Unexpected(parent, name, "a finite number");
 
     /// <summary>Returns a member that is a whole number of 32 bits.</summary>
     public static int Whole(JsonObject parent, string name)
-        => WholeOf(parent[name]) is { } whole and >= int.MinValue and <= int.MaxValue ? (int)whole : throw Unexpected(parent, name, "a whole number");
+        => WholeOf(parent[name]) is { } whole and >= int.MinValue and <= int.MaxValue
+            ? (int)whole
+            : throw Unexpected(parent, name, "a whole number");
 
     /// <summary>Returns a member that is a list of finite numbers.</summary>
     public static double[] Numbers(JsonObject parent, string name)
     {
         const string Expected = "a list of finite numbers";
         var list = parent[name] as JsonArray ?? throw Unexpected(parent, name, Expected);
-        return [.. list.Select(item => NumberOf(item) is { } number && double.IsFinite(number) ? number : throw Unexpected(parent, name, Expected))];
+        return [.. list.Select(item => FiniteOf(item) ?? throw Unexpected(parent, name, Expected))];
     }
+
+    private static double? FiniteOf(JsonNode? node) => NumberOf(node) is { } number && double.IsFinite(number) ? number : null;
 
     // A JsonNode decodes its names and strings when they are read, and throws there if they are not valid.
     private static void ReadAll(JsonNode? node)

@@ -31,7 +31,11 @@ public sealed class ModelConfig : DiffusersConfig
     /// an underscore, which diffusers reserves, are not included.
     /// </summary>
     public IReadOnlyList<string> Unread
-        => [.. Names.Where(name => !name.StartsWith('_') && name != ArchitecturesKey && !_asked.ContainsKey(name)).Order(StringComparer.Ordinal)];
+        =>
+        [
+            .. Names.Where(name => !name.StartsWith('_') && name != ArchitecturesKey && !_asked.ContainsKey(name))
+                .Order(StringComparer.Ordinal),
+        ];
 
     /// <summary>Reads a file.</summary>
     /// <param name="path">A <c>config.json</c>.</param>

@@ -107,14 +107,19 @@ internal sealed class UNetConfigReader
         var up = Types("up_block_types", _isConditional ? "CrossAttnUpBlock2D" : "AttnUpBlock2D", "UpBlock2D", plainFirst: _isConditional);
         Array.Reverse(up);
         var (downsampling, upsampling) = (Choice("downsample_type", "conv", "resnet"), Choice("upsample_type", "conv", "resnet"));
-        const string Reversed = "reverse_transformer_layers_per_block";
+        const string Layers = "transformer_layers_per_block", Reversed = "reverse_" + Layers;
         var isReversed = _config.Wholes(Reversed) is not null;
         return [.. Enumerable.Range(0, levels).Select(level => new UNetLevel
         {
             Width = _widths[level],
             Layers = Of("layers_per_block", level, 2),
-            Down = Block("down_block_types", down[level], level, downsampling, Of("transformer_layers_per_block", level, 1)),
-            Up = Block("up_block_types", up[level], level, upsampling, isReversed ? Of(Reversed, levels - 1 - level, 1) : Of("transformer_layers_per_block", level, 1)),
+            Down = Block("down_block_types", down[level], level, downsampling, Of(Layers, level, 1)),
+            Up = Block(
+                "up_block_types",
+                up[level],
+                level,
+                upsampling,
+                isReversed ? Of(Reversed, levels - 1 - level, 1) : Of(Layers, level, 1)),
         })];
     }
 
@@ -123,7 +128,8 @@ internal sealed class UNetConfigReader
         var types = _config.Texts(name) ?? [.. Enumerable.Range(0, 4).Select(i => i == (plainFirst ? 0 : 3) ? plain : attending)];
         return types.Length == _widths.Length
             ? types
-            : throw new InvalidDataException($"{_config.Origin}: '{name}' must have a block for each of {_widths.Length} levels, got {types.Length}.");
+            : throw new InvalidDataException(
+                $"{_config.Origin}: '{name}' must have a block for each of {_widths.Length} levels, got {types.Length}.");
     }
 
     private IUNetBlockOptions Block(string setting, string type, int level, string resampling, int transformers)
@@ -218,7 +224,9 @@ internal sealed class UNetConfigReader
 
     private bool OnlyCross(int level) => _config.Json("only_cross_attention") switch
     {
-        JsonArray => _config.Flags("only_cross_attention") is { } list && level < list.Length ? list[level] : throw _config.Unsupported("only_cross_attention"),
+        JsonArray => _config.Flags("only_cross_attention") is { } list && level < list.Length
+            ? list[level]
+            : throw _config.Unsupported("only_cross_attention"),
         _ => _config.Flag("only_cross_attention", false),
     };
 

@@ -37,9 +37,9 @@ internal static class ClipTokenizerFiles
         var result = new Dictionary<string, int>(StringComparer.Ordinal);
         foreach (var (token, value) in tokens)
         {
-            result.Add(
-                token,
-                ForeignJson.WholeOf(value) is { } number and >= 0 and <= int.MaxValue ? (int)number : throw Unexpected(path, token, "a number from 0", value));
+            if (ForeignJson.WholeOf(value) is not ({ } number and >= 0 and <= int.MaxValue))
+                throw Unexpected(path, token, "a number from 0", value);
+            result.Add(token, (int)number);
         }
 
         return result;
@@ -67,7 +67,7 @@ internal static class ClipTokenizerFiles
     {
         var file = PythonJson.Read(path, "A tokenizer");
         if (file["model"] is not JsonObject model || ForeignJson.TextOf(model["type"]) != "BPE")
-            throw new NotSupportedException($"{path}: expected a model of type BPE, got {ForeignJson.Show((file["model"] as JsonObject)?["type"])}.");
+            throw new NotSupportedException($"{path}: expected a model of type BPE, got {ForeignJson.Show(file["model"])}.");
         if (ForeignJson.TextOf(model["end_of_word_suffix"]) != "</w>")
             throw new NotSupportedException(
                 $"{path}: the end_of_word_suffix of a CLIP tokenizer must be '</w>', got {ForeignJson.Show(model["end_of_word_suffix"])}.");
@@ -123,7 +123,8 @@ internal static class ClipTokenizerFiles
     {
         if (file[name] is not { } value)
             return missing;
-        return ForeignJson.TextOf(value is JsonObject settings ? settings["content"] : value) ?? throw Unexpected(path, name, "a token", value);
+        return ForeignJson.TextOf(value is JsonObject settings ? settings["content"] : value)
+            ?? throw Unexpected(path, name, "a token", value);
     }
 
     private static InvalidDataException Unexpected(string path, string name, string expected, JsonNode? value)

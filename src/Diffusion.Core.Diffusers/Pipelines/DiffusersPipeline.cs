@@ -118,7 +118,8 @@ public sealed class DiffusersPipeline : IDisposable
                 if (component.ClassName is not { } className || name == SchedulerName)
                     continue;
                 if (layout.Names.Contains(name) && !Directory.Exists(path))
-                    throw new FileNotFoundException($"{folder}: {PipelineIndex.FileName} has the component '{name}', but there is no folder {path}.", path);
+                    throw new FileNotFoundException(
+                        $"{PipelineIndex.FileName} has the component '{name}', but there is no folder {path}.", path);
                 if (options.Table.Knows(className) || layout.Networks.Contains(name))
                     models.Add(name, DiffusersModel.Load(path, HasVariant(path, className, options) ? options : options with { Variant = null }, className));
                 else
@@ -212,7 +213,8 @@ public sealed class DiffusersPipeline : IDisposable
         if (unetClass != UNetMapping.Plain || unet.Layout.ClassEmbedding is not null)
             throw new NotSupportedException(
                 $"DDPMPipeline needs a {UNetMapping.Plain} without conditions, but the U-Net is a {unetClass}"
-                + $"{(unet.Layout.ClassEmbedding is null ? "" : " with a class embedding")}. Use {nameof(DiffusersModel)}.{nameof(DiffusersModel.Of)} to save it alone.");
+                + $"{(unet.Layout.ClassEmbedding is null ? "" : " with a class embedding")}. Use {nameof(DiffusersModel)}."
+                + $"{nameof(DiffusersModel.Of)} to save it alone.");
         using var inference = model.BeginInference();
 
         // Disposing this pipeline would dispose the network of the model.

@@ -35,16 +35,18 @@ internal sealed class PipelineIndex
     {
         const string What = "The index of a pipeline";
         var settings = PythonJson.Read(path, What);
-        if (ForeignJson.TextOf(settings[DiffusersConfig.ClassKey]) is not { Length: > 0 } className)
+        var named = settings[DiffusersConfig.ClassKey];
+        if (ForeignJson.TextOf(named) is not { Length: > 0 } className)
             throw new InvalidDataException(
-                $"{path}: {What} must name its class as '{DiffusersConfig.ClassKey}'; got {ForeignJson.Show(settings[DiffusersConfig.ClassKey])}.");
+                $"{path}: {What} must name its class as '{DiffusersConfig.ClassKey}', got {ForeignJson.Show(named)}.");
         var index = new PipelineIndex(className, settings);
         foreach (var (name, (library, component)) in index.Components)
         {
             if (name.AsSpan().IndexOfAny("/\\:\0") >= 0 || name is "" or "." or "..")
                 throw new InvalidDataException($"{path}: the name of a component must be a folder name, got '{name}'.");
             if (library is "" || component is "")
-                throw new InvalidDataException($"{path}: '{name}' must name a library and a class, got {ForeignJson.Show(settings[name])}.");
+                throw new InvalidDataException(
+                    $"{path}: '{name}' must name a library and a class, got {ForeignJson.Show(settings[name])}.");
         }
 
         return index;

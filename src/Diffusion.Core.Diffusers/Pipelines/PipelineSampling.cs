@@ -10,6 +10,9 @@ namespace Diffusion.Core.Diffusers;
 /// </summary>
 internal sealed class PipelineSampling
 {
+    /// <summary>The largest side of an image that a configuration can specify.</summary>
+    private const int MaxSide = 65_536;
+
     private readonly DiffusersPipeline _pipeline;
     private readonly PipelineRequest _request;
     private readonly ModelConfig _config;
@@ -131,13 +134,19 @@ internal sealed class PipelineSampling
     {
         const string Name = "sample_size";
         if (_config.Json(Name) is System.Text.Json.Nodes.JsonArray)
-            return _config.Wholes(Name) is [var height, var width] ? (height, width) : throw _config.Unsupported(Name);
+            return _config.Wholes(Name) is [>= 1 and <= MaxSide and var height, >= 1 and <= MaxSide and var width]
+                ? (height, width)
+                : throw Invalid();
         var side = _config.WholeOrNull(Name);
+        if (side is < 1 or > MaxSide)
+            throw Invalid();
         if (side < _pipeline.Layout.LeastSampleSizeOfOldFiles && IsBefore(0, 9))
             side = _pipeline.Layout.LeastSampleSizeOfOldFiles;
         if (side is null && (_request.Noise is null && (_request.Height is null || _request.Width is null)))
             throw new ArgumentException($"{_config.ClassName} does not specify its {Name}; set Height and Width.");
         return (side ?? 1, side ?? 1);
+
+        InvalidDataException Invalid() => _config.Unexpected(Name, $"one or two whole numbers from 1 to {MaxSide}", _config.Json(Name));
     }
 
     private bool IsBefore(int major, int minor)

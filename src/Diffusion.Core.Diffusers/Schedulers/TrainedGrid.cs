@@ -218,6 +218,7 @@ internal static class TrainedSchedule
     public const int MaxSteps = 1_000_000;
 
     private const string StepsName = "num_train_timesteps";
+    private const string Rescaled = "rescale_betas_zero_snr";
 
     /// <summary>Returns the number of training timesteps.</summary>
     /// <exception cref="InvalidDataException">It is not a whole number from 1 to <see cref="MaxSteps"/>.</exception>
@@ -239,7 +240,10 @@ internal static class TrainedSchedule
             "sigmoid" => DiscreteSchedule.SigmoidBeta(steps, start, end),
             _ => throw config.Unknown("beta_schedule", kind),
         };
-        return Rounded(config.Flag("rescale_betas_zero_snr", false) ? schedule.RescaledToZeroTerminalSnr() : schedule);
+        if (!config.Flag(Rescaled, false))
+            return Rounded(schedule);
+        return schedule.Steps > 1 ? Rounded(schedule.RescaledToZeroTerminalSnr())
+            : throw config.Unexpected(Rescaled, "false for a schedule of one step", config.Json(Rescaled));
     }
 
     /// <summary>Returns the schedule with abar rounded as in diffusers: a product of float32 factors, rounded to float32.</summary>

@@ -62,7 +62,7 @@ internal static class LoraFile
         if (targets.Count == 0)
             throw new InvalidDataException(
                 $"{path}: expected tensors whose names begin with '{start}', got {string.Join(", ", file.Names.Take(5))}.");
-        var dropout = described?[start + "lora_dropout"] is JsonValue value && value.TryGetValue(out double p) && p is >= 0 and < 1 ? p : 0;
+        var dropout = ForeignJson.NumberOf(described?[start + "lora_dropout"]) is { } p and >= 0 and < 1 ? p : 0;
         var adapter = LoraAdapter.Inject(network, targets, dropout, name);
         try
         {
@@ -114,12 +114,11 @@ internal static class LoraFile
             return null;
         try
         {
-            return JsonNode.Parse(json) as JsonObject
-                ?? throw new InvalidDataException($"{file.Path}: {MetadataKey} must be a JSON object.");
+            return ForeignJson.ParseObject(json);
         }
         catch (JsonException e)
         {
-            throw new InvalidDataException($"{file.Path}: {MetadataKey} is not valid JSON: {e.Message}", e);
+            throw new InvalidDataException($"{file.Path}: {MetadataKey} {e.Message}", e);
         }
     }
 
@@ -141,9 +140,9 @@ internal static class LoraFile
         var value = (described?[start + "alpha_pattern"] as JsonObject)?[layer] ?? described?[start + "lora_alpha"];
         if (value is null)
             return rank;
-        return value is JsonValue number && number.TryGetValue(out double alpha) && double.IsFinite(alpha)
+        return ForeignJson.NumberOf(value) is { } alpha && double.IsFinite(alpha)
             ? alpha
-            : throw new InvalidDataException($"{file.Path}: alpha of '{layer}' must be a number, got {value.ToJsonString()}.");
+            : throw new InvalidDataException($"{file.Path}: alpha of '{layer}' must be a number, got {ForeignJson.Show(value)}.");
     }
 
     private static int CheckShapes(SafetensorsFile file, string down, string up, long[] weight)

@@ -1,6 +1,6 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using Diffusion.Core.Schedules;
+using static Diffusion.Core.ForeignJson;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
@@ -124,8 +124,7 @@ public sealed class ModelFormat
                 + $"{nameof(ModelFormat)}.{nameof(With)}.");
     }
 
-    private static string TypeOf(JsonObject description) => description[TypeKey]?.GetValue<string>()
-        ?? throw new JsonException($"'{TypeKey}' is missing");
+    private static string TypeOf(JsonObject description) => ForeignJson.Text(description, TypeKey);
 
     private static string Names(IEnumerable<string> names) => string.Join(", ", names.Order(StringComparer.Ordinal));
 
@@ -142,9 +141,6 @@ public sealed class ModelFormat
             options => Prediction.Consistency(Number(options, "sigma_data"), Number(options, "sigma_min")));
         return known;
     }
-
-    private static double Number(JsonObject options, string name) => options[name]?.GetValue<double>()
-        ?? throw new JsonException($"the option '{name}' is missing");
 }
 
 /// <summary>The conversion of a class of schedules to parameters in a file, and back.</summary>
@@ -217,20 +213,14 @@ internal static class SavedSchedules
                 }
                 : null,
             (options, format) => ResolutionShiftedSchedule.Interpolated(
-                (int)Number(options, "image_size"),
-                (int)Number(options, "noise_size_low"),
-                (int)Number(options, "noise_size_high"),
-                format.CreateSchedule(options["schedule"]?.AsObject() ?? throw new JsonException("the option 'schedule' is missing")))),
+                Whole(options, "image_size"),
+                Whole(options, "noise_size_low"),
+                Whole(options, "noise_size_high"),
+                format.CreateSchedule(ForeignJson.Object(options, "schedule")))),
     };
 
     private static double[] Timesteps(DiscreteSchedule schedule)
         => [.. Enumerable.Range(0, schedule.Steps).Select(t => schedule.ModelTimestep(t))];
-
-    private static double Number(JsonObject options, string name) => options[name]?.GetValue<double>()
-        ?? throw new JsonException($"the option '{name}' is missing");
-
-    private static double[] Numbers(JsonObject options, string name)
-        => [.. (options[name] as JsonArray ?? throw new JsonException($"the option '{name}' must be a list")).Select(item => item!.GetValue<double>())];
 
     private static JsonArray List(double[] values) => new([.. values.Select(value => (JsonNode)value)]);
 }

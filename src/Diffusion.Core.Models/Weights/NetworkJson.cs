@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
+using static Diffusion.Core.ForeignJson;
 
 namespace Diffusion.Core.Models;
 
@@ -99,8 +100,8 @@ internal static class NetworkStrategies
                 Whole(options, "number_width"),
                 new SinusoidalTimeEncoding
                 {
-                    FlipSinToCos = Required(options, "flip_sin_to_cos").GetValue<bool>(),
-                    FrequencyShift = Required(options, "frequency_shift").GetValue<double>(),
+                    FlipSinToCos = Flag(options, "flip_sin_to_cos"),
+                    FrequencyShift = Number(options, "frequency_shift"),
                 }))),
     ];
 
@@ -109,18 +110,13 @@ internal static class NetworkStrategies
         value =>
         {
             if ((value as UNetConditioning.Delegated)?.Description is not { } description
-                || description["type"]!.GetValue<string>() != name)
+                || ForeignJson.TextOf(description["type"]) != name)
                 return null;
             var options = description.DeepClone().AsObject();
             options.Remove("type");
             return options;
         },
         read);
-
-    private static int Whole(JsonObject options, string name) => Required(options, name).GetValue<int>();
-
-    private static JsonNode Required(JsonObject options, string name) => options[name] ?? throw new JsonException(
-        $"The option '{name}' is missing.");
 }
 
 /// <summary>Reads options from JSON in which some may be missing.</summary>

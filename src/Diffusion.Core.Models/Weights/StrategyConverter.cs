@@ -16,13 +16,8 @@ internal sealed class StrategyConverter<T>(params StrategyKind<T>[] kinds) : Jso
     public override T Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
     {
         var node = JsonNode.Parse(ref reader);
-        var name = node switch
-        {
-            JsonValue value when value.TryGetValue(out string? text) => text,
-            JsonObject settings when settings["type"] is JsonValue type && type.TryGetValue(out string? text) => text,
-            _ => throw new JsonException(
-                $"A {typeof(T).Name} must be a name or an object with a 'type', got {node?.ToJsonString() ?? "null"}."),
-        };
+        var name = ForeignJson.TextOf(node is JsonObject settings ? settings["type"] : node)
+            ?? throw new JsonException($"A {typeof(T).Name} must be a name or an object with a 'type', got {ForeignJson.Show(node)}.");
         var kind = Array.Find(kinds, kind => kind.Name == name)
             ?? throw new JsonException(
                 $"There is no {typeof(T).Name} '{name}'; there are: {string.Join(", ", kinds.Select(kind => kind.Name))}.");
