@@ -74,12 +74,15 @@ public class ClipTextGoldenTests
         }
 
         FluentActions.Invoking(() => ClipText.LoadEncoder(folder.Path)).Should().Throw<FileNotFoundException>();
+        using (var values = ones([1]))
+            Safetensors.Save(folder.File("model.safetensors"), [new("x", values)]);
         Refuse<InvalidDataException>("[]", "*must be a JSON object, got Array*");
         Refuse<InvalidDataException>("{", "*must be JSON*");
         Refuse<InvalidDataException>("{A, \"hidden_size\": \"wide\"}", "*'hidden_size' must be a whole number*");
         Refuse<InvalidDataException>("{A, \"hidden_size\": 10, \"num_attention_heads\": 3}", "*must divide the width 10, got 3*");
         Refuse<NotSupportedException>("{A, \"hidden_act\": \"swish\"}", "*hidden_act*swish*");
         Refuse<NotSupportedException>("{\"architectures\": [\"T5EncoderModel\"]}", "*T5EncoderModel*");
+        File.Delete(folder.File("model.safetensors"));
         Refuse<FileNotFoundException>("{A, \"hidden_size\": 8, \"vocab_size\": 8, \"num_hidden_layers\": 1}", "*");
     }
 }

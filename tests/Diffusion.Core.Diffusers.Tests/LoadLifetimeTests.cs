@@ -41,7 +41,7 @@ public class LoadLifetimeTests
         void Load() => FluentActions.Invoking(() => DiffusersModel.Load(damaged.Path)).Should().Throw<InvalidDataException>();
         Load();
 
-        LiveTensors.Change(Load).Should().Be(Miscounted(folder));
+        LiveTensors.Change(Load).Should().Be(0, "the network is not created before the header of the weights was read");
     }
 
     private static long Miscounted(string folder)

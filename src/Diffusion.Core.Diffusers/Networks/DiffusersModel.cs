@@ -49,7 +49,8 @@ public sealed class DiffusersModel : IDisposable
     /// <param name="className">The class of the network. The default is the class that the configuration specifies.</param>
     /// <exception cref="FileNotFoundException">A file is missing.</exception>
     /// <exception cref="InvalidDataException">
-    /// A file is damaged, a setting has the wrong type, the settings are inconsistent, or the weights do not match the network.
+    /// A file is damaged, a setting has the wrong type, the settings are inconsistent, or the weights do not match the network. The sizes
+    /// in the configuration are compared with the weights before memory is allocated.
     /// </exception>
     /// <exception cref="NotSupportedException">
     /// The class or a setting is not supported; the message contains the name and the value.
@@ -60,10 +61,10 @@ public sealed class DiffusersModel : IDisposable
         options ??= new DiffusersOptions();
         var config = ModelConfig.Read(Path.Combine(folder, ModelConfig.FileName), className);
         var mapping = options.Table.Model(config.ClassName);
-        var network = Create(mapping, config, folder);
+        var weights = WeightsIn(folder, mapping, options.Variant);
+        var network = Create(mapping, config, folder, weights);
         try
         {
-            var weights = WeightsIn(folder, mapping, options.Variant);
             if ((options.Dtype ?? ModuleWeights.TypeOf(weights)) is { } dtype && dtype != ScalarType.Float32)
                 network = network.to(dtype);
             var report = ModuleWeights.Load(
@@ -127,13 +128,13 @@ public sealed class DiffusersModel : IDisposable
             new Dictionary<string, string> { ["format"] = "pt" });
     }
 
-    private static nn.Module Create(IModelMapping mapping, ModelConfig config, string folder)
+    private static nn.Module Create(IModelMapping mapping, ModelConfig config, string folder, string weights)
     {
         try
         {
-            return mapping.Create(config);
+            return ModuleWeights.Create(weights, () => mapping.Create(config), config.Copy());
         }
-        catch (ArgumentException e)
+        catch (Exception e) when (e is ArgumentException or OverflowException)
         {
             throw new InvalidDataException($"{folder}: the settings of {config.ClassName} are inconsistent: {e.Message}", e);
         }

@@ -89,7 +89,10 @@ public interface IModelMapping
     /// <summary>The name of the weights file without <c>.safetensors</c>. The default is <c>diffusion_pytorch_model</c>.</summary>
     string WeightsName => "diffusion_pytorch_model";
 
-    /// <summary>Creates a network with initial weights, on the CPU, in float32.</summary>
+    /// <summary>
+    /// Creates a network with initial weights, on the CPU, in float32. <see cref="DiffusersModel.Load"/> calls it in
+    /// <see cref="Models.ModuleWeights.Create"/>, so that the layers of this library throw before they allocate more than the weights have.
+    /// </summary>
     /// <param name="config">The configuration. Settings that this method does not read are reported as unknown.</param>
     /// <exception cref="NotSupportedException">A setting is not supported; the message contains its name and value.</exception>
     /// <exception cref="InvalidDataException">A setting has the wrong type.</exception>

@@ -39,7 +39,7 @@ public sealed record MlpBody : IAutoencoderBody
 
     /// <inheritdoc/>
     public nn.Module<Tensor, Tensor> Encoder(int outputsPerFeature)
-        => new Mlp(SampleShape, Hidden, [Guard.Positive(outputsPerFeature) * Guard.Positive(LatentFeatures)], Activation);
+        => new Mlp(SampleShape, Hidden, [Layers.Size(Guard.Positive(outputsPerFeature), Guard.Positive(LatentFeatures))], Activation);
 
     /// <inheritdoc/>
     public nn.Module<Tensor, Tensor> Decoder(int outputsPerValue)

@@ -31,7 +31,7 @@ public sealed class AutoencoderKL : AutoencodingNetwork
         register_module("encoder", _encoder = new ImageEncoder(options.Body, 2));
         register_module("decoder", _decoder = new ImageDecoder(options.Body));
         if (options.QuantConvolution)
-            register_module("quant_conv", _quantConvolution = Layers.Conv2d(2 * channels, 2 * channels, 1L));
+            register_module("quant_conv", _quantConvolution = Layers.Conv2d(2L * channels, 2L * channels, 1L));
         if (options.PostQuantConvolution)
             register_module("post_quant_conv", _postQuantConvolution = Layers.Conv2d(channels, channels, 1L));
     }

@@ -40,7 +40,7 @@ internal sealed class ImageDecoder : NamedModule<Tensor, Tensor>
                 nameof(body));
         (_body, _spatialNorm, _layout) = (body, spatialNorm, new HostLayout(body.Widths));
         int? codeChannels = spatialNorm ? body.LatentChannels : null;
-        var outputs = Guard.Positive(outputsPerValue) * (body.OutChannels ?? body.Channels);
+        var outputs = Layers.Size(Guard.Positive(outputsPerValue), body.OutChannels ?? body.Channels);
         _convolutionIn = Layers.Convolution3x3(body.LatentChannels, body.Widths[^1]);
         _middle = AutoencoderStage.Middle(body, codeChannels);
         for (var level = body.Widths.Count - 1; level >= 0; level--)

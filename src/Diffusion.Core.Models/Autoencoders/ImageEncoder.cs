@@ -35,7 +35,7 @@ internal sealed class ImageEncoder : NamedModule<Tensor, Tensor>
             _levels.Add(AutoencoderStage.Encoder(body, level));
         _middle = AutoencoderStage.Middle(body, codeChannels: null);
         _normOut = new GroupNormalization(body.Groups, lowest, AutoencoderStage.NormEpsilon) { Activation = Activation.Silu };
-        _convolutionOut = Layers.Convolution3x3(lowest, Guard.Positive(outputsPerFeature) * body.LatentChannels);
+        _convolutionOut = Layers.Convolution3x3(lowest, Layers.Size(Guard.Positive(outputsPerFeature), body.LatentChannels));
         register_module("conv_in", _convolutionIn);
         register_module("down_blocks", _levels);
         register_module("mid_block", _middle);

@@ -32,6 +32,8 @@ public sealed class VectorQuantizer : NamedModule
         register_module("embedding", _embedding);
         if (options.AverageDecay is null)
             return;
+        ParameterBudget.Spend(options.Codes);
+        ParameterBudget.Spend(options.Codes, options.Width);
         Codebook.requires_grad = false;
         register_buffer(SizesName, ones([options.Codes]).DetachFromDisposeScope());
         register_buffer(SumsName, Codebook.detach().clone().DetachFromDisposeScope());

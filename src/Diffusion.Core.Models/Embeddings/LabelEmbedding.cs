@@ -17,6 +17,7 @@ internal sealed class LabelEmbedding : NamedModule<Tensor, Tensor>
     {
         Classes = Guard.Positive(classes);
         Guard.Positive(width);
+        ParameterBudget.Spend(classes, width);
         var table = randn([classes, width], dtype: ScalarType.Float32);
         register_parameter(WeightName, (Parameter)nn.Parameter(table).DetachFromDisposeScope());
     }

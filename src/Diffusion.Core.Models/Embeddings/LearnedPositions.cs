@@ -26,7 +26,9 @@ internal sealed class LearnedPositions : NamedModule<Tensor, Tensor>
     {
         (_width, _side) = (Guard.Positive(width), Guard.Positive(side));
         _extra = Guard.InRange(extra, 0, int.MaxValue);
-        using var table = randn([1L, extra + ((long)side * side), width], dtype: ScalarType.Float32);
+        var tokens = extra + ((long)side * side);
+        ParameterBudget.Spend(tokens, width);
+        using var table = randn([1L, tokens, width], dtype: ScalarType.Float32);
         register_parameter(WeightName, (Parameter)nn.Parameter(table.Mul(0.02)).DetachFromDisposeScope());
     }
 

@@ -25,7 +25,7 @@ internal sealed class SequenceEmbedding : NamedModule<Tensor, Tensor>
         _inputs = inputs;
         register_module("norm1", _norm1 = new LayerNormalization(inputs));
         register_module("pool", _pool = new Pool(inputs, heads));
-        register_module("proj", _projection = nn.Linear(inputs, outputs));
+        register_module("proj", _projection = Layers.Linear(inputs, outputs));
         register_module("norm2", _norm2 = new LayerNormalization(outputs));
     }
 
@@ -52,11 +52,12 @@ internal sealed class SequenceEmbedding : NamedModule<Tensor, Tensor>
             if (heads < 1 || width % heads != 0)
                 throw new ArgumentException($"The heads must divide the width {width} of the tokens, got {heads}.", nameof(heads));
             _heads = heads;
+            ParameterBudget.Spend(width);
             using var position = randn([1, width], dtype: ScalarType.Float32);
             register_parameter(PositionName, (Parameter)nn.Parameter(position.Div(Math.Sqrt(width))).DetachFromDisposeScope());
-            register_module("k_proj", _key = nn.Linear(width, width));
-            register_module("q_proj", _query = nn.Linear(width, width));
-            register_module("v_proj", _value = nn.Linear(width, width));
+            register_module("k_proj", _key = Layers.Linear(width, width));
+            register_module("q_proj", _query = Layers.Linear(width, width));
+            register_module("v_proj", _value = Layers.Linear(width, width));
         }
 
         public override Tensor forward(Tensor tokens)

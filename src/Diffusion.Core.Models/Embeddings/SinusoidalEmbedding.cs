@@ -37,6 +37,7 @@ internal sealed class SinusoidalEmbedding : NamedModule<Tensor, Tensor>
         if (!(frequencyShift < half))
             throw new ArgumentException(
                 $"The frequency shift must be less than half the width, {half}, got {frequencyShift}.", nameof(frequencyShift));
+        ParameterBudget.Check(width);
         Width = width;
         _values = new double[half];
         for (var i = 0; i < half; i++)

@@ -17,7 +17,7 @@ internal sealed class TextNumberEmbedding : NamedModule<Tensor, Tensor, Tensor>
         : base(nameof(TextNumberEmbedding))
     {
         (_textWidth, _encoding) = (textWidth, encoding);
-        _embedding = new TimeEmbedding(checked(textWidth + (numbers * encoding.Width)), outputs);
+        _embedding = new TimeEmbedding(Layers.Size(textWidth + (long)Layers.Size(numbers, encoding.Width)), outputs);
         register_module("encoding", encoding);
         foreach (var (name, part) in _embedding.named_children())
             register_module(name, part);

@@ -28,12 +28,12 @@ internal sealed class TimeEmbedding : NamedModule<Tensor, Tensor>
         Guard.Positive(inputs);
         Guard.Positive(outputs);
         _activation = activation ?? Activation.Silu;
-        _first = nn.Linear(inputs, outputs);
-        _second = nn.Linear(outputs, outputs);
+        _first = Layers.Linear(inputs, outputs);
+        _second = Layers.Linear(outputs, outputs);
         register_module("linear_1", _first);
         register_module("linear_2", _second);
         if (condition is { } width)
-            register_module("cond_proj", _conditionProjection = nn.Linear(Guard.Positive(width, nameof(condition)), inputs, false));
+            register_module("cond_proj", _conditionProjection = Layers.Linear(Guard.Positive(width, nameof(condition)), inputs, false));
     }
 
     /// <summary>The weight of the first layer, which has the type and the device of all weights.</summary>

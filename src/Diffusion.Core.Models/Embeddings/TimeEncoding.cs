@@ -79,7 +79,7 @@ public sealed record FourierTimeEncoding : TimeEncoding
     public int? VectorWidth { get; init; }
 
     /// <inheritdoc/>
-    public override int Width(int firstWidth) => VectorWidth ?? checked(2 * firstWidth);
+    public override int Width(int firstWidth) => VectorWidth ?? Layers.Size(2, firstWidth);
 
     /// <inheritdoc/>
     public override nn.Module<Tensor, Tensor> Build(int firstWidth)

@@ -22,10 +22,10 @@ internal sealed class FeedForward : NamedModule<Tensor, Tensor>
         : base(nameof(FeedForward))
     {
         _width = Guard.Positive(width);
-        var inner = Guard.Positive(hidden ?? checked(4 * width), nameof(hidden));
+        var inner = Guard.Positive(hidden ?? Layers.Size(4, width), nameof(hidden));
         _first = new ActivatedLinear(width, inner, activation ?? Activation.Gelu);
         _dropout = new SeededDropout(dropout);
-        _second = nn.Linear(inner, width);
+        _second = Layers.Linear(inner, width);
         register_module("net", new ModuleList<nn.Module>(_first, _dropout, _second));
     }
 
@@ -55,7 +55,7 @@ internal sealed class ActivatedLinear : NamedModule<Tensor, Tensor>
         : base(nameof(ActivatedLinear))
     {
         _activation = activation;
-        _projection = nn.Linear(inputs, checked(outputs * activation.InputsPerOutput));
+        _projection = Layers.Linear(inputs, Layers.Size(outputs, activation.InputsPerOutput));
         register_module("proj", _projection);
     }
 

@@ -28,6 +28,9 @@ internal static class Layers
     public static Convolution Convolution(
         int dimensions, long inputs, long outputs, long kernel, long stride, long padding, bool bias = true)
     {
+        ParameterBudget.Spend([inputs, outputs, .. Enumerable.Repeat(kernel, dimensions)]);
+        if (bias)
+            ParameterBudget.Spend(outputs);
         using var scope = NewDisposeScope();
         return dimensions switch
         {
@@ -40,6 +43,35 @@ internal static class Layers
     /// <summary>Creates a convolution that preserves the size. The size of the kernel must be odd.</summary>
     public static Convolution Convolution(int dimensions, long inputs, long outputs, long kernel, bool bias = true)
         => Convolution(dimensions, inputs, outputs, kernel, 1, (kernel - 1) / 2, bias);
+
+    /// <summary>Returns a size that is a product.</summary>
+    /// <exception cref="ArgumentException">The product is larger than the largest size of a layer.</exception>
+    public static int Size(params ReadOnlySpan<long> factors)
+    {
+        var size = 1L;
+        foreach (var factor in factors)
+            size = Math.Abs(size) <= int.MaxValue && Math.Abs(factor) <= int.MaxValue ? size * factor : long.MaxValue;
+        return Math.Abs(size) <= int.MaxValue
+            ? (int)size
+            : throw new ArgumentException(
+                $"A layer can have a size of at most {int.MaxValue}, got {string.Join(" * ", factors.ToArray())}.", nameof(factors));
+    }
+
+    /// <summary>Creates a linear layer.</summary>
+    public static Linear Linear(long inputs, long outputs, bool hasBias = true)
+    {
+        ParameterBudget.Spend(outputs, inputs);
+        if (hasBias)
+            ParameterBudget.Spend(outputs);
+        return nn.Linear(inputs, outputs, hasBias);
+    }
+
+    /// <summary>Creates a table of embeddings.</summary>
+    public static Embedding Embedding(long count, long width)
+    {
+        ParameterBudget.Spend(count, width);
+        return nn.Embedding(count, width);
+    }
 
     /// <summary>Sets the weight and bias of a convolution to zero.</summary>
     public static void SetZero(Convolution convolution)

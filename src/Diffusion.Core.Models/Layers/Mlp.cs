@@ -32,7 +32,7 @@ public sealed class Mlp : NamedModule<Tensor, Tensor>
             width = next;
         }
 
-        _linearOut = nn.Linear(width, Size(outputs, nameof(outputs)));
+        _linearOut = Layers.Linear(width, Size(outputs, nameof(outputs)));
         register_module("layers", _layers);
         register_module("linear_out", _linearOut);
     }
@@ -53,5 +53,5 @@ public sealed class Mlp : NamedModule<Tensor, Tensor>
     }
 
     private static int Size(IReadOnlyList<long> shape, string name)
-        => checked((int)shape.Aggregate(1L, (product, size) => checked(product * Guard.Positive(size, name))));
+        => Layers.Size([.. shape.Select(size => Guard.Positive(size, name))]);
 }

@@ -27,10 +27,10 @@ internal sealed class MultiHeadAttention : NamedModule<Tensor, Tensor?, Tensor?,
         var width = Guard.Positive(options.Width);
         var context = Guard.Positive(options.ContextWidth ?? width, nameof(options.ContextWidth));
         var inner = Guard.Positive(options.Heads) * Guard.Positive(options.HeadWidth);
-        _query = nn.Linear(width, inner, options.InputBias);
-        _key = nn.Linear(context, inner, options.InputBias);
-        _value = nn.Linear(context, inner, options.InputBias);
-        _output = nn.Linear(inner, Guard.Positive(options.OutputWidth ?? width, nameof(options.OutputWidth)), options.OutputBias);
+        _query = Layers.Linear(width, inner, options.InputBias);
+        _key = Layers.Linear(context, inner, options.InputBias);
+        _value = Layers.Linear(context, inner, options.InputBias);
+        _output = Layers.Linear(inner, Guard.Positive(options.OutputWidth ?? width, nameof(options.OutputWidth)), options.OutputBias);
         register_module("to_q", _query);
         register_module("to_k", _key);
         register_module("to_v", _value);

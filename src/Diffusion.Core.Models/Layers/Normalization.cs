@@ -25,6 +25,8 @@ internal abstract class Normalization : NamedModule<Tensor, Tensor>, IFullPrecis
         _scales = scales;
         if (!scales)
             return;
+        ParameterBudget.Spend(width);
+        ParameterBudget.Spend(width);
         register_parameter(WeightName, (Parameter)nn.Parameter(ones([width], ScalarType.Float32)).DetachFromDisposeScope());
         register_parameter(BiasName, (Parameter)nn.Parameter(zeros([width], ScalarType.Float32)).DetachFromDisposeScope());
     }

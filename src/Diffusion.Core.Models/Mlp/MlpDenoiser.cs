@@ -28,7 +28,7 @@ public sealed class MlpDenoiser : DenoisingNetwork
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
         Options = options;
-        _linearIn = nn.Linear(options.Features * (1 + (2 * options.FourierFeatures)), options.Width);
+        _linearIn = Layers.Linear(options.Features * (1L + (2 * options.FourierFeatures)), options.Width);
         _sinusoids = new SinusoidalEmbedding(options.Width);
         _timeEmbedding = new TimeEmbedding(options.Width, options.Width);
         register_module("linear_in", _linearIn);
@@ -40,7 +40,7 @@ public sealed class MlpDenoiser : DenoisingNetwork
             register_module("vector_embedding", _vectorEmbedding = new TimeEmbedding(vector, options.Width));
         for (var layer = 0; layer < options.Layers; layer++)
             _layers.Add(new MlpLayer(options.Width));
-        _linearOut = nn.Linear(options.Width, options.Features);
+        _linearOut = Layers.Linear(options.Width, options.Features);
         register_module("layers", _layers);
         register_module("linear_out", _linearOut);
     }
@@ -165,9 +165,9 @@ internal sealed class MlpLayer : NamedModule<Tensor, Tensor, Tensor>
     public MlpLayer(int width)
         : base(nameof(MlpLayer))
     {
-        _first = nn.Linear(width, width);
-        _projection = nn.Linear(width, width);
-        _second = nn.Linear(width, width);
+        _first = Layers.Linear(width, width);
+        _projection = Layers.Linear(width, width);
+        _second = Layers.Linear(width, width);
         register_module("linear_1", _first);
         register_module("time_emb_proj", _projection);
         register_module("linear_2", _second);

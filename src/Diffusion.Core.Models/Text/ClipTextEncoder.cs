@@ -28,8 +28,8 @@ public sealed class ClipTextEncoder : NamedModule
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
         Options = options;
-        _tokens = nn.Embedding(options.Vocabulary, options.Width);
-        _positions = nn.Embedding(options.MaxTokens, options.Width);
+        _tokens = Layers.Embedding(options.Vocabulary, options.Width);
+        _positions = Layers.Embedding(options.MaxTokens, options.Width);
         using (no_grad())
         {
             // The standard deviations in the code of Radford et al.
@@ -45,7 +45,7 @@ public sealed class ClipTextEncoder : NamedModule
             ("encoder", new ClipTextPart(("layers", _layers))),
             ("final_layer_norm", _norm)));
         if (options.ProjectionWidth is { } width)
-            register_module("text_projection", _projection = nn.Linear(options.Width, width, hasBias: false));
+            register_module("text_projection", _projection = Layers.Linear(options.Width, width, hasBias: false));
     }
 
     /// <summary>The architecture.</summary>

@@ -29,10 +29,10 @@ internal sealed class ClipTextLayer : NamedModule<Tensor, Tensor?, Tensor>
         _options = options;
         var width = options.Width;
         _norm1 = new LayerNormalization(width, options.NormEpsilon);
-        (_query, _key) = (nn.Linear(width, width), nn.Linear(width, width));
-        (_value, _output) = (nn.Linear(width, width), nn.Linear(width, width));
+        (_query, _key) = (Layers.Linear(width, width), Layers.Linear(width, width));
+        (_value, _output) = (Layers.Linear(width, width), Layers.Linear(width, width));
         _norm2 = new LayerNormalization(width, options.NormEpsilon);
-        (_first, _second) = (nn.Linear(width, options.HiddenWidth), nn.Linear(options.HiddenWidth, width));
+        (_first, _second) = (Layers.Linear(width, options.HiddenWidth), Layers.Linear(options.HiddenWidth, width));
         register_module("layer_norm1", _norm1);
         register_module("self_attn", new ClipTextPart(
             ("k_proj", _key), ("v_proj", _value), ("q_proj", _query), ("out_proj", _output)));

@@ -32,7 +32,7 @@ internal sealed class AdaLayerNorm : NamedModule<Tensor, Tensor>
         (_width, _parts) = (width, parts);
         if (own is not null)
             register_module("emb", own);
-        register_module("linear", _linear = nn.Linear(embeddingWidth, (long)parts * width));
+        register_module("linear", _linear = Layers.Linear(embeddingWidth, (long)parts * width));
         InitialWeights.Zero(_linear);
     }
 

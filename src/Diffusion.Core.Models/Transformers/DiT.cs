@@ -50,7 +50,7 @@ public sealed class DiT : DenoisingNetwork
         for (var block = 0; block < options.Depth; block++)
             _blocks.Add(Block(options));
         register_module("transformer_blocks", _blocks);
-        _output = new ModulatedOutput(options.Width, options.Width, options.Outputs * options.PatchSize * options.PatchSize);
+        _output = new ModulatedOutput(options.Width, options.Width, Layers.Size(options.Outputs, options.PatchSize, options.PatchSize));
         foreach (var (name, part) in _output.named_children())
             register_module(name, part);
     }
@@ -129,7 +129,7 @@ public sealed class DiT : DenoisingNetwork
                 Width = options.Width,
                 Heads = options.Heads,
                 EmbeddingWidth = options.Width,
-                Hidden = options.Width * options.FeedForwardRatio,
+                Hidden = Layers.Size(options.Width, options.FeedForwardRatio),
                 Activation = options.Activation ?? Activation.GeluTanh,
                 Dropout = options.Dropout,
                 AttentionBias = options.AttentionBias,

@@ -18,8 +18,8 @@ internal sealed class ModulatedOutput : NamedModule<Tensor, Tensor, Tensor>
         : base(nameof(ModulatedOutput))
     {
         _width = width;
-        register_module("proj_out_1", _modulation = nn.Linear(embeddingWidth, 2L * width));
-        register_module("proj_out_2", _projection = nn.Linear(width, outputs));
+        register_module("proj_out_1", _modulation = Layers.Linear(embeddingWidth, 2L * width));
+        register_module("proj_out_2", _projection = Layers.Linear(width, outputs));
         InitialWeights.Zero(_modulation);
         InitialWeights.Zero(_projection);
     }

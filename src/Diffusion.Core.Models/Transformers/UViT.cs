@@ -41,7 +41,7 @@ public sealed class UViT : DenoisingNetwork
         {
             _before.Add(Block(options));
             _after.Add(Block(options));
-            var skip = nn.Linear(2 * options.Width, options.Width);
+            var skip = Layers.Linear(2L * options.Width, options.Width);
             InitialWeights.Normal(skip);
             _skips.Add(skip);
         }
@@ -53,7 +53,8 @@ public sealed class UViT : DenoisingNetwork
         register_module("out_blocks", _after);
         register_module("skips", _skips);
         register_module("norm_out", _normOut = new LayerNormalization(options.Width));
-        register_module("proj_out", _projectionOut = nn.Linear(options.Width, options.Outputs * options.PatchSize * options.PatchSize));
+        _projectionOut = Layers.Linear(options.Width, Layers.Size(options.Outputs, options.PatchSize, options.PatchSize));
+        register_module("proj_out", _projectionOut);
         InitialWeights.Normal(_projectionOut);
         if (options.FinalConvolution)
             register_module("conv_out", _convolutionOut = Layers.Convolution3x3(options.Outputs, options.Outputs));
@@ -117,7 +118,7 @@ public sealed class UViT : DenoisingNetwork
         {
             Width = options.Width,
             Heads = options.Heads,
-            Hidden = options.Width * options.FeedForwardRatio,
+            Hidden = Layers.Size(options.Width, options.FeedForwardRatio),
             Activation = options.Activation,
             Dropout = options.Dropout,
             AttentionBias = options.AttentionBias,

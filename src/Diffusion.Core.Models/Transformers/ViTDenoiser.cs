@@ -37,7 +37,7 @@ public sealed class ViTDenoiser : DenoisingNetwork
             {
                 Width = options.Width,
                 Heads = options.Heads,
-                Hidden = options.Width * options.FeedForwardRatio,
+                Hidden = Layers.Size(options.Width, options.FeedForwardRatio),
                 Activation = options.Activation,
                 Dropout = options.Dropout,
             });
@@ -49,7 +49,8 @@ public sealed class ViTDenoiser : DenoisingNetwork
             register_module(name, part);
         register_module("transformer_blocks", _blocks);
         register_module("norm_out", _normOut = new LayerNormalization(options.Width));
-        register_module("proj_out", _projectionOut = nn.Linear(options.Width, options.Outputs * options.PatchSize * options.PatchSize));
+        _projectionOut = Layers.Linear(options.Width, Layers.Size(options.Outputs, options.PatchSize, options.PatchSize));
+        register_module("proj_out", _projectionOut);
         InitialWeights.Zero(_projectionOut);
     }
 

@@ -93,7 +93,7 @@ internal sealed class AdaptiveGroupNorm : NamedModule<Tensor, Tensor, Tensor>
         (_channels, _groups, _epsilon) = (Guard.Positive(channels), Guard.Positive(groups), Guard.Positive(epsilon));
         if (channels % groups != 0)
             throw new ArgumentException($"The groups must divide the {channels} channels, got {groups}.", nameof(groups));
-        register_module("linear", _linear = nn.Linear(embeddingWidth, checked(2 * channels)));
+        register_module("linear", _linear = Layers.Linear(embeddingWidth, Layers.Size(2, channels)));
     }
 
     /// <summary>Normalizes an image, and scales and shifts the result.</summary>

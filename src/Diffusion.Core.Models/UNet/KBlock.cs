@@ -45,7 +45,7 @@ public sealed record KBlockOptions : IUNetBlockOptions
         var place = parts.Place;
         for (var layer = 0; layer < place.Layers; layer++)
         {
-            var inputs = layer == 0 ? checked(2 * place.Width) : place.Width;
+            var inputs = layer == 0 ? Models.Layers.Size(2, place.Width) : place.Width;
             parts.Add(Residual(place, inputs, layer == place.Layers - 1 ? place.WidthAbove : place.Width));
         }
 

@@ -37,7 +37,7 @@ internal sealed class ResidualBlock : NamedModule<Tensor, Tensor?, Tensor>, IUNe
         _norm1 = new GroupNormalization(options.Groups, options.Inputs, options.NormEpsilon) { Activation = options.Activation };
         _convolution1 = Layers.Convolution(options.Dimensions, options.Inputs, options.Outputs, 3);
         if (options.EmbeddingWidth is { } width)
-            _projection = nn.Linear(width, options.ScaleShift ? 2 * options.Outputs : options.Outputs);
+            _projection = Layers.Linear(width, options.ScaleShift ? 2L * options.Outputs : options.Outputs);
         _norm2 = new GroupNormalization(options.OutputGroups ?? options.Groups, options.Outputs, options.NormEpsilon)
         {
             Activation = options.ScaleShift ? null : options.Activation,

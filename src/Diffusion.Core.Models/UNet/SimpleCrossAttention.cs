@@ -49,16 +49,16 @@ internal sealed class SimpleCrossAttention : NamedModule<Tensor, Tensor, Tensor?
         if (options.ContextGroups is { } count && (count < 1 || context % count != 0))
             throw new ArgumentException($"The groups must divide the width {context} of the tokens, got {count}.", nameof(options));
         register_module("group_norm", _norm = new GroupNormalization(groups, channels, NormEpsilon));
-        register_module("to_q", _query = nn.Linear(channels, channels));
+        register_module("to_q", _query = Layers.Linear(channels, channels));
         if (!options.OnlyCrossAttention)
         {
-            register_module("to_k", _key = nn.Linear(channels, channels));
-            register_module("to_v", _value = nn.Linear(channels, channels));
+            register_module("to_k", _key = Layers.Linear(channels, channels));
+            register_module("to_v", _value = Layers.Linear(channels, channels));
         }
 
-        register_module("add_k_proj", _contextKey = nn.Linear(context, channels));
-        register_module("add_v_proj", _contextValue = nn.Linear(context, channels));
-        register_module("to_out", new ModuleList<Linear>(_output = nn.Linear(channels, channels)));
+        register_module("add_k_proj", _contextKey = Layers.Linear(context, channels));
+        register_module("add_v_proj", _contextValue = Layers.Linear(context, channels));
+        register_module("to_out", new ModuleList<Linear>(_output = Layers.Linear(channels, channels)));
         if (options.ContextGroups is { } contextGroups)
             register_module("norm_cross", _contextNorm = new GroupNormalization(contextGroups, context, NormEpsilon));
     }

@@ -88,7 +88,7 @@ internal sealed class SpatialTransformer : NamedModule<Tensor, Tensor, Tensor?, 
     Tensor IUNetLayer.Forward(Tensor x, UNetContext context) => call(x, context.RequireSequence(), context.EncoderAttentionMask);
 
     private nn.Module<Tensor, Tensor> Projection()
-        => _linear ? nn.Linear(_channels, _channels) : Layers.Convolution(_dimensions, _channels, _channels, 1);
+        => _linear ? Layers.Linear(_channels, _channels) : Layers.Convolution(_dimensions, _channels, _channels, 1);
 }
 
 /// <summary>

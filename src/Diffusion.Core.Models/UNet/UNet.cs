@@ -68,7 +68,7 @@ public sealed class UNet : DenoisingNetwork
         _classEmbedding = layout.ClassEmbedding?.Build(layout.TimeWidth, layout, _timeEncoding);
         _addedEmbedding = layout.AddedEmbedding?.Build(layout.TimeWidth, layout, _timeEncoding);
         if (layout.SequenceWidth is { } sequence)
-            _sequenceProjection = nn.Linear(sequence, layout.ProjectedSequenceWidth!.Value);
+            _sequenceProjection = Layers.Linear(sequence, layout.ProjectedSequenceWidth!.Value);
         _convolutionIn = Layers.Convolution(layout.Dimensions, layout.Channels, width, layout.InputKernel);
         foreach (var place in UNetPlaces.Down(layout))
             _down.Add(levels[place.Level].Down.Build(place));

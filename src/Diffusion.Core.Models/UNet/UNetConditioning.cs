@@ -54,7 +54,7 @@ public abstract record UNetConditioning
     public static UNetConditioning LinearVector(int inputs)
     {
         Guard.Positive(inputs);
-        return Named("linear_vector", [("inputs", inputs)], (width, _, _) => Through(inputs, nn.Linear(inputs, width)));
+        return Named("linear_vector", [("inputs", inputs)], (width, _, _) => Through(inputs, Layers.Linear(inputs, width)));
     }
 
     /// <summary>

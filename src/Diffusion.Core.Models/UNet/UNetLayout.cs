@@ -142,10 +142,10 @@ public sealed record UNetLayout
     public bool UseGradientCheckpointing { get; init; }
 
     /// <summary>The width of the embedding that residual blocks receive.</summary>
-    internal int BlockEmbeddingWidth => JoinClassEmbedding ? checked(2 * TimeWidth) : TimeWidth;
+    internal int BlockEmbeddingWidth => JoinClassEmbedding ? Layers.Size(2, TimeWidth) : TimeWidth;
 
     /// <summary>The width of the embedding of time.</summary>
-    internal int TimeWidth => EmbeddingWidth ?? checked(4 * Levels[0].Width);
+    internal int TimeWidth => EmbeddingWidth ?? Layers.Size(4, Levels[0].Width);
 
     /// <summary>Returns the number of groups of the group norms: <see cref="GroupNormGroups"/>, or its default for the widths.</summary>
     public int Groups()

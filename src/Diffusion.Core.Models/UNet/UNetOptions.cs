@@ -130,7 +130,7 @@ public sealed record UNetOptions
             OutChannels = OutChannels,
             Levels = [.. Multipliers.Select(multiplier => new UNetLevel
             {
-                Width = checked(Width * multiplier),
+                Width = Models.Layers.Size(Width, multiplier),
                 Layers = LayersPerBlock,
                 Down = block,
             })],

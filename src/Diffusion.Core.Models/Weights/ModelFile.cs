@@ -52,7 +52,8 @@ public static class ModelFile
     /// </returns>
     /// <exception cref="FileNotFoundException">The file does not exist.</exception>
     /// <exception cref="InvalidDataException">
-    /// The file is damaged, does not specify its network, or contains weights that do not match the network.
+    /// The file is damaged, does not specify its network, or contains weights that do not match the network. The sizes of the network are
+    /// compared with the weights before memory is allocated.
     /// </exception>
     /// <exception cref="NotSupportedException">The class of the network is not known.</exception>
     public static nn.Module Load(string path, NetworkRegistry? registry = null, Device? device = null)
@@ -61,7 +62,8 @@ public static class ModelFile
         nn.Module network;
         try
         {
-            network = (registry ?? NetworkRegistry.Default).Find(type).Create(options);
+            var known = (registry ?? NetworkRegistry.Default).Find(type);
+            network = ModuleWeights.Create(path, () => known.Create(options), options);
         }
         catch (Exception e) when (e is InvalidDataException or ArgumentException)
         {
@@ -103,13 +105,13 @@ public static class ModelFile
                 + $"and use {nameof(ModuleWeights)}.{nameof(ModuleWeights.Load)}.");
         try
         {
-            var root = JsonNode.Parse(text)!.AsObject();
-            return (root["type"]!.GetValue<string>(), root["options"]!.AsObject());
+            var root = ForeignJson.ParseObject(text);
+            return (ForeignJson.Text(root, "type"), ForeignJson.Object(root, "options"));
         }
-        catch (Exception e) when (e is JsonException or InvalidOperationException or ArgumentException or NullReferenceException)
+        catch (JsonException e)
         {
             throw new InvalidDataException(
-                $"{path}: the metadata '{MetadataKey}' must be JSON with a 'type' and 'options', got {text}.", e);
+                $"{path}: the metadata '{MetadataKey}' must be JSON with a 'type' and 'options': {e.Message}", e);
         }
     }
 }

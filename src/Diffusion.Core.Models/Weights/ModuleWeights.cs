@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
@@ -29,6 +30,29 @@ public static class ModuleWeights
             .Distinct()
             .ToArray();
         return types.Length == 1 ? types[0] : null;
+    }
+
+    /// <summary>
+    /// Creates a module for the weights of a file. The sizes of the module are compared with the header of the file before memory is
+    /// allocated: the layers of this library throw if they need more values or tensors than the file contains. Networks of up to 1,048,576
+    /// values in up to 1,000 tensors are created in any case; <see cref="Load(nn.Module, string, WeightOptions?)"/> compares their names
+    /// and shapes.
+    /// </summary>
+    /// <param name="path">As for <see cref="Load(nn.Module, string, WeightOptions?)"/>.</param>
+    /// <param name="create">Creates the module on the current thread.</param>
+    /// <param name="settings">
+    /// The settings of the module, whose largest numbers the message of the exception contains. The default is none.
+    /// </param>
+    /// <returns>The module, without the weights of the file. The caller must dispose it.</returns>
+    /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    /// <exception cref="InvalidDataException">A file is damaged, or the module is larger than its weights.</exception>
+    public static TModule Create<TModule>(string path, Func<TModule> create, JsonObject? settings = null)
+        where TModule : nn.Module
+    {
+        ArgumentNullException.ThrowIfNull(create);
+        using var set = SafetensorsSet.Open(path);
+        using var budget = ParameterBudget.Of(set, settings);
+        return create();
     }
 
     /// <summary>Writes the state dict of a module to a file, which replaces an existing file.</summary>

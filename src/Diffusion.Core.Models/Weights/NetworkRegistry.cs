@@ -153,7 +153,9 @@ public abstract class NetworkType
 
     /// <summary>Creates a network with newly initialized weights from its options, on the CPU and in float32.</summary>
     /// <returns>The network. The caller must dispose it.</returns>
-    /// <exception cref="InvalidDataException">An option is unknown, missing, or of the wrong type.</exception>
+    /// <exception cref="InvalidDataException">
+    /// An option is unknown, missing, or of the wrong type, or the network has more than 20,000,000,000 values or 100,000 tensors.
+    /// </exception>
     /// <exception cref="ArgumentException">The options are not consistent.</exception>
     public abstract nn.Module Create(JsonObject options);
 
@@ -199,11 +201,12 @@ public abstract class NetworkType
         public override nn.Module Create(JsonObject options)
         {
             ArgumentNullException.ThrowIfNull(options);
+            using var budget = ParameterBudget.OfLimits(options);
             try
             {
                 return create(OptionsJson.Complete(options, defaults, json));
             }
-            catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException)
+            catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException or OverflowException)
             {
                 throw new InvalidDataException($"The options of {name} cannot be read: {e.Message}", e);
             }

@@ -103,7 +103,8 @@ internal static class SavedModel
         {
             return Load(Parse(DiskFile.ReadText(path)), folder, network, device, format);
         }
-        catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException or ArgumentException)
+        catch (Exception e) when (
+            e is JsonException or InvalidOperationException or FormatException or ArgumentException or OverflowException)
         {
             throw new InvalidDataException($"{path}: {e.Message}", e);
         }
@@ -111,10 +112,10 @@ internal static class SavedModel
 
     private static DiffusionModel Load(JsonObject description, string folder, IDenoiser? network, Device? device, ModelFormat format)
     {
-        var schedule = format.CreateSchedule(Required(description, "schedule").AsObject());
-        var prediction = format.CreatePrediction(Required(description, "prediction").AsObject());
-        var weights = Required(description, "weights").GetValue<string>();
-        if (Path.GetFileName(weights) != weights)
+        var schedule = format.CreateSchedule(ForeignJson.Object(description, "schedule"));
+        var prediction = format.CreatePrediction(ForeignJson.Object(description, "prediction"));
+        var weights = ForeignJson.Text(description, "weights");
+        if (Path.GetFileName(weights) != weights || weights is "" or "." or "..")
             throw new JsonException($"'weights' must be the name of a file in the folder, got '{weights}'");
         var path = Path.Combine(folder, weights);
         var (metadata, owned) = (Metadata(description), network is null ? Create(description, path, device, format) : null);
@@ -122,9 +123,10 @@ internal static class SavedModel
             LoadInto(network!, description, path, format);
         return new DiffusionModel(network ?? (IDenoiser)owned!, schedule, prediction, owned)
         {
-            LearnsVariance = Required(description, "learns_variance").GetValue<bool>(),
+            LearnsVariance = ForeignJson.Flag(description, "learns_variance"),
             DataRange = RangeOf(description["data_range"]),
-            NullLabel = description["null_label"]?.GetValue<long>(),
+            NullLabel = description["null_label"] is not { } label ? null
+                : ForeignJson.WholeOf(label) ?? throw ForeignJson.Unexpected(description, "null_label", "a whole number or null"),
             Metadata = metadata,
         };
     }
@@ -132,7 +134,8 @@ internal static class SavedModel
     /// <summary>Creates the network of a description, with the weights of a file. If this fails, the network is disposed.</summary>
     private static nn.Module Create(JsonObject description, string path, Device? device, ModelFormat format)
     {
-        var module = format.CreateNetwork(Required(description, "network").AsObject());
+        var saved = ForeignJson.Object(description, "network");
+        var module = ModuleWeights.Create(path, () => Described(saved, format), saved);
         try
         {
             if (module is not IDenoiser)
@@ -152,12 +155,25 @@ internal static class SavedModel
         }
     }
 
+    /// <summary>A network as it is described. The exceptions for its options become those of the description.</summary>
+    private static nn.Module Described(JsonObject description, ModelFormat format)
+    {
+        try
+        {
+            return format.CreateNetwork(description);
+        }
+        catch (InvalidDataException e)
+        {
+            throw new JsonException(e.Message, e);
+        }
+    }
+
     private static void LoadInto(IDenoiser network, JsonObject description, string path, ModelFormat format)
     {
         var core = Core(network);
         var module = (core as ITrainableDenoiser)?.Module ?? throw new NotSupportedException(
             $"{core.GetType().Name} has no weights to load, because it does not implement {nameof(ITrainableDenoiser)}.");
-        var (saved, given) = (Required(description, "network").AsObject(), format.Describe(core as nn.Module, core.GetType().Name));
+        var (saved, given) = (ForeignJson.Object(description, "network"), format.Describe(core as nn.Module, core.GetType().Name));
         if (saved["options"] is not null && given["options"] is not null && !JsonNode.DeepEquals(saved, JsonNode.Parse(given.ToJsonString())))
             throw new JsonException($"the network must be {saved.ToJsonString()}, got {given.ToJsonString()}");
         ModuleWeights.Load(module, path);
@@ -165,22 +181,22 @@ internal static class SavedModel
 
     private static JsonObject Parse(string json)
     {
-        var description = JsonNode.Parse(json) as JsonObject ?? throw new JsonException("expected an object");
-        if (description["format"]?.GetValue<string>() is not FormatName || description["version"]?.GetValue<int>() is not Version)
+        var description = ForeignJson.ParseObject(json);
+        if (ForeignJson.TextOf(description["format"]) is not FormatName || ForeignJson.WholeOf(description["version"]) is not Version)
             throw new JsonException(
-                $"expected {FormatName} version {Version}, got {description["format"]?.ToJsonString() ?? "nothing"} version "
-                + $"{description["version"]?.ToJsonString() ?? "nothing"}");
+                $"must have the format {FormatName} and the version {Version}, got {ForeignJson.Show(description["format"])} and "
+                + ForeignJson.Show(description["version"]));
         if (description.FirstOrDefault(pair => !_keys.Contains(pair.Key)).Key is { } unknown)
             throw new JsonException($"there is no setting '{unknown}'; there are: {string.Join(", ", _keys)}");
         return description;
     }
 
-    private static JsonNode Required(JsonObject description, string name)
-        => description[name] ?? throw new JsonException($"'{name}' is missing");
-
     private static Dictionary<string, string> Metadata(JsonObject description)
-        => (description["metadata"] as JsonObject ?? []).ToDictionary(
-            pair => pair.Key, pair => pair.Value?.GetValue<string>() ?? "", StringComparer.Ordinal);
+    {
+        var metadata = description["metadata"] is null ? [] : ForeignJson.Object(description, "metadata");
+        return metadata.ToDictionary(
+            pair => pair.Key, pair => pair.Value is null ? "" : ForeignJson.Text(metadata, pair.Key), StringComparer.Ordinal);
+    }
 
     private static JsonNode RangeNode(DataRange range) => range.IsBounded
         ? new JsonArray(Finite(range.Min), Finite(range.Max))
@@ -192,10 +208,10 @@ internal static class SavedModel
     private static DataRange? RangeOf(JsonNode? node) => node switch
     {
         null => null,
-        JsonValue value when value.GetValue<string>() == Unbounded => DataRange.Unbounded,
-        JsonArray { Count: 2 } pair => new DataRange(
-            pair[0]?.GetValue<double>() ?? double.NegativeInfinity, pair[1]?.GetValue<double>() ?? double.PositiveInfinity),
-        _ => throw new JsonException($"'data_range' must be null, \"{Unbounded}\" or two numbers, got {node.ToJsonString()}"),
+        _ when ForeignJson.TextOf(node) == Unbounded => DataRange.Unbounded,
+        JsonArray { Count: 2 } pair when pair.All(bound => bound is null || ForeignJson.NumberOf(bound) is not null) => new DataRange(
+            ForeignJson.NumberOf(pair[0]) ?? double.NegativeInfinity, ForeignJson.NumberOf(pair[1]) ?? double.PositiveInfinity),
+        _ => throw new JsonException($"'data_range' must be null, \"{Unbounded}\" or two numbers, got {ForeignJson.Show(node)}"),
     };
 
     private static string Newest(string folder)

@@ -18,8 +18,8 @@ internal sealed class PatchMerging : NamedModule
         : base(nameof(PatchMerging))
     {
         _width = Guard.Positive(width);
-        register_module("norm", _norm = new LayerNormalization(4 * width));
-        register_module("reduction", _reduction = nn.Linear(4 * width, 2 * width, hasBias: false));
+        register_module("norm", _norm = new LayerNormalization(Layers.Size(4, width)));
+        register_module("reduction", _reduction = Layers.Linear(4L * width, 2L * width, hasBias: false));
         InitialWeights.Normal(_reduction);
     }
 
@@ -60,7 +60,7 @@ internal sealed class PatchExpanding : NamedModule
         if (width < 2 || width % 2 != 0)
             throw new ArgumentException($"Patch expanding needs an even width of at least 2, got {width}.", nameof(width));
         _width = width;
-        register_module("expansion", _expansion = nn.Linear(width, 2 * width, hasBias: false));
+        register_module("expansion", _expansion = Layers.Linear(width, 2L * width, hasBias: false));
         register_module("norm", _norm = new LayerNormalization(width / 2));
         InitialWeights.Normal(_expansion);
     }

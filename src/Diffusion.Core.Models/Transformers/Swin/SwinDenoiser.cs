@@ -52,7 +52,7 @@ public sealed class SwinDenoiser : DenoisingNetwork
             _up.Add(new SwinLevel(options, level, _tables, up: true));
         register_module("down_blocks", _down);
         register_module("up_blocks", _up);
-        _output = new ModulatedOutput(options.Width, embeddingWidth, options.Outputs * options.PatchSize * options.PatchSize);
+        _output = new ModulatedOutput(options.Width, embeddingWidth, Layers.Size(options.Outputs, options.PatchSize, options.PatchSize));
         foreach (var (name, part) in _output.named_children())
             register_module(name, part);
     }
@@ -158,7 +158,7 @@ public sealed record SwinDenoiserOptions : TransformerOptions
     public int WindowSize { get; init; } = 4;
 
     /// <summary>Returns the width of the tokens of a level.</summary>
-    internal int LevelWidth(int level) => checked(Width << level);
+    internal int LevelWidth(int level) => Layers.Size(Width, 1L << level);
 
     /// <inheritdoc/>
     internal override void Validate()

@@ -29,8 +29,8 @@ internal sealed class SwinLevel : NamedModule
             _blocks.Add(new WindowBlock(BlockOptions(options, level), tables, shifted: block % 2 == 1));
         if (up)
         {
-            register_module("expand", Expand = new PatchExpanding(2 * width));
-            register_module("skip", Skip = nn.Linear(2 * width, width));
+            register_module("expand", Expand = new PatchExpanding(Layers.Size(2, width)));
+            register_module("skip", Skip = Layers.Linear(2L * width, width));
             InitialWeights.Normal(Skip);
         }
 
@@ -71,7 +71,7 @@ internal sealed class SwinLevel : NamedModule
         Width = options.LevelWidth(level),
         Heads = options.Heads[level],
         EmbeddingWidth = options.LevelWidth(options.Depths.Count - 1),
-        Hidden = options.LevelWidth(level) * options.FeedForwardRatio,
+        Hidden = Layers.Size(options.LevelWidth(level), options.FeedForwardRatio),
         Activation = options.Activation,
         Dropout = options.Dropout,
         NormAffine = false,

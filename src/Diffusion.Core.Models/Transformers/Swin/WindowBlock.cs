@@ -48,6 +48,7 @@ internal sealed class WindowBlock : NamedModule
         foreach (var (name, part) in _block.named_children())
             register_module(name, part);
         var span = (2L * tables.Window) - 1;
+        ParameterBudget.Spend(span, span, options.Heads);
         using var table = randn([span * span, options.Heads], dtype: ScalarType.Float32);
         register_parameter(TableName, (Parameter)nn.Parameter(table.Mul(0.02)).DetachFromDisposeScope());
     }
