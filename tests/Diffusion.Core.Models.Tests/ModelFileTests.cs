@@ -21,7 +21,7 @@ public sealed partial class ModelFileTests
         GroupNormGroups = 4,
     };
 
-    private static readonly Dictionary<string, Func<nn.Module>> _networks = new(StringComparer.Ordinal)
+    internal static readonly Dictionary<string, Func<nn.Module>> Examples = new(StringComparer.Ordinal)
     {
         ["UNet"] = () => new UNet(Small),
         ["UNet of blocks"] = () => new UNet(new UNetLayout
@@ -149,7 +149,7 @@ public sealed partial class ModelFileTests
     }
 
     /// <summary>A small network of every class, with options that are not the defaults.</summary>
-    public static TheoryData<string> Networks => [.. _networks.Keys.Order(StringComparer.Ordinal)];
+    public static TheoryData<string> Networks => [.. Examples.Keys.Order(StringComparer.Ordinal)];
 
     [Theory]
     [MemberData(nameof(Networks))]
@@ -157,7 +157,7 @@ public sealed partial class ModelFileTests
     {
         using var folder = new TemporaryFolder();
         var (path, again) = (folder.File("one.safetensors"), folder.File("two.safetensors"));
-        using var network = _networks[name]();
+        using var network = Examples[name]();
 
         ModelFile.Save(path, network);
         using var loaded = ModelFile.Load(path);
@@ -175,7 +175,7 @@ public sealed partial class ModelFileTests
         using var folder = new TemporaryFolder();
         var (path, cut) = (folder.File("whole.safetensors"), folder.File("cut.safetensors"));
         long miscounted;
-        using (var network = _networks[name]())
+        using (var network = Examples[name]())
         {
             miscounted = LiveTensors.Miscounted(network);
             ModelFile.Save(path, network);
@@ -188,14 +188,14 @@ public sealed partial class ModelFileTests
         void Fail() => FluentActions.Invoking(() => ModelFile.Load(cut)).Should().Throw<InvalidDataException>();
         Fail();
 
-        LiveTensors.Change(() => _networks[name]().Dispose()).Should().Be(miscounted);
+        LiveTensors.Change(() => Examples[name]().Dispose()).Should().Be(miscounted);
         LiveTensors.Change(() => ModelFile.Load(path).Dispose()).Should().Be(miscounted);
         LiveTensors.Change(Fail).Should().Be(miscounted);
     }
 
     [Fact]
     public void Every_class_of_the_registry_is_among_those_tested()
-        => _networks.Keys.Select(name => name.Split(' ')[0]).Distinct().Should().BeEquivalentTo(NetworkRegistry.Default.Names);
+        => Examples.Keys.Select(name => name.Split(' ')[0]).Distinct().Should().BeEquivalentTo(NetworkRegistry.Default.Names);
 
     [Fact]
     [Trait(Category.Name, Category.Fault)]

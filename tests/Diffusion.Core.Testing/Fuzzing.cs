@@ -1,9 +1,8 @@
 using System.Diagnostics;
-using System.Text;
 
 namespace Diffusion.Core.Testing;
 
-/// <summary>Reads many damaged files, and collects what is not one of the documented exceptions, or takes too much time or memory.</summary>
+/// <summary>Reads damaged files, and collects exceptions that are not documented, and files that take too much time or memory.</summary>
 public sealed class Fuzzing
 {
     /// <summary>The number of damaged files of a format in the normal run.</summary>
@@ -57,7 +56,7 @@ public sealed class Fuzzing
             }
             catch (Exception e)
             {
-                var place = e.StackTrace?.Split('\n').FirstOrDefault(line => line.Contains("Diffusion.Core", StringComparison.Ordinal)) ?? "";
+                var place = e.StackTrace?.Split('\n').FirstOrDefault(line => line.Contains("Diffusion.Core", StringComparison.Ordinal));
                 Add(e.GetType().Name + place, i, text, e.ToString());
             }
 
@@ -71,7 +70,7 @@ public sealed class Fuzzing
 
     private void Add(string kind, int index, string text, string what)
     {
-        var message = new StringBuilder($"case {index}: {what[..Math.Min(what.Length, 1_500)]}\n  of {text[..Math.Min(text.Length, 1_000)]}");
-        _faults.TryAdd(kind, message.ToString());
+        var (shown, file) = (what[..Math.Min(what.Length, 1_500)], text[..Math.Min(text.Length, 1_000)]);
+        _faults.TryAdd(kind, $"case {index}: {shown}\n  of {file}");
     }
 }

@@ -17,7 +17,7 @@ public static class Mutation
 
     private static readonly string[] _names = ["", "a", "type", "\\ud800", "__metadata__", "_class_name"];
 
-    /// <summary>Returns a damaged text: usually one to three values or names of the JSON are others, sometimes the text itself is.</summary>
+    /// <summary>Returns a damaged text: one to three values or names of the JSON are replaced, or characters of the text.</summary>
     public static string Json(string original, Random random)
     {
         ArgumentNullException.ThrowIfNull(original);
