@@ -25,11 +25,17 @@ while [ $# -gt 0 ]; do
         --program) folder=$2 && shift ;;
         --publish) folder=$2 only=publish && shift ;;
         --peak) only=peak ;;
+        -h | --help) sed -n '2,/^set /s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit ;;
+        --quick) arguments+=("$1") ;;
+        --rounds | --seconds | --cases | --settings)
+            arguments+=("$1" "${2:?$1 needs a value}")
+            shift
+            ;;
         --device)
             arguments+=("$1" "$2") runtime=${2%%:*}
             shift
             ;;
-        *) arguments+=("$1") ;;
+        *) echo "against-python.sh: unknown option '$1'; --help lists the options" >&2 && exit 2 ;;
     esac
     shift
 done

@@ -19,6 +19,11 @@ internal static class CommandLine
         var seed = new Option<long>("--seed") { Description = "The seed of all random numbers.", DefaultValueFactory = _ => 0 };
         var device = new Option<string>("--device") { Description = "The device: cpu, cuda, cuda:N, or auto for the first available one.", DefaultValueFactory = _ => "cpu" };
 
+        NumberOptions.Check(vaeSteps, least: 1);
+        NumberOptions.Check(steps, least: 1);
+        NumberOptions.Check(samplingSteps, least: 1);
+        NumberOptions.Check(columns, least: 1);
+        NumberOptions.Check(seed);
         var command = new RootCommand("Trains a class-conditional diffusion model in the latent space of an autoencoder, and samples digits from it.")
         {
             data, vae, output, vaeSteps, steps, minutes, samplingSteps, columns, seed, device,

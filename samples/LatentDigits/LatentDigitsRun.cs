@@ -13,6 +13,8 @@ namespace LatentDigits;
 /// <summary>Runs latent diffusion: trains an autoencoder and a denoiser of its latents, and decodes samples to images.</summary>
 internal static class LatentDigitsRun
 {
+    // With fewer steps, most samples are not legible.
+    private const long FewSteps = 2_000;
     private static readonly int[] Hidden = [400, 200];
 
     public static int Execute(LatentDigitsOptions options, CancellationToken cancellationToken)
@@ -92,6 +94,8 @@ internal static class LatentDigitsRun
         using var averaged = trainer.Ema.BeginInference();
         ModelFile.Save(Path.Combine(options.Output, "denoiser.safetensors"), denoiser);
         Console.WriteLine($"Samples, one row for each digit: {path}");
+        if (trainer.Step < FewSteps)
+            Console.WriteLine($"{trainer.Step:N0} steps are too few for legible digits. Run the command again with a larger --steps.");
     }
 
     /// <summary>

@@ -1,6 +1,6 @@
 using Plots;
 
-if (args.Length > 1)
+if (args.Length > 1 || args is [['-', ..]])
 {
     Console.Error.WriteLine("Usage: plots [FOLDER]. The default folder is docs/images.");
     return 2;

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Samples;
 
 namespace PretrainedDigits;
 
@@ -7,7 +8,7 @@ internal static class CommandLine
 {
     public static RootCommand Create(Func<PretrainedDigitsOptions, CancellationToken, int> run)
     {
-        var model = new Option<string>("--model") { Description = "The folder of a diffusers pipeline with a class-conditional U-Net.", DefaultValueFactory = _ => Path.Combine(AppContext.BaseDirectory, "mnist-ddpm") };
+        var model = new Option<string?>("--model") { Description = "The folder of a diffusers pipeline with a class-conditional U-Net (default: the network of the sample)." };
         var output = new Option<string>("--output") { Description = "The folder for the images.", DefaultValueFactory = _ => "runs/pretrained-digits" };
         var columns = new Option<int>("--columns") { Description = "The number of samples of each digit.", DefaultValueFactory = _ => 10 };
         var ddim = new Option<int>("--ddim-steps") { Description = "The number of DDIM steps.", DefaultValueFactory = _ => 50 };
@@ -15,9 +16,11 @@ internal static class CommandLine
         var guidance = new Option<double>("--guidance") { Description = "The scale of classifier-free guidance. With 1, there is no guidance, and sampling takes half the time.", DefaultValueFactory = _ => 1.0 };
         var seed = new Option<long>("--seed") { Description = "The seed of all random numbers.", DefaultValueFactory = _ => 0 };
         var device = new Option<string>("--device") { Description = "The device: cpu, cuda or cuda:N.", DefaultValueFactory = _ => "cpu" };
-        AtLeast(columns, 1);
-        AtLeast(ddim, 1);
-        AtLeast(dpm, 1);
+        NumberOptions.Check(columns, least: 1);
+        NumberOptions.Check(ddim, least: 1);
+        NumberOptions.Check(dpm, least: 1);
+        NumberOptions.Check(guidance);
+        NumberOptions.Check(seed);
 
         var command = new RootCommand("Samples digits by DDIM and by DPM-Solver++ from a network that was trained in Python.")
         {
@@ -27,7 +30,7 @@ internal static class CommandLine
         {
             var options = new PretrainedDigitsOptions
             {
-                Model = parsed.GetRequiredValue(model),
+                Model = parsed.GetValue(model) ?? Path.Combine(AppContext.BaseDirectory, "mnist-ddpm"),
                 Output = parsed.GetRequiredValue(output),
                 Columns = parsed.GetRequiredValue(columns),
                 DdimSteps = parsed.GetRequiredValue(ddim),
@@ -41,11 +44,4 @@ internal static class CommandLine
         });
         return command;
     }
-
-    private static void AtLeast(Option<int> option, int least)
-        => option.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<int>() < least)
-                result.AddError($"{option.Name} must be at least {least}, got {result.GetValueOrDefault<int>()}.");
-        });
 }

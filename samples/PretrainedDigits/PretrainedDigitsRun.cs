@@ -1,9 +1,9 @@
 using System.Diagnostics;
+using Diffusion.Core;
 using Diffusion.Core.Data;
 using Diffusion.Core.Diffusers;
 using Diffusion.Core.Samplers;
 using Spectre.Console;
-using TorchSharp;
 
 namespace PretrainedDigits;
 
@@ -28,14 +28,14 @@ internal static class PretrainedDigitsRun
         }
         catch (Exception error) when (error is ArgumentException or IOException or InvalidDataException or NotSupportedException or UnauthorizedAccessException)
         {
-            AnsiConsole.MarkupLineInterpolated($"[red]{error.Message}[/]");
+            Console.Error.WriteLine(error.Message);
             return 1;
         }
     }
 
     private static void Draw(PretrainedDigitsOptions options, CancellationToken cancellationToken)
     {
-        using var pipeline = DiffusersPipeline.Load(options.Model, new DiffusersOptions { Device = torch.device(options.Device) });
+        using var pipeline = DiffusersPipeline.Load(options.Model, new DiffusersOptions { Device = DeviceName.Parse(options.Device) });
         var unet = pipeline.Models["unet"];
         AnsiConsole.MarkupLineInterpolated(
             $"Loaded {unet.Config.ClassName} with {unet.Network.parameters().Sum(parameter => parameter.numel()):N0} parameters from {options.Model}.");

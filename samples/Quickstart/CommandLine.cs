@@ -24,12 +24,13 @@ internal static class CommandLine
         var seed = new Option<long>("--seed") { Description = "The seed of all random numbers.", DefaultValueFactory = _ => 0 };
         var device = new Option<string>("--device") { Description = "The device: cpu, cuda, cuda:N, or auto for the first available one.", DefaultValueFactory = _ => "cpu" };
 
-        AtLeast<int?>(imageSize, 16);
-        AtLeast<int?>(width, 4);
-        AtLeast(batchSize, 1);
-        AtLeast<long?>(steps, 1);
-        AtLeast(samplingSteps, 1);
-        AtLeast(columns, 1);
+        NumberOptions.Check(imageSize, least: 16);
+        NumberOptions.Check(width, least: 4, factor: 4);
+        NumberOptions.Check(batchSize, least: 1);
+        NumberOptions.Check(steps, least: 1);
+        NumberOptions.Check(samplingSteps, least: 1);
+        NumberOptions.Check(columns, least: 1);
+        NumberOptions.Check(seed);
 
         var command = new RootCommand("Trains a class-conditional diffusion model on digits, and samples digits from it.")
         {
@@ -66,11 +67,4 @@ internal static class CommandLine
         });
         return command;
     }
-
-    private static void AtLeast<T>(Option<T> option, T least)
-        => option.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<T>() is { } value && Comparer<T>.Default.Compare(value, least) < 0)
-                result.AddError($"{option.Name} must be at least {least}, got {value}.");
-        });
 }

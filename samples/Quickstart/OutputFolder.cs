@@ -1,3 +1,4 @@
+using System.Globalization;
 using Diffusion.Core.Data;
 
 namespace Quickstart;
@@ -34,17 +35,32 @@ internal static class OutputFolder
     }
 
     /// <summary>Returns the command that resumes the run of this process.</summary>
-    public static string ResumeCommand(string output)
+    /// <param name="output">The output folder of the run.</param>
+    /// <param name="steps">Another number of steps, without the limit of time; or <see langword="null"/> for the same options.</param>
+    public static string ResumeCommand(string output, long? steps = null)
     {
         List<string> arguments = [.. Environment.GetCommandLineArgs().Skip(1).Where(argument => argument != "--resume")];
 
         // A run that was started from given weights is resumed from its checkpoint instead.
-        if (arguments.IndexOf(WeightsOnly) is >= 0 and var at)
-            arguments.RemoveRange(at, Math.Min(2, arguments.Count - at));
-        arguments.RemoveAll(argument => argument.StartsWith(WeightsOnly, StringComparison.Ordinal));
+        Remove(arguments, WeightsOnly);
+        if (steps is { } number)
+        {
+            Remove(arguments, "--minutes");
+            Remove(arguments, "--steps");
+            arguments.AddRange(["--steps", number.ToString(CultureInfo.InvariantCulture)]);
+        }
+
         if (!arguments.Exists(argument => argument.StartsWith("--output", StringComparison.Ordinal)))
             arguments.AddRange(["--output", output]);
         var quoted = arguments.Append("--resume").Select(argument => argument.Contains(' ') ? $"\"{argument}\"" : argument);
         return $"dotnet run --project samples/Quickstart -c Release -- {string.Join(' ', quoted)}";
+    }
+
+    private static void Remove(List<string> arguments, string name)
+    {
+        if (arguments.IndexOf(name) is >= 0 and var at)
+            arguments.RemoveRange(at, Math.Min(2, arguments.Count - at));
+        arguments.RemoveAll(argument => argument.StartsWith($"{name}=", StringComparison.Ordinal));
+        arguments.RemoveAll(argument => argument.StartsWith($"{name}:", StringComparison.Ordinal));
     }
 }

@@ -1,6 +1,9 @@
 using System.CommandLine;
 using Diffusion.Core;
 using Quickstart;
+using Samples;
+
+Terminal.Configure();
 
 // The first signal ends the run after the current step and saves a checkpoint; a second signal ends the process immediately.
 using var stop = new StopSignals();

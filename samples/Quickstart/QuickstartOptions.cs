@@ -21,6 +21,8 @@ internal sealed record QuickstartOptions
 
     public required long Steps { get; init; }
 
+    public long DefaultSteps => Data == "mnist" ? 4_000 : 2_000;
+
     public double? Minutes { get; init; }
 
     public required int SamplingSteps { get; init; }

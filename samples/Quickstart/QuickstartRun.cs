@@ -15,6 +15,9 @@ internal static class QuickstartRun
 {
     private const int Digits = 10;
 
+    // With fewer steps, most samples are not legible.
+    private const long FewSteps = 1_000;
+
     public static int Execute(QuickstartOptions options, CancellationToken cancellationToken)
     {
         try
@@ -103,6 +106,10 @@ internal static class QuickstartRun
         AnsiConsole.MarkupLine("Sampling ...");
         Pictures.Draw(trainer.Ema, sampler, options);
         Report(options, trainer.Step);
+        if (trainer.Step < FewSteps)
+            Console.WriteLine(
+                $"{trainer.Step:N0} steps are too few for legible digits. Continue training with: "
+                + OutputFolder.ResumeCommand(options.Output, steps: Math.Max(options.Steps, options.DefaultSteps)));
         return 0;
     }
 
@@ -136,7 +143,6 @@ internal static class QuickstartRun
                 {
                     var bar = context.AddTask("training", maxValue: 1.0);
                     trainer.Fit(data, new TrainingBar(bar, clock), cancellationToken);
-                    bar.Value = bar.MaxValue;
                 });
         }
         catch (OperationCanceledException)
@@ -161,7 +167,7 @@ internal static class QuickstartRun
         public void Report(TrainingProgress value)
         {
             bar.Description = clock.Describe(value);
-            bar.Value = clock.Done(value);
+            bar.Value = value.Step < value.TotalSteps ? clock.Done(value) : 1.0;
         }
     }
 }

@@ -17,11 +17,7 @@ internal sealed class TrainingClock(double? minutes) : TrainerCallback
         {
             Description = "The maximum training time of each network, in minutes (default: no limit).",
         };
-        option.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<double?>() is { } value and not >= 0.0)
-                result.AddError($"{option.Name} must be at least 0, got {value}.");
-        });
+        NumberOptions.Check(option, least: 0.0);
         return option;
     }
 

@@ -21,6 +21,13 @@ internal static class CommandLine
         var seed = new Option<long>("--seed") { Description = "The seed of all random numbers.", DefaultValueFactory = _ => 0 };
         var device = new Option<string>("--device") { Description = "The device: cpu, cuda, cuda:N, or auto for the first available one.", DefaultValueFactory = _ => "cpu" };
 
+        NumberOptions.CheckEach(hidden, least: 1);
+        NumberOptions.Check(latent, least: 1);
+        NumberOptions.Check(batchSize, least: 1);
+        NumberOptions.Check(steps, least: 1);
+        NumberOptions.Check(manifold, least: 0);
+        NumberOptions.Check(importance, least: 0);
+        NumberOptions.Check(seed);
         var command = new RootCommand("Trains a variational autoencoder on binary MNIST digits, and computes its bounds on the test set.")
         {
             data, output, hidden, latent, two, batchSize, steps, manifold, minutes, importance, seed, device,

@@ -14,6 +14,9 @@ internal static class VaeDigitsRun
 {
     private const int EvaluationBatch = 500;
 
+    // With fewer steps, images are blurred.
+    private const long FewSteps = 2_000;
+
     public static int Execute(VaeDigitsOptions options, CancellationToken cancellationToken)
     {
         try
@@ -70,6 +73,8 @@ internal static class VaeDigitsRun
         Pictures.DrawPriorSamples(vae, options);
         if (options.ManifoldSteps > 0)
             DrawManifold(train, options, device, cancellationToken);
+        if (trainer.Step < FewSteps)
+            Console.WriteLine($"{trainer.Step:N0} steps are too few for sharp images. Run the same command with a larger --steps to continue training.");
         Console.WriteLine($"Images and weights were saved to {options.Output} after {clock.Elapsed.TotalMinutes:F1} minutes.");
         return elbo;
     }
