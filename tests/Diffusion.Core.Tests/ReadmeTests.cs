@@ -4,8 +4,6 @@ using Diffusion.Core.Models;
 using Diffusion.Core.Samplers;
 using Diffusion.Core.Schedules;
 using Diffusion.Core.Testing;
-using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Abstractions;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Tests;
@@ -16,16 +14,16 @@ public class ReadmeTests
     [Fact]
     public void The_first_program_trains_and_saves_and_the_second_one_samples()
     {
-        var (logger, progress, cancellationToken) = (NullLogger.Instance, (IProgress<TrainingProgress>?)null, TestContext.Current.CancellationToken);
         try
         {
-            First(logger, progress, cancellationToken);
+            First();
             Second();
         }
         finally
         {
             File.Delete("samples.png");
             Directory.Delete("models", recursive: true);
+            Directory.Delete("runs", recursive: true);
         }
     }
 
@@ -48,18 +46,19 @@ public class ReadmeTests
         code.Should().HaveCountGreaterThan(12).And.OnlyContain(line => sources.Contains(line));
     }
 
-    private static void First(ILogger logger, IProgress<TrainingProgress>? progress, CancellationToken cancellationToken)
+    private static void First()
     {
-#pragma warning disable format, CA2016 // As in README.md.
+#pragma warning disable format, CA1305, CA2016, xUnit1051 // As in README.md.
         using var unet    = new UNet(new UNetOptions { ImageSize = 28, Channels = 1, Width = 64, Multipliers = [1, 2, 2] });
         using var model   = new DiffusionModel(unet, DiscreteSchedule.Cosine(steps: 1000));   // predicts epsilon; or your INoiseSchedule
-        using var trainer = new DdpmTrainer(model, new SimpleLoss(), new TrainerOptions { BatchSize = 128 }, logger);
-        trainer.Fit(new Mnist("data/mnist"), progress, cancellationToken);                    // resumes if a checkpoint is there
+        using var trainer = new DdpmTrainer(model, new SimpleLoss(), new TrainerOptions { BatchSize = 128, CheckpointFolder = "runs/mnist" });
+        var progress      = new Progress<TrainingProgress>(report => Console.WriteLine($"step {report.Step}, loss {report.Loss:F4}"));
+        trainer.Fit(Mnist.OpenOrDownload("data/mnist"), progress);                            // resumes if a checkpoint is there
 
         using var images  = new DdimSampler(steps: 50).Sample(trainer.Ema, shape: [64, 1, 28, 28], seed: 0);
         ImageGrid.SavePng(images, "samples.png");
         trainer.Ema.Save("models/digits");                                                    // network, schedule, prediction, data range
-#pragma warning restore format, CA2016
+#pragma warning restore format, CA1305, CA2016, xUnit1051
     }
 
     private static void Second()
@@ -99,13 +98,22 @@ public class ReadmeTests
     {
         public int BatchSize { get; init; }
 
-        public static implicit operator Core.TrainerOptions(TrainerOptions options) => new() { BatchSize = options.BatchSize / 32, Steps = 2 };
+        public string? CheckpointFolder { get; init; }
+
+        public static implicit operator Core.TrainerOptions(TrainerOptions options) => new()
+        {
+            BatchSize = options.BatchSize / 32,
+            Steps = 2,
+            CheckpointFolder = options.CheckpointFolder,
+        };
     }
 
     /// <summary>Noise in place of digits.</summary>
     private sealed class Mnist(string folder) : IDataset
     {
         public string Folder { get; } = folder;
+
+        public static Mnist OpenOrDownload(string folder) => new(folder);
 
         public long Count => 16;
 
