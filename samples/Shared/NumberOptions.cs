@@ -8,7 +8,9 @@ namespace Samples;
 /// <summary>Options with numbers, which are checked when the command line is parsed.</summary>
 internal static class NumberOptions
 {
-    /// <summary>Accepts only numbers of at least <paramref name="least"/>, and only multiples of <paramref name="factor"/> if it is set.</summary>
+    /// <summary>
+    /// Accepts only numbers of at least <paramref name="least"/>, and only multiples of <paramref name="factor"/> if it is set.
+    /// </summary>
     public static void Check<T>(Option<T> option, T? least = null, T? factor = null)
         where T : struct, INumber<T>
     {

@@ -74,7 +74,8 @@ internal static class VaeDigitsRun
         if (options.ManifoldSteps > 0)
             DrawManifold(train, options, device, cancellationToken);
         if (trainer.Step < FewSteps)
-            Console.WriteLine($"{trainer.Step:N0} steps are too few for sharp images. Run the same command with a larger --steps to continue training.");
+            Console.WriteLine(
+                $"{trainer.Step:N0} steps are too few for sharp images. Run the same command with a larger --steps to continue training.");
         Console.WriteLine($"Images and weights were saved to {options.Output} after {clock.Elapsed.TotalMinutes:F1} minutes.");
         return elbo;
     }

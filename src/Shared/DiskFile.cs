@@ -5,7 +5,9 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Diffusion.Core;
 
-/// <summary>Opens files. Every file that is not written by <see cref="AtomicFile"/> is opened here, so that errors have the same types.</summary>
+/// <summary>
+/// Opens files. Every file that is not written by <see cref="AtomicFile"/> is opened here, so that errors have the same types.
+/// </summary>
 /// <remarks>
 /// Only regular files are read: opening a pipe waits for a writer, and a device may have no end. What is read is at most the size of the
 /// file when it was opened, and a limit on this size is checked before any memory is allocated.
@@ -131,8 +133,8 @@ internal static class DiskFile
     }
 
     /// <summary>
-    /// Returns whether an error is that of .NET for EFBIG, the error of a file that its file system, or a limit of the process, does not let
-    /// grow.
+    /// Returns whether an error is that of .NET for EFBIG, the error of a file that its file system, or a limit of the process, does not
+    /// let grow.
     /// </summary>
     public static bool IsTooLarge(Exception error) => error is ArgumentOutOfRangeException { ParamName: "value" };
 

@@ -83,8 +83,10 @@ internal sealed class IdxFile
         }
 
         // All of this is checked before memory is allocated for the values.
-        if (shape is not null && !(shape.Length == dimensions.Length && shape.Zip(dimensions).All(pair => pair.First < 0 || pair.First == pair.Second)))
-            throw Damaged($"dimensions {string.Join(" x ", shape.Select(size => size < 0 ? "N" : $"{size}"))}", Format(dimensions));
+        var fits = shape is null
+            || (shape.Length == dimensions.Length && shape.Zip(dimensions).All(pair => pair.First < 0 || pair.First == pair.Second));
+        if (!fits)
+            throw Damaged($"dimensions {string.Join(" x ", shape!.Select(size => size < 0 ? "N" : $"{size}"))}", Format(dimensions));
         if (count > mostValues)
             throw Damaged($"at most {mostValues} values in a compressed file of this size", $"dimensions {Format(dimensions)}");
         var start = 4 + sizes.Length;

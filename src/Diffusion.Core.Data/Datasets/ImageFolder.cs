@@ -268,9 +268,9 @@ public sealed record ImageFolderOptions
     public (int Height, int Width)? Size { get; init; }
 
     /// <summary>
-    /// The maximum number of pixels of an image, 1 to 2^28. Loading a larger one throws an exception before it is decompressed, because a few
-    /// kilobytes can expand to gigabytes. A file may have at most 5 bytes for each of these pixels and 16 MiB of metadata. The default is
-    /// 2^25 = 33,554,432, which is more than 5,792 x 5,792.
+    /// The maximum number of pixels of an image, 1 to 2^28. Loading a larger one throws an exception before it is decompressed, because a
+    /// few kilobytes can expand to gigabytes. A file may have at most 5 bytes for each of these pixels and 16 MiB of metadata. The
+    /// default is 2^25 = 33,554,432, which is more than 5,792 x 5,792.
     /// </summary>
     public int MaxPixels { get; init; } = PngReader.DefaultMaxPixels;
 

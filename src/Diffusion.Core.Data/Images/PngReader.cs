@@ -22,7 +22,9 @@ internal static class PngReader
     /// <summary>Reads an image file.</summary>
     /// <param name="path">The path of the file.</param>
     /// <param name="maxPixels">The maximum number of pixels. It also limits the size of the file, to 5 bytes per pixel and 16 MiB.</param>
-    /// <param name="check">Receives the width and the height before the image is decompressed, and may throw. The default does nothing.</param>
+    /// <param name="check">
+    /// Receives the width and the height before the image is decompressed, and may throw. The default does nothing.
+    /// </param>
     /// <exception cref="IOException">The file is missing, is not a regular file, or cannot be read.</exception>
     /// <exception cref="InvalidDataException">
     /// The file is damaged, is not a PNG file, is too large, or has a format that is not supported. The message contains its path.
