@@ -7,8 +7,8 @@ namespace Diffusion.Core.Models;
 /// built for and ignores the others; samplers throw for labels, vectors and tokens that it would ignore.
 /// </summary>
 /// <remarks>
-/// A condition is created by <see cref="Create"/> or <see cref="OfLabels"/>, owns its tensors and disposes them. Derive from it for a custom
-/// condition; the trainer and the samplers only pass it on.
+/// A condition is created by <see cref="Create"/> or <see cref="OfLabels"/>, owns its tensors and disposes them. For a custom condition,
+/// derive from this class and override its virtual methods. Trainers and samplers pass the condition to the network.
 /// </remarks>
 public class Condition : IDisposable
 {
@@ -19,26 +19,30 @@ public class Condition : IDisposable
     public Tensor? Vector { get; private init; }
 
     /// <summary>
-    /// [B, D] a vector that joins the encoding of time, such as an embedding of the guidance scale of a distilled network (Meng et al.
-    /// 2023), or null.
+    /// [B, D] a vector that is projected and added to the encoding of the timestep, such as an embedding of the guidance scale of a
+    /// distilled network (Meng et al. 2023), or null.
     /// </summary>
     public Tensor? TimestepCondition { get; private init; }
 
     /// <summary>[B, L, D] tokens for cross-attention, such as the states of a text encoder, or null.</summary>
     public Tensor? EncoderHiddenStates { get; private init; }
 
-    /// <summary>[B, L] bool: true for the tokens of <see cref="EncoderHiddenStates"/> that may be attended to. Null for all of them.</summary>
+    /// <summary>
+    /// [B, L] bool: true for the tokens of <see cref="EncoderHiddenStates"/> that take part in attention, or null if all tokens do.
+    /// </summary>
     public Tensor? EncoderAttentionMask { get; private init; }
 
-    /// <summary>[B, C, H, W] an image that is joined to the channels of x_t, such as the known part of a picture, or null.</summary>
+    /// <summary>
+    /// [B, C, H, W] an image that is concatenated to the channels of x_t, such as the known part of an image in inpainting, or null.
+    /// </summary>
     public Tensor? Image { get; private init; }
 
-    /// <summary>Initializes a condition without tensors of this class, for a derived class with its own.</summary>
+    /// <summary>Initializes a condition in which all properties of this class are null, for use by derived classes.</summary>
     protected Condition()
     {
     }
 
-    /// <summary>Initializes a condition with the tensors of another, for a derived class that adds its own.</summary>
+    /// <summary>Initializes a condition with the tensors of another one, for use by derived classes that add tensors.</summary>
     /// <param name="source">The other condition. Ownership of its tensors passes to the new one.</param>
     protected Condition(Condition source)
     {
@@ -52,10 +56,13 @@ public class Condition : IDisposable
     /// <param name="vector">See <see cref="Vector"/>.</param>
     /// <param name="timestepCondition">See <see cref="TimestepCondition"/>.</param>
     /// <param name="encoderHiddenStates">See <see cref="EncoderHiddenStates"/>.</param>
-    /// <param name="encoderAttentionMask">See <see cref="EncoderAttentionMask"/>. Requires <paramref name="encoderHiddenStates"/>.</param>
+    /// <param name="encoderAttentionMask">
+    /// See <see cref="EncoderAttentionMask"/>. Requires <paramref name="encoderHiddenStates"/>.
+    /// </param>
     /// <param name="image">See <see cref="Image"/>.</param>
     /// <exception cref="ArgumentException">
-    /// The batch sizes differ, a shape or type is not that of the property, or there is a mask without the tokens that it belongs to.
+    /// The batch sizes differ, a tensor has no batch dimension, the labels are not [B] int64, or the attention mask is not bool, does
+    /// not have shape [B, L] for tokens of shape [B, L, D], or is passed without tokens.
     /// </exception>
     public static Condition Create(
         Tensor? labels = null,
@@ -74,7 +81,7 @@ public class Condition : IDisposable
         if (encoderAttentionMask is not null)
         {
             if (encoderHiddenStates is null)
-                throw new ArgumentException("A mask needs the tokens that it belongs to, got none.", nameof(encoderAttentionMask));
+                throw new ArgumentException("An attention mask requires encoder hidden states, got none.", nameof(encoderAttentionMask));
             Guard.Shape(encoderHiddenStates, [-1, -1, -1]);
             Guard.Shape(encoderAttentionMask, encoderHiddenStates.shape.AsSpan(0, 2));
             RequireType(encoderAttentionMask, ScalarType.Bool, nameof(encoderAttentionMask));
@@ -113,15 +120,14 @@ public class Condition : IDisposable
             throw new ArgumentException($"{name} must be {type}, got {tensor.dtype}.", name);
     }
 
-    /// <summary>Creates a condition of class labels, one for each sample, on the given device.</summary>
-    /// <param name="labels">B labels.</param>
+    /// <summary>Creates a condition that contains class labels.</summary>
+    /// <param name="labels">B labels, one for each sample.</param>
     /// <param name="device">The device. The default is the CPU.</param>
     public static Condition OfLabels(ReadOnlySpan<long> labels, Device? device = null)
         => new() { Labels = tensor(labels.ToArray(), dtype: ScalarType.Int64, device: device) };
 
-    /// <summary>
-    /// The same condition on another device, as a new object that owns its tensors. A copy to a CUDA device does not wait for it.
-    /// </summary>
+    /// <summary>Copies the condition to another device. The copy to a CUDA device is asynchronous.</summary>
+    /// <returns>A new condition that owns its tensors. The caller must dispose it.</returns>
     public virtual Condition To(Device device)
     {
         ArgumentNullException.ThrowIfNull(device);
@@ -129,20 +135,26 @@ public class Condition : IDisposable
         return Map(tensor => tensor.to(device, copy: true, non_blocking: onto));
     }
 
-    /// <summary>The same condition with what is floating point in another type, as a new object that owns its tensors.</summary>
+    /// <summary>Copies the condition and converts its floating point tensors to another type.</summary>
+    /// <inheritdoc cref="To(Device)" path="/returns"/>
     public virtual Condition To(ScalarType dtype)
         => Map(tensor => tensor.is_floating_point() ? tensor.to(dtype, copy: true) : tensor.clone());
 
-    /// <summary>Samples [start, start + count) of the batch, as a new object that owns its tensors.</summary>
+    /// <summary>Copies the samples [start, start + count) of the batch.</summary>
+    /// <inheritdoc cref="To(Device)" path="/returns"/>
     public virtual Condition Slice(long start, long count) => Map(tensor => tensor.narrow(0, start, count).clone());
 
     /// <summary>
-    /// This condition with that of another in the samples of a mask, as a new object that owns its tensors. What either lacks stays as it
-    /// is here. Where only one has a <see cref="EncoderAttentionMask"/>, all tokens of the other may be attended to.
+    /// Copies the condition and replaces some of its samples by those of another condition. A tensor that is null in either condition
+    /// is not replaced. If only one of them has an <see cref="EncoderAttentionMask"/>, all tokens of the other one take part in
+    /// attention.
     /// </summary>
-    /// <param name="mask">[B] bool: true for the samples that take the other condition.</param>
-    /// <param name="other">A batch of B, or of one for all of them, on the same device.</param>
-    /// <exception cref="ArgumentException">A shape, type or device differs.</exception>
+    /// <param name="mask">[B] bool: true for the samples that are replaced.</param>
+    /// <param name="other">The other condition, with a batch size of B, or of 1 for all samples, on the same device.</param>
+    /// <inheritdoc cref="To(Device)" path="/returns"/>
+    /// <exception cref="ArgumentException">
+    /// The mask is not [B] bool, or a tensor of the other condition differs in shape, type or device.
+    /// </exception>
     public virtual Condition Replace(Tensor mask, Condition other)
     {
         ArgumentNullException.ThrowIfNull(mask);
@@ -178,7 +190,10 @@ public class Condition : IDisposable
 
     private Tensor?[] Tensors() => [Labels, Vector, TimestepCondition, EncoderHiddenStates, EncoderAttentionMask, Image];
 
-    /// <summary>Moves the tensors from the current scope, which frees them when one cannot be created, to the enclosing one.</summary>
+    /// <summary>
+    /// Moves the tensors from the current dispose scope to the enclosing one. If an exception is thrown before, the current scope
+    /// frees them.
+    /// </summary>
     private Condition OutOfScope()
     {
         foreach (var tensor in Tensors())

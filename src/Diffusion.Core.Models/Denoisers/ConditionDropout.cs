@@ -3,28 +3,29 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// Trains a conditional network to predict without its condition too, as classifier-free guidance requires: in training mode the condition
-/// of
-/// each sample is replaced by an empty one with a given probability. In evaluation mode, and so when sampling, it does nothing.
+/// Trains a conditional network to predict with and without its condition, as classifier-free guidance requires: in training mode, the
+/// condition of each sample is replaced by an empty one with a given probability. In evaluation mode, which samplers use, the condition
+/// is unchanged.
 /// </summary>
 /// <remarks>
 /// <para>Source: Ho and Salimans 2022, "Classifier-Free Diffusion Guidance", algorithm 1.</para>
-/// <para>The draws are from <see cref="TrainingRandom"/>, so that a resumed run repeats them.</para>
+/// <para>Random numbers are drawn from <see cref="TrainingRandom"/>, so that a resumed run repeats them.</para>
 /// </remarks>
 public sealed class ConditionDropout : DelegatingTrainableDenoiser
 {
     private readonly Condition _empty;
 
-    /// <summary>A network with its condition dropped now and then.</summary>
-    /// <param name="network">The network; not disposed.</param>
-    /// <param name="probability">The probability, in [0, 1]; typically 0.1 to 0.2.</param>
+    /// <summary>Creates a denoiser that drops the conditions of a network.</summary>
+    /// <param name="network">The network. It is not disposed.</param>
+    /// <param name="probability">The probability that the condition of a sample is dropped, in [0, 1]; typically 0.1 to 0.2.</param>
     /// <param name="empty">
-    /// A batch of one that stands for no condition, such as a reserved label, the states of an empty text, or a vector of zeros. What it
-    /// lacks is never dropped. Kept, not disposed.
+    /// The empty condition, with a batch size of 1, such as a reserved label, the hidden states of an empty text, or a vector of
+    /// zeros. Tensors that are null in it are never dropped. It is not disposed, and must not be disposed while this object is in use.
     /// </param>
-    /// <exception cref="ArgumentOutOfRangeException">The probability lies outside [0, 1].</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The probability is outside [0, 1].</exception>
     /// <exception cref="ArgumentException">
-    /// The network has its own <see cref="LabelDropout"/>, and the empty condition has labels: they would be dropped twice.
+    /// The empty condition has labels, and the network itself drops labels with <see cref="LabelDropout"/>, so that they would be dropped
+    /// twice.
     /// </exception>
     public ConditionDropout(ITrainableDenoiser network, double probability, Condition empty)
         : base(network)
@@ -35,19 +36,21 @@ public sealed class ConditionDropout : DelegatingTrainableDenoiser
         if (probability > 0 && empty.Labels is not null
             && network.Module.modules().OfType<LabelDropout>().FirstOrDefault(dropout => dropout.Probability > 0) is { } own)
             throw new ArgumentException(
-                $"A network whose labels are dropped here must not drop them itself, it does with probability {own.Probability}; "
+                $"The empty condition has labels, so the network must not drop them itself, got a probability of {own.Probability}; "
                 + $"set {nameof(TransformerOptions.LabelDropout)} to 0.",
                 nameof(network));
     }
 
-    /// <summary>How often a condition is dropped.</summary>
+    /// <summary>The probability that the condition of a sample is dropped.</summary>
     public double Probability { get; }
 
     /// <inheritdoc/>
     public override bool IsTransparent => true;
 
     /// <inheritdoc/>
-    /// <exception cref="ArgumentException">The empty condition does not fit the other.</exception>
+    /// <exception cref="ArgumentException">
+    /// A tensor of the empty condition differs in shape, type or device from that of <paramref name="condition"/>.
+    /// </exception>
     public override Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
     {
         if (condition is null || Probability == 0 || !Module.training)
@@ -59,7 +62,7 @@ public sealed class ConditionDropout : DelegatingTrainableDenoiser
         return Inner.Predict(xt, t, partly);
     }
 
-    /// <summary>[B] true for the samples without a condition.</summary>
+    /// <summary>Draws a mask, [B] bool: true for the samples whose condition is dropped.</summary>
     private Tensor Draw(Tensor xt)
     {
         var generator = TrainingRandom.Current;

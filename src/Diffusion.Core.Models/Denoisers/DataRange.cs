@@ -2,33 +2,33 @@ using System.Globalization;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>The values that clean data can have. Samplers clip a predicted x_0 to them.</summary>
+/// <summary>The range of the values of clean data. Samplers clip the predicted x_0 to it.</summary>
 public sealed record DataRange
 {
-    /// <summary>A range of values.</summary>
-    /// <param name="min">The least value, or negative infinity.</param>
-    /// <param name="max">The greatest value, or positive infinity.</param>
+    /// <summary>Creates a range from its minimum and maximum.</summary>
+    /// <param name="min">The minimum, or negative infinity.</param>
+    /// <param name="max">The maximum, or positive infinity.</param>
     /// <exception cref="ArgumentException"><paramref name="min"/> is not less than <paramref name="max"/>.</exception>
     public DataRange(double min, double max)
     {
         if (!(min < max))
-            throw new ArgumentException($"A data range must have a least value below its greatest, got {min} and {max}.", nameof(min));
+            throw new ArgumentException($"The minimum of a data range must be less than the maximum, got {min} and {max}.", nameof(min));
         (Min, Max) = (min, max);
     }
 
     /// <summary>[-1, 1], the range of images.</summary>
     public static DataRange Images { get; } = new(-1.0, 1.0);
 
-    /// <summary>All numbers, for points and latents. Nothing is clipped.</summary>
+    /// <summary>The range of all numbers, for points and latents. Samplers do not clip.</summary>
     public static DataRange Unbounded { get; } = new(double.NegativeInfinity, double.PositiveInfinity);
 
-    /// <summary>The least value.</summary>
+    /// <summary>The minimum.</summary>
     public double Min { get; }
 
-    /// <summary>The greatest value.</summary>
+    /// <summary>The maximum.</summary>
     public double Max { get; }
 
-    /// <summary>True if there is a value that data cannot have.</summary>
+    /// <summary>Whether the minimum or the maximum is finite.</summary>
     public bool IsBounded => double.IsFinite(Min) || double.IsFinite(Max);
 
     /// <inheritdoc/>

@@ -2,19 +2,19 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>A network around another one. Override what differs; everything else is forwarded.</summary>
-/// <param name="inner">The network. It is not disposed.</param>
+/// <summary>The base class of denoisers that wrap another one. By default, all calls are forwarded to it.</summary>
+/// <param name="inner">The wrapped denoiser. It is not disposed.</param>
 public abstract class DelegatingDenoiser(IDenoiser inner) : IDenoiser
 {
-    /// <summary>The network inside.</summary>
+    /// <summary>The wrapped denoiser.</summary>
     public IDenoiser Inner { get; } = inner ?? throw new ArgumentNullException(nameof(inner));
 
     /// <inheritdoc/>
     public virtual Device? Device => Inner.Device;
 
     /// <summary>
-    /// True if the output in an inference scope is that of <see cref="Inner"/>, so that saving a model can leave this wrapper out. The
-    /// default is <see langword="false"/>.
+    /// <see langword="true"/> if the output in a scope of <see cref="BeginInference"/> is that of <see cref="Inner"/>, so that a saved
+    /// model does not have to contain this wrapper. The default is <see langword="false"/>.
     /// </summary>
     public virtual bool IsTransparent => false;
 
@@ -25,8 +25,8 @@ public abstract class DelegatingDenoiser(IDenoiser inner) : IDenoiser
     public virtual IDisposable? BeginInference() => Inner.BeginInference();
 }
 
-/// <summary>A <see cref="DelegatingDenoiser"/> whose inner network can be trained through it.</summary>
-/// <param name="inner">The network. It is not disposed.</param>
+/// <summary>The base class of trainable denoisers that wrap another trainable one.</summary>
+/// <param name="inner">The wrapped denoiser. It is not disposed.</param>
 public abstract class DelegatingTrainableDenoiser(ITrainableDenoiser inner) : DelegatingDenoiser(inner), ITrainableDenoiser
 {
     /// <inheritdoc/>

@@ -14,14 +14,17 @@ public abstract class DenoisingNetwork(string name) : NamedModule<Tensor, Tensor
 {
     nn.Module ITrainableDenoiser.Module => this;
 
-    /// <summary>The same as <see cref="nn.Module{T1, T2, T3, TResult}.forward"/>.</summary>
+    /// <summary>Calls <see cref="nn.Module{T1, T2, T3, TResult}.forward"/>.</summary>
     /// <param name="xt">[B, ...] noisy data, of the type and on the device of the weights.</param>
-    /// <param name="t">[B] int64 or floating point times, the unit of which is one step: 0..T-1 for a discrete schedule.</param>
+    /// <param name="t">[B] int64 or floating point timesteps, in units of one step: 0..T-1 for a discrete schedule.</param>
     /// <param name="condition">
-    /// The condition for which the network was built, for each sample, on the device of the weights; otherwise <see langword="null"/>.
+    /// A condition with the tensors that the network requires, with the same batch size and on the device of the weights, or
+    /// <see langword="null"/> if it requires none.
     /// </param>
-    /// <returns>[B, ...]. The caller must dispose the returned tensor.</returns>
-    /// <exception cref="ArgumentException">A shape, type, device or label does not fit; the message names what was expected.</exception>
+    /// <returns>[B, ...]. The caller must dispose the tensor.</returns>
+    /// <exception cref="ArgumentException">
+    /// A shape, type, device or label does not match; the message contains the expected and the actual one.
+    /// </exception>
     public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null) => call(xt, t, condition);
 
     /// <inheritdoc/>
@@ -31,20 +34,20 @@ public abstract class DenoisingNetwork(string name) : NamedModule<Tensor, Tensor
     internal virtual string? UnusedPart(Condition condition) => null;
 }
 
-/// <summary>What every network checks before it touches native code.</summary>
+/// <summary>Checks of the inputs of networks, made before any native call.</summary>
 internal static class DenoiserGuard
 {
-    /// <summary>Requires floating point data of the type and on the device of the weights.</summary>
+    /// <summary>Requires at least one sample, of the type and on the device of the weights.</summary>
     public static void Data(Tensor xt, Tensor weight)
     {
         if (xt.dtype != weight.dtype)
             throw new ArgumentException($"x_t must have the type of the weights, {weight.dtype}, got {xt.dtype}.", nameof(xt));
         SameDevice(xt, weight, nameof(xt));
         if (xt.shape[0] == 0)
-            throw new ArgumentException($"x_t must hold at least one sample, got shape {Guard.Format(xt.shape)}.", nameof(xt));
+            throw new ArgumentException($"x_t must contain at least one sample, got shape {Guard.Format(xt.shape)}.", nameof(xt));
     }
 
-    /// <summary>Requires one time for each sample.</summary>
+    /// <summary>Requires one time for each sample, in int64 or floating point.</summary>
     public static void Times(Tensor t, long batch)
     {
         Guard.Shape(t, [batch]);
@@ -52,7 +55,10 @@ internal static class DenoiserGuard
             throw new ArgumentException($"t must be Int64 or floating point, got {t.dtype}.", nameof(t));
     }
 
-    /// <summary>Requires one label for each sample.</summary>
+    /// <summary>
+    /// Requires one int64 label for each sample. Values are checked only on the CPU, because reading them synchronizes with other
+    /// devices.
+    /// </summary>
     public static void Labels([NotNull] Tensor? labels, int classes, long batch, Tensor weight)
     {
         if (labels is null)

@@ -4,28 +4,29 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// A network together with what it was trained on: the noise schedule, what its output means, whether it learns the variance, and the
-/// range of the data. Losses, samplers, guidance and likelihoods read all of this from the model, so that it is stated once:
-/// <c>new DiffusionModel(unet, DiscreteSchedule.Cosine(steps: 1000))</c>.
+/// A network together with the settings of its training: the noise schedule, the type of the prediction, whether the variance is
+/// learned, and the range of the data. Losses, samplers, guidance and likelihoods read these settings from the model, so that they are
+/// specified only once: <c>new DiffusionModel(unet, DiscreteSchedule.Cosine(steps: 1000))</c>.
 /// </summary>
 /// <remarks>
-/// <para>Immutable, except for the weights of the network. May be used from several threads if the network may.</para>
-/// <para>Tables that follow from the schedule are created on first use and shared with the models that <see cref="With(IDenoiser)"/> returns.
-/// <see cref="Dispose"/> frees them. It disposes the network only if <see cref="Load(string, Device?, ModelFormat?)"/> created it.</para>
+/// <para>A model is immutable, except for the weights of the network. It can be used from several threads if the network can.</para>
+/// <para>Tables of coefficients of the schedule are computed on first use, and shared with the models that
+/// <see cref="With(IDenoiser)"/> and <see cref="With(DataRange)"/> return. <see cref="Dispose"/> frees them. It disposes the network
+/// only if <see cref="Load(string, Device?, ModelFormat?)"/> created it.</para>
 /// </remarks>
 public sealed class DiffusionModel : IDisposable
 {
-    /// <summary>The file of a saved model, or of a checkpoint, that describes it.</summary>
+    /// <summary>The name of the file that contains the description of a saved model or of a checkpoint.</summary>
     public const string DescriptionFileName = "model.json";
 
     private readonly Lazy<ForwardProcess> _process;
     private readonly bool _ownsProcess;
     private readonly IDisposable? _ownedNetwork;
 
-    /// <summary>A model of a network.</summary>
+    /// <summary>Creates a model from a network and its noise schedule.</summary>
     /// <param name="network">The network. The caller must dispose it after the model.</param>
     /// <param name="schedule">The noise schedule that the network is trained with.</param>
-    /// <param name="prediction">What the output of the network means. The default is <see cref="Prediction.Epsilon"/>.</param>
+    /// <param name="prediction">The quantity that the network predicts. The default is <see cref="Prediction.Epsilon"/>.</param>
     public DiffusionModel(IDenoiser network, INoiseSchedule schedule, Prediction? prediction = null)
     {
         ArgumentNullException.ThrowIfNull(network);
@@ -35,7 +36,7 @@ public sealed class DiffusionModel : IDisposable
         (_process, _ownsProcess) = (new Lazy<ForwardProcess>(() => new ForwardProcess(schedule)), true);
     }
 
-    /// <summary>A model that disposes its network.</summary>
+    /// <summary>Creates a model that disposes <paramref name="ownedNetwork"/>.</summary>
     internal DiffusionModel(IDenoiser network, INoiseSchedule schedule, Prediction prediction, IDisposable? ownedNetwork)
         : this(network, schedule, prediction)
         => _ownedNetwork = ownedNetwork;
@@ -60,68 +61,74 @@ public sealed class DiffusionModel : IDisposable
     /// <summary>The noise schedule that the network is trained with.</summary>
     public INoiseSchedule Schedule { get; }
 
-    /// <summary>What the output of the network means.</summary>
+    /// <summary>The quantity that the network predicts.</summary>
     public Prediction Prediction { get; }
 
     /// <summary>
-    /// True if the network returns twice the channels of x_t, [B, 2C, ...]: the prediction, then what it learned about the variance of a
-    /// reverse step (Nichol and Dhariwal 2021, eq. 15). The default is <see langword="false"/>.
+    /// <see langword="true"/> if the network returns twice the channels of x_t, [B, 2C, ...]: the prediction, followed by v, from
+    /// which the variance of a reverse step is computed (Nichol and Dhariwal 2021, eq. 15). The default is <see langword="false"/>.
     /// </summary>
     public bool LearnsVariance { get; init; }
 
     /// <summary>
-    /// The range of the data, to which samplers clip a predicted x_0. The default, <see langword="null"/>, is <see cref="DataRange.Images"/>
-    /// for samples of three and more dimensions [B, C, ...], and <see cref="DataRange.Unbounded"/> for points [B, D]. Latents have as many
-    /// dimensions as images and no range: pass <see cref="DataRange.Unbounded"/>.
+    /// The range of the data, to which samplers clip the predicted x_0. The default is <see langword="null"/>:
+    /// <see cref="DataRange.Images"/> for batches with three or more dimensions, [B, C, ...], and <see cref="DataRange.Unbounded"/> for
+    /// vectors, [B, D]. Specify <see cref="DataRange.Unbounded"/> for latents, whose values are not limited.
     /// </summary>
     public DataRange? DataRange { get; init; }
 
-    /// <summary>The label that stands for "no class", for classifier-free guidance. The default is <see langword="null"/>: none.</summary>
+    /// <summary>
+    /// The label that stands for "no class", for classifier-free guidance. The default is <see langword="null"/>: none.
+    /// </summary>
     public long? NullLabel { get; init; }
 
-    /// <summary>Free text that is saved with the model, such as a licence or a training set. The default is empty.</summary>
+    /// <summary>
+    /// Text that is saved with the model, by key, such as the licence or the name of the training set. The default is empty.
+    /// </summary>
     public IReadOnlyDictionary<string, string> Metadata { get; init; } = new Dictionary<string, string>();
 
     /// <summary>The device of the network; <see langword="null"/> if it accepts tensors on any device.</summary>
     public Device? Device => Network.Device;
 
     /// <summary>
-    /// q(x_t | x_0) of the schedule, and the tables that losses derive from the schedule. Owned by the model.
+    /// The forward process q(x_t | x_0) of the schedule, with the tables that losses compute from the schedule. It must not be disposed.
     /// </summary>
     public ForwardProcess Process => _process.Value;
 
-    /// <summary>The same model with another network, such as the same one with guidance or with averaged weights.</summary>
+    /// <summary>Returns this model with another network, such as the same network with guidance or with averaged weights.</summary>
     /// <param name="network">The network. It is not disposed.</param>
-    /// <returns>A model that shares the tables of this one. Use it no longer than this one.</returns>
+    /// <returns>A model that shares the tables of this one, and must not be used after this one is disposed.</returns>
     public DiffusionModel With(IDenoiser network)
     {
         ArgumentNullException.ThrowIfNull(network);
         return new DiffusionModel(this, network, Schedule, DataRange);
     }
 
-    /// <summary>The same network on another schedule, such as one with fewer steps.</summary>
+    /// <summary>Returns this model with another schedule, such as one with fewer steps.</summary>
     /// <param name="schedule">The schedule; its timesteps must be those that the network was trained with.</param>
-    /// <returns>A model with its own tables.</returns>
+    /// <returns>A model with separate tables, unless the schedule is that of this model. The caller must dispose it.</returns>
     public DiffusionModel With(INoiseSchedule schedule)
     {
         ArgumentNullException.ThrowIfNull(schedule);
         return new DiffusionModel(this, Network, schedule, DataRange);
     }
 
-    /// <summary>The same model of data with another range.</summary>
-    /// <param name="range">The range, to which samplers clip.</param>
-    /// <returns>A model that shares the tables of this one. Use it no longer than this one.</returns>
+    /// <summary>Returns this model with another range of the data.</summary>
+    /// <param name="range">The range to which samplers clip the predicted x_0.</param>
+    /// <returns>A model that shares the tables of this one, and must not be used after this one is disposed.</returns>
     public DiffusionModel With(DataRange range)
     {
         ArgumentNullException.ThrowIfNull(range);
         return new DiffusionModel(this, Network, Schedule, range);
     }
 
-    /// <summary>The range of samples of a shape: <see cref="DataRange"/>, or its default for that shape.</summary>
-    /// <param name="shape">[B, ...] the shape of a batch.</param>
+    /// <summary>Returns <see cref="DataRange"/>, or its default for batches of the given shape.</summary>
+    /// <param name="shape">The shape of a batch, [B, ...].</param>
     public DataRange RangeOf(ReadOnlySpan<long> shape) => DataRange ?? (shape.Length > 2 ? DataRange.Images : DataRange.Unbounded);
 
-    /// <summary>Prepares the network for sampling until the returned scope is disposed; see <see cref="IDenoiser.BeginInference"/>.</summary>
+    /// <summary>
+    /// Prepares the network for sampling until the returned scope is disposed; see <see cref="IDenoiser.BeginInference"/>.
+    /// </summary>
     public IDisposable? BeginInference() => Network.BeginInference();
 
     /// <summary>
@@ -141,14 +148,18 @@ public sealed class DiffusionModel : IDisposable
     /// <summary>The output of the network for a batch in which each sample has its own time, as in training.</summary>
     /// <param name="xt">[B, ...] noisy data at the noise levels of <paramref name="t"/>.</param>
     /// <param name="t">
-    /// [B] times of the schedule: int64 indices of a discrete schedule, floating point on the CPU of a continuous one. They are moved to the
-    /// device of <paramref name="xt"/>.
+    /// [B] times of the schedule: int64 indices of a discrete schedule, floating point on the CPU of a continuous one. They are moved
+    /// to the device of <paramref name="xt"/>.
     /// </param>
-    /// <param name="condition">Of the same batch size, or <see langword="null"/>.</param>
+    /// <param name="condition">The condition, with the same batch size, or <see langword="null"/>.</param>
     /// <returns>
-    /// The shape and type of <paramref name="xt"/>, or [B, 2C, ...] with <see cref="LearnsVariance"/>. The caller must dispose the tensor.
+    /// A tensor of the type of <paramref name="xt"/> and of its shape, or [B, 2C, ...] if <see cref="LearnsVariance"/> is
+    /// <see langword="true"/>. The caller must dispose the tensor.
     /// </returns>
-    /// <exception cref="ArgumentException">A shape does not fit, a time is outside the schedule, or the output has another shape.</exception>
+    /// <exception cref="ArgumentException">
+    /// A time is outside the schedule, an input has a wrong shape or type, or the output is invalid: it has a wrong shape or device,
+    /// is not floating point, or is <see langword="null"/> or the input itself.
+    /// </exception>
     public Tensor Predict(Tensor xt, Tensor t, Condition? condition = null)
     {
         ArgumentNullException.ThrowIfNull(xt);
@@ -159,28 +170,38 @@ public sealed class DiffusionModel : IDisposable
         return Checked(Network.Predict(input, onDevice, condition), input, xt);
     }
 
-    /// <summary>The prediction of the network for a batch in which all samples have the same time, as in sampling.</summary>
-    /// <param name="x">[B, ...] a sample at <paramref name="level"/>. It must not change while the prediction is in use.</param>
-    /// <param name="time">A time of the schedule, from which the timestep passed to the network follows.</param>
+    /// <summary>Computes the prediction of the model for a batch in which all samples have the same time, as in sampling.</summary>
+    /// <param name="x">
+    /// [B, ...] a sample at <paramref name="level"/>. It must not be modified in place while the prediction is in use.
+    /// </param>
+    /// <param name="time">The time of the schedule, from which the timestep passed to the network is computed.</param>
     /// <param name="level">alpha and sigma of <paramref name="x"/>.</param>
-    /// <param name="condition">Of the same batch size, or <see langword="null"/>.</param>
+    /// <param name="condition">The condition, with the same batch size, or <see langword="null"/>.</param>
     /// <returns>The prediction. The caller must dispose it.</returns>
-    /// <exception cref="ArgumentException">The output of the network has another shape, or another device.</exception>
+    /// <exception cref="ArgumentException">
+    /// The output of the network is invalid: it has a wrong shape or device, is not floating point, or is <see langword="null"/> or
+    /// the input itself.
+    /// </exception>
     public ModelPrediction Predict(Tensor x, double time, NoiseLevel level, Condition? condition = null)
         => PredictAt(x, time, level, x, level, condition);
 
     /// <summary>
-    /// As <see cref="Predict(Tensor, double, NoiseLevel, Condition?)"/>, with x_0 and eps derived for another sample than the one that the
-    /// network received: for methods that call the network before they add noise to the sample.
+    /// Computes the prediction of the model for one sample, and derives x_0 and eps for another sample. Used by methods that call the
+    /// network before they add noise to the sample.
     /// </summary>
-    /// <param name="x">[B, ...] what the network receives, a sample at <paramref name="level"/>.</param>
-    /// <param name="time">A time of the schedule, from which the timestep passed to the network follows.</param>
+    /// <param name="x">[B, ...] the sample at <paramref name="level"/> that is passed to the network.</param>
+    /// <param name="time">The time of the schedule, from which the timestep passed to the network is computed.</param>
     /// <param name="level">alpha and sigma of <paramref name="x"/>.</param>
-    /// <param name="sample">The shape and type of <paramref name="x"/>: the sample that x_0 and eps are derived for.</param>
+    /// <param name="sample">
+    /// The sample for which x_0 and eps are derived, with the shape and type of <paramref name="x"/>. It must not be modified in place
+    /// while the prediction is in use.
+    /// </param>
     /// <param name="sampleLevel">alpha and sigma of <paramref name="sample"/>.</param>
-    /// <param name="condition">Of the same batch size, or <see langword="null"/>.</param>
+    /// <param name="condition">The condition, with the same batch size, or <see langword="null"/>.</param>
     /// <returns>The prediction. The caller must dispose it.</returns>
-    /// <exception cref="ArgumentException">A shape or type does not fit.</exception>
+    /// <exception cref="ArgumentException">
+    /// The shapes, types or devices of the samples differ, or the output of the network is invalid.
+    /// </exception>
     public ModelPrediction PredictAt(
         Tensor x, double time, NoiseLevel level, Tensor sample, NoiseLevel sampleLevel, Condition? condition = null)
     {
@@ -201,27 +222,29 @@ public sealed class DiffusionModel : IDisposable
 
     /// <summary>
     /// Saves the model to a folder: <c>model.json</c>, which contains the class and the options of the network, the schedule, the
-    /// prediction and everything else that is stated here, and <c>model.safetensors</c> with the weights. The folder appears whole or not at
-    /// all.
+    /// prediction and the other settings of the model, and <c>model.safetensors</c>, which contains the weights. If an exception is
+    /// thrown, the previous contents of the folder are unchanged.
     /// </summary>
     /// <remarks>
-    /// A discrete schedule is saved by its betas. A network, schedule or prediction of a class that <paramref name="format"/> does not know
-    /// is saved by the name of its class: <see cref="Load(string, IDenoiser, ModelFormat?)"/> then takes the network from the caller, and a
-    /// custom schedule or prediction must be registered to be loaded. Of averaged weights, such as those of a trainer, the average is saved.
+    /// <para>A discrete schedule is saved as its betas, and a prediction as its name and parameters. If the class of the network or of
+    /// the schedule is not registered in <paramref name="format"/>, only the name of the class is saved. Such a network must be passed
+    /// to <see cref="Load(string, IDenoiser, ModelFormat?)"/>; a custom schedule must be registered before the model is saved and
+    /// loaded, and a custom prediction before it is loaded.</para>
+    /// <para>If the network has averaged weights, such as those of a trainer, the averages are saved.</para>
     /// </remarks>
-    /// <param name="folder">The folder, which is created if it is missing. A model that is there is replaced.</param>
-    /// <param name="format">The classes that are known. The default is <see cref="ModelFormat.Default"/>.</param>
-    /// <exception cref="NotSupportedException">The network has no weights.</exception>
-    /// <exception cref="IOException">The folder cannot be written; it is as it was.</exception>
+    /// <param name="folder">The folder, which is created if it does not exist. A model in the folder is replaced.</param>
+    /// <param name="format">The registered classes. The default is <see cref="ModelFormat.Default"/>.</param>
+    /// <exception cref="NotSupportedException">The network is not an <see cref="ITrainableDenoiser"/>.</exception>
+    /// <exception cref="IOException">The folder cannot be written.</exception>
     public void Save(string folder, ModelFormat? format = null)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
         SavedModel.Save(this, folder, format ?? ModelFormat.Default);
     }
 
-    /// <summary>The description of the model, the text of <see cref="DescriptionFileName"/>.</summary>
-    /// <param name="weightsFileName">The name of the file with the weights, in the same folder.</param>
-    /// <param name="format">The classes that are known. The default is <see cref="ModelFormat.Default"/>.</param>
+    /// <summary>Returns the description of the model, which is the contents of <see cref="DescriptionFileName"/>.</summary>
+    /// <param name="weightsFileName">The name of the file in the same folder that contains the weights.</param>
+    /// <param name="format">The registered classes. The default is <see cref="ModelFormat.Default"/>.</param>
     /// <returns>Indented JSON.</returns>
     public string Describe(string weightsFileName, ModelFormat? format = null)
     {
@@ -229,28 +252,32 @@ public sealed class DiffusionModel : IDisposable
         return SavedModel.Describe(this, format ?? ModelFormat.Default, weightsFileName);
     }
 
-    /// <summary>Loads a model from a folder that <see cref="Save"/> wrote, or from a checkpoint of a trainer, with its averaged weights.</summary>
-    /// <param name="folder">The folder; of a folder of checkpoints, the newest is loaded.</param>
-    /// <param name="device">Where the network goes. The default is the CPU.</param>
-    /// <param name="format">The classes that are known. The default is <see cref="ModelFormat.Default"/>.</param>
-    /// <returns>A model whose network is in evaluation mode, and is disposed with the model. The caller must dispose the model.</returns>
-    /// <exception cref="FileNotFoundException">There is no model.</exception>
-    /// <exception cref="InvalidDataException">A file is damaged, or the weights do not fit the network.</exception>
-    /// <exception cref="NotSupportedException">The class of the network, the schedule or the prediction is not known.</exception>
+    /// <summary>
+    /// Loads a model from a folder that <see cref="Save"/> wrote, or from a checkpoint of a trainer, with its averaged weights.
+    /// </summary>
+    /// <param name="folder">The folder. If it is a folder of checkpoints, the newest checkpoint is loaded.</param>
+    /// <param name="device">The device of the network. The default is the CPU.</param>
+    /// <param name="format">The registered classes. The default is <see cref="ModelFormat.Default"/>.</param>
+    /// <returns>A model whose network is in evaluation mode and is disposed with the model. The caller must dispose the model.</returns>
+    /// <exception cref="FileNotFoundException">The folder does not contain a model.</exception>
+    /// <exception cref="InvalidDataException">A file is invalid, or the weights do not match the network.</exception>
+    /// <exception cref="NotSupportedException">The network, the schedule or the prediction is not registered.</exception>
     public static DiffusionModel Load(string folder, Device? device = null, ModelFormat? format = null)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
         return SavedModel.Load(folder, null, device, format ?? ModelFormat.Default);
     }
 
-    /// <summary>Loads a model into a network of the caller, for classes of networks that are not registered.</summary>
-    /// <param name="folder">The folder; of a folder of checkpoints, the newest is loaded.</param>
+    /// <summary>Loads a model, and copies its weights to an existing network. Used for networks whose class is not registered.</summary>
+    /// <param name="folder">The folder. If it is a folder of checkpoints, the newest checkpoint is loaded.</param>
     /// <param name="network">The network, whose weights are replaced. It is not disposed.</param>
-    /// <param name="format">The classes that are known. The default is <see cref="ModelFormat.Default"/>.</param>
-    /// <returns>A model of the network. The caller must dispose it.</returns>
-    /// <exception cref="FileNotFoundException">There is no model.</exception>
-    /// <exception cref="InvalidDataException">A file is damaged, or the network is not the one that was saved.</exception>
-    /// <exception cref="NotSupportedException">The schedule or the prediction is not known, or the network has no weights.</exception>
+    /// <param name="format">The registered classes. The default is <see cref="ModelFormat.Default"/>.</param>
+    /// <returns>A model with the given network. The caller must dispose the model.</returns>
+    /// <exception cref="FileNotFoundException">The folder does not contain a model.</exception>
+    /// <exception cref="InvalidDataException">A file is invalid, or the network does not match the saved one.</exception>
+    /// <exception cref="NotSupportedException">
+    /// The schedule or the prediction is not registered, or the network is not an <see cref="ITrainableDenoiser"/>.
+    /// </exception>
     public static DiffusionModel Load(string folder, IDenoiser network, ModelFormat? format = null)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
@@ -258,7 +285,10 @@ public sealed class DiffusionModel : IDisposable
         return SavedModel.Load(folder, network, null, format ?? ModelFormat.Default);
     }
 
-    /// <summary>Frees the tables of the model, and the network if the model was loaded with it.</summary>
+    /// <summary>
+    /// Frees the tables, unless they belong to the model from which this one was created, and the network if
+    /// <see cref="Load(string, Device?, ModelFormat?)"/> created it.
+    /// </summary>
     public void Dispose()
     {
         if (_ownsProcess && _process.IsValueCreated)
@@ -266,7 +296,10 @@ public sealed class DiffusionModel : IDisposable
         _ownedNetwork?.Dispose();
     }
 
-    /// <summary>[B] the timestep passed to the network: an index where a discrete schedule has one, otherwise a floating point number.</summary>
+    /// <summary>
+    /// Creates the timesteps passed to the network, [B]: int64 if the schedule is discrete and the timestep is an integer, otherwise
+    /// floating point.
+    /// </summary>
     private Tensor Timesteps(Tensor x, double time)
     {
         long[] size = [x.shape[0]];
@@ -276,7 +309,7 @@ public sealed class DiffusionModel : IDisposable
             : Scalars.Full(size, timestep, x.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32, x.device);
     }
 
-    /// <summary>The output of the network in the type of x_t.</summary>
+    /// <summary>Checks the output of the network, and converts it to the type of x_t.</summary>
     private Tensor Checked(Tensor? output, Tensor input, Tensor xt)
     {
         if (output is null)
@@ -295,7 +328,7 @@ public sealed class DiffusionModel : IDisposable
         return other.to(xt.dtype);
     }
 
-    /// <summary>What is wrong with an output; <see langword="null"/> for nothing.</summary>
+    /// <summary>Returns a message if an output is invalid, otherwise <see langword="null"/>.</summary>
     private string? Fault(Tensor output, Tensor xt)
     {
         var expected = xt.shape;

@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// Puts a module and everything in it in evaluation mode, and each part back in the mode it was in when the last scope over the module is
-/// disposed. Scopes may overlap in any order, in one thread and in several.
+/// Sets a module and its submodules to evaluation mode. When the last scope of the module is disposed, each submodule is set back to its
+/// previous mode. Scopes may overlap in any order, on one thread or on several.
 /// </summary>
 public sealed class EvaluationMode : IDisposable
 {
@@ -15,8 +15,8 @@ public sealed class EvaluationMode : IDisposable
     private readonly nn.Module _module;
     private bool _disposed;
 
-    /// <summary>Begins evaluation mode.</summary>
-    /// <param name="module">Must outlive this scope.</param>
+    /// <summary>Sets a module to evaluation mode, unless another scope of it is open.</summary>
+    /// <param name="module">The module. It must not be disposed before this scope.</param>
     public EvaluationMode(nn.Module module)
     {
         ArgumentNullException.ThrowIfNull(module);
@@ -29,7 +29,7 @@ public sealed class EvaluationMode : IDisposable
         }
     }
 
-    /// <summary>True while a scope over the module is open.</summary>
+    /// <summary>Returns whether a scope of the module is open.</summary>
     public static bool IsOpen(nn.Module module)
     {
         ArgumentNullException.ThrowIfNull(module);
@@ -37,7 +37,7 @@ public sealed class EvaluationMode : IDisposable
             return _open.TryGetValue(module, out var modes) && modes.Scopes > 0;
     }
 
-    /// <summary>Ends evaluation mode, if no other scope over the module is open.</summary>
+    /// <summary>Restores the previous modes, unless another scope of the module is open.</summary>
     public void Dispose()
     {
         lock (_lock)
@@ -50,7 +50,7 @@ public sealed class EvaluationMode : IDisposable
         }
     }
 
-    /// <summary>The modes that the parts of a module had before the first of its scopes.</summary>
+    /// <summary>The modes of a module and its submodules before the first scope was opened.</summary>
     private sealed class Modes
     {
         private readonly List<nn.Module> _wereTraining = [];
@@ -81,7 +81,8 @@ public sealed class EvaluationMode : IDisposable
                 return;
             }
 
-            // train() reaches every descendant, so that those which were not training are put back to evaluation afterwards.
+            // train() also sets the mode of all descendants. modules() returns parents before their children, so that the mode of each
+            // module is set last by its own call.
             var training = _wereTraining.ToHashSet();
             foreach (var part in module.modules().Prepend(module))
                 part.train(training.Contains(part));
@@ -89,7 +90,7 @@ public sealed class EvaluationMode : IDisposable
     }
 }
 
-/// <summary>Keeps the parameters of a module from training until the last scope is disposed.</summary>
+/// <summary>Sets <c>requires_grad</c> of the parameters of a module to false until every holder has released the module.</summary>
 internal sealed class FrozenWeights
 {
     private static readonly ConditionalWeakTable<nn.Module, FrozenWeights> Known = [];
@@ -97,7 +98,7 @@ internal sealed class FrozenWeights
     private readonly HashSet<string> _frozen = new(StringComparer.Ordinal);
     private int _holders;
 
-    /// <summary>Freezes a module.</summary>
+    /// <summary>Freezes the parameters of a module and adds a holder.</summary>
     public static void Hold(nn.Module module)
     {
         var frozen = Known.GetOrCreateValue(module);
@@ -111,7 +112,7 @@ internal sealed class FrozenWeights
         }
     }
 
-    /// <summary>Lets go; the last one unfreezes what the first one froze.</summary>
+    /// <summary>Removes a holder. If it was the last one, the frozen parameters require gradients again.</summary>
     public static void Release(nn.Module module)
     {
         if (!Known.TryGetValue(module, out var frozen) || --frozen._holders > 0)

@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// What a model predicts at one point of a trajectory, as x_0 and as eps, the two forms that every solver is written in. Owns its tensors,
-/// which belong to no dispose scope.
+/// The prediction of a model at one point of a trajectory, as x_0 and as eps, the two forms that solvers use. The prediction owns its
+/// tensors, which are detached from dispose scopes.
 /// </summary>
 public sealed class ModelPrediction : IDisposable
 {
@@ -19,12 +19,12 @@ public sealed class ModelPrediction : IDisposable
     private Tensor? _epsilon;
     private int _owners = 1;
 
-    /// <summary>A prediction whose two forms are known.</summary>
+    /// <summary>Creates a prediction from x_0 and eps.</summary>
     /// <param name="time">The time of the prediction.</param>
     /// <param name="level">alpha and sigma of the sample.</param>
     /// <param name="x0">[B, ...] the predicted x_0. Ownership passes to the prediction.</param>
     /// <param name="epsilon">The predicted eps, of the same shape. Ownership passes to the prediction.</param>
-    /// <param name="variance">What the network learned about the variance, or <see langword="null"/>. Ownership passes to the prediction.</param>
+    /// <param name="variance">See <see cref="Variance"/>. Ownership passes to the prediction.</param>
     public ModelPrediction(double time, NoiseLevel level, Tensor x0, Tensor epsilon, Tensor? variance = null)
     {
         ArgumentNullException.ThrowIfNull(x0);
@@ -35,7 +35,9 @@ public sealed class ModelPrediction : IDisposable
         Variance = variance?.DetachFromDisposeScope();
     }
 
-    /// <summary>A prediction whose two forms are pairs of (sample, source), computed when they are first read.</summary>
+    /// <summary>
+    /// Creates a prediction whose x_0 and eps are linear combinations of (sample, source), computed when they are first read.
+    /// </summary>
     private ModelPrediction(
         double time, NoiseLevel level, Tensor sample, Tensor source, LinearPair x0, LinearPair epsilon, Tensor? variance)
     {
@@ -55,23 +57,29 @@ public sealed class ModelPrediction : IDisposable
     /// <summary>alpha and sigma of the sample.</summary>
     public NoiseLevel Level { get; }
 
-    /// <summary>[B, ...] the predicted x_0 (diffusers' <c>pred_original_sample</c>), after thresholding. Owned by the prediction.</summary>
+    /// <summary>
+    /// [B, ...] the predicted x_0 (diffusers' <c>pred_original_sample</c>), after clipping or thresholding. Owned by the prediction.
+    /// </summary>
     public Tensor X0 => _x0 ??= _x0OfSource!.Value.Apply(_sample!, _source!).DetachFromDisposeScope();
 
-    /// <summary>[B, ...] the predicted eps that belongs to <see cref="X0"/>. Owned by the prediction.</summary>
+    /// <summary>
+    /// [B, ...] the predicted eps. It is consistent with <see cref="X0"/>, unless that was replaced by
+    /// <see cref="ReplaceX0KeepingEpsilon"/>. Owned by the prediction.
+    /// </summary>
     public Tensor Epsilon => _epsilon ??= _epsilonOfSource.Apply(_sample!, _source!).DetachFromDisposeScope();
 
     /// <summary>
-    /// [B, ...] the second half of the network's channels, v of <see cref="ReverseVariance"/>; <see langword="null"/> unless
-    /// <see cref="DiffusionModel.LearnsVariance"/>. Owned by the prediction.
+    /// [B, ...] the second half of the output channels of the network, the v of <see cref="ReverseVariance"/>, or
+    /// <see langword="null"/> if the network does not learn the variance (see <see cref="DiffusionModel.LearnsVariance"/>). Owned by
+    /// the prediction.
     /// </summary>
     public Tensor? Variance { get; }
 
     /// <summary>
-    /// <c>ofX0 x_0 + ofEpsilon eps</c>, computed from x_t and the output of the network at once where <see cref="X0"/> was not replaced. With
-    /// an <paramref name="ofEpsilon"/> of 0, eps is not derived.
+    /// Computes <c>ofX0 x_0 + ofEpsilon eps</c>. If possible, this is a single linear combination of x_t and the output of the network,
+    /// without computing <see cref="X0"/> and <see cref="Epsilon"/>. If <paramref name="ofEpsilon"/> is 0, eps is not computed.
     /// </summary>
-    /// <returns>A new tensor. The caller must dispose it.</returns>
+    /// <returns>[B, ...] a new tensor. The caller must dispose it.</returns>
     public Tensor Mix(double ofX0, double ofEpsilon)
     {
         if (ofEpsilon == 0.0)
@@ -84,15 +92,15 @@ public sealed class ModelPrediction : IDisposable
     }
 
     /// <summary>
-    /// Replaces the predicted x_0, by one that is thresholded for example, and derives <see cref="Epsilon"/> from x_t and the new x_0, so
-    /// that the two agree.
+    /// Replaces the predicted x_0, for example by a clipped one, and computes <see cref="Epsilon"/> from x_t and the new x_0. A
+    /// prediction that was created from x_0 and eps does not contain x_t, and its <see cref="Epsilon"/> is unchanged.
     /// </summary>
-    /// <param name="x0">The shape and type of <see cref="X0"/>. Ownership passes to the prediction.</param>
+    /// <param name="x0">The new x_0, with the shape and type of <see cref="X0"/>. Ownership passes to the prediction.</param>
     /// <exception cref="ArgumentException">The shapes or types differ.</exception>
     public void ReplaceX0(Tensor x0) => ReplaceX0(x0, rederiveEpsilon: true);
 
-    /// <summary>Replaces the predicted x_0 as <see cref="ReplaceX0(Tensor)"/>, and keeps the predicted <see cref="Epsilon"/>.</summary>
-    /// <param name="x0">The shape and type of <see cref="X0"/>. Ownership passes to the prediction.</param>
+    /// <summary>Replaces the predicted x_0, and leaves <see cref="Epsilon"/> unchanged.</summary>
+    /// <param name="x0">The new x_0, with the shape and type of <see cref="X0"/>. Ownership passes to the prediction.</param>
     /// <exception cref="ArgumentException">The shapes or types differ.</exception>
     public void ReplaceX0KeepingEpsilon(Tensor x0) => ReplaceX0(x0, rederiveEpsilon: false);
 
@@ -118,7 +126,7 @@ public sealed class ModelPrediction : IDisposable
             replaced.Dispose();
     }
 
-    /// <summary>Gives the prediction one more owner. It is freed when each of them has disposed it.</summary>
+    /// <summary>Adds an owner. The tensors are freed when every owner has called <see cref="Dispose"/>.</summary>
     /// <returns>This object.</returns>
     public ModelPrediction Share()
     {
@@ -126,7 +134,7 @@ public sealed class ModelPrediction : IDisposable
         return this;
     }
 
-    /// <summary>Frees the tensors, unless the prediction is shared with owners that have not disposed it.</summary>
+    /// <summary>Frees the tensors, unless the prediction has other owners that have not called this method.</summary>
     public void Dispose()
     {
         if (Interlocked.Decrement(ref _owners) > 0)
@@ -138,13 +146,15 @@ public sealed class ModelPrediction : IDisposable
         _epsilon?.Dispose();
     }
 
-    /// <summary>The prediction that an output of the network means.</summary>
-    /// <param name="model">What the output means.</param>
+    /// <summary>Creates a prediction from the output of a network.</summary>
+    /// <param name="model">The model, which specifies the quantity that the network predicts.</param>
     /// <param name="time">The time of the prediction.</param>
     /// <param name="level">alpha and sigma of the sample.</param>
-    /// <param name="previous">alpha and sigma one step nearer to the data.</param>
-    /// <param name="sample">[B, ...] x_t, which is shared and must not change.</param>
-    /// <param name="output">[B, ...] or [B, 2C, ...]. Ownership passes to the prediction.</param>
+    /// <param name="previous">
+    /// alpha and sigma one step nearer to the data; <paramref name="level"/> if the schedule is continuous.
+    /// </param>
+    /// <param name="sample">[B, ...] x_t. The prediction shares its memory, so it must not be modified in place.</param>
+    /// <param name="output">[B, ...] or [B, 2C, ...], the output of the network. Ownership passes to the prediction.</param>
     internal static ModelPrediction Of(
         DiffusionModel model, double time, NoiseLevel level, NoiseLevel previous, Tensor sample, Tensor output)
     {

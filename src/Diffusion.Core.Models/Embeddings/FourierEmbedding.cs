@@ -12,10 +12,12 @@ internal sealed class FourierEmbedding : NamedModule<Tensor, Tensor>
 {
     private const string WeightName = "weight";
 
-    /// <summary>An embedding of a given width.</summary>
-    /// <param name="width">Of the result, an even number from 2.</param>
-    /// <param name="scale">The standard deviation of the frequencies, in cycles.</param>
-    /// <exception cref="ArgumentException">The width is not even, or the scale not positive.</exception>
+    /// <summary>Creates an embedding with random frequencies from the default generator.</summary>
+    /// <param name="width">The width of the embedding, an even number.</param>
+    /// <param name="scale">The standard deviation of the frequencies, in cycles. The default is 16.</param>
+    /// <exception cref="ArgumentException">
+    /// The width is not a positive even number, or the scale is not finite and positive.
+    /// </exception>
     public FourierEmbedding(int width, double scale = 16)
         : base(nameof(FourierEmbedding))
     {
@@ -26,15 +28,17 @@ internal sealed class FourierEmbedding : NamedModule<Tensor, Tensor>
         register_buffer(WeightName, frequencies.Mul(Guard.Positive(scale)).DetachFromDisposeScope());
     }
 
-    /// <summary>Whether log t is encoded, for a t that is a noise level. The default is <see langword="true"/>.</summary>
+    /// <summary>Whether log t is embedded instead of t, for noise levels. The default is <see langword="true"/>.</summary>
     public bool Logarithm { get; init; } = true;
 
-    /// <summary>Whether the order is [cos, sin] or [sin, cos] (<see langword="false"/>, the default).</summary>
+    /// <summary>Whether the order is [cos, sin] instead of [sin, cos]. The default is <see langword="false"/>.</summary>
     public bool FlipSinToCos { get; init; }
 
-    /// <summary>The embedding of each time.</summary>
-    /// <param name="input">t, [B], integer or floating point, on any device; greater than 0 where its logarithm is taken.</param>
-    /// <returns>[B, width] in the type and on the device of the frequencies. The caller must dispose the returned tensor.</returns>
+    /// <summary>Embeds each time.</summary>
+    /// <param name="input">
+    /// t, [B], integer or floating point, on any device; greater than 0 if <see cref="Logarithm"/> is <see langword="true"/>.
+    /// </param>
+    /// <returns>[B, width] in the type and on the device of the frequencies. The caller must dispose the tensor.</returns>
     public override Tensor forward(Tensor input)
     {
         Guard.Shape(input, [-1]);

@@ -43,8 +43,8 @@ internal sealed class LabelEmbedding : NamedModule<Tensor, Tensor>
 }
 
 /// <summary>
-/// In training mode, replaces each label with a given probability by a label that means "no class"; in evaluation mode, and for probability
-/// 0, the identity. Random numbers are drawn from <see cref="TrainingRandom"/>, so that a resumed run repeats them.
+/// In training mode, replaces each label, with a given probability, by a label that stands for "no class". In evaluation mode, and for
+/// probability 0, labels are unchanged. Random numbers are drawn from <see cref="TrainingRandom"/>, so that a resumed run repeats them.
 /// </summary>
 /// <remarks>Source: Ho and Salimans 2022, algorithm 1.</remarks>
 internal sealed class LabelDropout : NamedModule<Tensor, Tensor>
@@ -52,7 +52,7 @@ internal sealed class LabelDropout : NamedModule<Tensor, Tensor>
     private readonly long _nullLabel;
 
     /// <summary>Creates a dropout of labels.</summary>
-    /// <param name="probability">In [0, 1).</param>
+    /// <param name="probability">The probability that a label is dropped, in [0, 1).</param>
     /// <param name="nullLabel">The label that replaces a dropped label.</param>
     /// <exception cref="ArgumentOutOfRangeException">The probability is outside [0, 1).</exception>
     public LabelDropout(double probability, long nullLabel)
@@ -67,8 +67,8 @@ internal sealed class LabelDropout : NamedModule<Tensor, Tensor>
     /// <summary>The probability that a label is dropped.</summary>
     public double Probability { get; }
 
-    /// <summary>Returns the labels, some of them replaced.</summary>
-    /// <param name="input">[B] int64.</param>
+    /// <summary>Returns the labels, with the dropped ones replaced.</summary>
+    /// <param name="input">The labels, [B] int64.</param>
     /// <returns>[B] int64, always a new tensor object. The caller must dispose the tensor.</returns>
     public override Tensor forward(Tensor input)
     {

@@ -19,7 +19,7 @@ internal sealed class LearnedPositions : NamedModule<Tensor, Tensor>
     /// <summary>Creates the positions of a square grid.</summary>
     /// <param name="width">D, the width of a token.</param>
     /// <param name="side">The number of patches on a side of the grid.</param>
-    /// <param name="extra">The number of tokens before those of the grid. 0 by default.</param>
+    /// <param name="extra">The number of tokens that precede the patches. The default is 0.</param>
     /// <exception cref="ArgumentException">A size is not positive, or the number of extra tokens is negative.</exception>
     public LearnedPositions(int width, int side, int extra = 0)
         : base(nameof(LearnedPositions))
@@ -32,7 +32,7 @@ internal sealed class LearnedPositions : NamedModule<Tensor, Tensor>
         register_parameter(WeightName, (Parameter)nn.Parameter(table.Mul(0.02)).DetachFromDisposeScope());
     }
 
-    /// <summary>Adds the positions to tokens of the grid that the positions are learned for.</summary>
+    /// <summary>Adds the positions to the tokens of a grid of the size given to the constructor.</summary>
     /// <param name="input">[B, extra + side * side, D].</param>
     /// <returns>[B, extra + side * side, D]. The caller must dispose the tensor.</returns>
     /// <exception cref="ArgumentException">The shape does not match.</exception>
@@ -56,7 +56,7 @@ internal sealed class LearnedPositions : NamedModule<Tensor, Tensor>
     {
         var grid = weight.narrow(1, _extra, (long)_side * _side).transpose(1, 2).reshape(1, _width, _side, _side);
 
-        // Not every device can interpolate in half precision.
+        // Not every device supports interpolation in half precision.
         var exact = weight.dtype == ScalarType.Float64 ? grid : grid.to(ScalarType.Float32);
         var resized = nn.functional.interpolate(exact, size: [rows, columns], mode: InterpolationMode.Bilinear, align_corners: false)
             .to(weight.dtype).flatten(2).transpose(1, 2);

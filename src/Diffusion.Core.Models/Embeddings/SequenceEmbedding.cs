@@ -4,11 +4,12 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// Embeds a sequence of tokens as one vector: norm, attention of the mean token to the tokens and to itself, linear layer, norm.
+/// Embeds a sequence of tokens as one vector: layer normalization, attention of the mean token to all tokens and itself, a linear
+/// layer, and another layer normalization.
 /// </summary>
 /// <remarks>
-/// Source: the attention pooling of Radford et al. 2021 (CLIP), section 2.4, with a learned position of the mean token. State:
-/// <c>norm1</c>, <c>pool.positional_embedding</c>, <c>pool.{k,q,v}_proj</c>, <c>proj</c>, <c>norm2</c>.
+/// Source: the attention pooling of Radford et al. 2021 (CLIP), section 2.4, with a learned position embedding of the mean token only.
+/// State: <c>norm1</c>, <c>pool.positional_embedding</c>, <c>pool.{k,q,v}_proj</c>, <c>proj</c>, <c>norm2</c>.
 /// </remarks>
 internal sealed class SequenceEmbedding : NamedModule<Tensor, Tensor>
 {

@@ -22,17 +22,18 @@ internal sealed class SinusoidalEmbedding : NamedModule<Tensor, Tensor>
     private readonly TensorCache<int> _frequencies = new();
     private readonly TensorCache<int> _tables = new();
 
-    /// <summary>An embedding of a given width.</summary>
-    /// <param name="width">D, an even number from 2.</param>
+    /// <summary>Creates an embedding of a given width.</summary>
+    /// <param name="width">D, a positive even number.</param>
     /// <param name="frequencyShift">
-    /// Less than D/2. With 1 the lowest frequency is exactly 1/10000, as in Ho et al.; with 0, the default, it is slightly higher.
+    /// The shift, less than D/2. With 1, the lowest frequency is exactly 1/10000, as in Ho et al.; with 0, the default, it is slightly
+    /// higher.
     /// </param>
-    /// <exception cref="ArgumentException">The width is not even, or the shift does not fit it.</exception>
+    /// <exception cref="ArgumentException">The width is not a positive even number, or the shift is not less than D/2.</exception>
     public SinusoidalEmbedding(int width, double frequencyShift = 0)
         : base(nameof(SinusoidalEmbedding))
     {
         if (width < 2 || width % 2 != 0)
-            throw new ArgumentException($"The width of a sinusoidal embedding must be an even number from 2, got {width}.", nameof(width));
+            throw new ArgumentException($"The width of a sinusoidal embedding must be a positive even number, got {width}.", nameof(width));
         var half = width / 2;
         if (!(frequencyShift < half))
             throw new ArgumentException(
@@ -47,7 +48,7 @@ internal sealed class SinusoidalEmbedding : NamedModule<Tensor, Tensor>
     /// <summary>D, the width of the embedding.</summary>
     public int Width { get; }
 
-    /// <summary>Whether the order is [cos, sin] (<see langword="true"/>, the default) or [sin, cos].</summary>
+    /// <summary>Whether the order is [cos, sin] instead of [sin, cos]. The default is <see langword="true"/>.</summary>
     public bool FlipSinToCos { get; init; } = true;
 
     /// <summary>Embeds each time.</summary>
@@ -74,8 +75,9 @@ internal sealed class SinusoidalEmbedding : NamedModule<Tensor, Tensor>
     }
 
     /// <summary>
-    /// The number of rows of a table that contains the times; null if the embedding is to be computed. Only on the CPU can the times be
-    /// read without waiting for a device, and only there is a lookup faster than computing the sines.
+    /// Returns the number of rows of a table that contains the times, or null if the embedding must be computed. Tables are used only
+    /// on the CPU: on other devices, reading the times requires a synchronization, and a lookup is not faster than computing the
+    /// sines.
     /// </summary>
     private static int? RowsFor(Tensor input)
     {

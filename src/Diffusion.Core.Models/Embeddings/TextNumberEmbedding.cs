@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// Embeds a vector [text, numbers] with two layers; the numbers are encoded in the same way as times. State: <c>linear_1</c>,
-/// <c>linear_2</c>.
+/// Embeds a vector that consists of a text embedding and numbers, as in SDXL, with a two-layer network. Each number is first encoded
+/// as sines and cosines, like a timestep. State: <c>linear_1</c>, <c>linear_2</c>.
 /// </summary>
 internal sealed class TextNumberEmbedding : NamedModule<Tensor, Tensor, Tensor>
 {
@@ -13,6 +13,10 @@ internal sealed class TextNumberEmbedding : NamedModule<Tensor, Tensor, Tensor>
     private readonly TimeEmbedding _embedding;
 
     /// <summary>Creates an embedding of given widths.</summary>
+    /// <param name="textWidth">The width of the text embedding.</param>
+    /// <param name="numbers">The number of numbers that follow the text embedding.</param>
+    /// <param name="encoding">The encoding of each number.</param>
+    /// <param name="outputs">The width of the result.</param>
     public TextNumberEmbedding(int textWidth, int numbers, SinusoidalEmbedding encoding, int outputs)
         : base(nameof(TextNumberEmbedding))
     {
@@ -23,7 +27,7 @@ internal sealed class TextNumberEmbedding : NamedModule<Tensor, Tensor, Tensor>
             register_module(name, part);
     }
 
-    /// <summary>Maps [B, text + numbers] to [B, outputs], in the type and on the device of another tensor.</summary>
+    /// <summary>Maps [B, text + numbers] to [B, outputs], in the type and on the device of <paramref name="like"/>.</summary>
     public override Tensor forward(Tensor vector, Tensor like)
     {
         using var scope = NewDisposeScope();

@@ -46,7 +46,9 @@ internal sealed class TimeEmbedding : NamedModule<Tensor, Tensor>
 
     /// <summary>Computes the embedding with an additional vector.</summary>
     /// <param name="input">[B, inputs].</param>
-    /// <param name="condition">[B, width of the vector], or <see langword="null"/> to add nothing.</param>
+    /// <param name="condition">
+    /// [B, width of the vector], or <see langword="null"/> to add nothing. It is ignored if the constructor received no width.
+    /// </param>
     /// <returns>[B, outputs]. The caller must dispose the tensor.</returns>
     public Tensor forward(Tensor input, Tensor? condition)
     {

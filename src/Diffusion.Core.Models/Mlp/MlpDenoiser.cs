@@ -4,7 +4,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// A small network for vectors, such as points in the plane: residual layers that receive an embedding of time and class.
+/// A small network for vectors, such as points in the plane. It consists of residual layers, each of which receives an embedding of
+/// the time and the condition.
 /// </summary>
 /// <remarks>
 /// State: <c>linear_in</c>, <c>time_embedding</c>, <c>class_embedding</c>, <c>vector_embedding</c>, <c>layers</c>, <c>linear_out</c>.
@@ -74,7 +75,7 @@ public sealed class MlpDenoiser : DenoisingNetwork
             embedding.Add_(_labelEmbedding.call(condition!.Labels!));
         if (_vectorEmbedding is not null)
             embedding.Add_(_vectorEmbedding.call(condition!.Vector!));
-        // All layers receive the same embedding, so it is activated once.
+        // All layers receive the same embedding, so its activation is computed once.
         var told = nn.functional.silu(embedding);
         var hidden = _linearIn.call(WithFourierFeatures(xt));
         foreach (var layer in _layers)
@@ -98,13 +99,13 @@ public sealed class MlpDenoiser : DenoisingNetwork
     {
         if (Options.FourierFeatures == 0)
             return x;
-        // In lower precision the frequencies would be inaccurate.
+        // In half precision, the angles would be inaccurate.
         var type = x.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32;
         var angles = x.unsqueeze(1).mul(_frequencies.Get(Options.FourierFeatures, x.device, type, Frequencies));
         return cat([x, stack([angles.sin(), angles.cos()], 2).flatten(1).to(x.dtype)], 1);
     }
 
-    /// <summary>[n, 1]: 2^k pi.</summary>
+    /// <summary>Returns the frequencies, [n, 1]: 2^k pi for k in 0..n-1.</summary>
     private static Tensor Frequencies(int count)
     {
         using var values = tensor(Enumerable.Range(0, count).Select(k => Math.PI * Math.Pow(2, k)).ToArray());
@@ -115,26 +116,28 @@ public sealed class MlpDenoiser : DenoisingNetwork
 /// <summary>The architecture of an <see cref="MlpDenoiser"/>.</summary>
 public sealed record MlpDenoiserOptions
 {
-    /// <summary>D, the number of features of x_t. 2 by default.</summary>
+    /// <summary>D, the number of features of x_t. The default is 2.</summary>
     public int Features { get; init; } = 2;
 
-    /// <summary>The width of the hidden layers. 128 by default.</summary>
+    /// <summary>The width of the hidden layers, an even number. The default is 128.</summary>
     public int Width { get; init; } = 128;
 
-    /// <summary>The number of residual layers. 3 by default.</summary>
+    /// <summary>The number of residual layers. The default is 3.</summary>
     public int Layers { get; init; } = 3;
 
     /// <summary>
     /// n, the number of frequencies of the Fourier features of x_t: sin and cos of <c>2^k pi x</c> for k in 0..n-1 are concatenated to x,
-    /// so that the network can represent detail as fine as 2^-n. 6 by default; 0 for x alone.
+    /// so that the network can represent detail as fine as 2^-n. The default is 6. With 0, only x is used.
     /// </summary>
     /// <remarks>Source: Tancik et al. 2020; the frequencies are those of Mildenhall et al. 2020, eq. 4.</remarks>
     public int FourierFeatures { get; init; } = 6;
 
-    /// <summary>The number of classes. The default is <see langword="null"/>: the network takes no labels.</summary>
+    /// <summary>The number of classes. The default is <see langword="null"/>: the network ignores labels.</summary>
     public int? Classes { get; init; }
 
-    /// <summary>The width of <see cref="Condition.Vector"/>. The default is <see langword="null"/>: the network takes no vector.</summary>
+    /// <summary>
+    /// The width of <see cref="Condition.Vector"/>. The default is <see langword="null"/>: the network ignores the vector.
+    /// </summary>
     public int? VectorWidth { get; init; }
 
     /// <summary>Throws if the options are inconsistent.</summary>
@@ -147,7 +150,7 @@ public sealed record MlpDenoiserOptions
         Guard.Positive(Classes ?? 1, nameof(Classes));
         Guard.Positive(VectorWidth ?? 1, nameof(VectorWidth));
         if (Width < 2 || Width % 2 != 0)
-            throw new ArgumentException($"{nameof(Width)} must be an even number from 2, got {Width}.", nameof(Width));
+            throw new ArgumentException($"{nameof(Width)} must be an even number of at least 2, got {Width}.", nameof(Width));
     }
 }
 
