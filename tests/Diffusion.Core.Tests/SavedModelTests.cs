@@ -85,6 +85,22 @@ public class SavedModelTests
     }
 
     [Fact]
+    [Trait(Category.Name, Category.Fault)]
+    public void A_registered_prediction_does_not_replace_one_with_other_parameters()
+    {
+        using var folder = new TemporaryFolder();
+        using var network = Network();
+        using var model = new DiffusionModel(network, new EdmSchedule(), Prediction.Edm());
+        model.Save(folder.Path);
+        var format = ModelFormat.Default.With(Prediction.Edm(0.3));
+
+        FluentActions.Invoking(() => DiffusionModel.Load(folder.Path, format: format))
+            .Should().Throw<InvalidDataException>().WithMessage("*saved with*0.5*registered with*0.3*");
+        using var same = DiffusionModel.Load(folder.Path, format: ModelFormat.Default.With(Prediction.Edm(0.5)));
+        same.Prediction.Parameters["sigma_data"].Should().Be(0.5);
+    }
+
+    [Fact]
     public void A_checkpoint_is_a_model_with_averaged_weights()
     {
         using var folder = new TemporaryFolder();

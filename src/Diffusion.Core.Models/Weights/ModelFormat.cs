@@ -1,3 +1,5 @@
+using System.Text.Json;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using Diffusion.Core.Schedules;
 using static Diffusion.Core.ForeignJson;
@@ -31,14 +33,30 @@ public sealed class ModelFormat
     public ModelFormat With(NetworkType network) => new(_networks.With(network), _schedules, _predictions);
 
     /// <summary>Returns a copy with an additional prediction, which replaces a prediction of the same name.</summary>
-    /// <param name="prediction">The prediction. Files refer to it by its <see cref="Prediction.Name"/>.</param>
+    /// <param name="prediction">
+    /// The prediction. Files refer to it by its <see cref="Prediction.Name"/>. A file whose parameters differ from those of the prediction is
+    /// rejected.
+    /// </param>
     public ModelFormat With(Prediction prediction)
     {
         ArgumentNullException.ThrowIfNull(prediction);
         return new ModelFormat(
             _networks,
             _schedules,
-            new Dictionary<string, Func<JsonObject, Prediction>>(_predictions, StringComparer.Ordinal) { [prediction.Name] = _ => prediction });
+            new Dictionary<string, Func<JsonObject, Prediction>>(_predictions, StringComparer.Ordinal)
+            {
+                [prediction.Name] = saved => Same(prediction, saved),
+            });
+    }
+
+    /// <summary>Returns a prediction if it has the parameters in a file.</summary>
+    private static Prediction Same(Prediction prediction, JsonObject saved)
+    {
+        var own = Describe(prediction)[OptionsKey]?.ToJsonString() ?? "{}";
+        return JsonNode.DeepEquals(JsonNode.Parse(own), JsonNode.Parse(saved.ToJsonString()))
+            ? prediction
+            : throw new JsonException(
+                $"the prediction '{prediction.Name}' was saved with {ForeignJson.Show(saved)}, but is registered with {own}");
     }
 
     /// <summary>Returns a copy with an additional class of schedules, which replaces a class of the same name.</summary>

@@ -118,15 +118,20 @@ internal static class SavedModel
         if (Path.GetFileName(weights) != weights || weights is "" or "." or "..")
             throw new JsonException($"'weights' must be the name of a file in the folder, got '{weights}'");
         var path = Path.Combine(folder, weights);
-        var (metadata, owned) = (Metadata(description), network is null ? Create(description, path, device, format) : null);
+        var (metadata, range) = (Metadata(description), RangeOf(description["data_range"]));
+        var learnsVariance = ForeignJson.Flag(description, "learns_variance");
+        var nullLabel = description["null_label"] is not { } label ? (long?)null
+            : ForeignJson.WholeOf(label) ?? throw ForeignJson.Unexpected(description, "null_label", "a whole number or null");
+
+        // Last, so that a network is created or changed only if everything else can be read.
+        var owned = network is null ? Create(description, path, device, format) : null;
         if (owned is null)
             LoadInto(network!, description, path, format);
         return new DiffusionModel(network ?? (IDenoiser)owned!, schedule, prediction, owned)
         {
-            LearnsVariance = ForeignJson.Flag(description, "learns_variance"),
-            DataRange = RangeOf(description["data_range"]),
-            NullLabel = description["null_label"] is not { } label ? null
-                : ForeignJson.WholeOf(label) ?? throw ForeignJson.Unexpected(description, "null_label", "a whole number or null"),
+            LearnsVariance = learnsVariance,
+            DataRange = range,
+            NullLabel = nullLabel,
             Metadata = metadata,
         };
     }
