@@ -148,7 +148,7 @@ internal static class DiskFile
         {
             return Reading(path, open);
         }
-        catch (DirectoryNotFoundException e)
+        catch (Exception e) when (e is DirectoryNotFoundException or PathTooLongException)
         {
             throw new FileNotFoundException($"There is no file '{path}'.", path, e);
         }

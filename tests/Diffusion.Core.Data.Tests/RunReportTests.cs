@@ -189,9 +189,23 @@ public sealed partial class RunReportTests : IDisposable
     [Theory]
     [InlineData("null")]
     [InlineData("\"\"")]
-    [InlineData("\"\\u0000\"")]
-    public void Texts_that_are_missing_or_not_valid_are_shown_as_such(string text)
+    [InlineData("\" \"")]
+    [Trait(Category.Name, Category.Fault)]
+    public void A_record_without_a_name_is_refused_by_its_line(string name)
     {
+        foreach (var kind in (string[])["event", "metric", "image"])
+        {
+            Report(10, 0.5);
+            Line(20, kind, ("name", JsonNode.Parse(name)!), ("value", 1.0), ("path", "a.png"));
+            FluentActions.Invoking(Write).Should().Throw<InvalidDataException>(kind).WithMessage("Line 2 of*");
+            _lines.Clear();
+        }
+    }
+
+    [Fact]
+    public void Texts_that_xml_cannot_contain_are_shown_without_the_characters()
+    {
+        const string text = "\"\\u0000\"";
         JsonNode Text() => JsonNode.Parse(text)!;
         Report(10, 0.5);
         Line(20, "event", ("name", Text()), ("details", new JsonObject { ["reason"] = Text() }));
@@ -199,7 +213,7 @@ public sealed partial class RunReportTests : IDisposable
         Line(30, "metric", ("name", Text()), ("value", 1.0));
         Line(40, "metric", ("name", Text()), ("value", 2.0));
         Line(50, "image", ("name", Text()), ("path", Text()));
-        Line(60, "event", ("name", "started"), ("details", text == "null" ? Text() : new JsonObject()));
+        Line(60, "event", ("name", "started"), ("details", new JsonObject()));
         Line(70, "event", ("name", Text()));
 
         Write().Descendants("header").Single().Value.Should().Contain("at step 70");

@@ -128,6 +128,12 @@ internal static partial class TrainerLog
     public static partial void ConditionUnused(ILogger logger, string unused);
 
     [LoggerMessage(
+        EventId = 29,
+        Level = LogLevel.Information,
+        Message = "TrainerOptions.CheckpointFolder is not set: nothing of the run is kept but the model in memory.")]
+    public static partial void NothingKept(ILogger logger);
+
+    [LoggerMessage(
         EventId = 26,
         Level = LogLevel.Warning,
         Message = "The warm-up has {WarmupSteps} steps and the run {Steps}, so the learning rate reaches {Rate:G4} instead of {Target:G4}.")]

@@ -177,6 +177,8 @@ public abstract class Trainer<TBatch> : Trainer
         State.Dataset = RunDescription.NameOf(dataset);
         State.Parameters.EnsureAttached();
         TrainerLog.Started(Log, Step, Options.Steps, count);
+        if (Checkpoints.Folder is null && Step == 0)
+            TrainerLog.NothingKept(Log);
         if (Options.LearningRateSchedule is null && Options.WarmupSteps > Options.Steps)
             TrainerLog.WarmUpTooLong(
                 Log, Options.WarmupSteps, Options.Steps, _learningRate(Options.Steps - 1), Options.LearningRate);
