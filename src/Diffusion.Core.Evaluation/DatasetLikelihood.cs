@@ -34,7 +34,8 @@ public static class DatasetLikelihood
         var total = Math.Min(dataset.Count, options.MaxSamples ?? long.MaxValue);
         if (total < 1)
             throw new ArgumentException(
-                $"There must be at least one sample to evaluate, got {dataset.Count} samples (MaxSamples: {options.MaxSamples}).",
+                Invariant($"There must be at least one sample to evaluate, got {dataset.Count} samples (MaxSamples: ")
+                + Invariant($"{options.MaxSamples})."),
                 nameof(dataset));
         var bits = new List<double>();
         for (var first = 0L; first < total; first += options.BatchSize)

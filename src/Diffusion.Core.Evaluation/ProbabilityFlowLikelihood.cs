@@ -149,7 +149,7 @@ public sealed class ProbabilityFlowLikelihood : ILikelihood
                 ? new Span(from, to, last)
                 : throw new ArgumentException(
                     "sigma / alpha must be positive and finite at both ends, and greater at the end than at the start, "
-                    + $"got {first.NoiseToSignalRatio} and {last.NoiseToSignalRatio}; set MinTime and MaxTime.");
+                    + Invariant($"got {first.NoiseToSignalRatio} and {last.NoiseToSignalRatio}; set MinTime and MaxTime."));
         }
     }
 

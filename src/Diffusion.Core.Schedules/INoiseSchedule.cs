@@ -55,7 +55,7 @@ public static class NoiseScheduleExtensions
             return;
         if (!(schedule.MinTime < schedule.MaxTime))
             throw new ArgumentException(
-                $"The times of a schedule must have MinTime < MaxTime, got {schedule.MinTime:R} and {schedule.MaxTime:R}.",
+                Invariant($"The times of a schedule must have MinTime < MaxTime, got {schedule.MinTime:R} and {schedule.MaxTime:R}."),
                 nameof(schedule));
         LogSnrSearch.RequireFalling(schedule, nameof(schedule));
     }
@@ -91,7 +91,7 @@ public static class NoiseScheduleExtensions
         var (first, last) = (schedule.LevelAt(schedule.MinTime).LogSnr, schedule.LevelAt(schedule.MaxTime).LogSnr);
         if (!(logSnr <= first && logSnr >= last && double.IsFinite(logSnr)))
             throw new ArgumentOutOfRangeException(
-                nameof(logSnr), logSnr, $"The log-SNR of this schedule falls from {first} to {last}, got {logSnr}.");
+                nameof(logSnr), logSnr, Invariant($"The log-SNR of this schedule falls from {first} to {last}, got {logSnr}."));
         if (logSnr == first)
             return schedule.MinTime;
         return logSnr == last ? schedule.MaxTime : Math.Clamp(schedule.InvertLogSnr(logSnr), schedule.MinTime, schedule.MaxTime);

@@ -157,7 +157,7 @@ internal static class DiskFile
     private static void RequireSize(string path, long size, long maxBytes)
     {
         if (size > maxBytes)
-            throw new InvalidDataException($"'{path}' must have at most {maxBytes} bytes, has {size}.");
+            throw new InvalidDataException(Invariant($"'{path}' must have at most {maxBytes} bytes, has {size}."));
     }
 }
 

@@ -36,7 +36,7 @@ internal static class ForeignJson
     public static JsonObject ParseObject(string text)
     {
         var node = Parse(text);
-        return node as JsonObject ?? throw new JsonException($"must be a JSON object, got {KindOf(node)} {Show(node)}");
+        return node as JsonObject ?? throw new JsonException(Invariant($"must be a JSON object, got {KindOf(node)} {Show(node)}"));
     }
 
     /// <summary>Returns the kind of a value.</summary>

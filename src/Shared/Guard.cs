@@ -14,14 +14,14 @@ internal static class Guard
         where T : INumber<T>
         => value >= min && value <= max
             ? value
-            : throw new ArgumentOutOfRangeException(name, value, $"{name} must lie in [{min}, {max}], got {value}.");
+            : throw new ArgumentOutOfRangeException(name, value, Invariant($"{name} must lie in [{min}, {max}], got {value}."));
 
     /// <summary>The value, when it is finite and greater than zero.</summary>
     public static T Positive<T>(T value, [CallerArgumentExpression(nameof(value))] string name = "")
         where T : INumber<T>
         => value > T.Zero && T.IsFinite(value)
             ? value
-            : throw new ArgumentOutOfRangeException(name, value, $"{name} must be finite and greater than 0, got {value}.");
+            : throw new ArgumentOutOfRangeException(name, value, Invariant($"{name} must be finite and greater than 0, got {value}."));
 
     /// <summary>The greatest number that multiplies a tensor: the product of two of them is still a number in float32.</summary>
     public const double MaxFactor = 1e18;
@@ -34,7 +34,7 @@ internal static class Guard
     public static double PositiveFactor(double value, [CallerArgumentExpression(nameof(value))] string name = "")
         => value > 0.0 && value <= MaxFactor
             ? value
-            : throw new ArgumentOutOfRangeException(name, value, $"{name} must lie in (0, {MaxFactor}], got {value}.");
+            : throw new ArgumentOutOfRangeException(name, value, Invariant($"{name} must lie in (0, {MaxFactor}], got {value}."));
 
     /// <summary>The value, when there is one.</summary>
     public static T NotNull<T>([NotNull] T? value, [CallerArgumentExpression(nameof(value))] string name = "")
@@ -50,7 +50,7 @@ internal static class Guard
         for (var i = 0; matches && i < actual.Length; i++)
             matches = expected[i] < 0 || expected[i] == actual[i];
         if (!matches)
-            throw new ArgumentException($"{name} must have shape {Format(expected)}, got {Format(actual)}.", name);
+            throw new ArgumentException(Invariant($"{name} must have shape {Format(expected)}, got {Format(actual)}."), name);
     }
 
     /// <summary>Requires two tensors of one shape.</summary>
@@ -64,7 +64,8 @@ internal static class Guard
         ArgumentNullException.ThrowIfNull(second, secondName);
         if (!first.shape.AsSpan().SequenceEqual(second.shape))
             throw new ArgumentException(
-                $"{secondName} must have the shape of {firstName}, {Format(first.shape)}, got {Format(second.shape)}.", secondName);
+                Invariant($"{secondName} must have the shape of {firstName}, {Format(first.shape)}, got ")
+                + Invariant($"{Format(second.shape)}."), secondName);
     }
 
     /// <summary>Requires a shape that broadcasts to the given one.</summary>
@@ -76,7 +77,7 @@ internal static class Guard
         for (var i = 1; matches && i <= actual.Length; i++)
             matches = actual[^i] == 1 || actual[^i] == target[^i];
         if (!matches)
-            throw new ArgumentException($"{name} must broadcast to shape {Format(target)}, got {Format(actual)}.", name);
+            throw new ArgumentException(Invariant($"{name} must broadcast to shape {Format(target)}, got {Format(actual)}."), name);
     }
 
     /// <summary>Requires two tensors of one element type on one device.</summary>

@@ -27,7 +27,7 @@ internal static class RealPath
             }
 
             if (++links > MaxLinks)
-                throw new IOException($"'{path}' contains more than {MaxLinks} links.");
+                throw new IOException(Invariant($"'{path}' contains more than {MaxLinks} links."));
             if (Path.IsPathRooted(target))
                 (real, target) = (Path.GetPathRoot(target)!, target[Path.GetPathRoot(target)!.Length..]);
             Push(target);

@@ -27,7 +27,7 @@ internal sealed class StagedFolder : IDisposable
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
         {
-            throw new IOException($"Cannot write to '{_target}': {e.Message}", e);
+            throw new IOException(Invariant($"Cannot write to '{_target}': {e.Message}"), e);
         }
     }
 
@@ -61,7 +61,7 @@ internal sealed class StagedFolder : IDisposable
         {
             while (undo.TryPop(out var action))
                 action();
-            throw new IOException($"Cannot write to '{_target}': {e.Message}", e);
+            throw new IOException(Invariant($"Cannot write to '{_target}': {e.Message}"), e);
         }
     }
 

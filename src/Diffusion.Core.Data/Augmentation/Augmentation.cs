@@ -106,11 +106,12 @@ internal sealed class CropAugmentation(int rows, int columns, int padding, float
             throw new ArgumentException($"Only images [C, H, W] can be cropped, got {Guard.Format([.. shape])}.", nameof(shape));
         if (rows > shape[1] + (2L * padding) || columns > shape[2] + (2L * padding))
             throw new ArgumentException(
-                $"A crop of {rows} x {columns} does not fit into {shape[1]} x {shape[2]} with a padding of {padding}.", nameof(shape));
+                Invariant($"A crop of {rows} x {columns} does not fit into {shape[1]} x {shape[2]} with a padding of {padding}."),
+                nameof(shape));
         if (fill is null && padding >= Math.Min(shape[1], shape[2]))
             throw new ArgumentException(
-                $"The padding of {shape[1]} x {shape[2]} by reflection must be at most "
-                    + $"{Math.Min(shape[1], shape[2]) - 1}, got {padding}.",
+                Invariant($"The padding of {shape[1]} x {shape[2]} by reflection must be at most ")
+                    + Invariant($"{Math.Min(shape[1], shape[2]) - 1}, got {padding}."),
                 nameof(shape));
         return [shape[0], rows, columns];
     }

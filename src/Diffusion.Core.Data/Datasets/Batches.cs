@@ -12,7 +12,7 @@ internal static class Batches
         {
             if (indices[i] < 0 || indices[i] >= count)
                 throw new ArgumentOutOfRangeException(
-                    nameof(indices), indices[i], $"Every index must be in 0..{count - 1}, got {indices[i]} at position {i}.");
+                    nameof(indices), indices[i], Invariant($"Every index must be in 0..{count - 1}, got {indices[i]} at position {i}."));
         }
     }
 
@@ -25,7 +25,7 @@ internal static class Batches
         var values = indices.Length * SizeOf(dataset.SampleShape);
         if (samples.Length != values)
             throw new ArgumentException(
-                $"samples must have {values} values for {indices.Length} indices, got {samples.Length}.", nameof(samples));
+                Invariant($"samples must have {values} values for {indices.Length} indices, got {samples.Length}."), nameof(samples));
         var expected = dataset.HasLabels ? indices.Length : 0;
         if (labels.Length != expected)
             throw new ArgumentException($"labels must have {expected} values, got {labels.Length}.", nameof(labels));

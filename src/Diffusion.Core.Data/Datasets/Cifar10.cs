@@ -96,27 +96,28 @@ public sealed class Cifar10 : IBufferedDataset
         string[] folders = [folder, Path.Combine(folder, Archive)];
         var place = Array.Find(folders, candidate => File.Exists(Path.Combine(candidate, names[0])))
             ?? throw new FileNotFoundException(
-                $"'{names[0]}' is neither in '{folder}' nor in its subfolder '{Archive}'. Unpack the binary version of CIFAR-10 "
-                    + $"(https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz) into '{Path.GetFullPath(folder)}'.",
+                Invariant($"'{names[0]}' is neither in '{folder}' nor in its subfolder '{Archive}'. Unpack the binary version of CIFAR-10 ")
+                    + Invariant($"(https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz) into '{Path.GetFullPath(folder)}'."),
                 Path.Combine(folder, names[0]));
         var paths = names.Select(name => Path.Combine(place, name)).ToArray();
         var there = paths.TakeWhile(File.Exists).ToArray();
         var beyond = Array.FindLast(paths, File.Exists)!;
         return Array.IndexOf(paths, beyond) < there.Length
             ? there
-            : throw new FileNotFoundException($"'{paths[there.Length]}' is missing, but '{beyond}' exists.", paths[there.Length]);
+            : throw new FileNotFoundException(
+                Invariant($"'{paths[there.Length]}' is missing, but '{beyond}' exists."), paths[there.Length]);
     }
 
     private static byte[] Read(string path)
     {
         var data = DiskFile.ReadBytes(path, MostRecords * Record);
         if (data.Length == 0 || data.Length % Record != 0)
-            throw new InvalidDataException($"'{path}' must contain whole records of {Record} bytes, got {data.Length} bytes.");
+            throw new InvalidDataException(Invariant($"'{path}' must contain whole records of {Record} bytes, got {data.Length} bytes."));
         for (var start = 0; start < data.Length; start += Record)
         {
             if (data[start] >= Classes.Count)
                 throw new InvalidDataException(
-                    $"'{path}' must have labels 0..{Classes.Count - 1}, got {data[start]} at image {start / Record}.");
+                    Invariant($"'{path}' must have labels 0..{Classes.Count - 1}, got {data[start]} at image {start / Record}."));
         }
 
         return data;

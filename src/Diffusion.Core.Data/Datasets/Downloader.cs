@@ -28,7 +28,7 @@ internal sealed partial class Downloader : IDisposable
             throw new ArgumentException("There must be at least one mirror, got none.", nameof(options));
         if (options.Timeout <= TimeSpan.Zero)
             throw new ArgumentOutOfRangeException(
-                nameof(options), options.Timeout, $"The timeout must be positive, got {options.Timeout}.");
+                nameof(options), options.Timeout, Invariant($"The timeout must be positive, got {options.Timeout}."));
         _client = options.Handler is null ? new HttpClient() : new HttpClient(options.Handler, disposeHandler: false);
         _client.Timeout = Timeout.InfiniteTimeSpan;
     }
@@ -56,7 +56,7 @@ internal sealed partial class Downloader : IDisposable
             }
             catch (Exception e) when (e is HttpRequestException or IOException or InvalidDataException or TimeoutException)
             {
-                failures.Add(new IOException($"{address}: {e.Message.TrimEnd('.')}", e));
+                failures.Add(new IOException(Invariant($"{address}: {e.Message.TrimEnd('.')}"), e));
                 if (_options.Logger is { } logger)
                     LogFailed(logger, address, e.Message);
                 continue;
@@ -69,7 +69,7 @@ internal sealed partial class Downloader : IDisposable
         }
 
         throw new IOException(
-            $"'{file.Name}' could not be downloaded: {string.Join("; ", failures.Select(failure => failure.Message))}.",
+            Invariant($"'{file.Name}' could not be downloaded: {string.Join("; ", failures.Select(failure => failure.Message))}."),
             new AggregateException(failures));
     }
 
@@ -95,14 +95,14 @@ internal sealed partial class Downloader : IDisposable
                 silence.CancelAfter(_options.Timeout);
                 received += count;
                 if (received > file.Length + Block)
-                    throw new InvalidDataException($"expected at most {file.Length + Block} bytes, got more");
+                    throw new InvalidDataException(Invariant($"expected at most {file.Length + Block} bytes, got more"));
                 await target.WriteAsync(buffer.AsMemory(0, count), cancellationToken).ConfigureAwait(false);
                 progress?.Report(new DownloadProgress(file.Name, received, response.Content.Headers.ContentLength));
             }
         }
         catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
         {
-            throw new TimeoutException($"no data was received for {_options.Timeout.TotalSeconds:0.###} seconds", e);
+            throw new TimeoutException(Invariant($"no data was received for {_options.Timeout.TotalSeconds:0.###} seconds"), e);
         }
     }
 
@@ -124,7 +124,7 @@ internal sealed partial class Downloader : IDisposable
         var actual = Convert.ToHexStringLower(hash.GetHashAndReset());
         if (!actual.Equals(file.Sha256, StringComparison.OrdinalIgnoreCase))
             throw new InvalidDataException(
-                $"expected {file.Length} decompressed bytes with SHA-256 {file.Sha256}, got {length} with {actual}");
+                Invariant($"expected {file.Length} decompressed bytes with SHA-256 {file.Sha256}, got {length} with {actual}"));
         GzipTrailer.Require(stream, length);
     }
 

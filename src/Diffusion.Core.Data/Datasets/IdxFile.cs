@@ -149,6 +149,7 @@ internal static class GzipTrailer
                 return;
         }
 
-        throw new InvalidDataException($"expected a gzip file of one member that ends with its length {length}, got a different ending.");
+        throw new InvalidDataException(
+            Invariant($"expected a gzip file of one member that ends with its length {length}, got a different ending."));
     }
 }

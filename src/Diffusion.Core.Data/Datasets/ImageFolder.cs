@@ -173,12 +173,13 @@ public sealed class ImageFolder : IBufferedDataset
     {
         if (Array.Find(names, name => !name.Contains('/')) is { } loose)
             throw new ArgumentException(
-                $"With labels, every file must be in the folder of its class, got '{loose}' in '{folder}' itself.", nameof(folder));
+                Invariant($"With labels, every file must be in the folder of its class, got '{loose}' in '{folder}' itself."),
+                nameof(folder));
         var owners = names.Select(name => name[..name.IndexOf('/')]).ToArray();
         string[] classes = [.. ImageFiles.Folders(folder).Order(StringComparer.Ordinal)];
         if (!allowsEmpty && classes.Except(owners, StringComparer.Ordinal).FirstOrDefault() is { } empty)
             throw new ArgumentException(
-                $"The folder of every class must contain a PNG file, got none in '{Path.Combine(folder, empty)}'. Set "
+                Invariant($"The folder of every class must contain a PNG file, got none in '{Path.Combine(folder, empty)}'. Set ")
                 + $"{nameof(ImageFolderOptions)}.{nameof(ImageFolderOptions.AllowEmptyClasses)} for a class without images.",
                 nameof(folder));
         return (classes, [.. owners.Select(owner => Array.BinarySearch(classes, owner, StringComparer.Ordinal))]);
@@ -194,7 +195,7 @@ public sealed class ImageFolder : IBufferedDataset
         }
         catch (InvalidDataException e)
         {
-            throw new SampleException(index, $"'{_files[index]}' {e.Message}", e);
+            throw new SampleException(index, Invariant($"'{_files[index]}' {e.Message}"), e);
         }
 
         if (image.Height == height && image.Width == width)
@@ -221,7 +222,8 @@ public sealed class ImageFolder : IBufferedDataset
         if (!_scales && SampleShape[1] != 0 && (height != SampleShape[1] || width != SampleShape[2]))
             throw new SampleException(
                 index,
-                $"'{_files[index]}' must be {SampleShape[2]} x {SampleShape[1]} pixels like the first image, but is {width} x {height}.");
+                Invariant($"'{_files[index]}' must be {SampleShape[2]} x {SampleShape[1]} pixels like the first image, but is ")
+                + Invariant($"{width} x {height}."));
     }
 }
 
@@ -278,9 +280,9 @@ public sealed record ImageFolderOptions
     {
         Guard.InRange(MaxPixels, 1, 1 << 28);
         if (Channels is not (1 or 3))
-            throw new ArgumentOutOfRangeException(nameof(Channels), Channels, $"There must be 1 or 3 channels, got {Channels}.");
+            throw new ArgumentOutOfRangeException(nameof(Channels), Channels, Invariant($"There must be 1 or 3 channels, got {Channels}."));
         if (Size is { } size && (size.Height < 1 || size.Width < 1))
-            throw new ArgumentOutOfRangeException(nameof(Size), size, $"Both sizes must be at least 1, got {size}.");
+            throw new ArgumentOutOfRangeException(nameof(Size), size, Invariant($"Both sizes must be at least 1, got {size}."));
     }
 }
 

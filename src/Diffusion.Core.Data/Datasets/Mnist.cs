@@ -118,7 +118,7 @@ public sealed class Mnist : IBufferedDataset
             }
             catch (IOException e)
             {
-                throw new IOException($"{e.Message} {MnistFiles.Advice(folder)}", e);
+                throw new IOException(Invariant($"{e.Message} {MnistFiles.Advice(folder)}"), e);
             }
         }
     }
@@ -159,7 +159,7 @@ public sealed class Mnist : IBufferedDataset
         var labels = IdxFile.Read(path, [count]);
         var wrong = labels.Data.Span.IndexOfAnyExceptInRange((byte)0, (byte)(Classes - 1));
         if (wrong >= 0)
-            throw new InvalidDataException($"'{path}' must have labels 0..9, got {labels.Data.Span[wrong]} at index {wrong}.");
+            throw new InvalidDataException(Invariant($"'{path}' must have labels 0..9, got {labels.Data.Span[wrong]} at index {wrong}."));
         return labels.Data;
     }
 }
@@ -236,7 +236,7 @@ internal static class MnistFiles
     public static string Require(string folder, string name)
         => Find(folder, name)
             ?? throw new FileNotFoundException(
-                $"Neither '{name}' nor '{name}.gz' is in '{folder}'. {Advice(folder)}", Path.Combine(folder, name));
+                Invariant($"Neither '{name}' nor '{name}.gz' is in '{folder}'. {Advice(folder)}"), Path.Combine(folder, name));
 
     /// <summary>Returns instructions for the case that files are missing.</summary>
     public static string Advice(string folder)

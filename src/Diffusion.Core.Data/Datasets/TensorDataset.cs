@@ -23,7 +23,8 @@ public sealed class TensorDataset : IBufferedDataset
         if (samples.dim() == 0 || samples.numel() == 0)
             throw new ArgumentException($"samples must be [N, ...] with no size of 0, got {Guard.Format(samples.shape)}.", nameof(samples));
         if (samples.numel() > Array.MaxLength)
-            throw new ArgumentException($"samples may have {Array.MaxLength} values at most, got {samples.numel()}.", nameof(samples));
+            throw new ArgumentException(
+                Invariant($"samples may have {Array.MaxLength} values at most, got {samples.numel()}."), nameof(samples));
         Count = samples.shape[0];
         _shape = samples.shape[1..];
         _size = (int)(samples.numel() / Count);

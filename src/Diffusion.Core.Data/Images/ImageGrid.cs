@@ -43,7 +43,8 @@ public static class ImageGrid
         var totalHeight = (down * (height + padding)) + padding;
         if ((Int128)totalWidth * totalHeight * channels * scale * scale > Array.MaxLength)
             throw new ArgumentException(
-                $"A grid of {totalWidth} x {totalHeight} pixels enlarged {scale} times is too large for one image.", nameof(images));
+                Invariant($"A grid of {totalWidth} x {totalHeight} pixels enlarged {scale} times is too large for one image."),
+                nameof(images));
 
         var pixels = new byte[totalWidth * totalHeight * channels];
         Array.Fill(pixels, background);
@@ -68,7 +69,7 @@ public static class ImageGrid
         {
             if (!float.IsFinite(images[i]))
                 throw new ArgumentException(
-                    $"Every value must be finite, got {images[i]} in image {i / (plane * channels)}.", nameof(images));
+                    Invariant($"Every value must be finite, got {images[i]} in image {i / (plane * channels)}."), nameof(images));
             var (image, channel) = (i / (plane * channels), i / plane % channels);
             var y = padding + (image / columns * (height + padding)) + (i % plane / width);
             var x = padding + (image % columns * (width + padding)) + (i % width);

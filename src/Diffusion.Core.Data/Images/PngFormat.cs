@@ -39,10 +39,10 @@ internal readonly record struct PngHeader(int Width, int Height, int Depth, byte
     public static PngHeader Parse(ReadOnlySpan<byte> data)
     {
         if (data.Length != Size)
-            throw new InvalidDataException($"expected a header of {Size} bytes, got {data.Length}.");
+            throw new InvalidDataException(Invariant($"expected a header of {Size} bytes, got {data.Length}."));
         var (width, height) = (BinaryPrimitives.ReadUInt32BigEndian(data), BinaryPrimitives.ReadUInt32BigEndian(data[4..]));
         if (width is 0 or > int.MaxValue || height is 0 or > int.MaxValue)
-            throw new InvalidDataException($"expected sizes of 1 to {int.MaxValue}, got {width} x {height}.");
+            throw new InvalidDataException(Invariant($"expected sizes of 1 to {int.MaxValue}, got {width} x {height}."));
         var (depth, colour) = (data[8], data[9]);
         var known = colour switch
         {
@@ -52,9 +52,10 @@ internal readonly record struct PngHeader(int Width, int Height, int Depth, byte
         };
         if (!known)
             throw new InvalidDataException(
-                $"expected grey, RGB or palette of at most 8 bits, got colour type {colour} of {depth} bits, which is not supported.");
+                Invariant($"expected grey, RGB or palette of at most 8 bits, got colour type {colour} of {depth} bits, which is ")
+                + "not supported.");
         if (data[10] != 0 || data[11] != 0)
-            throw new InvalidDataException($"expected compression 0 and filtering 0, got {data[10]} and {data[11]}.");
+            throw new InvalidDataException(Invariant($"expected compression 0 and filtering 0, got {data[10]} and {data[11]}."));
         if (data[12] != 0)
             throw new InvalidDataException("expected an image that is not interlaced, got an interlaced one, which is not supported.");
         return new PngHeader((int)width, (int)height, depth, colour);
@@ -81,7 +82,7 @@ internal static class PngRows
         for (var y = 0; y < header.Height; y++)
         {
             if (ReadWhole(rows, row) < row.Length)
-                throw new InvalidDataException($"expected {header.Height} rows, got {y} complete ones.");
+                throw new InvalidDataException(Invariant($"expected {header.Height} rows, got {y} complete ones."));
             Unfilter(row[0], row.AsSpan(1), above.AsSpan(1), distance);
             var result = pixels.AsSpan(y * header.Width * channels, header.Width * channels);
             if (header.Colour == PngHeader.Palette)
@@ -94,7 +95,7 @@ internal static class PngRows
         }
 
         if (ReadWhole(rows, row.AsSpan(0, 1)) > 0)
-            throw new InvalidDataException($"expected {header.Height} rows, got more.");
+            throw new InvalidDataException(Invariant($"expected {header.Height} rows, got more."));
         return new PngImage(header.Width, header.Height, channels, pixels);
     }
 
@@ -113,7 +114,7 @@ internal static class PngRows
     private static void Unfilter(byte filter, Span<byte> row, ReadOnlySpan<byte> above, int distance)
     {
         if (filter > 4)
-            throw new InvalidDataException($"expected filters 0 to 4, got {filter}.");
+            throw new InvalidDataException(Invariant($"expected filters 0 to 4, got {filter}."));
         for (var i = 0; filter != 0 && i < row.Length; i++)
         {
             int left = i < distance ? 0 : row[i - distance];
@@ -142,7 +143,7 @@ internal static class PngRows
         {
             var colour = At(row, x, depth);
             if (3 * colour >= palette.Length)
-                throw new InvalidDataException($"expected colours 0..{(palette.Length / 3) - 1}, got {colour}.");
+                throw new InvalidDataException(Invariant($"expected colours 0..{(palette.Length / 3) - 1}, got {colour}."));
             var pixel = result.Slice(x * channels, channels);
             palette.Slice(3 * colour, 3).CopyTo(pixel);
             if (channels == 4)

@@ -53,11 +53,12 @@ internal static class PngReader
         var signature = PngWriter.Signature;
         if (!file.StartsWith(signature))
             throw new InvalidDataException(
-                $"expected the signature {Convert.ToHexString(signature)}, got '{Convert.ToHexString(file[..Math.Min(file.Length, 8)])}'.");
+                Invariant($"expected the signature {Convert.ToHexString(signature)}, got ")
+                + Invariant($"'{Convert.ToHexString(file[..Math.Min(file.Length, 8)])}'."));
         var rest = file[signature.Length..];
         var header = PngHeader.Parse(Require(Next(ref rest), "IHDR"u8));
         if ((long)header.Width * header.Height > maxPixels)
-            throw new InvalidDataException($"expected at most {maxPixels} pixels, got {header.Width} x {header.Height}.");
+            throw new InvalidDataException(Invariant($"expected at most {maxPixels} pixels, got {header.Width} x {header.Height}."));
         check?.Invoke(header.Width, header.Height);
         ReadOnlySpan<byte> palette = [], alpha = [];
         var compressed = new MemoryStream(rest.Length);
@@ -81,7 +82,8 @@ internal static class PngReader
             else if (chunk.Type.SequenceEqual("tRNS"u8))
                 alpha = chunk.Data;
             else if (char.IsAsciiLetterUpper((char)chunk.Type[0]))
-                throw new InvalidDataException($"expected known critical chunks, got '{Name(chunk.Type)}', which is not supported.");
+                throw new InvalidDataException(
+                    Invariant($"expected known critical chunks, got '{Name(chunk.Type)}', which is not supported."));
         }
 
         Check(header, palette, alpha, compressed.Length);
@@ -93,14 +95,14 @@ internal static class PngReader
         var bytes = (Int128)header.Stride * header.Height;
         if (bytes > (Int128)compressed * MostExpansion)
             throw new InvalidDataException(
-                $"expected an image that {compressed} compressed bytes can contain, got {header.Width} x {header.Height}.");
+                Invariant($"expected an image that {compressed} compressed bytes can contain, got {header.Width} x {header.Height}."));
         if (header.Colour == PngHeader.Palette && (palette.IsEmpty || palette.Length % 3 != 0 || palette.Length > 3 << header.Depth))
             throw new InvalidDataException(
-                $"expected a palette of 1 to {1 << header.Depth} colours of 3 bytes, got {palette.Length} bytes.");
+                Invariant($"expected a palette of 1 to {1 << header.Depth} colours of 3 bytes, got {palette.Length} bytes."));
         if (header.Colour != PngHeader.Palette && !alpha.IsEmpty)
             throw new InvalidDataException("expected alpha as a channel, got a transparent colour, which is not supported.");
         if (alpha.Length > palette.Length / 3 && header.Colour == PngHeader.Palette)
-            throw new InvalidDataException($"expected alpha for at most {palette.Length / 3} colours, got {alpha.Length}.");
+            throw new InvalidDataException(Invariant($"expected alpha for at most {palette.Length / 3} colours, got {alpha.Length}."));
     }
 
     /// <summary>Reads the next chunk and verifies its checksum.</summary>
@@ -110,11 +112,11 @@ internal static class PngReader
             throw new InvalidDataException($"expected another chunk of at least 12 bytes, got {rest.Length} bytes.");
         var length = BinaryPrimitives.ReadUInt32BigEndian(rest);
         if (length > rest.Length - 12)
-            throw new InvalidDataException($"expected a chunk of {length} bytes, got {rest.Length - 12}.");
+            throw new InvalidDataException(Invariant($"expected a chunk of {length} bytes, got {rest.Length - 12}."));
         var chunk = new Chunk(rest.Slice(4, 4), rest.Slice(8, (int)length));
         var (stored, actual) = (BinaryPrimitives.ReadUInt32BigEndian(rest[(8 + (int)length)..]), PngCrc.Of(chunk.Type, chunk.Data));
         if (stored != actual)
-            throw new InvalidDataException($"expected checksum {stored:X8} of chunk '{Name(chunk.Type)}', got {actual:X8}.");
+            throw new InvalidDataException(Invariant($"expected checksum {stored:X8} of chunk '{Name(chunk.Type)}', got {actual:X8}."));
         rest = rest[(12 + (int)length)..];
         return chunk;
     }
@@ -122,7 +124,7 @@ internal static class PngReader
     private static ReadOnlySpan<byte> Require(Chunk chunk, ReadOnlySpan<byte> type)
         => chunk.Type.SequenceEqual(type)
             ? chunk.Data
-            : throw new InvalidDataException($"expected chunk '{Name(type)}' first, got '{Name(chunk.Type)}'.");
+            : throw new InvalidDataException(Invariant($"expected chunk '{Name(type)}' first, got '{Name(chunk.Type)}'."));
 
     private static string Name(ReadOnlySpan<byte> type)
         => string.Concat(type.ToArray().Select(b => b is > 32 and < 127 ? $"{(char)b}" : "?"));

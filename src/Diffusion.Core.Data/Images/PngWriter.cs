@@ -67,10 +67,11 @@ internal static class PngWriter
         Guard.InRange(width, 1, int.MaxValue);
         Guard.InRange(height, 1, int.MaxValue);
         if (channels is not (1 or 3))
-            throw new ArgumentOutOfRangeException(nameof(channels), channels, $"An image must have 1 or 3 channels, got {channels}.");
+            throw new ArgumentOutOfRangeException(
+                nameof(channels), channels, Invariant($"An image must have 1 or 3 channels, got {channels}."));
         if ((Int128)width * height * channels != pixels.Length)
             throw new ArgumentException(
-                $"An image of {width} x {height} with {channels} channels must have {(Int128)width * height * channels} bytes, "
+                Invariant($"An image of {width} x {height} with {channels} channels must have {(Int128)width * height * channels} bytes, ")
                     + $"got {pixels.Length}.",
                 nameof(pixels));
     }

@@ -26,7 +26,7 @@ public static class LineChart
         var (logScale, logX) = (options.LogScale, options.LogX);
         if (!CanShow(series, logScale, logX))
             throw new ArgumentException(
-                $"A chart needs at least one {(logScale || logX ? "positive" : "finite")} value, got none.", nameof(series));
+                Invariant($"A chart needs at least one {(logScale || logX ? "positive" : "finite")} value, got none."), nameof(series));
         using var memory = new MemoryStream();
         var settings = new XmlWriterSettings { Indent = true, NewLineChars = "\n", Encoding = new UTF8Encoding(false) };
         using (var svg = XmlWriter.Create(memory, settings))
@@ -98,11 +98,12 @@ public sealed class LineSeries
         if (x.Count != y.Count)
             throw new ArgumentException($"A line needs one y for each of {x.Count} x, got {y.Count}.", nameof(y));
         if (!(smoothing >= 0.0 && smoothing < 1.0))
-            throw new ArgumentOutOfRangeException(nameof(smoothing), smoothing, $"The smoothing must be in [0, 1), got {smoothing}.");
+            throw new ArgumentOutOfRangeException(
+                nameof(smoothing), smoothing, Invariant($"The smoothing must be in [0, 1), got {smoothing}."));
         for (var i = 0; i < x.Count; i++)
         {
             if (!double.IsFinite(x[i]) || (i > 0 && x[i] < x[i - 1]))
-                throw new ArgumentException($"x must be finite and must not descend, got {x[i]} at position {i}.", nameof(x));
+                throw new ArgumentException(Invariant($"x must be finite and must not descend, got {x[i]} at position {i}."), nameof(x));
         }
 
         (Name, X, Y, Smoothing) = (name, [.. x], [.. y], smoothing);

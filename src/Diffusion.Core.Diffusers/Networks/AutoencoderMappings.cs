@@ -121,7 +121,8 @@ internal static class ConvolutionalBodyMapping
     {
         var types = config.Texts(name) ?? [.. Enumerable.Repeat(direction + block, levels)];
         if (types.Length != levels)
-            throw new InvalidDataException($"{config.Origin}: '{name}' must have a block for each of {levels} levels, got {types.Length}.");
+            throw new InvalidDataException(
+                Invariant($"{config.Origin}: '{name}' must have a block for each of {levels} levels, got {types.Length}."));
         if (types.Any(type => type != direction + block && type != "Attn" + direction + block))
             throw config.Unsupported(name);
         if (reverse)

@@ -163,9 +163,9 @@ public sealed class DiffusersModel : IDisposable
                 .Select(file => file[start.Length..^end.Length]).Where(found => !found.Contains('.')),
         ];
         throw new FileNotFoundException(
-            $"{folder} has no {name}.safetensors; it has: {string.Join(", ", present)}. "
+            Invariant($"{folder} has no {name}.safetensors; it has: {string.Join(", ", present)}. ")
             + (variants.Length > 0
-                ? $"Set {nameof(DiffusersOptions)}.{nameof(DiffusersOptions.Variant)} to {string.Join(" or ", variants)}."
+                ? Invariant($"Set {nameof(DiffusersOptions)}.{nameof(DiffusersOptions.Variant)} to {string.Join(" or ", variants)}.")
                 : "Weights in other formats (.bin, .ckpt) are not read, because reading them can run code."));
     }
 

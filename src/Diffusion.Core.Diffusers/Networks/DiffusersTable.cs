@@ -53,13 +53,15 @@ public sealed class DiffusersTable
     /// <exception cref="NotSupportedException">The class is not supported.</exception>
     public IModelMapping Model(string className) => _models.TryGetValue(className, out var mapping)
         ? mapping
-        : throw new NotSupportedException($"The network '{className}' is not known. Known networks: {string.Join(", ", Models)}.");
+        : throw new NotSupportedException(
+            Invariant($"The network '{className}' is not known. Known networks: {string.Join(", ", Models)}."));
 
     /// <summary>Returns the layout of a pipeline class.</summary>
     /// <exception cref="NotSupportedException">The class is not supported.</exception>
     public PipelineLayout Pipeline(string className) => _pipelines.TryGetValue(className, out var layout)
         ? layout
-        : throw new NotSupportedException($"The pipeline '{className}' is not known. Known pipelines: {string.Join(", ", Pipelines)}.");
+        : throw new NotSupportedException(
+            Invariant($"The pipeline '{className}' is not known. Known pipelines: {string.Join(", ", Pipelines)}."));
 
     /// <summary>Returns the mapping and the configuration of a network of this library.</summary>
     /// <exception cref="NotSupportedException">diffusers has no such network, or does not support its options.</exception>
@@ -72,7 +74,7 @@ public sealed class DiffusersTable
         }
 
         throw new NotSupportedException(
-            $"diffusers has no network for {network.GetType().Name}. Known networks: {string.Join(", ", Models)}.");
+            Invariant($"diffusers has no network for {network.GetType().Name}. Known networks: {string.Join(", ", Models)}."));
     }
 }
 

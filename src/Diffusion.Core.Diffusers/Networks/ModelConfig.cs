@@ -92,7 +92,8 @@ public sealed class ModelConfig : DiffusersConfig
         var named = className ?? NameIn(settings[ClassKey]) ?? NameIn((settings[ArchitecturesKey] as JsonArray)?.FirstOrDefault());
         return string.IsNullOrEmpty(named)
             ? throw new InvalidDataException(
-                $"{(path is null ? "" : path + ": ")}{What} must name its class as '{ClassKey}' or in '{ArchitecturesKey}'; there is none.")
+                Invariant($"{(path is null ? "" : path + ": ")}{What} must name its class as '{ClassKey}' or in ")
+                + Invariant($"'{ArchitecturesKey}'; there is none."))
             : new ModelConfig(named, settings, path);
     }
 

@@ -129,7 +129,7 @@ internal sealed class UNetConfigReader
         return types.Length == _widths.Length
             ? types
             : throw new InvalidDataException(
-                $"{_config.Origin}: '{name}' must have a block for each of {_widths.Length} levels, got {types.Length}.");
+                Invariant($"{_config.Origin}: '{name}' must have a block for each of {_widths.Length} levels, got {types.Length}."));
     }
 
     private IUNetBlockOptions Block(string setting, string type, int level, string resampling, int transformers)

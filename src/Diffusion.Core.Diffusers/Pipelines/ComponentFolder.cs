@@ -49,6 +49,7 @@ internal static class ComponentFolder
         return Array.Exists(allowed, folder => RealPath.IsWithin(real, folder))
             ? real
             : throw new IOException(
-                $"Cannot copy '{path}': it is a link to '{real}', which is outside of '{allowed[0]}'. Replace the link by the file.");
+                Invariant($"Cannot copy '{path}': it is a link to '{real}', which is outside of '{allowed[0]}'. Replace the link ")
+                + "by the file.");
     }
 }

@@ -29,10 +29,12 @@ public sealed class DiffusersPipeline : IDisposable
     {
         (_index, Layout, Scheduler, _models, _copied, Tokenizer) = (index, layout, scheduler.With(layout.SchedulerSettings), models, copied, tokenizer);
         Denoiser = Required(layout.Denoiser).Network as IDenoiser
-            ?? throw new NotSupportedException($"{ClassName} needs a denoiser as its {layout.Denoiser}, got {models[layout.Denoiser].Config.ClassName}.");
+            ?? throw new NotSupportedException(
+                Invariant($"{ClassName} needs a denoiser as its {layout.Denoiser}, got {models[layout.Denoiser].Config.ClassName}."));
         if (layout.Autoencoder is { } name)
             Autoencoder = Required(name).Network as IAutoencoder
-                ?? throw new NotSupportedException($"{ClassName} needs an autoencoder as its {name}, got {models[name].Config.ClassName}.");
+                ?? throw new NotSupportedException(
+                    Invariant($"{ClassName} needs an autoencoder as its {name}, got {models[name].Config.ClassName}."));
     }
 
     /// <summary>
@@ -109,7 +111,7 @@ public sealed class DiffusersPipeline : IDisposable
         var copied = new Dictionary<string, string>(StringComparer.Ordinal);
         if (options.Variant is { } variant
             && !index.Components.Any(pair => pair.Value.ClassName is { } known && HasVariant(Path.Combine(folder, pair.Key), known, options)))
-            throw new FileNotFoundException($"No component in {folder} has weights of the variant '{variant}'.");
+            throw new FileNotFoundException(Invariant($"No component in {folder} has weights of the variant '{variant}'."));
         try
         {
             foreach (var (name, component) in index.Components)
@@ -119,7 +121,7 @@ public sealed class DiffusersPipeline : IDisposable
                     continue;
                 if (layout.Names.Contains(name) && !Directory.Exists(path))
                     throw new FileNotFoundException(
-                        $"{PipelineIndex.FileName} has the component '{name}', but there is no folder {path}.", path);
+                        Invariant($"{PipelineIndex.FileName} has the component '{name}', but there is no folder {path}."), path);
                 if (options.Table.Knows(className) || layout.Networks.Contains(name))
                     models.Add(name, DiffusersModel.Load(path, HasVariant(path, className, options) ? options : options with { Variant = null }, className));
                 else
@@ -212,8 +214,8 @@ public sealed class DiffusersPipeline : IDisposable
         var unetClass = DiffusersTable.Default.Describe(unet).Config.ClassName;
         if (unetClass != UNetMapping.Plain || unet.Layout.ClassEmbedding is not null)
             throw new NotSupportedException(
-                $"DDPMPipeline needs a {UNetMapping.Plain} without conditions, but the U-Net is a {unetClass}"
-                + $"{(unet.Layout.ClassEmbedding is null ? "" : " with a class embedding")}. Use {nameof(DiffusersModel)}."
+                Invariant($"DDPMPipeline needs a {UNetMapping.Plain} without conditions, but the U-Net is a {unetClass}")
+                + Invariant($"{(unet.Layout.ClassEmbedding is null ? "" : " with a class embedding")}. Use {nameof(DiffusersModel)}.")
                 + $"{nameof(DiffusersModel.Of)} to save it alone.");
         using var inference = model.BeginInference();
 
@@ -247,12 +249,13 @@ public sealed class DiffusersPipeline : IDisposable
         ArgumentNullException.ThrowIfNull(prompts);
         if (Tokenizer is null || TextEncoder is null)
             throw new ArgumentException(
-                $"Prompts need a tokenizer of class {string.Join(" or ", _tokenizers)} and a CLIPTextModel; this {ClassName} has {Found(Layout.Tokenizer)} "
-                + $"and {Found(Layout.TextEncoder)}. Pass a Condition instead.",
+                Invariant($"Prompts need a tokenizer of class {string.Join(" or ", _tokenizers)} and a CLIPTextModel; this ")
+                + Invariant($"{ClassName} has {Found(Layout.Tokenizer)} ")
+                + Invariant($"and {Found(Layout.TextEncoder)}. Pass a Condition instead."),
                 nameof(prompts));
         if (Denoiser is UNet { Layout.TimestepConditionWidth: { } width })
             throw new ArgumentException(
-                $"A U-Net whose time_cond_proj_dim is {width} also needs an embedding of the guidance scale; "
+                Invariant($"A U-Net whose time_cond_proj_dim is {width} also needs an embedding of the guidance scale; ")
                 + "pass a Condition with a TimestepCondition instead of prompts.",
                 nameof(prompts));
         return new PromptEncoder(Tokenizer, TextEncoder, TextModel!.Config).Encode(prompts, Dtype);
@@ -323,5 +326,7 @@ public sealed class DiffusersPipeline : IDisposable
 
     private DiffusersModel Required(string name) => _models.TryGetValue(name, out var model)
         ? model
-        : throw new NotSupportedException($"{ClassName} needs the component '{name}', it has: {string.Join(", ", _models.Keys.Order(StringComparer.Ordinal))}.");
+        : throw new NotSupportedException(
+            Invariant($"{ClassName} needs the component '{name}', it has: ")
+            + Invariant($"{string.Join(", ", _models.Keys.Order(StringComparer.Ordinal))}."));
 }

@@ -38,7 +38,7 @@ internal sealed class PipelineIndex
         var named = settings[DiffusersConfig.ClassKey];
         if (ForeignJson.TextOf(named) is not { Length: > 0 } className)
             throw new InvalidDataException(
-                $"{path}: {What} must name its class as '{DiffusersConfig.ClassKey}', got {ForeignJson.Show(named)}.");
+                Invariant($"{path}: {What} must name its class as '{DiffusersConfig.ClassKey}', got {ForeignJson.Show(named)}."));
         var index = new PipelineIndex(className, settings);
         foreach (var (name, (library, component)) in index.Components)
         {

@@ -88,7 +88,7 @@ internal sealed class PipelineSampling
         if (given.Length > 1)
             throw new ArgumentException(
                 "Count, Labels, Prompts, Condition, Unconditional and Noise must specify the same number of images, got "
-                + $"{string.Join(", ", counts.Select(count => count?.ToString() ?? "none"))}.",
+                + Invariant($"{string.Join(", ", counts.Select(count => count?.ToString() ?? "none"))}."),
                 nameof(request));
         if (new object?[] { request.Labels, request.Prompts, request.Condition }.Count(told => told is not null) > 1)
             throw new ArgumentException(
@@ -127,7 +127,7 @@ internal sealed class PipelineSampling
 
         long Side(int? pixels, int trained, string argument) => pixels is not { } side ? trained
             : side > 0 && side % reduction == 0 ? side / reduction
-            : throw new ArgumentException($"{argument} must be a positive multiple of {reduction}, got {side}.", argument);
+            : throw new ArgumentException(Invariant($"{argument} must be a positive multiple of {reduction}, got {side}."), argument);
     }
 
     private (int Height, int Width) SampleSize()
@@ -168,7 +168,8 @@ internal sealed class PipelineSampling
 
         if (condition?.Labels is null)
             throw new ArgumentException(
-                $"A guidance scale of {scale} needs labels, prompts, or a condition and an unconditional condition, got none of them.");
+                Invariant($"A guidance scale of {scale} needs labels, prompts, or a condition and an unconditional condition, ")
+                + "got none of them.");
         var label = _request.NullLabel ?? _pipeline.NullLabel
             ?? throw new ArgumentException(
                 $"{_config.ClassName} has no label that stands for no class; set NullLabel, or a GuidanceScale of 1.");

@@ -67,7 +67,9 @@ public static class DiffusersScheduler
             throw Unknown(config);
         var spacings = _sigmaSpacings.Where(name => config.Flag(name, false)).ToArray();
         if (spacings.Length > 1)
-            throw new ArgumentException($"{config.ClassName} can have one of {string.Join(", ", _sigmaSpacings)}, got {string.Join(" and ", spacings)}.");
+            throw new ArgumentException(
+                Invariant($"{config.ClassName} can have one of {string.Join(", ", _sigmaSpacings)}, got ")
+                + Invariant($"{string.Join(" and ", spacings)}."));
         if (logger is not null && config.UnknownSettings is { Count: > 0 } unknown)
             logger.UnknownSettings("A scheduler configuration", config.ClassName, string.Join(", ", unknown));
         return create(config, call);

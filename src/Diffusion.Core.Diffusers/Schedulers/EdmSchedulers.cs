@@ -16,7 +16,7 @@ internal static class EdmSchedulers
                 $"diffusers' EDM schedulers need a network with EDM preconditioning, got the prediction '{prediction.Name}'.");
         if (schedule.TimeScale != 0.25)
             throw new NotSupportedException(
-                $"diffusers' EDM schedulers pass 0.25 log(sigma) to the network, got {schedule.TimeScale} log(sigma).");
+                Invariant($"diffusers' EDM schedulers pass 0.25 log(sigma) to the network, got {schedule.TimeScale} log(sigma)."));
         return new JsonObject
         {
             ["_class_name"] = "EDMEulerScheduler",

@@ -28,7 +28,7 @@ internal static class FlowSchedulers
             }
             : throw new NotSupportedException(
                 "diffusers supports only whole time scales of at least 1 and shifts of power 1, "
-                + $"got a time scale of {schedule.TimeScale} and a power of {schedule.Shift.Power}.");
+                + Invariant($"got a time scale of {schedule.TimeScale} and a power of {schedule.Shift.Power}."));
 
     /// <summary>
     /// Creates the sampler of FlowMatchEulerDiscreteScheduler. A step applies Euler's method or, with <c>stochastic_sampling</c>, adds

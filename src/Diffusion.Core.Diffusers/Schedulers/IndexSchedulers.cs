@@ -79,7 +79,7 @@ internal static class IndexSchedulers
     {
         var range = model.DataRange ?? DataRange.Images;
         if (range.IsBounded && range.Min != -range.Max)
-            throw new NotSupportedException($"diffusers only clips to ranges that are symmetric around 0, got {range}.");
+            throw new NotSupportedException(Invariant($"diffusers only clips to ranges that are symmetric around 0, got {range}."));
         var settings = new JsonObject
         {
             ["_class_name"] = "DDPMScheduler",

@@ -52,7 +52,8 @@ internal static class MappedOptions
         var most = config.Number("sample_max_value", 1.0);
         return most >= 1.0
             ? Thresholding.Dynamic(config.Number("dynamic_thresholding_ratio", 0.995), most)
-            : throw new NotSupportedException($"{config.ClassName} with sample_max_value {most} is not supported: it must be at least 1.");
+            : throw new NotSupportedException(
+                Invariant($"{config.ClassName} with sample_max_value {most} is not supported: it must be at least 1."));
     }
 
     /// <summary>Returns the prediction that <c>prediction_type</c> specifies.</summary>

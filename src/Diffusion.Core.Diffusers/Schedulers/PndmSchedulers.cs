@@ -46,8 +46,9 @@ internal static class PndmSchedulers
         {
             if (grid.Times[k - 1] - grid.Times[k] != stride)
                 throw new NotSupportedException(
-                    $"{config.ClassName} with timestep_spacing '{config.Text("timestep_spacing", "leading")}' and {grid.Count} steps is not "
-                    + $"supported: its times must be {stride} apart, got {grid.Times[k - 1]} and {grid.Times[k]}.");
+                    Invariant($"{config.ClassName} with timestep_spacing '{config.Text("timestep_spacing", "leading")}' and ")
+                    + Invariant($"{grid.Count} steps is not ")
+                    + Invariant($"supported: its times must be {stride} apart, got {grid.Times[k - 1]} and {grid.Times[k]}."));
         }
     }
 

@@ -69,7 +69,7 @@ public sealed record SchedulerCall
     {
         var given = (Steps is null ? 0 : 1) + (Timesteps is null ? 0 : 1) + (Sigmas is null ? 0 : 1);
         if (given != 1)
-            throw new ArgumentException($"Exactly one of Steps, Timesteps and Sigmas must be given, got {given}.");
+            throw new ArgumentException(Invariant($"Exactly one of Steps, Timesteps and Sigmas must be given, got {given}."));
         return Guard.InRange(Steps ?? Timesteps?.Count ?? Sigmas!.Count, 1, int.MaxValue, "Steps");
     }
 
@@ -79,6 +79,6 @@ public sealed record SchedulerCall
     {
         if ((timesteps && Timesteps is not null) || (sigmas && Sigmas is not null))
             throw new NotSupportedException(
-                $"{config.ClassName} does not support custom {(timesteps && Timesteps is not null ? "timesteps" : "sigmas")}.");
+                Invariant($"{config.ClassName} does not support custom {(timesteps && Timesteps is not null ? "timesteps" : "sigmas")}."));
     }
 }

@@ -84,7 +84,7 @@ public sealed class SchedulerConfig : DiffusersConfig
         return ForeignJson.TextOf(settings[ClassKey]) is { Length: > 0 } name
             ? new SchedulerConfig(name, settings, path)
             : throw new InvalidDataException(
-                $"{(path is null ? "" : path + ": ")}{What} must name its class as '{ClassKey}', "
+                Invariant($"{(path is null ? "" : path + ": ")}{What} must name its class as '{ClassKey}', ")
                 + $"got {ForeignJson.Show(settings[ClassKey])}.");
     }
 

@@ -1,4 +1,3 @@
-using System.Globalization;
 using static TorchSharp.torch;
 
 namespace Diffusion.Core.Losses;
@@ -63,11 +62,9 @@ public abstract class DataLikelihood
                 return;
             var (first, last) = (x0.min().to(ScalarType.Float64).item<double>(), x0.max().to(ScalarType.Float64).item<double>());
             throw new ArgumentException(
-                string.Create(
-                    CultureInfo.InvariantCulture,
-                    $"The data must be on the grid of {levels} equally spaced values in [-1, 1], as 8-bit data with 256; got values from "
-                    + $"{first:G6} to {last:G6}, up to {distance:G3} of a level from the grid. For other data use {nameof(DataLikelihood)}.")
-                + nameof(Continuous) + ".",
+                Invariant($"The data must be on the grid of {levels} equally spaced values in [-1, 1], as 8-bit data with 256; got values from ")
+                + Invariant($"{first:G6} to {last:G6}, up to {distance:G3} of a level from the grid. For other data use ")
+                + $"{nameof(DataLikelihood)}.{nameof(Continuous)}.",
                 nameof(x0));
         }
 

@@ -29,8 +29,9 @@ public sealed class VariationalBound : IDisposable
         variance ??= model.LearnsVariance ? ReverseVariance.LearnedRange : ReverseVariance.FixedSmall;
         if (variance.IsLearned != model.LearnsVariance)
             throw new ArgumentException(
-                $"The variance '{variance.Name}' is {(variance.IsLearned ? "learned" : "fixed")}, and the model has {nameof(model.LearnsVariance)} = "
-                + $"{(model.LearnsVariance ? "true" : "false")}.",
+                Invariant($"The variance '{variance.Name}' is {(variance.IsLearned ? "learned" : "fixed")}, and the model has ")
+                + Invariant($"{nameof(model.LearnsVariance)} = ")
+                + Invariant($"{(model.LearnsVariance ? "true" : "false")}."),
                 nameof(variance));
         var schedule = model.Schedule as DiscreteSchedule ?? throw new ArgumentException(
             $"A variational bound needs the steps of a {nameof(DiscreteSchedule)}, got {model.Schedule.GetType().Name}.", nameof(model));

@@ -64,7 +64,7 @@ public sealed class SimpleLoss(Distance? distance = null, LossWeighting? weighti
         return weight >= 0.0 && double.IsFinite(weight)
             ? weight
             : throw new ArgumentException(
-                $"The weighting '{Weighting.Name}' must be finite and not negative, got {weight} "
-                + $"at alpha {level.Alpha} and sigma {level.Sigma}.");
+                Invariant($"The weighting '{Weighting.Name}' must be finite and not negative, got {weight} ")
+                + Invariant($"at alpha {level.Alpha} and sigma {level.Sigma}."));
     }
 }

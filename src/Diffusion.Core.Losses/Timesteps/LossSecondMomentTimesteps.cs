@@ -106,7 +106,8 @@ public sealed class LossSecondMomentTimesteps : IAdaptiveTimestepSampler
         ArgumentNullException.ThrowIfNull(schedule);
         ArgumentNullException.ThrowIfNull(generator);
         if (schedule is not DiscreteSchedule discrete || discrete.Steps != Steps)
-            throw new ArgumentException($"This sampler draws the indices of a discrete schedule of {Steps} steps.", nameof(schedule));
+            throw new ArgumentException(
+                Invariant($"This sampler draws the indices of a discrete schedule of {Steps} steps."), nameof(schedule));
         var cumulative = Probabilities();
         for (var t = 1; t < Steps; t++)
             cumulative[t] += cumulative[t - 1];

@@ -209,7 +209,7 @@ public abstract class TimeDistribution
             return double.IsFinite(first) && double.IsFinite(last)
                 ? TimeOf(schedule, first + (u * (last - first)))
                 : throw new ArgumentException(
-                    $"A uniform distribution requires a schedule whose log-SNR is finite at both ends, got {first} and {last}.",
+                    Invariant($"A uniform distribution requires a schedule whose log-SNR is finite at both ends, got {first} and {last}."),
                     nameof(schedule));
         }
     }

@@ -121,12 +121,14 @@ public sealed record ConvolutionalBody : IAutoencoderBody
         foreach (var width in Widths)
         {
             if (width < 1 || width % Groups != 0)
-                throw new ArgumentException($"{nameof(Widths)} must be multiples of the {Groups} groups, got {width}.", nameof(Widths));
+                throw new ArgumentException(
+                    Invariant($"{nameof(Widths)} must be multiples of the {Groups} groups, got {width}."), nameof(Widths));
         }
 
         if (LayersPerBlock == 0 && Widths.Distinct().Count() > 1)
             throw new ArgumentException(
-                $"{nameof(LayersPerBlock)} must be at least 1 if {nameof(Widths)} differ, got 0 for {string.Join(", ", Widths)}.",
+                Invariant($"{nameof(LayersPerBlock)} must be at least 1 if {nameof(Widths)} differ, got 0 for ")
+                + Invariant($"{string.Join(", ", Widths)}."),
                 nameof(LayersPerBlock));
         foreach (var level in EncoderAttentionLevels.Concat(DecoderAttentionLevels))
             Guard.InRange(level, 0, Widths.Count - 1, "attention level");

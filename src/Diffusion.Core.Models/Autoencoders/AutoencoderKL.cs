@@ -120,7 +120,7 @@ public sealed record AutoencoderKLOptions
         var stds = LatentsStd ?? [.. Enumerable.Repeat(1.0, Body.LatentChannels)];
         if (means.Count != Body.LatentChannels || stds.Count != Body.LatentChannels)
             throw new ArgumentException(
-                $"There must be a mean and a standard deviation for each of {Body.LatentChannels} latent channels, "
+                Invariant($"There must be a mean and a standard deviation for each of {Body.LatentChannels} latent channels, ")
                 + $"got {means.Count} and {stds.Count}.",
                 nameof(LatentsMean));
         return new LatentScaling([.. stds.Select(std => ScalingFactor / std)], means);

@@ -36,7 +36,7 @@ internal sealed class ImageDecoder : NamedModule<Tensor, Tensor>
         body.Validate();
         if (spatialNorm && body.Widths.FirstOrDefault(width => width % SpatialNorm.Groups != 0) is > 0 and var odd)
             throw new ArgumentException(
-                $"Spatial norms need widths that are multiples of {SpatialNorm.Groups}, got {odd}.",
+                Invariant($"Spatial norms need widths that are multiples of {SpatialNorm.Groups}, got {odd}."),
                 nameof(body));
         (_body, _spatialNorm, _layout) = (body, spatialNorm, new HostLayout(body.Widths));
         int? codeChannels = spatialNorm ? body.LatentChannels : null;

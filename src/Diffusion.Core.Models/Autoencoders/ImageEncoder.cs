@@ -53,7 +53,7 @@ internal sealed class ImageEncoder : NamedModule<Tensor, Tensor>
         Guard.SameType(_convolutionIn.weight, input);
         if (Math.Min(input.shape[2], input.shape[3]) < _body.Reduction)
             throw new ArgumentException(
-                $"{nameof(input)} must be at least {_body.Reduction} pixels high and wide, got {Guard.Format(input.shape)}.",
+                Invariant($"{nameof(input)} must be at least {_body.Reduction} pixels high and wide, got {Guard.Format(input.shape)}."),
                 nameof(input));
         using var scope = NewDisposeScope();
         var hidden = _layout.Enter(_convolutionIn, input);

@@ -28,7 +28,7 @@ public sealed class VQModel : AutoencodingNetwork, IQuantizedAutoencoder
         var width = options.CodeWidth ?? channels;
         if (options.SpatialNorm && width != channels)
             throw new ArgumentException(
-                $"Spatial norms need a code width equal to the {channels} latent channels, got {width}.", nameof(options));
+                Invariant($"Spatial norms need a code width equal to the {channels} latent channels, got {width}."), nameof(options));
         register_module("encoder", _encoder = new ImageEncoder(options.Body));
         register_module("quant_conv", _quantConvolution = Layers.Conv2d(channels, Guard.Positive(width), 1L));
         Quantizer = new VectorQuantizer(new VectorQuantizerOptions

@@ -100,7 +100,7 @@ public class Condition : IDisposable
                 ? throw new ArgumentException($"{name} must have a batch dimension, got a scalar.", name)
                 : tensor.shape[0];
             if ((batch ??= size) != size)
-                throw new ArgumentException($"{name} must have the batch size of the other tensors, {batch}, got {size}.", name);
+                throw new ArgumentException(Invariant($"{name} must have the batch size of the other tensors, {batch}, got {size}."), name);
         }
 
         return new Condition

@@ -36,7 +36,8 @@ public sealed class ConditionDropout : DelegatingTrainableDenoiser
         if (probability > 0 && empty.Labels is not null
             && network.Module.modules().OfType<LabelDropout>().FirstOrDefault(dropout => dropout.Probability > 0) is { } own)
             throw new ArgumentException(
-                $"The empty condition has labels, so the network must not drop them itself, got a probability of {own.Probability}; "
+                "The empty condition has labels, so the network must not drop them itself, got a probability of "
+                + Invariant($"{own.Probability}; ")
                 + $"set {nameof(TransformerOptions.LabelDropout)} to 0.",
                 nameof(network));
     }

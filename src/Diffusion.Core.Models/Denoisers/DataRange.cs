@@ -12,7 +12,8 @@ public sealed record DataRange
     public DataRange(double min, double max)
     {
         if (!(min < max))
-            throw new ArgumentException($"The minimum of a data range must be less than the maximum, got {min} and {max}.", nameof(min));
+            throw new ArgumentException(
+                Invariant($"The minimum of a data range must be less than the maximum, got {min} and {max}."), nameof(min));
         (Min, Max) = (min, max);
     }
 

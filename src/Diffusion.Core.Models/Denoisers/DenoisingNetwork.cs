@@ -62,7 +62,8 @@ internal static class DenoiserGuard
     public static void Labels([NotNull] Tensor? labels, int classes, long batch, Tensor weight)
     {
         if (labels is null)
-            throw new ArgumentException($"This network has {classes} classes and needs a label for each sample, got none.", nameof(labels));
+            throw new ArgumentException(
+                Invariant($"This network has {classes} classes and needs a label for each sample, got none."), nameof(labels));
         Guard.Shape(labels, [batch]);
         if (labels.dtype != ScalarType.Int64)
             throw new ArgumentException($"Labels must be Int64, got {labels.dtype}.", nameof(labels));
@@ -72,7 +73,8 @@ internal static class DenoiserGuard
         foreach (var label in labels.data<long>())
         {
             if (label < 0 || label >= classes)
-                throw new ArgumentOutOfRangeException(nameof(labels), label, $"Labels must lie in [0, {classes - 1}], got {label}.");
+                throw new ArgumentOutOfRangeException(
+                    nameof(labels), label, Invariant($"Labels must lie in [0, {classes - 1}], got {label}."));
         }
     }
 
@@ -92,7 +94,8 @@ internal static class DenoiserGuard
     public static void Vector([NotNull] Tensor? vector, int width, long batch, Tensor weight)
     {
         if (vector is null)
-            throw new ArgumentException($"This network needs a vector of {width} numbers for each sample, got none.", nameof(vector));
+            throw new ArgumentException(
+                Invariant($"This network needs a vector of {width} numbers for each sample, got none."), nameof(vector));
         Guard.Shape(vector, [batch, width]);
         if (vector.dtype != weight.dtype)
             throw new ArgumentException(

@@ -22,7 +22,8 @@ internal sealed class FourierEmbedding : NamedModule<Tensor, Tensor>
         : base(nameof(FourierEmbedding))
     {
         if (width < 2 || width % 2 != 0)
-            throw new ArgumentException($"The width of a Fourier embedding must be an even number from 2, got {width}.", nameof(width));
+            throw new ArgumentException(
+                Invariant($"The width of a Fourier embedding must be an even number from 2, got {width}."), nameof(width));
         ParameterBudget.Spend(width / 2);
         using var frequencies = randn([width / 2], dtype: ScalarType.Float32);
         register_buffer(WeightName, frequencies.Mul(Guard.Positive(scale)).DetachFromDisposeScope());

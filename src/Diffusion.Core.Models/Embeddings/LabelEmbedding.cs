@@ -60,7 +60,7 @@ internal sealed class LabelDropout : NamedModule<Tensor, Tensor>
     {
         if (!(probability >= 0 && probability < 1))
             throw new ArgumentOutOfRangeException(
-                nameof(probability), probability, $"The probability must lie in [0, 1), got {probability}.");
+                nameof(probability), probability, Invariant($"The probability must lie in [0, 1), got {probability}."));
         (Probability, _nullLabel) = (probability, nullLabel);
     }
 

@@ -51,7 +51,8 @@ internal sealed class SequenceEmbedding : NamedModule<Tensor, Tensor>
             : base(nameof(Pool))
         {
             if (heads < 1 || width % heads != 0)
-                throw new ArgumentException($"The heads must divide the width {width} of the tokens, got {heads}.", nameof(heads));
+                throw new ArgumentException(
+                    Invariant($"The heads must divide the width {width} of the tokens, got {heads}."), nameof(heads));
             _heads = heads;
             ParameterBudget.Spend(width);
             using var position = randn([1, width], dtype: ScalarType.Float32);

@@ -33,11 +33,12 @@ internal sealed class SinusoidalEmbedding : NamedModule<Tensor, Tensor>
         : base(nameof(SinusoidalEmbedding))
     {
         if (width < 2 || width % 2 != 0)
-            throw new ArgumentException($"The width of a sinusoidal embedding must be a positive even number, got {width}.", nameof(width));
+            throw new ArgumentException(
+                Invariant($"The width of a sinusoidal embedding must be a positive even number, got {width}."), nameof(width));
         var half = width / 2;
         if (!(frequencyShift < half))
             throw new ArgumentException(
-                $"The frequency shift must be less than half the width, {half}, got {frequencyShift}.", nameof(frequencyShift));
+                Invariant($"The frequency shift must be less than half the width, {half}, got {frequencyShift}."), nameof(frequencyShift));
         ParameterBudget.Check(width);
         Width = width;
         _values = new double[half];

@@ -26,7 +26,8 @@ internal sealed class SinusoidalPositions : NamedModule<Tensor, Tensor>
         : base(nameof(SinusoidalPositions))
     {
         if (width < 4 || width % 4 != 0)
-            throw new ArgumentException($"The width of sinusoidal positions must be a multiple of 4, got {width}.", nameof(width));
+            throw new ArgumentException(
+                Invariant($"The width of sinusoidal positions must be a multiple of 4, got {width}."), nameof(width));
         (_width, _side) = (width, Guard.Positive(side));
     }
 

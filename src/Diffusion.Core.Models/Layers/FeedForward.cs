@@ -37,7 +37,8 @@ internal sealed class FeedForward : NamedModule<Tensor, Tensor>
     {
         ArgumentNullException.ThrowIfNull(input);
         if (input.dim() == 0 || input.shape[^1] != _width)
-            throw new ArgumentException($"input must have {_width} as its last size, got {Guard.Format(input.shape)}.", nameof(input));
+            throw new ArgumentException(
+                Invariant($"input must have {_width} as its last size, got {Guard.Format(input.shape)}."), nameof(input));
         using var hidden = _first.call(input);
         using var dropped = _dropout.call(hidden);
         return _second.call(dropped);

@@ -54,7 +54,8 @@ internal static class Layers
         return Math.Abs(size) <= int.MaxValue
             ? (int)size
             : throw new ArgumentException(
-                $"A layer can have a size of at most {int.MaxValue}, got {string.Join(" * ", factors.ToArray())}.", nameof(factors));
+                Invariant($"A layer can have a size of at most {int.MaxValue}, got {string.Join(" * ", factors.ToArray())}."),
+                nameof(factors));
     }
 
     /// <summary>Creates a linear layer.</summary>

@@ -73,7 +73,7 @@ internal sealed class GroupNormalization : Normalization
     {
         (_groups, _epsilon) = (Guard.Positive(groups), Guard.Positive(epsilon));
         if (channels % groups != 0)
-            throw new ArgumentException($"The groups must divide the {channels} channels, got {groups}.", nameof(groups));
+            throw new ArgumentException(Invariant($"The groups must divide the {channels} channels, got {groups}."), nameof(groups));
     }
 
     /// <summary>

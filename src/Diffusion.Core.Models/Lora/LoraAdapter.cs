@@ -174,7 +174,7 @@ public sealed class LoraAdapter : NamedModule
     private void Require(bool condition, string otherwise)
     {
         if (_removed || !condition)
-            throw new InvalidOperationException($"The adapter '{AdapterName}' {(_removed ? "was removed" : otherwise)}.");
+            throw new InvalidOperationException(Invariant($"The adapter '{AdapterName}' {(_removed ? "was removed" : otherwise)}."));
     }
 }
 

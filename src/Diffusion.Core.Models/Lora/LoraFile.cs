@@ -49,19 +49,21 @@ internal static class LoraFile
                 continue;
             var layer = tensor[start.Length..^end.Length];
             if (!candidates.TryGetValue(layer, out var candidate))
-                throw new InvalidDataException($"{path}: '{tensor}' must belong to a layer of the network; there is no '{layer}'.");
+                throw new InvalidDataException(
+                    Invariant($"{path}: '{tensor}' must belong to a layer of the network; there is no '{layer}'."));
             var up = start + layer + _upNames[Array.IndexOf(_downNames, end)];
             var rank = CheckShapes(file, tensor, up, LoraLayer.WeightOf(candidate).shape);
             if (!targets.TryAdd(layer, (rank, Alpha(file, described, start, layer, rank))))
-                throw new InvalidDataException($"{path}: the layer '{layer}' must have one pair of factors, '{tensor}' is another.");
+                throw new InvalidDataException(
+                    Invariant($"{path}: the layer '{layer}' must have one pair of factors, '{tensor}' is another."));
             known.UnionWith([tensor, up, start + layer + ".alpha"]);
         }
 
         if (file.Names.FirstOrDefault(n => n.StartsWith(start, StringComparison.Ordinal) && !known.Contains(n)) is { } unknown)
-            throw new InvalidDataException($"{path}: expected pairs of factors, got the tensor '{unknown}' as well.");
+            throw new InvalidDataException(Invariant($"{path}: expected pairs of factors, got the tensor '{unknown}' as well."));
         if (targets.Count == 0)
             throw new InvalidDataException(
-                $"{path}: expected tensors whose names begin with '{start}', got {string.Join(", ", file.Names.Take(5))}.");
+                Invariant($"{path}: expected tensors whose names begin with '{start}', got {string.Join(", ", file.Names.Take(5))}."));
         var dropout = ForeignJson.NumberOf(described?[start + "lora_dropout"]) is { } p and >= 0 and < 1 ? p : 0;
         var adapter = LoraAdapter.Inject(network, targets, dropout, name);
         try
@@ -118,7 +120,7 @@ internal static class LoraFile
         }
         catch (JsonException e)
         {
-            throw new InvalidDataException($"{file.Path}: {MetadataKey} {e.Message}", e);
+            throw new InvalidDataException(Invariant($"{file.Path}: {MetadataKey} {e.Message}"), e);
         }
     }
 
@@ -129,12 +131,12 @@ internal static class LoraFile
             using var stored = file.Read($"{start}{layer}.alpha");
             if (stored.numel() != 1)
                 throw new InvalidDataException(
-                    $"{file.Path}: '{start}{layer}.alpha' must hold one number, got shape {Guard.Format(stored.shape)}.");
+                    Invariant($"{file.Path}: '{start}{layer}.alpha' must hold one number, got shape {Guard.Format(stored.shape)}."));
             using var wide = stored.to(ScalarType.Float64);
             var own = wide.item<double>();
             return double.IsFinite(own)
                 ? own
-                : throw new InvalidDataException($"{file.Path}: '{start}{layer}.alpha' must be finite, got {own}.");
+                : throw new InvalidDataException(Invariant($"{file.Path}: '{start}{layer}.alpha' must be finite, got {own}."));
         }
 
         var value = (described?[start + "alpha_pattern"] as JsonObject)?[layer] ?? described?[start + "lora_alpha"];
@@ -142,20 +144,22 @@ internal static class LoraFile
             return rank;
         return ForeignJson.NumberOf(value) is { } alpha && double.IsFinite(alpha)
             ? alpha
-            : throw new InvalidDataException($"{file.Path}: alpha of '{layer}' must be a number, got {ForeignJson.Show(value)}.");
+            : throw new InvalidDataException(
+                Invariant($"{file.Path}: alpha of '{layer}' must be a number, got {ForeignJson.Show(value)}."));
     }
 
     private static int CheckShapes(SafetensorsFile file, string down, string up, long[] weight)
     {
         if (!file.Contains(up))
-            throw new InvalidDataException($"{file.Path}: '{down}' needs '{up}', which is missing.");
+            throw new InvalidDataException(Invariant($"{file.Path}: '{down}' needs '{up}', which is missing."));
         var (a, b) = (file[down].Shape, file[up].Shape);
         long[] expectedDown = [-1, .. weight[1..]];
         var rank = a.Count > 0 ? a[0] : 0;
         long[] expectedUp = [weight[0], rank, .. Enumerable.Repeat(1L, weight.Length - 2)];
         if (rank < 1 || rank > int.MaxValue || !a.Skip(1).SequenceEqual(weight[1..]) || !b.SequenceEqual(expectedUp))
             throw new InvalidDataException(
-                $"{file.Path}: '{down}' and '{up}' must have shapes {Guard.Format(expectedDown)} and {Guard.Format(expectedUp)}, "
+                Invariant($"{file.Path}: '{down}' and '{up}' must have shapes {Guard.Format(expectedDown)} and ")
+                + Invariant($"{Guard.Format(expectedUp)}, ")
                 + $"got {Guard.Format([.. a])} and {Guard.Format([.. b])}.");
         return (int)rank;
     }

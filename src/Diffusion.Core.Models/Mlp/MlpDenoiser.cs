@@ -150,7 +150,7 @@ public sealed record MlpDenoiserOptions
         Guard.Positive(Classes ?? 1, nameof(Classes));
         Guard.Positive(VectorWidth ?? 1, nameof(VectorWidth));
         if (Width < 2 || Width % 2 != 0)
-            throw new ArgumentException($"{nameof(Width)} must be an even number of at least 2, got {Width}.", nameof(Width));
+            throw new ArgumentException(Invariant($"{nameof(Width)} must be an even number of at least 2, got {Width}."), nameof(Width));
     }
 }
 

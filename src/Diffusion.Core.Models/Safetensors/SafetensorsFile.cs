@@ -67,7 +67,8 @@ public sealed class SafetensorsFile : IDisposable
             var fileLength = RandomAccess.GetLength(handle);
             if (fileLength < SafetensorsHeader.PrefixLength)
                 throw new InvalidDataException(
-                    $"{path}: a safetensors file has at least {SafetensorsHeader.PrefixLength} bytes, this one has {fileLength}.");
+                    Invariant($"{path}: a safetensors file has at least {SafetensorsHeader.PrefixLength} bytes, this one has ")
+                    + Invariant($"{fileLength}."));
             var prefix = new byte[SafetensorsHeader.PrefixLength];
             Fill(handle, path, prefix, 0);
             var length = SafetensorsHeader.CheckLength(path, BinaryPrimitives.ReadUInt64LittleEndian(prefix), fileLength);
@@ -180,7 +181,7 @@ public sealed class SafetensorsFile : IDisposable
     {
         if (!entry.Type.IsKnown)
             throw new InvalidDataException(
-                $"{Path}: tensor '{entry.Name}' has dtype '{entry.Type}', expected one of {SafetensorsType.Names}; "
+                Invariant($"{Path}: tensor '{entry.Name}' has dtype '{entry.Type}', expected one of {SafetensorsType.Names}; ")
                 + "only its bytes can be read.");
     }
 
@@ -191,7 +192,8 @@ public sealed class SafetensorsFile : IDisposable
             var count = RandomAccess.Read(handle, buffer, position);
             if (count == 0)
                 throw new InvalidDataException(
-                    $"{path}: the file ends at byte {position}, expected {buffer.Length} more bytes; it changed while being read.");
+                    Invariant($"{path}: the file ends at byte {position}, expected {buffer.Length} more bytes; it changed while ")
+                    + "being read.");
             buffer = buffer[count..];
             position += count;
         }
@@ -207,7 +209,7 @@ public sealed class SafetensorsFile : IDisposable
             using var piece = target(start, Math.Min(ChunkElements, total - start));
             if (SafetensorsElements.Read(stream, entry.Type, piece.bytes) is { } fault)
                 throw new InvalidDataException(
-                    $"{Path}: tensor '{entry.Name}' of {entry.Type} {fault.What} at element {start + fault.Index}.");
+                    Invariant($"{Path}: tensor '{entry.Name}' of {entry.Type} {fault.What} at element {start + fault.Index}."));
         }
     }
 
@@ -216,6 +218,6 @@ public sealed class SafetensorsFile : IDisposable
         var length = RandomAccess.GetLength(_handle);
         if (length != _fileLength)
             throw new InvalidDataException(
-                $"{Path}: had {_fileLength} bytes when it was opened, it has {length} now; it changed while being read.");
+                Invariant($"{Path}: had {_fileLength} bytes when it was opened, it has {length} now; it changed while being read."));
     }
 }

@@ -127,7 +127,7 @@ internal sealed partial record SafetensorsIndex(long? TotalSize, IReadOnlyDictio
             if (file.Length == 0 || file.AsSpan().IndexOfAny("/\\:\0") >= 0 || file is "." or "..")
                 throw new InvalidDataException(
                     $"{path}: the file of tensor '{property.Name}' must be the name of a file in the folder of the index, got "
-                    + $"{property.Value.GetRawText()}.");
+                    + Invariant($"{property.Value.GetRawText()}."));
             if (!files.TryAdd(property.Name, file))
                 throw new InvalidDataException($"{path}: the tensor '{property.Name}' appears more than once.");
         }

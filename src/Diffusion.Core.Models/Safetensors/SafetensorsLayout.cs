@@ -43,7 +43,8 @@ internal sealed class SafetensorsLayout
         }
         catch (EncoderFallbackException e)
         {
-            throw new ArgumentException($"Names and metadata must be valid Unicode, got a lone surrogate at index {e.Index}.", argument, e);
+            throw new ArgumentException(
+                Invariant($"Names and metadata must be valid Unicode, got a lone surrogate at index {e.Index}."), argument, e);
         }
     }
 
@@ -76,7 +77,8 @@ internal sealed class SafetensorsLayout
         foreach (var name in _tensors.Select(tensor => tensor.Name))
         {
             if (name.Length == 0 || name == SafetensorsHeader.MetadataKey)
-                throw new ArgumentException($"A tensor must have a name other than '{SafetensorsHeader.MetadataKey}', got '{name}'.");
+                throw new ArgumentException(
+                    Invariant($"A tensor must have a name other than '{SafetensorsHeader.MetadataKey}', got '{name}'."));
             if (!names.Add(name))
                 throw new ArgumentException($"Each tensor must have a unique name, got '{name}' twice.");
             RequireUnicode(name, "tensors");
@@ -113,7 +115,7 @@ internal sealed class SafetensorsLayout
         var bytes = buffer.WrittenSpan.ToArray();
         var length = bytes.Length - SafetensorsHeader.PrefixLength;
         if (length > SafetensorsHeader.MaxLength)
-            throw new ArgumentException($"The header may have at most {SafetensorsHeader.MaxLength} bytes, got {length}.");
+            throw new ArgumentException(Invariant($"The header may have at most {SafetensorsHeader.MaxLength} bytes, got {length}."));
         BinaryPrimitives.WriteUInt64LittleEndian(bytes, (ulong)length);
         return bytes;
     }

@@ -18,7 +18,8 @@ public sealed class SafetensorsSet : IDisposable
             foreach (var name in file.Names)
             {
                 if (!_byName.TryAdd(name, file))
-                    throw new InvalidDataException($"{path}: the tensor '{name}' is both in {_byName[name].Path} and in {file.Path}.");
+                    throw new InvalidDataException(
+                        Invariant($"{path}: the tensor '{name}' is both in {_byName[name].Path} and in {file.Path}."));
             }
         }
 
@@ -122,10 +123,10 @@ public sealed class SafetensorsSet : IDisposable
         {
             var actual = _byName.TryGetValue(name, out var found) ? System.IO.Path.GetFileName(found.Path) : "no file";
             if (actual != file)
-                throw new InvalidDataException($"{Path}: the index has tensor '{name}' in {file}, it is in {actual}.");
+                throw new InvalidDataException(Invariant($"{Path}: the index has tensor '{name}' in {file}, it is in {actual}."));
         }
 
         if (Names.FirstOrDefault(name => !index.Files.ContainsKey(name)) is { } unlisted)
-            throw new InvalidDataException($"{Path}: the index does not list tensor '{unlisted}' of {_byName[unlisted].Path}.");
+            throw new InvalidDataException(Invariant($"{Path}: the index does not list tensor '{unlisted}' of {_byName[unlisted].Path}."));
     }
 }

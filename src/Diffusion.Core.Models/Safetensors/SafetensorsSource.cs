@@ -79,10 +79,11 @@ public sealed class SafetensorsSource
         ArgumentNullException.ThrowIfNull(shape);
         ArgumentNullException.ThrowIfNull(write);
         if (!type.IsKnown)
-            throw new ArgumentException($"'{name}' must be of one of {SafetensorsType.Names}, got {type}.", nameof(type));
+            throw new ArgumentException(Invariant($"'{name}' must be of one of {SafetensorsType.Names}, got {type}."), nameof(type));
         long[] sizes = [.. shape];
         return Array.Exists(sizes, size => size < 0)
-            ? throw new ArgumentException($"The sizes of '{name}' must not be negative, got {string.Join(", ", sizes)}.", nameof(shape))
+            ? throw new ArgumentException(
+                Invariant($"The sizes of '{name}' must not be negative, got {string.Join(", ", sizes)}."), nameof(shape))
             : new(name, type, sizes, write);
     }
 
@@ -109,7 +110,8 @@ public sealed class SafetensorsSource
         var start = stream.Position;
         _write(stream);
         if (stream.Position - start != ByteCount)
-            throw new InvalidOperationException($"Tensor '{Name}' has {ByteCount} bytes, its writer wrote {stream.Position - start}.");
+            throw new InvalidOperationException(
+                Invariant($"Tensor '{Name}' has {ByteCount} bytes, its writer wrote {stream.Position - start}."));
     }
 
     private static SafetensorsType TypeOf(string name, ScalarType dtype)

@@ -69,7 +69,8 @@ public sealed class SafetensorsType
     /// <summary>The type of the tensors that are read from data of this type.</summary>
     /// <exception cref="NotSupportedException">The type is unknown.</exception>
     public ScalarType ReadAs => _readAs
-        ?? throw new NotSupportedException($"Tensors of the type '{Name}' cannot be read, only their bytes; expected one of {Names}.");
+        ?? throw new NotSupportedException(
+            Invariant($"Tensors of the type '{Name}' cannot be read, only their bytes; expected one of {Names}."));
 
     /// <summary>Whether the type is known, so that tensors can be read from data of this type.</summary>
     internal bool IsKnown => _readAs is not null;
@@ -87,7 +88,7 @@ public sealed class SafetensorsType
     /// <exception cref="ArgumentException">The format does not support the type.</exception>
     public static SafetensorsType Of(ScalarType type)
         => All.FirstOrDefault(known => known.IsNative && known.ReadAs == type)
-            ?? throw new ArgumentException($"The type must be one of {Names}, got {type}.", nameof(type));
+            ?? throw new ArgumentException(Invariant($"The type must be one of {Names}, got {type}."), nameof(type));
 
     /// <summary>Returns the known type with a name, or <see langword="null"/> if there is none.</summary>
     public static SafetensorsType? Find(string? name) => All.FirstOrDefault(known => known.Name == name);

@@ -130,7 +130,8 @@ public sealed class ClipTextEncoder : NamedModule
         var (batch, length) = (tokens.shape[0], tokens.shape[1]);
         if (batch < 1 || length < 1 || length > Options.MaxTokens)
             throw new ArgumentException(
-                $"Texts must have 1 to {Options.MaxTokens} tokens and there must be at least one, got shape {Guard.Format(tokens.shape)}.",
+                Invariant($"Texts must have 1 to {Options.MaxTokens} tokens and there must be at least one, got shape ")
+                + Invariant($"{Guard.Format(tokens.shape)}."),
                 nameof(tokens));
         var weight = _tokens.get_parameter("weight")!;
         if (tokens.dtype != ScalarType.Int64)
@@ -152,7 +153,7 @@ public sealed class ClipTextEncoder : NamedModule
         {
             if (token < 0 || token >= Options.Vocabulary)
                 throw new ArgumentOutOfRangeException(
-                    nameof(tokens), token, $"Tokens must lie in [0, {Options.Vocabulary - 1}], got {token}.");
+                    nameof(tokens), token, Invariant($"Tokens must lie in [0, {Options.Vocabulary - 1}], got {token}."));
         }
     }
 
@@ -228,9 +229,10 @@ public sealed record ClipTextEncoderOptions
         ArgumentNullException.ThrowIfNull(Activation);
         if (Activation.InputsPerOutput != 1)
             throw new ArgumentException(
-                $"{nameof(Activation)} must keep the width, this one needs {Activation.InputsPerOutput} inputs.", nameof(Activation));
+                Invariant($"{nameof(Activation)} must keep the width, this one needs {Activation.InputsPerOutput} inputs."),
+                nameof(Activation));
         if (Width % Guard.Positive(Heads) != 0)
-            throw new ArgumentException($"{nameof(Heads)} must divide the width {Width}, got {Heads}.", nameof(Heads));
+            throw new ArgumentException(Invariant($"{nameof(Heads)} must divide the width {Width}, got {Heads}."), nameof(Heads));
     }
 }
 

@@ -106,7 +106,8 @@ public sealed class ClipTokenizer
 
     private int Special(string token) => _vocabulary.TryGetValue(token, out var number)
         ? number
-        : throw new ArgumentException($"The vocabulary of {_vocabulary.Count} tokens must have '{token}', it does not.", nameof(token));
+        : throw new ArgumentException(
+            Invariant($"The vocabulary of {_vocabulary.Count} tokens must have '{token}', it does not."), nameof(token));
 }
 
 /// <summary>The special tokens and the length of a <see cref="ClipTokenizer"/>.</summary>

@@ -67,7 +67,7 @@ internal static class ClipWords
     private static Kind KindAt(string text, int at, out int length)
     {
         if (!Rune.TryGetRuneAt(text, at, out var rune))
-            throw new ArgumentException($"The text must be Unicode, got a lone surrogate at index {at}.", nameof(text));
+            throw new ArgumentException(Invariant($"The text must be Unicode, got a lone surrogate at index {at}."), nameof(text));
         length = rune.Utf16SequenceLength;
         return Rune.GetUnicodeCategory(rune) switch
         {
@@ -95,7 +95,8 @@ internal sealed class BytePairs
         foreach (var pair in merges)
         {
             if (!_ranks.TryAdd(pair, _ranks.Count))
-                throw new ArgumentException($"Each pair must be merged once, got '{pair.First} {pair.Second}' twice.", nameof(merges));
+                throw new ArgumentException(
+                    Invariant($"Each pair must be merged once, got '{pair.First} {pair.Second}' twice."), nameof(merges));
         }
     }
 

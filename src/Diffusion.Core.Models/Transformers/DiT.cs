@@ -229,7 +229,8 @@ public sealed record DiTOptions : TransformerOptions
         Guard.Positive(NormEpsilon);
         ValidateHeads(Width, Heads, nameof(Heads));
         if (Width % 4 != 0)
-            throw new ArgumentException($"{nameof(Width)} must be a multiple of 4 for the positions, got {Width}.", nameof(Width));
+            throw new ArgumentException(
+                Invariant($"{nameof(Width)} must be a multiple of 4 for the positions, got {Width}."), nameof(Width));
         ValidateSize(ImageSize, nameof(ImageSize));
     }
 

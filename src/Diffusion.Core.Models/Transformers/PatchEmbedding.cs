@@ -56,7 +56,8 @@ internal sealed class PatchEmbedding : NamedModule<Tensor, Tensor>
         long p = Guard.Positive(patchSize);
         var (batch, width) = (tokens.shape[0], tokens.shape[2]);
         if (width % (p * p) != 0)
-            throw new ArgumentException($"tokens must have {p * p} pixels each, got shape {Guard.Format(tokens.shape)}.", nameof(tokens));
+            throw new ArgumentException(
+                Invariant($"tokens must have {p * p} pixels each, got shape {Guard.Format(tokens.shape)}."), nameof(tokens));
         using var scope = NewDisposeScope();
         return tokens.reshape(batch, rows, columns, p, p, width / (p * p))
             .permute(0, 5, 1, 3, 2, 4)
@@ -71,6 +72,6 @@ internal sealed class PatchEmbedding : NamedModule<Tensor, Tensor>
         var shape = input.shape;
         if (shape[2] < 1 || shape[3] < 1 || shape[2] % PatchSize != 0 || shape[3] % PatchSize != 0)
             throw new ArgumentException(
-                $"The sides of {name} must be multiples of the patch size {PatchSize}, got shape {Guard.Format(shape)}.", name);
+                Invariant($"The sides of {name} must be multiples of the patch size {PatchSize}, got shape {Guard.Format(shape)}."), name);
     }
 }

@@ -80,20 +80,21 @@ public abstract record TransformerOptions
     {
         Guard.Positive(width);
         if (heads < 1 || width % heads != 0)
-            throw new ArgumentException($"{name} must be positive and divide the width {width}, got {heads}.", name);
+            throw new ArgumentException(Invariant($"{name} must be positive and divide the width {width}, got {heads}."), name);
     }
 
     /// <summary>Throws if the image size is not a multiple of the patch size.</summary>
     private protected void ValidateSize(int imageSize, string name)
     {
         if (imageSize < 1 || imageSize % PatchSize != 0)
-            throw new ArgumentException($"{name} must be a positive multiple of the patch size {PatchSize}, got {imageSize}.", name);
+            throw new ArgumentException(
+                Invariant($"{name} must be a positive multiple of the patch size {PatchSize}, got {imageSize}."), name);
     }
 
     private static void Probability(double value, string name)
     {
         if (!(value >= 0 && value < 1))
-            throw new ArgumentOutOfRangeException(name, value, $"{name} must lie in [0, 1), got {value}.");
+            throw new ArgumentOutOfRangeException(name, value, Invariant($"{name} must lie in [0, 1), got {value}."));
     }
 }
 

@@ -187,9 +187,10 @@ public sealed record UViTOptions : TransformerOptions
         base.Validate();
         ValidateHeads(Width, Heads, nameof(Heads));
         if (Width % 2 != 0)
-            throw new ArgumentException($"{nameof(Width)} must be even for the sinusoidal embedding of t, got {Width}.", nameof(Width));
+            throw new ArgumentException(
+                Invariant($"{nameof(Width)} must be even for the sinusoidal embedding of t, got {Width}."), nameof(Width));
         if (Depth < 1 || Depth % 2 == 0)
-            throw new ArgumentException($"{nameof(Depth)} must be a positive odd number, got {Depth}.", nameof(Depth));
+            throw new ArgumentException(Invariant($"{nameof(Depth)} must be a positive odd number, got {Depth}."), nameof(Depth));
         ValidateSize(ImageSize, nameof(ImageSize));
     }
 }

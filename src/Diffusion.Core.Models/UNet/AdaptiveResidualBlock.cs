@@ -92,7 +92,7 @@ internal sealed class AdaptiveGroupNorm : NamedModule<Tensor, Tensor, Tensor>
         Guard.Positive(embeddingWidth);
         (_channels, _groups, _epsilon) = (Guard.Positive(channels), Guard.Positive(groups), Guard.Positive(epsilon));
         if (channels % groups != 0)
-            throw new ArgumentException($"The groups must divide the {channels} channels, got {groups}.", nameof(groups));
+            throw new ArgumentException(Invariant($"The groups must divide the {channels} channels, got {groups}."), nameof(groups));
         register_module("linear", _linear = Layers.Linear(embeddingWidth, Layers.Size(2, channels)));
     }
 

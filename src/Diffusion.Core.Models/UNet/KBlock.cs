@@ -76,7 +76,7 @@ public sealed record KBlockOptions : IUNetBlockOptions
         foreach (var channels in (ReadOnlySpan<int>)[inputs, outputs])
         {
             if (channels % Guard.Positive(GroupSize) != 0)
-                throw new ArgumentException($"{nameof(GroupSize)} must divide the channels, got {GroupSize} for {channels}.");
+                throw new ArgumentException(Invariant($"{nameof(GroupSize)} must divide the channels, got {GroupSize} for {channels}."));
         }
 
         return new AdaptiveResidualBlock(place.Residual(inputs, outputs) with

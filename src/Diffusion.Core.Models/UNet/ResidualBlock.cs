@@ -197,10 +197,11 @@ internal sealed record ResidualBlockOptions
         var outputGroups = Guard.Positive(OutputGroups ?? Groups, nameof(OutputGroups));
         ArgumentNullException.ThrowIfNull(Activation);
         if (Activation.InputsPerOutput != 1)
-            throw new ArgumentException($"{nameof(Activation)} must have one input for each output, got {Activation.InputsPerOutput}.");
+            throw new ArgumentException(
+                Invariant($"{nameof(Activation)} must have one input for each output, got {Activation.InputsPerOutput}."));
         if (Inputs % Groups != 0 || Outputs % outputGroups != 0)
             throw new ArgumentException(
-                $"{Groups} groups must divide the channels, got {Inputs} input channels and {Outputs} output channels"
-                + (OutputGroups is null ? "." : $" in {outputGroups} groups."));
+                Invariant($"{Groups} groups must divide the channels, got {Inputs} input channels and {Outputs} output channels")
+                + (OutputGroups is null ? "." : Invariant($" in {outputGroups} groups.")));
     }
 }

@@ -35,11 +35,12 @@ internal sealed class SelfAttention2d : NamedModule<Tensor, Tensor>, IUNetLayer
         _dimensions = Guard.InRange(dimensions, 1, 3);
         var width = Guard.Positive(headWidth ?? channels, nameof(headWidth));
         if (channels % width != 0)
-            throw new ArgumentException($"The head width must divide the {channels} channels, got {headWidth}.", nameof(headWidth));
+            throw new ArgumentException(
+                Invariant($"The head width must divide the {channels} channels, got {headWidth}."), nameof(headWidth));
         if (groups is { } count)
         {
             if (count < 1 || channels % count != 0)
-                throw new ArgumentException($"The groups must divide the {channels} channels, got {count}.", nameof(groups));
+                throw new ArgumentException(Invariant($"The groups must divide the {channels} channels, got {count}."), nameof(groups));
             _norm = new GroupNormalization(count, channels, normEpsilon);
             register_module("group_norm", _norm);
         }

@@ -42,12 +42,14 @@ internal sealed class SimpleCrossAttention : NamedModule<Tensor, Tensor, Tensor?
         ArgumentNullException.ThrowIfNull(options);
         (_options, _channels, _dimensions) = (options, Guard.Positive(channels), Guard.InRange(dimensions, 1, 3));
         if (options.HeadWidth < 1 || channels % options.HeadWidth != 0)
-            throw new ArgumentException($"The head width must divide the {channels} channels, got {options.HeadWidth}.", nameof(options));
+            throw new ArgumentException(
+                Invariant($"The head width must divide the {channels} channels, got {options.HeadWidth}."), nameof(options));
         if (groups < 1 || channels % groups != 0)
-            throw new ArgumentException($"The groups must divide the {channels} channels, got {groups}.", nameof(groups));
+            throw new ArgumentException(Invariant($"The groups must divide the {channels} channels, got {groups}."), nameof(groups));
         var context = Guard.Positive(options.ContextWidth);
         if (options.ContextGroups is { } count && (count < 1 || context % count != 0))
-            throw new ArgumentException($"The groups must divide the width {context} of the tokens, got {count}.", nameof(options));
+            throw new ArgumentException(
+                Invariant($"The groups must divide the width {context} of the tokens, got {count}."), nameof(options));
         register_module("group_norm", _norm = new GroupNormalization(groups, channels, NormEpsilon));
         register_module("to_q", _query = Layers.Linear(channels, channels));
         if (!options.OnlyCrossAttention)

@@ -39,9 +39,9 @@ internal sealed class SpatialTransformer : NamedModule<Tensor, Tensor, Tensor?, 
         Guard.Positive(options.ContextWidth);
         if (options.Heads < 1 || channels % options.Heads != 0)
             throw new ArgumentException(
-                $"{nameof(options.Heads)} must divide the {channels} channels, got {options.Heads}.", nameof(options));
+                Invariant($"{nameof(options.Heads)} must divide the {channels} channels, got {options.Heads}."), nameof(options));
         if (groups < 1 || channels % groups != 0)
-            throw new ArgumentException($"The groups must divide the {channels} channels, got {groups}.", nameof(groups));
+            throw new ArgumentException(Invariant($"The groups must divide the {channels} channels, got {groups}."), nameof(groups));
         _linear = options.LinearProjection;
         _norm = new GroupNormalization(groups, channels, NormEpsilon);
         _projectionIn = Projection();

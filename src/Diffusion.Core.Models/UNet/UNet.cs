@@ -177,7 +177,7 @@ public sealed class UNet : DenoisingNetwork
         if (xt.shape.AsSpan(2).ContainsAnyExceptInRange(_smallestSide, long.MaxValue))
             throw new ArgumentException(
                 $"{_down.Count} levels need images of at least "
-                + $"{string.Join(" by ", Enumerable.Repeat(_smallestSide, Layout.Dimensions))}, "
+                + Invariant($"{string.Join(" by ", Enumerable.Repeat(_smallestSide, Layout.Dimensions))}, ")
                 + $"got shape {Guard.Format(xt.shape)}.",
                 nameof(xt));
         DenoiserGuard.Times(t, xt.shape[0]);

@@ -110,7 +110,7 @@ public abstract record UNetConditioning
             var module = new SequenceEmbedding(inputs, heads, width);
             return new(module, (condition, _) => module.call(condition?.EncoderHiddenStates
                 ?? throw new ArgumentException(
-                    $"This network needs a sequence of tokens, [B, L, {inputs}], got none.", nameof(condition))));
+                    Invariant($"This network needs a sequence of tokens, [B, L, {inputs}], got none."), nameof(condition))));
         });
     }
 
@@ -137,7 +137,8 @@ public abstract record UNetConditioning
     private static Tensor RequireVector(Condition? condition, int width, Tensor like)
     {
         var vector = condition?.Vector
-            ?? throw new ArgumentException($"This network needs a vector for each sample, [B, {width}], got none.", nameof(condition));
+            ?? throw new ArgumentException(
+                Invariant($"This network needs a vector for each sample, [B, {width}], got none."), nameof(condition));
         Guard.Shape(vector, [like.shape[0], width], "condition.Vector");
         return vector;
     }

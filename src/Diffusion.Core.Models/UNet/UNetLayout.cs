@@ -190,7 +190,8 @@ public sealed record UNetLayout
         ArgumentNullException.ThrowIfNull(TimeEncoding);
         ArgumentNullException.ThrowIfNull(Middle);
         if (!(Dropout >= 0 && Dropout < 1))
-            throw new ArgumentOutOfRangeException(nameof(Dropout), Dropout, $"{nameof(Dropout)} must lie in [0, 1), got {Dropout}.");
+            throw new ArgumentOutOfRangeException(
+                nameof(Dropout), Dropout, Invariant($"{nameof(Dropout)} must lie in [0, 1), got {Dropout}."));
         ValidateInputs();
         ValidateLevels();
     }
@@ -205,13 +206,14 @@ public sealed record UNetLayout
                 nameof(JoinClassEmbedding));
         if (SequenceWidth is null != ProjectedSequenceWidth is null)
             throw new ArgumentException(
-                $"{nameof(SequenceWidth)} and {nameof(ProjectedSequenceWidth)} must both be set or both be null, got {SequenceWidth} and "
-                + $"{ProjectedSequenceWidth}.",
+                Invariant($"{nameof(SequenceWidth)} and {nameof(ProjectedSequenceWidth)} must both be set or both be null, got ")
+                + Invariant($"{SequenceWidth} and ")
+                + Invariant($"{ProjectedSequenceWidth}."),
                 nameof(SequenceWidth));
         foreach (var (kernel, name) in ((int, string)[])[(InputKernel, nameof(InputKernel)), (OutputKernel, nameof(OutputKernel))])
         {
             if (kernel < 1 || kernel % 2 == 0)
-                throw new ArgumentException($"{name} must be an odd number of pixels, got {kernel}.", name);
+                throw new ArgumentException(Invariant($"{name} must be an odd number of pixels, got {kernel}."), name);
         }
     }
 
@@ -227,17 +229,19 @@ public sealed record UNetLayout
             Guard.Positive(level.Layers, nameof(level.Layers));
             if (level.Width < 1)
                 throw new ArgumentException(
-                    $"Every level must have a positive width, got [{string.Join(", ", Levels.Select(other => other.Width))}].", nameof(Levels));
+                    Invariant($"Every level must have a positive width, got [{string.Join(", ", Levels.Select(other => other.Width))}]."),
+                    nameof(Levels));
         }
 
         var groups = Guard.Positive(Groups(), nameof(GroupNormGroups));
         if (Levels.FirstOrDefault(level => level.Width % groups != 0) is { } indivisible)
             throw new ArgumentException(
-                $"{nameof(GroupNormGroups)} must divide the width of every level, got {groups} for the width {indivisible.Width}.",
+                Invariant($"{nameof(GroupNormGroups)} must divide the width of every level, got {groups} for the width ")
+                + Invariant($"{indivisible.Width}."),
                 nameof(GroupNormGroups));
         if (Resolutions()[^1] < 1)
             throw new ArgumentException(
-                $"{Levels.Count} levels need an {nameof(ImageSize)} of at least {1 << (Levels.Count - 1)}, got {ImageSize}.",
+                Invariant($"{Levels.Count} levels need an {nameof(ImageSize)} of at least {1 << (Levels.Count - 1)}, got {ImageSize}."),
                 nameof(ImageSize));
     }
 }

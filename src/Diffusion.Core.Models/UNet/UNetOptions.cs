@@ -154,7 +154,8 @@ public sealed record UNetOptions
         {
             if (!sides.Contains(resolution))
                 throw new ArgumentException(
-                    $"Every resolution of {nameof(AttentionResolutions)} must be one of [{string.Join(", ", sides)}], got {resolution}.",
+                    Invariant($"Every resolution of {nameof(AttentionResolutions)} must be one of [{string.Join(", ", sides)}], ")
+                    + Invariant($"got {resolution}."),
                     nameof(AttentionResolutions));
         }
 
@@ -163,7 +164,8 @@ public sealed record UNetOptions
             var attends = AttentionResolutions.Contains(side) || (MiddleAttention && ReferenceEquals(level, layout.Levels[^1]));
             if (attends && HeadWidth is { } headWidth && level.Width % headWidth != 0)
                 throw new ArgumentException(
-                    $"{nameof(HeadWidth)} must divide the width of every level with attention, got {headWidth} for the width {level.Width}.",
+                    Invariant($"{nameof(HeadWidth)} must divide the width of every level with attention, got {headWidth} for the ")
+                    + Invariant($"width {level.Width}."),
                     nameof(HeadWidth));
         }
     }

@@ -160,7 +160,7 @@ public static class Resample
         CheckRank(x);
         ArgumentNullException.ThrowIfNull(size);
         if (size.Length != x.dim() - 2 || size.Any(side => side < 1))
-            throw new ArgumentException($"size must be {x.dim() - 2} positive numbers, got {Guard.Format(size)}.", nameof(size));
+            throw new ArgumentException(Invariant($"size must be {x.dim() - 2} positive numbers, got {Guard.Format(size)}."), nameof(size));
         return nn.functional.interpolate(x, size: size, mode: InterpolationMode.Nearest);
     }
 

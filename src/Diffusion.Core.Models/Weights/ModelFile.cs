@@ -101,7 +101,7 @@ public static class ModelFile
         using var file = SafetensorsFile.Open(path);
         if (!file.Metadata.TryGetValue(MetadataKey, out var text))
             throw new InvalidDataException(
-                $"{path} does not specify its network: its metadata has no '{MetadataKey}'. Construct the network "
+                Invariant($"{path} does not specify its network: its metadata has no '{MetadataKey}'. Construct the network ")
                 + $"and use {nameof(ModuleWeights)}.{nameof(ModuleWeights.Load)}.");
         try
         {
@@ -111,7 +111,7 @@ public static class ModelFile
         catch (JsonException e)
         {
             throw new InvalidDataException(
-                $"{path}: the metadata '{MetadataKey}' must be JSON with a 'type' and 'options': {e.Message}", e);
+                Invariant($"{path}: the metadata '{MetadataKey}' must be JSON with a 'type' and 'options': {e.Message}"), e);
         }
     }
 }

@@ -1,5 +1,4 @@
 using System.Text.Json;
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using Diffusion.Core.Schedules;
 using static Diffusion.Core.ForeignJson;
@@ -121,7 +120,7 @@ public sealed class ModelFormat
         var type = TypeOf(description);
         if (!_schedules.TryGetValue(type, out var known))
             throw new NotSupportedException(
-                $"The class of schedules '{type}' is not known; there are: {Names(_schedules.Keys)}. Register it with "
+                Invariant($"The class of schedules '{type}' is not known; there are: {Names(_schedules.Keys)}. Register it with ")
                 + $"{nameof(ModelFormat)}.{nameof(WithSchedule)}.");
         return description[OptionsKey] is JsonObject parameters
             ? known.Create(parameters, this)
@@ -138,7 +137,7 @@ public sealed class ModelFormat
         return _predictions.TryGetValue(name, out var create)
             ? create(description[OptionsKey] as JsonObject ?? [])
             : throw new NotSupportedException(
-                $"The prediction '{name}' is not known; there are: {Names(_predictions.Keys)}. Register it with "
+                Invariant($"The prediction '{name}' is not known; there are: {Names(_predictions.Keys)}. Register it with ")
                 + $"{nameof(ModelFormat)}.{nameof(With)}.");
     }
 

@@ -139,7 +139,8 @@ internal static class OptionsJson
         foreach (var (key, value) in source)
         {
             if (!target.TryGetPropertyValue(key, out var present))
-                throw new JsonException($"There is no option '{key}'; there are: {string.Join(", ", target.Select(pair => pair.Key))}.");
+                throw new JsonException(
+                    Invariant($"There is no option '{key}'; there are: {string.Join(", ", target.Select(pair => pair.Key))}."));
 
             // Nested options are completed in the same way. Strategies, which have a type, are replaced as a whole.
             if (value is JsonObject inner && present is JsonObject outer && !inner.ContainsKey("type") && !outer.ContainsKey("type"))

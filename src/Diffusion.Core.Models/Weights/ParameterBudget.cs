@@ -56,7 +56,8 @@ internal sealed class ParameterBudget : IDisposable
     public static void Spend(params ReadOnlySpan<long> shape)
     {
         if (shape.ContainsAnyInRange(long.MinValue, 0))
-            throw new ArgumentException($"The sizes of a layer must be positive, got {string.Join(", ", shape.ToArray())}.", nameof(shape));
+            throw new ArgumentException(
+                Invariant($"The sizes of a layer must be positive, got {string.Join(", ", shape.ToArray())}."), nameof(shape));
         _current?.Take(shape);
     }
 
@@ -101,7 +102,7 @@ internal sealed class ParameterBudget : IDisposable
             .. Wholes(_settings).OrderByDescending(setting => setting.Value).Take(4).Select(setting => $"{setting.Path} = {setting.Value}"),
         ];
         return new InvalidDataException(
-            $"The settings specify a network that is larger than {_limit}, at a tensor of shape {Guard.Format(shape)}"
-            + $"{(largest.Length == 0 ? "" : $"; the largest settings are {string.Join(", ", largest)}")}.");
+            Invariant($"The settings specify a network that is larger than {_limit}, at a tensor of shape {Guard.Format(shape)}")
+            + Invariant($"{(largest.Length == 0 ? "" : $"; the largest settings are {string.Join(", ", largest)}")}."));
     }
 }

@@ -98,7 +98,7 @@ internal static class SavedModel
     {
         var path = Path.Combine(folder, FileName);
         if (!File.Exists(path))
-            throw new FileNotFoundException($"There is no model in '{folder}': {FileName} is missing.", path);
+            throw new FileNotFoundException(Invariant($"There is no model in '{folder}': {FileName} is missing."), path);
         try
         {
             return Load(Parse(DiskFile.ReadText(path)), folder, network, device, format);
@@ -116,7 +116,7 @@ internal static class SavedModel
         var prediction = format.CreatePrediction(ForeignJson.Object(description, "prediction"));
         var weights = ForeignJson.Text(description, "weights");
         if (Path.GetFileName(weights) != weights || weights is "" or "." or "..")
-            throw new JsonException($"'weights' must be the name of a file in the folder, got '{weights}'");
+            throw new JsonException(Invariant($"'weights' must be the name of a file in the folder, got '{weights}'"));
         var path = Path.Combine(folder, weights);
         var (metadata, range) = (Metadata(description), RangeOf(description["data_range"]));
         var learnsVariance = ForeignJson.Flag(description, "learns_variance");
@@ -189,10 +189,11 @@ internal static class SavedModel
         var description = ForeignJson.ParseObject(json);
         if (ForeignJson.TextOf(description["format"]) is not FormatName || ForeignJson.WholeOf(description["version"]) is not Version)
             throw new JsonException(
-                $"must have the format {FormatName} and the version {Version}, got {ForeignJson.Show(description["format"])} and "
+                Invariant($"must have the format {FormatName} and the version {Version}, got ")
+                + Invariant($"{ForeignJson.Show(description["format"])} and ")
                 + ForeignJson.Show(description["version"]));
         if (description.FirstOrDefault(pair => !_keys.Contains(pair.Key)).Key is { } unknown)
-            throw new JsonException($"there is no setting '{unknown}'; there are: {string.Join(", ", _keys)}");
+            throw new JsonException(Invariant($"there is no setting '{unknown}'; there are: {string.Join(", ", _keys)}"));
         return description;
     }
 
@@ -216,7 +217,7 @@ internal static class SavedModel
         _ when ForeignJson.TextOf(node) == Unbounded => DataRange.Unbounded,
         JsonArray { Count: 2 } pair when pair.All(bound => bound is null || ForeignJson.NumberOf(bound) is not null) => new DataRange(
             ForeignJson.NumberOf(pair[0]) ?? double.NegativeInfinity, ForeignJson.NumberOf(pair[1]) ?? double.PositiveInfinity),
-        _ => throw new JsonException($"'data_range' must be null, \"{Unbounded}\" or two numbers, got {ForeignJson.Show(node)}"),
+        _ => throw new JsonException(Invariant($"'data_range' must be null, \"{Unbounded}\" or two numbers, got {ForeignJson.Show(node)}")),
     };
 
     private static string Newest(string folder)

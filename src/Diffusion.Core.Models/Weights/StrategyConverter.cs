@@ -20,7 +20,7 @@ internal sealed class StrategyConverter<T>(params StrategyKind<T>[] kinds) : Jso
             ?? throw new JsonException($"A {typeof(T).Name} must be a name or an object with a 'type', got {ForeignJson.Show(node)}.");
         var kind = Array.Find(kinds, kind => kind.Name == name)
             ?? throw new JsonException(
-                $"There is no {typeof(T).Name} '{name}'; there are: {string.Join(", ", kinds.Select(kind => kind.Name))}.");
+                Invariant($"There is no {typeof(T).Name} '{name}'; there are: {string.Join(", ", kinds.Select(kind => kind.Name))}."));
         var given = node as JsonObject ?? [];
         given.Remove("type");
         return kind.Read(given);
@@ -45,7 +45,8 @@ internal sealed class StrategyConverter<T>(params StrategyKind<T>[] kinds) : Jso
 
         throw new NotSupportedException(
             $"The {typeof(T).Name} of the class {value.GetType().Name} cannot be saved, expected one of: "
-            + $"{string.Join(", ", kinds.Select(kind => kind.Name))}. Register a custom {nameof(NetworkType)} for the network instead.");
+            + Invariant($"{string.Join(", ", kinds.Select(kind => kind.Name))}. Register a custom {nameof(NetworkType)} for the ")
+            + "network instead.");
     }
 }
 

@@ -59,7 +59,7 @@ internal sealed class WeightMatch
                 unexpected.Add(name);
             else if (!_sources.TryAdd(name, source))
                 throw new InvalidDataException(
-                    $"{_set.Path}: tensors '{_sources[name]}' and '{source}' both map to '{name}' of the network.");
+                    Invariant($"{_set.Path}: tensors '{_sources[name]}' and '{source}' both map to '{name}' of the network."));
             if (name is not null && name != source)
                 _renamed.Add($"{source} to {name}");
         }
@@ -67,8 +67,8 @@ internal sealed class WeightMatch
         var missing = _state.Keys.Where(name => !_sources.ContainsKey(name)).ToArray();
         if (missing.Length > 0 || unexpected.Count > 0)
             throw new InvalidDataException(
-                $"{_set.Path} does not hold the weights of this network: {List(missing, "missing")}, "
-                + $"{List([.. unexpected], "unexpected")}.");
+                Invariant($"{_set.Path} does not hold the weights of this network: {List(missing, "missing")}, ")
+                + Invariant($"{List([.. unexpected], "unexpected")}."));
     }
 
     private void MatchTensor(string name, string source)
@@ -77,12 +77,12 @@ internal sealed class WeightMatch
         ReadOnlySpan<long> expected = target.shape, actual = [.. entry.Shape];
         if (!(_options.IgnoreTrailingOnes ? Trimmed(actual).SequenceEqual(Trimmed(expected)) : actual.SequenceEqual(expected)))
             throw new InvalidDataException(
-                $"{_set.Path}: tensor '{source}' must have shape {Guard.Format(expected)}, got {Guard.Format(actual)}.");
+                Invariant($"{_set.Path}: tensor '{source}' must have shape {Guard.Format(expected)}, got {Guard.Format(actual)}."));
         _set.Verify(source);
         if (!entry.Type.IsNative || entry.Dtype != target.dtype)
         {
             if (!_options.Convert)
-                throw new InvalidDataException($"{_set.Path}: tensor '{source}' must be of {target.dtype}, got {entry.Type}.");
+                throw new InvalidDataException(Invariant($"{_set.Path}: tensor '{source}' must be of {target.dtype}, got {entry.Type}."));
             _converted.Add($"{name}: {entry.Type} to {target.dtype}");
         }
     }

@@ -65,10 +65,12 @@ public sealed class DormandPrince(double relativeTolerance = 1e-5, double absolu
             if (last && !refused)
                 return state.MoveToOuterDisposeScope();
             if (!(length > 1e-14 * Math.Max(Math.Abs(s), Math.Abs(to - from))))
-                throw new ArithmeticException($"The step size has decreased to {length} at {s}: the solution is not smooth or not finite.");
+                throw new ArithmeticException(
+                    Invariant($"The step size has decreased to {length} at {s}: the solution is not smooth or not finite."));
         }
 
-        throw new ArithmeticException($"The interval from {from} to {to} needs more than {MaxSteps} steps; integration stopped at {s}.");
+        throw new ArithmeticException(
+            Invariant($"The interval from {from} to {to} needs more than {MaxSteps} steps; integration stopped at {s}."));
     }
 
     /// <summary>Returns the factor by which the step size is multiplied. After a rejected step it is at most 1.</summary>

@@ -57,7 +57,8 @@ public sealed class DpmAdaptiveSampler : AdaptiveSampler
         var (start, end) = (span.Schedule.LevelAt(span.StartTime), span.Schedule.LevelAt(span.EndTime));
         if (start.Alpha == 0.0 || end.Sigma == 0.0)
             throw new ArgumentException(
-                $"Steps in log(alpha / sigma) need signal at the start and noise at the end, got {start} and {end}.", nameof(span));
+                Invariant($"Steps in log(alpha / sigma) need signal at the start and noise at the end, got {start} and {end}."),
+                nameof(span));
     }
 
     /// <inheritdoc/>

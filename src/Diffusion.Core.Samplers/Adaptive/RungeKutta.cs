@@ -61,7 +61,7 @@ public sealed class RungeKutta(ButcherTableau tableau, int steps) : IOdeSolver
         ArgumentNullException.ThrowIfNull(function);
         Guard.Floating(y);
         if (!double.IsFinite(from) || !double.IsFinite(to))
-            throw new ArgumentException($"The interval must be finite, got {from} to {to}.", nameof(from));
+            throw new ArgumentException(Invariant($"The interval must be finite, got {from} to {to}."), nameof(from));
     }
 
     /// <summary>Computes the slopes of stage <paramref name="first"/> and all later stages, in the current dispose scope.</summary>
@@ -157,7 +157,7 @@ public sealed class ButcherTableau
         for (var i = 0; i < _stages.Length; i++)
         {
             if (_stages[i].Length != i)
-                throw new ArgumentException($"Stage {i} must have {i} coefficients, got {_stages[i].Length}.", nameof(stages));
+                throw new ArgumentException(Invariant($"Stage {i} must have {i} coefficients, got {_stages[i].Length}."), nameof(stages));
         }
 
         if (_weights.Length == 0 || _weights.Length != _stages.Length || (_error.Length != 0 && _error.Length != _weights.Length))
@@ -166,7 +166,7 @@ public sealed class ButcherTableau
                 + $"{_weights.Length} and {_error.Length}.",
                 nameof(weights));
         if (Math.Abs(_weights.Sum() - 1.0) > 1e-12)
-            throw new ArgumentException($"The weights must sum to 1, got {_weights.Sum()}.", nameof(weights));
+            throw new ArgumentException(Invariant($"The weights must sum to 1, got {_weights.Sum()}."), nameof(weights));
         _nodes = [.. _stages.Select(row => row.Sum())];
     }
 

@@ -83,9 +83,10 @@ internal sealed class StepSizeController(StepSizeControl control, double order)
     {
         if (++_tried > control.MaxSteps)
             throw new InvalidOperationException(
-                $"{control.MaxSteps} steps were not enough; increase {nameof(StepSizeControl.MaxSteps)} or the tolerances.");
+                Invariant($"{control.MaxSteps} steps were not enough; increase {nameof(StepSizeControl.MaxSteps)} or the tolerances."));
         if (!double.IsFinite(error))
-            throw new InvalidOperationException($"The error of a step of size {Step} is {error}: the output of the network is not finite.");
+            throw new InvalidOperationException(
+                Invariant($"The error of a step of size {Step} is {error}: the output of the network is not finite."));
         var inverse = 1.0 / (error + Smallest);
         if (double.IsNaN(_newer))
             (_newer, _older) = (inverse, inverse);

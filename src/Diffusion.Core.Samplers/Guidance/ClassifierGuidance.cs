@@ -139,6 +139,7 @@ internal static class ModelTimestepInverse
         return Error(time) <= Tolerance * Math.Max(Math.Abs(first), Math.Abs(last))
             ? time
             : throw new ArgumentOutOfRangeException(
-                parameter, timestep, $"Every timestep must be between {first} and {last}, the range of the schedule, got {timestep}.");
+                parameter, timestep, Invariant($"Every timestep must be between {first} and {last}, the range of the schedule, ")
+                    + Invariant($"got {timestep}."));
     }
 }

@@ -31,7 +31,7 @@ public sealed class GuidedDenoiser : DelegatingDenoiser
         Guard.InRange(Options.Rescale, 0.0, 1.0, "options.Rescale");
         if (!(Options.MinTime <= Options.MaxTime))
             throw new ArgumentException(
-                $"MinTime must not be greater than MaxTime, got {Options.MinTime} and {Options.MaxTime}.",
+                Invariant($"MinTime must not be greater than MaxTime, got {Options.MinTime} and {Options.MaxTime}."),
                 nameof(options));
     }
 

@@ -57,7 +57,7 @@ public sealed class BrownianTreeNoise : INoiseSource
         Guard.InRange(to, 0.0, double.PositiveInfinity);
         if (like.dim() == 0 || like.shape[0] != _count)
             throw new ArgumentException(
-                $"The noise source draws {_count} samples, got a tensor of shape {Guard.Format(like.shape)}.", nameof(like));
+                Invariant($"The noise source draws {_count} samples, got a tensor of shape {Guard.Format(like.shape)}."), nameof(like));
         (from, to) = (Round(from), Round(to));
         if (from == to)
             return zeros_like(like);

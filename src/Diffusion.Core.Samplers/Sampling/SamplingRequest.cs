@@ -80,8 +80,9 @@ internal static class RequestStart
         var epsilon = model.Prediction.ToEpsilon(level, previous);
         if (!(double.IsFinite(x0.First) && double.IsFinite(x0.Second) && double.IsFinite(epsilon.First) && double.IsFinite(epsilon.Second)))
             throw new ArgumentException(
-                $"The prediction '{model.Prediction.Name}' does not determine x_0 and eps at time {time}, where alpha is {level.Alpha} and "
-                + $"sigma {level.Sigma}; a schedule that ends without signal needs a network that predicts x_0 or v.",
+                Invariant($"The prediction '{model.Prediction.Name}' does not determine x_0 and eps at time {time}, where alpha ")
+                + Invariant($"is {level.Alpha} and ")
+                + Invariant($"sigma {level.Sigma}; a schedule that ends without signal needs a network that predicts x_0 or v."),
                 nameof(model));
     }
 

@@ -39,19 +39,21 @@ public sealed class AlgorithmType
         {
             if (this == NoisePrediction && levels[k + 1].Sigma == 0.0)
                 throw new ArgumentException(
-                    $"Noise prediction does not support a level without noise, got one after step {k} of {grid.Count}; end the grid at a "
+                    Invariant($"Noise prediction does not support a level without noise, got one after step {k} of {grid.Count}; ")
+                    + "end the grid at a "
                     + $"small sigma ({nameof(TimeGrid)}.{nameof(TimeGrid.WithFinalLevel)}), or use data prediction.",
                     nameof(grid));
             if (!stochastic)
                 continue;
             if (levels[k + 1].Lambda < levels[k].Lambda)
                 throw new ArgumentException(
-                    $"A stochastic method must go from noise to data, but the log-SNR decreases in step {k}, from {levels[k].LogSnr} to "
-                    + $"{levels[k + 1].LogSnr}.",
+                    Invariant($"A stochastic method must go from noise to data, but the log-SNR decreases in step {k}, from ")
+                    + Invariant($"{levels[k].LogSnr} to ")
+                    + Invariant($"{levels[k + 1].LogSnr}."),
                     nameof(grid));
             if (this == NoisePrediction && levels[k].Alpha == 0.0)
                 throw new ArgumentException(
-                    $"A stochastic method with noise prediction cannot start at a level without signal, got one at step {k}.",
+                    Invariant($"A stochastic method with noise prediction cannot start at a level without signal, got one at step {k}."),
                     nameof(grid));
         }
     }

@@ -107,7 +107,8 @@ public sealed class SaSolver : ISolver
         var tau = _tau(time, level);
         return tau >= 0.0 && double.IsFinite(tau)
             ? tau
-            : throw new ArgumentOutOfRangeException(nameof(time), tau, $"tau must be finite and at least 0, got {tau} at time {time}.");
+            : throw new ArgumentOutOfRangeException(
+                nameof(time), tau, Invariant($"tau must be finite and at least 0, got {tau} at time {time}."));
     }
 
     private int OrderAt(int order, int index, int count) => LowerOrderFinal ? Math.Min(order, count - index) : order;

@@ -95,7 +95,8 @@ public sealed class SigmaSpacing : TimeSpacing
         {
             Guard.Positive(ratios[i], nameof(ratios));
             if (i > 0 && ratios[i] >= ratios[i - 1])
-                throw new ArgumentException($"The levels must decrease, got {ratios[i - 1]} before {ratios[i]}.", nameof(ratios));
+                throw new ArgumentException(
+                    Invariant($"The levels must decrease, got {ratios[i - 1]} before {ratios[i]}."), nameof(ratios));
         }
 
         var positions = Generate.LinearSpaced(ratios.Length, 0.0, 1.0);
@@ -115,7 +116,8 @@ public sealed class SigmaSpacing : TimeSpacing
         var most = _max ?? schedule.LevelAt(schedule.MaxTime).NoiseToSignalRatio;
         if (!(least > 0.0 && double.IsFinite(most)))
             throw new ArgumentException(
-                $"Sigma / alpha of this schedule ranges from {least} to {most}: specify a min above 0 and a finite max.", nameof(schedule));
+                Invariant($"Sigma / alpha of this schedule ranges from {least} to {most}: specify a min above 0 and a finite max."),
+                nameof(schedule));
         return TimeGrid.FromSigmas(schedule, Ratios(steps, least, most));
     }
 
@@ -151,7 +153,8 @@ public sealed class SigmaSpacing : TimeSpacing
     private static void RequireOrder(double min, double max)
     {
         if (!(min < max))
-            throw new ArgumentException($"The least sigma / alpha must be less than the greatest, got {min} and {max}.", nameof(min));
+            throw new ArgumentException(
+                Invariant($"The least sigma / alpha must be less than the greatest, got {min} and {max}."), nameof(min));
     }
 }
 

@@ -33,7 +33,8 @@ public sealed class TimeGrid
         for (var k = 0; k < _times.Length; k++)
         {
             if (k > 0 && _times[k] > _times[k - 1])
-                throw new ArgumentException($"Times must not increase, got {_times[k]} after {_times[k - 1]} at step {k}.", nameof(times));
+                throw new ArgumentException(
+                    Invariant($"Times must not increase, got {_times[k]} after {_times[k - 1]} at step {k}."), nameof(times));
             _levels[k] = CheckedLevel(schedule.LevelAt(_times[k]), k, nameof(schedule));
         }
 
@@ -59,7 +60,7 @@ public sealed class TimeGrid
         _times = CheckedTimes(schedule, times);
         if (levels.Length != times.Length + 1)
             throw new ArgumentException(
-                $"A grid of {times.Length} times has {times.Length + 1} levels, including the final level, got {levels.Length}.",
+                Invariant($"A grid of {times.Length} times has {times.Length + 1} levels, including the final level, got {levels.Length}."),
                 nameof(levels));
         _levels = levels.ToArray();
         for (var k = 0; k < _levels.Length; k++)
@@ -83,7 +84,8 @@ public sealed class TimeGrid
             // A ratio that is outside the schedule because of rounding only is replaced by the end of the schedule.
             if (!(ratios[k] >= least * (1.0 - RatioRounding) && ratios[k] <= most * (1.0 + RatioRounding)))
                 throw new ArgumentException(
-                    $"Every sigma / alpha must lie in [{least}, {most}], the range of the schedule, got {ratios[k]} at step {k}.",
+                    Invariant($"Every sigma / alpha must lie in [{least}, {most}], the range of the schedule, got {ratios[k]} at ")
+                    + Invariant($"step {k}."),
                     nameof(ratios));
             var ratio = Math.Clamp(ratios[k], least, most);
             times[k] = ratio == least ? schedule.MinTime : ratio == most ? schedule.MaxTime : schedule.TimeOf(-2.0 * Math.Log(ratio));
@@ -133,7 +135,8 @@ public sealed class TimeGrid
         {
             if (!(times[k] >= schedule.MinTime && times[k] <= schedule.MaxTime))
                 throw new ArgumentException(
-                    $"Every time must lie in [{schedule.MinTime}, {schedule.MaxTime}], got {times[k]} at step {k}.", nameof(times));
+                    Invariant($"Every time must lie in [{schedule.MinTime}, {schedule.MaxTime}], got {times[k]} at step {k}."),
+                    nameof(times));
         }
 
         return times.ToArray();
@@ -144,7 +147,9 @@ public sealed class TimeGrid
             && level.Alpha + level.Sigma > 0.0
             ? level
             : throw new ArgumentException(
-                $"alpha and sigma must be finite, not negative and not both zero, got {level.Alpha} and {level.Sigma} at index {index}.", name);
+                Invariant($"alpha and sigma must be finite, not negative and not both zero, got {level.Alpha} and {level.Sigma} ")
+                + Invariant($"at index {index}."),
+                name);
 }
 
 /// <summary>
@@ -170,7 +175,8 @@ public static class TimeGridExtensions
         for (var i = 0; i < fractions.Length; i++)
         {
             if (!(fractions[i] > (i == 0 ? 0.0 : fractions[i - 1]) && fractions[i] < 1.0))
-                throw new ArgumentException($"Fractions must increase within (0, 1), got {fractions[i]} at index {i}.", nameof(fractions));
+                throw new ArgumentException(
+                    Invariant($"Fractions must increase within (0, 1), got {fractions[i]} at index {i}."), nameof(fractions));
         }
 
         var (times, levels) = (new List<double>(), new List<NoiseLevel>());
@@ -183,7 +189,8 @@ public static class TimeGridExtensions
                 break;
             if (!double.IsFinite(from.Lambda) || !double.IsFinite(to.Lambda))
                 throw new ArgumentException(
-                    $"Intermediate points need a finite log-SNR at both ends of a step, got {from.LogSnr} and {to.LogSnr} at step {k}.",
+                    Invariant($"Intermediate points need a finite log-SNR at both ends of a step, got {from.LogSnr} and ")
+                    + Invariant($"{to.LogSnr} at step {k}."),
                     nameof(grid));
             foreach (var fraction in fractions)
             {

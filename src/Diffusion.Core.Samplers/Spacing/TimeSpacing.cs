@@ -70,8 +70,9 @@ public abstract class TimeSpacing
         var first = ((long)ratio * (steps - 1)) + offset;
         if (first > total - 1)
             throw new ArgumentException(
-                $"Leading spacing with offset {offset} and {steps} steps starts at index {first}, but the last index of the schedule is "
-                + $"{total - 1}; use fewer steps or an offset of at most {total - 1 - (ratio * (steps - 1))}.",
+                Invariant($"Leading spacing with offset {offset} and {steps} steps starts at index {first}, but the last index ")
+                + "of the schedule is "
+                + Invariant($"{total - 1}; use fewer steps or an offset of at most {total - 1 - (ratio * (steps - 1))}."),
                 nameof(offset));
         return Fill(steps, k => ((double)ratio * (steps - 1 - k)) + offset);
     }

@@ -38,7 +38,8 @@ public sealed class BetaSchedule : INoiseSchedule
             var rate = beta(t);
             return rate > 0.0 && double.IsFinite(rate)
                 ? rate
-                : throw new ArgumentException($"beta(t) must be finite and greater than 0, got {rate:R} at t = {t:R}.", nameof(beta));
+                : throw new ArgumentException(
+                    Invariant($"beta(t) must be finite and greater than 0, got {rate:R} at t = {t:R}."), nameof(beta));
         }
     }
 

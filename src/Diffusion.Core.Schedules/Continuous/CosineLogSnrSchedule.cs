@@ -24,7 +24,8 @@ public sealed class CosineLogSnrSchedule : INoiseSchedule
     {
         if (!(double.IsFinite(minLogSnr) && double.IsFinite(maxLogSnr) && minLogSnr < maxLogSnr))
             throw new ArgumentException(
-                $"The log-SNR must fall from maxLogSnr to minLogSnr, both finite, got {maxLogSnr} and {minLogSnr}.", nameof(maxLogSnr));
+                Invariant($"The log-SNR must fall from maxLogSnr to minLogSnr, both finite, got {maxLogSnr} and {minLogSnr}."),
+                nameof(maxLogSnr));
         (MinLogSnr, MaxLogSnr) = (minLogSnr, maxLogSnr);
         _first = Math.Atan(Math.Exp(-0.5 * maxLogSnr));
         _span = Math.Atan(Math.Exp(-0.5 * minLogSnr)) - _first;

@@ -32,7 +32,8 @@ internal static class LogSnrSearch
             var t = schedule.MinTime + ((schedule.MaxTime - schedule.MinTime) * i / Count);
             (before, last) = (last, schedule.LevelAt(Math.Min(t, schedule.MaxTime)).LogSnr);
             if (!(last < before || i == 0) || double.IsNaN(last))
-                throw new ArgumentException($"The log-SNR must fall strictly with t, got {before:R} and then {last:R} at t = {t:R}.", name);
+                throw new ArgumentException(
+                    Invariant($"The log-SNR must fall strictly with t, got {before:R} and then {last:R} at t = {t:R}."), name);
         }
     }
 }

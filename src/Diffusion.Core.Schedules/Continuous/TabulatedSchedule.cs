@@ -29,9 +29,10 @@ public sealed class TabulatedSchedule : INoiseSchedule
         for (var i = 0; i < times.Length; i++)
         {
             if (!double.IsFinite(times[i]) || (i > 0 && times[i] <= times[i - 1]))
-                throw new ArgumentException($"The times must be finite and rise, got times[{i}] = {times[i]:R}.", nameof(times));
+                throw new ArgumentException(Invariant($"The times must be finite and rise, got times[{i}] = {times[i]:R}."), nameof(times));
             if (!double.IsFinite(logSnrs[i]) || (i > 0 && logSnrs[i] >= logSnrs[i - 1]))
-                throw new ArgumentException($"The log-SNRs must be finite and fall, got logSnrs[{i}] = {logSnrs[i]:R}.", nameof(logSnrs));
+                throw new ArgumentException(
+                    Invariant($"The log-SNRs must be finite and fall, got logSnrs[{i}] = {logSnrs[i]:R}."), nameof(logSnrs));
         }
 
         (MinTime, MaxTime) = (times[0], times[^1]);

@@ -34,8 +34,9 @@ public sealed partial class DiscreteSchedule
             var next = alphaBar((i + 1.0) / steps);
             if (!(next >= 0.0 && next < previous && double.IsFinite(previous)))
                 throw new ArgumentException(
-                    $"abar(t) must fall strictly, be finite and not be negative, got {previous:R} at t = {(double)i / steps:R} " +
-                    $"and {next:R} at t = {(i + 1.0) / steps:R}.",
+                    Invariant($"abar(t) must fall strictly, be finite and not be negative, got {previous:R} at t = ")
+                    + Invariant($"{(double)i / steps:R} ") +
+                    Invariant($"and {next:R} at t = {(i + 1.0) / steps:R}."),
                     nameof(alphaBar));
             betas[i] = Math.Min(1.0 - (next / previous), maxBeta);
             previous = next;
@@ -208,7 +209,8 @@ public sealed partial class DiscreteSchedule
             level = new NoiseLevel(scale * level.Alpha, scale * level.Sigma);
             if (!(level.LogSnr < previous.LogSnr))
                 throw new ArgumentException(
-                    $"The log-SNR of a schedule must fall strictly, got {previous.LogSnr:R} and then {level.LogSnr:R} at t = {t:R}.",
+                    Invariant($"The log-SNR of a schedule must fall strictly, got {previous.LogSnr:R} and then {level.LogSnr:R} ")
+                    + Invariant($"at t = {t:R}."),
                     nameof(schedule));
             betas[i] = level.Alpha == 0.0 ? 1.0 : GaussianTransition.Variance(level, previous);
             previous = level;

@@ -31,7 +31,8 @@ public sealed partial class DiscreteSchedule
         for (var t = 0; t < timesteps.Length; t++)
         {
             if (!double.IsFinite(timesteps[t]) || (t > 0 && timesteps[t] <= timesteps[t - 1]))
-                throw new ArgumentException($"The timesteps must be finite and rise, got timesteps[{t}] = {timesteps[t]:R}.", nameof(timesteps));
+                throw new ArgumentException(
+                    Invariant($"The timesteps must be finite and rise, got timesteps[{t}] = {timesteps[t]:R}."), nameof(timesteps));
         }
 
         return new DiscreteSchedule(betas.ToArray(), logger: null, timesteps.ToArray());
@@ -69,7 +70,8 @@ public sealed partial class DiscreteSchedule
             : throw new ArgumentOutOfRangeException(
                 nameof(steps),
                 steps,
-                $"With {steps} steps the last beta would be {scale * betaEnd:G6}, above 1; use at least {1000.0 * betaEnd:G6} steps.");
+                Invariant($"With {steps} steps the last beta would be {scale * betaEnd:G6}, above 1; use at least ")
+                + Invariant($"{1000.0 * betaEnd:G6} steps."));
     }
 
     /// <summary>

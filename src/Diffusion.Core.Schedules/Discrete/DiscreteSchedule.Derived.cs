@@ -55,7 +55,8 @@ public sealed partial class DiscreteSchedule
         {
             if (steps[i] < 0 || steps[i] >= Steps || (i > 0 && steps[i] <= steps[i - 1]))
                 throw new ArgumentException(
-                    $"The steps must rise and lie in [0, {Steps - 1}], got {steps[i]}{(i > 0 ? $" after {steps[i - 1]}" : string.Empty)}.",
+                    Invariant($"The steps must rise and lie in [0, {Steps - 1}], got ")
+                    + Invariant($"{steps[i]}{(i > 0 ? $" after {steps[i - 1]}" : string.Empty)}."),
                     nameof(steps));
             betas[i] = 1.0 - (_alphaBars[steps[i]] / previous);
             times[i] = ModelTimestep(steps[i]);

@@ -171,13 +171,15 @@ public sealed partial class DiscreteSchedule : INoiseSchedule
         for (var t = 0; t < betas.Length; t++)
         {
             if (!(betas[t] > 0.0 && betas[t] <= 1.0))
-                throw new ArgumentException($"Every beta must lie in (0, 1], got beta[{t}] = {betas[t]:R}.", nameof(betas));
+                throw new ArgumentException(Invariant($"Every beta must lie in (0, 1], got beta[{t}] = {betas[t]:R}."), nameof(betas));
             if (1.0 - betas[t] == 1.0)
                 throw new ArgumentException(
-                    $"A beta that changes nothing in double precision is too small, got beta[{t}] = {betas[t]:R}.", nameof(betas));
+                    Invariant($"A beta that changes nothing in double precision is too small, got beta[{t}] = {betas[t]:R}."),
+                    nameof(betas));
             if (betas[t] == 1.0 && t + 1 < betas.Length)
                 throw new ArgumentException(
-                    $"Only the last beta may be 1, because it removes all signal, got beta[{t}] = 1 of {betas.Length}.", nameof(betas));
+                    Invariant($"Only the last beta may be 1, because it removes all signal, got beta[{t}] = 1 of {betas.Length}."),
+                    nameof(betas));
         }
     }
 

@@ -54,7 +54,8 @@ public static class Respacing
         {
             var size = (steps / counts.Length) + (part < steps % counts.Length ? 1 : 0);
             if (counts[part] < 0 || counts[part] > size)
-                throw new ArgumentException($"Part {part} has {size} of the {steps} steps, got {counts[part]} to select.", nameof(counts));
+                throw new ArgumentException(
+                    Invariant($"Part {part} has {size} of the {steps} steps, got {counts[part]} to select."), nameof(counts));
 
             // The stride is added repeatedly instead of multiplied, as in improved-diffusion: rounding affects which step is selected.
             var stride = counts[part] > 1 ? (size - 1.0) / (counts[part] - 1.0) : 1.0;

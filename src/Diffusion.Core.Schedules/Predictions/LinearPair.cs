@@ -59,7 +59,7 @@ public static class LinearCombination
             if (!double.IsFinite(coefficient))
             {
                 sum?.Dispose();
-                throw new ArgumentException($"A coefficient must be finite, got {coefficient}.", nameof(terms));
+                throw new ArgumentException(Invariant($"A coefficient must be finite, got {coefficient}."), nameof(terms));
             }
 
             Guard.SameShape(like, tensor, "the first tensor", "a tensor");

@@ -94,7 +94,7 @@ public static class GaussianTransition
         var total = level.Sigma * level.Sigma;
         var variance = total - (scale * scale * earlier.Sigma * earlier.Sigma);
         if (!(variance >= -Rounding * total))
-            throw new ArgumentException($"The earlier level must have less noise than {level}, got {earlier}.", nameof(earlier));
+            throw new ArgumentException(Invariant($"The earlier level must have less noise than {level}, got {earlier}."), nameof(earlier));
         return Math.Max(variance, 0.0);
     }
 

@@ -39,8 +39,8 @@ public sealed class ReverseProcess : IDisposable
             variances[t] = Variance.IsLearned ? 0.0 : Variance.Variance(transition);
             if (!double.IsFinite(logs[t]) || !double.IsFinite(slopes[t]) || !double.IsFinite(variances[t]))
                 throw new ArgumentException(
-                    $"The variance '{Variance.Name}' must be finite and have a finite logarithm, got {variances[t]} and " +
-                    $"{logs[t]} + {slopes[t]} v at t = {t}.",
+                    Invariant($"The variance '{Variance.Name}' must be finite and have a finite logarithm, got {variances[t]} and ") +
+                    Invariant($"{logs[t]} + {slopes[t]} v at t = {t}."),
                     nameof(variance));
         }
 
@@ -112,8 +112,10 @@ public sealed class ReverseProcess : IDisposable
         var (first, second) = prediction.ToX0(transition.Level, transition.Earlier);
         if (!double.IsFinite(first) || !double.IsFinite(second))
             throw new ArgumentException(
-                $"A network that predicts '{prediction.Name}' does not determine x_0 at t = {t}, where alpha is {transition.Level.Alpha} " +
-                $"and sigma is {transition.Level.Sigma}; choose another prediction, such as 'velocity', or a schedule that leaves signal.",
+                Invariant($"A network that predicts '{prediction.Name}' does not determine x_0 at t = {t}, where alpha is ")
+                + Invariant($"{transition.Level.Alpha} ") +
+                Invariant($"and sigma is {transition.Level.Sigma}; choose another prediction, such as 'velocity', or a schedule ")
+                + "that leaves signal.",
                 nameof(prediction));
     }
 

@@ -178,7 +178,7 @@ internal sealed class DeviceTable(double[] values) : IDisposable
     {
         if (!(t >= min && t <= max))
             throw new ArgumentOutOfRangeException(
-                nameof(t), t, $"Every time must lie in [{min}, {max}], the range of the schedule, got {t}.");
+                nameof(t), t, Invariant($"Every time must lie in [{min}, {max}], the range of the schedule, got {t}."));
     }
 
     /// <inheritdoc/>

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -88,7 +89,7 @@ public sealed class EarlyStop(string metric) : TrainerCallback, IStatefulCallbac
         var (best, misses) = state.Deserialize(EarlyStopJson.Default.EarlyStopState)
             ?? throw new JsonException("expected an object, got null");
         if (misses < 0)
-            throw new JsonException($"misses must not be negative, got {misses}");
+            throw new JsonException(Invariant($"misses must not be negative, got {misses}"));
         (_best, _misses) = (best, misses);
     }
 
@@ -109,7 +110,7 @@ public sealed class EarlyStop(string metric) : TrainerCallback, IStatefulCallbac
         if ((double.IsNaN(_best) && !double.IsNaN(value)) || gain > MinImprovement)
             (_best, _misses) = (value, 0);
         else if (++_misses >= Patience)
-            run.Stop($"{_metric} has not improved on {_best:G6} for {_misses} values.");
+            run.Stop(string.Create(CultureInfo.InvariantCulture, $"{_metric} has not improved on {_best:G6} for {_misses} values."));
     }
 }
 

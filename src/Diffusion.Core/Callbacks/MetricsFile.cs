@@ -230,7 +230,7 @@ public sealed class MetricsFile(string path) : TrainerCallback
         }
         catch (Exception e) when (e is JsonException or NotSupportedException)
         {
-            throw new InvalidDataException($"Line {number} of '{path}' is not a record of a run: {e.Message}", e);
+            throw new InvalidDataException(Invariant($"Line {number} of '{path}' is not a record of a run: {e.Message}"), e);
         }
     }
 }

@@ -29,7 +29,7 @@ internal static class RunDescription
             ["seed"] = Text(options.Seed),
             ["learning_rate"] = options.LearningRateSchedule is null ? Text(options.LearningRate) : "a schedule",
             ["warmup_steps"] = options.LearningRateSchedule is null ? Text(options.WarmupSteps) : "of the schedule",
-            ["optimizer"] = $"{options.Optimizer}".Replace($" Name = {options.Optimizer.Name},", "", StringComparison.Ordinal),
+            ["optimizer"] = NameOf(options.Optimizer).Replace($" Name = {options.Optimizer.Name},", "", StringComparison.Ordinal),
             ["clip_norm"] = options.MaxGradNorm is { } norm ? Text(norm) : "none",
             ["averages"] = string.Join(", ", options.AllAverages.Select(average => $"{average.Key}: {NameOf(average.Value)}")),
             ["timesteps"] = options.Timesteps.GetType().Name,
@@ -47,7 +47,19 @@ internal static class RunDescription
 
     /// <summary>Returns the text of an object if its class defines one, and otherwise the name of the class.</summary>
     public static string NameOf(object value)
-        => value.ToString() is { Length: > 0 } text && text != value.GetType().ToString() ? text : value.GetType().Name;
+    {
+        var before = CultureInfo.CurrentCulture;
+        try
+        {
+            // The generated ToString of a record formats its numbers in the current culture.
+            CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
+            return value.ToString() is { Length: > 0 } text && text != value.GetType().ToString() ? text : value.GetType().Name;
+        }
+        finally
+        {
+            CultureInfo.CurrentCulture = before;
+        }
+    }
 
     /// <summary>Returns the class of a data set, the number of its samples, and their shape and range if they are known.</summary>
     public static string NameOf<TBatch>(IDataset<TBatch> dataset)

@@ -132,7 +132,8 @@ internal static class Checkpoint
         var expected = Encoding.ASCII.GetString(CheckpointFiles.Read(Path.Combine(folder, ChecksumFile)));
         var actual = $"{Hash(json)}  {ManifestFile}\n";
         if (expected != actual)
-            throw new CheckpointException(path, $"is damaged: {ChecksumFile} contains '{expected.Trim()}', the file has '{actual.Trim()}'.", null);
+            throw new CheckpointException(
+                path, Invariant($"is damaged: {ChecksumFile} contains '{expected.Trim()}', the file has '{actual.Trim()}'."), null);
         CheckpointManifest manifest;
         try
         {
@@ -147,7 +148,7 @@ internal static class Checkpoint
         {
             var isKnown = file.Name == DiffusionModel.DescriptionFileName || file.Name.EndsWith(Extension, StringComparison.Ordinal);
             if (file.Name != Path.GetFileName(file.Name) || !isKnown)
-                throw new CheckpointException(path, $"must list {Extension} files of its folder, got '{file.Name}'.", null);
+                throw new CheckpointException(path, Invariant($"must list {Extension} files of its folder, got '{file.Name}'."), null);
             CheckpointFiles.Verify(folder, file);
         }
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Security.Cryptography;
 using static TorchSharp.torch;
 
@@ -58,9 +59,9 @@ internal static class CheckpointFiles
         var path = Path.Combine(folder, expected.Name);
         var actual = Reading(path, () => Describe(folder, expected.Name));
         if (actual.Size != expected.Size)
-            throw new CheckpointException(path, $"must have {expected.Size} bytes, has {actual.Size}.", null);
+            throw new CheckpointException(path, Invariant($"must have {expected.Size} bytes, has {actual.Size}."), null);
         if (actual.Sha256 != expected.Sha256)
-            throw new CheckpointException(path, $"is damaged: its SHA-256 must be {expected.Sha256}, is {actual.Sha256}.", null);
+            throw new CheckpointException(path, Invariant($"is damaged: its SHA-256 must be {expected.Sha256}, is {actual.Sha256}."), null);
     }
 
     /// <summary>Runs a function that reads a file, and wraps its errors.</summary>
@@ -84,8 +85,9 @@ internal static class CheckpointFiles
     /// <summary>Creates the exception for a checkpoint that cannot be written, with the required and the available disk space.</summary>
     public static CheckpointException CannotBeWritten(string folder, long bytes, Exception cause)
     {
-        var free = FreeBytes(folder) is { } left ? $", and its disk has {left:N0} free" : "";
-        return new CheckpointException(folder, $"cannot be written: {cause.Message} It takes {bytes:N0} bytes{free}.", cause)
+        var free = FreeBytes(folder) is { } left ? string.Create(CultureInfo.InvariantCulture, $", and its disk has {left:N0} free") : "";
+        var size = string.Create(CultureInfo.InvariantCulture, $"{bytes:N0}");
+        return new CheckpointException(folder, Invariant($"cannot be written: {cause.Message} It takes {size} bytes{free}."), cause)
         {
             RequiredBytes = bytes,
         };

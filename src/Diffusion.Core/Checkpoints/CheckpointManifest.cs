@@ -88,7 +88,8 @@ internal sealed record CheckpointManifest
 
         if (manifest.Format != FormatName || manifest.Version is < OldestVersion or > CurrentVersion)
             throw new JsonException(
-                $"expected {FormatName} version {OldestVersion} to {CurrentVersion}, got {manifest.Format} version {manifest.Version}");
+                Invariant($"expected {FormatName} version {OldestVersion} to {CurrentVersion}, got {manifest.Format} version ")
+                + Invariant($"{manifest.Version}"));
         manifest.Validate();
         return manifest;
     }

@@ -27,7 +27,7 @@ internal static class FolderEntries
             return;
         using var handle = Open(folder);
         if (!handle.IsInvalid && FlushToDisk(handle) != 0 && Marshal.GetLastPInvokeError() == InputOutputError)
-            throw new IOException($"'{folder}' cannot be flushed to disk: {Marshal.GetPInvokeErrorMessage(InputOutputError)}.");
+            throw new IOException(Invariant($"'{folder}' cannot be flushed to disk: {Marshal.GetPInvokeErrorMessage(InputOutputError)}."));
     }
 
     /// <summary>

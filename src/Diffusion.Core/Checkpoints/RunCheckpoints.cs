@@ -96,7 +96,8 @@ internal sealed class RunCheckpoints
     public WeightReport LoadWeights(string path, string? average, WeightOptions? options)
     {
         if (_state.Step != 0)
-            throw new InvalidOperationException($"Initial weights must be loaded before the first step, got step {_state.Step}.");
+            throw new InvalidOperationException(
+                Invariant($"Initial weights must be loaded before the first step, got step {_state.Step}."));
         using var claim = _state.Averages.Claim("load weights");
         using var scope = NewDisposeScope();
 
@@ -122,7 +123,7 @@ internal sealed class RunCheckpoints
         if (manifest.Files.Any(file => file.Name == Checkpoint.AverageFileOf(average)))
             return Checkpoint.AverageFileOf(average);
         var averages = manifest.Files.Select(file => Checkpoint.AverageOf(file.Name)).OfType<string>();
-        throw new CheckpointException(checkpoint, $"has no average '{average}'; it has: {string.Join(", ", averages)}.", null);
+        throw new CheckpointException(checkpoint, Invariant($"has no average '{average}'; it has: {string.Join(", ", averages)}."), null);
     }
 
     /// <summary>
@@ -164,7 +165,8 @@ internal sealed class RunCheckpoints
             catch (CheckpointException e) when (i + 1 < all.Count && Directory.Exists(current))
             {
                 if (!options.FallBack)
-                    throw new CheckpointException($"{e.Message} The checkpoint before it is {all[i + 1].Path}.", e) { Path = e.Path };
+                    throw new CheckpointException(
+                        Invariant($"{e.Message} The checkpoint before it is {all[i + 1].Path}."), e) { Path = e.Path };
                 TrainerLog.FellBack(_logger, e.Message, all[i + 1].Path);
             }
         }
@@ -178,7 +180,8 @@ internal sealed class RunCheckpoints
         var manifest = Checkpoint.Read(checkpoint.Path);
         return manifest.Step == checkpoint.Step
             ? manifest
-            : throw new CheckpointException(checkpoint.Path, $"must contain step {checkpoint.Step}, contains {manifest.Step}.", null);
+            : throw new CheckpointException(
+                checkpoint.Path, Invariant($"must contain step {checkpoint.Step}, contains {manifest.Step}."), null);
     }
 
     private string Write(Func<CheckpointManifest, Dictionary<string, Dictionary<string, Tensor>>, string> write)
@@ -239,7 +242,8 @@ internal sealed class RunCheckpoints
         if (manifest.Version < CheckpointManifest.CurrentVersion)
             throw new CheckpointException(
                 path,
-                $"is of version {manifest.Version}, which kept another state of the optimizer. LoadWeights starts from its weights.",
+                Invariant($"is of version {manifest.Version}, which kept another state of the optimizer. LoadWeights starts from ")
+                + "its weights.",
                 null);
         Require("seed", manifest.Seed, Options.Seed);
         Require("batch size", manifest.BatchSize, Options.BatchSize);
@@ -248,13 +252,13 @@ internal sealed class RunCheckpoints
         if (manifest.Schedule is null != identity.Schedule is null)
             throw new CheckpointException(
                 path,
-                $"was saved {(manifest.Schedule is null ? "without" : "with")} a noise schedule, this trainer has "
-                + $"{(identity.Schedule is null ? "none" : "one")}.",
+                Invariant($"was saved {(manifest.Schedule is null ? "without" : "with")} a noise schedule, this trainer has ")
+                + Invariant($"{(identity.Schedule is null ? "none" : "one")}."),
                 null);
         if (identity.Schedule is { } schedule && manifest.Schedule!.DifferenceFrom(schedule) is { } change)
-            throw new CheckpointException(path, $"was saved with another noise schedule: {change}.", null);
+            throw new CheckpointException(path, Invariant($"was saved with another noise schedule: {change}."), null);
         if (manifest.MadeWith is { } settings && Difference(settings) is { } difference)
-            throw new CheckpointException(path, $"was saved with {difference}.", null);
+            throw new CheckpointException(path, Invariant($"was saved with {difference}."), null);
 
         string? Difference(JsonObject settings)
         {
@@ -272,7 +276,7 @@ internal sealed class RunCheckpoints
         void Require(string what, long expected, long actual)
         {
             if (expected != actual)
-                throw new CheckpointException(path, $"was saved with a {what} of {expected}, this trainer has {actual}.", null);
+                throw new CheckpointException(path, Invariant($"was saved with a {what} of {expected}, this trainer has {actual}."), null);
         }
     }
 
@@ -319,7 +323,7 @@ internal sealed class RunCheckpoints
                     restore();
                 throw new CheckpointException(
                     Path.Combine(folder, Checkpoint.ManifestFile),
-                    $"the state of the callback '{callback.Key}' cannot be read: {e.Message}",
+                    Invariant($"the state of the callback '{callback.Key}' cannot be read: {e.Message}"),
                     e);
             }
         }

@@ -96,12 +96,13 @@ internal sealed class AveragedWeights(nn.Module module, OptimizerStep engine, Fu
             ObjectDisposedException.ThrowIf(_disposed, typeof(Trainer));
             if (_scopes > 0)
                 throw new InvalidOperationException(
-                    $"The trainer cannot {purpose} while its averaged weights are in use; dispose the scope of Ema.BeginInference first.");
+                    Invariant($"The trainer cannot {purpose} while its averaged weights are in use; dispose the scope of ")
+                    + "Ema.BeginInference first.");
             if (_stepping)
-                throw new InvalidOperationException($"The trainer cannot {purpose} within a training step or a save.");
+                throw new InvalidOperationException(Invariant($"The trainer cannot {purpose} within a training step or a save."));
             if (isStep && EvaluationMode.IsOpen(module))
                 throw new InvalidOperationException(
-                    $"The trainer cannot {purpose} while an inference scope over the network is open; dispose it first.");
+                    Invariant($"The trainer cannot {purpose} while an inference scope over the network is open; dispose it first."));
             if (isStep)
                 engine.Parameters.EnsureUnmoved();
             else

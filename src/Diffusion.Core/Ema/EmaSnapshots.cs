@@ -115,6 +115,6 @@ internal sealed record EmaSnapshot(string Path, PowerFunctionDecay Decay, long S
             && file.Metadata.ContainsKey(KeptKey)
             ? new(path, new PowerFunctionDecay(deviation), step)
             : throw new InvalidDataException(
-                $"{path} must contain {DeviationKey}, {StepKey} and {KeptKey} in its header, as snapshots of averages do.");
+                Invariant($"{path} must contain {DeviationKey}, {StepKey} and {KeptKey} in its header, as snapshots of averages do."));
     }
 }

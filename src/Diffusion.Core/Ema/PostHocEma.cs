@@ -85,7 +85,7 @@ public static class PostHocEma
             .DistinctBy(snapshot => (snapshot.Step, snapshot.Decay.RelativeStandardDeviation)).ToArray();
         if (all.Length == 0)
             throw new InvalidDataException(
-                $"{folder} must hold snapshots of averages{(step is { } s ? $" up to step {s}" : "")}, it has none.");
+                Invariant($"{folder} must hold snapshots of averages{(step is { } s ? $" up to step {s}" : "")}, it has none."));
         var shares = Solve([.. all.Select(snapshot => (snapshot.Decay, snapshot.Step))], (wanted, step ?? all[^1].Step));
         return [.. all.Zip(shares)];
     }
@@ -159,8 +159,8 @@ internal sealed class WeightedFiles : IDisposable
         {
             if (!file.Contains(entry.Name) || !file[entry.Name].Shape.SequenceEqual(entry.Shape) || file[entry.Name].Dtype != entry.Dtype)
                 throw new InvalidDataException(
-                    $"All snapshots must be of one model: {Last.Path} has '{entry.Name}' as {entry.Dtype} "
-                    + $"[{string.Join(", ", entry.Shape)}], {file.Path} has not.");
+                    Invariant($"All snapshots must be of one model: {Last.Path} has '{entry.Name}' as {entry.Dtype} ")
+                    + Invariant($"[{string.Join(", ", entry.Shape)}], {file.Path} has not."));
         }
     }
 }

@@ -39,6 +39,6 @@ public static class DeviceName
         if (device.index < count && count > 0)
             return;
         var present = count == 0 ? "this machine has no CUDA device, or its libtorch no CUDA" : $"there are cuda:0 to cuda:{count - 1}";
-        throw new ArgumentException($"The device {device} is not available: {present}.", argument);
+        throw new ArgumentException(Invariant($"The device {device} is not available: {present}."), argument);
     }
 }

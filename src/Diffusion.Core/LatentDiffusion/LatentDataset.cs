@@ -79,7 +79,7 @@ public sealed class LatentDataset : IDataset
     {
         Guard.InRange(batchSize, 1, int.MaxValue);
         if ((Int128)Count * _size > Array.MaxLength)
-            throw new ArgumentException($"{Count} latents of {_size} values are too many to keep.", nameof(batchSize));
+            throw new ArgumentException(Invariant($"{Count} latents of {_size} values are too many to keep."), nameof(batchSize));
         var kept = new float[Count * _size];
         for (var first = 0L; first < Count; first += batchSize)
         {

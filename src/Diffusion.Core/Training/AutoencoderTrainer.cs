@@ -56,7 +56,8 @@ public sealed class AutoencoderTrainer : Trainer<Batch>
     {
         ArgumentNullException.ThrowIfNull(loss);
         if (options?.Precision is { Narrow: { } narrow })
-            throw new ArgumentException($"An autoencoder is trained in the type of its parameters, got {narrow}.", nameof(options));
+            throw new ArgumentException(
+                Invariant($"An autoencoder is trained in the type of its parameters, got {narrow}."), nameof(options));
         return options;
     }
 }

@@ -53,9 +53,10 @@ public sealed class DivergedException : Exception
 
         var samples = string.Join(", ", report.Steps[0].Indices.Take(16)) + (options.BatchSize > 16 ? ", ..." : "");
         return new DivergedException(
-            $"The last {inARow} steps up to step {state.Step} had a loss or gradient that is not finite; "
-            + $"{options.MaxSkippedInARow} such steps end the run. Lower the learning rate, or look for such values in the data: "
-            + $"the first of these steps had the samples {samples}. "
+            Invariant($"The last {inARow} steps up to step {state.Step} had a loss or gradient that is not finite; ")
+            + Invariant($"{options.MaxSkippedInARow} such steps end the run. Lower the learning rate, or look for such values in ")
+            + "the data: "
+            + Invariant($"the first of these steps had the samples {samples}. ")
             + (file is null ? "" : $"{file} lists all of them. ")
             + "The weights are those before these steps.")
         {

@@ -165,7 +165,7 @@ public sealed record TrainerOptions
             ArgumentNullException.ThrowIfNull(decay, nameof(ExtraEmas));
             if (name == MainEma || name.Length == 0 || name.Any(c => !char.IsAsciiLetterOrDigit(c) && c is not ('-' or '_' or '.')))
                 throw new ArgumentException(
-                    $"The name of an average must be of letters, digits, '-', '_' and '.', and not '{MainEma}', got '{name}'.",
+                    Invariant($"The name of an average must be of letters, digits, '-', '_' and '.', and not '{MainEma}', got '{name}'."),
                     nameof(ExtraEmas));
         }
 
@@ -174,7 +174,7 @@ public sealed record TrainerOptions
         var keys = new HashSet<string>(StringComparer.Ordinal);
         if (Callbacks.OfType<IStatefulCallback>().FirstOrDefault(callback => !keys.Add(callback.Key)) is { } twice)
             throw new ArgumentException(
-                $"Each callback must have a unique key in checkpoints, got '{twice.Key}' twice.", nameof(Callbacks));
+                Invariant($"Each callback must have a unique key in checkpoints, got '{twice.Key}' twice."), nameof(Callbacks));
         ArgumentNullException.ThrowIfNull(Loader);
         Loader.Validate();
         Guard.InRange(LogEvery, 1, long.MaxValue);

@@ -54,7 +54,7 @@ internal static class TrainerTensors
         using var scope = NewDisposeScope();
         using var gradientsOff = no_grad();
         if (state.Keys.FirstOrDefault(name => files.All(file => file.Name != name)) is { } absent)
-            throw new CheckpointException(folder, $"has no {absent}, which this trainer needs.", null);
+            throw new CheckpointException(folder, Invariant($"has no {absent}, which this trainer needs."), null);
         if (files.FirstOrDefault(file => file.Name != DiffusionModel.DescriptionFileName && !state.ContainsKey(file.Name)) is { } surplus)
             throw new CheckpointException(folder, $"has {surplus.Name}, for which this trainer has no place.", null);
         var copies = new List<(Tensor Target, Tensor Source)>();
@@ -94,9 +94,9 @@ internal static class TrainerTensors
     private static void Match(string path, Dictionary<string, Tensor> expected, Dictionary<string, Tensor> actual)
     {
         if (expected.Keys.FirstOrDefault(name => !actual.ContainsKey(name)) is { } missing)
-            throw new CheckpointException(path, $"lacks '{missing}', which the model has.", null);
+            throw new CheckpointException(path, Invariant($"lacks '{missing}', which the model has."), null);
         if (actual.Keys.FirstOrDefault(name => !expected.ContainsKey(name)) is { } surplus)
-            throw new CheckpointException(path, $"has '{surplus}', which the model lacks.", null);
+            throw new CheckpointException(path, Invariant($"has '{surplus}', which the model lacks."), null);
         foreach (var (name, target) in expected)
         {
             var source = actual[name];

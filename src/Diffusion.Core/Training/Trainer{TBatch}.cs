@@ -171,7 +171,8 @@ public abstract class Trainer<TBatch> : Trainer
         Checkpoints.ResumeRun(count);
         if (State.DatasetCount is { } before && before != count)
             throw new ArgumentException(
-                $"The run so far had a data set of {before} samples, this one has {count}: the order of the data would not continue.",
+                Invariant($"The run so far had a data set of {before} samples, this one has {count}: the order of the data would ")
+                + "not continue.",
                 nameof(dataset));
         State.DatasetCount = count;
         State.Dataset = RunDescription.NameOf(dataset);

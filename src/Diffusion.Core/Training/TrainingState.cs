@@ -77,7 +77,7 @@ internal sealed class TrainingState : IDisposable
     {
         if (_isTorn)
             throw new InvalidOperationException(
-                $"The trainer cannot {purpose}: a step failed while it changed the weights. Resume from a checkpoint.");
+                Invariant($"The trainer cannot {purpose}: a step failed while it changed the weights. Resume from a checkpoint."));
     }
 
     /// <inheritdoc/>

@@ -32,7 +32,7 @@ internal sealed class PatchMerging : NamedModule
     public Tensor forward(Tensor tokens, long rows, long columns)
     {
         if (rows % 2 != 0 || columns % 2 != 0)
-            throw new ArgumentException($"Patch merging needs even sides, got {rows} by {columns} tokens.", nameof(rows));
+            throw new ArgumentException(Invariant($"Patch merging needs even sides, got {rows} by {columns} tokens."), nameof(rows));
         Guard.Shape(tokens, [-1, Guard.Positive(rows) * Guard.Positive(columns), _width]);
         using var scope = NewDisposeScope();
         var batch = tokens.shape[0];
@@ -58,7 +58,7 @@ internal sealed class PatchExpanding : NamedModule
         : base(nameof(PatchExpanding))
     {
         if (width < 2 || width % 2 != 0)
-            throw new ArgumentException($"Patch expanding needs an even width of at least 2, got {width}.", nameof(width));
+            throw new ArgumentException(Invariant($"Patch expanding needs an even width of at least 2, got {width}."), nameof(width));
         _width = width;
         register_module("expansion", _expansion = Layers.Linear(width, 2L * width, hasBias: false));
         register_module("norm", _norm = new LayerNormalization(width / 2));

@@ -169,7 +169,8 @@ public sealed record SwinDenoiserOptions : TransformerOptions
         ArgumentNullException.ThrowIfNull(Heads);
         if (Depths.Count is < 1 or > 16 || Depths.Any(depth => depth < 1))
             throw new ArgumentException(
-                $"{nameof(Depths)} must have 1 to 16 levels of at least one block, got [{string.Join(", ", Depths)}].", nameof(Depths));
+                Invariant($"{nameof(Depths)} must have 1 to 16 levels of at least one block, got [{string.Join(", ", Depths)}]."),
+                nameof(Depths));
         if (Heads.Count != Depths.Count)
             throw new ArgumentException($"{nameof(Heads)} must have a value for {Depths.Count} levels, got {Heads.Count}.", nameof(Heads));
         for (var level = 0; level < Heads.Count; level++)

@@ -41,7 +41,8 @@ internal sealed class WindowBlock : NamedModule
     {
         ArgumentNullException.ThrowIfNull(options);
         if (options.ContextWidth is not null)
-            throw new ArgumentException($"A window block has no context, got a context width of {options.ContextWidth}.", nameof(options));
+            throw new ArgumentException(
+                Invariant($"A window block has no context, got a context width of {options.ContextWidth}."), nameof(options));
         (_tables, _shifted, _heads, _width) = (tables, shifted, options.Heads, options.Width);
         _block = new TransformerBlock(options);
         _block.Initialise(part => InitialWeights.Normal(part));
