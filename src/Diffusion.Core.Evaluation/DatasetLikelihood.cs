@@ -108,4 +108,8 @@ public sealed record LikelihoodProgress(long Samples, long Total, double Mean, d
 /// <param name="Mean">The mean over the samples.</param>
 /// <param name="StandardError">The standard error of the mean; NaN for one sample.</param>
 /// <param name="PerSample">The bits/dim of each sample, in the order of the data set.</param>
-public sealed record LikelihoodSummary(double Mean, double StandardError, IReadOnlyList<double> PerSample);
+public sealed record LikelihoodSummary(double Mean, double StandardError, IReadOnlyList<double> PerSample)
+{
+    /// <summary>Returns the mean and its standard error with their unit, such as <c>2.9142 +/- 0.0031 bits/dim of 10000 samples</c>.</summary>
+    public override string ToString() => Invariant($"{Mean:F4} +/- {StandardError:F4} bits/dim of {PerSample.Count} samples");
+}

@@ -68,7 +68,7 @@ public class ModelConfigTests
             var value = BitConverter.Int64BitsToDouble(random.NextInt64());
             if (!double.IsFinite(value) || value.ToString("R", System.Globalization.CultureInfo.InvariantCulture).IndexOfAny(['.', 'E']) < 0)
                 continue;
-            var text = ModelConfig.Parse($$"""{"_class_name": "X", "x": {{value:R}}}""").ToJson();
+            var text = ModelConfig.Parse(FormattableString.Invariant($$"""{"_class_name": "X", "x": {{value:R}}}""")).ToJson();
             var written = text.Split(": ")[^1].TrimEnd('\n', '}');
             double.Parse(written, System.Globalization.CultureInfo.InvariantCulture).Should().Be(value);
             written.Should().MatchRegex(@"^-?\d+\.\d+$|^-?\d(\.\d+)?e[+-]\d{2,3}$");

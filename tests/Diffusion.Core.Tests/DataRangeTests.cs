@@ -25,7 +25,7 @@ public class DataRangeTests
         using var trainer = new DdpmTrainer(network, DiscreteSchedule.Linear(), new SimpleLoss(), new TrainerOptions { BatchSize = 8, WarmupSteps = 0, Steps = 3 }, logger);
         trainer.Fit(new TensorDataset(samples), cancellationToken: TestContext.Current.CancellationToken);
         if (warns)
-            logger.Warnings.Should().ContainSingle().Which.Should().Contain($"{(double)(float)min}").And.Contain($"{(double)(float)max}").And.Contain("[-1, 1]");
+            logger.Warnings.Should().ContainSingle().Which.Should().Contain(FormattableString.Invariant($"{(double)(float)min}")).And.Contain(FormattableString.Invariant($"{(double)(float)max}")).And.Contain("[-1, 1]");
         else
             logger.Warnings.Should().BeEmpty();
     }

@@ -314,6 +314,10 @@ public sealed class DiffusionModel : IDisposable
     {
         if (output is null)
             throw new ArgumentException("The network must return a tensor, got null.");
+        if (output.IsInvalid)
+            throw new ArgumentException(
+                "The network returned a disposed tensor. If it uses a dispose scope, return the result of MoveToOuterDisposeScope(), and do not "
+                + "dispose the result before it is returned.");
         if (ReferenceEquals(output, input))
             throw new ArgumentException("The network must return a new tensor, got its own input.");
         if (Fault(output, xt) is { } fault)

@@ -38,6 +38,13 @@ internal static class ClipWords
 
     private static string Normalize(string text)
     {
+        for (var at = 0; at < text.Length; at++)
+        {
+            if (!Rune.TryGetRuneAt(text, at, out var rune))
+                throw new ArgumentException(Invariant($"The text must be Unicode, got a lone surrogate at index {at}."), nameof(text));
+            at += rune.Utf16SequenceLength - 1;
+        }
+
         if (text.Any(unit => unit is >= '\u0300' and <= '\u036f') && Decomposed.Normalize().Length != 1)
             throw new PlatformNotSupportedException(
                 "The text holds a combining mark, which must be normalised; this runtime cannot. "
@@ -66,8 +73,7 @@ internal static class ClipWords
 
     private static Kind KindAt(string text, int at, out int length)
     {
-        if (!Rune.TryGetRuneAt(text, at, out var rune))
-            throw new ArgumentException(Invariant($"The text must be Unicode, got a lone surrogate at index {at}."), nameof(text));
+        var rune = Rune.GetRuneAt(text, at);
         length = rune.Utf16SequenceLength;
         return Rune.GetUnicodeCategory(rune) switch
         {

@@ -69,6 +69,10 @@ public static class ModelFile
         {
             throw new InvalidDataException($"{path}: {e.Message}", e);
         }
+        catch (NotSupportedException e)
+        {
+            throw new NotSupportedException($"{path}: {e.Message}", e);
+        }
 
         try
         {

@@ -101,7 +101,9 @@ public sealed class NetworkRegistry
     public NetworkType Find(string name) => _types.TryGetValue(name, out var type)
         ? type
         : throw new NotSupportedException(
-            $"There is no class of networks '{name}'; there are: {string.Join(", ", Names)}. Add a custom class with {nameof(With)}.");
+            $"There is no class of networks '{name}'; there are: {string.Join(", ", Names)}. "
+            + $"Add a custom class with {nameof(NetworkRegistry)}.{nameof(Default)}.{nameof(With)}({nameof(NetworkType)}.{nameof(NetworkType.Of)}(...)), "
+            + "and pass the result as the registry.");
 
     /// <summary>Returns the class and the options of a network as JSON, as in a model file.</summary>
     /// <returns>

@@ -247,7 +247,8 @@ internal sealed class FlatParameters : IDisposable
     private static void Validate((string Name, Parameter Parameter)[] trained)
     {
         if (trained.Length == 0)
-            throw new ArgumentException("The module must have at least one parameter that requires gradients, got none.", nameof(trained));
+            throw new ArgumentException("The module must have at least one parameter that requires gradients, got none. Call RegisterComponents() at the end of its constructor, or "
+                + "register_module for each layer; and do not freeze all parameters.", nameof(trained));
         var (firstName, first) = trained[0];
         foreach (var (name, parameter) in trained)
         {

@@ -20,7 +20,7 @@ public sealed class RecordingCallback(string name = "", List<string>? calls = nu
 
     public override void Reported(TrainingRun run, TrainingProgress progress) => Add("reported", run);
 
-    public override void MetricLogged(TrainingRun run, string name, double value) => Add($"measured {name}={value}", run);
+    public override void MetricLogged(TrainingRun run, string name, double value) => Add(FormattableString.Invariant($"measured {name}={value}"), run);
 
     public override void ImageLogged(TrainingRun run, string name, string path) => Add($"pictured {name}", run);
 
