@@ -5,18 +5,20 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core;
 
-/// <summary>Preconditions checked in managed code, before any native call: a native shape error can end the process.</summary>
+/// <summary>
+/// Preconditions that are checked in managed code before native calls, because a shape error in native code can end the process.
+/// </summary>
 [ExcludeFromCodeCoverage]
 internal static class Guard
 {
-    /// <summary>The value, when it lies in [<paramref name="min"/>, <paramref name="max"/>].</summary>
+    /// <summary>Returns a value in [<paramref name="min"/>, <paramref name="max"/>], and throws an exception for other values.</summary>
     public static T InRange<T>(T value, T min, T max, [CallerArgumentExpression(nameof(value))] string name = "")
         where T : INumber<T>
         => value >= min && value <= max
             ? value
             : throw new ArgumentOutOfRangeException(name, value, Invariant($"{name} must lie in [{min}, {max}], got {value}."));
 
-    /// <summary>The value, when it is finite and greater than zero.</summary>
+    /// <summary>Returns a value that is finite and greater than zero, and throws an exception for other values.</summary>
     public static T Positive<T>(T value, [CallerArgumentExpression(nameof(value))] string name = "")
         where T : INumber<T>
         => value > T.Zero && T.IsFinite(value)
@@ -36,12 +38,12 @@ internal static class Guard
             ? value
             : throw new ArgumentOutOfRangeException(name, value, Invariant($"{name} must lie in (0, {MaxFactor}], got {value}."));
 
-    /// <summary>The value, when there is one.</summary>
+    /// <summary>Returns a value that is not <see langword="null"/>, and throws an exception for <see langword="null"/>.</summary>
     public static T NotNull<T>([NotNull] T? value, [CallerArgumentExpression(nameof(value))] string name = "")
         where T : class
         => value ?? throw new ArgumentNullException(name);
 
-    /// <summary>Requires exactly the given shape; -1 stands for any size.</summary>
+    /// <summary>Requires that a tensor has the given shape; -1 stands for any size.</summary>
     public static void Shape(Tensor tensor, ReadOnlySpan<long> expected, [CallerArgumentExpression(nameof(tensor))] string name = "")
     {
         ArgumentNullException.ThrowIfNull(tensor, name);
@@ -53,7 +55,7 @@ internal static class Guard
             throw new ArgumentException(Invariant($"{name} must have shape {Format(expected)}, got {Format(actual)}."), name);
     }
 
-    /// <summary>Requires two tensors of one shape.</summary>
+    /// <summary>Requires that two tensors have the same shape.</summary>
     public static void SameShape(
         Tensor first,
         Tensor second,
@@ -68,7 +70,7 @@ internal static class Guard
                 + Invariant($"{Format(second.shape)}."), secondName);
     }
 
-    /// <summary>Requires a shape that broadcasts to the given one.</summary>
+    /// <summary>Requires that a tensor broadcasts to the given shape.</summary>
     public static void Broadcasts(Tensor tensor, ReadOnlySpan<long> target, [CallerArgumentExpression(nameof(tensor))] string name = "")
     {
         ArgumentNullException.ThrowIfNull(tensor, name);
@@ -80,7 +82,7 @@ internal static class Guard
             throw new ArgumentException(Invariant($"{name} must broadcast to shape {Format(target)}, got {Format(actual)}."), name);
     }
 
-    /// <summary>Requires two tensors of one element type on one device.</summary>
+    /// <summary>Requires that two tensors have the same element type and device.</summary>
     public static void SameType(
         Tensor first,
         Tensor second,
@@ -93,11 +95,11 @@ internal static class Guard
             && (first.device_type == TorchSharp.DeviceType.CPU || first.device_index == second.device_index);
         if (first.dtype != second.dtype || !sameDevice)
             throw new ArgumentException(
-                $"{secondName} must be {first.dtype} on {first.device} as {firstName} is, got {second.dtype} on "
+                $"{secondName} must be {first.dtype} on {first.device}, like {firstName}, got {second.dtype} on "
                 + $"{second.device}.", secondName);
     }
 
-    /// <summary>Requires a floating point tensor.</summary>
+    /// <summary>Requires that a tensor has a floating point type.</summary>
     public static void Floating(Tensor tensor, [CallerArgumentExpression(nameof(tensor))] string name = "")
     {
         ArgumentNullException.ThrowIfNull(tensor, name);
@@ -105,7 +107,7 @@ internal static class Guard
             throw new ArgumentException($"{name} must be a floating point tensor, got {tensor.dtype}.", name);
     }
 
-    /// <summary>A shape as it is written in messages: <c>[16, 3, 32, 32]</c>, with <c>*</c> for any size.</summary>
+    /// <summary>Returns a shape as text for messages: <c>[16, 3, 32, 32]</c>, with <c>*</c> for any size.</summary>
     public static string Format(ReadOnlySpan<long> shape)
     {
         var parts = new string[shape.Length];

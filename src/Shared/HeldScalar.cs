@@ -3,7 +3,7 @@ using TorchSharp;
 
 namespace Diffusion.Core;
 
-/// <summary>A <see cref="TorchSharp.Scalar"/> that stays alive until this is disposed. The default value holds none.</summary>
+/// <summary>Keeps a <see cref="TorchSharp.Scalar"/> alive until it is disposed. The default value contains none.</summary>
 [ExcludeFromCodeCoverage]
 internal readonly ref struct HeldScalar
 {

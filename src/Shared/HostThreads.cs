@@ -4,14 +4,14 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core;
 
-/// <summary>Work on the memory of tensors on the CPU, divided among as many threads as torch uses.</summary>
+/// <summary>Processes the memory of tensors on the CPU on at most as many threads as torch uses.</summary>
 [ExcludeFromCodeCoverage]
 internal static class HostThreads
 {
-    /// <summary>Runs a worker on several threads. An exception of a worker reaches the caller as it is thrown.</summary>
-    /// <param name="items">The number of items that <see cref="Queue.TryTake"/> hands out, each to one worker.</param>
-    /// <param name="worker">Takes items until there are no more; called once on each thread.</param>
-    /// <param name="threads">The number of threads at most. The default is the number that torch uses.</param>
+    /// <summary>Runs a worker on several threads. If workers throw exceptions, one of them is thrown to the caller.</summary>
+    /// <param name="items">The number of items. <see cref="Queue.TryTake"/> returns each of them to one worker.</param>
+    /// <param name="worker">Processes items until there are no more. It is called once on each thread.</param>
+    /// <param name="threads">The maximum number of threads. The default is the number that torch uses.</param>
     public static void Run(long items, Action<Queue> worker, long threads = long.MaxValue)
     {
         var queue = new Queue(items);
@@ -32,12 +32,13 @@ internal static class HostThreads
         }
     }
 
-    /// <summary>Items that are not taken yet.</summary>
+    /// <summary>The items that have not been taken.</summary>
     public sealed class Queue(long count)
     {
         private long _taken;
 
         /// <summary>Takes the next item.</summary>
+        /// <returns><see langword="false"/> if there are no more items.</returns>
         public bool TryTake(out long item)
         {
             item = Interlocked.Increment(ref _taken) - 1;

@@ -4,18 +4,18 @@ using TorchSharp;
 namespace Diffusion.Core;
 
 /// <summary>
-/// A number on its way to an operator: whole, or real, as libtorch distinguishes them. An <see cref="int"/> is whole and a
-/// <see cref="float"/> is real.
+/// A number that is passed to an operator: an integer or a real number, which libtorch distinguishes. An <see cref="int"/> converts to
+/// an integer, a <see cref="float"/> to a real number.
 /// </summary>
 /// <remarks>
-/// TorchSharp passes the handle of a <see cref="Scalar"/> to native code and does not keep the object alive meanwhile, so that its
-/// finalizer can free what native code still reads. Here it is held until the call has returned. This is the only type in the library
-/// that creates a <see cref="Scalar"/>, which a test of the assemblies enforces.
+/// TorchSharp passes the handle of a <see cref="Scalar"/> to native code and does not keep the object alive during the call, so its
+/// finalizer can free memory that native code still reads. This type keeps the object alive until the call returns. It is the only
+/// type in the library that creates a <see cref="Scalar"/>; a test of the assemblies verifies this.
 /// </remarks>
 [ExcludeFromCodeCoverage]
 internal readonly struct Number
 {
-    // The numbers that most calls pass: created once, and never freed.
+    // The most common numbers, which are created once and never freed.
     private static readonly Scalar _zero = 0.0;
     private static readonly Scalar _half = 0.5;
     private static readonly Scalar _one = 1.0;
@@ -34,14 +34,14 @@ internal readonly struct Number
         _isWhole = isWhole;
     }
 
-    /// <summary>The whole number 1, which TorchSharp passes as <c>alpha</c> where none is given.</summary>
+    /// <summary>The integer 1, which TorchSharp passes as <c>alpha</c> by default.</summary>
     public static Scalar WholeOne { get; } = 1L;
 
     public static implicit operator Number(double value) => new(value, 0, false);
 
     public static implicit operator Number(long value) => new(0.0, value, true);
 
-    /// <summary>The number as native code reads it, until the result is disposed.</summary>
+    /// <summary>Returns the number as a scalar that stays alive until the result is disposed.</summary>
     public HeldScalar Hold()
         => Shared() is { } shared ? new(shared, owned: false) : new(_isWhole ? (Scalar)_whole : _real, owned: true);
 

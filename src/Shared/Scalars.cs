@@ -5,9 +5,9 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// TorchSharp's operators for plain numbers, under their names in upper case: <c>x.Mul(0.5)</c> is <c>x.mul(0.5)</c> with the number
-/// held until the call has returned. Those of TorchSharp that create a number internally (<c>add</c> of two tensors, <c>square</c>,
-/// <c>arange</c>) are here as well. See <see cref="Number"/>.
+/// TorchSharp's operators with numbers, under capitalized names: <c>x.Mul(0.5)</c> is <c>x.mul(0.5)</c>, but keeps the number alive
+/// until the call returns. Operators for which TorchSharp creates a number internally (<c>add</c> of two tensors, <c>square</c>,
+/// <c>arange</c>) are included. See <see cref="Number"/>.
 /// </summary>
 [ExcludeFromCodeCoverage]
 internal static class Scalars
@@ -20,7 +20,7 @@ internal static class Scalars
         return x.add(other, held.Scalar);
     }
 
-    // A number converts to a tensor too, which would not be disposed.
+    // Takes precedence because a number also converts to a tensor, which would not be disposed.
     [OverloadResolutionPriority(1)]
     public static Tensor Add(this Tensor x, Number value)
     {

@@ -3,8 +3,8 @@ using System.Diagnostics.CodeAnalysis;
 namespace Diffusion.Core;
 
 /// <summary>
-/// Files that take their places in a folder together: written to a hidden folder in it, moved by <see cref="Commit"/>, removed where that
-/// was not reached. Where a move fails, the earlier ones are undone.
+/// Files that are added to a folder together. They are written to a hidden subfolder, and <see cref="Commit"/> moves them to the
+/// folder; if a move fails, the earlier moves are undone. <see cref="Dispose"/> deletes the subfolder.
 /// </summary>
 [ExcludeFromCodeCoverage]
 internal sealed class StagedFolder : IDisposable
@@ -13,8 +13,8 @@ internal sealed class StagedFolder : IDisposable
     private readonly bool _isNew;
     private readonly string _root;
 
-    /// <summary>Creates the hidden folder, and the folder itself where it is missing.</summary>
-    /// <exception cref="IOException">It cannot be created.</exception>
+    /// <summary>Creates the hidden subfolder, and the folder if it does not exist.</summary>
+    /// <exception cref="IOException">A folder cannot be created.</exception>
     public StagedFolder(string folder)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
@@ -31,16 +31,17 @@ internal sealed class StagedFolder : IDisposable
         }
     }
 
-    /// <summary>Where to write files, also in folders.</summary>
+    /// <summary>The folder to which files are written. It may contain subfolders.</summary>
     public string Path => System.IO.Path.Combine(_root, "new");
 
     private string Old => System.IO.Path.Combine(_root, "old");
 
-    /// <summary>Moves every file to its place, over one that may be there.</summary>
+    /// <summary>Moves all files to the folder. Existing files of the same names are replaced.</summary>
     /// <param name="isObsolete">
-    /// Which other files go, by path relative to the folder; only files of the folders that are written to.
+    /// Returns whether another file is removed, given its path relative to the folder. It is called only for files in the folders that
+    /// are written to. The default is <see langword="null"/>: no other file is removed.
     /// </param>
-    /// <exception cref="IOException">A file cannot be moved; everything is as it was.</exception>
+    /// <exception cref="IOException">A file cannot be moved. The folder is not changed.</exception>
     public void Commit(Func<string, bool>? isObsolete = null)
     {
         var undo = new Stack<Action>();

@@ -112,7 +112,7 @@ public class FlatParametersTests
 
         model.to(ScalarType.Float64);
 
-        FluentActions.Invoking(flat.EnsureAttached).Should().Throw<InvalidOperationException>().WithMessage("*'_first.*is not the one it was*");
+        FluentActions.Invoking(flat.EnsureAttached).Should().Throw<InvalidOperationException>().WithMessage("*'_first.*was replaced or added*");
     }
 
     [Fact]

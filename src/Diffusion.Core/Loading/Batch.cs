@@ -19,7 +19,7 @@ public interface IBatch<TSelf> : IDisposable
     /// <param name="first">The index of the first sample, in 0..B-1.</param>
     /// <param name="count">The number of samples: at least 1, and at most B - <paramref name="first"/>.</param>
     /// <returns>The batch. The caller must dispose it.</returns>
-    /// <exception cref="ArgumentOutOfRangeException">The range lies outside the batch.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The samples are not all in the batch.</exception>
     TSelf Slice(long first, long count);
 
     /// <summary>

@@ -140,7 +140,7 @@ public sealed partial class BatchLoader<TBatch>
             if (work.Fault is not null)
                 return new Outcome(default, work.Indices, new BatchLoadException(work.Step, work.Indices, work.Fault));
             var batch = _dataset.Load(work.Indices, new LoadContext(work.Seeds, cancellationToken));
-            return new Outcome(batch ?? throw new InvalidOperationException("The data set gave no batch."), work.Indices, null);
+            return new Outcome(batch ?? throw new InvalidOperationException("The data set must not return null."), work.Indices, null);
         }
         catch (Exception e) when (e is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
         {

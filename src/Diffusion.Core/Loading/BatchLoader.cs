@@ -5,9 +5,9 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// Returns the batches of a run step by step, and loads the next ones in background threads. The samples of a step and their augmentation
-/// are a function of (seed, step) only, independent of the order in which threads finish, so that a loader created at a later step
-/// continues exactly where another stopped.
+/// Returns the batches of a run step by step, and loads the next ones on background threads. The samples of a step and their
+/// augmentation are a function of (seed, step) only, and do not depend on the order in which threads finish. A loader created at a
+/// later step therefore continues exactly where another stopped.
 /// </summary>
 /// <remarks>
 /// <para>The caller must dispose each batch. Batches of an <see cref="IBufferedDataset"/> use memory that is reused: dispose each when its
@@ -39,7 +39,7 @@ public sealed partial class BatchLoader<TBatch> : IDisposable
     /// <param name="dataset">The data set. Its number of samples must not change.</param>
     /// <param name="batchSize">B, the number of samples in each batch. It may exceed the number of samples.</param>
     /// <param name="seed">The seed of the run, which determines order and augmentation.</param>
-    /// <param name="options">The options. The default is <see cref="LoaderOptions"/> as constructed.</param>
+    /// <param name="options">The options. The default is a new <see cref="LoaderOptions"/>.</param>
     /// <param name="device">The device to which batches are moved. For a CUDA device they are in pinned memory.</param>
     /// <exception cref="ArgumentException">The data set is empty, or a number is out of range.</exception>
     public BatchLoader(
@@ -151,12 +151,12 @@ public sealed record LoaderOptions
     /// </summary>
     public int PrefetchFactor { get; init; } = 4;
 
-    /// <exception cref="ArgumentOutOfRangeException">A value is out of range.</exception>
     /// <summary>
-    /// The step of the first batch: the number of steps before it. The default is 0. A trainer sets it to its own step.
+    /// The step of the first batch: the number of steps before it. The default is 0. A trainer sets it to its current step.
     /// </summary>
     public long FirstStep { get; init; }
 
+    /// <exception cref="ArgumentOutOfRangeException">A value is out of range.</exception>
     internal void Validate()
     {
         Guard.InRange(FirstStep, 0, long.MaxValue);

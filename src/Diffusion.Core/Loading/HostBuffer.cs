@@ -20,7 +20,9 @@ internal sealed class HostBuffer : IDisposable
         _labels = dataset.HasLabels ? empty([count], ScalarType.Int64) : null;
     }
 
-    /// <summary>Returns whether a batch fits one block of memory that managed code can write to.</summary>
+    /// <summary>
+    /// Returns whether the samples of a batch fit one span, whose length in bytes is limited to <see cref="int.MaxValue"/>.
+    /// </summary>
     public static bool Holds(IBufferedDataset dataset, long count)
         => dataset.SampleShape.Aggregate((Int128)count * sizeof(float), (bytes, length) => bytes * length) <= int.MaxValue;
 
@@ -87,7 +89,7 @@ internal sealed class BufferedBatches(IBufferedDataset dataset, int batchSize, b
     public Batch Load(ReadOnlySpan<long> indices) => Load(indices, default);
 
     /// <summary>Loads a batch into a free buffer, or into a new one.</summary>
-    /// <param name="indices">The indices of the samples, as many as the batch size.</param>
+    /// <param name="indices">The indices of the samples. Their number must be the batch size.</param>
     /// <param name="context">The context that is passed to the data set.</param>
     public Batch Load(ReadOnlySpan<long> indices, LoadContext context)
     {
@@ -109,7 +111,7 @@ internal sealed class BufferedBatches(IBufferedDataset dataset, int batchSize, b
         }
     }
 
-    /// <summary>Disposes the memory. The memory of batches in use is disposed when they are.</summary>
+    /// <summary>Disposes the buffers that are not in use. The other buffers are disposed together with their batches.</summary>
     public void Dispose()
     {
         _disposed = true;

@@ -11,13 +11,14 @@ public interface IDataset<TBatch>
     long Count { get; }
 
     /// <summary>
-    /// The threads on which <see cref="Load(ReadOnlySpan{long})"/> may be called. The default is <see cref="LoadThreading.OneAtATime"/>. A
-    /// data set whose <c>Load</c> reads only immutable data should return <see cref="LoadThreading.Concurrent"/>, which is faster; one that
-    /// runs a network should return <see cref="LoadThreading.Caller"/>.
+    /// The threads on which <see cref="Load(ReadOnlySpan{long})"/> may be called. The default is
+    /// <see cref="LoadThreading.OneAtATime"/>. A data set whose <c>Load</c> reads only immutable data should return
+    /// <see cref="LoadThreading.Concurrent"/>, which is faster. A data set that runs a network should return
+    /// <see cref="LoadThreading.Caller"/>.
     /// </summary>
     LoadThreading Threading => LoadThreading.OneAtATime;
 
-    /// <summary>Loads the samples of the given indices to the CPU. The same indices always give the same batch.</summary>
+    /// <summary>Loads the samples of the given indices to the CPU. The same indices always return the same batch.</summary>
     /// <param name="indices">The indices, each in 0..<see cref="Count"/>-1. Duplicates are allowed.</param>
     /// <returns>
     /// A batch with one sample for each index, outside the dispose scopes of the thread. The caller must dispose it.
@@ -26,8 +27,8 @@ public interface IDataset<TBatch>
     TBatch Load(ReadOnlySpan<long> indices);
 
     /// <summary>
-    /// Loads the samples of the given indices for one training step. The same indices and seeds always give the same batch. Data sets
-    /// without random augmentation do not use the seeds, and need not implement this method.
+    /// Loads the samples of the given indices for one training step. The same indices and seeds always return the same batch. Data
+    /// sets without random augmentation do not use the seeds, and need not implement this method.
     /// </summary>
     /// <remarks>
     /// A data set that wraps another one must pass the context to it and return its <see cref="Threading"/>; otherwise the samples of the
@@ -57,8 +58,9 @@ public interface IDataset : IDataset<Batch>
 }
 
 /// <summary>
-/// A data set that writes samples to memory of the caller, so that the memory of batches is reused. Implement it instead of
-/// <see cref="IDataset"/> if samples consist of numbers and at most one label: <c>Load</c> is then implemented with <see cref="Fill"/>.
+/// A data set that writes samples to a given buffer, so that the memory of batches is reused. Implement it instead of
+/// <see cref="IDataset"/> if samples consist of numbers and at most one label: <c>Load</c> is then implemented with
+/// <see cref="Fill"/>.
 /// </summary>
 public interface IBufferedDataset : IDataset
 {

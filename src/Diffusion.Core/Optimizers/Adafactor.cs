@@ -183,7 +183,7 @@ internal sealed class AdafactorMoment : IDisposable
         FlatLayout.Blend(_rows, squares.mean(_rest, keepdim: true), share);
         FlatLayout.Blend(_columns, squares.mean([0L]), share);
 
-        // Both are zero until a step is taken; the gradient of a skipped step is zero too.
+        // Both moments are zero until a step is taken; the gradient of a skipped step is also zero.
         var rows = _rows.ClampMin(_epsilon);
         gradient.mul_(rows.div(rows.mean()).rsqrt()).mul_(_columns.ClampMin(_epsilon).rsqrt());
     }

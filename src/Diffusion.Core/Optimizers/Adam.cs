@@ -51,8 +51,8 @@ public abstract record AdamOptimizer : IOptimizer
 /// </summary>
 /// <remarks>
 /// Source: Kingma and Ba 2015, "Adam: A Method for Stochastic Optimization", algorithm 1. The weight decay is L2 regularization, as in
-/// PyTorch's <c>Adam</c>: the coefficient of half the squared norm of the weights in the loss. The decoupled weight decay of
-/// <see cref="AdamW"/> is the better choice.
+/// PyTorch's <c>Adam</c>: the coefficient of half the squared norm of the weights in the loss. Use <see cref="AdamW"/> for decoupled
+/// weight decay.
 /// </remarks>
 public sealed record Adam : AdamOptimizer
 {
@@ -72,12 +72,14 @@ public sealed record AdamW : AdamOptimizer
 /// <summary>The state of Adam, with either kind of weight decay. The names of its tensors are PyTorch's.</summary>
 /// <remarks>
 /// A step is nine passes over the buffers, all in place and vectorized; on a CPU with float32 weights it is a single pass. The bias
-/// corrections, the step size of the published form and its epsilon are combined into a scale and a shift of the square root of the second
-/// moment. If a step is skipped, the shift is infinite, so that zero is added to the weights.
+/// corrections and epsilon are combined into a scale and a shift of the square root of the second moment. If a step is skipped, the
+/// shift is infinite, so that zero is added to the weights.
 /// </remarks>
 internal sealed class AdamState : IOptimizerState
 {
-    /// <summary>Smaller than the bias correction of any step, and a safe divisor.</summary>
+    /// <summary>
+    /// The lower bound of the bias corrections, which prevents division by zero. It is smaller than the correction of any step.
+    /// </summary>
     private const double Tiny = 1e-30;
 
     private readonly FlatLayout _layout;
@@ -145,7 +147,7 @@ internal sealed class AdamState : IOptimizerState
             tensor.Dispose();
     }
 
-    /// <summary>Takes the same step in one pass over the buffers, with numbers on the host.</summary>
+    /// <summary>Takes the same step in one pass over the buffers on the CPU.</summary>
     private void StepOnHost(Tensor weights, Tensor gradients, double learningRate)
     {
         _step.Add_(1.0);
@@ -196,7 +198,8 @@ internal sealed class AdamState : IOptimizerState
 
         public Vector<float> Shift { get; init; }
 
-        // Fully optimized at the first call: vector code is not compiled ahead of time, and each call of the first steps takes long.
+        // Compiled with full optimization at the first call: vector code is not compiled ahead of time, and its first calls would be
+        // slow.
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void Run(
             Span<Vector<float>> weights, Span<Vector<float>> gradients, Span<Vector<float>> first, Span<Vector<float>> second)

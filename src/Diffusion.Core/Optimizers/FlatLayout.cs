@@ -5,7 +5,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// The layout of the trained parameters of a module in one-dimensional buffers, with which an optimizer updates all of them at once.
+/// The layout of the trained parameters of a module in one-dimensional buffers, which allow an optimizer to update all parameters at
+/// once.
 /// </summary>
 /// <remarks>
 /// Parameters are aligned. The gaps between them contain zeros, both in weights and in gradients, and must remain zero. This holds for an
@@ -179,6 +180,8 @@ public sealed class FlatLayout
 /// <param name="Shape">The shape of the parameter.</param>
 public sealed record ParameterSlice(string Name, long Offset, long Count, IReadOnlyList<long> Shape)
 {
-    /// <summary>Whether the weights of a two-dimensional convolution are in channels-last order. The default is <see langword="false"/>.</summary>
+    /// <summary>
+    /// Whether the weights of a two-dimensional convolution are in channels-last order. The default is <see langword="false"/>.
+    /// </summary>
     public bool ChannelsLast { get; init; }
 }

@@ -6,13 +6,14 @@ namespace Diffusion.Core;
 
 /// <summary>
 /// All trainable parameters of a module in one buffer, and their gradients in another, so that the optimizer step, clipping and averaging
-/// take a few operators for any number of parameters. Each parameter becomes a view of the first buffer and accumulates its gradient into a
-/// view of the second.
+/// need only a few operators for any number of parameters. Each parameter becomes a view of the first buffer and accumulates its gradient
+/// into a view of the second.
 /// </summary>
 /// <remarks>
-/// Create it after the module is moved to its device and its weights are tied. A parameter that a step does not use has a gradient of zero.
-/// The gaps that align the parameters contain zeros and remain zero. If the module computes in lower precision, its parameters, except
-/// those of norms, are views of separate buffers in that precision: gradients are collected from them, and weights are published to them.
+/// Create it after the module is moved to its device and its weights are tied. A parameter that a step does not use has a gradient of
+/// zero. The gaps that align the parameters contain zeros and remain zero. If the module computes in lower precision, its parameters,
+/// except those of norms, are views of separate buffers in that precision: gradients are collected from these buffers, and weights are
+/// copied to them.
 /// </remarks>
 internal sealed class FlatParameters : IDisposable
 {
@@ -22,8 +23,8 @@ internal sealed class FlatParameters : IDisposable
     internal const long Alignment = 16;
 
     /// <summary>
-    /// The number of elements to a multiple of which a buffer is padded. The norm of a buffer is the norm of the norms of rows of this
-    /// length: in float32, the norm of ten million elements has an error of 4e-4 in one pass and 1e-7 with rows, at the same speed.
+    /// The length of a row: buffers are padded to a multiple of it. The norm of a buffer is computed as the norm of the norms of its
+    /// rows: in float32, the norm of ten million elements has an error of 4e-4 in one pass and 1e-7 with rows, at the same speed.
     /// </summary>
     private const long Row = 1024;
 
@@ -116,7 +117,8 @@ internal sealed class FlatParameters : IDisposable
     }
 
     /// <summary>
-    /// Sets the gradients to zero, and attaches them to the parameters again, because <c>Module.zero_grad</c>, for example, replaces them.
+    /// Sets the gradients to zero and attaches them to the parameters again, because methods such as <c>Module.zero_grad</c> replace
+    /// them.
     /// </summary>
     public void ZeroGradients()
     {
@@ -139,8 +141,8 @@ internal sealed class FlatParameters : IDisposable
     public void Publish() => _narrowValues?.copy_(Values);
 
     /// <summary>
-    /// Checks inexpensively that no parameter was moved, frozen or unfrozen: moving a module disposes its parameters. A parameter that was
-    /// added, or that replaced one that was not disposed, is detected by <see cref="EnsureAttached"/> only.
+    /// Checks at low cost that no parameter was moved, frozen or unfrozen: a module that is moved disposes its parameters. A parameter
+    /// that was added, or that replaced one that was not disposed, is detected by <see cref="EnsureAttached"/> only.
     /// </summary>
     /// <exception cref="InvalidOperationException">A parameter was moved, frozen or unfrozen.</exception>
     public void EnsureUnmoved()
@@ -164,14 +166,14 @@ internal sealed class FlatParameters : IDisposable
         foreach (var (name, parameter) in _module.named_parameters())
         {
             if (i == _all.Length || !ReferenceEquals(parameter, _all[i].Parameter))
-                throw Detached(name, "is not the one it was");
+                throw Detached(name, "was replaced or added");
             if (parameter.requires_grad != _all[i].Trains)
                 throw Detached(name, _all[i].Trains ? "was frozen" : "was unfrozen");
             i++;
         }
 
         if (i < _all.Length)
-            throw Detached(_all[i].Name, "is gone");
+            throw Detached(_all[i].Name, "was removed");
     }
 
     /// <summary>
@@ -255,7 +257,7 @@ internal sealed class FlatParameters : IDisposable
             Guard.Floating(parameter, name);
             if (parameter.dtype != first.dtype || parameter.device.ToString() != first.device.ToString())
                 throw new ArgumentException(
-                    $"All parameters must have one type and device; '{firstName}' is {first.dtype} on {first.device}, "
+                    $"All parameters must have the same type and device; '{firstName}' is {first.dtype} on {first.device}, "
                     + $"'{name}' is {parameter.dtype} on {parameter.device}.",
                     nameof(trained));
             if (Owners.TryGetValue(parameter, out _))
@@ -264,5 +266,5 @@ internal sealed class FlatParameters : IDisposable
     }
 
     private static InvalidOperationException Detached(string name, string what) => new(
-        $"Parameter '{name}' {what} since the trainer was constructed. Move, tie and freeze the module first, then construct a new trainer.");
+        $"Parameter '{name}' {what} after the trainer was constructed. Move, tie and freeze the module, then construct a new trainer.");
 }

@@ -39,12 +39,12 @@ public interface IOptimizerState : IDisposable
 }
 
 /// <summary>A group of parameters with common optimizer settings. A parameter belongs to the first group that matches it.</summary>
-/// <param name="Matches">Returns whether a parameter belongs to the group, from its name and shape.</param>
+/// <param name="Matches">Returns whether a parameter belongs to the group, given its name and shape.</param>
 public sealed record ParameterGroup(Func<string, IReadOnlyList<long>, bool> Matches)
 {
     /// <summary>
-    /// Excludes parameters with fewer than two dimensions, such as biases and the scales of norms, from weight decay, which is meant to
-    /// keep matrices small (as in the code of Loshchilov and Hutter and most later code).
+    /// The groups that exclude parameters with fewer than two dimensions, such as biases and the scales of norms, from weight decay,
+    /// which is intended for matrices (as in the code of Loshchilov and Hutter and most later code).
     /// </summary>
     public static IReadOnlyList<ParameterGroup> NoDecayOnNormsAndBiases { get; }
         = [new ParameterGroup((_, shape) => shape.Count < 2) { WeightDecayScale = 0.0 }];

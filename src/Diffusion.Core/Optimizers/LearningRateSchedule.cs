@@ -1,6 +1,6 @@
 namespace Diffusion.Core;
 
-/// <summary>Returns the learning rate of an optimizer step. It must not depend on anything else.</summary>
+/// <summary>Returns the learning rate of an optimizer step. It must depend on the step only.</summary>
 /// <param name="step">The number of steps before it: 0 for the first.</param>
 /// <returns>The rate, finite and not negative.</returns>
 public delegate double LearningRateSchedule(long step);

@@ -5,7 +5,7 @@ namespace Diffusion.Core;
 
 /// <summary>
 /// The part of a training step after the backward pass: clips the gradients, takes the optimizer step, updates the averages and counts
-/// skipped steps, all on the device. It does not wait for the device; reading one of the numbers does.
+/// skipped steps, all on the device. A step does not wait for the device; reading a result, such as <see cref="Loss"/>, does.
 /// </summary>
 /// <remarks>
 /// A step whose loss or gradient norm is not finite is skipped without a branch: its gradients are replaced by zeros, and weights, moments
@@ -51,7 +51,7 @@ internal sealed class OptimizerStep : IDisposable
     /// <summary>The exponential moving averages of the weights, the main one first.</summary>
     public IReadOnlyList<EmaWeights> Averages { get; }
 
-    /// <summary>The factor on the loss; <see langword="null"/> for none.</summary>
+    /// <summary>The factor by which the loss is multiplied; <see langword="null"/> for none.</summary>
     public GradScale? GradScale { get; }
 
     /// <summary>The running means of the reported values, including the loss.</summary>
@@ -74,7 +74,8 @@ internal sealed class OptimizerStep : IDisposable
     }
 
     /// <summary>
-    /// The number of consecutive steps skipped up to now, without those that a smaller factor on the loss can fix. Waits for the device.
+    /// The number of consecutive steps skipped up to now, except steps with overflows that a smaller gradient scale can prevent. Waits
+    /// for the device.
     /// </summary>
     public long SkippedInARow
     {
@@ -83,7 +84,8 @@ internal sealed class OptimizerStep : IDisposable
     }
 
     /// <summary>
-    /// The values of the next report so far: sum and count by name. The name of the loss is the empty string. Waits for the device.
+    /// The sum and count of each value of the next report so far, by name. The name of the loss is the empty string. Waits for the
+    /// device.
     /// </summary>
     public SortedDictionary<string, ReportSum> Sums
     {

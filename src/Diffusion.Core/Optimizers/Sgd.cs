@@ -5,15 +5,17 @@ namespace Diffusion.Core;
 /// <summary>Stochastic gradient descent (SGD), with momentum by default.</summary>
 /// <remarks>
 /// Source: Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning", in the form of PyTorch's
-/// <c>SGD</c>: the learning rate multiplies the velocity, the velocity starts with the first gradient without dampening, and the gradient
-/// of the weight decay is added to that of the loss.
+/// <c>SGD</c>: the velocity is multiplied by the learning rate, the first gradient is added to the velocity without dampening, and the
+/// gradient of the weight decay is added to that of the loss.
 /// </remarks>
 public sealed record Sgd : IOptimizer
 {
     /// <inheritdoc/>
     public string Name => nameof(Sgd);
 
-    /// <summary>The factor on the velocity in each step. The default is 0.9. With 0 there is no velocity, and no memory for it.</summary>
+    /// <summary>
+    /// The factor by which the velocity is multiplied in each step. The default is 0.9. If it is 0, no velocity is stored.
+    /// </summary>
     public double Momentum { get; init; } = 0.9;
 
     /// <summary>The share of the gradient that is not added to the velocity. The default is 0.</summary>
@@ -39,7 +41,7 @@ public sealed record Sgd : IOptimizer
     }
 }
 
-/// <summary>The state of <see cref="Sgd"/>: its velocity, with the name in PyTorch.</summary>
+/// <summary>The state of <see cref="Sgd"/>: the velocity, named as in PyTorch, and the step.</summary>
 internal sealed class SgdState : IOptimizerState
 {
     private readonly Sgd _settings;

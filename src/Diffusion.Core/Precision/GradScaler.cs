@@ -3,8 +3,9 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// The settings of gradient scaling: a factor on the loss, and so on all gradients, that keeps small gradients from underflowing in
-/// float16. By default it is halved when a gradient overflows, and doubled after 2,000 steps without an overflow.
+/// The settings of gradient scaling: the loss, and therefore each gradient, is multiplied by a factor, so that small gradients do not
+/// underflow in float16. By default, the factor is halved when a gradient overflows, and doubled after 2,000 steps without an
+/// overflow.
 /// </summary>
 /// <remarks>Source: Micikevicius et al. 2018, section 3.2, with dynamic loss scaling.</remarks>
 public sealed record GradScaler
@@ -12,11 +13,13 @@ public sealed record GradScaler
     /// <summary>The initial factor. The default is 65,536.</summary>
     public double Initial { get; init; } = 65_536.0;
 
-    /// <summary>The number that the factor is multiplied by after an overflow, whose step is skipped. The default is 0.5.</summary>
+    /// <summary>
+    /// The number by which the factor is multiplied after an overflow. The step with the overflow is skipped. The default is 0.5.
+    /// </summary>
     public double Backoff { get; init; } = 0.5;
 
     /// <summary>
-    /// The number that the factor is multiplied by after <see cref="GrowthInterval"/> steps without an overflow. The default is 2.
+    /// The number by which the factor is multiplied after <see cref="GrowthInterval"/> steps without an overflow. The default is 2.
     /// </summary>
     public double Growth { get; init; } = 2.0;
 
@@ -32,7 +35,7 @@ public sealed record GradScaler
     }
 }
 
-/// <summary>The factor on the loss of a run, kept on the device.</summary>
+/// <summary>The factor by which the loss of a run is multiplied, stored on the device.</summary>
 internal sealed class GradScale : IDisposable
 {
     private readonly GradScaler _settings;
@@ -48,7 +51,7 @@ internal sealed class GradScale : IDisposable
     /// <summary>[] float64 the factor.</summary>
     public Tensor Value { get; }
 
-    /// <summary>[] float64 the number of steps since the factor changed or a gradient overflowed.</summary>
+    /// <summary>[] float64 the number of steps since the factor changed or a step was skipped.</summary>
     public Tensor Streak { get; }
 
     /// <summary>Returns the loss times the factor, in the type of the loss. The caller must dispose it.</summary>
@@ -67,7 +70,7 @@ internal sealed class GradScale : IDisposable
     /// [] bool: whether the loss was finite. If it was and the step was not taken, a gradient overflowed.
     /// </param>
     /// <returns>
-    /// [] float64 in the current dispose scope: 1 if the step was skipped for a reason that a smaller factor cannot fix.
+    /// [] float64 in the current dispose scope: 1 if the step was skipped for a reason that a smaller factor cannot fix, otherwise 0.
     /// </returns>
     public Tensor Update(Tensor apply, Tensor finiteLoss)
     {

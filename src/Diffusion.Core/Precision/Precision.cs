@@ -5,26 +5,29 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// The floating point type in which a network computes during training (mixed precision). The weights, gradients, moments and averages that
-/// a trainer keeps have the type that the parameters had when the trainer was created, typically float32. Norms and losses are computed in
-/// that type too.
+/// The floating point type in which a network computes during training (mixed precision). The weights, gradients, moments and averages
+/// of a trainer have the type that the parameters had when the trainer was created, typically float32. Norms and losses are computed
+/// in that type too.
 /// </summary>
 /// <remarks>
 /// <para>Source: Micikevicius et al. 2018, "Mixed Precision Training", sections 3.1 to 3.3.</para>
-/// <para>When the trainer is disposed, the network gets the weights that the trainer kept. Frozen parameters remain rounded.</para>
+/// <para>When the trainer is disposed, the network receives the weights of the trainer in their original type. Frozen parameters
+/// remain rounded.</para>
 /// </remarks>
 public sealed record Precision
 {
     private Precision(ScalarType? narrow, GradScaler? scaling) => (Narrow, GradScaler) = (narrow, scaling);
 
-    /// <summary>Computes in the type of the parameters.</summary>
+    /// <summary>Full precision: the network computes in the type of its parameters.</summary>
     public static Precision Full { get; } = new(null, null);
 
-    /// <summary>Computes in bfloat16. It has the range of float32, so gradients are not scaled.</summary>
+    /// <summary>Mixed precision with bfloat16. It has the range of float32, so gradients are not scaled.</summary>
     public static Precision BFloat16 { get; } = new(ScalarType.BFloat16, null);
 
-    /// <summary>Computes in float16, for GPUs without bfloat16. Small gradients would underflow, so the loss is scaled.</summary>
-    /// <param name="scaling">The settings of gradient scaling. The default is <see cref="GradScaler"/> as constructed.</param>
+    /// <summary>
+    /// Returns mixed precision with float16, for GPUs without bfloat16. The loss is scaled, because small gradients would underflow.
+    /// </summary>
+    /// <param name="scaling">The settings of gradient scaling. The default is a new <see cref="GradScaler"/>.</param>
     public static Precision Float16(GradScaler? scaling = null) => new(ScalarType.Float16, scaling ?? new GradScaler());
 
     /// <summary>The type of weights and activations; <see langword="null"/> for the type of the parameters.</summary>
@@ -65,7 +68,9 @@ public sealed record Precision
         }
     }
 
-    /// <summary>Converts the parameters that <see cref="Convert"/> converted back to their type. They remain rounded.</summary>
+    /// <summary>
+    /// Converts the parameters that <see cref="Convert"/> converted back to their original type. Their values remain rounded.
+    /// </summary>
     internal static void Restore(nn.Module module, ScalarType narrow, ScalarType before)
     {
         foreach (var part in PartsWithParameters(module).Where(part => part.parameters(recurse: false).Any(p => p.dtype == narrow)))

@@ -5,24 +5,27 @@ using Microsoft.Extensions.Logging;
 namespace Diffusion.Core;
 
 /// <summary>
-/// Trains an autoencoder, variational or not: steps an optimizer along the clipped gradient of the loss, averages the weights,
-/// reports, and keeps checkpoints from which a run goes on exactly as if it had not stopped.
+/// Trains an autoencoder, with or without a variational latent distribution: minimises a loss, clips gradients, averages the weights,
+/// reports progress, and writes checkpoints from which a run continues exactly as if it had not stopped.
 /// </summary>
 /// <remarks>
-/// Source: Kingma and Welling 2014, algorithm 1. See <see cref="Trainer"/> for what holds of every trainer. Conditions of the data set and
-/// <see cref="TrainerOptions.Timesteps"/> are ignored.
+/// Source: Kingma and Welling 2014, algorithm 1. The remarks of <see cref="Trainer"/> apply. Conditions of the data set
+/// and <see cref="TrainerOptions.Timesteps"/> are ignored.
 /// </remarks>
 public sealed class AutoencoderTrainer : Trainer<Batch>
 {
     private readonly ITrainableAutoencoder _model;
     private readonly IAutoencoderLoss _loss;
 
-    /// <summary>A trainer of a model, at step 0.</summary>
-    /// <param name="model">The network; moved to <see cref="TrainerOptions.Device"/> if that is given.</param>
-    /// <param name="loss">What is minimised; the mean over the batch.</param>
-    /// <param name="options">How; the defaults where null.</param>
-    /// <param name="logger">The logger that receives reports, checkpoints and skipped steps.</param>
-    /// <inheritdoc cref="DdpmTrainer(ITrainableDenoiser, Schedules.INoiseSchedule, IDiffusionLoss, TrainerOptions, ILogger)" path="/exception"/>
+    /// <summary>Initializes a trainer at step 0.</summary>
+    /// <param name="model">
+    /// The model, which is moved to <see cref="TrainerOptions.Device"/> if that is set. The caller must dispose it after the trainer.
+    /// </param>
+    /// <param name="loss">The loss, whose mean over the batch is minimised.</param>
+    /// <param name="options">The options. The default is a new <see cref="TrainerOptions"/>.</param>
+    /// <param name="logger">The logger that receives reports, checkpoints and skipped steps. The default is none.</param>
+    /// <inheritdoc cref="DdpmTrainer(ITrainableDenoiser, Schedules.INoiseSchedule, IDiffusionLoss, TrainerOptions, ILogger)"
+    /// path="/exception"/>
     public AutoencoderTrainer(
         ITrainableAutoencoder model, IAutoencoderLoss loss, TrainerOptions? options = null, ILogger? logger = null)
         : base(Guard.NotNull(model).Module, model.BeginInference, Checked(loss, options), logger)
@@ -32,14 +35,14 @@ public sealed class AutoencoderTrainer : Trainer<Batch>
     }
 
     /// <summary>
-    /// The model with averaged weights. Used between steps: while its inference scope is open the model holds the averaged weights, in
-    /// evaluation mode, and the trainer takes no step.
+    /// The model with averaged weights. Use it between steps: while its inference scope is open, the model has the averaged weights
+    /// and is in evaluation mode, and the trainer cannot take a step.
     /// </summary>
     public IAutoencoder Ema { get; }
 
-    /// <summary>The model with averaged weights of a name, as <see cref="Ema"/> is with the main ones.</summary>
-    /// <param name="name"><see cref="TrainerOptions.MainEma"/>, or one of <see cref="TrainerOptions.ExtraEmas"/>.</param>
-    /// <exception cref="ArgumentException">There is no such average.</exception>
+    /// <summary>Returns the model with the averaged weights of a name. <see cref="Ema"/> is the model of the main average.</summary>
+    /// <param name="name"><see cref="TrainerOptions.MainEma"/>, or a key of <see cref="TrainerOptions.ExtraEmas"/>.</param>
+    /// <exception cref="ArgumentException">There is no average with this name.</exception>
     public IAutoencoder AverageOf(string name) => new AveragedAutoencoder(_model, State.Averages, State.Averages.IndexOf(name));
 
     /// <inheritdoc/>

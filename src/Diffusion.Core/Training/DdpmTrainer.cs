@@ -9,10 +9,10 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// Trains a denoiser: draws times and noise, steps an optimizer along the clipped gradient of the loss, averages the weights,
-/// reports, and keeps checkpoints from which a run goes on exactly as if it had not stopped.
+/// Trains a denoiser: draws times and noise, minimises a loss, clips gradients, averages the weights, reports progress, and writes
+/// checkpoints from which a run continues exactly as if it had not stopped.
 /// </summary>
-/// <remarks>Source: Ho et al. 2020, algorithm 1. See <see cref="Trainer"/> for what holds of every trainer.</remarks>
+/// <remarks>Source: Ho et al. 2020, algorithm 1. The remarks of <see cref="Trainer"/> apply.</remarks>
 public sealed class DdpmTrainer : Trainer<Batch>
 {
     private const int Quarters = 4;
@@ -26,16 +26,17 @@ public sealed class DdpmTrainer : Trainer<Batch>
     private bool _rangeIsChecked;
     private bool _conditionIsChecked;
 
-    /// <summary>A trainer of a model, at step 0.</summary>
+    /// <summary>Initializes a trainer of a model at step 0.</summary>
     /// <param name="model">
-    /// The model, whose network is moved to <see cref="TrainerOptions.Device"/> if that is set. The caller must dispose it after the trainer.
+    /// The model, whose network is moved to <see cref="TrainerOptions.Device"/> if that is set. The caller must dispose it after the
+    /// trainer.
     /// </param>
     /// <param name="loss">The loss, whose mean over the batch is minimised.</param>
-    /// <param name="options">How to train. The default is <see cref="TrainerOptions"/> as constructed.</param>
-    /// <param name="logger">Receives reports, checkpoints and skipped steps.</param>
+    /// <param name="options">The options. The default is a new <see cref="TrainerOptions"/>.</param>
+    /// <param name="logger">The logger that receives reports, checkpoints and skipped steps. The default is none.</param>
     /// <exception cref="ArgumentException">
-    /// The network is not an <see cref="ITrainableDenoiser"/>; an option is out of range; or the module has no trainable parameters, or not
-    /// of one type on one device.
+    /// The network is not an <see cref="ITrainableDenoiser"/>, an option is out of range, the module has no trainable parameters, or
+    /// its trainable parameters are not floating point or differ in type or device.
     /// </exception>
     /// <exception cref="InvalidOperationException">The module already belongs to another trainer.</exception>
     public DdpmTrainer(DiffusionModel model, IDiffusionLoss loss, TrainerOptions? options = null, ILogger? logger = null)
@@ -47,32 +48,32 @@ public sealed class DdpmTrainer : Trainer<Batch>
         Ema = AverageOf(TrainerOptions.MainEma);
     }
 
-    /// <summary>A trainer of a network that predicts epsilon.</summary>
+    /// <summary>Initializes a trainer of a network that predicts epsilon, at step 0.</summary>
     /// <param name="network">The network. The caller must dispose it after the trainer.</param>
     /// <param name="schedule">The noise schedule to train with.</param>
     /// <param name="loss">The loss, whose mean over the batch is minimised.</param>
-    /// <param name="options">How to train. The default is <see cref="TrainerOptions"/> as constructed.</param>
-    /// <param name="logger">Receives reports, checkpoints and skipped steps.</param>
+    /// <param name="options">The options. The default is a new <see cref="TrainerOptions"/>.</param>
+    /// <param name="logger">The logger that receives reports, checkpoints and skipped steps. The default is none.</param>
     /// <inheritdoc cref="DdpmTrainer(DiffusionModel, IDiffusionLoss, TrainerOptions?, ILogger?)" path="/exception"/>
     public DdpmTrainer(
         ITrainableDenoiser network, INoiseSchedule schedule, IDiffusionLoss loss, TrainerOptions? options = null, ILogger? logger = null)
         : this(new DiffusionModel(network, schedule), loss, options, logger)
         => _ownsModel = true;
 
-    /// <summary>The model that is trained, with the weights of the last step.</summary>
+    /// <summary>The trained model, with the weights of the last step.</summary>
     public DiffusionModel Model { get; }
 
     /// <summary>
-    /// The model with averaged weights, for samplers. Used between steps: while its inference scope is open the network holds the averaged
-    /// weights, in evaluation mode, and the trainer takes no step.
+    /// The model with averaged weights, for samplers. Use it between steps: while its inference scope is open, the network has the
+    /// averaged weights and is in evaluation mode, and the trainer cannot take a step.
     /// </summary>
     public DiffusionModel Ema { get; }
 
     private INoiseSchedule Schedule => Model.Schedule;
 
-    /// <summary>The model with averaged weights of a name, as <see cref="Ema"/> is with the main ones.</summary>
-    /// <param name="name"><see cref="TrainerOptions.MainEma"/>, or one of <see cref="TrainerOptions.ExtraEmas"/>.</param>
-    /// <exception cref="ArgumentException">There is no such average.</exception>
+    /// <summary>Returns the model with the averaged weights of a name. <see cref="Ema"/> is the model of the main average.</summary>
+    /// <param name="name"><see cref="TrainerOptions.MainEma"/>, or a key of <see cref="TrainerOptions.ExtraEmas"/>.</param>
+    /// <exception cref="ArgumentException">There is no average with this name.</exception>
     public DiffusionModel AverageOf(string name)
         => _model.With(new AveragedDenoiser(_model.Network, State.Averages, State.Averages.IndexOf(name)));
 
@@ -97,12 +98,13 @@ public sealed class DdpmTrainer : Trainer<Batch>
         return Reported(result, terms, onDevice);
     }
 
-    /// <summary>The loss at given times and noise, with the current weights.</summary>
-    /// <param name="batch">On the device of the model.</param>
+    /// <summary>Computes the loss at given times and noise, with the current weights.</summary>
+    /// <param name="batch">The batch, on the device of the model.</param>
     /// <param name="t">[B] times of the schedule, on the CPU.</param>
-    /// <param name="onDevice">The same on the device.</param>
-    /// <param name="noise">As the samples.</param>
-    /// <param name="generator">The generator of what the loss draws; <see langword="null"/> for the default generator.</param>
+    /// <param name="onDevice">The same times on the device of the model.</param>
+    /// <param name="noise">The noise, with the shape, type and device of the samples.</param>
+    /// <param name="generator">The generator of the random numbers of the loss; <see langword="null"/> for the default generator.</param>
+    /// <returns>The terms of the loss. The caller must dispose them.</returns>
     internal LossTerms LossAt(Batch batch, Tensor t, Tensor onDevice, Tensor noise, Generator? generator = null)
         // The levels of a continuous schedule are computed on the CPU: only the timesteps passed to the network are moved.
         => _loss.Evaluate(new LossContext(_model, batch.Samples, Schedule is DiscreteSchedule ? onDevice : t, noise, batch.Condition)
@@ -190,7 +192,7 @@ public sealed class DdpmTrainer : Trainer<Batch>
             TrainerLog.RangeOfBatch(Log, min, max, range);
     }
 
-    /// <summary>Adds the other terms, and the loss by quarters of time.</summary>
+    /// <summary>Reports the terms of the loss other than the minimised one, and the loss of each quarter of the time range.</summary>
     private StepLoss Reported(StepLoss result, LossTerms terms, Tensor t)
     {
         using var gradientsOff = no_grad();
@@ -199,7 +201,10 @@ public sealed class DdpmTrainer : Trainer<Batch>
         return result.ReportTerms(terms);
     }
 
-    /// <summary>[T, 4] which quarter each step of a discrete schedule is in; [4] their numbers for any other.</summary>
+    /// <summary>
+    /// Returns [T, 4] float64, the one-hot quarter of each step of a discrete schedule; for other schedules, [4] the numbers of the
+    /// quarters.
+    /// </summary>
     private Tensor QuarterTable()
     {
         using var scope = NewDisposeScope();
@@ -210,7 +215,7 @@ public sealed class DdpmTrainer : Trainer<Batch>
         return quarters.unsqueeze(1).eq(numbers).to(ScalarType.Float64).MoveToOuterDisposeScope();
     }
 
-    /// <summary>[B, 4] which quarter each time is in.</summary>
+    /// <summary>Returns [B, 4] float64, the one-hot quarter of each time.</summary>
     private Tensor QuartersOf(Tensor t)
     {
         using var scope = NewDisposeScope();
@@ -221,7 +226,7 @@ public sealed class DdpmTrainer : Trainer<Batch>
 
     private static ITrainableDenoiser Trainable(DiffusionModel model)
         => Guard.NotNull(model).Network as ITrainableDenoiser ?? throw new ArgumentException(
-            $"A trainer needs the parameters of the network, of an {nameof(ITrainableDenoiser)}; got {model.Network.GetType().Name}.",
+            $"The network of the model must be an {nameof(ITrainableDenoiser)}, got {model.Network.GetType().Name}.",
             nameof(model));
 
     private static TrainerOptions? Checked(IDiffusionLoss loss, TrainerOptions? options)

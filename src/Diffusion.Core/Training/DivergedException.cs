@@ -5,37 +5,38 @@ using Microsoft.Extensions.Logging;
 namespace Diffusion.Core;
 
 /// <summary>
-/// A run was stopped because too many steps in a row had a loss or gradient that is not finite. The weights are those of the last
-/// finite step.
+/// The exception that is thrown when the loss or gradient of too many consecutive steps is not finite. The weights are those of the
+/// last finite step.
 /// </summary>
 public sealed class DivergedException : Exception
 {
-    /// <summary>A run that diverged.</summary>
+    /// <summary>Initializes a new instance of the <see cref="DivergedException"/> class.</summary>
     public DivergedException()
     {
     }
 
-    /// <summary>A run that diverged.</summary>
+    /// <summary>Initializes a new instance of the <see cref="DivergedException"/> class with a message.</summary>
     public DivergedException(string message)
         : base(message)
     {
     }
 
-    /// <summary>A run that diverged, with what caused it.</summary>
+    /// <summary>Initializes a new instance of the <see cref="DivergedException"/> class with a message and a cause.</summary>
     public DivergedException(string message, Exception innerException)
         : base(message, innerException)
     {
     }
 
-    /// <summary>The steps skipped in a row and the samples of their batches, the first step first; at most a thousand.</summary>
+    /// <summary>The consecutive skipped steps with the samples of their batches, in order; at most the first 1,000.</summary>
     public IReadOnlyList<SkippedStep> Steps { get; init; } = [];
 
     /// <summary>
-    /// The file with the same list, <c>diverged.json</c> in the folder of the run; <see langword="null"/> where there is no folder.
+    /// The path of <c>diverged.json</c>, a file in the folder of the run with the same list; <see langword="null"/> if there is no
+    /// folder or the file could not be written.
     /// </summary>
     public string? File { get; init; }
 
-    /// <summary>Creates the exception of a run that no longer progresses, and writes its file.</summary>
+    /// <summary>Creates the exception of a run that diverged, and writes the file.</summary>
     internal static DivergedException Of(TrainingState state, ILogger logger)
     {
         var (options, inARow) = (state.Options, state.OptimizerStep.SkippedInARow);
@@ -66,10 +67,10 @@ public sealed class DivergedException : Exception
     }
 }
 
-/// <summary>The content of diverged.json, to find the data on which a run diverged.</summary>
-/// <param name="Step">The completed steps when it was detected.</param>
-/// <param name="SkippedInARow">The number of the last steps that were skipped.</param>
-/// <param name="Steps">These steps, in order; at most <see cref="MaxSteps"/>.</param>
+/// <summary>The content of diverged.json, which lists the data on which a run diverged.</summary>
+/// <param name="Step">The number of completed steps when the divergence was detected.</param>
+/// <param name="SkippedInARow">The number of consecutive skipped steps at that time.</param>
+/// <param name="Steps">The skipped steps, in order; at most the first <see cref="MaxSteps"/>.</param>
 internal sealed record DivergenceReport(long Step, long SkippedInARow, IReadOnlyList<SkippedStep> Steps)
 {
     /// <summary>The name of the file.</summary>
@@ -77,7 +78,7 @@ internal sealed record DivergenceReport(long Step, long SkippedInARow, IReadOnly
 
     private const int MaxSteps = 1_000;
 
-    /// <summary>The report of the steps up to one, by the order of the data alone.</summary>
+    /// <summary>Creates the report of the last steps. The order of the data determines their samples.</summary>
     public static DivergenceReport Of(long step, long skippedInARow, DataOrder order, int batchSize)
     {
         var steps = new SkippedStep[Math.Min(skippedInARow, MaxSteps)];
@@ -92,8 +93,8 @@ internal sealed record DivergenceReport(long Step, long SkippedInARow, IReadOnly
         return new DivergenceReport(step, skippedInARow, steps);
     }
 
-    /// <summary>Writes the file, whole or not at all.</summary>
-    /// <exception cref="IOException">It cannot be written.</exception>
+    /// <summary>Writes the file atomically, and returns its path.</summary>
+    /// <exception cref="IOException">The file cannot be written.</exception>
     public string Write(string folder)
     {
         var path = Path.Combine(folder, FileName);
@@ -102,7 +103,7 @@ internal sealed record DivergenceReport(long Step, long SkippedInARow, IReadOnly
     }
 }
 
-/// <summary>How the report is written.</summary>
+/// <summary>The JSON serializer of the report.</summary>
 [JsonSourceGenerationOptions(WriteIndented = true, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
 [JsonSerializable(typeof(DivergenceReport))]
 internal sealed partial class DivergenceJson : JsonSerializerContext;

@@ -2,15 +2,17 @@ using Microsoft.Extensions.Logging;
 
 namespace Diffusion.Core;
 
-/// <summary>Chooses how many samples of a batch are in a forward pass.</summary>
+/// <summary>Determines the number of samples in a forward pass.</summary>
 internal sealed class MicroBatching(TrainingState state, ILogger logger)
 {
-    /// <summary>The additional memory of the backward pass at its maximum, relative to what the forward pass keeps.</summary>
+    /// <summary>The maximum additional memory of the backward pass, relative to the memory that the forward pass stores.</summary>
     private const double BackwardShare = 0.25;
 
-    /// <summary>Returns the number of samples in a forward pass. The first step measures it where it depends on the memory.</summary>
+    /// <summary>
+    /// Returns the number of samples in a forward pass. If it depends on a memory limit, the first step determines it by measurements.
+    /// </summary>
     /// <param name="count">The number of samples of the batch.</param>
-    /// <param name="measure">Returns the bytes that a forward pass over the first n samples keeps for the backward pass.</param>
+    /// <param name="measure">Returns the number of bytes that a forward pass over the first n samples stores for the backward pass.</param>
     public long Size(long count, Func<long, long> measure)
     {
         if (state.MicroBatchSize is null && state.Options.MemoryLimit is { } limit)
@@ -22,8 +24,8 @@ internal sealed class MicroBatching(TrainingState state, ILogger logger)
         return Math.Min(state.MicroBatchSize ?? count, count);
     }
 
-    /// <summary>Halves the number of samples, unless the options set it.</summary>
-    /// <returns><see langword="false"/> where it cannot be halved.</returns>
+    /// <summary>Halves the number of samples, unless the options specify it.</summary>
+    /// <returns><see langword="false"/> if the number cannot be halved.</returns>
     public bool Halve(long count)
     {
         var size = Math.Min(state.MicroBatchSize ?? count, count);
@@ -34,13 +36,16 @@ internal sealed class MicroBatching(TrainingState state, ILogger logger)
         return true;
     }
 
-    /// <summary>The difference between passes of one and of two samples is the memory of a sample.</summary>
+    /// <summary>
+    /// Returns the number of samples that fit the limit. The memory of a sample is the difference between passes over two samples and
+    /// one.
+    /// </summary>
     private static int FittingSize(long count, long limit, Func<long, long> measure)
     {
         if (count == 1)
             return 1;
 
-        // The first pass creates what is created once: tables, and the buffers of libraries.
+        // The first pass also allocates memory that is allocated only once, such as tables and the buffers of libraries.
         measure(1);
         var before = HostMemory.InUse();
         var (one, two) = (measure(1), measure(2));

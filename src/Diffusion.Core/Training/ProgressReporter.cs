@@ -26,7 +26,7 @@ internal sealed class ProgressReporter
     /// <param name="learningRate">The rate of the last step.</param>
     /// <param name="waited">The total time for which the run has waited for batches.</param>
     /// <exception cref="DivergedException">Too many steps in a row were skipped.</exception>
-    /// <exception cref="TrainerCallbackException">A callback or the progress failed.</exception>
+    /// <exception cref="TrainerCallbackException">A callback or the <see cref="IProgress{T}"/> failed.</exception>
     public void Report(double learningRate, TimeSpan waited)
     {
         var (optimizer, options, logger) = (State.OptimizerStep, _run.Options, _run.Trainer.Log);

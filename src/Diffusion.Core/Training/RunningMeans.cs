@@ -2,14 +2,16 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core;
 
-/// <summary>Means of named values over the steps since they were last taken, kept on the device until then.</summary>
+/// <summary>The means of named values over the steps since the last call of <see cref="Take"/>. They are stored on the device.</summary>
 internal sealed class RunningMeans(Device device) : IDisposable
 {
     private readonly Dictionary<string, NamedSums> _kept = new(StringComparer.Ordinal);
     private readonly List<NamedSums> _staged = [];
     private Dictionary<string, (double Sum, double Count)> _earlier = new(StringComparer.Ordinal);
 
-    /// <summary>Sum and count of each name so far, for a checkpoint. Setting them replaces all values. Waits for the device.</summary>
+    /// <summary>
+    /// The sum and the count of each name so far, for a checkpoint. Setting it replaces all values. Reading it waits for the device.
+    /// </summary>
     public IReadOnlyDictionary<string, (double Sum, double Count)> Partial
     {
         get
@@ -37,10 +39,10 @@ internal sealed class RunningMeans(Device device) : IDisposable
         }
     }
 
-    /// <summary>Adds values of the current step, which count once <see cref="Commit"/> is called and must be alive until then.</summary>
+    /// <summary>Adds values of the current step, which must not be disposed before <see cref="Commit"/> adds them to the means.</summary>
     public void Stage(NamedSums sums) => _staged.Add(sums);
 
-    /// <summary>Removes the values of a step that failed.</summary>
+    /// <summary>Removes the staged values of a step that failed.</summary>
     public void Discard() => _staged.Clear();
 
     /// <summary>Adds the staged values to the means, unless the step was skipped.</summary>
@@ -60,7 +62,9 @@ internal sealed class RunningMeans(Device device) : IDisposable
         _staged.Clear();
     }
 
-    /// <summary>Returns the means by name, NaN where there was no value, and starts new ones. Waits for the device.</summary>
+    /// <summary>
+    /// Returns the means by name, NaN for a name without values, and sets all sums and counts to zero. Waits for the device.
+    /// </summary>
     public SortedDictionary<string, double> Take()
     {
         var means = new SortedDictionary<string, double>(StringComparer.Ordinal);
@@ -104,7 +108,7 @@ internal sealed class RunningMeans(Device device) : IDisposable
 }
 
 /// <summary>Sums of named values over samples, on the device.</summary>
-/// <param name="Names">n names.</param>
-/// <param name="Sums">[n] float64, the sum of the values of each, without gradients.</param>
-/// <param name="Counts">[n] float64, the number of values.</param>
+/// <param name="Names">The n names.</param>
+/// <param name="Sums">[n] float64 the sum of the values of each name, without gradients.</param>
+/// <param name="Counts">[n] float64 the number of values of each name.</param>
 internal sealed record NamedSums(IReadOnlyList<string> Names, Tensor Sums, Tensor Counts);

@@ -3,45 +3,49 @@ using System.Runtime.InteropServices;
 namespace Diffusion.Core;
 
 /// <summary>
-/// A training step failed because a number passed to an operator was freed by the garbage collector while libtorch was reading it.
+/// The exception that is thrown when a training step fails because the garbage collector freed a number, which was passed to an
+/// operator, while libtorch was reading it.
 /// </summary>
 /// <remarks>
-/// TorchSharp 0.107 converts a number in <c>x * 0.5</c> or <c>x.mul(0.5)</c> to a <c>Scalar</c> that nothing keeps alive during the call. A
-/// garbage collection on another thread can finalize it at that moment. The library itself keeps its numbers alive; the number belongs to a
-/// network, a loss, an optimizer or a callback of the application. Keep it alive there: <c>using Scalar half = 0.5; x.mul(half)</c>, or a
-/// static field for a constant. See docs/torchsharp.md.
+/// TorchSharp 0.107 converts the number in <c>x * 0.5</c> or <c>x.mul(0.5)</c> to a <c>Scalar</c> and does not keep it alive during
+/// the call, so a garbage collection on another thread can finalize it. The library keeps its own numbers alive; the number belongs to
+/// a network, a loss, an optimizer or a callback of the application. Keep it alive there: <c>using Scalar half = 0.5; x.mul(half)</c>,
+/// or use a static field for a constant. See docs/torchsharp.md.
 /// </remarks>
 public sealed class ScalarFinalizedException : InvalidOperationException
 {
-    /// <summary>The messages of libtorch for a scalar whose type tag is not one of a scalar.</summary>
+    /// <summary>Parts of the messages of libtorch for a scalar with an invalid type.</summary>
     private static readonly string[] Signs = ["Expected false to be true, but got false", "Unknown scalar type"];
 
-    /// <summary>Creates the exception with a default message.</summary>
+    /// <summary>Initializes a new instance of the <see cref="ScalarFinalizedException"/> class.</summary>
     public ScalarFinalizedException()
     {
     }
 
-    /// <summary>Creates the exception with a message.</summary>
+    /// <summary>Initializes a new instance of the <see cref="ScalarFinalizedException"/> class with a message.</summary>
     public ScalarFinalizedException(string message)
         : base(message)
     {
     }
 
-    /// <summary>Creates the exception with a message and the error of libtorch.</summary>
+    /// <summary>
+    /// Initializes a new instance of the <see cref="ScalarFinalizedException"/> class with a message and the error of libtorch.
+    /// </summary>
     public ScalarFinalizedException(string message, Exception innerException)
         : base(message, innerException)
     {
     }
 
     /// <summary>
-    /// <see langword="true"/> when the trainer is in the state before the step and can be saved or continue; <see langword="false"/> when the
-    /// step failed while it updated the weights, and the trainer must be resumed from a checkpoint. Default: <see langword="true"/>.
+    /// <see langword="true"/> if the trainer is in the state before the step and can be saved or continue; <see langword="false"/> if
+    /// the step failed while it updated the weights, and the trainer must be resumed from a checkpoint. The default is
+    /// <see langword="true"/>.
     /// </summary>
     public bool StateIsWhole { get; init; } = true;
 
     internal static ScalarFinalizedException Of(TrainingState state, int repeats, Exception cause) => new(
-        $"Step {state.Step + 1} failed{(repeats > 0 ? $" {repeats + 1} times" : "")}: the garbage collector freed a number that was passed to "
-        + "an operator while libtorch was reading it. TorchSharp does not keep the number in `x * 0.5` or `x.mul(0.5)` alive. Write "
+        $"Step {state.Step + 1} failed{(repeats > 0 ? $" {repeats + 1} times" : "")}: the garbage collector freed a number that was passed "
+        + "to an operator while libtorch was reading it. TorchSharp does not keep the number in `x * 0.5` or `x.mul(0.5)` alive. Write "
         + "`using Scalar half = 0.5; x.mul(half)`, or keep constants in static fields of type Scalar, in the network, the loss, the "
         + "optimizer and the callbacks of the application. "
         + (state.IsWhole
@@ -53,7 +57,7 @@ public sealed class ScalarFinalizedException : InvalidOperationException
         StateIsWhole = state.IsWhole,
     };
 
-    /// <summary>Whether an error has the message of a scalar that was freed.</summary>
+    /// <summary>Returns whether an error has the message for a scalar that was freed.</summary>
     internal static bool IsCauseOf(Exception error)
         => error is ExternalException && Signs.Any(sign => error.Message.Contains(sign, StringComparison.Ordinal));
 }

@@ -18,7 +18,7 @@ public sealed class StepLoss : IDisposable
         Loss = Keep(loss);
     }
 
-    /// <summary>[] the mean over the samples.</summary>
+    /// <summary>[] the mean loss over the samples of the part.</summary>
     public Tensor Loss { get; }
 
     /// <summary>An action to call after the weights were updated or the step was skipped. The default is <see langword="null"/>.</summary>
@@ -27,14 +27,16 @@ public sealed class StepLoss : IDisposable
     internal IReadOnlyList<NamedSums> Reports => _reports;
 
     /// <summary>
-    /// Reports named values, whose means over the steps since the last report come with <see cref="TrainingProgress.Metrics"/>. They stay
-    /// on the device until then.
+    /// Reports named values. Their means over the steps since the last report are in <see cref="TrainingProgress.Metrics"/>. The
+    /// values remain on the device until the report.
     /// </summary>
-    /// <param name="names">n names.</param>
-    /// <param name="sums">[n] float64, the sum over samples of each value, without gradients. Ownership passes to this object.</param>
-    /// <param name="counts">[n] float64, the number of samples that had it. Ownership passes to this object.</param>
+    /// <param name="names">The n names.</param>
+    /// <param name="sums">
+    /// [n] float64 the sum over samples of the values of each name, without gradients. Ownership passes to this object.
+    /// </param>
+    /// <param name="counts">[n] float64 the number of samples with a value of each name. Ownership passes to this object.</param>
     /// <returns>This object.</returns>
-    /// <exception cref="ArgumentException">There are not n sums and n counts in float64.</exception>
+    /// <exception cref="ArgumentException">The sums or counts do not have shape [n] or type float64.</exception>
     public StepLoss Report(IReadOnlyList<string> names, Tensor sums, Tensor counts)
     {
         ArgumentNullException.ThrowIfNull(names);
@@ -69,7 +71,7 @@ public sealed class StepLoss : IDisposable
             tensor.Dispose();
     }
 
-    /// <summary>Takes ownership of a tensor, out of any dispose scope, for <see cref="AfterStep"/> to use.</summary>
+    /// <summary>Takes ownership of a tensor and detaches it from its dispose scope, so that <see cref="AfterStep"/> can use it.</summary>
     internal Tensor Keep(Tensor tensor)
     {
         _owned.Add(tensor.DetachFromDisposeScope());

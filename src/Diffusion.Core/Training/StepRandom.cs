@@ -5,9 +5,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// The random draws of one step. They are drawn for the whole batch, as a function of (seed, step, stream), and returned for the current
-/// part of
-/// it: the results do not depend on how a batch is split.
+/// The random draws of one step. They are drawn for the whole batch, as a function of (seed, step, stream), and the part for the
+/// current samples is returned, so that results do not depend on how a batch is split.
 /// </summary>
 public sealed class StepRandom : IDisposable
 {
@@ -24,35 +23,35 @@ public sealed class StepRandom : IDisposable
     /// </summary>
     public required Generator Generator { get; init; }
 
-    /// <summary>Steps before this one: 0 for the first.</summary>
+    /// <summary>The number of steps before this one: 0 for the first.</summary>
     public long Step { get; }
 
-    /// <summary>B, the samples of the whole batch.</summary>
+    /// <summary>B, the number of samples of the whole batch.</summary>
     public long BatchSize { get; }
 
-    /// <summary>The first sample of the current part.</summary>
+    /// <summary>The index of the first sample of the current part.</summary>
     public long First { get; private set; }
 
     /// <summary>The number of samples of the current part.</summary>
     public long Count { get; private set; }
 
-    /// <summary>Standard normal noise for the current part.</summary>
-    /// <param name="stream">Distinguishes draws; a custom trainer may use 100 and above.</param>
-    /// <param name="shape">Of the part: [<see cref="Count"/>, ...].</param>
+    /// <summary>Returns standard normal noise for the current part.</summary>
+    /// <param name="stream">A number that identifies the draws. Custom trainers can use 100 and above.</param>
+    /// <param name="shape">The shape of the part: [<see cref="Count"/>, ...].</param>
     /// <param name="dtype">The type of the noise.</param>
-    /// <param name="device">Where it is drawn, and lies.</param>
-    /// <returns>A view that lives as long as this object and the current dispose scope.</returns>
+    /// <param name="device">The device on which the noise is drawn.</param>
+    /// <returns>A view that is valid until this object or the current dispose scope is disposed.</returns>
     public Tensor Normal(long stream, ReadOnlySpan<long> shape, ScalarType dtype, Device device)
     {
         long[] whole = [BatchSize, .. shape[1..]];
         return Draw(stream, device, generator => randn(whole, dtype: dtype, device: device, generator: generator));
     }
 
-    /// <summary>Draws of any kind for the current part.</summary>
-    /// <param name="stream">Distinguishes draws; a custom trainer may use 100 and above.</param>
-    /// <param name="device">Of the generator; null for the CPU.</param>
-    /// <param name="draw">From the generator to [B, ...] for the whole batch; called once in a step.</param>
-    /// <returns>[<see cref="Count"/>, ...] a view that lives as long as this object and the current dispose scope.</returns>
+    /// <summary>Returns draws from any distribution for the current part.</summary>
+    /// <param name="stream">A number that identifies the draws. Custom trainers can use 100 and above.</param>
+    /// <param name="device">The device of the generator; <see langword="null"/> for the CPU.</param>
+    /// <param name="draw">Draws [B, ...] for the whole batch from the generator. It is called once per step and stream.</param>
+    /// <returns>[<see cref="Count"/>, ...] a view that is valid until this object or the current dispose scope is disposed.</returns>
     public Tensor Draw(long stream, Device? device, Func<Generator, Tensor> draw)
     {
         ArgumentNullException.ThrowIfNull(draw);
@@ -74,12 +73,12 @@ public sealed class StepRandom : IDisposable
         _drawn.Clear();
     }
 
-    /// <summary>Goes to another part of the batch.</summary>
+    /// <summary>Selects another part of the batch.</summary>
     internal void MoveTo(long first, long count) => (First, Count) = (first, count);
 }
 
 /// <summary>
-/// The words that tell the random draws of a training run apart; with the seed, the step and the rank they are all its state.
+/// The streams of the random draws of a training run. Together with the seed, the step and the rank, a stream determines its draws.
 /// </summary>
 internal static class RandomStream
 {
@@ -92,14 +91,16 @@ internal static class RandomStream
     /// <summary>The noise of a batch: (seed, step, rank).</summary>
     public const long Noise = 3;
 
-    /// <summary>What the network draws in training, as for dropout: (seed, step, rank).</summary>
+    /// <summary>The numbers that the network draws during training, for example for dropout: (seed, step, rank).</summary>
     public const long Network = 4;
 
     /// <summary>The augmentation of a sample: (seed, epoch, index of the sample).</summary>
     public const long Augmentation = 5;
 }
 
-/// <summary>A network that computes in another type, or order of memory, than the loss around it.</summary>
+/// <summary>
+/// Converts the input of a network to the type and memory order in which it computes, and its output back to the type of the input.
+/// </summary>
 internal sealed class NetworkInput(ITrainableDenoiser model, TrainerOptions options) : DelegatingDenoiser(model)
 {
     private readonly ScalarType? _narrow = options.Precision.Narrow;
@@ -108,7 +109,7 @@ internal sealed class NetworkInput(ITrainableDenoiser model, TrainerOptions opti
     /// <inheritdoc/>
     public override bool IsTransparent => true;
 
-    /// <summary>Whether anything is to be changed.</summary>
+    /// <summary>Returns whether the options require a conversion.</summary>
     public static bool Needed(TrainerOptions options) => options.ChannelsLast || options.Precision.Narrow is not null;
 
     /// <inheritdoc/>

@@ -3,7 +3,8 @@ using System.Runtime.InteropServices;
 namespace Diffusion.Core;
 
 /// <summary>
-/// Ctrl-C and SIGTERM as a cancellation: the first asks the run to save its state and end, the second ends the process at once.
+/// Converts Ctrl-C and SIGTERM into a cancellation: after the first signal, the run saves its state and ends; the second signal ends
+/// the process immediately.
 /// </summary>
 /// <example>
 /// <code>
@@ -22,22 +23,26 @@ public sealed class StopSignals : IDisposable
     private readonly PosixSignalRegistration[] _registrations;
     private int _received;
 
-    /// <summary>Listens from now on, in place of what the system does by itself, until disposed.</summary>
+    /// <summary>
+    /// Initializes a new instance of the <see cref="StopSignals"/> class, which replaces the default action of the signals until it is
+    /// disposed.
+    /// </summary>
     public StopSignals() => _registrations =
     [
         PosixSignalRegistration.Create(PosixSignal.SIGINT, context => Receive(context, Interrupt)),
         PosixSignalRegistration.Create(PosixSignal.SIGTERM, context => Receive(context, Terminate)),
     ];
 
-    /// <summary>Cancelled by the first signal.</summary>
+    /// <summary>The token that the first signal cancels.</summary>
     public CancellationToken Token => _source.Token;
 
     /// <summary>
-    /// What the process ought to return, as shells have it: 130 after Ctrl-C (SIGINT), 143 after SIGTERM; null where no signal came.
+    /// The exit code of the process by the convention of shells: 130 after SIGINT (Ctrl-C), 143 after SIGTERM; <see langword="null"/>
+    /// if no signal was received.
     /// </summary>
     public int? ExitCode => _received == 0 ? null : SignalBase + _received;
 
-    /// <summary>Leaves signals to the system again.</summary>
+    /// <summary>Restores the default action of the signals.</summary>
     public void Dispose()
     {
         foreach (var registration in _registrations)
@@ -45,10 +50,10 @@ public sealed class StopSignals : IDisposable
         _source.Dispose();
     }
 
-    /// <summary>What a signal does, on a thread of the system's.</summary>
+    /// <summary>Handles a signal, on a thread of the runtime.</summary>
     internal void Receive(PosixSignalContext context, int signal)
     {
-        // Not cancelled, a signal does what it does by itself, which ends the process.
+        // Without Cancel, the default action of the signal follows, which ends the process.
         if (Interlocked.CompareExchange(ref _received, signal, 0) != 0)
             return;
         context.Cancel = true;
@@ -58,7 +63,7 @@ public sealed class StopSignals : IDisposable
         }
         catch (ObjectDisposedException)
         {
-            // It came while this object was disposed: the run it would have stopped has ended.
+            // The signal was received while this object was disposed, when the run had ended.
         }
     }
 }

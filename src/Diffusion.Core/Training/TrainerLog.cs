@@ -3,7 +3,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Diffusion.Core;
 
-/// <summary>The messages of a trainer.</summary>
+/// <summary>The log messages of a trainer.</summary>
 internal static partial class TrainerLog
 {
     [LoggerMessage(EventId = 1, Level = LogLevel.Information, Message = "Training from step {Step} to {Steps} on {Count} samples.")]
@@ -59,7 +59,7 @@ internal static partial class TrainerLog
     [LoggerMessage(
         EventId = 14,
         Level = LogLevel.Information,
-        Message = "{Size} of {Count} samples are in a forward pass, to stay within {Limit} bytes.")]
+        Message = "A forward pass processes {Size} of the {Count} samples of a batch, to use at most {Limit} bytes.")]
     public static partial void MicroBatches(ILogger logger, int size, long count, long limit);
 
     [LoggerMessage(EventId = 15, Level = LogLevel.Error, Message = "The callback {Callback} failed in {Member} at step {Step}.")]
@@ -68,24 +68,25 @@ internal static partial class TrainerLog
     [LoggerMessage(
         EventId = 16,
         Level = LogLevel.Warning,
-        Message = "Step {Step} is repeated, attempt {Attempt} of {Attempts}: the garbage collector freed a number that code of the application "
+        Message = "Step {Step} is repeated, attempt {Attempt} of {Attempts}: the garbage collector freed a number that the application "
             + "passed to an operator. Keep it alive in a Scalar: using Scalar half = 0.5; x.mul(half).")]
     public static partial void Repeated(ILogger logger, long step, int attempt, int attempts);
 
     [LoggerMessage(
         EventId = 17,
         Level = LogLevel.Warning,
-        Message = "The data set has values in {Data}, and the model in {Model}, to which samplers clip. Scale the data, or set DataRange of the model.")]
+        Message = "The range of the data set is {Data}, but that of the model, to which samplers clip, is {Model}. "
+            + "Scale the data, or set DataRange of the model.")]
     public static partial void RangeOfDataset(ILogger logger, DataRange data, DataRange model);
 
     [LoggerMessage(
         EventId = 18,
         Level = LogLevel.Warning,
-        Message = "The first batch has values from {Min} to {Max}, which does not fit the range {Model} of the model, to which samplers clip. "
-            + "Scale the data, or set DataRange of the model.")]
+        Message = "The first batch has values from {Min} to {Max}, which does not match the range {Model} of the model, to which samplers "
+            + "clip. Scale the data, or set DataRange of the model.")]
     public static partial void RangeOfBatch(ILogger logger, double min, double max, DataRange model);
 
-    [LoggerMessage(EventId = 19, Level = LogLevel.Error, Message = "Step {Step} could not be saved after the run had failed or was cancelled.")]
+    [LoggerMessage(EventId = 19, Level = LogLevel.Error, Message = "Step {Step} could not be saved after the run failed or was cancelled.")]
     public static partial void NotSaved(ILogger logger, Exception error, long step);
 
     [LoggerMessage(

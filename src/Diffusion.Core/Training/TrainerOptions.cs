@@ -4,96 +4,122 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core;
 
-/// <summary>How to train. The defaults train well untouched: averaged weights, a warm-up, gradients clipped at 1.</summary>
+/// <summary>
+/// The options of a trainer. By default, weights are averaged, the learning rate has a warm-up, and gradients are clipped at a norm of
+/// 1.
+/// </summary>
 public sealed record TrainerOptions
 {
-    /// <summary>The name of the average of <see cref="Ema"/>.</summary>
+    /// <summary>The name of the average that <see cref="Ema"/> defines.</summary>
     public const string MainEma = "ema";
 
-    /// <summary>The step at which <see cref="Trainer{TBatch}.Fit"/> is done, counted from the start of the run: 100,000.</summary>
+    /// <summary>
+    /// The number of steps after which <see cref="Trainer{TBatch}.Fit"/> ends, counted from the start of the run. The default is
+    /// 100,000.
+    /// </summary>
     public long Steps { get; init; } = 100_000;
 
-    /// <summary>Samples in each step of <see cref="Trainer{TBatch}.Fit"/>: 128. Batches are always full; one may span two epochs.</summary>
+    /// <summary>
+    /// The number of samples in each step of <see cref="Trainer{TBatch}.Fit"/>. The default is 128. Batches are always full; a batch
+    /// may contain samples of more than one epoch.
+    /// </summary>
     public int BatchSize { get; init; } = 128;
 
-    /// <summary>Decides every random draw: 0.</summary>
+    /// <summary>The seed of all random draws. The default is 0.</summary>
     public long Seed { get; init; }
 
-    /// <summary>Where to train, as from <see cref="DeviceName.Parse"/>; null leaves the module where it is.</summary>
+    /// <summary>
+    /// The device on which to train, for example from <see cref="DeviceName.Parse"/>. The default is <see langword="null"/>: the
+    /// module remains on its device.
+    /// </summary>
     public Device? Device { get; init; }
 
-    /// <summary>The learning rate after the warm-up: 2e-4 (Ho et al. 2020, appendix B).</summary>
+    /// <summary>The learning rate after the warm-up. The default is 2e-4 (Ho et al. 2020, appendix B).</summary>
     public double LearningRate { get; init; } = 2e-4;
 
-    /// <summary>Steps over which the learning rate grows to <see cref="LearningRate"/>: 500.</summary>
+    /// <summary>
+    /// The number of steps over which the learning rate increases linearly to <see cref="LearningRate"/>. The default is 500.
+    /// </summary>
     public long WarmupSteps { get; init; } = 500;
 
-    /// <summary>A rate of another form, such as <see cref="LearningRateSchedules.Cosine"/>; takes the place of the two above.</summary>
+    /// <summary>
+    /// A learning rate schedule, such as <see cref="LearningRateSchedules.Cosine"/>, that replaces <see cref="LearningRate"/> and
+    /// <see cref="WarmupSteps"/>. The default is <see langword="null"/>: none.
+    /// </summary>
     public LearningRateSchedule? LearningRateSchedule { get; init; }
 
-    /// <summary>The rule by which weights move: <see cref="AdamW"/> with its defaults.</summary>
+    /// <summary>The optimizer. The default is <see cref="AdamW"/> with its default settings.</summary>
     public IOptimizer Optimizer { get; init; } = new AdamW();
 
     /// <summary>
-    /// Parameters that are treated apart: no weight decay on norms and biases. A parameter belongs to the first group that matches it.
+    /// Groups of parameters with separate optimizer settings. A parameter belongs to the first group that matches it. The default is
+    /// <see cref="ParameterGroup.NoDecayOnNormsAndBiases"/>.
     /// </summary>
     public IReadOnlyList<ParameterGroup> ParameterGroups { get; init; } = ParameterGroup.NoDecayOnNormsAndBiases;
 
-    /// <summary>What the network computes in: the type of its parameters.</summary>
+    /// <summary>
+    /// The precision in which the network computes. The default is <see cref="Precision.Full"/>: the type of its parameters.
+    /// </summary>
     public Precision Precision { get; init; } = Precision.Full;
 
     /// <summary>
-    /// Whether CUDA devices may round the factors of float32 matrix products and convolutions to TF32, which has 10 bits of mantissa and is
-    /// several times faster. The default is <see langword="null"/>: unchanged. A setting of libtorch for the whole process, set by the
-    /// trainer's constructor,
-    /// stays.
+    /// Whether CUDA devices may round the operands of float32 matrix products and convolutions to TF32, which has 10 bits of mantissa
+    /// and is several times faster. The default is <see langword="null"/>: the setting of libtorch is not changed. The constructor of
+    /// the trainer changes the setting for the whole process, and it is not restored when the trainer is disposed.
     /// </summary>
     public bool? AllowTf32 { get; init; }
 
     /// <summary>
-    /// Whether images and the weights of two-dimensional convolutions are kept in channels-last order, with the same results but for
-    /// rounding: false. GPUs are faster so; <see cref="Models.ChannelsLast.IsFaster"/> measures it. On the CPU, networks choose the layout
-    /// of their images themselves.
+    /// Whether images and the weights of two-dimensional convolutions are stored in channels-last order. The results differ only by
+    /// rounding. The default is <see langword="false"/>. GPUs are usually faster with this order;
+    /// <see cref="Models.ChannelsLast.IsFaster"/> measures it. On the CPU, networks choose the order of their images themselves.
     /// </summary>
     public bool ChannelsLast { get; init; }
 
     /// <summary>
-    /// Samples that pass through the network at once; the gradients of the parts of a batch are added up. Fewer need less memory, and
-    /// results do not depend on it but by rounding, and by dropout. Null for whole batches, or, once a step has run out of memory, for the
-    /// half of what did not fit: that step is taken again.
+    /// The maximum number of samples in a forward pass. The gradients of the parts of a batch are accumulated. A smaller number
+    /// requires less memory; the results differ only by rounding and by the random numbers of dropout. The default is
+    /// <see langword="null"/>: the trainer processes whole batches, or parts that fit <see cref="MemoryLimit"/>; if a step runs out of
+    /// memory, it halves the number of samples and repeats the step.
     /// </summary>
     public int? MicroBatchSize { get; init; }
 
     /// <summary>
-    /// Bytes that the process may allocate for tensors on the CPU, weights and all: the first step finds out what a sample takes, and
-    /// passes batches in parts that fit. Null for no such limit. The size that was found is part of a checkpoint, so that a resumed run
-    /// adds gradients up in the same order.
+    /// The maximum number of bytes that the process may allocate for tensors on the CPU, including the weights. The first step
+    /// measures the memory of a sample, and batches are processed in parts that fit. The size of the parts is stored in checkpoints,
+    /// so that a resumed run accumulates gradients in the same order. The limit is ignored if <see cref="MicroBatchSize"/> is set. The
+    /// default is <see langword="null"/>: no limit.
     /// </summary>
     public long? MemoryLimit { get; init; }
 
-    /// <summary>The norm to which larger gradients are scaled down, all parameters together: 1; null never clips.</summary>
+    /// <summary>
+    /// The maximum norm of the gradients of all parameters together. Larger gradients are scaled down to it. The default is 1;
+    /// <see langword="null"/> disables clipping.
+    /// </summary>
     public double? MaxGradNorm { get; init; } = 1.0;
 
-    /// <summary>The decay of the averaged weights: at most 0.9999, less at the start.</summary>
+    /// <summary>
+    /// The decay of the averaged weights. The default is <see cref="EmaDecay.WarmUp"/>: at most 0.9999, and less at the start.
+    /// </summary>
     public EmaDecay Ema { get; init; } = EmaDecay.WarmUp(0.9999);
 
     /// <summary>Further averages in addition to <see cref="Ema"/>, by name. The default is none.</summary>
     public IReadOnlyDictionary<string, EmaDecay> ExtraEmas { get; init; } = new SortedDictionary<string, EmaDecay>();
 
     /// <summary>
-    /// Which times each batch is trained at: uniform. Trainers of denoisers look at it. A sampler that learns
-    /// (<see cref="IAdaptiveTimestepSampler"/>) weighs the loss of each sample, waits for the device once a step to see it, and is part of
-    /// a checkpoint. The caller must dispose it.
+    /// The sampler of the times of each batch. The default is <see cref="UniformTimesteps"/>. Only trainers of denoisers use it. With
+    /// an <see cref="IAdaptiveTimestepSampler"/>, the trainer weights the loss of each sample, waits for the device once per step to
+    /// read the losses, and stores the state of the sampler in checkpoints. The caller must dispose such a sampler.
     /// </summary>
     public ITimestepSampler Timesteps { get; init; } = new UniformTimesteps();
 
-    /// <summary>How batches are loaded ahead: on two threads, four batches deep.</summary>
+    /// <summary>The options of the batch loader. By default, two threads load up to four batches ahead.</summary>
     public LoaderOptions Loader { get; init; } = new();
 
-    /// <summary>Callbacks, invoked in order. The default is none.</summary>
+    /// <summary>The callbacks, which are invoked in order. The default is none.</summary>
     public IReadOnlyList<TrainerCallback> Callbacks { get; init; } = [];
 
-    /// <summary>Steps between reports: 50.</summary>
+    /// <summary>The number of steps between reports. The default is 50.</summary>
     public long LogEvery { get; init; } = 50;
 
     /// <summary>
@@ -114,34 +140,42 @@ public sealed record TrainerOptions
     /// </summary>
     public ModelFormat ModelFormat { get; init; } = ModelFormat.Default;
 
-    /// <summary>Steps between checkpoints: 1,000. There is one more at the end, and one when the run is cancelled.</summary>
+    /// <summary>
+    /// The number of steps between checkpoints. The default is 1,000. A checkpoint is also saved at the end and when the run is
+    /// cancelled.
+    /// </summary>
     public long CheckpointEvery { get; init; } = 1_000;
 
-    /// <summary>How many of the newest checkpoints are kept: 3.</summary>
+    /// <summary>The number of the newest checkpoints to keep. The default is 3.</summary>
     public int KeepCheckpoints { get; init; } = 3;
 
-    /// <summary>Which checkpoints are kept, as from <see cref="CheckpointRetention"/>; takes the place of the number above.</summary>
+    /// <summary>
+    /// The rule that determines which checkpoints are kept. It replaces <see cref="KeepCheckpoints"/>. The default is
+    /// <see langword="null"/>: none.
+    /// </summary>
     public CheckpointRetention? CheckpointRetention { get; init; }
 
     /// <summary>
-    /// Skipped steps in a row that end <see cref="Trainer{TBatch}.Fit"/>, as seen at the next report: 10. A step is skipped when its loss
-    /// or gradient is not finite.
+    /// The number of consecutive skipped steps that ends <see cref="Trainer{TBatch}.Fit"/> with a <see cref="DivergedException"/> at
+    /// the next report. The default is 10. A step is skipped if its loss or gradient is not finite.
     /// </summary>
     public long MaxSkippedInARow { get; init; } = 10;
 
-    /// <summary>Every average by name, the main one first.</summary>
+    /// <summary>All averages by name, the main one first.</summary>
     internal IReadOnlyList<KeyValuePair<string, EmaDecay>> AllAverages
         => [new(MainEma, Ema), .. ExtraEmas.OrderBy(average => average.Key, StringComparer.Ordinal)];
 
-    /// <summary>The learning rate in force.</summary>
+    /// <summary>The learning rate schedule of the run.</summary>
     internal LearningRateSchedule EffectiveLearningRate
         => LearningRateSchedule ?? LearningRateSchedules.Constant(LearningRate, WarmupSteps);
 
-    /// <summary>The retention in force.</summary>
+    /// <summary>The checkpoint retention of the run.</summary>
     internal CheckpointRetention EffectiveRetention => CheckpointRetention ?? CheckpointRetention.Last(KeepCheckpoints);
 
-    /// <summary>Checks everything that can be checked without a model.</summary>
-    /// <exception cref="ArgumentException">A value is out of range; the message names it, what it may be and what it is.</exception>
+    /// <summary>Checks all options that can be checked without a model.</summary>
+    /// <exception cref="ArgumentException">
+    /// A value is out of range. The message names the option, the valid values and the given value.
+    /// </exception>
     internal void Validate()
     {
         Guard.InRange(Steps, 1, long.MaxValue);

@@ -4,11 +4,14 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core;
 
-/// <summary>The tensors of a trainer's state, by file and name: what a checkpoint holds, and where it is read back to.</summary>
-/// <remarks>The names of the moments are PyTorch's, with the parameter's name behind them.</remarks>
+/// <summary>The tensors of the state of a trainer, by file and name, which are written to checkpoints and read from them.</summary>
+/// <remarks>The names of the moments are those of PyTorch, followed by the name of the parameter.</remarks>
 internal static class TrainerTensors
 {
-    /// <summary>Views of the state itself; they live in the current dispose scope, or are the module's own.</summary>
+    /// <summary>
+    /// Returns the tensors of the state itself, or views of them. Views belong to the current dispose scope; the other tensors belong
+    /// to the module, the optimizer or the timestep sampler.
+    /// </summary>
     public static Dictionary<string, Dictionary<string, Tensor>> Of(TrainingState state, IAdaptiveTimestepSampler? timesteps)
     {
         var engine = state.OptimizerStep;
@@ -26,8 +29,8 @@ internal static class TrainerTensors
     }
 
     /// <summary>
-    /// The state dict of a module with the trained parameters in a buffer. What is not in it is as in the module: buffers and frozen
-    /// parameters. Second names of tied parameters share the first.
+    /// Returns the state dict of a module, with the trained parameters from a buffer, and buffers and frozen parameters from the
+    /// module. All names of a tied parameter have the same tensor.
     /// </summary>
     public static Dictionary<string, Tensor> Weights(nn.Module module, FlatParameters parameters, Tensor buffer)
     {
@@ -40,13 +43,13 @@ internal static class TrainerTensors
             entry => entry.Key, entry => views.GetValueOrDefault(firstNames[entry.Value], entry.Value), StringComparer.Ordinal);
     }
 
-    /// <summary>Reads every file of a checkpoint into the state, or nothing at all.</summary>
-    /// <param name="folder">The checkpoint.</param>
-    /// <param name="files">What it holds.</param>
-    /// <param name="state">Where it goes.</param>
-    /// <param name="whenFitting">Called when all fits, before anything has changed; may throw.</param>
+    /// <summary>Reads all files of a checkpoint into the state. If any of them does not match, the state is not changed.</summary>
+    /// <param name="folder">The folder of the checkpoint.</param>
+    /// <param name="files">The files of the checkpoint.</param>
+    /// <param name="state">The tensors that receive the values, by file and name.</param>
+    /// <param name="whenFitting">Called when all files match, before any tensor is changed. It may throw.</param>
     /// <exception cref="CheckpointException">
-    /// A file does not fit the model; the message names the file, the tensor, what was expected and what is there.
+    /// A file does not match the state. The message names the file, the tensor, the expected value and the actual value.
     /// </exception>
     public static void Read(
         string folder, IReadOnlyList<CheckpointFile> files, Dictionary<string, Dictionary<string, Tensor>> state, Action whenFitting)
@@ -56,7 +59,7 @@ internal static class TrainerTensors
         if (state.Keys.FirstOrDefault(name => files.All(file => file.Name != name)) is { } absent)
             throw new CheckpointException(folder, Invariant($"has no {absent}, which this trainer needs."), null);
         if (files.FirstOrDefault(file => file.Name != DiffusionModel.DescriptionFileName && !state.ContainsKey(file.Name)) is { } surplus)
-            throw new CheckpointException(folder, $"has {surplus.Name}, for which this trainer has no place.", null);
+            throw new CheckpointException(folder, $"has the file {surplus.Name}, which this trainer does not use.", null);
         var copies = new List<(Tensor Target, Tensor Source)>();
         foreach (var (file, targets) in state)
         {

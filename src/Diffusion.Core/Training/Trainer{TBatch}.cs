@@ -7,18 +7,20 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// Minimises a loss over batches of a data set: an optimizer along the clipped gradient, averaged weights, reports, and checkpoints from
-/// which a run continues exactly as if it had not stopped. Derive from it for a custom loss or custom batches, and override
-/// <see cref="Evaluate"/>.
+/// Trains a network: minimises a loss over the batches of a data set, clips gradients, averages the weights, reports progress, and
+/// writes checkpoints from which a run continues exactly as if it had not stopped. For a custom loss or custom batches, derive from
+/// this class and override <see cref="Evaluate"/>.
 /// </summary>
 /// <typeparam name="TBatch">The type of the batches of a data set: <see cref="Batch"/>, or a custom type.</typeparam>
 public abstract class Trainer<TBatch> : Trainer
     where TBatch : class, IBatch<TBatch>
 {
-    /// <summary>How often a step is repeated when a number of it was freed.</summary>
+    /// <summary>
+    /// The number of times that a step is repeated after the garbage collector freed a number that was passed to an operator.
+    /// </summary>
     private const int Repeats = 3;
 
-    /// <summary>The place of this process among several.</summary>
+    /// <summary>The rank of this process. A run has one process, so it is 0.</summary>
     private const long Rank = 0;
 
     private readonly MicroBatching _microBatching;
@@ -27,13 +29,14 @@ public abstract class Trainer<TBatch> : Trainer
     /// <summary>Initializes a trainer at step 0.</summary>
     /// <param name="module">The network, which is moved to <see cref="TrainerOptions.Device"/> if that is set.</param>
     /// <param name="beginInference">
-    /// Prepares the network for sampling while averaged weights are used, in addition to evaluation mode; <see langword="null"/> for
-    /// nothing.
+    /// Prepares the network for inference with averaged weights, in addition to evaluation mode, and returns a scope that is disposed
+    /// afterwards. <see langword="null"/> if no preparation is needed.
     /// </param>
-    /// <param name="options">The options; <see langword="null"/> for the defaults.</param>
+    /// <param name="options">The options; <see langword="null"/> for a new <see cref="TrainerOptions"/>.</param>
     /// <param name="logger">The logger that receives reports, checkpoints and skipped steps.</param>
     /// <exception cref="ArgumentException">
-    /// An option is out of range, or the module has no trainable parameters, or parameters of several types or on several devices.
+    /// An option is out of range, the module has no trainable parameters, or its trainable parameters are not floating point or differ
+    /// in type or device.
     /// </exception>
     /// <exception cref="InvalidOperationException">The module already belongs to another trainer.</exception>
     protected Trainer(nn.Module module, Func<IDisposable?>? beginInference, TrainerOptions? options, ILogger? logger)
@@ -44,22 +47,29 @@ public abstract class Trainer<TBatch> : Trainer
     /// Trains until <see cref="TrainerOptions.Steps"/> steps are done. A trainer at step 0 first resumes from the newest checkpoint in
     /// <see cref="TrainerOptions.CheckpointFolder"/>, if there is one. The folder belongs to this trainer until the method returns.
     /// </summary>
-    /// <param name="dataset">The data, which must be the same in every part of a run.</param>
+    /// <param name="dataset">The data set. It must be the same each time a run is continued.</param>
     /// <param name="progress">
-    /// Receives a report every <see cref="TrainerOptions.LogEvery"/> steps and at the end, between steps. <see cref="Progress{T}"/> passes
-    /// it to another thread; to sample in it, implement the interface, or a <see cref="TrainerCallback"/>.
+    /// Receives a report every <see cref="TrainerOptions.LogEvery"/> steps and at the end, between steps. <see cref="Progress{T}"/>
+    /// passes the report to another thread; to sample in a report, implement <see cref="IProgress{T}"/> or use a
+    /// <see cref="TrainerCallback"/>. The default is <see langword="null"/>: none.
     /// </param>
-    /// <param name="cancellationToken">Ends the run after the current step, with a checkpoint where a folder for them is set.</param>
-    /// <exception cref="OperationCanceledException">The run was cancelled; its state is saved, and the trainer can continue.</exception>
-    /// <exception cref="TrainerCallbackException">A callback failed; the state is saved, and the trainer can continue.</exception>
-    /// <exception cref="BatchLoadException">The data set failed; the message names the step and the samples.</exception>
-    /// <exception cref="DivergedException">Too many steps in a row were skipped.</exception>
+    /// <param name="cancellationToken">
+    /// Ends the run after the current step. A checkpoint is saved if <see cref="TrainerOptions.CheckpointFolder"/> is set.
+    /// </param>
+    /// <exception cref="OperationCanceledException">
+    /// The run was cancelled. Its state is saved if a checkpoint folder is set, and the trainer can continue.
+    /// </exception>
+    /// <exception cref="TrainerCallbackException">
+    /// A callback failed. The state is saved if a checkpoint folder is set, and the trainer can continue.
+    /// </exception>
+    /// <exception cref="BatchLoadException">The data set failed. The message contains the step and the samples.</exception>
+    /// <exception cref="DivergedException">Too many consecutive steps were skipped.</exception>
     /// <exception cref="CheckpointException">A checkpoint cannot be resumed from, or written.</exception>
     /// <exception cref="RunInUseException">
     /// Another trainer, in this process or another, is writing to <see cref="TrainerOptions.CheckpointFolder"/>.
     /// </exception>
     /// <exception cref="ArgumentException">
-    /// The data set is empty or of another size than before, or a batch of it does not fit the model.
+    /// The data set is empty, its size has changed since the run was started, or a batch does not match the model.
     /// </exception>
     public void Fit(
         IDataset<TBatch> dataset, IProgress<TrainingProgress>? progress = null, CancellationToken cancellationToken = default)
@@ -104,17 +114,17 @@ public abstract class Trainer<TBatch> : Trainer
         }
     }
 
-    /// <summary>Takes one step on a batch. <see cref="Fit"/> does the same in a loop.</summary>
+    /// <summary>Takes one training step with a batch. <see cref="Fit"/> calls this method in a loop.</summary>
     /// <param name="batch">The batch, on any device. It is not changed, and the caller must dispose it.</param>
-    /// <exception cref="ArgumentException">The batch is empty, or does not fit the model or the loss. Nothing has changed.</exception>
+    /// <exception cref="ArgumentException">The batch is empty, or does not match the model or the loss. The state is unchanged.</exception>
     /// <exception cref="InvalidOperationException">
-    /// The averaged weights are in use, or the parameters of the module were replaced.
+    /// An inference scope is open, the parameters of the module were replaced, or an earlier step failed while it changed the weights.
     /// </exception>
     /// <exception cref="TrainingOutOfMemoryException">
-    /// There is not enough memory for the step; the message names settings that need less.
+    /// There is not enough memory for the step. The message names settings that require less memory.
     /// </exception>
     /// <exception cref="ScalarFinalizedException">
-    /// The garbage collector freed a number that code of the application passed to an operator, in several attempts at the step or while the
+    /// The garbage collector freed a number that the application passed to an operator, in each attempt at the step or while the
     /// weights were updated.
     /// </exception>
     public void TrainStep(TBatch batch)
@@ -152,8 +162,10 @@ public abstract class Trainer<TBatch> : Trainer
     }
 
     /// <summary>Computes the loss of a batch, or of a part of one.</summary>
-    /// <param name="batch">The batch, on the device of the module, in the type of its weights. The method must not dispose it.</param>
-    /// <param name="draws">The source of all random draws but those of the network.</param>
+    /// <param name="batch">
+    /// The batch, or a part of it, on the device of the module, in the type of its weights. The method must not dispose it.
+    /// </param>
+    /// <param name="draws">The source of all random numbers except those that the network draws.</param>
     /// <returns>The loss. The trainer disposes it.</returns>
     protected abstract StepLoss Evaluate(TBatch batch, StepRandom draws);
 
@@ -162,7 +174,7 @@ public abstract class Trainer<TBatch> : Trainer
     {
     }
 
-    /// <summary>Resumes if there is a checkpoint, and ensures that the order of the data continues.</summary>
+    /// <summary>Resumes the run if there is a checkpoint, and checks that the size of the data set has not changed.</summary>
     private void Begin(IDataset<TBatch> dataset)
     {
         var count = dataset.Count;
@@ -204,7 +216,7 @@ public abstract class Trainer<TBatch> : Trainer
     }
 
     /// <summary>Saves a run that was cancelled, or that an exception ended between two steps.</summary>
-    /// <returns>What prevented a cancelled run from being saved; otherwise <see langword="null"/>.</returns>
+    /// <returns>The exception that prevented a cancelled run from being saved; otherwise <see langword="null"/>.</returns>
     private Exception? SaveFailed(TrainingRun run, Exception error)
     {
         var isCancelled = error is OperationCanceledException;
@@ -259,7 +271,11 @@ public abstract class Trainer<TBatch> : Trainer
         State.Step++;
     }
 
-    /// <summary>Forward and backward passes, part by part; gradients add up to those of the mean over the whole batch.</summary>
+    /// <summary>
+    /// Computes the loss of each part of the batch and accumulates its gradients, which add up to those of the mean loss of the whole
+    /// batch.
+    /// </summary>
+    /// <returns>[] float64 the mean loss, in the current dispose scope.</returns>
     private Tensor Backward(TBatch batch, StepRandom draws, List<StepLoss> evaluated)
     {
         var total = zeros([], dtype: ScalarType.Float64, device: Device);
@@ -284,7 +300,10 @@ public abstract class Trainer<TBatch> : Trainer
         return total;
     }
 
-    /// <summary>The bytes that a forward pass over the first samples keeps. The draws of the step are repeated afterwards.</summary>
+    /// <summary>
+    /// Returns the number of bytes that a forward pass over the first samples stores for the backward pass. The random draws of the
+    /// step are not affected.
+    /// </summary>
     private long MeasureForward(TBatch batch, long count)
     {
         using var scope = NewDisposeScope();

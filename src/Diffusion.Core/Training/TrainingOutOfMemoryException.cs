@@ -2,34 +2,39 @@ using System.Runtime.InteropServices;
 
 namespace Diffusion.Core;
 
-/// <summary>A training step needed more memory than there is, on the device or on the host. The message names what lowers it.</summary>
+/// <summary>
+/// The exception that is thrown when a training step needs more memory than is available on the device or the host. The message names
+/// settings that require less memory.
+/// </summary>
 public sealed class TrainingOutOfMemoryException : OutOfMemoryException
 {
-    /// <summary>
-    /// The messages of the allocators of libtorch: those of the CPU, of CUDA, and of MPS, HIP and XPU in the form "X out of memory".
-    /// </summary>
+    /// <summary>Parts of the messages of libtorch's allocators: those of the CPU, and "out of memory" for CUDA, MPS, HIP and XPU.</summary>
     private static readonly string[] Signs = ["DefaultCPUAllocator", "out of memory", "not enough memory", "alloc_cpu"];
 
-    /// <summary>A step that ran out of memory.</summary>
+    /// <summary>Initializes a new instance of the <see cref="TrainingOutOfMemoryException"/> class.</summary>
     public TrainingOutOfMemoryException()
     {
     }
 
-    /// <summary>A step that ran out of memory.</summary>
+    /// <summary>Initializes a new instance of the <see cref="TrainingOutOfMemoryException"/> class with a message.</summary>
     public TrainingOutOfMemoryException(string message)
         : base(message)
     {
     }
 
-    /// <summary>A step that ran out of memory, with the error of the allocator.</summary>
+    /// <summary>
+    /// Initializes a new instance of the <see cref="TrainingOutOfMemoryException"/> class with a message and the error of the
+    /// allocator.
+    /// </summary>
     public TrainingOutOfMemoryException(string message, Exception innerException)
         : base(message, innerException)
     {
     }
 
     /// <summary>
-    /// True when the trainer is as it was before the step, so that it can be saved or go on; false when memory ran out while the weights
-    /// were being updated, and it has to be resumed from a checkpoint.
+    /// <see langword="true"/> if the trainer is in the state before the step and can be saved or continue; <see langword="false"/> if
+    /// the step failed while it updated the weights, and the trainer must be resumed from a checkpoint. The default is
+    /// <see langword="true"/>.
     /// </summary>
     public bool StateIsWhole { get; init; } = true;
 
@@ -46,7 +51,7 @@ public sealed class TrainingOutOfMemoryException : OutOfMemoryException
         StateIsWhole = state.IsWhole,
     };
 
-    /// <summary>Whether an error is that of an allocator.</summary>
+    /// <summary>Returns whether an allocator threw an exception.</summary>
     internal static bool IsCauseOf(Exception error) => error switch
     {
         TrainingOutOfMemoryException => false,

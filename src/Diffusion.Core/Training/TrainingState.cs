@@ -4,7 +4,8 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// The state of a training run: step, weights, optimizer, averages, metrics, and the size of micro-batches. A checkpoint contains all of it.
+/// The state of a training run: step, weights, optimizer, averages, metrics, and the size of micro-batches. A checkpoint contains all
+/// of it.
 /// </summary>
 internal sealed class TrainingState : IDisposable
 {
@@ -40,7 +41,7 @@ internal sealed class TrainingState : IDisposable
 
     public FlatParameters Parameters => OptimizerStep.Parameters;
 
-    /// <summary>The completed steps, including skipped ones.</summary>
+    /// <summary>The number of completed steps, including skipped ones.</summary>
     public long Step { get; set; }
 
     /// <summary>The number of samples of the data set; <see langword="null"/> before the first call of <c>Fit</c>.</summary>
@@ -59,11 +60,11 @@ internal sealed class TrainingState : IDisposable
     public double Epoch => DatasetCount is { } count ? (double)Step * Options.BatchSize / count : 0.0;
 
     /// <summary>
-    /// Whether the weights belong to one step. They do not after a step that failed while it changed them, until a checkpoint is loaded.
+    /// Whether all weights belong to the same step. If a step fails while it changes them, they do not, until a checkpoint is loaded.
     /// </summary>
     public bool IsWhole => !_isTorn;
 
-    /// <summary>The state dict of the module with the weights that are trained, or with an average.</summary>
+    /// <summary>Returns the state dict of the module with the trained weights, or with an average.</summary>
     public Dictionary<string, Tensor> Weights(Tensor values) => TrainerTensors.Weights(Module, Parameters, values);
 
     /// <summary>Records whether a step that failed had begun to change the weights.</summary>
@@ -72,6 +73,8 @@ internal sealed class TrainingState : IDisposable
     /// <summary>Records that all weights were replaced.</summary>
     public void NoteLoaded() => _isTorn = false;
 
+    /// <summary>Throws an exception if the weights do not belong to the same step.</summary>
+    /// <param name="purpose">The purpose, for the message, such as "save".</param>
     /// <exception cref="InvalidOperationException">A step failed while it changed the weights.</exception>
     public void RequireWhole(string purpose)
     {
