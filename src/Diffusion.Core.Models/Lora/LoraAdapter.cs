@@ -3,16 +3,17 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// A low-rank adapter (LoRA) of a network whose own weights are frozen: each target weight W is replaced by W + alpha/r B A, where A has r
-/// rows and B has r columns. B is initialized as zero, so that initially the output of the network does not change, bit for bit.
+/// A low-rank adapter (LoRA) of a network with frozen weights: each target weight W is replaced by W + alpha/r B A, where A has r rows
+/// and B has r columns. B is initialized with zeros, so that the output of the network is initially unchanged, bit for bit.
 /// </summary>
 /// <remarks>
 /// <para>Source: Hu et al. 2021, section 4.1.</para>
-/// <para>The adapter is a separate module, with the parameters <c>{layer}.lora_A.weight</c> and <c>{layer}.lora_B.weight</c>; the parameter
-/// names and the checkpoints of the network do not change. It registers forward hooks on the layers, which are executed by <c>call</c>. The
-/// changes of several adapters of one network are added. To train an adapter, pass a <see cref="LoraDenoiser"/> to the trainer.</para>
-/// <para>The factors are created with the type and on the device of their layer. Move the network before creating the adapter, or move
-/// both.</para>
+/// <para>The adapter is a separate module, with the parameters <c>{layer}.lora_A.weight</c> and <c>{layer}.lora_B.weight</c>; the
+/// parameter names and the checkpoints of the network do not change. It registers forward hooks on the layers, which run when a layer
+/// is invoked by <c>call</c>, not by <c>forward</c>. The updates of several adapters of one network are added. To train an adapter,
+/// pass a <see cref="LoraDenoiser"/> to the trainer.</para>
+/// <para>The factors have the type and the device of the weights of their layer. Move the network before you create the adapter, or
+/// move both.</para>
 /// </remarks>
 public sealed class LoraAdapter : NamedModule
 {
@@ -33,14 +34,15 @@ public sealed class LoraAdapter : NamedModule
     public double Dropout { get; }
 
     /// <summary>
-    /// A factor of the change in addition to alpha/r: 1, the default, as trained; 0 for no change. It may be set at any time.
+    /// The factor by which the update is multiplied in addition to alpha/r; 0 disables the adapter. The default is 1. It may be set at
+    /// any time, but does not change weights that are already merged.
     /// </summary>
     public double Scale { get; set; } = 1;
 
-    /// <summary>True after <see cref="Merge"/> and before <see cref="Unmerge"/>.</summary>
+    /// <summary>Whether the update is merged into the weights of the network.</summary>
     public bool IsMerged { get; private set; }
 
-    /// <summary>The names of the adapted layers, in order.</summary>
+    /// <summary>The names of the adapted layers, in ordinal order.</summary>
     public IReadOnlyCollection<string> Targets => _layers.Keys;
 
     /// <summary>The adapted layers by name.</summary>
@@ -50,8 +52,8 @@ public sealed class LoraAdapter : NamedModule
     /// <param name="network">The network that contains the layers. It must not be disposed before the adapter.</param>
     /// <param name="options">The options; <see langword="null"/> for the defaults.</param>
     /// <param name="name">The name of the adapter.</param>
-    /// <returns>The adapter. The caller must dispose it. The first factors are drawn from the default generator.</returns>
-    /// <exception cref="ArgumentException">An option is out of range, or no layer is a target.</exception>
+    /// <returns>The adapter, with A drawn from the default generator. The caller must dispose it.</returns>
+    /// <exception cref="ArgumentException">An option is out of range, or no layer that can be adapted is a target.</exception>
     public static LoraAdapter Inject(nn.Module network, LoraOptions? options = null, string name = "default")
     {
         ArgumentNullException.ThrowIfNull(network);
@@ -67,7 +69,8 @@ public sealed class LoraAdapter : NamedModule
     /// <param name="network">The network of the adapter.</param>
     /// <param name="path">A safetensors file.</param>
     /// <param name="prefix">
-    /// The component of a pipeline: only tensors whose names begin with it are read. <see langword="null"/> for names without a prefix.
+    /// The name of a pipeline component: only tensors whose names begin with it are read. <see langword="null"/> for names without a
+    /// prefix. The default is <c>unet</c>.
     /// </param>
     /// <param name="name">The name of the adapter.</param>
     /// <returns>The adapter, attached to the network. The caller must dispose it.</returns>
@@ -81,29 +84,31 @@ public sealed class LoraAdapter : NamedModule
     }
 
     /// <summary>
-    /// Writes the factors in the format of diffusers: <c>{prefix}.{layer}.lora_A.weight</c>, rank and alpha in the metadata.
+    /// Writes the factors in the format of diffusers: tensors named <c>{prefix}.{layer}.lora_A.weight</c> and
+    /// <c>{prefix}.{layer}.lora_B.weight</c>, with ranks and alphas in the metadata.
     /// </summary>
     /// <param name="path">The file, which is replaced if it exists.</param>
     /// <param name="prefix">
-    /// The component of a pipeline, with which the names of tensors begin; <see langword="null"/> for no prefix.
+    /// The name of a pipeline component, with which the names of the tensors begin; <see langword="null"/> for no prefix. The default is
+    /// <c>unet</c>.
     /// </param>
     /// <exception cref="IOException">The file cannot be written.</exception>
     public void Save(string path, string? prefix = "unet") => LoraFile.Save(this, path, prefix);
 
     /// <summary>
-    /// Adds the change to the weights of the network, with the current <see cref="Scale"/>. A merged adapter has no run-time cost and
-    /// cannot be trained.
+    /// Adds the update, with the current <see cref="Scale"/>, to the weights of the network. A merged adapter needs no additional
+    /// computation in the forward pass and cannot be trained.
     /// </summary>
-    /// <exception cref="InvalidOperationException">The adapter is merged already, or was removed.</exception>
+    /// <exception cref="InvalidOperationException">The adapter is already merged, or was removed.</exception>
     public void Merge()
     {
-        Require(!IsMerged, "is merged already");
+        Require(!IsMerged, "is already merged");
         _mergedScale = Scale;
         AddToNetwork(_mergedScale);
         IsMerged = true;
     }
 
-    /// <summary>Subtracts from the weights what <see cref="Merge"/> added. The weights are then as before, except for rounding.</summary>
+    /// <summary>Subtracts the update that <see cref="Merge"/> added, which restores the weights up to rounding.</summary>
     /// <exception cref="InvalidOperationException">The adapter is not merged, or was removed.</exception>
     public void Unmerge()
     {
@@ -112,7 +117,9 @@ public sealed class LoraAdapter : NamedModule
         IsMerged = false;
     }
 
-    /// <summary>Detaches the adapter from the network. A merged change remains in the weights. The adapter keeps its factors.</summary>
+    /// <summary>
+    /// Detaches the adapter from the network. A merged update remains in the weights. The factors of the adapter remain valid.
+    /// </summary>
     public void Remove()
     {
         if (_removed)
@@ -123,14 +130,15 @@ public sealed class LoraAdapter : NamedModule
         FrozenWeights.Release(_network);
     }
 
-    /// <summary>Creates an adapter with a rank and an alpha for each layer.</summary>
+    /// <summary>Creates an adapter with separate values of rank and alpha for each layer.</summary>
     internal static LoraAdapter Inject(
         nn.Module network, IReadOnlyDictionary<string, (int Rank, double Alpha)> targets, double dropout, string name)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
         var candidates = Candidates(network);
         if (targets.Count == 0)
-            throw new ArgumentException($"At least one of {candidates.Count} layers must be a target, got none.", nameof(targets));
+            throw new ArgumentException(
+                $"At least one of the {candidates.Count} layers that can be adapted must be a target, got none.", nameof(targets));
         var adapter = new LoraAdapter(network, name, dropout);
         foreach (var (target, (rank, alpha)) in targets)
         {
@@ -181,20 +189,20 @@ public sealed class LoraAdapter : NamedModule
 /// <summary>The options of a <see cref="LoraAdapter"/>.</summary>
 public sealed record LoraOptions
 {
-    /// <summary>r, the rank of the change of each weight. 4 by default.</summary>
+    /// <summary>r, the rank of the update of each weight. The default is 4.</summary>
     public int Rank { get; init; } = 4;
 
-    /// <summary>alpha: the change is scaled by alpha/r. The default is <see langword="null"/>: alpha = r, a scale of 1.</summary>
+    /// <summary>alpha: the update is scaled by alpha/r. The default is <see langword="null"/>: alpha = r.</summary>
     public double? Alpha { get; init; }
 
     /// <summary>
-    /// Selects the linear layers and two-dimensional convolutions to adapt by their name in the module, such as
-    /// <c>mid_block.attentions.0.to_q</c>. By default the projections of attention: names that end in <c>to_q</c>, <c>to_k</c>, <c>to_v</c>
-    /// or <c>to_out.0</c>.
+    /// Returns whether to adapt a linear layer or two-dimensional convolution with the given name in the network, such as
+    /// <c>mid_block.attentions.0.to_q</c>. The default selects the projections of attention: names whose last components are <c>to_q</c>,
+    /// <c>to_k</c>, <c>to_v</c> or <c>to_out.0</c>.
     /// </summary>
     public Func<string, bool> Targets { get; init; } = IsAttention;
 
-    /// <summary>The probability of dropout before the first factor, in training mode. 0 by default.</summary>
+    /// <summary>The probability of dropout before the first factor, in training mode. The default is 0.</summary>
     public double Dropout { get; init; }
 
     private static bool IsAttention(string name)
@@ -202,16 +210,15 @@ public sealed record LoraOptions
 }
 
 /// <summary>
-/// A network with an adapter, as the model of a trainer: only the parameters of the adapter are trained, averaged, saved in checkpoints and
-/// counted.
+/// A network with an adapter, for a trainer: only the parameters of the adapter are trained, averaged, saved in checkpoints and counted.
 /// </summary>
-/// <param name="network">The adapted network. Its training mode and its weights are not changed.</param>
+/// <param name="network">The adapted network. The trainer does not change its weights or its training mode.</param>
 /// <param name="adapter">An adapter of that network.</param>
 public sealed class LoraDenoiser(ITrainableDenoiser network, LoraAdapter adapter) : DelegatingDenoiser(network), ITrainableDenoiser
 {
     private readonly LoraAdapter _adapter = adapter ?? throw new ArgumentNullException(nameof(adapter));
 
-    /// <summary>The adapter.</summary>
+    /// <summary>The adapter, whose parameters are trained.</summary>
     public nn.Module Module => _adapter;
 
     /// <inheritdoc/>

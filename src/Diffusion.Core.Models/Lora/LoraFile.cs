@@ -5,10 +5,11 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// Reads and writes files of adapters. The written format has the tensors <c>{prefix}.{layer}.lora_A.weight</c> and <c>lora_B</c>, and in
-/// the metadata <c>lora_adapter_metadata</c>, JSON with <c>{prefix}.r</c>, <c>{prefix}.lora_alpha</c> and other values, as written by
-/// diffusers with PEFT. In addition, <c>{layer}.lora.down.weight</c> and <c>lora.up</c> of older files, and <c>{layer}.alpha</c>, a number
-/// for each layer, are read.
+/// Reads and writes the files of adapters. As in files that diffusers writes with PEFT, the tensors are named
+/// <c>{prefix}.{layer}.lora_A.weight</c> and <c>{prefix}.{layer}.lora_B.weight</c>, and the entry <c>lora_adapter_metadata</c> of the
+/// metadata is a JSON object with <c>{prefix}.r</c>, <c>{prefix}.lora_alpha</c> and other values. The tensors
+/// <c>{prefix}.{layer}.lora.down.weight</c>, <c>{prefix}.{layer}.lora.up.weight</c> and <c>{prefix}.{layer}.alpha</c> of older files are
+/// also read.
 /// </summary>
 internal static class LoraFile
 {

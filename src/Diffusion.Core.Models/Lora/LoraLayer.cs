@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The low-rank change of the weight of one layer, W + alpha/r B A. State: <c>lora_A.weight</c> [r, in, ...], <c>lora_B.weight</c>
+/// The low-rank update of the weight of one layer, W + alpha/r B A. State: <c>lora_A.weight</c> [r, in, ...], <c>lora_B.weight</c>
 /// [out, r, ...].
 /// </summary>
 internal sealed class LoraLayer : NamedModule
@@ -17,14 +17,13 @@ internal sealed class LoraLayer : NamedModule
     private readonly Action _detach;
 
     /// <summary>
-    /// Creates the change of a layer and attaches it. The first factor is random, the second zero, so that the output initially does not
-    /// change.
+    /// Creates the update of a layer and attaches it. A is random and B is zero, so that the output of the layer is initially unchanged.
     /// </summary>
     /// <param name="layer">A linear layer or a two-dimensional convolution.</param>
     /// <param name="rank">r, the rank.</param>
-    /// <param name="alpha">alpha; the change is scaled by alpha/r.</param>
+    /// <param name="alpha">alpha; the update is scaled by alpha/r.</param>
     /// <param name="dropout">The probability of dropout before the first factor.</param>
-    /// <param name="strength">Returns the scale at run time, and is called in every forward pass; 0 disables the adapter.</param>
+    /// <param name="strength">Returns the current scale. It is called in every forward pass; 0 disables the adapter.</param>
     public LoraLayer(nn.Module<Tensor, Tensor> layer, int rank, double alpha, double dropout, Func<double> strength)
         : base(nameof(LoraLayer))
     {
@@ -50,7 +49,7 @@ internal sealed class LoraLayer : NamedModule
     /// <summary>r, the rank.</summary>
     public int Rank { get; }
 
-    /// <summary>alpha; the change is scaled by alpha/r.</summary>
+    /// <summary>alpha; the update is scaled by alpha/r.</summary>
     public double Alpha { get; }
 
     /// <summary>A, the first factor.</summary>
@@ -61,14 +60,14 @@ internal sealed class LoraLayer : NamedModule
 
     private Tensor Weight => WeightOf(_base);
 
-    /// <summary>Returns true for a layer that can be adapted.</summary>
+    /// <summary>Returns whether a module can be adapted.</summary>
     public static bool Fits(nn.Module module)
         => module is Linear or Conv2d { groups: 1, padding: not null, padding_mode: PaddingModes.Zeros };
 
-    /// <summary>Returns the weight of such a layer.</summary>
+    /// <summary>Returns the weight of a layer that can be adapted.</summary>
     public static Tensor WeightOf(nn.Module layer) => layer is Conv2d convolution ? convolution.weight : ((Linear)layer).weight;
 
-    /// <summary>Adds the change, times a factor, to the weight of the layer.</summary>
+    /// <summary>Adds the update, multiplied by a factor, to the weight of the layer.</summary>
     public void AddToBase(double factor)
     {
         using var gradientsOff = no_grad();
@@ -78,7 +77,7 @@ internal sealed class LoraLayer : NamedModule
         weight.Add_(change.Mul_(factor * Alpha / Rank));
     }
 
-    /// <summary>Detaches the change from the layer.</summary>
+    /// <summary>Detaches the update from the layer.</summary>
     public void Detach() => _detach();
 
     private Tensor Add(Tensor input, Tensor output, double strength)
@@ -96,14 +95,14 @@ internal sealed class LoraLayer : NamedModule
 }
 
 /// <summary>
-/// A component of a dotted name, which contains its children, so that the layers of an adapter have the names of the layers that they
-/// change.
+/// A module for one component of a dotted name. Branches are nested, so that the layers of an adapter have the names of the layers that
+/// they adapt.
 /// </summary>
 internal sealed class LoraBranch() : NamedModule(nameof(LoraBranch))
 {
     private readonly Dictionary<string, LoraBranch> _branches = new(StringComparer.Ordinal);
 
-    /// <summary>Registers a layer under a dotted name below a module.</summary>
+    /// <summary>Registers a layer in a module under a dotted name, and creates missing branches.</summary>
     public static void Place(nn.Module root, Dictionary<string, LoraBranch> branches, string name, nn.Module layer)
     {
         var dot = name.IndexOf('.', StringComparison.Ordinal);
@@ -124,7 +123,7 @@ internal sealed class LoraBranch() : NamedModule(nameof(LoraBranch))
     }
 }
 
-/// <summary>A weight under its own name. State: <c>weight</c>.</summary>
+/// <summary>A module that contains a single weight. State: <c>weight</c>.</summary>
 internal sealed class LoraFactor : NamedModule
 {
     private const string WeightName = "weight";
@@ -137,6 +136,6 @@ internal sealed class LoraFactor : NamedModule
         register_parameter(WeightName, (Parameter)nn.Parameter(values).DetachFromDisposeScope());
     }
 
-    /// <summary>The current weight, also after the module was moved.</summary>
+    /// <summary>The current parameter, which is another object after the module was moved.</summary>
     public Parameter Weight => get_parameter(WeightName)!;
 }

@@ -7,7 +7,7 @@ namespace Diffusion.Core.Models;
 /// <summary>The text encoder of CLIP, a causal transformer whose hidden states condition text-to-image networks.</summary>
 /// <remarks>
 /// <para>Source: Radford et al. 2021, "Learning Transferable Visual Models From Natural Language Supervision", section 2.4.</para>
-/// <para>The state dict has the names of transformers' <c>CLIPTextModel</c> and <c>CLIPTextModelWithProjection</c>:
+/// <para>The state dict has the keys of transformers' <c>CLIPTextModel</c> and <c>CLIPTextModelWithProjection</c>:
 /// <c>text_model.embeddings.*</c>, <c>text_model.encoder.layers.*</c>, <c>text_model.final_layer_norm</c>, <c>text_projection</c>.</para>
 /// <para>Parameters (<see cref="ModuleWeights.Count"/>): 123,060,480 for ViT-L/14, the encoder of Stable Diffusion 1 (width 768, hidden
 /// 3072, 12 heads); 63,165,952 with the default options.</para>
@@ -21,7 +21,7 @@ public sealed class ClipTextEncoder : NamedModule
     private readonly Linear? _projection;
 
     /// <summary>Creates an encoder with random weights from the default generator, on the CPU, in float32.</summary>
-    /// <exception cref="ArgumentException">The options are inconsistent.</exception>
+    /// <exception cref="ArgumentException">An option is out of range or inconsistent with another.</exception>
     public ClipTextEncoder(ClipTextEncoderOptions options)
         : base(nameof(ClipTextEncoder))
     {
@@ -32,7 +32,7 @@ public sealed class ClipTextEncoder : NamedModule
         _positions = Layers.Embedding(options.MaxTokens, options.Width);
         using (no_grad())
         {
-            // The standard deviations in the code of Radford et al.
+            // The standard deviations are those in the code of Radford et al.
             _tokens.get_parameter("weight")!.Mul_(0.02);
             _positions.get_parameter("weight")!.Mul_(0.01);
         }
@@ -53,18 +53,21 @@ public sealed class ClipTextEncoder : NamedModule
 
     /// <summary>Encodes texts.</summary>
     /// <param name="tokens">
-    /// [B, L] int64 tokens, L at most <see cref="ClipTextEncoderOptions.MaxTokens"/>, on the device of the weights, as returned by
-    /// <see cref="ClipTokenizer"/>. On devices other than the CPU, the behavior for a token outside the vocabulary is undefined.
+    /// [B, L] int64 token IDs, as <see cref="ClipTokenizer.EncodeBatch"/> returns them, with L at most
+    /// <see cref="ClipTextEncoderOptions.MaxTokens"/>, on the device of the weights. On devices other than the CPU, the behavior for an
+    /// ID outside the vocabulary is undefined.
     /// </param>
     /// <param name="mask">
-    /// [B, L] bool: true for the tokens that may be attended to, which must include the first token of each text. The default is
-    /// <see langword="null"/>: all tokens, as in Stable Diffusion.
+    /// [B, L] bool: <see langword="true"/> for the tokens that may be attended to, which must include the first token of each text. The
+    /// default is <see langword="null"/>: all tokens, as in Stable Diffusion.
     /// </param>
-    /// <returns>The result. The caller must dispose it.</returns>
-    /// <exception cref="ArgumentException">A shape, type, device or token does not fit.</exception>
+    /// <returns>The states of the tokens and of the texts. The caller must dispose the returned object.</returns>
+    /// <exception cref="ArgumentException">
+    /// A tensor has the wrong shape, type or device, or a token is outside the vocabulary.
+    /// </exception>
     public ClipTextOutput Encode(Tensor tokens, Tensor? mask = null) => Encode(tokens, mask, hiddenStates: false);
 
-    /// <summary>Encodes tokens as <see cref="Encode(Tensor, Tensor?)"/>, with the states of all layers.</summary>
+    /// <summary>Encodes texts like <see cref="Encode(Tensor, Tensor?)"/>, and also returns the hidden states of all layers.</summary>
     /// <inheritdoc cref="Encode(Tensor, Tensor?)"/>
     public ClipTextOutput EncodeWithHiddenStates(Tensor tokens, Tensor? mask = null) => Encode(tokens, mask, hiddenStates: true);
 
@@ -102,7 +105,7 @@ public sealed class ClipTextEncoder : NamedModule
         return _tokens.call(tokens).Add(positions);
     }
 
-    /// <summary>[B, 1, L, L] true where a token may attend: to tokens of the mask that are not after itself.</summary>
+    /// <summary>Returns [B, 1, L, L], true where a token may attend: to itself and earlier tokens, if the mask allows them.</summary>
     private static Tensor CausalMask(Tensor mask)
     {
         var place = Scalars.Arange(mask.shape[1], ScalarType.Int64, mask.device);
@@ -110,13 +113,16 @@ public sealed class ClipTextEncoder : NamedModule
         return mask.unsqueeze(1).unsqueeze(1).logical_and(before);
     }
 
-    /// <summary>[B, D] the state at the first end token or, by the legacy rule, at the token with the greatest number.</summary>
+    /// <summary>
+    /// Returns [B, D], the state at the first end token; with the end token 2 of old configurations, the state at the token with the
+    /// greatest ID.
+    /// </summary>
     private Tensor Pool(Tensor states, Tensor tokens)
     {
         const long legacyEnd = 2;
         var keys = Options.EndToken == legacyEnd ? tokens : tokens.Eq(Options.EndToken).to(ScalarType.Int64);
 
-        // The greatest of key * L + (L - 1 - place) is the first of the greatest keys, independent of how argmax breaks ties.
+        // key * L - place is greatest at the first of the greatest keys, and all values differ, so that argmax has no ties to break.
         var length = tokens.shape[1];
         var place = Scalars.Arange(length, ScalarType.Int64, tokens.device);
         var end = keys.Mul(length).sub(place).argmax(1);
@@ -157,7 +163,10 @@ public sealed class ClipTextEncoder : NamedModule
         }
     }
 
-    /// <summary>The first token attends to itself only. If it is masked, its state, and therefore that of the text, is undefined.</summary>
+    /// <summary>
+    /// Throws if a mask on the CPU is false for the first token of a text. That token attends to itself only: if it is masked, its state,
+    /// and therefore that of the text, is undefined.
+    /// </summary>
     private static void RequireFirstTokens(Tensor mask)
     {
         if (mask.device_type != DeviceType.CPU)
@@ -168,50 +177,51 @@ public sealed class ClipTextEncoder : NamedModule
     }
 }
 
-/// <summary>The architecture of a <see cref="ClipTextEncoder"/>; the defaults are those of transformers' <c>CLIPTextConfig</c>.</summary>
+/// <summary>The architecture of a <see cref="ClipTextEncoder"/>. The defaults are those of transformers' <c>CLIPTextConfig</c>.</summary>
 public sealed record ClipTextEncoderOptions
 {
-    /// <summary>The number of tokens in the vocabulary (<c>vocab_size</c>). 49408 by default.</summary>
+    /// <summary>The number of tokens in the vocabulary (<c>vocab_size</c>). The default is 49408.</summary>
     public int Vocabulary { get; init; } = 49408;
 
-    /// <summary>D, the width of the tokens (<c>hidden_size</c>). 512 by default.</summary>
+    /// <summary>D, the width of the hidden states (<c>hidden_size</c>). The default is 512.</summary>
     public int Width { get; init; } = 512;
 
-    /// <summary>The hidden width of the two-layer networks (<c>intermediate_size</c>). 2048 by default.</summary>
+    /// <summary>The hidden width of the feed-forward networks (<c>intermediate_size</c>). The default is 2048.</summary>
     public int HiddenWidth { get; init; } = 2048;
 
-    /// <summary>The number of layers (<c>num_hidden_layers</c>). 12 by default.</summary>
+    /// <summary>The number of layers (<c>num_hidden_layers</c>). The default is 12.</summary>
     public int Layers { get; init; } = 12;
 
-    /// <summary>The number of heads, which divides the width (<c>num_attention_heads</c>). 8 by default.</summary>
+    /// <summary>The number of attention heads (<c>num_attention_heads</c>), which must divide the width. The default is 8.</summary>
     public int Heads { get; init; } = 8;
 
-    /// <summary>The maximum length of a text, in tokens (<c>max_position_embeddings</c>). 77 by default.</summary>
+    /// <summary>The maximum length of a text, in tokens (<c>max_position_embeddings</c>). The default is 77.</summary>
     public int MaxTokens { get; init; } = 77;
 
     /// <summary>
-    /// Between the layers of the networks (<c>hidden_act</c>): <see cref="Activation.GeluSigmoid"/> for <c>quick_gelu</c>, the
-    /// default, or <see cref="Activation.Gelu"/> for <c>gelu</c>.
+    /// The activation of the feed-forward networks (<c>hidden_act</c>): <see cref="Activation.GeluSigmoid"/> for <c>quick_gelu</c>, or
+    /// <see cref="Activation.Gelu"/> for <c>gelu</c>. The default is <see cref="Activation.GeluSigmoid"/>.
     /// </summary>
     public Activation Activation { get; init; } = Activation.GeluSigmoid;
 
-    /// <summary>The epsilon of the layer norms (<c>layer_norm_eps</c>). 1e-5 by default.</summary>
+    /// <summary>The epsilon of the layer norms (<c>layer_norm_eps</c>). The default is 1e-5.</summary>
     public double NormEpsilon { get; init; } = 1e-5;
 
     /// <summary>
-    /// P, the width of the projected text, as in <c>CLIPTextModelWithProjection</c>. The default is <see langword="null"/>: no projection.
+    /// P, the width of the projected text embedding (<c>projection_dim</c>), as in <c>CLIPTextModelWithProjection</c>. The default is
+    /// <see langword="null"/>: no projection.
     /// </summary>
     public int? ProjectionWidth { get; init; }
 
     /// <summary>
-    /// The token that ends a text (<c>eos_token_id</c>). The state at its first occurrence represents the text. 49407 by default. With 2,
-    /// which old configurations contain by mistake, the state at the token with the greatest number is used instead.
+    /// The ID of the token that ends a text (<c>eos_token_id</c>). The state at its first occurrence represents the text. The default is
+    /// 49407. With 2, which old configurations contain by mistake, the state at the token with the greatest ID is used instead.
     /// </summary>
     public long EndToken { get; init; } = 49407;
 
     /// <summary>
-    /// True to store only the inputs of each layer for the backward pass and to recompute the layer there, in training. The default is
-    /// <see langword="false"/>.
+    /// Whether only the inputs of each layer are stored for the backward pass, which recomputes the layer. It takes effect in training
+    /// mode. The default is <see langword="false"/>.
     /// </summary>
     public bool UseGradientCheckpointing { get; init; }
 
@@ -239,20 +249,20 @@ public sealed record ClipTextEncoderOptions
 /// <summary>The output of a <see cref="ClipTextEncoder"/> for a batch of texts. The object owns its tensors.</summary>
 public sealed class ClipTextOutput : IDisposable
 {
-    /// <summary>[B, L, D] the state of each token, after the last norm: <c>last_hidden_state</c>.</summary>
+    /// <summary>The state of each token after the last norm, [B, L, D]: <c>last_hidden_state</c>.</summary>
     public required Tensor LastHiddenState { get; init; }
 
-    /// <summary>[B, D] the state at the end of each text: <c>pooler_output</c>.</summary>
+    /// <summary>The state at the end token of each text, [B, D]: <c>pooler_output</c>.</summary>
     public required Tensor Pooled { get; init; }
 
     /// <summary>
-    /// [B, P] the projection of <see cref="Pooled"/>, <c>text_embeds</c>; <see langword="null"/> for an encoder without projection.
+    /// The projection of <see cref="Pooled"/>, [B, P]: <c>text_embeds</c>; <see langword="null"/> if the encoder has no projection.
     /// </summary>
     public Tensor? Projected { get; init; }
 
     /// <summary>
-    /// [B, L, D] each: the embedded tokens and the output of every layer, before the last norm. Empty unless requested. The second-to-last
-    /// one is passed to Stable Diffusion XL.
+    /// The token embeddings and the output of every layer, before the last norm, each [B, L, D]. Empty unless
+    /// <see cref="ClipTextEncoder.EncodeWithHiddenStates"/> was called. Stable Diffusion XL uses the second-to-last state.
     /// </summary>
     public IReadOnlyList<Tensor> HiddenStates { get; init; } = [];
 
@@ -267,7 +277,7 @@ public sealed class ClipTextOutput : IDisposable
     }
 }
 
-/// <summary>Modules under a common name, for the names of transformers.</summary>
+/// <summary>A module that groups others under a common name, so that the state dict has the keys of transformers.</summary>
 internal sealed class ClipTextPart : NamedModule
 {
     /// <summary>Registers modules under their names.</summary>

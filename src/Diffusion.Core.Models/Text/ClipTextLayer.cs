@@ -4,10 +4,11 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// A layer of a CLIP text encoder: causal self-attention and a two-layer network, each applied after a norm and added to its input.
+/// A layer of a CLIP text encoder: causal self-attention and a feed-forward network, each with a norm before it and a residual
+/// connection.
 /// </summary>
 /// <remarks>
-/// Source: Radford et al. 2019, section 2.3. State, in the names of transformers: <c>layer_norm1</c>, <c>self_attn.{q,k,v,out}_proj</c>,
+/// Source: Radford et al. 2019, section 2.3. State, with the keys of transformers: <c>layer_norm1</c>, <c>self_attn.{q,k,v,out}_proj</c>,
 /// <c>layer_norm2</c>, <c>mlp.fc1</c>, <c>mlp.fc2</c>.
 /// </remarks>
 internal sealed class ClipTextLayer : NamedModule<Tensor, Tensor?, Tensor>
@@ -43,9 +44,10 @@ internal sealed class ClipTextLayer : NamedModule<Tensor, Tensor?, Tensor>
     /// <summary>Applies the layer to tokens.</summary>
     /// <param name="tokens">[B, L, D].</param>
     /// <param name="mask">
-    /// [B, 1, L, L] bool: true where a token may attend. <see langword="null"/> for itself and all previous tokens.
+    /// [B, 1, L, L] bool: <see langword="true"/> where a token may attend; <see langword="null"/> for the causal mask, with which a token
+    /// attends to itself and all previous tokens.
     /// </param>
-    /// <returns>[B, L, D]. The caller must dispose the tensor.</returns>
+    /// <returns>[B, L, D]. The caller must dispose the returned tensor.</returns>
     public override Tensor forward(Tensor tokens, Tensor? mask)
     {
         using var scope = NewDisposeScope();

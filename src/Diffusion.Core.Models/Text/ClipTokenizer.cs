@@ -3,14 +3,14 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The byte-level BPE tokenizer of CLIP: text in lower case is split at white space into words of letters, single digits and runs of other
-/// characters, and byte pairs are merged in the order in which they were learned.
+/// The byte-level BPE tokenizer of CLIP: a text is converted to lower case and split into runs of letters, single digits and runs of
+/// other characters without white space; then byte pairs are merged in the order in which they were learned.
 /// </summary>
 /// <remarks>
 /// <para>Source: Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units", algorithm 1, applied to bytes as in
-/// Radford et al. 2019, section 2.2; a word ends in <c>&lt;/w&gt;</c>. It follows transformers' <c>CLIPTokenizerFast</c>.</para>
-/// <para>Text is normalized to NFC, for which .NET needs ICU. Without ICU (<c>InvariantGlobalization</c>), a text that contains a combining
-/// diacritical mark throws; the tokens of all other texts are the same.</para>
+/// Radford et al. 2019, section 2.2; each word ends with <c>&lt;/w&gt;</c>. It follows transformers' <c>CLIPTokenizerFast</c>.</para>
+/// <para>Text is normalized to NFC, for which .NET needs ICU. Without ICU (<c>InvariantGlobalization</c>), a text that contains a
+/// combining diacritical mark throws; the tokens of all other texts are the same.</para>
 /// <para>The tokenizer is thread-safe.</para>
 /// </remarks>
 public sealed class ClipTokenizer
@@ -20,11 +20,11 @@ public sealed class ClipTokenizer
     private readonly int _unknown;
 
     /// <summary>Creates a tokenizer from a vocabulary.</summary>
-    /// <param name="vocabulary">Maps tokens to their numbers, as in <c>vocab.json</c>.</param>
+    /// <param name="vocabulary">The ID of each token, as in <c>vocab.json</c>.</param>
     /// <param name="merges">The pairs to merge, in the order in which they were learned, as in <c>merges.txt</c>.</param>
-    /// <param name="options">The special tokens and the length; <see langword="null"/> for the defaults.</param>
+    /// <param name="options">The special tokens and the maximum length; <see langword="null"/> for the defaults.</param>
     /// <exception cref="ArgumentException">
-    /// A special token is missing from the vocabulary, a pair appears twice, or a length is out of range.
+    /// A special token is missing from the vocabulary, a pair appears twice, or the maximum length is less than 2.
     /// </exception>
     public ClipTokenizer(
         IReadOnlyDictionary<string, int> vocabulary,
@@ -41,23 +41,24 @@ public sealed class ClipTokenizer
         _unknown = Special(Options.Unknown);
     }
 
-    /// <summary>The special tokens and the length.</summary>
+    /// <summary>The special tokens and the maximum length.</summary>
     public ClipTokenizerOptions Options { get; }
 
-    /// <summary>The number of the token before every text.</summary>
+    /// <summary>The ID of the token before every text.</summary>
     public int StartToken { get; }
 
-    /// <summary>The number of the token after every text.</summary>
+    /// <summary>The ID of the token after every text.</summary>
     public int EndToken { get; }
 
-    /// <summary>The number of the padding token.</summary>
+    /// <summary>The ID of the padding token.</summary>
     public int PaddingToken { get; }
 
     /// <summary>
-    /// Encodes a text as tokens with start and end, truncated to <see cref="ClipTokenizerOptions.MaxTokens"/>, without padding.
+    /// Encodes a text as token IDs with the start and end tokens, truncated to <see cref="ClipTokenizerOptions.MaxTokens"/>, without
+    /// padding.
     /// </summary>
     /// <exception cref="ArgumentException">The text is not valid Unicode.</exception>
-    /// <exception cref="PlatformNotSupportedException">The text needs normalization, which is not available in this runtime.</exception>
+    /// <exception cref="PlatformNotSupportedException">The text needs Unicode normalization, which requires ICU.</exception>
     public int[] Encode(string text)
     {
         ArgumentNullException.ThrowIfNull(text);
@@ -79,11 +80,11 @@ public sealed class ClipTokenizer
     }
 
     /// <summary>
-    /// The tokens of texts for <see cref="ClipTextEncoder"/>, each padded to <see cref="ClipTokenizerOptions.MaxTokens"/>.
+    /// Encodes texts as input of a <see cref="ClipTextEncoder"/>, each padded to <see cref="ClipTokenizerOptions.MaxTokens"/>.
     /// </summary>
-    /// <param name="texts">At least one.</param>
+    /// <param name="texts">At least one text.</param>
     /// <param name="device">The device of the result. The default is the CPU.</param>
-    /// <returns>[B, MaxTokens] int64. The caller must dispose the tensor.</returns>
+    /// <returns>[B, MaxTokens] int64. The caller must dispose the returned tensor.</returns>
     /// <inheritdoc cref="Encode" path="/exception"/>
     public Tensor EncodeBatch(IReadOnlyList<string> texts, Device? device = null)
     {
@@ -110,23 +111,23 @@ public sealed class ClipTokenizer
             Invariant($"The vocabulary of {_vocabulary.Count} tokens must have '{token}', it does not."), nameof(token));
 }
 
-/// <summary>The special tokens and the length of a <see cref="ClipTokenizer"/>.</summary>
+/// <summary>The special tokens and the maximum length of a <see cref="ClipTokenizer"/>.</summary>
 public sealed record ClipTokenizerOptions
 {
     private const string EndOfText = "<|endoftext|>";
 
-    /// <summary>The token before every text (<c>bos_token</c>).</summary>
+    /// <summary>The token before every text (<c>bos_token</c>). The default is <c>&lt;|startoftext|&gt;</c>.</summary>
     public string Start { get; init; } = "<|startoftext|>";
 
-    /// <summary>The token after every text (<c>eos_token</c>).</summary>
+    /// <summary>The token after every text (<c>eos_token</c>). The default is <c>&lt;|endoftext|&gt;</c>.</summary>
     public string End { get; init; } = EndOfText;
 
-    /// <summary>The padding token (<c>pad_token</c>): the end token by default, <c>!</c> for some encoders.</summary>
+    /// <summary>The padding token (<c>pad_token</c>). The default is the end token; some encoders use <c>!</c>.</summary>
     public string Padding { get; init; } = EndOfText;
 
-    /// <summary>The token for pieces of text that are not in the vocabulary (<c>unk_token</c>).</summary>
+    /// <summary>The token for pieces of text that are not in the vocabulary (<c>unk_token</c>). The default is the end token.</summary>
     public string Unknown { get; init; } = EndOfText;
 
-    /// <summary>The length of a padded text, including start and end (<c>model_max_length</c>). 77 by default.</summary>
+    /// <summary>The length of a padded text, including the start and end tokens (<c>model_max_length</c>). The default is 77.</summary>
     public int MaxTokens { get; init; } = 77;
 }

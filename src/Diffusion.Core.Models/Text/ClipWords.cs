@@ -4,8 +4,8 @@ using System.Text;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// Splits a text into words that are tokenized separately: special tokens, the endings 's 't 're 've 'm 'll 'd, runs of letters, single
-/// digits, and runs of other characters except white space.
+/// Splits a text into words that are tokenized separately: special tokens, the endings 's, 't, 're, 've, 'm, 'll and 'd, runs of letters,
+/// single digits, and runs of other characters except white space.
 /// </summary>
 internal static class ClipWords
 {
@@ -23,7 +23,7 @@ internal static class ClipWords
 
     /// <summary>Returns the words of a text, in lower case.</summary>
     /// <param name="text">Any Unicode text.</param>
-    /// <param name="specials">Tokens that are words by themselves.</param>
+    /// <param name="specials">The special tokens, each of which is a separate word.</param>
     public static IEnumerable<string> Split(string text, string[] specials)
     {
         var clean = Lower(Normalize(text));
@@ -47,12 +47,12 @@ internal static class ClipWords
 
         if (text.Any(unit => unit is >= '\u0300' and <= '\u036f') && Decomposed.Normalize().Length != 1)
             throw new PlatformNotSupportedException(
-                "The text holds a combining mark, which must be normalised; this runtime cannot. "
-                + "Turn InvariantGlobalization off and install ICU.");
+                "The text contains a combining mark and must be normalized, which requires ICU. "
+                + "Disable InvariantGlobalization and install ICU.");
         return text.Normalize(NormalizationForm.FormC);
     }
 
-    // The only letter whose lower case has two characters.
+    // U+0130 is the only character whose lower case has two characters; ToLowerInvariant does not return them.
     private static string Lower(string text) => text.Replace("\u0130", "i\u0307", StringComparison.Ordinal).ToLowerInvariant();
 
     private static int Length(string text, int start, string[] specials, out Kind kind)
@@ -84,17 +84,17 @@ internal static class ClipWords
     }
 }
 
-/// <summary>Merges the bytes of a word pair by pair, in the order in which the pairs were learned.</summary>
+/// <summary>Byte-pair encoding: merges the bytes of a word, in the order in which the pairs were learned.</summary>
 internal sealed class BytePairs
 {
-    /// <summary>The mark of the last piece of a word.</summary>
+    /// <summary>The suffix of the last piece of a word.</summary>
     private const string EndOfWord = "</w>";
 
     private static readonly string[] _byteNames = NameBytes();
 
     private readonly Dictionary<(string, string), int> _ranks = [];
 
-    /// <summary>Initializes the pairs, in the order in which they were learned.</summary>
+    /// <summary>Creates an encoding from pairs in the order in which they were learned.</summary>
     /// <exception cref="ArgumentException">A pair appears twice.</exception>
     public BytePairs(IEnumerable<(string First, string Second)> merges)
     {
@@ -164,7 +164,8 @@ internal sealed class BytePairs
     }
 
     /// <summary>
-    /// Returns a visible character for each byte: the byte itself if it is visible, otherwise the next character from U+0100.
+    /// Returns a visible character for each byte: the character with the value of the byte if it is visible, otherwise the next unused
+    /// character from U+0100.
     /// </summary>
     private static string[] NameBytes()
     {

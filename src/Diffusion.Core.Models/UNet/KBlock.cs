@@ -1,16 +1,17 @@
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The block of k-diffusion's image networks: norms that the embedding scales and shifts, a fixed filter that changes the resolution, and one
-/// skip connection from each level. All levels of a network must have this block.
+/// The options of the block of k-diffusion's image networks: residual blocks with group norms that the embedding scales and shifts, a
+/// fixed filter that changes the resolution, and one skip connection from each level. All levels of a network must use this block.
 /// </summary>
 /// <remarks>
-/// Source: Karras et al. 2022, in the network of Crowson's k-diffusion. The widths must be multiples of <see cref="GroupSize"/>. The sides of
-/// an image must be divisible by two, and at least two pixels, at every level but the last. State: <c>resnets</c>.
+/// Source: Karras et al. 2022, as implemented in Crowson's k-diffusion. The widths must be multiples of <see cref="GroupSize"/>. If
+/// there are several levels, the sides of the images must be divisible by two at every level but the last, and at least two pixels at
+/// every level. State: <c>resnets</c>.
 /// </remarks>
 public sealed record KBlockOptions : IUNetBlockOptions
 {
-    /// <summary>The number of channels in each group of the norms. The default is 32.</summary>
+    /// <summary>The number of channels in each group of the group norms. The default is 32.</summary>
     public int GroupSize { get; init; } = 32;
 
     /// <inheritdoc/>
@@ -22,7 +23,8 @@ public sealed record KBlockOptions : IUNetBlockOptions
         {
             UNetDirection.Down => Down(parts),
             UNetDirection.Up => Up(parts),
-            _ => throw new ArgumentException($"{nameof(KBlockOptions)} describe levels, not the middle.", nameof(place)),
+            _ => throw new ArgumentException(
+                $"{nameof(KBlockOptions)} must be used on the down and up paths, got the middle block.", nameof(place)),
         };
     }
 
@@ -62,7 +64,8 @@ public sealed record KBlockOptions : IUNetBlockOptions
         parts.Resample = (x, context) =>
         {
             if (x.shape.AsSpan(2).ContainsAnyExceptInRange(2, long.MaxValue))
-                throw new ArgumentException($"The image is too small for the levels: {Guard.Format(x.shape)} at one.", nameof(x));
+                throw new ArgumentException(
+                    $"Images must have at least 2 pixels along each side at every level, got shape {Guard.Format(x.shape)}.", nameof(x));
             var output = resample(x, context);
             if (filter.Raises)
                 context.RequireNextSize(output);
@@ -70,7 +73,7 @@ public sealed record KBlockOptions : IUNetBlockOptions
         };
     }
 
-    /// <summary>Creates a residual block whose norms depend on the embedding.</summary>
+    /// <summary>Creates a residual block with group norms that the embedding scales and shifts.</summary>
     private AdaptiveResidualBlock Residual(UNetPlace place, int inputs, int outputs)
     {
         foreach (var channels in (ReadOnlySpan<int>)[inputs, outputs])

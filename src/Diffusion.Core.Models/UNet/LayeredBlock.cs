@@ -3,22 +3,22 @@ using static TorchSharp.torch;
 
 namespace Diffusion.Core.Models;
 
-/// <summary>The images of a level that skip connections carry to the way up.</summary>
+/// <summary>The outputs of a level that skip connections pass to the up path.</summary>
 internal enum UNetSkips
 {
-    /// <summary>None, as in the middle.</summary>
+    /// <summary>No output, as for the middle block.</summary>
     None,
 
     /// <summary>The output of the last layer.</summary>
     Last,
 
-    /// <summary>The output of every layer, and the image of half the resolution.</summary>
+    /// <summary>The output of every layer, and the downsampled image.</summary>
     Each,
 }
 
 /// <summary>
-/// The parts from which a block is constructed: residual blocks, layers after them, and a change of resolution. They differ between the
-/// families of networks; <see cref="EncoderBlock"/> and <see cref="DecoderBlock"/> call them in the same way.
+/// The parts from which a block is constructed: residual blocks, the layers that follow them, and a change of resolution. The parts
+/// depend on the family of networks; <see cref="EncoderBlock"/> and <see cref="DecoderBlock"/> call them in the same way.
 /// </summary>
 internal sealed class UNetBlockParts(UNetPlace place)
 {
@@ -30,16 +30,19 @@ internal sealed class UNetBlockParts(UNetPlace place)
 
     public UNetSkips Skips { get; set; } = UNetSkips.Each;
 
-    /// <summary>The pairs of a residual block and the layer that follows it, or null.</summary>
+    /// <summary>The residual blocks, each with the layer that follows it, or null.</summary>
     public IEnumerable<(IUNetLayer Residual, IUNetLayer? Attention)> Layers => _residuals.Zip(_attentions);
 
-    /// <summary>The modules by their names in the state dict, in the order of registration.</summary>
+    /// <summary>The modules and their names in the state dict, in the order of registration.</summary>
     public IReadOnlyList<(string Name, nn.Module Module)> Modules => _modules;
 
-    /// <summary>Maps the output of the last layer to a new tensor, the output of the block; null to return the former.</summary>
+    /// <summary>
+    /// Maps the output of the last layer to the output of the block, a new tensor. If it is null, the block returns the output of the
+    /// last layer.
+    /// </summary>
     public Func<Tensor, UNetContext, Tensor>? Resample { get; set; }
 
-    /// <summary>Adds a residual block and the layer that follows it, which is constructed after it.</summary>
+    /// <summary>Adds a residual block, and constructs and adds the layer that follows it, if any.</summary>
     public void Add(IUNetLayer residual, IUNetLayerOptions? attention = null)
     {
         _residuals.Add(residual);
@@ -48,7 +51,7 @@ internal sealed class UNetBlockParts(UNetPlace place)
 
     public void Register(string name, nn.Module module) => _modules.Add((name, module));
 
-    /// <summary>Registers the layers. The order determines that of the parameters.</summary>
+    /// <summary>Registers the layers. The order of registration determines the order of the parameters.</summary>
     public void RegisterLayers(bool attentionsFirst = false)
     {
         (string Name, IEnumerable<IUNetLayer> Layers)[] lists = [("resnets", _residuals), ("attentions", _attentions.OfType<IUNetLayer>())];
@@ -59,7 +62,7 @@ internal sealed class UNetBlockParts(UNetPlace place)
         }
     }
 
-    /// <summary>Changes the resolution by one layer, under a name of its own list.</summary>
+    /// <summary>Sets a layer that changes the resolution, and registers it in a list with the given name.</summary>
     public void ResampleBy(string name, IUNetLayer layer)
     {
         Register(name, new ModuleList<nn.Module>(AsModule(layer)));
@@ -67,10 +70,10 @@ internal sealed class UNetBlockParts(UNetPlace place)
     }
 
     private static nn.Module AsModule(IUNetLayer layer) => layer as nn.Module
-        ?? throw new ArgumentException($"A layer of a U-Net must be a module, got {layer.GetType().Name}.", nameof(layer));
+        ?? throw new ArgumentException($"A layer of a U-Net must be an nn.Module, got {layer.GetType().Name}.", nameof(layer));
 }
 
-/// <summary>A block of residual blocks, each followed by a layer or none, and a change of resolution.</summary>
+/// <summary>A block that consists of residual blocks, each optionally followed by another layer, and a change of resolution.</summary>
 internal abstract class LayeredBlock : UNetBlock
 {
     protected LayeredBlock(string name, UNetBlockParts parts)
@@ -87,7 +90,7 @@ internal abstract class LayeredBlock : UNetBlock
 
     protected Func<Tensor, UNetContext, Tensor>? Resample { get; }
 
-    /// <summary>Calls a residual block and the layer after it.</summary>
+    /// <summary>Calls a residual block and the layer that follows it.</summary>
     protected static Tensor Call(UNetContext context, Tensor x, (IUNetLayer Residual, IUNetLayer? Attention) layer)
     {
         var hidden = context.Call(layer.Residual, x);
@@ -98,7 +101,7 @@ internal abstract class LayeredBlock : UNetBlock
     }
 }
 
-/// <summary>A level on the way down, or the middle: layers in sequence.</summary>
+/// <summary>A level on the down path, or the middle block: layers in sequence.</summary>
 internal sealed class EncoderBlock(UNetBlockParts parts) : LayeredBlock(nameof(EncoderBlock), parts)
 {
     /// <inheritdoc/>
@@ -126,7 +129,7 @@ internal sealed class EncoderBlock(UNetBlockParts parts) : LayeredBlock(nameof(E
     }
 }
 
-/// <summary>A level on the way up: layers in sequence, to whose inputs the images of skip connections are concatenated.</summary>
+/// <summary>A level on the up path: layers in sequence, with the images of skip connections concatenated to their inputs.</summary>
 internal sealed class DecoderBlock(UNetBlockParts parts) : LayeredBlock(nameof(DecoderBlock), parts)
 {
     /// <inheritdoc/>
@@ -148,7 +151,7 @@ internal sealed class DecoderBlock(UNetBlockParts parts) : LayeredBlock(nameof(D
         return Resample(output, context);
     }
 
-    /// <summary>Concatenates the image of the next skip connection, and disposes that image.</summary>
+    /// <summary>Concatenates an image with that of the next skip connection, and disposes the latter.</summary>
     private static Tensor Join(Tensor x, UNetContext context)
     {
         using var skip = context.Skips.Pop();

@@ -3,24 +3,27 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The block of score-SDE's NCSN++: a fixed filter changes the resolution, and an image pyramid accompanies the features. The pyramid of the
-/// input is added to the features on the way down, and that of the output is summed on the way up. All levels of a network must have this
-/// block.
+/// The options of the block of NCSN++: residual blocks, a fixed filter that changes the resolution, and an image pyramid. On the down
+/// path, the downsampled input of the network is projected and added to the features. On the up path, each level adds a projection of
+/// its features to the upsampled output. All levels of a network must use this block.
 /// </summary>
 /// <remarks>
-/// Source: Song et al. 2021, appendix H.1. The number of groups of a norm is a quarter of its channels, up to 32, whatever the network
-/// specifies. The sides of an image must be divisible by two at every level. State: <c>resnets</c>, <c>attentions</c>; <c>resnet_down</c> or
-/// <c>resnet_up</c>, <c>skip_norm</c>; <c>skip_conv</c>.
+/// Source: Song et al. 2021, appendix H.1. The number of groups of a group norm is a quarter of its channels, up to 32;
+/// <see cref="UNetLayout.GroupNormGroups"/> is not used. The sides of the images must be divisible by two at every level but the last.
+/// State: <c>resnets</c>, <c>attentions</c>, <c>skip_conv</c>; on the down path <c>resnet_down</c>; on the up path <c>resnet_up</c> and
+/// <c>skip_norm</c>.
 /// </remarks>
 public sealed record NcsnppBlockOptions : IUNetBlockOptions
 {
     /// <summary>
-    /// The layer that follows each residual block on the way down, and the last one on the way up. The default, <see langword="null"/>, is
-    /// none.
+    /// The layer that follows each residual block on the down path, and only the last residual block on the up path. The default is
+    /// <see langword="null"/>: no layer.
     /// </summary>
     public IUNetLayerOptions? Attention { get; init; }
 
-    /// <summary>The divisor of the sum in each residual block. The default is sqrt(2), which preserves the variance.</summary>
+    /// <summary>
+    /// The divisor of the output of each residual block. The default is sqrt(2), which preserves the variance of the sum.
+    /// </summary>
     public double OutputScale { get; init; } = Math.Sqrt(2);
 
     /// <inheritdoc/>
@@ -32,7 +35,8 @@ public sealed record NcsnppBlockOptions : IUNetBlockOptions
         {
             UNetDirection.Down => Down(parts),
             UNetDirection.Up => Up(parts),
-            _ => throw new ArgumentException($"{nameof(NcsnppBlockOptions)} describe levels, not the middle.", nameof(place)),
+            _ => throw new ArgumentException(
+                $"{nameof(NcsnppBlockOptions)} must be used on the down and up paths, got the middle block.", nameof(place)),
         };
     }
 
@@ -68,7 +72,8 @@ public sealed record NcsnppBlockOptions : IUNetBlockOptions
         var (place, network) = (parts.Place, parts.Place.Network);
         for (var layer = 0; layer <= place.Layers; layer++)
         {
-            // With attention, diffusers derives the groups from all channels from below and a quarter of the others; its networks need that.
+            // With attention, diffusers uses min(h + s / 4, 32) groups for h hidden channels and s channels of the skip connection. The
+            // outputs of its networks depend on this number.
             var inputs = place.JoinedInputs(layer);
             var below = layer == 0 ? place.Inputs : place.Width;
             var groups = Attention is null ? (int?)null : Math.Min(below + ((inputs - below) / 4), 32);

@@ -5,9 +5,9 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The U-Net of diffusion models: levels of residual blocks and attention, conditioned on time and other inputs, and skip connections between
-/// the way down and the way up. It accepts images of any height and width, including odd ones, and signals and volumes with other
-/// <see cref="UNetLayout.Dimensions"/>.
+/// The U-Net of diffusion models: levels of residual blocks and attention, conditioned on the timestep and other inputs, with skip
+/// connections from the down path to the up path. <see cref="UNetLayout.Dimensions"/> selects one-, two- or three-dimensional data. With
+/// <see cref="UNetBlockOptions"/>, the sides of the images may be odd; other blocks may require even sides.
 /// </summary>
 /// <remarks>
 /// <para>
@@ -15,15 +15,15 @@ namespace Diffusion.Core.Models;
 /// al. 2022.
 /// </para>
 /// <para>
-/// The state dict has the keys of diffusers' <c>UNet2DModel</c> and <c>UNet2DConditionModel</c>, so that weights of the same architecture can
-/// be loaded.
+/// The state dict has the keys of diffusers' <c>UNet2DModel</c> and <c>UNet2DConditionModel</c>, so that weights of the same architecture
+/// can be loaded.
 /// </para>
 /// <para>
-/// Parameters (<see cref="ModuleWeights.Count"/>): 35,746,307 for CIFAR-10 as in Ho et al. (widths 128, 256, 256, 256, attention at 16);
-/// 6,138,369 for 28x28 digits with the default options and one channel. <see cref="UNetPresets"/> has more.
+/// Parameters (<see cref="ModuleWeights.Count"/>): 35,746,307 for CIFAR-10 as in Ho et al. (widths 128, 256, 256, 256, attention at
+/// resolution 16); 6,138,369 with the default options and one channel. <see cref="UNetPresets"/> lists further networks.
 /// </para>
 /// <para>
-/// Labels are checked on the CPU only. On other devices, the result for a label outside 0..classes-1 is undefined.
+/// Labels are validated on the CPU only. On other devices, the behavior for a label outside 0..classes-1 is undefined.
 /// </para>
 /// </remarks>
 public sealed class UNet : DenoisingNetwork
@@ -42,8 +42,10 @@ public sealed class UNet : DenoisingNetwork
     private readonly Convolution _convolutionOut;
     private readonly HostLayout _hostLayout;
 
-    /// <summary>Initializes a network of equal levels, with random weights from the default generator, on the CPU, in float32.</summary>
-    /// <exception cref="ArgumentException">An option is out of range, or does not fit another one.</exception>
+    /// <summary>
+    /// Initializes a network with uniform levels, with random weights from the default generator, on the CPU, in float32.
+    /// </summary>
+    /// <exception cref="ArgumentException">An option is out of range or inconsistent with another.</exception>
     [OverloadResolutionPriority(1)]
     public UNet(UNetOptions options)
         : this(Guard.NotNull(options).ToLayout())
@@ -51,7 +53,7 @@ public sealed class UNet : DenoisingNetwork
     }
 
     /// <summary>Initializes a network with random weights from the default generator, on the CPU, in float32.</summary>
-    /// <exception cref="ArgumentException">A value of the layout is out of range, or does not fit another one.</exception>
+    /// <exception cref="ArgumentException">A value of the layout is out of range or inconsistent with another.</exception>
     public UNet(UNetLayout layout)
         : base(nameof(UNet))
     {
@@ -93,14 +95,18 @@ public sealed class UNet : DenoisingNetwork
 
     /// <summary>Computes the output of the network.</summary>
     /// <param name="xt">
-    /// [B, C, H, W] noisy images, with one size for each of <see cref="UNetLayout.Dimensions"/>, of the type and on the device of the weights.
+    /// The noisy data, [B, C, H, W] or the shape for other <see cref="UNetLayout.Dimensions"/>, with the type and on the device of the
+    /// weights.
     /// </param>
-    /// <param name="t">[B] int64 or floating point timesteps: 0..T-1 for a discrete schedule.</param>
+    /// <param name="t">[B] timesteps, int64 or floating point; 0..T-1 for a discrete schedule.</param>
     /// <param name="condition">
-    /// The conditions that the layout specifies: labels ([B] int64 in 0..classes-1), a vector, tokens for cross-attention.
+    /// The condition, with the members that the layout requires, such as labels ([B] int64 in 0..classes-1), a vector, or tokens for
+    /// cross-attention.
     /// </param>
     /// <returns>[B, out channels, H, W]. The caller must dispose the returned tensor.</returns>
-    /// <exception cref="ArgumentException">A shape, type, device or label does not fit; the message names what was expected.</exception>
+    /// <exception cref="ArgumentException">
+    /// A tensor has the wrong shape, type or device, a label is out of range, or a required condition is missing.
+    /// </exception>
     public override Tensor forward(Tensor xt, Tensor t, Condition? condition)
     {
         Check(xt, t, condition);
@@ -152,7 +158,7 @@ public sealed class UNet : DenoisingNetwork
 
     private Tensor Embed(Tensor xt, Tensor t, Condition? condition)
     {
-        // The conditions are first, because they throw if they lack what they need.
+        // The conditions are embedded first, because this throws if a required member is missing.
         var (classes, added) = (_classEmbedding?.Embed(condition, xt), _addedEmbedding?.Embed(condition, xt));
         var encoded = _timeEncoding.call(t).to(xt.dtype, xt.device);
         var embedding = _timeEmbedding.forward(encoded, Layout.TimestepConditionWidth is null ? null : condition?.TimestepCondition);
@@ -185,7 +191,8 @@ public sealed class UNet : DenoisingNetwork
     }
 
     /// <summary>
-    /// The smallest power of two that leaves at least one pixel at the last level, up to the image size, which is known to do so.
+    /// Returns the smallest power of two for which the last level has at least one pixel, or <paramref name="known"/>, a side for which
+    /// this is known, if that is smaller.
     /// </summary>
     private static long SmallestSide(IReadOnlyList<UNetLevel> levels, long known)
     {

@@ -3,13 +3,14 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// A block of a <see cref="UNet"/>: a level on the way down, the middle, or a level on the way up. Derive from it for a custom block, register
-/// its parts in the constructor, and call its layers through <see cref="UNetContext.Call"/>.
+/// A block of a <see cref="UNet"/>: a level on the down path, the middle block, or a level on the up path. To implement a custom block,
+/// derive from this class, register its parts in the constructor, and call its layers through <see cref="UNetContext.Call"/>.
 /// </summary>
 /// <remarks>
-/// Skip connections are a stack. The network pushes the output of the first convolution. A level on the way down pushes the output of each of
-/// its layers, and then the image of half the resolution. A level on the way up pops one image for each of its layers on the way down and one
-/// more, which comes from the level above. Custom blocks may use another order, if the blocks on the way up pop what was pushed.
+/// Skip connections are stored on a stack, <see cref="UNetContext.Skips"/>. The network pushes the output of the first convolution. A
+/// level on the down path pushes the output of each of its layers, and then the downsampled image. A level on the up path pops one
+/// image for each of its layers on the down path, and one more image that the level above pushed, or at the top the output of the first
+/// convolution. Custom blocks may use another order, as long as the blocks on the up path match those on the down path.
 /// </remarks>
 /// <param name="name">The name of the module.</param>
 public abstract class UNetBlock(string name) : NamedModule(name)
@@ -17,28 +18,33 @@ public abstract class UNetBlock(string name) : NamedModule(name)
     /// <summary>Computes the output of the block.</summary>
     /// <param name="x">[B, C, ...]. The block does not dispose it.</param>
     /// <param name="context">
-    /// The conditions of the network, and the images of skip connections. A block on the way down pushes images, which may include its output;
-    /// a block on the way up pops them, and disposes what it popped.
+    /// The conditions of the network, and the images of skip connections. A block on the down path pushes images, which may include its
+    /// output; a block on the up path pops images and disposes them.
     /// </param>
-    /// <returns>[B, C', ...]. The caller must dispose the returned tensor, unless it was pushed: then the context disposes it.</returns>
+    /// <returns>
+    /// [B, C', ...]. The caller must dispose the returned tensor, unless it was pushed: then the block that pops it disposes it.
+    /// </returns>
     public abstract Tensor Forward(Tensor x, UNetContext context);
 }
 
-/// <summary>The options of a block of a <see cref="UNet"/>. Implement it for a custom block.</summary>
+/// <summary>The options of a block of a <see cref="UNet"/>. Implement this interface for a custom block.</summary>
 public interface IUNetBlockOptions
 {
     /// <summary>Creates a block.</summary>
     /// <param name="place">The position of the block in the network, and its widths.</param>
-    /// <exception cref="ArgumentException">The options do not fit the position.</exception>
+    /// <exception cref="ArgumentException">The options are not valid for this position.</exception>
     UNetBlock Build(UNetPlace place);
 
-    /// <summary>Returns the side of an image after the block has halved it on the way down. The default rounds up.</summary>
+    /// <summary>
+    /// Returns the side of an image after the block has downsampled it. The default implementation halves it and rounds up.
+    /// </summary>
     /// <param name="side">The side in pixels.</param>
     long Halve(long side) => (side + 1) / 2;
 }
 
 /// <summary>
-/// The standard block: residual blocks, each followed by a layer such as attention, and a change of resolution at the end of a level.
+/// The options of the standard block: residual blocks, each optionally followed by a layer such as attention, and a change of
+/// resolution at the end of a level.
 /// </summary>
 /// <remarks>
 /// State: <c>resnets</c>, <c>attentions</c>, and <c>downsamplers</c> or <c>upsamplers</c>.
@@ -46,20 +52,21 @@ public interface IUNetBlockOptions
 public sealed record UNetBlockOptions : IUNetBlockOptions
 {
     /// <summary>
-    /// The layer that follows each residual block; in the middle, the layers between residual blocks. The default, <see langword="null"/>,
-    /// is none.
+    /// The layer that follows each residual block; in the middle block, the layer between residual blocks. The default is
+    /// <see langword="null"/>: no layer.
     /// </summary>
     public IUNetLayerOptions? Attention { get; init; }
 
     /// <summary>
-    /// The number of attention layers in the middle, each between two residual blocks; 0 for a single residual block. The default is 1.
+    /// The number of layers of <see cref="Attention"/> in the middle block, each between two residual blocks; 0 for a single residual
+    /// block. The default is 1.
     /// </summary>
     public int MiddleLayers { get; init; } = 1;
 
     /// <summary>The change of resolution at the end of the level. The default is <see cref="UNetResampling.Convolution"/>.</summary>
     public UNetResampling Resampling { get; init; } = UNetResampling.Convolution();
 
-    /// <summary>The divisor of the sum in each residual block. The default is 1.</summary>
+    /// <summary>The divisor of the output of each residual block. The default is 1.</summary>
     public double OutputScale { get; init; } = 1;
 
     /// <summary>Whether each residual block applies its activation to the embedding. The default is <see langword="true"/>.</summary>
@@ -117,10 +124,10 @@ public sealed record UNetBlockOptions : IUNetBlockOptions
     }
 }
 
-/// <summary>The middle of a <see cref="UNet"/> without a block.</summary>
+/// <summary>Options for <see cref="UNetLayout.Middle"/>.</summary>
 public static class UNetMiddle
 {
-    /// <summary>No block: the output of the lowest level on the way down is the input of the way up.</summary>
+    /// <summary>No middle block: the output of the down path is the input of the up path.</summary>
     public static IUNetBlockOptions None { get; } = new Nothing();
 
     private sealed record Nothing : IUNetBlockOptions

@@ -4,23 +4,29 @@ using static TorchSharp.torch;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The options of a condition of a <see cref="UNet"/> in addition to time. The standard conditions are static members. Derive from it for a
-/// custom condition.
+/// The options of a condition of a <see cref="UNet"/> in addition to the timestep. Static members create the standard conditions.
+/// Derive from this record for a custom condition.
 /// </summary>
 public abstract record UNetConditioning
 {
     /// <summary>Creates the embedding of the condition.</summary>
     /// <param name="width">The width of the embedding.</param>
     /// <param name="network">The architecture of the network.</param>
-    /// <param name="timeEncoding">The encoding of time, from [B] to [B, D]. The network owns it.</param>
-    /// <exception cref="ArgumentException">The options do not fit the network.</exception>
+    /// <param name="timeEncoding">The time encoding of the network, from [B] to [B, D]. The network disposes it.</param>
+    /// <exception cref="ArgumentException">The options are not valid for this network.</exception>
     public abstract UNetConditioner Build(int width, UNetLayout network, nn.Module<Tensor, Tensor> timeEncoding);
 
-    /// <summary><see cref="Condition.Vector"/> itself, which must have the width of the embedding. It has no state.</summary>
+    /// <summary>
+    /// A condition on <see cref="Condition.Vector"/> without a projection: the vector must have the width of the embedding. It has no
+    /// state.
+    /// </summary>
     public static UNetConditioning Vector { get; } = Named(
         "vector", [], (width, _, _) => new(null, (condition, like) => VectorOf(condition, width, like)));
 
-    /// <summary><see cref="Condition.Labels"/>, encoded and embedded like time. State: <c>linear_1</c>, <c>linear_2</c>.</summary>
+    /// <summary>
+    /// A condition on <see cref="Condition.Labels"/>, which are encoded and embedded like timesteps. State: <c>linear_1</c>,
+    /// <c>linear_2</c>.
+    /// </summary>
     public static UNetConditioning LabelsAsTimes { get; } = Named("labels_as_times", [], (width, network, time) =>
     {
         var module = new TimeEmbedding(
@@ -33,7 +39,9 @@ public abstract record UNetConditioning
         });
     });
 
-    /// <summary>A learned vector for each class of <see cref="Condition.Labels"/>. State: <c>weight</c>.</summary>
+    /// <summary>
+    /// Creates a condition on <see cref="Condition.Labels"/>, with a learned vector for each class. State: <c>weight</c>.
+    /// </summary>
     /// <param name="classes">The number of classes, including one for "no class" if it is trained.</param>
     public static UNetConditioning Classes(int classes)
     {
@@ -49,7 +57,9 @@ public abstract record UNetConditioning
         });
     }
 
-    /// <summary><see cref="Condition.Vector"/> through a linear layer. State: <c>weight</c>, <c>bias</c>.</summary>
+    /// <summary>
+    /// Creates a condition on <see cref="Condition.Vector"/>, projected by a linear layer. State: <c>weight</c>, <c>bias</c>.
+    /// </summary>
     /// <param name="inputs">The width of the vector.</param>
     public static UNetConditioning LinearVector(int inputs)
     {
@@ -58,7 +68,8 @@ public abstract record UNetConditioning
     }
 
     /// <summary>
-    /// <see cref="Condition.Vector"/> through two linear layers, like the encoding of time. State: <c>linear_1</c>, <c>linear_2</c>.
+    /// Creates a condition on <see cref="Condition.Vector"/>, projected by two linear layers with a SiLU between them. State:
+    /// <c>linear_1</c>, <c>linear_2</c>.
     /// </summary>
     /// <param name="inputs">The width of the vector.</param>
     public static UNetConditioning ProjectedVector(int inputs)
@@ -68,15 +79,17 @@ public abstract record UNetConditioning
     }
 
     /// <summary>
-    /// <see cref="Condition.Vector"/> as [pooled text, numbers]: the numbers are encoded like times, and both pass through two linear layers,
-    /// as the sizes and crops of SDXL (Podell et al. 2023, section 2.2). State: <c>linear_1</c>, <c>linear_2</c>.
+    /// Creates a condition on <see cref="Condition.Vector"/>, which contains the pooled text embedding followed by numbers, such as the
+    /// sizes and crops of SDXL (Podell et al. 2023, section 2.2). The numbers are encoded like timesteps, and all features are
+    /// projected by two linear layers with a SiLU between them. State: <c>linear_1</c>, <c>linear_2</c>.
     /// </summary>
-    /// <param name="textWidth">The width of the pooled text. 1280 in SDXL.</param>
+    /// <param name="textWidth">The width of the pooled text embedding: 1280 in SDXL.</param>
     /// <param name="numbers">
-    /// The number of numbers after it. 6 in SDXL: original height and width, top, left, target height and width.
+    /// How many numbers follow the pooled text embedding. The default is 6, as in SDXL: original height and width, top and left of the
+    /// crop, target height and width.
     /// </param>
-    /// <param name="numberWidth">The width of the encoding of each number, even. 256 in SDXL.</param>
-    /// <param name="encoding">The encoding of each number; <see langword="null"/> for the default.</param>
+    /// <param name="numberWidth">The width of the encoding of each number, an even number. The default is 256, as in SDXL.</param>
+    /// <param name="encoding">The encoding of each number. The default is <see cref="TimeEncoding.Sinusoidal"/>.</param>
     public static UNetConditioning TextAndNumbers(
         int textWidth, int numbers = 6, int numberWidth = 256, SinusoidalTimeEncoding? encoding = null)
     {
@@ -97,11 +110,11 @@ public abstract record UNetConditioning
     }
 
     /// <summary>
-    /// <see cref="Condition.EncoderHiddenStates"/>, before any projection, pooled to one vector by attention (Saharia et al. 2022, section 2.3).
-    /// State: <c>norm1</c>, <c>pool</c>, <c>proj</c>, <c>norm2</c>.
+    /// Creates a condition on <see cref="Condition.EncoderHiddenStates"/>, before any projection by the network, pooled to one vector by
+    /// attention (Saharia et al. 2022, section 2.3). State: <c>norm1</c>, <c>pool</c>, <c>proj</c>, <c>norm2</c>.
     /// </summary>
     /// <param name="inputs">The width of the tokens.</param>
-    /// <param name="heads">The number of attention heads, which must divide the width.</param>
+    /// <param name="heads">The number of attention heads, which must divide <paramref name="inputs"/>.</param>
     public static UNetConditioning PooledSequence(int inputs, int heads)
     {
         Guard.Positive(inputs);
@@ -114,9 +127,9 @@ public abstract record UNetConditioning
         });
     }
 
-    /// <summary>A custom condition.</summary>
+    /// <summary>Creates a custom condition from a function.</summary>
     /// <param name="build">
-    /// Creates the embedding from its width, the architecture of the network, and the encoding of time, as <see cref="Build"/> does.
+    /// Creates the embedding from its width, the architecture of the network, and the time encoding, as <see cref="Build"/> does.
     /// </param>
     public static UNetConditioning Of(Func<int, UNetLayout, nn.Module<Tensor, Tensor>, UNetConditioner> build)
     {
@@ -130,7 +143,7 @@ public abstract record UNetConditioning
         return module.call(vector);
     });
 
-    /// <summary>Returns the vectors of the samples in the type of the network, as a new tensor.</summary>
+    /// <summary>Returns the vectors of the samples with the type and on the device of another tensor, as a new tensor.</summary>
     private static Tensor VectorOf(Condition? condition, int width, Tensor like)
         => RequireVector(condition, width, like).to(like.dtype, like.device, copy: true);
 
@@ -161,7 +174,7 @@ public abstract record UNetConditioning
 
     internal sealed record Delegated(Func<int, UNetLayout, nn.Module<Tensor, Tensor>, UNetConditioner> Make) : UNetConditioning
     {
-        /// <summary>Its description in files; <see langword="null"/> for a custom one.</summary>
+        /// <summary>The description in model files; <see langword="null"/> for a custom condition.</summary>
         public JsonObject? Description { get; init; }
 
         public override UNetConditioner Build(int width, UNetLayout network, nn.Module<Tensor, Tensor> timeEncoding)
@@ -170,17 +183,17 @@ public abstract record UNetConditioning
 }
 
 /// <summary>The embedding of a condition.</summary>
-/// <param name="Module">The learned part, which the network registers; <see langword="null"/> if nothing is learned.</param>
+/// <param name="Module">The module with learned parameters, which the network registers; <see langword="null"/> if there is none.</param>
 /// <param name="Embed">
 /// Maps the condition, and a tensor with the batch size, type and device of the output, to a new tensor [B, width]. It throws an
 /// <see cref="ArgumentException"/> if the condition lacks the required tensor.
 /// </param>
 public sealed record UNetConditioner(nn.Module? Module, Func<Condition?, Tensor, Tensor> Embed);
 
-/// <summary>Checks of the condition of a U-Net before any native call.</summary>
+/// <summary>Validates the condition of a U-Net before any native call.</summary>
 internal static class UNetConditionGuard
 {
-    /// <summary>Throws for a condition that does not fit the network.</summary>
+    /// <summary>Throws if the condition has tensors that the network cannot use.</summary>
     public static void Check(UNetLayout layout, Condition? condition, Tensor xt)
     {
         var batch = xt.shape[0];
@@ -210,7 +223,8 @@ internal static class UNetConditionGuard
         Guard.SameType(xt, sequence, secondName: "condition.EncoderHiddenStates");
         if (sequence.shape[1] == 0)
             throw new ArgumentException(
-                $"condition.EncoderHiddenStates must hold at least one token, got shape {Guard.Format(sequence.shape)}.", nameof(sequence));
+                $"condition.EncoderHiddenStates must contain at least one token, got shape {Guard.Format(sequence.shape)}.",
+                nameof(sequence));
         if (mask is null)
             return;
         Guard.Shape(mask, [xt.shape[0], sequence.shape[1]], "condition.EncoderAttentionMask");

@@ -4,10 +4,10 @@ using System.Text.Json.Nodes;
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The architecture of a <see cref="UNet"/>, part by part: the blocks of each level and of the middle, the encoding of time, and the
-/// conditions. <see cref="UNetOptions"/> create the layout of a network with equal levels.
+/// The complete architecture of a <see cref="UNet"/>: the blocks of each level and the middle block, the time encoding, and the
+/// conditions. <see cref="UNetOptions.ToLayout"/> creates the layout of a network with uniform levels.
 /// </summary>
-/// <remarks>The levels are numbered from the full resolution down. Each level but the last halves the resolution.</remarks>
+/// <remarks>Level 0 has the full resolution. Each level but the last halves the resolution.</remarks>
 public sealed record UNetLayout
 {
     /// <inheritdoc cref="UNetOptions.Dimensions"/>
@@ -15,7 +15,7 @@ public sealed record UNetLayout
 
     /// <summary>The side of the images in pixels. The default is 32.</summary>
     /// <remarks>
-    /// The network accepts images of other sizes, if every level has at least one pixel. Diffusers calls this number <c>sample_size</c>.
+    /// The network accepts images of other sizes if every level has at least one pixel. This is <c>sample_size</c> in diffusers.
     /// </remarks>
     public int ImageSize { get; init; } = 32;
 
@@ -25,12 +25,12 @@ public sealed record UNetLayout
     /// <inheritdoc cref="UNetOptions.OutChannels"/>
     public int? OutChannels { get; init; }
 
-    /// <summary>The levels, from the full resolution down.</summary>
+    /// <summary>The levels, from the highest resolution to the lowest.</summary>
     public required IReadOnlyList<UNetLevel> Levels { get; init; }
 
     /// <summary>
-    /// The block at the lowest resolution, between the way down and the way up; <see cref="UNetMiddle.None"/> for no block. The default is two
-    /// residual blocks with single-head self-attention between them.
+    /// The middle block, between the down path and the up path; <see cref="UNetMiddle.None"/> for no block. The default is two residual
+    /// blocks with single-head self-attention between them.
     /// </summary>
     public IUNetBlockOptions Middle { get; init; } = new UNetBlockOptions { Attention = new SelfAttentionOptions() };
 
@@ -38,8 +38,8 @@ public sealed record UNetLayout
     public double Dropout { get; init; }
 
     /// <summary>
-    /// The number of groups of the group norms, which must divide the width of every level. The default, <see langword="null"/>, is the
-    /// largest power of two up to 32 that divides the widths and leaves at least four channels in a group.
+    /// The number of groups of the group norms, which must divide the width of every level. The default is <see langword="null"/>: the
+    /// largest power of two up to 32 that divides all widths into groups of at least four channels, or 1 if there is none.
     /// </summary>
     public int? GroupNormGroups { get; init; }
 
@@ -47,8 +47,8 @@ public sealed record UNetLayout
     public double NormEpsilon { get; init; } = 1e-5;
 
     /// <summary>
-    /// <see langword="true"/> if the embedding of time and conditions scales and shifts the second norm of a residual block,
-    /// <see langword="false"/> if it is added before that norm. The default is <see langword="false"/>.
+    /// Whether the embedding scales and shifts the output of the second norm of a residual block. Otherwise, it is added before that
+    /// norm. The default is <see langword="false"/>.
     /// </summary>
     public bool ScaleShift { get; init; }
 
@@ -56,7 +56,7 @@ public sealed record UNetLayout
     public Activation Activation { get; init; } = Activation.Silu;
 
     /// <summary>
-    /// The activation in the embedding of time and before the last convolution. The default, <see langword="null"/>, is
+    /// The activation in the time embedding and before the last convolution. The default is <see langword="null"/>: the value of
     /// <see cref="Activation"/>.
     /// </summary>
     public Activation? OuterActivation { get; init; }
@@ -65,55 +65,56 @@ public sealed record UNetLayout
     public TimeEncoding TimeEncoding { get; init; } = TimeEncoding.Sinusoidal();
 
     /// <summary>
-    /// The width of the embedding of time and conditions. The default, <see langword="null"/>, is four times the width of the first level
-    /// (Ho et al. 2020).
+    /// The width of the embedding of the timestep and of each condition. The default is <see langword="null"/>: four times the width of
+    /// the first level (Ho et al. 2020).
     /// </summary>
     public int? EmbeddingWidth { get; init; }
 
     /// <summary>
-    /// The width of <see cref="Condition.TimestepCondition"/>, which is projected and added to the encoding of t. The default,
-    /// <see langword="null"/>, is a network without it.
+    /// The width of <see cref="Condition.TimestepCondition"/>, which is projected and added to the encoding of t. The default is
+    /// <see langword="null"/>: the network does not use it.
     /// </summary>
     public int? TimestepConditionWidth { get; init; }
 
-    /// <summary>The activation after the embedding of time. The default, <see langword="null"/>, is none.</summary>
+    /// <summary>The activation after the time embedding. The default is <see langword="null"/>: no activation.</summary>
     public Activation? TimeActivation { get; init; }
 
     /// <summary>
-    /// The activation after the sum of all embeddings, for blocks that do not activate it themselves. The default, <see langword="null"/>, is
-    /// none.
+    /// The activation of the combined embedding, for blocks that do not apply an activation to it. The default is
+    /// <see langword="null"/>: no activation.
     /// </summary>
     public Activation? EmbeddingActivation { get; init; }
 
     /// <summary>
-    /// The condition with the state-dict key <c>class_embedding</c>, such as <see cref="UNetConditioning.Classes"/>. The default,
-    /// <see langword="null"/>, is none.
+    /// The condition with the state-dict key <c>class_embedding</c>, such as <see cref="UNetConditioning.Classes"/>. The default is
+    /// <see langword="null"/>: no condition.
     /// </summary>
     public UNetConditioning? ClassEmbedding { get; init; }
 
     /// <summary>
-    /// <see langword="true"/> to concatenate the class embedding to that of time, which doubles the width of the embedding and excludes an
-    /// <see cref="AddedEmbedding"/>; <see langword="false"/> to add it. The default is <see langword="false"/>.
+    /// Whether the class embedding is concatenated to the time embedding, which doubles the width of the embedding and cannot be
+    /// combined with an <see cref="AddedEmbedding"/>. Otherwise, it is added to the time embedding. The default is
+    /// <see langword="false"/>.
     /// </summary>
     public bool JoinClassEmbedding { get; init; }
 
     /// <summary>
-    /// A second condition, with the state-dict key <c>add_embedding</c>, which is added to the embedding. The default,
-    /// <see langword="null"/>, is none.
+    /// A second condition, with the state-dict key <c>add_embedding</c>, which is added to the time embedding. The default is
+    /// <see langword="null"/>: no condition.
     /// </summary>
     public UNetConditioning? AddedEmbedding { get; init; }
 
     /// <summary>
     /// The width of the tokens of <see cref="Condition.EncoderHiddenStates"/>, if a linear layer (<c>encoder_hid_proj</c>) projects them
-    /// before cross-attention. The default, <see langword="null"/>, is no projection.
+    /// before cross-attention. The default is <see langword="null"/>: no projection.
     /// </summary>
     public int? SequenceWidth { get; init; }
 
-    /// <summary>The width of the projected tokens. It is required if <see cref="SequenceWidth"/> is set.</summary>
+    /// <summary>The width of the projected tokens. It must be set if and only if <see cref="SequenceWidth"/> is set.</summary>
     public int? ProjectedSequenceWidth { get; init; }
 
     /// <summary>
-    /// Whether the network receives <c>2 x_t - 1</c> in place of x_t, for data in [0, 1]. The default is <see langword="false"/>.
+    /// Whether x_t is replaced by <c>2 x_t - 1</c>, for data in [0, 1]. The default is <see langword="false"/>.
     /// </summary>
     public bool CenterInput { get; init; }
 
@@ -124,8 +125,8 @@ public sealed record UNetLayout
     public int OutputKernel { get; init; } = 3;
 
     /// <summary>
-    /// Whether the output is divided by t, for a t that is a noise level (Song et al. 2021, appendix H.1). The default is
-    /// <see langword="false"/>.
+    /// Whether the output is divided by t, for networks whose timestep is the noise level (Song et al. 2021, appendix H.1). The default
+    /// is <see langword="false"/>.
     /// </summary>
     public bool DivideByTime { get; init; }
 
@@ -136,8 +137,8 @@ public sealed record UNetLayout
     public bool ZeroOutput { get; init; } = true;
 
     /// <summary>
-    /// Whether each layer stores only its inputs for the backward pass and is computed again there, which trades time for memory (Chen et al.
-    /// 2016). The results are the same. The default is <see langword="false"/>.
+    /// Whether only the inputs of each layer are stored for the backward pass, which recomputes the layer (Chen et al. 2016). This
+    /// trades time for memory and takes effect in training mode. The default is <see langword="false"/>.
     /// </summary>
     public bool UseGradientCheckpointing { get; init; }
 
@@ -147,7 +148,7 @@ public sealed record UNetLayout
     /// <summary>The width of the embedding of time.</summary>
     internal int TimeWidth => EmbeddingWidth ?? Layers.Size(4, Levels[0].Width);
 
-    /// <summary>Returns the number of groups of the group norms: <see cref="GroupNormGroups"/>, or its default for the widths.</summary>
+    /// <summary>Returns <see cref="GroupNormGroups"/>, or the default for the widths if it is <see langword="null"/>.</summary>
     public int Groups()
     {
         if (GroupNormGroups is { } chosen)
@@ -159,10 +160,10 @@ public sealed record UNetLayout
     }
 
     /// <summary>
-    /// Returns the layout as JSON, as a <see cref="ModelFile"/> contains it: names in snake case, strategies by name or as objects with a
-    /// type.
+    /// Returns the layout as JSON, in the form that a <see cref="ModelFile"/> contains: property names are in snake case, and blocks,
+    /// encodings and other strategies are names or objects with a type.
     /// </summary>
-    /// <exception cref="NotSupportedException">A strategy is of a custom class, which has no name.</exception>
+    /// <exception cref="NotSupportedException">A strategy is an instance of a custom class, which has no name in files.</exception>
     public JsonObject ToJson() => JsonSerializer.SerializeToNode(this, NetworkJson.Shared.UNetLayout)!.AsObject();
 
     /// <summary>Returns the side of the images at every level, in pixels.</summary>
@@ -174,7 +175,7 @@ public sealed record UNetLayout
         return sides;
     }
 
-    /// <exception cref="ArgumentException">A value is out of range, or does not fit another one.</exception>
+    /// <exception cref="ArgumentException">A value is out of range or inconsistent with another.</exception>
     internal void Validate()
     {
         Guard.InRange(Dimensions, 1, 3);
@@ -199,10 +200,11 @@ public sealed record UNetLayout
     private void ValidateInputs()
     {
         if (JoinClassEmbedding && ClassEmbedding is null)
-            throw new ArgumentException($"{nameof(JoinClassEmbedding)} needs a {nameof(ClassEmbedding)}, got none.", nameof(JoinClassEmbedding));
+            throw new ArgumentException(
+                $"{nameof(JoinClassEmbedding)} needs a {nameof(ClassEmbedding)}, got none.", nameof(JoinClassEmbedding));
         if (JoinClassEmbedding && AddedEmbedding is not null)
             throw new ArgumentException(
-                $"{nameof(AddedEmbedding)} has the width of the embedding of time, which {nameof(JoinClassEmbedding)} doubles; got both.",
+                $"{nameof(AddedEmbedding)} must be null if {nameof(JoinClassEmbedding)} doubles the width of the embedding, got both.",
                 nameof(JoinClassEmbedding));
         if (SequenceWidth is null != ProjectedSequenceWidth is null)
             throw new ArgumentException(

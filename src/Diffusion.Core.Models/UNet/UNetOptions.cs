@@ -1,20 +1,24 @@
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The options of a <see cref="UNet"/> whose levels are alike: a width for each level, the same number of residual blocks everywhere, and
-/// self-attention at some resolutions. <see cref="ToLayout"/> converts them to a <see cref="UNetLayout"/>, which describes every other U-Net.
+/// The options of a <see cref="UNet"/> with uniform levels: a width for each level, the same number of residual blocks at every level,
+/// and self-attention at selected resolutions. <see cref="ToLayout"/> converts them to a <see cref="UNetLayout"/>, which can describe
+/// any U-Net.
 /// </summary>
 /// <remarks>
-/// The levels are numbered from the full resolution down. Each level but the last halves the resolution. Cross-attention, other blocks, and
-/// conditions other than class labels need a layout. <see cref="UNetPresets"/> contains well-known networks.
+/// Level 0 has the full resolution. Each level but the last halves the resolution. Cross-attention, other blocks, and conditions other
+/// than class labels require a layout. <see cref="UNetPresets"/> contains well-known networks.
 /// </remarks>
 public sealed record UNetOptions
 {
-    /// <summary>The number of spatial dimensions: 1 for [B, C, L], 2 for [B, C, H, W], 3 for [B, C, D, H, W]. The default is 2.</summary>
+    /// <summary>
+    /// The number of spatial dimensions: 1 for [B, C, L], 2 for [B, C, H, W], or 3 for [B, C, D, H, W]. The default is 2.
+    /// </summary>
     public int Dimensions { get; init; } = 2;
 
     /// <summary>
-    /// The side of the images in pixels, from which the resolutions of <see cref="AttentionResolutions"/> follow. The default is 32.
+    /// The side of the images in pixels, which determines the resolutions of the levels for <see cref="AttentionResolutions"/>. The
+    /// default is 32.
     /// </summary>
     /// <remarks>The network itself accepts images of other sizes.</remarks>
     public int ImageSize { get; init; } = 32;
@@ -25,40 +29,42 @@ public sealed record UNetOptions
     public int Channels { get; init; } = 3;
 
     /// <summary>
-    /// The number of channels of the output. The default, <see langword="null"/>, is <see cref="Channels"/>; a network that learns the
-    /// variance needs twice as many.
+    /// The number of channels of the output. The default is <see langword="null"/>: the value of <see cref="Channels"/>. A network that
+    /// learns the variance needs twice the number of channels of the data.
     /// </summary>
     public int? OutChannels { get; init; }
 
-    /// <summary>The width that <see cref="Multipliers"/> are multiples of. The default is 64.</summary>
+    /// <summary>The base width, which <see cref="Multipliers"/> multiply. The default is 64.</summary>
     public int Width { get; init; } = 64;
 
     /// <summary>The width of each level as a multiple of <see cref="Width"/>. The default is [1, 2, 2]: three levels.</summary>
     public IReadOnlyList<int> Multipliers { get; init; } = [1, 2, 2];
 
-    /// <summary>The number of residual blocks of a level on the way down; there is one more on the way up. The default is 2.</summary>
+    /// <summary>The number of residual blocks of a level on the down path; there is one more on the up path. The default is 2.</summary>
     public int LayersPerBlock { get; init; } = 2;
 
-    /// <summary>The resolutions, as sides in pixels, at which self-attention follows each residual block. The default is none.</summary>
+    /// <summary>The resolutions, as sides in pixels, at which self-attention follows each residual block. The default is empty.</summary>
     public IReadOnlyList<int> AttentionResolutions { get; init; } = [];
 
     /// <summary>
-    /// The number of channels of an attention head, which must divide the width of every level with attention. The default,
-    /// <see langword="null"/>, is a single head.
+    /// The number of channels of each attention head, which must divide the width of every level with attention. The default is
+    /// <see langword="null"/>: a single head.
     /// </summary>
     public int? HeadWidth { get; init; }
 
-    /// <summary>Whether there is self-attention between the two residual blocks in the middle. The default is <see langword="true"/>.</summary>
+    /// <summary>
+    /// Whether the middle block has self-attention between its two residual blocks. The default is <see langword="true"/>.
+    /// </summary>
     public bool MiddleAttention { get; init; } = true;
 
     /// <summary>
-    /// <see langword="true"/> to change the resolution within residual blocks, <see langword="false"/> to change it by convolutions. The
-    /// default is <see langword="false"/>.
+    /// Whether residual blocks change the resolution. Otherwise, convolutions change it. The default is <see langword="false"/>.
     /// </summary>
     public bool ResidualResampling { get; init; }
 
     /// <summary>
-    /// The padding of the convolutions that halve the resolution: 1 on every side, or 0 for right and below only. The default is 1.
+    /// The padding of the convolutions that halve the resolution: 1 pads every side by one pixel, 0 pads only the right and the bottom.
+    /// The default is 1.
     /// </summary>
     public int DownsamplePadding { get; init; } = 1;
 
@@ -81,8 +87,8 @@ public sealed record UNetOptions
     public TimeEncoding TimeEncoding { get; init; } = TimeEncoding.Sinusoidal();
 
     /// <summary>
-    /// The number of classes, including one for "no class" if it is trained. The default, <see langword="null"/>, is a network without
-    /// class labels.
+    /// The number of classes, including one for "no class" if it is trained. The default is <see langword="null"/>: the network does
+    /// not use class labels.
     /// </summary>
     public int? Classes { get; init; }
 
@@ -93,7 +99,7 @@ public sealed record UNetOptions
     public bool UseGradientCheckpointing { get; init; }
 
     /// <summary>Returns the layout that the options describe.</summary>
-    /// <exception cref="ArgumentException">An option is out of range, or does not fit another one.</exception>
+    /// <exception cref="ArgumentException">An option is out of range or inconsistent with another.</exception>
     public UNetLayout ToLayout()
     {
         ArgumentNullException.ThrowIfNull(Multipliers);

@@ -6,33 +6,34 @@ public sealed record UNetPlace
     /// <summary>The architecture of the network.</summary>
     public required UNetLayout Network { get; init; }
 
-    /// <summary>Whether the block is on the way down, in the middle, or on the way up.</summary>
+    /// <summary>Specifies whether the block is on the down path, the middle block, or on the up path.</summary>
     public required UNetDirection Direction { get; init; }
 
-    /// <summary>The number of the level; 0 is the full resolution.</summary>
+    /// <summary>The index of the level. Level 0 has the full resolution.</summary>
     public required int Level { get; init; }
 
     /// <summary>The number of channels of the input.</summary>
     public required int Inputs { get; init; }
 
-    /// <summary>The width of the level: the number of channels that its residual blocks return.</summary>
+    /// <summary>The width of the level: the number of output channels of its residual blocks.</summary>
     public required int Width { get; init; }
 
     /// <summary>
-    /// The width of the level above, which the last image has that a skip connection carries to this level; at the top, that of the level
-    /// itself.
+    /// The width of the level above; at level 0, the width of the level itself. This is the number of channels of the skip connection
+    /// to the last residual block on the up path.
     /// </summary>
     public required int WidthAbove { get; init; }
 
-    /// <summary>The number of residual blocks of the level on the way down.</summary>
+    /// <summary>The number of residual blocks of the level on the down path.</summary>
     public required int Layers { get; init; }
 
     /// <summary>
-    /// Whether the block changes the resolution at its end: on the way down every level but the last, on the way up every level but the first.
+    /// Whether the block ends with a change of resolution: on the down path at every level but the last, on the up path at every level
+    /// but level 0.
     /// </summary>
     public required bool Resamples { get; init; }
 
-    /// <summary>The divisor of the sum in each residual block. The default is 1.</summary>
+    /// <summary>The divisor of the output of each residual block. The default is 1.</summary>
     public double OutputScale { get; init; } = 1;
 
     /// <summary>Whether each residual block applies its activation to the embedding. The default is <see langword="true"/>.</summary>
@@ -56,14 +57,16 @@ public sealed record UNetPlace
         ActivateEmbedding = ActivateEmbedding,
     };
 
-    /// <summary>The number of input channels of a residual block on the way up, to whose input a skip connection is concatenated.</summary>
+    /// <summary>
+    /// Returns the number of input channels of a residual block on the up path, including those of its skip connection.
+    /// </summary>
     internal int JoinedInputs(int layer) => (layer == 0 ? Inputs : Width) + (layer == Layers ? WidthAbove : Width);
 }
 
 /// <summary>The positions of the blocks of a U-Net.</summary>
 internal static class UNetPlaces
 {
-    /// <summary>Returns the levels on the way down, in the order in which they are called.</summary>
+    /// <summary>Returns the positions on the down path, in the order in which the blocks are called.</summary>
     public static IEnumerable<UNetPlace> Down(UNetLayout layout)
     {
         var levels = layout.Levels;
@@ -80,14 +83,14 @@ internal static class UNetPlaces
         });
     }
 
-    /// <summary>Returns the middle.</summary>
+    /// <summary>Returns the position of the middle block.</summary>
     public static UNetPlace Middle(UNetLayout layout)
     {
         var last = Down(layout).Last();
         return last with { Direction = UNetDirection.Middle, Inputs = last.Width, Resamples = false };
     }
 
-    /// <summary>Returns the levels on the way up, in the order in which they are called.</summary>
+    /// <summary>Returns the positions on the up path, in the order in which the blocks are called.</summary>
     public static IEnumerable<UNetPlace> Up(UNetLayout layout)
     {
         var levels = layout.Levels;
@@ -100,31 +103,34 @@ internal static class UNetPlaces
     }
 }
 
-/// <summary>The parts of a <see cref="UNet"/>.</summary>
+/// <summary>The part of a <see cref="UNet"/> to which a block belongs.</summary>
 public enum UNetDirection
 {
-    /// <summary>On the way down, to lower resolutions.</summary>
+    /// <summary>The down path, from the full resolution to the lowest.</summary>
     Down,
 
-    /// <summary>At the lowest resolution.</summary>
+    /// <summary>The middle block, at the lowest resolution.</summary>
     Middle,
 
-    /// <summary>On the way up.</summary>
+    /// <summary>The up path, from the lowest resolution to the full one.</summary>
     Up,
 }
 
-/// <summary>One level of a <see cref="UNet"/>: its width, and its blocks on the way down and on the way up.</summary>
+/// <summary>One level of a <see cref="UNet"/>: its width, and its blocks on the down path and on the up path.</summary>
 public sealed record UNetLevel
 {
     /// <summary>The number of channels of the level.</summary>
     public required int Width { get; init; }
 
-    /// <summary>The number of residual blocks on the way down; there is one more on the way up. The default is 2.</summary>
+    /// <summary>The number of residual blocks on the down path. Most blocks have one more on the up path. The default is 2.</summary>
     public int Layers { get; init; } = 2;
 
-    /// <summary>The block on the way down. The default is residual blocks without attention, and a convolution that halves.</summary>
+    /// <summary>
+    /// The block on the down path. The default is residual blocks without attention, followed by a convolution that halves the
+    /// resolution.
+    /// </summary>
     public IUNetBlockOptions Down { get; init; } = new UNetBlockOptions();
 
-    /// <summary>The block on the way up. The default, <see langword="null"/>, is <see cref="Down"/>.</summary>
+    /// <summary>The block on the up path. The default is <see langword="null"/>: the value of <see cref="Down"/>.</summary>
     public IUNetBlockOptions? Up { get; init; }
 }

@@ -1,15 +1,15 @@
 namespace Diffusion.Core.Models;
 
 /// <summary>
-/// The options and layouts of well-known networks, with their numbers of parameters as <see cref="ModuleWeights.Count"/> returns them. Use
-/// <c>with</c> to change them.
+/// The options and layouts of well-known networks. The numbers of parameters are those that <see cref="ModuleWeights.Count"/> returns.
+/// Use <c>with</c> expressions to change them.
 /// </summary>
-/// <remarks>The group norms have 32 groups.</remarks>
+/// <remarks>All group norms have 32 groups.</remarks>
 public static class UNetPresets
 {
     private const int Groups = 32;
 
-    /// <summary>CIFAR-10 of Ho et al. 2020, with the architecture of the checkpoint google/ddpm-cifar10-32. 35,746,307 parameters.</summary>
+    /// <summary>The CIFAR-10 network of Ho et al. 2020, as in the checkpoint google/ddpm-cifar10-32. 35,746,307 parameters.</summary>
     public static UNetOptions DdpmCifar10 { get; } = new()
     {
         Width = 128,
@@ -22,7 +22,7 @@ public static class UNetPresets
         Dropout = 0.1,
     };
 
-    /// <summary>CIFAR-10 of Nichol and Dhariwal 2021, with a learned variance. 52,546,438 parameters.</summary>
+    /// <summary>The CIFAR-10 network of Nichol and Dhariwal 2021, with a learned variance. 52,546,438 parameters.</summary>
     public static UNetOptions ImprovedDdpmCifar10 { get; } = new()
     {
         Width = 128,
@@ -37,7 +37,8 @@ public static class UNetPresets
     };
 
     /// <summary>
-    /// ImageNet at 64x64 of Dhariwal and Nichol 2021 (ADM), with 1000 classes and a learned variance. 295,904,454 parameters.
+    /// The network of Dhariwal and Nichol 2021 (ADM) for ImageNet at 64x64, with 1000 classes and a learned variance. 295,904,454
+    /// parameters.
     /// </summary>
     public static UNetOptions AdmImageNet64 { get; } = new()
     {
@@ -56,8 +57,8 @@ public static class UNetPresets
     };
 
     /// <summary>
-    /// CelebA-HQ at 256x256 of Song et al. 2021 (NCSN++), with the architecture of the checkpoint google/ncsnpp-celebahq-256. 65,574,421
-    /// parameters, and 128 random frequencies that are not trained. t is the noise level.
+    /// The network of Song et al. 2021 (NCSN++) for CelebA-HQ at 256x256, as in the checkpoint google/ncsnpp-celebahq-256. 65,574,421
+    /// parameters, and 128 random frequencies that are not trained. The timestep is the noise level.
     /// </summary>
     public static UNetLayout NcsnppCelebA256 { get; } = new()
     {
@@ -78,23 +79,23 @@ public static class UNetPresets
     };
 
     /// <summary>
-    /// Stable Diffusion 1 (Rombach et al. 2022), on latents of four channels, conditioned on CLIP's tokens of width 768. 859,520,964
-    /// parameters.
+    /// The network of Stable Diffusion 1 (Rombach et al. 2022), for latents with four channels, conditioned on the tokens of a CLIP
+    /// text encoder of width 768. 859,520,964 parameters.
     /// </summary>
     public static UNetLayout StableDiffusion1 { get; } = Latent(
         64,
         [Crossed(320, 8, 1, 768, false), Crossed(640, 8, 1, 768, false), Crossed(1280, 8, 1, 768, false), new UNetLevel { Width = 1280 }],
         Transformers(8, 1, 768, false));
 
-    /// <summary>Stable Diffusion 2, conditioned on tokens of width 1024. 865,910,724 parameters.</summary>
+    /// <summary>The network of Stable Diffusion 2, conditioned on tokens of width 1024. 865,910,724 parameters.</summary>
     public static UNetLayout StableDiffusion2 { get; } = Latent(
         64,
         [Crossed(320, 5, 1, 1024, true), Crossed(640, 10, 1, 1024, true), Crossed(1280, 20, 1, 1024, true), new UNetLevel { Width = 1280 }],
         Transformers(20, 1, 1024, true));
 
     /// <summary>
-    /// Stable Diffusion XL (Podell et al. 2023), conditioned on tokens of width 2048, and on a vector of 1280 features of the text and six
-    /// numbers. 2,567,463,684 parameters.
+    /// The network of Stable Diffusion XL (Podell et al. 2023), conditioned on tokens of width 2048 and on a vector that contains the
+    /// pooled text embedding of width 1280 and six numbers. 2,567,463,684 parameters.
     /// </summary>
     public static UNetLayout StableDiffusionXL { get; } = Latent(
         128,
