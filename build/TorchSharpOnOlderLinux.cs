@@ -1,6 +1,7 @@
 #nullable enable
 using System;
 using System.Collections.Generic;
+using System.Globalization;
 using System.IO;
 using System.Linq;
 using System.Text;
@@ -124,9 +125,9 @@ internal static class LibTorchSharp
         image.Require(symbols.Count == 1 && symbols[0].Name == known.Symbol, "symbols of version " + known.Version, known.Symbol,
             symbols.Count == 0 ? "none" : string.Join(", ", symbols.Select(found => found.Name)));
         var symbol = symbols[0];
-        image.Require(symbol.Section == 0, "section of " + known.Symbol, "0 (undefined)", symbol.Section.ToString());
+        image.Require(symbol.Section == 0, "section of " + known.Symbol, "0 (undefined)", symbol.Section.ToString(CultureInfo.InvariantCulture));
         var target = versions.Where(version => version.Name == known.NewVersion && !version.IsWeak).ToList();
-        image.Require(target.Count == 1, "entries of version " + known.NewVersion, "1", target.Count.ToString());
+        image.Require(target.Count == 1, "entries of version " + known.NewVersion, "1", target.Count.ToString(CultureInfo.InvariantCulture));
         image.Require(!image.SharesName(symbol), "other names that contain " + known.Symbol, "none", "at least one");
         return () =>
         {
@@ -157,7 +158,7 @@ internal class CheckedFile(string path, byte[] bytes)
     }
 
     internal void RequireNumber(string what, long expected, long actual) =>
-        Require(actual == expected, what, expected.ToString(), actual.ToString());
+        Require(actual == expected, what, expected.ToString(CultureInfo.InvariantCulture), actual.ToString(CultureInfo.InvariantCulture));
 
     internal ushort U16(long at) => (ushort)Number(at, 2);
     internal uint U32(long at) => (uint)Number(at, 4);
@@ -189,7 +190,7 @@ internal class CheckedFile(string path, byte[] bytes)
     }
 
     private void Check(long at, int count) =>
-        Require(at >= 0 && at <= Bytes.Length - count, "bytes at offset " + at, count.ToString(), "the end of the file at " + Bytes.Length);
+        Require(at >= 0 && at <= Bytes.Length - count, "bytes at offset " + at, count.ToString(CultureInfo.InvariantCulture), "the end of the file at " + Bytes.Length);
 }
 
 /// <summary>The dynamic symbols and versions of a shared library for x86-64 Linux.</summary>
@@ -290,7 +291,7 @@ internal sealed class ElfImage : CheckedFile
     {
         var names = table.Link < _sections.Count ? _sections[(int)table.Link] : default;
         RequireNumber("type of the section of names", StringTable, names.Type);
-        Require(offset < names.Size, "position of a name", "below " + names.Size, offset.ToString());
+        Require(offset < names.Size, "position of a name", "below " + names.Size, offset.ToString(CultureInfo.InvariantCulture));
         return names.Start + offset;
     }
 

@@ -92,7 +92,7 @@ public class ConditionedTrainingTests
         using var folder = new TemporaryFolder();
         using var model = Network();
         var before = model.state_dict().ToDictionary(entry => entry.Key, entry => entry.Value.clone());
-        using var adapter = LoraAdapter.Inject(model, new LoraOptions { Rank = 2, Targets = name => name.StartsWith("layers") });
+        using var adapter = LoraAdapter.Inject(model, new LoraOptions { Rank = 2, Targets = name => name.StartsWith("layers", StringComparison.Ordinal) });
         using var trainer = Trainer(new LoraDenoiser(model, adapter), 60);
         var losses = new List<double>();
         trainer.Run(new LabelledPoints(), new DirectProgress(report => losses.Add(report.Loss)));
@@ -100,7 +100,7 @@ public class ConditionedTrainingTests
         losses[^1].Should().BeLessThan(losses[0]);
         foreach (var (name, value) in model.state_dict())
             value.ShouldBeIdentical(before[name], name);
-        adapter.named_parameters().Where(entry => entry.name.EndsWith("lora_B.weight")).Should()
+        adapter.named_parameters().Where(entry => entry.name.EndsWith("lora_B.weight", StringComparison.Ordinal)).Should()
             .OnlyContain(entry => entry.parameter.abs().sum().item<float>() > 0);
         trainer.Save(folder.File("run"));
         using var file = SafetensorsFile.Open(folder.File("run/model.safetensors"));

@@ -125,19 +125,18 @@ public partial class CultureTests
         return (files, logger.Entries.ConvertAll(entry => Comparable(entry.Text.Replace(folder.Path, "", StringComparison.Ordinal))));
     }
 
-    /// <summary>Removes what differs between two moments: times and speeds, of which the form remains.</summary>
+    /// <summary>Removes what differs between two moments: times and speeds, which must be numbers of the invariant culture.</summary>
     private static string Comparable(string text)
     {
         text = Times().Replace(text, "$1TIME");
-        return Speeds().Replace(text, match => match.Groups[1].Value + Digits().Replace(match.Groups[2].Value, "0"));
+        return Speeds().Replace(text, match => match.Groups[1].Value
+            + (double.TryParse(match.Groups[2].Value, NumberStyles.Float, CultureInfo.InvariantCulture, out _) ? "NUMBER" : match.Groups[2].Value));
     }
 
     [GeneratedRegex("(\"time\":\")[^\"]*")]
     private static partial Regex Times();
 
+    // The number is followed by another property, or by the unit of a message. A decimal comma would end the match and leave its digits.
     [GeneratedRegex("(\"(?:samples_per_second|seconds_per_step|data_wait)\":|gradient norm [^,]*, )([^,} ]*)")]
     private static partial Regex Speeds();
-
-    [GeneratedRegex("[0-9]+(E-[0-9]+)?")]
-    private static partial Regex Digits();
 }

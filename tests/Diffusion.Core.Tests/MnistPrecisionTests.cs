@@ -26,8 +26,8 @@ public class MnistPrecisionTests(ITestOutputHelper output)
         var narrow = Curve(data, Precision.BFloat16);
 
         var worst = full.Zip(narrow, (a, b) => Math.Abs(b - a) / a).Max();
-        output.WriteLine($"float32:  {string.Join(" ", full.Select(loss => loss.ToString("F4")))}");
-        output.WriteLine($"bfloat16: {string.Join(" ", narrow.Select(loss => loss.ToString("F4")))}");
+        output.WriteLine($"float32:  {string.Join(" ", full.Select(loss => loss.ToString("F4", System.Globalization.CultureInfo.InvariantCulture)))}");
+        output.WriteLine($"bfloat16: {string.Join(" ", narrow.Select(loss => loss.ToString("F4", System.Globalization.CultureInfo.InvariantCulture)))}");
         output.WriteLine($"largest difference: {worst:P2}");
         foreach (var curve in (double[][])[full, narrow])
         {

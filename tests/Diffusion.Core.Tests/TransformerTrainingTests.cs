@@ -64,7 +64,7 @@ public class TransformerTrainingTests
 
         var tenths = losses.Chunk(losses.Count / 10).Select(tenth => tenth.Average()).ToArray();
         TestContext.Current.SendDiagnosticMessage(
-            $"{name}, loss by tenths of the run: {string.Join(" ", tenths.Select(loss => loss.ToString("F4")))}");
+            $"{name}, loss by tenths of the run: {string.Join(" ", tenths.Select(loss => loss.ToString("F4", System.Globalization.CultureInfo.InvariantCulture)))}");
         losses.Should().OnlyContain(loss => double.IsFinite(loss));
         tenths[^1].Should().BeLessThan(0.3 * tenths[0]);
         tenths[9].Should().BeLessThan(tenths[4]);

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json.Nodes;
 using Diffusion.Core.Models;
 
@@ -241,7 +242,7 @@ internal sealed class UNetConfigWriter
         if (given.Length <= 1)
             return given.Length == 0 ? 8 : given[0];
         if (!IsConditional || given.Contains(null))
-            throw NotThere(nameof(SelfAttentionOptions.HeadWidth), string.Join(", ", given.Select(width => width?.ToString() ?? "null")));
+            throw NotThere(nameof(SelfAttentionOptions.HeadWidth), string.Join(", ", given.Select(width => width?.ToString(CultureInfo.InvariantCulture) ?? "null")));
         return PerLevel(Enumerable.Range(0, _levels.Length).Select(level
             => new[] { _down[level], _up[level], _middle }.Select(block => block?["attention"]).OfType<JsonObject>().Select(Of).FirstOrDefault()?.GetValue<int>() ?? 8));
     }

@@ -88,7 +88,7 @@ internal sealed class PipelineSampling
         if (given.Length > 1)
             throw new ArgumentException(
                 "Count, Labels, Prompts, Condition, Unconditional and Noise must specify the same number of images, got "
-                + Invariant($"{string.Join(", ", counts.Select(count => count?.ToString() ?? "none"))}."),
+                + Invariant($"{string.Join(", ", counts.Select(count => count?.ToString(CultureInfo.InvariantCulture) ?? "none"))}."),
                 nameof(request));
         if (new object?[] { request.Labels, request.Prompts, request.Condition }.Count(told => told is not null) > 1)
             throw new ArgumentException(
