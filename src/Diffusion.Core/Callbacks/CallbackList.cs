@@ -39,7 +39,10 @@ internal sealed class CallbackList(TrainingRun run, ILogger logger)
 
     public void Saved(string path) => Notify(nameof(Saved), path, static (callback, run, path) => callback.Saved(run, path));
 
-    /// <summary>Notifies the callbacks that were started. An exception in one of them does not hide what ended the run.</summary>
+    /// <summary>
+    /// Notifies the callbacks that were started. An exception in one of them does not replace the exception that ended the run.
+    /// </summary>
+    /// <param name="error">The exception that ended the run; <see langword="null"/> if there was none.</param>
     public void Ended(Exception? error)
     {
         var reason = error;
@@ -66,8 +69,8 @@ internal sealed class CallbackList(TrainingRun run, ILogger logger)
             ExceptionDispatchInfo.Throw(failure);
     }
 
-    /// <summary>Calls one callback.</summary>
-    /// <returns>The exception that ends the run; <see langword="null"/> for none.</returns>
+    /// <summary>Calls one callback and logs its exception.</summary>
+    /// <returns>The exception that ends the run; <see langword="null"/> if the callback returned.</returns>
     private Exception? Call<T>(TrainerCallback callback, string member, T argument, Action<TrainerCallback, TrainingRun, T> notify)
     {
         try
@@ -90,7 +93,7 @@ internal sealed class CallbackList(TrainingRun run, ILogger logger)
         }
         catch (Exception e) when (e is OperationCanceledException or TrainerCallbackException)
         {
-            // A cancelled token is no failure, and a callback that was notified by this one is already named.
+            // Cancellation is not a failure. A TrainerCallbackException is from a callback that this one notified, and already names it.
             return e;
         }
         catch (Exception e)

@@ -4,8 +4,8 @@ namespace Diffusion.Core;
 public static class Every
 {
     /// <summary>
-    /// Calls an action after each step whose number is a multiple of <paramref name="steps"/>. The number counts from the start of the run,
-    /// so that a resumed run calls it at the same steps as a run that was not stopped.
+    /// Calls an action after each step whose number is a multiple of <paramref name="steps"/>. Steps are counted from the start of the run,
+    /// so that a resumed run calls the action at the same steps as an uninterrupted one.
     /// </summary>
     /// <param name="steps">The interval in steps, at least 1.</param>
     /// <param name="action">The action, called on the training thread between two steps, such as <c>new SampleGrid(...).Run</c>.</param>
@@ -14,8 +14,8 @@ public static class Every
     public static TrainerCallback Steps(long steps, Action<TrainingRun> action) => Create(steps, action, atEnd: false);
 
     /// <summary>
-    /// As <see cref="Steps"/>, and also when all steps are done or a callback has stopped the run, unless the action was called at that step.
-    /// A run that is cancelled, or that an exception ends, can be resumed, and therefore does not end here.
+    /// Calls an action like <see cref="Steps"/>, and also when all steps are done or a callback has stopped the run, unless the action was
+    /// already called at that step. It is not called when the run is cancelled or ends with an exception, because the run can be resumed.
     /// </summary>
     /// <inheritdoc cref="Steps"/>
     public static TrainerCallback StepsAndEnd(long steps, Action<TrainingRun> action) => Create(steps, action, atEnd: true);
@@ -33,16 +33,16 @@ public static class Every
 
         internal override string Name => $"{nameof(Every)}.{(atEnd ? nameof(StepsAndEnd) : nameof(Steps))}({steps}, {ActionName})";
 
-        /// <summary>The name of a method; lambdas have none.</summary>
+        /// <summary>The name of the method, or "action" for a lambda expression.</summary>
         private string ActionName
             => action.Method.Name.Contains('<', StringComparison.Ordinal) ? "action" : $"{action.Method.DeclaringType?.Name}.{action.Method.Name}";
 
-        // A run that continues from here has nothing new to act upon.
+        // If no step follows, the action is not called at the end.
         public override void Started(TrainingRun run) => _actedAt = run.Step;
 
         public override void AfterStep(TrainingRun run)
         {
-            // The last step is handled here, so that the last checkpoint contains what was measured.
+            // The last step is handled here and not in Ended, so that the last checkpoint contains the metrics that the action logs.
             if (run.Step % steps == 0 || (atEnd && run.Step == run.Options.Steps))
                 Act(run);
         }

@@ -11,9 +11,9 @@ namespace Diffusion.Core;
 /// <remarks>
 /// <para>Each line is written in one operation, so that the file can be read after the process was killed, and while the run is in
 /// progress.</para>
-/// <para>When a run is resumed, the lines of steps that it repeats are removed: reports, metrics and images are then those of a run that was
-/// not stopped, except for times. Lines that are no records are moved to a file with <c>.damaged</c> appended to its name, with a logged
-/// warning. A run that starts at step 0 renames an existing file: it appends <c>.old</c> to its name.</para>
+/// <para>When a run is resumed, the lines of steps that it repeats are removed: reports, metrics and images are then those of a run
+/// that was not stopped, except for times. Lines that are no records are moved to a file with <c>.damaged</c> appended to its name, with
+/// a logged warning. A run that starts at step 0 renames an existing file: it appends <c>.old</c> to its name.</para>
 /// <para>If a line cannot be written, for example on a full disk, a warning is logged and the run continues.</para>
 /// </remarks>
 /// <param name="path">The file, usually <c>metrics.jsonl</c>. Its folder is created if it does not exist.</param>
@@ -120,7 +120,7 @@ public sealed class MetricsFile(string path) : TrainerCallback
                 Happened(run, EventRecord.Cancelled);
                 break;
             case DivergedException diverged:
-                // Its message names a file of the machine.
+                // The message of the exception is not written, because it contains a path.
                 Happened(run, EventRecord.Diverged, ("reason", $"the last {diverged.Steps.Count} steps were not finite"));
                 break;
             case TrainerCallbackException { Callback: { } callback, InnerException: { } cause }:
@@ -196,8 +196,8 @@ public sealed class MetricsFile(string path) : TrainerCallback
         => DiskFile.ReadBytes(path, MaxBytes, FileShare.ReadWrite | FileShare.Delete);
 
     /// <summary>
-    /// Returns the complete lines that are not empty, with their numbers from 1. A byte order mark, and the zeros that a file system may leave
-    /// after a power failure, do not belong to them.
+    /// Returns the complete lines that are not empty, with their numbers from 1. A byte order mark, and the zeros that a file system
+    /// may leave after a power failure, do not belong to them.
     /// </summary>
     private static IEnumerable<(int Number, ReadOnlyMemory<byte> Line)> Lines(ReadOnlyMemory<byte> bytes)
     {

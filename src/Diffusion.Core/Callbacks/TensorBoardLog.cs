@@ -4,9 +4,12 @@ using System.Text;
 
 namespace Diffusion.Core;
 
-/// <summary>Writes reports, measurements and pictures for TensorBoard: <c>tensorboard --logdir FOLDER</c>.</summary>
-/// <remarks>Each part of a run writes a new file; steps that a resumed run repeats replace the earlier ones.</remarks>
-/// <param name="folder">The folder of the run, created where it is missing.</param>
+/// <summary>Writes reports, metrics and images for TensorBoard: <c>tensorboard --logdir FOLDER</c>.</summary>
+/// <remarks>
+/// Each call of <see cref="Trainer{TBatch}.Fit"/> writes a new file. When a run is resumed, TensorBoard ignores the earlier values of the
+/// steps that are repeated.
+/// </remarks>
+/// <param name="folder">The folder of the event files. It is created if it does not exist.</param>
 public sealed class TensorBoardLog(string folder) : TrainerCallback
 {
     private EventFile? _file;
@@ -51,29 +54,30 @@ public sealed class TensorBoardLog(string folder) : TrainerCallback
     }
 }
 
-/// <summary>A file that TensorBoard reads: scalars and pictures over steps. Each is on disk when the call returns.</summary>
+/// <summary>
+/// A TensorBoard event file, which contains scalars and images by step. Each is written to the file before the method returns.
+/// </summary>
 /// <remarks>
-/// Sources: TensorFlow, "TFRecord and tf.train.Example" (records with masked CRC-32C), and the messages <c>Event</c> and <c>Summary</c> of
-/// event.proto and summary.proto, in the encoding of protocol buffers.
+/// Sources: TensorFlow, "TFRecord and tf.train.Example" (records with masked CRC-32C), and the protocol buffer messages <c>Event</c> and
+/// <c>Summary</c> of event.proto and summary.proto.
 /// </remarks>
 internal sealed class EventFile
 {
-    // TorchSharp 0.107's SummaryWriter cannot replace this class. It has no purge_step and writes no SessionLog event, so TensorBoard would
-    // show twice the steps that a resumed run repeats; and its add_img decodes with SkiaSharp, whose native library the package lacks on
-    // Linux.
+    // SummaryWriter of TorchSharp 0.107 cannot replace this class. It has no purge_step and writes no SessionLog event, so that TensorBoard
+    // would show the steps that a resumed run repeats twice. Its add_img decodes with SkiaSharp, whose native library for Linux is not part
+    // of the package.
 
-    // A wire type, which follows the number of a field.
+    // The wire types of protocol buffers, which are the lowest three bits of the key of a field.
     private const int Varint = 0;
     private const int Fixed64 = 1;
     private const int Bytes = 2;
     private const int Fixed32 = 5;
 
-    /// <summary>Begins a new file in a folder, which is created where it is missing.</summary>
-    /// <param name="folder">The folder passed to TensorBoard as <c>--logdir</c>, or one in it.</param>
+    /// <summary>Creates a new file in a folder. The folder is created if it does not exist.</summary>
+    /// <param name="folder">The folder that is passed to TensorBoard as <c>--logdir</c>, or a folder in it.</param>
     /// <param name="firstStep">
-    /// The step from which the run continues: TensorBoard ignores this step and later ones in earlier files of the folder. <see
-    /// langword="null"/> for a run that
-    /// begins.
+    /// The first step of a resumed run: TensorBoard ignores this step and later ones in earlier files of the folder. The default is
+    /// <see langword="null"/>: earlier files remain valid.
     /// </param>
     /// <exception cref="IOException">The file cannot be created.</exception>
     public EventFile(string folder, long? firstStep = null)
@@ -82,7 +86,7 @@ internal sealed class EventFile
         DiskFile.CreateFolder(folder);
         for (var seconds = DateTimeOffset.UtcNow.ToUnixTimeSeconds(); ; seconds++)
         {
-            // TensorBoard reads files in the order of their names, and takes those with this word in them.
+            // TensorBoard reads the files whose names contain "tfevents", in the order of their names.
             FilePath = Path.Combine(Path.GetFullPath(folder), $"events.out.tfevents.{seconds:D10}.diffusion-core");
             if (!Path.Exists(FilePath))
                 break;
@@ -93,13 +97,13 @@ internal sealed class EventFile
             Append(first, message => Field(message, 7, [(1 << 3) | Varint, 1]));
     }
 
-    /// <summary>The file, as a full path.</summary>
+    /// <summary>The full path of the file.</summary>
     public string FilePath { get; }
 
-    /// <summary>Adds a value.</summary>
-    /// <param name="tag">The name of its chart: <c>train/loss</c>.</param>
-    /// <param name="value">Rounded to float32.</param>
-    /// <param name="step">Where it lies on the horizontal axis.</param>
+    /// <summary>Adds a scalar.</summary>
+    /// <param name="tag">The name of the chart, such as <c>train/loss</c>.</param>
+    /// <param name="value">The value, which is rounded to float32.</param>
+    /// <param name="step">The step to which the value belongs.</param>
     /// <exception cref="IOException">The file cannot be written to.</exception>
     public void AddScalar(string tag, double value, long step)
     {
@@ -113,19 +117,19 @@ internal sealed class EventFile
         });
     }
 
-    /// <summary>Adds a picture.</summary>
-    /// <param name="tag">The name of its series: <c>samples</c>.</param>
-    /// <param name="png">A PNG file.</param>
-    /// <param name="step">The step it belongs to.</param>
-    /// <exception cref="ArgumentException">It does not begin as a PNG file does.</exception>
+    /// <summary>Adds an image.</summary>
+    /// <param name="tag">The name of the series of images, such as <c>samples</c>.</param>
+    /// <param name="png">The content of a PNG file.</param>
+    /// <param name="step">The step to which the image belongs.</param>
+    /// <exception cref="ArgumentException">The content is not that of a PNG file.</exception>
     /// <exception cref="IOException">The file cannot be written to.</exception>
     public void AddImage(string tag, ReadOnlySpan<byte> png, long step)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(tag);
         if (png.Length < 26 || !png.StartsWith((ReadOnlySpan<byte>)[0x89, (byte)'P', (byte)'N', (byte)'G']))
-            throw new ArgumentException("The picture must be a PNG file.", nameof(png));
+            throw new ArgumentException("The image must be a PNG file.", nameof(png));
         var image = new MemoryStream();
-        // The size and the kind of colour stand in the first chunk. TensorBoard's kinds are numbers of channels.
+        // The first chunk contains the size and the colour type. The colour space of TensorBoard is the number of channels.
         Number(image, 1, BinaryPrimitives.ReadInt32BigEndian(png[20..]));
         Number(image, 2, BinaryPrimitives.ReadInt32BigEndian(png[16..]));
         Number(image, 3, png[25] switch { 0 => 1, 4 => 2, 6 => 4, _ => 3 });
@@ -133,7 +137,10 @@ internal sealed class EventFile
         AddSummary(tag, step, message => Field(message, 4, image.ToArray()));
     }
 
-    /// <summary>The CRC-32C of bytes, turned and shifted as TFRecord asks for: a CRC of data that holds CRCs is weak.</summary>
+    /// <summary>
+    /// Returns the masked CRC-32C of TFRecord: the CRC is rotated and a constant is added, because a CRC of data that contains CRCs is
+    /// weak.
+    /// </summary>
     internal static uint MaskedCrc(ReadOnlySpan<byte> bytes)
     {
         var crc = uint.MaxValue;

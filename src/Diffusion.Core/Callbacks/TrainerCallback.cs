@@ -3,12 +3,13 @@ using System.Text.Json;
 namespace Diffusion.Core;
 
 /// <summary>
-/// Receives notifications while a trainer runs, and acts between its steps. Every member does nothing unless it is overridden.
+/// Receives notifications while a trainer runs, and can act between its steps. Each member does nothing unless it is overridden.
 /// </summary>
 /// <remarks>
-/// All members are called on the training thread. An exception ends the run: the other callbacks receive the notification, the run is
-/// saved where <see cref="TrainerOptions.CheckpointFolder"/> is set, and <see cref="Trainer{TBatch}.Fit"/> throws a
-/// <see cref="TrainerCallbackException"/> that names the callback.
+/// All members are called on the training thread. An exception ends the run: the other callbacks still receive the notification, except
+/// for <see cref="Started"/>; a run that has taken a step is saved if <see cref="TrainerOptions.CheckpointFolder"/> is set; and
+/// <see cref="Trainer{TBatch}.Fit"/> throws a <see cref="TrainerCallbackException"/> that names the callback. An
+/// <see cref="OperationCanceledException"/> cancels the run and is thrown unchanged.
 /// </remarks>
 public abstract class TrainerCallback
 {
@@ -28,13 +29,16 @@ public abstract class TrainerCallback
     {
     }
 
-    /// <summary>Called before each step. A run that is cancelled may not take the step. Must not wait for the device.</summary>
+    /// <summary>
+    /// Called before each step. If the run is cancelled while it waits for the batch, the step is not taken. The method must not wait
+    /// for the device.
+    /// </summary>
     /// <param name="run">The run.</param>
     public virtual void BeforeStep(TrainingRun run)
     {
     }
 
-    /// <summary>Called after each step. Should wait for the device only rarely.</summary>
+    /// <summary>Called after each step. The method should wait for the device only rarely.</summary>
     /// <param name="run">The run.</param>
     public virtual void AfterStep(TrainingRun run)
     {
@@ -47,7 +51,7 @@ public abstract class TrainerCallback
     {
     }
 
-    /// <summary>Called when a metric was logged by <see cref="TrainingRun.LogMetric"/>.</summary>
+    /// <summary>Called when a metric is logged by <see cref="TrainingRun.LogMetric"/>.</summary>
     /// <param name="run">The run.</param>
     /// <param name="name">The name of the metric.</param>
     /// <param name="value">The value.</param>
@@ -55,10 +59,10 @@ public abstract class TrainerCallback
     {
     }
 
-    /// <summary>Called when an image was logged by <see cref="TrainingRun.LogImage"/>.</summary>
+    /// <summary>Called when an image is logged by <see cref="TrainingRun.LogImage"/>.</summary>
     /// <param name="run">The run.</param>
     /// <param name="name">The name of the series of images.</param>
-    /// <param name="path">The complete PNG file.</param>
+    /// <param name="path">The path of the complete PNG file.</param>
     public virtual void ImageLogged(TrainingRun run, string name, string path)
     {
     }
@@ -71,17 +75,19 @@ public abstract class TrainerCallback
     }
 
     /// <summary>
-    /// Called when <see cref="Trainer{TBatch}.Fit"/> ends for any reason, if <see cref="Started"/> returned. An exception here is logged, and
-    /// <see cref="Trainer{TBatch}.Fit"/> throws it only where nothing else has failed.
+    /// Called when <see cref="Trainer{TBatch}.Fit"/> ends for any reason, if <see cref="Started"/> returned. An exception here is
+    /// logged, and
+    /// <see cref="Trainer{TBatch}.Fit"/> throws it only if nothing else has failed.
     /// </summary>
     /// <param name="run">The run.</param>
-    /// <param name="error">The exception that ended the run; <see langword="null"/> for none.</param>
+    /// <param name="error">The exception that ended the run; <see langword="null"/> if there was none.</param>
     public virtual void Ended(TrainingRun run, Exception? error)
     {
     }
 }
 
-/// <summary>A <see cref="TrainerCallback"/> whose state is part of a checkpoint, so that a resumed run continues as if it had not stopped.</summary>
+/// <summary>A <see cref="TrainerCallback"/> whose state is part of a checkpoint, so that a resumed run continues as if it had not
+/// stopped.</summary>
 public interface IStatefulCallback
 {
     /// <summary>The name of the state in a checkpoint, unique among the callbacks of a run.</summary>
@@ -97,9 +103,10 @@ public interface IStatefulCallback
     void Load(JsonElement state);
 }
 
-/// <summary>A callback threw an exception, which ended the run.</summary>
+/// <summary>The exception that is thrown when an exception in a callback has ended the run.</summary>
 /// <remarks>
-/// Where <see cref="TrainerOptions.CheckpointFolder"/> is set, the run was saved at <see cref="Step"/> first, and can be resumed.
+/// If <see cref="TrainerOptions.CheckpointFolder"/> is set and <see cref="Step"/> is greater than 0, the trainer first saves the run,
+/// so that it can be resumed.
 /// </remarks>
 public sealed class TrainerCallbackException : Exception
 {
@@ -127,10 +134,10 @@ public sealed class TrainerCallbackException : Exception
         : base($"{NameOf(callback)}.{member} failed at step {step}: {cause.Message}", cause)
         => (Callback, Step) = (callback, step);
 
-    /// <summary>The callback that failed, or the <see cref="IProgress{T}"/>.</summary>
+    /// <summary>The callback that failed, or the <see cref="IProgress{T}"/> passed to <see cref="Trainer{TBatch}.Fit"/>.</summary>
     public object? Callback { get; }
 
-    /// <summary>The completed steps when it failed.</summary>
+    /// <summary>The number of completed steps when the callback failed.</summary>
     public long Step { get; }
 
     internal static string NameOf(object callback) => callback is TrainerCallback known ? known.Name : callback.GetType().Name;

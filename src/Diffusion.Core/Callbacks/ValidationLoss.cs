@@ -5,11 +5,11 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// The loss of a <see cref="DdpmTrainer"/> over data that it is not trained on:
-/// <c>Every.Steps(1000, new ValidationLoss(data).Run)</c>. Each sample has the same time and noise at every step, so that values compare.
-/// The run goes on, bit for bit, as it does without it.
+/// The loss of a <see cref="DdpmTrainer"/> on validation data: <c>Every.Steps(1000, new ValidationLoss(data).Run)</c>. Each sample has the
+/// same time and noise in every evaluation, so that the values of different steps are comparable. The training results are the same, bit
+/// for bit, as without validation.
 /// </summary>
-/// <param name="dataset">Samples of the kind that is trained on.</param>
+/// <param name="dataset">The validation data, in the format of the training data.</param>
 public sealed class ValidationLoss(IDataset dataset)
 {
     private const long TimeStream = 0;
@@ -20,33 +20,40 @@ public sealed class ValidationLoss(IDataset dataset)
     /// <summary>The name of the metric. The default is <c>validation_loss</c>.</summary>
     public string Name { get; init; } = "validation_loss";
 
-    /// <summary>The average whose weights are measured; null for the weights as they are trained.</summary>
+    /// <summary>
+    /// The name of the average whose weights are evaluated; <see langword="null"/> for the trained weights. The default is
+    /// <see cref="TrainerOptions.MainEma"/>.
+    /// </summary>
     public string? Average { get; init; } = TrainerOptions.MainEma;
 
-    /// <summary>How many samples are used, the first of the data set: all where null.</summary>
+    /// <summary>
+    /// The number of samples to use, from the start of the data set. The default is <see langword="null"/>: all samples.
+    /// </summary>
     public long? Samples { get; init; }
 
     /// <summary>
-    /// Samples that pass through the network at once: those of a training step where null. The value does not depend on it but by
-    /// rounding.
+    /// The number of samples in a forward pass. It affects the loss only through rounding. The default is <see langword="null"/>:
+    /// <see cref="TrainerOptions.MicroBatchSize"/>, or <see cref="TrainerOptions.BatchSize"/> if that is not set.
     /// </summary>
     public int? BatchSize { get; init; }
 
-    /// <summary>Decides times and noise: 0.</summary>
+    /// <summary>The seed of the times and the noise. The default is 0.</summary>
     public long Seed { get; init; }
 
-    /// <summary>At which times: uniform.</summary>
+    /// <summary>The sampler of the times. The default is <see cref="UniformTimesteps"/>.</summary>
     public ITimestepSampler Timesteps { get; init; } = new UniformTimesteps();
 
-    /// <summary>Computes the mean over the samples, and tells the run.</summary>
-    /// <exception cref="InvalidOperationException">The trainer is of another kind.</exception>
-    /// <exception cref="ArgumentException">There is no sample, no such average, or a sample does not fit the model.</exception>
+    /// <summary>Computes the mean loss of the samples and logs it with <see cref="TrainingRun.LogMetric"/>.</summary>
+    /// <exception cref="InvalidOperationException">The trainer is not a <see cref="DdpmTrainer"/>.</exception>
+    /// <exception cref="ArgumentException">
+    /// There are no samples, the run has no average of this name, or a sample does not fit the model.
+    /// </exception>
     public void Run(TrainingRun run)
     {
         ArgumentNullException.ThrowIfNull(run);
         if (run.Trainer is not DdpmTrainer trainer)
             throw new InvalidOperationException(
-                $"A validation loss is that of a {nameof(DdpmTrainer)}, got {run.Trainer.GetType().Name}; use {nameof(CustomMetric)}.");
+                $"A validation loss needs a {nameof(DdpmTrainer)}, got {run.Trainer.GetType().Name}; use {nameof(CustomMetric)}.");
         var count = Guard.InRange(Math.Min(Samples ?? long.MaxValue, _dataset.Count), 1, int.MaxValue, nameof(Samples));
         var batchSize = Guard.InRange(BatchSize ?? run.Options.MicroBatchSize ?? run.Options.BatchSize, 1, int.MaxValue, nameof(BatchSize));
         double value;
@@ -79,7 +86,7 @@ public sealed class ValidationLoss(IDataset dataset)
         sum.Add_(terms.Loss.to(ScalarType.Float64).sum());
     }
 
-    /// <summary>The noise of one sample, independent of its batch.</summary>
+    /// <summary>Returns the noise of one sample, which does not depend on its batch.</summary>
     private Tensor Noise(long index, long[] shape)
     {
         using var generator = SeedSequence.Generator(null, Seed, NoiseStream, index);

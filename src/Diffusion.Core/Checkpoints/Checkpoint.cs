@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 namespace Diffusion.Core;
 
 /// <summary>
-/// Reads and writes one checkpoint: a folder of safetensors files, trainer.json, which lists them with their SHA-256, and a file with the
+/// Reads and writes one checkpoint: a folder with safetensors files, trainer.json, which lists them with their SHA-256, and a file with the
 /// SHA-256 of trainer.json. A checkpoint is written to a temporary folder in the same parent folder, flushed to disk, and renamed, so that
 /// a folder with the final name is always complete.
 /// </summary>
@@ -66,7 +66,7 @@ internal static class Checkpoint
     {
         folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
         if (Directory.Exists(folder) && !IsCheckpoint(folder) && Directory.EnumerateFileSystemEntries(folder).Any())
-            throw new CheckpointException(folder, "holds other files and no checkpoint; give an empty or a new folder.", null);
+            throw new CheckpointException(folder, "holds other files and no checkpoint; pass an empty or a new folder.", null);
         var partial = CheckpointFiles.Beside(folder, Partial);
         try
         {

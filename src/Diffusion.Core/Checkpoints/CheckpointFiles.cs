@@ -8,7 +8,7 @@ namespace Diffusion.Core;
 internal static class CheckpointFiles
 {
     /// <summary>
-    /// Returns the hidden path, in the same parent folder, to which a folder is written, or moved to be replaced or removed.
+    /// Returns the temporary path of a folder while it is written, replaced or removed: a hidden folder in the same parent folder.
     /// </summary>
     public static string Beside(string folder, string kind)
         => Path.Combine(Path.GetDirectoryName(folder) ?? folder, $".{Path.GetFileName(folder)}.{kind}");
@@ -37,7 +37,7 @@ internal static class CheckpointFiles
     public static void WriteFlushed(string path, byte[] contents)
     {
         if (File.Exists(path))
-            throw new IOException($"'{path}' is there already.");
+            throw new IOException($"'{path}' already exists.");
         AtomicFile.Write(path, stream => stream.Write(contents));
     }
 

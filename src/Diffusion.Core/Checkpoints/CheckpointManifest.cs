@@ -42,7 +42,7 @@ internal sealed record CheckpointManifest
     /// <summary>The number of steps skipped so far.</summary>
     public required long SkippedSteps { get; init; }
 
-    /// <summary>The number of consecutive steps skipped up to now.</summary>
+    /// <summary>The number of consecutive steps skipped immediately before the checkpoint.</summary>
     public required long SkippedInARow { get; init; }
 
     /// <summary>The fingerprint of the noise schedule; <see langword="null"/> for a trainer without one.</summary>
@@ -51,7 +51,7 @@ internal sealed record CheckpointManifest
     /// <summary>The other settings that must be the same when the run is resumed; <see langword="null"/> in version 1.</summary>
     public JsonObject? MadeWith { get; init; }
 
-    /// <summary>The sums of the next report so far, by name. The name of the loss is the empty string.</summary>
+    /// <summary>The partial sums of the next report, by name. The name of the loss is the empty string.</summary>
     public SortedDictionary<string, ReportSum> Sums { get => field ?? []; init; }
 
     /// <summary>The newest value of each metric.</summary>

@@ -28,8 +28,8 @@ public abstract class CheckpointRetention
 
     /// <summary>
     /// Keeps the <paramref name="count"/> best checkpoints by a metric of which lower values are better. The value of a checkpoint is the
-    /// newest one that was known when it was saved. If several checkpoints have the same value, the oldest of them is the best, because it
-    /// was saved closest to the measurement. NaN is the worst value. Checkpoints without a value are not kept.
+    /// newest value of the metric when the checkpoint was saved. If several checkpoints have the same value, the oldest of them is the
+    /// best, because it was saved closest to the measurement. NaN is the worst value. Checkpoints without a value are not kept.
     /// </summary>
     /// <param name="metric">
     /// The name of the metric: <c>loss</c> is the mean training loss of the last report; others are recorded by
@@ -62,7 +62,7 @@ public abstract class CheckpointRetention
     {
         ArgumentNullException.ThrowIfNull(choices);
         if (choices.Count == 0 || choices.Contains(null!))
-            throw new ArgumentException("There must be at least one choice, and none of them null.", nameof(choices));
+            throw new ArgumentException("There must be at least one choice, and none may be null.", nameof(choices));
         return new Rule(checkpoints => choices.SelectMany(choice => choice.Keep(checkpoints)).Distinct());
     }
 

@@ -7,7 +7,8 @@ namespace Diffusion.Core;
 
 /// <summary>
 /// The checkpoints of one run: folders <c>step-00001000</c>, and a file <c>latest</c> with the name of the newest. One trainer at a time
-/// writes to the folder: <see cref="Trainer{TBatch}.Fit"/> claims it. Each contains <c>model.safetensors</c> and <c>ema.safetensors</c> (weights and averaged weights, under the names in
+/// writes to the folder: <see cref="Trainer{TBatch}.Fit"/> claims it. Each contains <c>model.safetensors</c> and
+/// <c>ema.safetensors</c> (weights and averaged weights, under the names in
 /// the state of the network), <c>optimizer.safetensors</c>, and <c>trainer.json</c> with the SHA-256 of the other files.
 /// </summary>
 /// <remarks>
@@ -112,7 +113,7 @@ public sealed class CheckpointStore
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new CheckpointException(old, $"is not to be kept, and cannot be removed: {e.Message}", e);
+            throw new CheckpointException(old, $"is no longer needed, and cannot be removed: {e.Message}", e);
         }
     }
 

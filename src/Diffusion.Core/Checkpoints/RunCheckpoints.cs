@@ -14,7 +14,9 @@ internal sealed class RunCheckpoints
     private readonly ILogger _logger;
     private readonly CheckpointStore? _store;
 
-    /// <summary>The states in the last checkpoint by key, also of callbacks that this trainer does not have: they are saved again.</summary>
+    /// <summary>
+    /// The states of callbacks in the last checkpoint, by key. States of callbacks that this trainer does not have are saved again.
+    /// </summary>
     private readonly SortedDictionary<string, JsonElement> _callbacks = new(StringComparer.Ordinal);
 
     private long _savedStep = -1;
@@ -26,7 +28,7 @@ internal sealed class RunCheckpoints
             _store = new CheckpointStore(folder, Options.EffectiveRetention, logger);
     }
 
-    /// <summary>The folder of the run; <see langword="null"/> for none.</summary>
+    /// <summary>The folder of the run; <see langword="null"/> if there is none.</summary>
     public string? Folder => _store?.Folder;
 
     /// <summary>Whether the current step has been written to the folder of the run.</summary>
@@ -56,7 +58,11 @@ internal sealed class RunCheckpoints
         return path;
     }
 
-    /// <summary>Resumes a trainer at step 0 from the folder of the run, if there is a checkpoint for a data set of this size.</summary>
+    /// <summary>Resumes a trainer at step 0 from the newest checkpoint in the folder of the run, if there is one.</summary>
+    /// <param name="datasetCount">The number of samples in the data set.</param>
+    /// <exception cref="CheckpointException">
+    /// The checkpoint is damaged, or was saved with other settings or a data set of another size.
+    /// </exception>
     public void ResumeRun(long datasetCount)
     {
         if (_state.Step != 0 || _store is null)
@@ -80,7 +86,7 @@ internal sealed class RunCheckpoints
     }
 
     /// <summary>Restores the state from a checkpoint.</summary>
-    /// <returns><see langword="false"/> where there is none.</returns>
+    /// <returns><see langword="true"/> if there is a checkpoint; otherwise, <see langword="false"/>.</returns>
     public bool Resume(string folder, long? datasetCount, ResumeOptions options)
     {
         return Read(folder, options, (path, manifest) =>
@@ -101,7 +107,7 @@ internal sealed class RunCheckpoints
         using var claim = _state.Averages.Claim("load weights");
         using var scope = NewDisposeScope();
 
-        // The weights that are trained, which a module in lower precision does not contain.
+        // Loads the trained weights. The parameters of a module in lower precision are only rounded copies of them.
         var parameters = _state.Parameters;
         var weights = _state.Weights(parameters.Values);
         var report = Directory.Exists(path)
@@ -127,8 +133,8 @@ internal sealed class RunCheckpoints
     }
 
     /// <summary>
-    /// Finds and verifies the checkpoint of a path, and passes it to a function: <see langword="null"/> where there is none. Repeats both if
-    /// a run in progress has removed the checkpoint in the meantime.
+    /// Finds and verifies the checkpoint of a path, and passes it to a function: <see langword="null"/> where there is none. Repeats
+    /// both if a run in progress has removed the checkpoint in the meantime.
     /// </summary>
     private T Read<T>(string folder, ResumeOptions options, Func<string?, CheckpointManifest?, T> use)
     {
@@ -166,7 +172,8 @@ internal sealed class RunCheckpoints
             {
                 if (!options.FallBack)
                     throw new CheckpointException(
-                        Invariant($"{e.Message} The checkpoint before it is {all[i + 1].Path}."), e) { Path = e.Path };
+                        Invariant($"{e.Message} The checkpoint before it is {all[i + 1].Path}."), e)
+                    { Path = e.Path };
                 TrainerLog.FellBack(_logger, e.Message, all[i + 1].Path);
             }
         }
@@ -280,7 +287,7 @@ internal sealed class RunCheckpoints
         }
     }
 
-    /// <summary>The settings that must be the same when a run is resumed, by name.</summary>
+    /// <summary>Returns the settings that must be the same when a run is resumed, by name.</summary>
     private JsonObject Settings(RunIdentity identity)
     {
         var settings = new JsonObject
@@ -332,16 +339,4 @@ internal sealed class RunCheckpoints
         foreach (var (key, state) in states)
             _callbacks[key] = state;
     }
-}
-
-/// <summary>How a run is resumed.</summary>
-public sealed record ResumeOptions
-{
-    internal static readonly ResumeOptions Default = new();
-
-    /// <summary>
-    /// Whether to continue from the newest undamaged checkpoint in a folder, with a warning, where the newest one is damaged. The default is
-    /// <see langword="false"/>: a damaged checkpoint is an error, whose message names the one before it.
-    /// </summary>
-    public bool FallBack { get; init; }
 }

@@ -15,7 +15,8 @@ internal sealed record RunIdentity
     private const double Tolerance = 1e-9;
 
     /// <summary>
-    /// The setting with the options of the network, if it can be described in JSON. Names and shapes of its tensors are always compared.
+    /// The name of the setting that contains the options of the network, if they can be described in JSON. The names and shapes of the
+    /// tensors of the network are always compared.
     /// </summary>
     private const string Network = "network";
 

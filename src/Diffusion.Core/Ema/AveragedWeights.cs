@@ -8,7 +8,8 @@ namespace Diffusion.Core;
 /// evaluation mode; afterwards, its weights and mode are restored. Buffers are not averaged.
 /// </summary>
 /// <remarks>
-/// A module has one set of weights at a time, so a training step within the scope, and a scope begun within a training step, throw.
+/// A module has one set of weights at a time. A training step within the scope therefore throws, and so does a scope within a training
+/// step.
 /// </remarks>
 internal sealed class AveragedWeights(nn.Module module, OptimizerStep engine, Func<IDisposable?> beginInference) : IDisposable
 {
@@ -35,8 +36,8 @@ internal sealed class AveragedWeights(nn.Module module, OptimizerStep engine, Fu
     }
 
     /// <summary>
-    /// Returns the result of a function of the network with averaged weights. Within an inference scope, gradients are as the caller set
-    /// them; outside of one there are none, because the weights are replaced before a backward pass could read them.
+    /// Returns the result of a function of the network with averaged weights. Within an inference scope, the gradient mode is not changed;
+    /// otherwise gradients are disabled, because the weights are replaced before a backward pass could read them.
     /// </summary>
     /// <exception cref="InvalidOperationException">
     /// The input requires gradients and no inference scope is open; or as for <see cref="BeginInference"/>.
@@ -69,7 +70,7 @@ internal sealed class AveragedWeights(nn.Module module, OptimizerStep engine, Fu
                     + "Progress<T> reports on other threads; sample between steps.");
             if (_scopes > 0 && average != _inUse)
                 throw new InvalidOperationException(
-                    $"The average '{engine.Averages[average].Name}' cannot be used while '{engine.Averages[_inUse].Name}' is.");
+                    $"The average '{engine.Averages[average].Name}' cannot be used while '{engine.Averages[_inUse].Name}' is in use.");
             if (_scopes == 0)
                 SwapIn(average);
             _scopes++;
@@ -86,9 +87,14 @@ internal sealed class AveragedWeights(nn.Module module, OptimizerStep engine, Fu
     }
 
     /// <summary>Reserves the weights for training, reading or writing until the result is disposed.</summary>
-    /// <exception cref="InvalidOperationException">The module has averaged weights, or the weights are already reserved.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The averaged weights are in use, the weights are already reserved, or the parameters of the module were replaced.
+    /// </exception>
     /// <param name="purpose">The purpose, for messages, such as "save".</param>
-    /// <param name="isStep">Whether the purpose is a training step, for which only the inexpensive checks of the module are done.</param>
+    /// <param name="isStep">
+    /// Whether the purpose is a training step. A step also requires that no inference scope over the network is open, and checks the
+    /// parameters of the module with <see cref="FlatParameters.EnsureUnmoved"/>, which is faster.
+    /// </param>
     public IDisposable Claim(string purpose, bool isStep = false)
     {
         lock (_lock)
@@ -129,7 +135,7 @@ internal sealed class AveragedWeights(nn.Module module, OptimizerStep engine, Fu
         engine.Parameters.EnsureAttached();
         if (EvaluationMode.IsOpen(module))
             throw new InvalidOperationException(
-                "The averaged weights cannot be put in the network while its trained weights are in use in an inference scope; "
+                "The averaged weights cannot be used while an inference scope over the network uses its trained weights; "
                 + "dispose that scope first.");
         using var gradientsOff = no_grad();
         _trainedWeights = engine.Parameters.Values.clone().DetachFromDisposeScope();

@@ -48,7 +48,7 @@ public abstract class EmaDecay
     /// widths can be reconstructed from two of them after training.
     /// </summary>
     /// <param name="relativeStandardDeviation">The width of the averaging profile as a share of the run, typically 0.05 to 0.15.</param>
-    /// <exception cref="ArgumentOutOfRangeException">The width is not in (0, 0.288].</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The width is not in [0.0001, 0.288].</exception>
     public static EmaDecay PowerFunction(double relativeStandardDeviation = 0.10) => new PowerFunctionDecay(relativeStandardDeviation);
 
     private static void Require(double decay) => Guard.InRange(decay, 0.0, Math.BitDecrement(1.0));
@@ -82,16 +82,16 @@ public sealed class PowerFunctionDecay : EmaDecay
 
     /// <summary>Initializes a new instance of the <see cref="PowerFunctionDecay"/> class from the width of its profile.</summary>
     /// <param name="relativeStandardDeviation">
-    /// The standard deviation of the steps in the average, weighted by their contributions, as a share of the length of the run. Typically
-    /// 0.05 to 0.15.
+    /// The standard deviation of the steps in the average, weighted by their contributions, as a share of the length of the run. It is
+    /// typically 0.05 to 0.15.
     /// </param>
-    /// <exception cref="ArgumentOutOfRangeException">The width is not in (0, 0.288].</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The width is not in [0.0001, 0.288].</exception>
     public PowerFunctionDecay(double relativeStandardDeviation)
     {
         Guard.InRange(relativeStandardDeviation, 1e-4, Widest);
         RelativeStandardDeviation = relativeStandardDeviation;
 
-        // (gamma + 2)^2 (gamma + 3) = (gamma + 1) / deviation^2, of which the greatest root is required (appendix C).
+        // Gamma is the greatest root of (gamma + 2)^2 (gamma + 3) = (gamma + 1) / deviation^2 (appendix C).
         var t = 1.0 / (relativeStandardDeviation * relativeStandardDeviation);
         var (a, b, c) = FindRoots.Cubic(12.0 - t, 16.0 - t, 7.0, 1.0);
         Gamma = Math.Max(0.0, Math.Max(a.Real, Math.Max(b.Real, c.Real)));

@@ -29,8 +29,8 @@ public sealed class EmaSnapshots(string folder, long every) : TrainerCallback
         ArgumentNullException.ThrowIfNull(run);
         if (!Profiles(run).Any())
             throw new InvalidOperationException(
-                $"There is nothing to store: neither {nameof(TrainerOptions.Ema)} nor any of {nameof(TrainerOptions.ExtraEmas)} "
-                + $"is of {nameof(EmaDecay)}.{nameof(EmaDecay.PowerFunction)}.");
+                $"There are no averages to store: neither {nameof(TrainerOptions.Ema)} nor any of {nameof(TrainerOptions.ExtraEmas)} "
+                + $"is an {nameof(EmaDecay)}.{nameof(EmaDecay.PowerFunction)}.");
     }
 
     /// <inheritdoc/>
@@ -91,7 +91,7 @@ internal sealed record EmaSnapshot(string Path, PowerFunctionDecay Decay, long S
     public static IReadOnlySet<string> NotAveraged(SafetensorsFile file)
         => JsonSerializer.Deserialize<HashSet<string>>(file.Metadata[KeptKey]) ?? [];
 
-    /// <summary>Returns the content of the header of the file.</summary>
+    /// <summary>Returns the metadata in the header of the file.</summary>
     /// <param name="kept">The names of the tensors that are not averages.</param>
     public IReadOnlyDictionary<string, string> Metadata(IEnumerable<string> kept)
         => new SortedDictionary<string, string>(StringComparer.Ordinal)

@@ -7,18 +7,18 @@ namespace Diffusion.Core;
 /// <summary>Reconstructs averages of any width after training from those that <see cref="EmaSnapshots"/> stored.</summary>
 /// <remarks>
 /// Source: Karras et al. 2024, section 3.2 and algorithm 3. The requested profile is the least-squares fit of the stored profiles. A width
-/// between two stored widths is reconstructed accurately; a width far below the least stored width is less accurate.
+/// between two stored widths is reconstructed accurately; a width far below the smallest stored width is less accurate.
 /// </remarks>
 public static class PostHocEma
 {
-    /// <summary>Reconstructs an average. Snapshots are read one tensor at a time, and sums are computed in float64.</summary>
+    /// <summary>Reconstructs an average. The snapshots are read one tensor at a time, and the sums are computed in float64.</summary>
     /// <param name="folder">The folder of the snapshots.</param>
     /// <param name="relativeStandardDeviation">The width of the average to reconstruct.</param>
     /// <param name="step">
     /// The last step of the average. Later snapshots are not used. The default is <see langword="null"/>: the step of the newest snapshot.
     /// </param>
     /// <returns>The weights under the names in the state of the module, on the CPU. The caller must dispose them.</returns>
-    /// <exception cref="ArgumentOutOfRangeException">The width is not in (0, 0.288].</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The width is not in [0.0001, 0.288].</exception>
     /// <exception cref="DirectoryNotFoundException">The folder does not exist.</exception>
     /// <exception cref="InvalidDataException">
     /// There are no snapshots up to the step, or they are damaged or belong to several models.
@@ -92,7 +92,7 @@ public static class PostHocEma
 }
 
 /// <summary>
-/// The weighted sum of snapshots of one model, computed tensor by tensor. Tensors that are not averages are those of the last snapshot.
+/// The weighted sum of snapshots of one model, computed tensor by tensor. Tensors that are not averages are read from the last snapshot.
 /// </summary>
 internal sealed class WeightedFiles : IDisposable
 {
@@ -101,7 +101,7 @@ internal sealed class WeightedFiles : IDisposable
 
     /// <summary>Opens the files.</summary>
     /// <exception cref="InvalidDataException">
-    /// A file is damaged, or its tensors differ in name, shape or type from those of the last.
+    /// A file is damaged, or its tensors differ in name, shape or type from those of the last file.
     /// </exception>
     public WeightedFiles(IReadOnlyList<(EmaSnapshot Snapshot, double Share)> parts)
     {
@@ -128,7 +128,8 @@ internal sealed class WeightedFiles : IDisposable
     /// <summary>Returns the type and shape of a tensor.</summary>
     public SafetensorsEntry this[string name] => Last[name];
 
-    /// <summary>Returns a tensor of the sum, in the type of the files. The caller must dispose it.</summary>
+    /// <summary>Returns a tensor of the sum, in the type of the files.</summary>
+    /// <returns>The tensor, on the CPU. The caller must dispose it.</returns>
     public Tensor Read(string name)
     {
         if (_kept.Contains(name))

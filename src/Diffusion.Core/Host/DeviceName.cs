@@ -7,9 +7,9 @@ namespace Diffusion.Core;
 /// <summary>Parses the names of devices in command lines and configuration files.</summary>
 public static class DeviceName
 {
-    /// <summary>Returns the device of a name, and checks that it is available.</summary>
+    /// <summary>Returns the device with a name, and checks that it is available.</summary>
     /// <param name="name">
-    /// <c>cpu</c>, <c>cuda</c> (the first), <c>cuda:N</c>, or <c>auto</c>: cuda if it is available, otherwise cpu.
+    /// <c>cpu</c>, <c>cuda</c> (the first CUDA device), <c>cuda:N</c>, or <c>auto</c>: cuda if it is available, otherwise cpu.
     /// </param>
     /// <exception cref="ArgumentException">The name is unknown, or the device is not available.</exception>
     public static Device Parse(string name)

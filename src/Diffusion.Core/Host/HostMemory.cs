@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 
 namespace Diffusion.Core;
 
-/// <summary>Measures the memory that tensors on the CPU take.</summary>
+/// <summary>Measures the memory that tensors on the CPU occupy.</summary>
 internal static class HostMemory
 {
     /// <summary>
@@ -33,7 +33,7 @@ internal static class HostMemory
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     private static extern Allocations CountAllocations();
 
-    /// <summary>glibc's struct mallinfo2.</summary>
+    /// <summary>The struct <c>mallinfo2</c> of glibc.</summary>
     [StructLayout(LayoutKind.Sequential)]
     private readonly struct Allocations
     {

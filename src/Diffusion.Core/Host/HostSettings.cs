@@ -13,7 +13,7 @@ public static class HostSettings
     private const int LargestBlock = 1 << 30;
     private const string SpinCount = "20000";
 
-    /// <summary>Keeps freed memory in the process, for every block up to 1 GiB. The default of the C library is to return it.</summary>
+    /// <summary>Keeps freed memory of blocks of up to 1 GiB in the process, instead of returning it to the operating system.</summary>
     /// <remarks>
     /// <para>By default, glibc returns the memory of large blocks to the system when they are freed. A training step frees and allocates
     /// its activations again, and the system then has to clear the same pages in every step, which took one eighth of the training step of

@@ -15,7 +15,7 @@ namespace Diffusion.Core;
 public sealed class LatentDiffusion
 {
     /// <summary>Initializes a new instance of the <see cref="LatentDiffusion"/> class.</summary>
-    /// <param name="autoencoder">Encodes data to latents and decodes latents. It is not disposed.</param>
+    /// <param name="autoencoder">The autoencoder. It is not disposed.</param>
     /// <param name="model">A model that was trained on scaled latents. It is not disposed.</param>
     /// <param name="scaling">
     /// The scaling of latents for the model. The default is the scaling of the autoencoder, or none if it has none.
@@ -38,7 +38,7 @@ public sealed class LatentDiffusion
     public LatentScaling Scaling { get; }
 
     /// <summary>
-    /// Measures the scaling of Rombach et al. 2022: 1/std of the latents of a first batch, which gives them unit variance.
+    /// Measures the scaling of Rombach et al. 2022: 1/std of the latents of the first samples, which gives them unit variance.
     /// </summary>
     /// <param name="autoencoder">Encodes the data. The batch is moved to its device.</param>
     /// <param name="data">The data set, whose first samples are encoded.</param>
@@ -55,7 +55,7 @@ public sealed class LatentDiffusion
         return LatentScaling.Measure(batch.Samples);
     }
 
-    /// <summary>Measures the scaling that gives each channel of the latents of a first batch mean 0 and variance 1.</summary>
+    /// <summary>Measures the scaling that gives each channel of the latents of the first samples mean 0 and variance 1.</summary>
     /// <inheritdoc cref="MeasureScaling"/>
     public static LatentScaling MeasureScalingPerChannel(IAutoencoder autoencoder, IDataset data, int samples = 256, long seed = 0)
     {

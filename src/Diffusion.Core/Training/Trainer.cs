@@ -226,3 +226,15 @@ public abstract class Trainer : IDisposable
 
     private protected void RequireAlive() => ObjectDisposedException.ThrowIf(_disposed, this);
 }
+
+/// <summary>Options for resuming a run.</summary>
+public sealed record ResumeOptions
+{
+    internal static readonly ResumeOptions Default = new();
+
+    /// <summary>
+    /// Whether to continue from the newest undamaged checkpoint in a folder, with a warning, if the newest one is damaged. The default is
+    /// <see langword="false"/>: a damaged checkpoint is an error, whose message contains the path of the previous checkpoint.
+    /// </summary>
+    public bool FallBack { get; init; }
+}
